@@ -1,0 +1,5 @@
+"""The trainer: one jitted step over a mesh, checkpoints, logs."""
+
+from ssl_jax.train.loop import fit
+
+__all__ = ["fit"]

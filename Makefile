@@ -1,0 +1,27 @@
+# The two commands of a newcomer. Everything happens in .venv; remove it to start afresh.
+PYTHON ?= python3
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.PHONY: demo test lint clean
+
+demo: .venv/installed
+	.venv/bin/ssl-jax pretrain simclr
+
+test: .venv/installed
+	.venv/bin/pytest
+
+lint: .venv/installed
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+# pip says little while it works, and nothing on standard output: that is left to the result of `make demo`.
+.venv/installed: pyproject.toml setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python's venv is missing: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv .venv >&2
+	.venv/bin/pip install --quiet --disable-pip-version-check -e '.[dev]' >&2
+	@touch $@
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

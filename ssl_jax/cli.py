@@ -1,0 +1,140 @@
+"""The command line: `ssl-jax pretrain | evaluate | report | list`.
+
+Progress and messages go to standard error; `pretrain` and `evaluate` end with one line of JSON on standard output. A mistake
+of the user's is one sentence and exit code 2; a run that cannot go on is one sentence and exit code 1.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ssl_jax import __version__
+from ssl_jax.errors import RunError, UsageError, pick
+
+# The rest of ssl_jax is imported inside the commands: --help and a mistyped command should not wait for jax and flax.
+# ruff: noqa: PLC0415
+
+USAGE = f"""ssl-jax {__version__}: self-supervised learning in JAX
+
+  ssl-jax pretrain METHOD [--recipe NAME] [options]   pre-train, judge the features, write a report
+  ssl-jax pretrain --from RUN/run.json [options]      the same run once more
+  ssl-jax evaluate RUN [options]                      judge a run's features again, on its own or on other data
+  ssl-jax report RUN                                  write RUN/report.html anew
+  ssl-jax list                                        methods with their recipes, encoders and data
+
+Start here: ssl-jax pretrain simclr
+Each command explains its options: ssl-jax pretrain simclr --help"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command and returns the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    commands = {"pretrain": pretrain, "evaluate": evaluate, "report": report, "list": show}
+    if not words or words[0] in ("-h", "--help", "--version"):
+        print(__version__ if words == ["--version"] else USAGE, file=sys.stdout if words else sys.stderr)
+        return 0 if words else 2
+    try:
+        commands[pick("command", words[0], commands)](words[1:])
+    except (UsageError, RunError) as reason:
+        print(f"ssl-jax: {reason}", file=sys.stderr)
+        return 2 if isinstance(reason, UsageError) else 1
+    except KeyboardInterrupt:
+        print("ssl-jax: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    return 0
+
+
+def pretrain(words: list[str]) -> None:
+    """`ssl-jax pretrain METHOD [--recipe NAME] [options]`"""
+    from ssl_jax import recipes, runs
+
+    again = _take(words, "--from")
+    if again is not None:
+        make, options = runs.repeat(Path(again), words)
+    else:
+        if not words or words[0].startswith("-"):
+            if words and words[0] in ("-h", "--help"):
+                print(USAGE)
+                return
+            raise UsageError(f"method: none was given, choose one of: {', '.join(recipes.methods())}.")
+        method, name = words.pop(0), _take(words, "--recipe") or "demo"
+        make, options = runs.read_options(recipes.find(method, name), words, prog=f"ssl-jax pretrain {method} --recipe {name}")
+    _print(runs.pretrain(make, options))
+
+
+def evaluate(words: list[str]) -> None:
+    """`ssl-jax evaluate RUN [options]`"""
+    from tyro.conf import Positional
+
+    from ssl_jax import runs
+    from ssl_jax.options import parse
+
+    def options(run: Positional[Path], *, data: str | None = None, step: int | None = None, seed: int = 0) -> dict[str, Any]:
+        """Judges the frozen features of a run: k-NN, linear probe, few labels; beside untrained weights and pixels.
+
+        Args:
+          run: folder of the run.
+          data: judge on this data set instead of the run's own; same names as in pretrain.
+          step: the checkpoint of this step; the last one when not given.
+          seed: decides the held-out part and the draws of few labels.
+        """
+        return locals()
+
+    _print(runs.evaluate(**parse(options, words, prog="ssl-jax evaluate")))
+
+
+def report(words: list[str]) -> None:
+    """`ssl-jax report RUN`"""
+    from tyro.conf import Positional
+
+    from ssl_jax.options import parse
+    from ssl_jax.report import write_report
+
+    def options(run: Positional[Path]) -> Path:
+        """Writes report.html of a run anew, from what is in its folder; also of a run that still goes on.
+
+        Args:
+          run: folder of the run.
+        """
+        return run
+
+    print(write_report(parse(options, words, prog="ssl-jax report")))
+
+
+def show(words: list[str]) -> None:
+    """`ssl-jax list`"""
+    from ssl_jax import recipes
+    from ssl_jax.data import NAMES
+    from ssl_jax.networks import ENCODERS
+
+    for method in recipes.methods():
+        print(method)
+        for name, make in recipes.recipes(method).items():
+            print(f"  --recipe {name:<10} {(make.__doc__ or '').splitlines()[0]}")
+    print(f"\nencoders: {', '.join(ENCODERS)}")
+    print(f"data: {', '.join(NAMES)}, a folder of images, or any tfds name such as cifar10 or imagenet2012:train[:10%]")
+
+
+def _take(words: list[str], option: str) -> str | None:
+    """Removes `option VALUE` or `option=VALUE` from the words and returns the value."""
+    for place, word in enumerate(words):
+        if word.startswith(f"{option}="):
+            return words.pop(place).partition("=")[2]
+        if word == option:
+            if place + 1 == len(words):
+                raise UsageError(f"{option} needs a value after it.")
+            del words[place]
+            return words.pop(place)
+    return None
+
+
+def _print(results: dict[str, Any] | None) -> None:
+    """The line of JSON that ends a command; on several hosts, process 0 has it."""
+    if results is not None:
+        print(json.dumps(results), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

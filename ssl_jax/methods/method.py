@@ -1,0 +1,52 @@
+"""The contract of a method. Only what happens in `encode` and `objective` differs from method to method.
+
+B: examples of the batch. `Params` is what the optimizer trains; `State` is everything else that is carried (batch
+statistics, teacher, queue, bank, centre). Both are plain nested dicts of arrays.
+
+`views`, as `encode` gets them, is a dict whose arrays have the leading axis B: "views" is what the augmentation returned,
+usually `[B, V, H, W, C]` float32; "index" `[B]` is the number of the example in its data set; "label" `[B]` is its class,
+-1 where unknown, for supervised upper bounds only.
+"""
+
+from typing import Any, Protocol
+
+from jax import Array
+
+Tree = dict[str, Any]
+Params = Tree
+State = Tree
+Views = Tree
+Embeddings = Tree
+Metrics = dict[str, Array]
+
+
+class Method(Protocol):
+    """Five pure functions; a method is a frozen dataclass of hyperparameters that subclasses this and fills them in."""
+
+    def init(self, rng: Array) -> tuple[Params, State]:
+        """Fresh parameters and state. Run under `jit`, so that no two leaves share a buffer."""
+        ...
+
+    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+        """The networks, example by example (batch statistics aside): views -> embeddings, every leaf with leading axis B.
+
+        "embedding" `[B, V, D]` is the entry that the collapse gauges look at.
+        """
+        ...
+
+    def objective(
+        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+    ) -> tuple[Array, State, Metrics]:
+        """The only place where examples, and devices, meet: embeddings -> (loss, state, metrics). No network in here.
+
+        `axis_name=None`: the embeddings are the whole batch. A name: one shard of it, under that mapped axis.
+        """
+        ...
+
+    def after_step(self, params: Params, state: State, step: Array) -> tuple[Params, State]:
+        """What follows the optimizer's update: moving averages, prototypes back to unit length. Default: nothing."""
+        return params, state
+
+    def embed(self, params: Params, state: State, images: Array) -> dict[str, Array]:
+        """Frozen features of images `[B, H, W, C]` ready for the network: every layer by name, the last is "features"."""
+        ...

@@ -1,0 +1,91 @@
+"""What a run says while it goes: a progress bar (or plain lines), metrics.jsonl, TensorBoard events.
+
+Everything for people goes to standard error; standard output is left to the one line of JSON at the end.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tensorboardX import SummaryWriter
+from tqdm import tqdm
+
+SHOWN = {"loss": "loss {:.3f}", "knn": "k-NN {:.1%}", "std": "std {:.2f}", "effective_rank": "rank {:.0f}"}
+
+
+def say(message: str) -> None:
+    """One line for the person at the terminal."""
+    tqdm.write(message, file=sys.stderr)
+
+
+class Log:
+    """Writes the metrics of a run. With `run=None` nothing is written to disk; with `quiet` nothing is shown."""
+
+    def __init__(self, run: Path | None, *, steps: int, start: int = 0, quiet: bool = False):
+        self.steps, self.last = steps, {"step": start, "time": time.perf_counter()}
+        self.latest: dict[str, float] = {}
+        self.plain = not sys.stderr.isatty() and not quiet
+        self.bar = tqdm(
+            total=steps, initial=start, disable=quiet or self.plain, file=sys.stderr, dynamic_ncols=True,
+            bar_format="{percentage:3.0f}% {bar:12} {n_fmt}/{total_fmt} {remaining} left  {postfix}",
+        )  # fmt: skip
+        self.file = self.events = None
+        if run is not None:
+            forget_after(run / "metrics.jsonl", start)
+            self.file = open(run / "metrics.jsonl", "a", encoding="utf-8")
+            self.events = SummaryWriter(str(run), purge_step=start)
+
+    def write(self, step: int, metrics: dict[str, float], *, images: int = 0) -> None:
+        """Records metrics at a step; `images` is how many were seen since the last call that said so."""
+        if images:
+            now = time.perf_counter()
+            metrics = {**metrics, "images_per_second": images / (now - self.last["time"])}
+            self.last = {"step": step, "time": now}
+        self.latest |= metrics
+        if self.file and self.events:
+            print(json.dumps({"step": step, **metrics}), file=self.file, flush=True)
+            for name, value in metrics.items():
+                self.events.add_scalar(name, value, step)
+        self._show(step)
+
+    def rest(self) -> None:
+        """Leaves the time since the last record out of images per second: it went to evaluation or writing."""
+        self.last["time"] = time.perf_counter()
+
+    def _show(self, step: int) -> None:
+        shown = [f"{self.latest['images_per_second']:.0f} img/s"] if "images_per_second" in self.latest else []
+        shown += [text.format(self.latest[name]) for name, text in SHOWN.items() if name in self.latest]
+        if self.plain:
+            print(f"step {step}/{self.steps}  {'  '.join(shown)}", file=sys.stderr, flush=True)
+        self.bar.set_postfix_str("  ".join(shown), refresh=False)
+        self.bar.update(step - self.bar.n)
+
+    def close(self) -> None:
+        """Ends the bar and flushes what is on disk."""
+        self.bar.close()
+        if self.file and self.events:
+            self.file.close()
+            self.events.close()
+
+    def __enter__(self) -> "Log":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The records of a metrics.jsonl, without a last line that a kill left half-written."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("}\n")]
+
+
+def forget_after(path: Path, step: int) -> None:
+    """Drops the records after a step: those steps are about to be made again."""
+    kept = [record for record in read_metrics(path) if record["step"] <= step]
+    if path.exists():
+        path.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")

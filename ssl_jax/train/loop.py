@@ -1,0 +1,149 @@
+"""The one trainer: runs the jitted step over the mesh, watches it, and can be killed at any instant."""
+
+import math
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import jax
+from jax.sharding import Mesh
+
+from ssl_jax.errors import RunError
+from ssl_jax.methods.method import Method, Metrics
+from ssl_jax.recipes.optimizers import Optimizer
+from ssl_jax.train.checkpoint import Checkpoints
+from ssl_jax.train.log import Log, say
+from ssl_jax.train.mesh import batch_sharding, check_batch_size, make_mesh, replicated, state_shardings
+from ssl_jax.train.state import TrainState, init_state
+from ssl_jax.train.step import Augment, Batch, make_gauges, make_step
+
+Hook = Callable[[TrainState], Mapping[str, float]]
+
+
+class Input(Protocol):
+    """An endless iterator of sharded batches that knows its place: `ssl_jax.data.Batches`."""
+
+    batch_size: int
+
+    def __next__(self) -> Batch: ...
+
+    def state(self) -> dict[str, Any]: ...
+
+    def restore(self, state: dict[str, Any]) -> None: ...
+
+
+def fit(
+    method: Method,
+    augment: Augment,
+    optimizer: Optimizer,
+    batches: Input,
+    *,
+    steps: int,
+    seed: int = 0,
+    run: Path | None = None,
+    mesh: Mesh | None = None,
+    shard_parameters: bool = False,
+    hook: Hook | None = None,
+    log_every: int = 50,
+    hook_every: int = 500,
+    save_every: int = 500,
+    keep: int = 2,
+    quiet: bool = False,
+) -> TrainState:
+    """Pre-trains for `steps` steps in all and returns the last state. Same arguments, same machine: the same bits.
+
+    Args:
+      augment: `(rng, uint8 image [H, W, C]) -> views`, for one example.
+      batches: the input, sharded over the mesh as `batch_sharding(mesh)` says.
+      run: folder for metrics and checkpoints; training goes on from the last checkpoint in it. None writes nothing.
+      shard_parameters: spread parameters and moments over the devices (FSDP) rather than copy them.
+      hook: `state -> metrics`, called every `hook_every` steps and after the last; its "knn" decides the best checkpoint.
+      keep: how many of the last checkpoints stay, beside the best.
+
+    Raises:
+      UsageError: the devices cannot share the batch equally.
+      RunError: the loss is no longer finite, or the disk is full; the checkpoints before stay.
+    """
+    mesh = mesh or make_mesh()
+    check_batch_size(batches.batch_size, mesh)
+    program = _compile(method, augment, optimizer, mesh, seed=seed, shard_parameters=shard_parameters)
+    checkpoints = Checkpoints(run / "checkpoints", keep=keep) if run else None
+    state = _resume(checkpoints, program, batches) or program.init()
+    start = int(jax.device_get(state.step))
+    if start and not quiet:
+        say(f"going on from step {start} of {steps} in {run}")
+
+    with Log(run, steps=steps, start=start, quiet=quiet) as log, checkpoints or nullcontext(), jax.transfer_guard("disallow"):
+        recent: list[Metrics] = []
+        for number in range(start + 1, steps + 1):
+            batch = next(batches)
+            state, metrics = program.step(state, batch)
+            recent.append(metrics)
+            last = number == steps
+            save, call = (last or number % every == 0 for every in (save_every, hook_every))
+            if number % log_every == 0 or save:  # Before anything is saved, its loss is known to be finite.
+                means = _finite_means(recent, number, run)
+                log.write(number, {**means, **_floats(program.gauges(state, batch))}, images=len(recent) * batches.batch_size)
+                recent = []
+            if hook and call:
+                log.write(number, _floats(hook(state)))
+            if checkpoints and save:
+                score = log.latest.get("knn", -log.latest["loss"])
+                checkpoints.save(state, input_state=batches.state(), score=score)
+            if save or call:
+                log.rest()
+    return state
+
+
+class _Program(NamedTuple):
+    """The jitted functions of a run, and the state as shapes with shardings."""
+
+    init: Callable[[], TrainState]
+    step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+    gauges: Callable[[TrainState, Batch], Metrics]
+    like: Any
+
+
+def _compile(
+    method: Method, augment: Augment, optimizer: Optimizer, mesh: Mesh, *, seed: int, shard_parameters: bool
+) -> _Program:
+    init = partial(init_state, method, optimizer.transformation, seed=seed)
+    shapes = jax.eval_shape(init)
+    shardings = state_shardings(mesh, shapes, shard_parameters=shard_parameters)
+    like = jax.tree.map(lambda leaf, sharding: leaf.update(sharding=sharding), shapes, shardings)
+    step = jax.jit(
+        make_step(method, augment, optimizer, seed=seed),
+        in_shardings=(shardings, batch_sharding(mesh)),
+        out_shardings=(shardings, replicated(mesh)),
+        donate_argnums=0,
+    )
+    gauges = jax.jit(make_gauges(method, augment, seed=seed), out_shardings=replicated(mesh))
+    return _Program(jax.jit(init, out_shardings=shardings), step, gauges, like)
+
+
+def _resume(checkpoints: Checkpoints | None, program: _Program, batches: Input) -> TrainState | None:
+    found = checkpoints.restore(program.like) if checkpoints else None
+    if found is None:
+        return None
+    state, place = found
+    batches.restore(place)
+    return state
+
+
+def _floats(metrics: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in jax.device_get(dict(metrics)).items()}
+
+
+def _finite_means(recent: list[Metrics], number: int, run: Path | None) -> dict[str, float]:
+    """Means of the metrics of the last steps, up to step `number`; stops the run at the first loss that is not finite."""
+    fetched = jax.device_get(recent)
+    for step, metrics in enumerate(fetched, start=number - len(fetched) + 1):
+        if not math.isfinite(metrics["loss"]):
+            kept = f"the last good checkpoint is kept in {run}" if run else "nothing was written"
+            raise RunError(
+                f"the loss became {metrics['loss']} at step {step}: {kept}; try a lower learning rate, a longer warm-up "
+                "or a higher temperature."
+            )
+    return {name: sum(float(metrics[name]) for metrics in fetched) / len(fetched) for name in fetched[0]}

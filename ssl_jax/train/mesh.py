@@ -1,0 +1,79 @@
+"""Devices and hosts: one mesh with the axes ("data", "model"), the batch over "data", parameters whole or in shards.
+
+Everything else in the project sees global arrays and does not know how many devices there are.
+"""
+
+import math
+import os
+from typing import Any
+
+import jax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from ssl_jax.errors import UsageError
+
+SMALLEST_SHARDED_LEAF = 2**14  # Below this many numbers, a collective costs more than the copy it saves.
+
+
+def make_mesh(devices: int | None = None) -> Mesh:
+    """A mesh over the first `devices` devices (all, of all hosts, by default), shape `[devices, 1]`."""
+    available = jax.devices()
+    count = len(available) if devices is None else devices
+    if not 1 <= count <= len(available):
+        raise UsageError(
+            f"devices: got {count}, but {len(available)} are there: choose 1 to {len(available)} "
+            "(more host devices on CPU: JAX_NUM_CPU_DEVICES=8)."
+        )
+    return jax.make_mesh(
+        (count, 1), ("data", "model"), axis_types=(AxisType.Auto, AxisType.Auto), devices=available[:count]
+    )
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """Leading axis over the devices, the rest whole."""
+    return NamedSharding(mesh, PartitionSpec("data"))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """The same array on every device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def state_shardings(mesh: Mesh, shapes: Any, *, shard_parameters: bool = False) -> Any:
+    """A sharding for each leaf of a tree of shapes.
+
+    Replicated; or, with `shard_parameters` (FSDP), the longest axis that the devices divide is spread over all of them,
+    for every leaf that is worth it: parameters, moments and teachers then take 1/n of their memory on each of n devices.
+    """
+
+    def rule(leaf: Any) -> NamedSharding:
+        axes = [axis for axis, size in enumerate(leaf.shape) if size % mesh.size == 0]
+        if not shard_parameters or not axes or math.prod(leaf.shape) < SMALLEST_SHARDED_LEAF:
+            return replicated(mesh)
+        longest = max(axes, key=lambda axis: leaf.shape[axis])
+        return NamedSharding(mesh, PartitionSpec(*[None] * longest, mesh.axis_names))
+
+    return jax.tree.map(rule, shapes)
+
+
+def check_batch_size(batch_size: int, mesh: Mesh) -> None:
+    """Refuses a batch that the devices cannot share equally."""
+    if batch_size < 1 or batch_size % mesh.size:
+        near = max(1, round(batch_size / mesh.size)) * mesh.size
+        raise UsageError(
+            f"batch_size: {batch_size} examples cannot be shared equally by {mesh.size} devices: "
+            f"choose a multiple of {mesh.size}, such as {near}."
+        )
+
+
+def connect(*, coordinator: str | None = None, processes: int | None = None, process: int | None = None) -> None:
+    """Joins the hosts of one run. On TPU pods, Slurm and Kubernetes JAX finds the three values itself.
+
+    coordinator: address and port of process 0, "host:port". processes: how many. process: number of this one.
+    """
+    given = [value is not None for value in (coordinator, processes, process)]
+    if any(given) and not all(given):
+        raise UsageError("coordinator, processes and process go together: give all three, or none of them on a TPU pod.")
+    if os.environ.get("JAX_PLATFORMS") == "cpu" or jax.config.jax_platforms == "cpu":
+        jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.distributed.initialize(coordinator, processes, process)

@@ -1,0 +1,25 @@
+"""What a run carries from step to step."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from ssl_jax.methods.method import Method, Params, State
+
+
+class TrainState(NamedTuple):
+    """step: how many updates were made, int32. The other three are nested containers of arrays."""
+
+    step: Array
+    params: Params
+    state: State
+    optimizer: Any
+
+
+def init_state(method: Method, optimizer: optax.GradientTransformation, *, seed: int) -> TrainState:
+    """The state before the first step. Run it under `jit`: leaves then have buffers of their own, and can be donated."""
+    params, state = method.init(jax.random.key(seed))
+    return TrainState(jnp.zeros((), jnp.int32), params, state, optimizer.init(params))

@@ -1,0 +1,72 @@
+"""One step of pre-training, the same for every method: views -> encode -> objective -> gradient -> update."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from ssl_jax.evaluate.diagnostics import alignment, diagnostics, uniformity
+from ssl_jax.methods.method import Method, Metrics, Views
+from ssl_jax.recipes.optimizers import Optimizer
+from ssl_jax.train.state import TrainState
+
+Augment = Callable[[Array, Array], Any]
+Batch = dict[str, Array]
+
+
+def make_views(augment: Augment, rng: Array, batch: Batch) -> Views:
+    """Views of a uint8 batch, with one key an example from (rng, index): the same views on any number of devices."""
+    keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(rng, batch["index"])
+    views = jax.vmap(augment)(keys, batch["image"])
+    return {"views": views, "index": batch["index"], "label": batch["label"]}
+
+
+def step_keys(seed: int, step: Array) -> tuple[Array, Array]:
+    """Keys of the views and of the networks at a step: nothing random is carried, so nothing can be lost in a resume."""
+    views_rng, encode_rng = jax.random.split(jax.random.fold_in(jax.random.key(seed), step))
+    return views_rng, encode_rng
+
+
+def make_step(
+    method: Method, augment: Augment, optimizer: Optimizer, *, seed: int
+) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
+    """The pure function `(state, batch) -> (state, metrics)`. The trainer jits it over the mesh and donates the state."""
+
+    def step(current: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        views_rng, encode_rng = step_keys(seed, current.step)
+        views = make_views(augment, views_rng, batch)
+
+        def loss_of(params: Any) -> tuple[Array, tuple[Any, Metrics]]:
+            embeddings, state = method.encode(params, current.state, views, encode_rng, current.step)
+            loss, state, metrics = method.objective(embeddings, state, current.step)
+            return loss, (state, metrics)
+
+        (loss, (state, metrics)), gradient = jax.value_and_grad(loss_of, has_aux=True)(current.params)
+        updates, optimizer_state = optimizer.transformation.update(gradient, current.optimizer, current.params)
+        params = optax.apply_updates(current.params, updates)
+        params, state = method.after_step(params, state, current.step)
+        rate = jnp.asarray(optimizer.learning_rate(current.step))
+        metrics = {"loss": loss, "learning_rate": rate, "gradient_norm": optax.global_norm(gradient), **metrics}
+        return TrainState(current.step + 1, params, state, optimizer_state), metrics
+
+    return step
+
+
+def make_gauges(method: Method, augment: Augment, *, seed: int) -> Callable[[TrainState, Batch], Metrics]:
+    """Collapse gauges of the embeddings of a batch: "std", "effective_rank", "uniformity", and "alignment" of two views."""
+
+    def gauges(current: TrainState, batch: Batch) -> Metrics:
+        views_rng, encode_rng = step_keys(seed, current.step)
+        views = make_views(augment, views_rng, batch)
+        embeddings, _ = method.encode(current.params, current.state, views, encode_rng, current.step)
+        embedding = embeddings["embedding"]  # [B, V, D]
+        first = embedding[:, 0].astype(jnp.float32)
+        metrics = {**diagnostics(first), "uniformity": uniformity(first)}
+        if embedding.shape[1] > 1:
+            metrics["alignment"] = alignment(first, embedding[:, 1].astype(jnp.float32))
+        return metrics
+
+    return gauges

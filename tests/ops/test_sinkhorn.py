@@ -1,0 +1,103 @@
+"""Sinkhorn against its definition by repeated division, its two sums, its limits and its shards."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sharding import CASES, in_pieces
+
+from ssl_jax.ops.sinkhorn import sinkhorn
+
+
+def by_division(scores, *, epsilon, iterations):
+    """The papers' form: exponentials, divided by column sums and by row sums in turn."""
+    plan = np.exp(np.asarray(scores, np.float64) / epsilon)
+    for _ in range(iterations):
+        plan = plan / plan.sum(axis=0, keepdims=True)
+        plan = plan / plan.sum(axis=1, keepdims=True)
+    return plan
+
+
+def cosines(seed=0, shape=(16, 6)):
+    return jax.random.uniform(jax.random.key(seed), shape, minval=-1.0, maxval=1.0)
+
+
+@pytest.mark.parametrize("iterations", [1, 3, 10])
+def test_equals_repeated_division(iterations):
+    plan = sinkhorn(cosines(), epsilon=0.05, iterations=iterations)
+    expected = by_division(cosines(), epsilon=0.05, iterations=iterations)
+    np.testing.assert_allclose(plan, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_rows_sum_to_one_and_columns_share_the_batch():
+    plan = np.asarray(sinkhorn(cosines(shape=(64, 8)), iterations=100))
+    np.testing.assert_allclose(plan.sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(plan.sum(axis=0), 64 / 8, rtol=1e-4)
+
+
+@pytest.mark.parametrize("epsilon", [1e-3, 0.05, 10.0])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_never_overflows(epsilon, dtype):
+    scores = cosines().astype(dtype)
+    plan = sinkhorn(scores, epsilon=epsilon)
+    assert plan.dtype == jnp.float32
+    np.testing.assert_allclose(plan.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_a_prototype_that_nobody_likes_still_gets_its_share():
+    """In float32 its exponentials underflow: e^-2000. Repeated division gives 0/0 there."""
+    scores = jnp.zeros((8, 4)).at[:, 3].set(-2.0).at[0, 3].set(-1.99)
+    plan = np.asarray(sinkhorn(scores, epsilon=1e-3, iterations=50))
+    np.testing.assert_allclose(plan.sum(axis=0), 2, rtol=0.05)
+
+
+def test_no_rounds_is_the_softmax_and_equal_scores_are_uniform():
+    np.testing.assert_allclose(
+        sinkhorn(cosines(), epsilon=0.1, iterations=0), jax.nn.softmax(cosines() / 0.1), rtol=1e-6
+    )
+    np.testing.assert_allclose(sinkhorn(jnp.ones((5, 4))), 0.25, rtol=1e-6)
+    np.testing.assert_allclose(sinkhorn(jnp.ones((1, 3))), 1 / 3, rtol=1e-6)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**31 - 1), st.floats(-5, 5))
+def test_permutation_and_shift(seed, shift):
+    scores = cosines(seed % 1000, (8, 5))
+    order = jax.random.permutation(jax.random.key(seed), 8)
+    plan = sinkhorn(scores)
+    np.testing.assert_allclose(sinkhorn(scores[order]), plan[order], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(sinkhorn(scores + jnp.float32(shift)), plan, rtol=2e-3, atol=1e-6)
+
+
+def test_no_gradient_passes():
+    assert not jax.grad(lambda scores: jnp.sum(sinkhorn(scores) ** 2))(cosines()).any()
+
+
+@pytest.mark.parametrize(("way", "shards"), CASES)
+def test_shards_share_the_prototypes_as_the_whole_batch_does(way, shards):
+    pieces = in_pieces(functools.partial(sinkhorn, axis_name="data"), way, shards, cut=(0,), joined=0)
+    np.testing.assert_allclose(pieces(cosines()), sinkhorn(cosines()), rtol=1e-5, atol=1e-8)
+    assert not jax.grad(lambda scores: jnp.sum(pieces(scores) ** 2))(cosines()).any()
+
+
+def test_each_shard_by_itself_would_be_another_assignment():
+    alone = np.concatenate([sinkhorn(part) for part in np.split(np.asarray(cosines()), 4)])
+    assert np.abs(alone - np.asarray(sinkhorn(cosines()))).max() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"scores": jnp.ones(3)}, r"sinkhorn: scores must be \[B, K\].*got \(3,\)"),
+        ({"scores": jnp.ones((0, 3))}, r"at least one row.*got \(0, 3\)"),
+        ({"scores": jnp.ones((2, 3)), "epsilon": 0.0}, "sinkhorn: epsilon must be above 0, got 0.0"),
+        ({"scores": jnp.ones((2, 3)), "iterations": -1}, "sinkhorn: iterations must be 0 or more, got -1"),
+    ],
+)
+def test_wrong_input_is_one_sentence(arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        sinkhorn(arguments.pop("scores"), **arguments)
