@@ -1,0 +1,90 @@
+"""Cross-entropy against its definition: hard, soft and smoothed labels, labels that are missing or wrong, shards."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from finite_differences import numerical_gradient
+from sharding import CASES, assert_same_in_pieces
+
+from ssl_jax.losses.pretext import cross_entropy
+
+run = jax.jit(cross_entropy, static_argnames="label_smoothing")
+LABELS = jnp.array([0, 3, 2, -1, 1, -1, -1, 3])
+
+
+def logits(seed=0, shape=(8, 4)):
+    return 3 * jax.random.normal(jax.random.key(seed), shape)
+
+
+def by_loop(logits, labels, smoothing=0.0):
+    losses = []
+    for row, label in zip(np.asarray(logits, np.float64), np.asarray(labels), strict=True):
+        if np.ndim(label) or label >= 0:
+            target = np.asarray(label, np.float64) if np.ndim(label) else np.eye(len(row))[label]
+            target = (1 - smoothing) * target + smoothing / len(row)
+            losses.append(-np.sum(target * (row - np.log(np.sum(np.exp(row))))))
+    return np.mean(losses)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("labels", [LABELS, jax.nn.softmax(logits(1))], ids=["hard", "soft"])
+def test_value_and_gradient_are_those_of_the_definition(labels, smoothing):
+    loss = functools.partial(cross_entropy, label_smoothing=smoothing)
+    value, gradient = jax.jit(jax.value_and_grad(loss))(logits(), labels)
+    definition = functools.partial(by_loop, smoothing=smoothing)
+    np.testing.assert_allclose(value, definition(logits(), labels), rtol=1e-5)
+    expected = numerical_gradient(definition, (logits(), labels), 0)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-3, atol=1e-6)
+
+
+def test_chance_and_perfection():
+    np.testing.assert_allclose(run(jnp.zeros((8, 4)), LABELS), np.log(4), rtol=1e-6)
+    assert run(1e4 * jax.nn.one_hot(LABELS, 4), LABELS) == 0
+
+
+def test_any_leading_axes():
+    whole = run(logits(0, (2, 4, 4)), LABELS.reshape(2, 4))
+    np.testing.assert_allclose(whole, run(logits(0, (2, 4, 4)).reshape(8, 4), LABELS), rtol=1e-6)
+
+
+def test_nothing_labelled_is_zero_and_a_label_that_does_not_exist_is_nan():
+    value, gradient = jax.value_and_grad(cross_entropy)(logits(), jnp.full(8, -1))
+    assert value == 0 and not gradient.any()
+    assert jnp.isnan(run(logits(), LABELS.at[0].set(4)))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_and_huge_logits_stay_finite(dtype):
+    rows = (1e4 * logits()).astype(dtype)
+    value = run(rows, LABELS)
+    assert value.dtype == jnp.float32
+    assert jnp.isfinite(value)
+
+
+@pytest.mark.parametrize(("way", "shards"), CASES)
+def test_shards_with_different_numbers_of_labels_average_as_the_whole_batch(way, shards):
+    loss = functools.partial(cross_entropy, label_smoothing=0.1)
+    assert_same_in_pieces(loss, way, shards, (logits(), LABELS), cut=(0, 0))
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        (jnp.zeros(7, jnp.int32), r"got \(8, 4\) and int32 \(7,\)"),
+        (jnp.zeros((8, 3)), r"got \(8, 4\) and float32 \(8, 3\)"),
+        (jnp.zeros(8), r"cross_entropy: needs logits \[..., K\].*got \(8, 4\) and float32 \(8,\)"),
+    ],
+)
+def test_labels_that_do_not_fit_are_one_sentence(labels, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        cross_entropy(logits(), labels)
+
+
+def test_other_wrong_input_is_one_sentence():
+    with pytest.raises(ValueError, match=r"not empty.*got \(0, 4\)"):
+        cross_entropy(jnp.zeros((0, 4)), jnp.zeros(0, jnp.int32))
+    with pytest.raises(ValueError, match=r"label_smoothing must be in \[0, 1\), got 1.0"):
+        cross_entropy(logits(), LABELS, label_smoothing=1.0)

@@ -1,0 +1,98 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from naive_layers import batch_norm, double
+
+from ssl_jax.errors import UsageError
+from ssl_jax.networks import small_convnet
+from ssl_jax.networks.layers import BatchNorm, patchify
+
+
+@pytest.fixture
+def x():
+    return np.random.default_rng(0).normal(3.0, 2.0, (8, 3, 2, 5)).astype(np.float32)
+
+
+def trained(norm, x):
+    norm.train()
+    return np.asarray(norm(jnp.asarray(x)), np.float64)
+
+
+def test_normalises_with_the_statistics_of_the_batch(x):
+    norm = BatchNorm(5, scale=1.5)
+    norm.bias[...] = jnp.arange(5.0)
+    np.testing.assert_allclose(trained(norm, x), batch_norm(double(x), 1.5, np.arange(5.0)), rtol=1e-4, atol=1e-4)
+
+
+def test_running_averages_move_a_tenth_of_the_way(x):
+    norm = BatchNorm(5)
+    norm.mean[...] = jnp.full(5, 7.0)
+    trained(norm, x)
+    np.testing.assert_allclose(norm.mean[...], 0.9 * 7 + 0.1 * double(x).mean((0, 1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(norm.var[...], 0.9 * 1 + 0.1 * double(x).var((0, 1, 2)), rtol=1e-5)
+
+
+def test_evaluation_uses_the_running_averages_and_leaves_them(x):
+    norm = BatchNorm(5)
+    norm.mean[...], norm.var[...] = jnp.arange(5.0), jnp.arange(1.0, 6.0)
+    norm.eval()
+    expected = (double(x) - np.arange(5)) / np.sqrt(np.arange(1, 6) + 1e-5)
+    np.testing.assert_allclose(norm(jnp.asarray(x)), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(norm.mean[...], np.arange(5))
+
+
+def test_groups_have_statistics_of_their_own_and_their_mean_is_carried(x):
+    norm = BatchNorm(5, groups=4)
+    parts = np.split(double(x), 4)
+    expected = np.concatenate([batch_norm(part, 1.0, 0.0) for part in parts])
+    np.testing.assert_allclose(trained(norm, x), expected, rtol=1e-4, atol=1e-4)
+    variance = np.mean([part.var((0, 1, 2)) for part in parts], axis=0)
+    np.testing.assert_allclose(norm.mean[...], 0.1 * double(x).mean((0, 1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(norm.var[...], 0.9 + 0.1 * variance, rtol=1e-5)
+
+
+def test_groups_must_divide_the_batch(x):
+    with pytest.raises(UsageError, match="groups=3 must divide the batch, got 8 examples"):
+        trained(BatchNorm(5, groups=3), x)
+
+
+def test_statistics_are_float32_for_bfloat16_activations(x):
+    """A mean of 300 with a deviation of 1: bfloat16 numbers there are 2 apart, and their squares 512."""
+    x = jnp.asarray(np.random.default_rng(0).normal(300.0, 4.0, (512, 5)), jnp.bfloat16)
+    norm = BatchNorm(5, dtype=jnp.bfloat16)
+    normed = trained(norm, x)
+    assert norm(x).dtype == jnp.bfloat16 and norm.mean[...].dtype == jnp.float32
+    np.testing.assert_allclose(normed, batch_norm(double(x), 1.0, 0.0), rtol=1e-2, atol=1e-2)
+
+
+def test_a_constant_batch_stays_finite():
+    """Collapse: rounding could make the variance negative, and the gain not a number."""
+    norm = BatchNorm(5)
+    assert np.isfinite(trained(norm, np.full((64, 5), 1234.567, np.float32))).all()
+
+
+@pytest.mark.parametrize("groups", [None, 8])
+def test_eight_devices_are_one(groups):
+    """Values, statistics and gradients of a batch that is spread over devices: the same as on one."""
+
+    def loss(params, images):
+        layers, new = net.apply(params, stats, images, train=True)
+        return jnp.square(layers["features"] - 1).mean(), new
+
+    net = small_convnet(widths=(4, 6), strides=(2, 2), groups=groups)
+    params, stats = net.init(jax.random.key(0))
+    images = np.random.default_rng(1).normal(size=(16, 8, 8, 1)).astype(np.float32)
+    step = jax.jit(jax.value_and_grad(loss, has_aux=True))
+    one = step(params, images)
+    mesh = Mesh(np.array(jax.devices()), ("data",))
+    spread = jax.device_put(images, NamedSharding(mesh, PartitionSpec("data")))
+    eight = step(jax.device_put(params, NamedSharding(mesh, PartitionSpec())), spread)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6), one, eight)
+
+
+def test_patches_are_read_row_by_row():
+    image = np.arange(4 * 6 * 2, dtype=np.float32).reshape(1, 4, 6, 2)
+    expected = [[image[0, r : r + 2, c : c + 2].ravel() for c in (0, 2, 4)] for r in (0, 2)]
+    np.testing.assert_array_equal(patchify(jnp.asarray(image), 2)[0], expected)

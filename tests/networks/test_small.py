@@ -1,0 +1,34 @@
+import jax
+import numpy as np
+import pytest
+from naive_layers import conv_norm, double, relu, rough
+
+from ssl_jax.errors import UsageError
+from ssl_jax.networks import small_convnet
+
+
+def test_it_is_the_definition_and_layers_come_in_order():
+    net = small_convnet(channels=2, widths=(3, 4), strides=(1, 2))
+    params, stats = net.init(jax.random.key(0))
+    params, images = rough(params), np.random.default_rng(1).normal(size=(4, 7, 7, 2)).astype(np.float32)
+    layers, _ = jax.jit(lambda *inputs: net.apply(*inputs, train=True))(params, stats, images)
+    first = relu(conv_norm(double(images), double(params)["layer1"], stride=1))
+    second = relu(conv_norm(first, double(params)["layer2"], stride=2))
+    features = np.concatenate([second.mean((1, 2)), second.max((1, 2))], axis=1)
+    assert list(layers) == ["layer1", "layer2", "features"] and net.width == 8
+    for layer, expected in zip(layers.values(), (first, second, features), strict=True):
+        np.testing.assert_allclose(layer, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_every_parameter_learns_at_once():
+    net = small_convnet(widths=(3, 4), strides=(2, 2))
+    params, stats = net.init(jax.random.key(0))
+    images = np.random.default_rng(1).normal(size=(8, 8, 8, 1)).astype(np.float32)
+    features = lambda params: net.apply(params, stats, images, train=True)[0]["features"]  # noqa: E731
+    gradient = jax.jit(jax.grad(lambda params: (features(params) ** 2).sum()))(params)
+    assert jax.tree.all(jax.tree.map(lambda leaf: bool(leaf.any()), gradient))
+
+
+def test_as_many_strides_as_widths():
+    with pytest.raises(UsageError, match="one stride a width, got 3 widths and 2 strides"):
+        small_convnet(strides=(2, 2))

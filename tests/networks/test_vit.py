@@ -1,0 +1,135 @@
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from naive_layers import double, erf, layer_norm, linear, rough
+
+from ssl_jax.errors import UsageError
+from ssl_jax.networks import vit, vit_base, vit_small, vit_tiny
+from ssl_jax.networks.vit import sincos_positions
+
+TINY = {"image_size": 6, "patch_size": 2, "channels": 2, "dim": 8, "heads": 2}
+
+
+@pytest.mark.parametrize(
+    ("make", "published", "width"),
+    [(vit_tiny, 5_524_416, 192), (vit_small, 21_665_664, 384), (vit_base, 85_798_656, 768)],
+)
+def test_parameters_are_as_many_as_timm_counts_and_layers_come_in_order(make, published, width):
+    net = make(image_size=224, patch_size=16)
+    start = jax.eval_shape(net.init, jax.random.key(0))
+    assert sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(start)) == published
+    images = jax.ShapeDtypeStruct((2, 224, 224, 3), np.float32)
+    layers, _ = jax.eval_shape(lambda *inputs: net.apply(*inputs, train=False), *start, images)
+    tokens = ["patches", *(f"block{number}" for number in range(1, 13))]
+    assert [(name, layer.shape) for name, layer in layers.items()] == [
+        *((name, (2, 197, width)) for name in tokens),
+        ("features", (2, width)),
+    ]
+
+
+def naive_block(tokens, params, heads):
+    normed = layer_norm(tokens, params["attention_norm"])
+    queries, keys, values = np.split(linear(normed, params["qkv"]), 3, axis=-1)
+    mixed, size = np.empty_like(tokens), tokens.shape[-1] // heads
+    for example in range(len(tokens)):
+        for head in range(heads):
+            part = np.s_[example, :, head * size : (head + 1) * size]
+            weights = np.exp(queries[part] @ keys[part].T / np.sqrt(size))
+            mixed[part] = weights / weights.sum(-1, keepdims=True) @ values[part]
+    tokens = tokens + linear(mixed, params["projection"])
+    hidden = linear(layer_norm(tokens, params["mlp_norm"]), params["expand"])
+    return tokens + linear(hidden * (1 + erf(hidden / np.sqrt(2))) / 2, params["contract"])
+
+
+@pytest.mark.parametrize(("pool", "positions"), [("token", "learned"), ("mean", "sincos")])
+def test_it_is_the_definition(pool, positions):
+    net = vit(**TINY, depth=2, pool=pool, positions=positions)
+    start, stats = net.init(jax.random.key(0))
+    params, images = rough(start), np.random.default_rng(1).normal(size=(3, 6, 6, 2)).astype(np.float32)
+    layers, _ = jax.jit(lambda *inputs: net.apply(*inputs, train=True))(params, stats, images)
+
+    params = double(params)
+    patches = [double(images)[:, r : r + 2, c : c + 2].reshape(3, 8) for r in (0, 2, 4) for c in (0, 2, 4)]
+    tokens = linear(np.stack(patches, 1), params["embedding"])
+    if pool == "token":
+        tokens = np.concatenate([np.broadcast_to(params["token"], (3, 1, 8)), tokens], axis=1)
+    tokens = tokens + (params["positions"] if positions == "learned" else sincos_positions(3, 8))
+    for number in (1, 2):
+        tokens = naive_block(tokens, params[f"block{number}"], heads=2)
+    normed = layer_norm(tokens, params["norm"])
+    np.testing.assert_allclose(layers["block2"], tokens, rtol=1e-4, atol=1e-5)
+    expected = normed[:, 0] if pool == "token" else normed.mean(1)
+    np.testing.assert_allclose(layers["features"], expected, rtol=1e-4, atol=1e-5)
+    assert ("token" in params) == (pool == "token") and ("positions" in params) == (positions == "learned")
+
+
+def test_every_parameter_learns_at_once():
+    net = vit(**TINY, depth=1)
+    params, stats = net.init(jax.random.key(0))
+    images = np.random.default_rng(1).normal(size=(3, 6, 6, 2)).astype(np.float32)
+    loss = lambda params: net.apply(params, stats, images, train=True)[0]["features"][:, 0].sum()  # noqa: E731
+    gradient = jax.jit(jax.grad(loss))(params)
+    assert jax.tree.all(jax.tree.map(lambda leaf: bool(leaf.any()), gradient))
+
+
+def test_sincos_positions_tell_places_apart_and_nearness_by_their_products():
+    positions = double(sincos_positions(5, 32))
+    products = positions @ positions.T  # Sum over both axes of cos(frequency * distance), so a function of distance.
+    np.testing.assert_allclose(np.diag(products), 16, rtol=1e-6)
+    assert products[0, 1] == pytest.approx(products[0, 5]) == pytest.approx(products[12, 13]) < 16
+    assert products[0, 1] > products[0, 2] > products[0, 3]
+
+
+def test_drop_path_leaves_out_whole_branches_of_some_examples_and_keeps_the_expectation():
+    """Depth 2: the first block never drops, the second with the full chance, each of its two branches."""
+    net = vit(**TINY, depth=2, drop_path=0.5)
+    params, stats = net.init(jax.random.key(0))
+    images = np.repeat(np.random.default_rng(1).normal(size=(1, 6, 6, 2)), 256, axis=0).astype(np.float32)
+    layers, _ = jax.jit(lambda rng: net.apply(params, stats, images, train=True, rng=rng))(jax.random.key(1))
+    still, _ = net.apply(params, stats, images[:1], train=False)
+    np.testing.assert_allclose(layers["block1"], np.repeat(still["block1"], 256, axis=0), atol=1e-5)
+    unchanged = np.isclose(layers["block2"], layers["block1"], atol=1e-6).all((1, 2)).mean()
+    assert unchanged == pytest.approx(0.25, abs=0.1)  # Both branches left out; standard error 0.027.
+    assert len(np.unique(np.round(layers["block2"][:, 0, 0], 4))) == 4
+
+
+def test_drop_path_scales_what_it_keeps():
+    """With one branch silenced, a kept branch is twice the branch of evaluation at a chance of a half."""
+    net = vit(**TINY, depth=2, drop_path=0.5)
+    params, stats = net.init(jax.random.key(0))
+    params["block2"]["contract"] = jax.tree.map(jnp.zeros_like, params["block2"]["contract"])
+    images = np.repeat(np.random.default_rng(1).normal(size=(1, 6, 6, 2)), 16, axis=0).astype(np.float32)
+    layers, _ = net.apply(params, stats, images, train=True, rng=jax.random.key(1))
+    still, _ = net.apply(params, stats, images[:1], train=False)
+    branch, expected = layers["block2"] - layers["block1"], still["block2"] - still["block1"]
+    kept = np.asarray(jnp.abs(branch).max((1, 2)) > 0)
+    assert 0 < kept.sum() < 16
+    np.testing.assert_allclose(branch[kept], np.repeat(2 * expected, kept.sum(), axis=0), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"patch_size": 4}, "patch_size 4 must divide image_size 6"),
+        ({"patch_size": 0}, "patch_size 0 must divide image_size 6"),
+        ({"heads": 3}, r"dim 8 must be a multiple of heads \(3\)"),
+        ({"drop_path": 1.0}, "drop_path is a chance of at least 0 and below 1, got 1"),
+        ({"pool": "tokens"}, "did you mean 'token'"),
+        ({"positions": "sincos2d"}, "did you mean 'sincos'"),
+    ],
+)
+def test_wrong_arguments_are_named(wrong, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        vit(**{**TINY, "depth": 1, **wrong})
+
+
+def test_wrong_calls_are_named():
+    net = vit(**TINY, depth=2, drop_path=0.1)
+    params, stats = jax.eval_shape(net.init, jax.random.key(0))
+    with pytest.raises(ValueError, match=r"\[B, 6, 6, C\], got \(1, 8, 8, 2\)"):
+        jax.eval_shape(lambda *a: net.apply(*a, train=False), params, stats, jnp.zeros((1, 8, 8, 2)))
+    with pytest.raises(ValueError, match=r"drop_path=0.1 draws at random in training, so `apply` needs `rng`"):
+        jax.eval_shape(lambda *a: net.apply(*a, train=True), params, stats, jnp.zeros((1, 6, 6, 2)))

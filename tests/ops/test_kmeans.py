@@ -1,0 +1,141 @@
+"""k-means against Lloyd's rounds in numpy, on blobs whose clusters are known, in pieces, and where clusters run empty."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sharding import CASES, in_pieces
+
+from ssl_jax.ops import kmeans as module
+from ssl_jax.ops.kmeans import Clusters, nearest_centroid
+from ssl_jax.ops.kmeans import kmeans as eager
+
+kmeans = jax.jit(eager, static_argnames=("clusters", "iterations", "spherical", "block_size", "axis_name"))
+KEY = jax.random.key(7)
+
+
+def blobs(spread=0.1, each=8):
+    """`each` points around each of 4 far corners, shuffled: points `[32, 3]` and the blob of each."""
+    rng = np.random.default_rng(0)
+    corners = np.array([[5, 0, 0], [0, 5, 0], [0, 0, 5], [-5, -5, -5]], np.float64)
+    blob = rng.permutation(np.repeat(np.arange(4), each))
+    return jnp.asarray(corners[blob] + spread * rng.standard_normal((4 * each, 3)), jnp.float32), blob
+
+
+def lloyd(points, centroids):
+    """One round in float64; every cluster must have a point."""
+    points, centroids = np.asarray(points, np.float64), np.asarray(centroids, np.float64)
+    labels = np.argmin(((points[:, None] - centroids[None]) ** 2).sum(-1), axis=1)
+    return np.stack([points[labels == k].mean(axis=0) for k in range(len(centroids))])
+
+
+@pytest.mark.parametrize("spherical", [False, True])
+def test_finds_blobs(spherical):
+    points, blob = blobs()
+    found = kmeans(KEY, points, clusters=4, iterations=4, spherical=spherical)
+    assert len({(int(a), int(b)) for a, b in zip(found.labels, blob, strict=True)}) == 4
+    if spherical:
+        np.testing.assert_allclose(jnp.linalg.norm(found.centroids, axis=1), 1, rtol=1e-6)
+    else:
+        assert found.inertia < 3 * 0.1**2 * 1.3
+
+
+def test_a_round_is_lloyds():
+    points = jax.random.normal(jax.random.key(1), (32, 3))
+    before = kmeans(KEY, points, clusters=4, iterations=0)
+    after = kmeans(KEY, points, clusters=4, iterations=1)
+    np.testing.assert_allclose(after.centroids, lloyd(points, before.centroids), rtol=1e-5, atol=1e-6)
+    assert after.inertia <= before.inertia
+    distances = ((np.asarray(points)[:, None] - np.asarray(after.centroids)[None]) ** 2).sum(-1)
+    np.testing.assert_array_equal(after.labels, distances.argmin(axis=1))
+    np.testing.assert_allclose(after.inertia, distances.min(axis=1).mean(), rtol=1e-5)
+
+
+def test_seeds_are_spread_points():
+    """Far blobs: the chance that k-means++ puts two of the four seeds in one is below 1 in 1000; of uniform ones 0.9."""
+    points, blob = blobs(spread=0.01)
+    for seed in range(5):
+        found = kmeans(jax.random.key(seed), points, clusters=4, iterations=0)
+        rows = [int(np.flatnonzero((np.asarray(points) == np.asarray(c)).all(axis=1))[0]) for c in found.centroids]
+        assert len(set(blob[rows])) == 4
+
+
+def test_rows_are_drawn_in_proportion_to_their_weight():
+    weights = jnp.array([0.0, 1.0, 0.0, 3.0, 0.0])
+    draw = jax.jit(jax.vmap(lambda key: module._draw_row(key, jnp.arange(5.0)[:, None], weights, None)[0]))
+    drawn = np.asarray(draw(jax.random.split(KEY, 4000)))
+    assert set(drawn) == {1.0, 3.0}
+    assert abs((drawn == 3.0).mean() - 0.75) < 0.03
+
+
+def test_an_empty_cluster_takes_part_of_the_largest():
+    points, _ = blobs()
+    centroids = jnp.array([[100.0, 0, 0], [0, 0, 0], [0, 200.0, 0]])  # everything is nearest to the middle one
+    labels, distance = nearest_centroid(points, centroids)
+    assert set(np.asarray(labels)) == {1}
+    means, counts = module._means(points, labels, 3, None)
+    filled = module._fill_empty(KEY, means, counts, jnp.sqrt(distance.mean()))
+    np.testing.assert_array_equal(filled[1], means[1])
+    labels, _ = nearest_centroid(points, filled)
+    assert np.bincount(labels, minlength=3).min() > 0
+
+
+def test_identical_points_and_one_point():
+    found = kmeans(KEY, jnp.ones((32, 3)), clusters=4, iterations=4)
+    np.testing.assert_allclose(found.centroids, 1)
+    assert found.inertia == 0
+    found = kmeans(KEY, jnp.full((1, 2), 3.0), clusters=1, iterations=1)
+    np.testing.assert_allclose(found.centroids, [[3.0, 3.0]])
+
+
+def test_far_from_the_origin_nothing_cancels():
+    points, blob = blobs()
+    found = kmeans(KEY, points + 3000.0, clusters=4, iterations=4)
+    assert len({(int(a), int(b)) for a, b in zip(found.labels, blob, strict=True)}) == 4
+
+
+def test_block_size_changes_nothing():
+    points, _ = blobs()
+    centroids = jax.random.normal(KEY, (5, 3))
+    whole = nearest_centroid(points, centroids)
+    for block_size in (1, 5, 1000):
+        for expected, came in zip(whole, nearest_centroid(points, centroids, block_size=block_size), strict=True):
+            np.testing.assert_allclose(came, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("way", "shards"), CASES)
+def test_shards_find_what_the_whole_set_finds(way, shards):
+    points = jax.random.normal(jax.random.key(3), (32, 3))
+    options = {"clusters": 4, "iterations": 4, "spherical": True}
+    pieces = in_pieces(
+        functools.partial(eager, axis_name="data", **options), way, shards, cut=(None, 0), joined=Clusters(None, 0, None)
+    )
+    whole, found = kmeans(KEY, points, **options), pieces(KEY, points)
+    np.testing.assert_allclose(found.centroids, whole.centroids, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(found.labels, whole.labels)
+    np.testing.assert_allclose(found.inertia, whole.inertia, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_points(dtype):
+    points, blob = blobs()
+    found = kmeans(KEY, points.astype(dtype), clusters=4, iterations=4)
+    assert found.centroids.dtype == jnp.float32
+    assert len({(int(a), int(b)) for a, b in zip(found.labels, blob, strict=True)}) == 4
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "sentence"),
+    [
+        ((4,), {"clusters": 2}, r"kmeans: points must be \[B, D\].*got \(4,\)"),
+        ((0, 4), {"clusters": 2}, r"got \(0, 4\)"),
+        ((4, 2), {"clusters": 5}, "clusters must be between 1 and the 4 points, got 5"),
+        ((4, 2), {"clusters": 0}, "clusters must be between 1 and the 4 points, got 0"),
+        ((4, 2), {"clusters": 2, "block_size": 0}, "block_size >= 1, got 20 and 0"),
+    ],
+)
+def test_wrong_input_is_one_sentence(shape, options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        eager(KEY, jnp.ones(shape), **options)

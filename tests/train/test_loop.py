@@ -1,0 +1,156 @@
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from toy import METHOD, OPTIMIZER, Batches, augment
+
+from ssl_jax.errors import RunError, UsageError
+from ssl_jax.recipes.optimizers import sgd
+from ssl_jax.train import fit
+from ssl_jax.train.log import read_metrics
+from ssl_jax.train.mesh import make_mesh
+
+EVERY = {"log_every": 2, "hook_every": 4, "save_every": 4, "quiet": True}
+
+
+def train(run=None, *, steps=12, devices=1, batches=None, **options):
+    batches = batches or Batches(devices)
+    return fit(METHOD, augment, OPTIMIZER, batches, steps=steps, run=run, mesh=make_mesh(devices), **(EVERY | options))
+
+
+def assert_same(first, second):
+    jax.tree.map(np.testing.assert_array_equal, jax.device_get(first), jax.device_get(second))
+
+
+def test_a_run_is_repeatable_to_the_bit():
+    assert_same(train(), train())
+
+
+def test_the_seed_changes_the_run():
+    first, second = train(steps=1), train(steps=1, seed=1)
+    assert any((a != b).any() for a, b in zip(jax.tree.leaves(first.params), jax.tree.leaves(second.params), strict=True))
+
+
+def test_stopped_and_resumed_equals_uninterrupted(tmp_path):
+    """Stopped at step 8 by another total; constant learning rate, so the total does not enter."""
+    train(tmp_path, steps=8)
+    assert_same(train(tmp_path, steps=12), train(steps=12))
+    assert [record["step"] for record in read_metrics(tmp_path / "metrics.jsonl")] == [2, 4, 6, 8, 10, 12]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path += [".", "train"]
+import conftest
+from test_loop import train, Batches
+class Killing(Batches):
+    def __next__(self):
+        if self.step == int(sys.argv[2]):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__next__()
+train(Path(sys.argv[1]), batches=Killing())
+"""
+
+
+@pytest.mark.parametrize("step", [5, 9])
+def test_killed_and_resumed_equals_uninterrupted(tmp_path, step):
+    """SIGKILL leaves no time to tidy up: some checkpoint may be half-written, the log may be ahead of it."""
+    tests = Path(__file__).parents[1]
+    killed = subprocess.run([sys.executable, "-c", KILLED, tmp_path, str(step)], cwd=tests)
+    assert killed.returncode == -signal.SIGKILL
+    assert_same(train(tmp_path), train())
+
+
+def test_devices_do_not_change_the_losses(tmp_path):
+    losses = {}
+    for devices in (1, 8):
+        train(tmp_path / str(devices), devices=devices, log_every=1)
+        losses[devices] = [record["loss"] for record in read_metrics(tmp_path / f"{devices}/metrics.jsonl") if "loss" in record]
+    assert len(losses[1]) == 12
+    np.testing.assert_allclose(losses[1], losses[8], rtol=1e-5)
+
+
+def test_sharded_parameters_give_the_same_run(monkeypatch):
+    monkeypatch.setattr("ssl_jax.train.mesh.SMALLEST_SHARDED_LEAF", 1)
+    sharded = train(devices=4, shard_parameters=True)
+    assert any(not leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(sharded.params))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
+        jax.device_get(sharded.params),
+        jax.device_get(train(devices=4).params),
+    )
+
+
+def test_records_hold_loss_speed_rate_and_gauges(tmp_path):
+    train(tmp_path, steps=4, hook=lambda state: {"knn": 0.5})
+    last, hooked = read_metrics(tmp_path / "metrics.jsonl")[-2:]
+    expected = {"step", "loss", "learning_rate", "gradient_norm", "images_per_second", "std", "effective_rank", "alignment", "uniformity"}
+    assert set(last) == expected and last["learning_rate"] == pytest.approx(0.1)
+    assert hooked == {"step": 4, "knn": 0.5}
+    assert list(tmp_path.glob("events.out.tfevents.*"))
+
+
+def test_the_last_and_the_best_checkpoint_stay(tmp_path):
+    scores = iter([0.9, 0.1, 0.2, 0.3])
+    train(tmp_path, steps=16, keep=2, hook=lambda state: {"knn": next(scores)})
+    kept = sorted(int(path.name) for path in (tmp_path / "checkpoints").iterdir())
+    assert kept == [4, 12, 16]
+
+
+def test_a_damaged_checkpoint_is_passed_over(tmp_path, capsys):
+    train(tmp_path)
+    for path in (tmp_path / "checkpoints/12").rglob("*"):
+        if path.is_file() and "state" in path.parts:
+            path.write_bytes(b"damaged")
+    assert_same(train(tmp_path), train())
+    assert "checkpoint of step 12" in capsys.readouterr().err
+
+
+def test_all_checkpoints_damaged(tmp_path):
+    train(tmp_path, steps=4)
+    for path in (tmp_path / "checkpoints").rglob("*"):
+        if path.is_file() and "state" in path.parts:
+            path.write_bytes(b"damaged")
+    with pytest.raises(RunError, match="none of the checkpoints in .* can be read: start anew with another --run"):
+        train(tmp_path, steps=4)
+
+
+def test_a_full_disk_is_said_and_keeps_what_there_is(tmp_path, monkeypatch):
+    train(tmp_path, steps=4)
+    full = type("Usage", (), {"free": 10})
+    monkeypatch.setattr("ssl_jax.train.checkpoint.shutil.disk_usage", lambda path: full)
+    with pytest.raises(RunError, match=r"the checkpoint of step 8 needs .* MiB .* are free: make room"):
+        train(tmp_path)
+    monkeypatch.undo()
+    assert_same(train(tmp_path), train())
+
+
+def test_a_loss_that_turns_nan_stops_the_run_and_keeps_the_checkpoint(tmp_path):
+    explode = sgd(lambda step: jnp.where(step == 4, jnp.float32(jnp.nan), jnp.float32(0.1)))
+    with pytest.raises(RunError, match=r"the loss became nan at step 6: the last good checkpoint is kept in .*; try a lower"):
+        fit(METHOD, augment, explode, Batches(), steps=12, run=tmp_path, mesh=make_mesh(1), **EVERY)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["4"]
+
+
+def test_a_batch_that_the_devices_cannot_share():
+    with pytest.raises(UsageError, match="batch_size: 16 examples cannot be shared equally by 3 devices"):
+        train(devices=3, batches=Batches(1))
+
+
+def test_plain_lines_where_there_is_no_terminal(tmp_path, capsys):
+    train(tmp_path, steps=4, quiet=False)
+    said = capsys.readouterr()
+    assert said.out == "" and "step 2/4  " in said.err and "img/s  loss " in said.err
+
+
+def test_a_half_written_record_is_dropped(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(json.dumps({"step": 2, "loss": 1.0}) + '\n{"step": 4, "lo')
+    assert read_metrics(path) == [{"step": 2, "loss": 1.0}]
