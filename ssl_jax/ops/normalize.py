@@ -11,13 +11,12 @@ from ssl_jax.ops.collectives import mean_over_shards
 
 
 def unit_length(rows: Array, *, epsilon: float = 1e-12) -> Array:
-    """Divides each row `[..., D]` by its Euclidean length; shorter ones than `epsilon` by `epsilon`.
-
-    A zero row stays zero, with a finite gradient: the square root is never taken of zero.
-    """
+    """Divides each row `[..., D]` by its Euclidean length. A row no longer than `epsilon` becomes zero, with gradient zero."""
     rows = rows.astype(jnp.float32)
     square = jnp.sum(rows**2, axis=-1, keepdims=True)
-    return rows * jax.lax.rsqrt(jnp.maximum(square, epsilon**2))
+    has_direction = square > epsilon**2
+    # Both branches of a `where` are differentiated: the square root must not see a zero even where it is not used.
+    return rows * jnp.where(has_direction, jax.lax.rsqrt(jnp.where(has_direction, square, 1)), 0)
 
 
 def standardize(rows: Array, *, epsilon: float = 1e-5, axis_name: str | None = None) -> Array:

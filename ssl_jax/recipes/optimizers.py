@@ -60,7 +60,10 @@ def adamw(
     schedule: optax.Schedule, *, weight_decay: float = 1e-4, first_decay: float = 0.9, second_decay: float = 0.999
 ) -> Optimizer:
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101)."""
-    return Optimizer(
-        schedule,
-        optax.adamw(schedule, b1=first_decay, b2=second_decay, weight_decay=weight_decay, mask=weights_only),
-    )
+    adam = optax.adamw(schedule, b1=first_decay, b2=second_decay, weight_decay=weight_decay, mask=weights_only)
+
+    def update(gradient: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        with jax.numpy_dtype_promotion("standard"):  # optax raises a float to the power of its integer count.
+            return adam.update(gradient, state, params)
+
+    return Optimizer(schedule, optax.GradientTransformation(adam.init, update))

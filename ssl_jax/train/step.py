@@ -49,7 +49,7 @@ def make_step(
         params = optax.apply_updates(current.params, updates)
         params, state = method.after_step(params, state, current.step)
         rate = jnp.asarray(optimizer.learning_rate(current.step))
-        metrics = {"loss": loss, "learning_rate": rate, "gradient_norm": optax.global_norm(gradient), **metrics}
+        metrics = {"loss": loss, "learning_rate": rate, "gradient_norm": optax.tree.norm(gradient), **metrics}
         return TrainState(current.step + 1, params, state, optimizer_state), metrics
 
     return step

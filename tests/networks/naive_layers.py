@@ -12,10 +12,19 @@ def double(tree):
     return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), tree)
 
 
-def rough(params, *, seed=0, scale=0.3):
-    """Parameters with noise on every leaf, so that gains of zero and biases of zero hide nothing."""
+def drawn(net, *, seed=0):
+    """Parameters and statistics with noise on every leaf, so that gains of zero and biases of zero hide nothing.
+
+    Not from `net.init`, whose random numbers take XLA much longer to compile than these small networks.
+    """
     rng = np.random.default_rng(seed)
-    return jax.tree.map(lambda leaf: leaf + scale * rng.standard_normal(leaf.shape).astype(np.float32), params)
+
+    def draw(path, leaf):
+        center = 1.0 if path[-1].key in ("scale", "var") else 0.0
+        noise = 0.1 if path[-1].key == "var" else 0.3
+        return (center + noise * rng.standard_normal(leaf.shape)).astype(leaf.dtype)
+
+    return jax.tree_util.tree_map_with_path(draw, jax.eval_shape(net.init, jax.random.key(0)))
 
 
 def relu(x):

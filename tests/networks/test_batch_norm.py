@@ -1,12 +1,14 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from naive_layers import batch_norm, double
+from naive_layers import batch_norm, double, drawn
 
 from ssl_jax.errors import UsageError
-from ssl_jax.networks import small_convnet
+from ssl_jax.networks import projection_head, resnet, small_convnet
 from ssl_jax.networks.layers import BatchNorm, patchify
 
 
@@ -43,6 +45,13 @@ def test_evaluation_uses_the_running_averages_and_leaves_them(x):
     np.testing.assert_array_equal(norm.mean[...], np.arange(5))
 
 
+def test_arrays_of_numpy_are_not_written_to(x):
+    norm = BatchNorm(5)
+    norm.mean.set_value(mine := np.zeros(5, np.float32))
+    trained(norm, x)
+    assert not mine.any() and np.asarray(norm.mean[...]).all()
+
+
 def test_groups_have_statistics_of_their_own_and_their_mean_is_carried(x):
     norm = BatchNorm(5, groups=4)
     parts = np.split(double(x), 4)
@@ -58,8 +67,14 @@ def test_groups_must_divide_the_batch(x):
         trained(BatchNorm(5, groups=3), x)
 
 
+def test_groups_do_not_matter_in_evaluation(x):
+    norm = BatchNorm(5, groups=3)
+    norm.eval()
+    np.testing.assert_allclose(norm(jnp.asarray(x)), x / np.sqrt(np.float32(1 + 1e-5)), rtol=1e-6)
+
+
 def test_statistics_are_float32_for_bfloat16_activations(x):
-    """A mean of 300 with a deviation of 1: bfloat16 numbers there are 2 apart, and their squares 512."""
+    """A mean of 300 with a deviation of 4: numbers of bfloat16 are 2 apart there, and their squares 512."""
     x = jnp.asarray(np.random.default_rng(0).normal(300.0, 4.0, (512, 5)), jnp.bfloat16)
     norm = BatchNorm(5, dtype=jnp.bfloat16)
     normed = trained(norm, x)
@@ -69,8 +84,24 @@ def test_statistics_are_float32_for_bfloat16_activations(x):
 
 def test_a_constant_batch_stays_finite():
     """Collapse: rounding could make the variance negative, and the gain not a number."""
-    norm = BatchNorm(5)
-    assert np.isfinite(trained(norm, np.full((64, 5), 1234.567, np.float32))).all()
+    constants = np.linspace(100, 1000, 64, dtype=np.float32)
+    assert np.isfinite(trained(BatchNorm(64), np.tile(constants, (100, 1)))).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (partial(resnet, (1,), bottleneck=True, stem="mnist", channels=1, width=4), (8, 8, 1)),
+        (partial(small_convnet, widths=(4,), strides=(2,)), (8, 8, 1)),
+        (partial(projection_head, inputs=6, widths=(8, 4), last_norm=True), (6,)),
+    ],
+)
+def test_groups_reach_every_norm_of_a_network(make, shape):
+    """Two groups together are the two groups alone."""
+    start, x = drawn(make()), np.random.default_rng(1).normal(size=(16, *shape)).astype(np.float32)
+    together, alone = (jax.jit(partial(make(groups=groups).apply, *start, train=True)) for groups in (2, None))
+    halves = jax.tree.map(lambda *parts: np.concatenate(parts), *(alone(half)[0] for half in np.split(x, 2)))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), together(x)[0], halves)
 
 
 @pytest.mark.parametrize("groups", [None, 8])
@@ -81,8 +112,8 @@ def test_eight_devices_are_one(groups):
         layers, new = net.apply(params, stats, images, train=True)
         return jnp.square(layers["features"] - 1).mean(), new
 
-    net = small_convnet(widths=(4, 6), strides=(2, 2), groups=groups)
-    params, stats = net.init(jax.random.key(0))
+    net = small_convnet(widths=(4,), strides=(2,), groups=groups)
+    params, stats = drawn(net)
     images = np.random.default_rng(1).normal(size=(16, 8, 8, 1)).astype(np.float32)
     step = jax.jit(jax.value_and_grad(loss, has_aux=True))
     one = step(params, images)

@@ -1,7 +1,7 @@
 import jax
 import numpy as np
 import pytest
-from naive_layers import conv_norm, double, relu, rough
+from naive_layers import conv_norm, double, drawn, relu
 
 from ssl_jax.errors import UsageError
 from ssl_jax.networks import small_convnet
@@ -9,8 +9,7 @@ from ssl_jax.networks import small_convnet
 
 def test_it_is_the_definition_and_layers_come_in_order():
     net = small_convnet(channels=2, widths=(3, 4), strides=(1, 2))
-    params, stats = net.init(jax.random.key(0))
-    params, images = rough(params), np.random.default_rng(1).normal(size=(4, 7, 7, 2)).astype(np.float32)
+    (params, stats), images = drawn(net), np.random.default_rng(1).normal(size=(4, 7, 7, 2)).astype(np.float32)
     layers, _ = jax.jit(lambda *inputs: net.apply(*inputs, train=True))(params, stats, images)
     first = relu(conv_norm(double(images), double(params)["layer1"], stride=1))
     second = relu(conv_norm(first, double(params)["layer2"], stride=2))
@@ -22,7 +21,7 @@ def test_it_is_the_definition_and_layers_come_in_order():
 
 def test_every_parameter_learns_at_once():
     net = small_convnet(widths=(3, 4), strides=(2, 2))
-    params, stats = net.init(jax.random.key(0))
+    params, stats = drawn(net)
     images = np.random.default_rng(1).normal(size=(8, 8, 8, 1)).astype(np.float32)
     features = lambda params: net.apply(params, stats, images, train=True)[0]["features"]  # noqa: E731
     gradient = jax.jit(jax.grad(lambda params: (features(params) ** 2).sum()))(params)

@@ -1,0 +1,175 @@
+"""The input of training: an endless iterator of global, sharded batches.
+
+A batch is `{"image": uint8 [B, H, W, C], "label": int32 [B], "index": int32 [B]}`, index being the number of the
+example in its source. Two ways lead to the same batches, bit for bit:
+
+- held: the whole source lies on every device as one uint8 array, and a batch is one jitted gather;
+- streamed: grain reads the source at random, in threads or in worker processes, each process of a run its own rows.
+"""
+
+import contextlib
+import functools
+import math
+import os
+from collections.abc import Generator
+from typing import Any, Self
+
+import jax
+import numpy as np
+from jax import Array
+from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
+from numpy.typing import NDArray
+
+from ssl_jax.data.order import batch_numbers, rows_of
+from ssl_jax.data.source import Source
+from ssl_jax.data.source import hold as hold_source
+from ssl_jax.errors import UsageError
+
+Batch = dict[str, Array]
+LARGEST_HELD = 2**31  # Bytes of images on one device; on CPU, of all its copies together.
+
+
+class Batches:
+    """Endless batches of a source, in the order that `seed` decides: see `ssl_jax.data.order`.
+
+    Args:
+      source: what to read.
+      batch_size: B, over all devices of all processes; at most the size of the source.
+      seed: below 2**32.
+      sharding: where the batch goes, its leading axis over the devices; the default device when None.
+      start: the first batch is that of this step.
+      workers: processes that decode (streamed only); 0 decodes in threads. A script that asks for workers needs the
+        guard `if __name__ == "__main__"`.
+      threads: how many decode at a time in all (streamed only); each makes a batch, and as many batches wait.
+      hold: True holds the source on the devices, False streams it, None holds it where it takes at most 2 GiB.
+
+    Raises:
+      UsageError: a batch that is larger than the source, or that the devices cannot share equally.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        batch_size: int,
+        *,
+        seed: int,
+        sharding: Sharding | None = None,
+        start: int = 0,
+        workers: int = 0,
+        threads: int | None = None,
+        hold: bool | None = None,
+    ):
+        _check(source, batch_size, seed)
+        self.batch_size = batch_size
+        self.steps_per_epoch = len(source) // batch_size
+        self._source, self._seed, self._step = source, seed, start
+        self._sharding = sharding or SingleDeviceSharding(jax.devices()[0])
+        self._rows = _rows_here(self._sharding, batch_size)
+        self._numbers = functools.partial(batch_numbers, size=len(source), batch_size=batch_size, seed=seed)
+        self._workers, self._threads = workers, threads or os.cpu_count() or 1
+        self._take = jax.jit(_take, out_shardings=self._sharding)
+        self._batches: Generator[Batch] | None = None
+        self.held = _fits(source, self._sharding) if hold is None else hold
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Batch:
+        if self._batches is None:
+            self._batches = self._held(self._step) if self.held else self._streamed(self._step)
+        batch = next(self._batches)
+        self._step += 1
+        return batch
+
+    def state(self) -> dict[str, int]:
+        """The place in the input, for JSON: what `restore` needs to go on with exactly the batches that remain."""
+        return {"seed": self._seed, "batch_size": self.batch_size, "size": len(self._source), "step": self._step}
+
+    def restore(self, state: dict[str, int]) -> None:
+        """Goes on from a saved place; `UsageError` if it is that of another seed, batch size or size of the source."""
+        for name, here in self.state().items():
+            if name != "step" and state.get(name) != here:
+                raise UsageError(
+                    f"{name}: the saved place in the input has {state.get(name)}, but this run has {here}: "
+                    "resume with the same data, batch_size and seed, or start anew in another folder."
+                )
+        self.close()
+        self._step = state["step"]
+
+    def close(self) -> None:
+        """Stops threads and workers. The next batch would start them again."""
+        if self._batches is not None:
+            self._batches.close()
+            self._batches = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _held(self, step: int) -> Generator[Batch]:
+        while True:
+            index = self._to_devices(self._numbers(step)[self._rows])
+            yield self._take(*self._whole, index)
+            step += 1
+
+    @functools.cached_property
+    def _whole(self) -> tuple[Array, Array]:
+        """Images and labels of the source, a copy on each device."""
+        everything = hold_source(self._source)
+        mesh = getattr(self._sharding, "mesh", None)
+        everywhere = NamedSharding(mesh, PartitionSpec()) if mesh else self._sharding
+        images, labels = (_put(array, everywhere, len(array)) for array in everything.values())
+        return images, labels
+
+    def _streamed(self, step: int) -> Generator[Batch]:
+        from ssl_jax.data.stream import Steps, stream  # noqa: PLC0415  Held sources do not wait for grain.
+
+        steps = Steps(self._source, self._numbers, self._rows, start=step)
+        with contextlib.closing(stream(steps, workers=self._workers, threads=self._threads)) as batches:
+            for batch in batches:
+                yield {name: self._to_devices(array) for name, array in batch.items()}
+
+    def _to_devices(self, rows: NDArray[Any]) -> Array:
+        return _put(rows, self._sharding, self.batch_size)
+
+
+def _put(rows: NDArray[Any], sharding: Sharding, length: int) -> Array:
+    """The rows that this process has -> the global array of this length."""
+    with jax.transfer_guard_host_to_device("allow"):  # Asked for, but on several hosts JAX counts it as implicit.
+        return jax.make_array_from_process_local_data(sharding, rows, (length, *rows.shape[1:]))
+
+
+def _take(images: Array, labels: Array, index: Array) -> Batch:
+    def rows(array: Array) -> Array:
+        return array.at[index].get(mode="promise_in_bounds")
+
+    return {"image": rows(images), "label": rows(labels), "index": index}
+
+
+def _check(source: Source, batch_size: int, seed: int) -> None:
+    if not 1 <= batch_size <= len(source):
+        raise UsageError(
+            f"batch_size: got {batch_size}, but {source.name} has {len(source)} images: choose 1 to {len(source)}."
+        )
+    if not 0 <= seed < 2**32:
+        raise UsageError(f"seed: got {seed}, but it must be at least 0 and below 2**32.")
+
+
+def _rows_here(sharding: Sharding, batch_size: int) -> NDArray[np.intp]:
+    """Rows of the batch that the devices of this process hold."""
+    try:
+        parts = sharding.addressable_devices_indices_map((batch_size,))
+    except ValueError as fault:
+        count = len(sharding.device_set)
+        raise UsageError(
+            f"batch_size: {batch_size} examples cannot be shared equally by {count} devices: "
+            f"choose a multiple of {count}."
+        ) from fault
+    return rows_of((part[0] for part in parts.values() if part), batch_size)
+
+
+def _fits(source: Source, sharding: Sharding) -> bool:
+    copies = len(sharding.addressable_devices) if jax.default_backend() == "cpu" else 1  # CPU devices share one memory.
+    return copies * len(source) * math.prod(source.image_shape) <= LARGEST_HELD

@@ -1,0 +1,31 @@
+"""The order of the examples, decided by the seed alone: not by the number of devices, processes, workers or threads.
+
+Every epoch is a new permutation of the source, cut into `N // batch_size` whole batches; the rest, other examples each
+time, waits for another epoch. So no example comes twice in a batch, which memory banks and negatives rely on.
+"""
+
+import functools
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def batch_numbers(step: int, *, size: int, batch_size: int, seed: int) -> NDArray[np.int32]:
+    """Numbers of the examples of the batch that step `step` (from 0) sees: `[batch_size]`."""
+    epoch, place = divmod(step, size // batch_size)
+    return _permutation(size, seed, epoch)[place * batch_size :][:batch_size]
+
+
+def rows_of(slices: Iterable[slice], batch_size: int) -> NDArray[np.intp]:
+    """Rows of the global batch in these slices, each once and in order: what a process reads for its devices."""
+    wanted = np.zeros(batch_size, bool)
+    for part in slices:
+        wanted[part] = True
+    return np.flatnonzero(wanted)
+
+
+@functools.lru_cache(maxsize=4)
+def _permutation(size: int, seed: int, epoch: int) -> NDArray[np.int32]:
+    # RandomState, because numpy promises that its numbers never change: a run can be resumed under another numpy.
+    return np.random.RandomState([seed, epoch]).permutation(np.arange(size, dtype=np.int32))

@@ -1,0 +1,108 @@
+"""What the rest of the project sees of a data set: examples by number.
+
+An example is `{"image": uint8 [H, W, C], "label": int32}`, C being 1 or 3 and the label -1 where there is none. A batch
+is the same with a leading axis. Numbers run from 0; the same number is always the same example.
+"""
+
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+Example = dict[str, Any]
+Batch = dict[str, NDArray[Any]]
+
+
+class Source(Protocol):
+    """A sequence of examples, all images of one shape, read in any order and from any thread."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it, such as "cifar10:train"."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the labels; empty when there are none."""
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width, channels (1 or 3)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int) -> Example: ...
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set: what to train on, and what to judge on where there is something labelled for it."""
+
+    name: str
+    train: Source
+    test: Source | None
+
+
+@dataclass(frozen=True, eq=False)
+class ArraySource:
+    """Examples that lie in memory: `images` uint8 `[N, H, W, C]`, `labels` int32 `[N]`."""
+
+    name: str
+    classes: tuple[str, ...]
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int32]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        height, width, channels = self.images.shape[1:]
+        return height, width, channels
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, number: int) -> Example:
+        return {"image": self.images[number], "label": self.labels[number]}
+
+
+def read(source: Source, numbers: NDArray[Any] | range, pool: Executor | None = None) -> Batch:
+    """The examples of these numbers as one batch, read by the threads of `pool` if there is one."""
+    images = np.empty((len(numbers), *source.image_shape), np.uint8)
+    labels = np.empty(len(numbers), np.int32)
+
+    def fill(rows: range) -> None:
+        for row in rows:
+            example = source[int(numbers[row])]
+            images[row], labels[row] = example["image"], example["label"]
+
+    parts = [range(first, min(first + 32, len(numbers))) for first in range(0, len(numbers), 32)]
+    for _ in pool.map(fill, parts) if pool else map(fill, parts):
+        pass  # What a thread raised is raised here.
+    return {"image": images, "label": labels}
+
+
+_held: WeakKeyDictionary[Source, Batch] = WeakKeyDictionary()
+
+
+def hold(source: Source) -> Batch:
+    """The whole source, in order: `{"image": uint8 [N, H, W, C], "label": int32 [N]}`. Read once, then remembered."""
+    if isinstance(source, ArraySource):
+        return {"image": source.images, "label": source.labels}
+    if source not in _held:
+        if len(source) > 20_000:  # Some seconds.
+            print(f"data: reading {len(source)} images of {source.name} into memory", file=sys.stderr)
+        with ThreadPoolExecutor() as pool:
+            _held[source] = read(source, range(len(source)), pool)
+        for array in _held[source].values():
+            array.setflags(write=False)
+    return _held[source]
+
+
+def in_order(source: Source, *, batch_size: int) -> Iterator[Batch]:
+    """The whole source once, in order, in numpy batches for evaluation; the last may be short."""
+    with ThreadPoolExecutor() as pool:
+        for first in range(0, len(source), batch_size):
+            yield read(source, range(first, min(first + batch_size, len(source))), pool)

@@ -1,0 +1,101 @@
+"""Heads: what stands on the features during pre-training, and is thrown away after it.
+
+B: examples. A head takes features `[B, inputs]` and returns `[B, width]` in float32.
+"""
+
+import itertools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+from jax.typing import DTypeLike
+
+from ssl_jax.networks.functional import Net, functional
+from ssl_jax.networks.layers import BatchNorm
+
+
+class ProjectionHead(nnx.Module):
+    """Linear layers with batch norm and relu between them."""
+
+    def __init__(
+        self,
+        inputs: int,
+        widths: Sequence[int],
+        *,
+        norm: bool,
+        last_norm: bool,
+        last_norm_affine: bool,
+        last_bias: bool,
+        groups: int | None,
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ):
+        self.layers, self.width, self.dtype = len(widths), widths[-1], dtype
+        for number, (before, after) in enumerate(itertools.pairwise((inputs, *widths)), 1):
+            last = number == self.layers
+            normed, bias = (last_norm, last_bias) if last else (norm, True)
+            # A norm takes the mean away, so the layer's bias moves into the norm.
+            layer = nnx.Linear(before, after, use_bias=bias and not normed, dtype=dtype, rngs=rngs)
+            scale = None if last and not last_norm_affine else 1.0
+            after_norm = BatchNorm(after, scale=scale, bias=bias and scale is not None, groups=groups, dtype=dtype)
+            setattr(self, f"layer{number}", layer)
+            setattr(self, f"norm{number}", after_norm if normed else None)
+
+    def __call__(self, features: Array, *, rngs: nnx.Rngs | None = None) -> Array:
+        x = features.astype(self.dtype)
+        for number in range(1, self.layers + 1):
+            x = getattr(self, f"layer{number}")(x)
+            norm = getattr(self, f"norm{number}")
+            x = x if norm is None else norm(x)
+            x = jax.nn.relu(x) if number < self.layers else x
+        return x.astype(jnp.float32)
+
+
+def projection_head(
+    *,
+    inputs: int,
+    widths: Sequence[int] = (2048, 128),
+    norm: bool = True,
+    last_norm: bool = False,
+    last_norm_affine: bool = True,
+    last_bias: bool = False,
+    groups: int | None = None,
+    dtype: DTypeLike = jnp.float32,
+) -> Net:
+    """Multi-layer projection head; also the predictor of BYOL and SimSiam.
+
+    SimCLR: `last_norm=True`. SimSiam and MoCo v3: `last_norm=True, last_norm_affine=False`. MoCo v2: `norm=False,
+    last_bias=True`. BYOL, Barlow Twins, VICReg: other widths.
+
+    Args:
+      inputs: size of the features.
+      widths: outputs of each layer; the last is the embedding's size. One width is a linear head.
+      norm: batch norm after each layer but the last; without it, these layers have a bias.
+      last_norm: batch norm after the last layer, too.
+      last_norm_affine: whether that norm has a gain (and, with `last_bias`, an offset).
+      last_bias: whether something constant is added in the last layer; in its norm if there is one.
+      groups: parts of the batch with statistics of their own; None for statistics of the whole batch.
+      dtype: of the activations; parameters, statistics and the result are float32.
+
+    Source: Chen et al. 2020, https://arxiv.org/abs/2002.05709, sections 2.1 and 4.2.
+    """
+    return functional(
+        lambda rngs: ProjectionHead(
+            inputs,
+            widths,
+            norm=norm,
+            last_norm=last_norm,
+            last_norm_affine=last_norm_affine,
+            last_bias=last_bias,
+            groups=groups,
+            dtype=dtype,
+            rngs=rngs,
+        )
+    )
+
+
+def linear_head(*, inputs: int, outputs: int, bias: bool = True, dtype: DTypeLike = jnp.float32) -> Net:
+    """One linear layer: PIRL's projections, a classifier on top of an encoder."""
+    return projection_head(inputs=inputs, widths=(outputs,), last_bias=bias, dtype=dtype)

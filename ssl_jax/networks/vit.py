@@ -1,0 +1,209 @@
+"""Vision transformers of any patch size: pre-norm blocks over square patches.
+
+B: examples; T: tokens, one a patch, row by row, and first the class token if there is one; D: `dim`. A network takes
+images `[B, S, S, C]` and returns, in order of depth, "patches" (tokens with their positions), "block1" .. "block12"
+`[B, T, D]` in `dtype`, and "features" `[B, D]` in float32: the normed class token, or the mean of the normed patches.
+
+Parameters at 224 pixels, patches of 16, with a class token: 5,524,416 (tiny), 21,665,664 (small), 85,798,656 (base).
+Sources: Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929; tiny and small: Touvron et al. 2021,
+https://arxiv.org/abs/2012.12877; fixed positions and the initial weights: Chen, Xie and He 2021,
+https://arxiv.org/abs/2104.02057.
+"""
+
+from collections import OrderedDict
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import Array
+from jax.typing import DTypeLike
+
+from ssl_jax.errors import UsageError, pick
+from ssl_jax.networks.functional import Net, functional
+from ssl_jax.networks.layers import patchify
+
+Pool = Literal["token", "mean"]
+Positions = Literal["learned", "sincos"]
+
+
+class Block(nnx.Module):
+    """Self-attention, then a two-layer network, each on normed tokens and added to the stream: `[B, T, D]` -> same."""
+
+    def __init__(self, dim: int, *, heads: int, hidden: int, drop_path: float, dtype: DTypeLike, rngs: nnx.Rngs):
+        linear = partial(nnx.Linear, kernel_init=nnx.initializers.xavier_uniform(), dtype=dtype, rngs=rngs)
+        norm = partial(nnx.LayerNorm, dim, epsilon=1e-6, dtype=jnp.float32, rngs=rngs)  # `linear` casts what it gets.
+        self.attention_norm, self.mlp_norm = norm(), norm()
+        # Xavier's range for each of three square matrices, not for the one that holds them.
+        side_by_side = nnx.initializers.variance_scaling(2.0, "fan_avg", "uniform")
+        self.qkv, self.projection = linear(dim, 3 * dim, kernel_init=side_by_side), linear(dim, dim)
+        self.expand, self.contract = linear(dim, hidden), linear(hidden, dim)
+        self.heads, self.drop_path = heads, drop_path
+        self.deterministic = False  # The name that `Module.train` and `Module.eval` set.
+
+    def __call__(self, tokens: Array, rngs: nnx.Rngs | None) -> Array:
+        tokens = tokens + self.drop(self.attend(self.attention_norm(tokens)), rngs)
+        hidden = jax.nn.gelu(self.expand(self.mlp_norm(tokens)), approximate=False)
+        return tokens + self.drop(self.contract(hidden), rngs)
+
+    def attend(self, tokens: Array) -> Array:
+        batch, length, dim = tokens.shape
+        qkv = self.qkv(tokens).reshape(batch, length, 3, self.heads, dim // self.heads)
+        # Float32, since the gradient of JAX's attention in bfloat16 cannot be lowered under strict dtype promotion.
+        queries, keys, values = jnp.moveaxis(qkv.astype(jnp.float32), 2, 0)
+        mixed = jax.nn.dot_product_attention(queries, keys, values)
+        return self.projection(mixed.reshape(batch, length, dim))
+
+    def drop(self, branch: Array, rngs: nnx.Rngs | None) -> Array:
+        """Stochastic depth (Huang et al. 2016): in training, no branch for some examples; its expectation is kept."""
+        if self.deterministic or not self.drop_path:
+            return branch
+        if rngs is None:
+            raise ValueError(f"vit: drop_path={self.drop_path:g} draws at random in training, so `apply` needs `rng`")
+        kept = jax.random.bernoulli(rngs(), 1 - self.drop_path, (len(branch), 1, 1))
+        return jnp.where(kept, branch / (1 - self.drop_path), jnp.zeros_like(branch))
+
+
+class ViT(nnx.Module):
+    """Patch embedding, positions, `depth` blocks, a last norm."""
+
+    def __init__(
+        self,
+        *,
+        grid: int,
+        patch_size: int,
+        channels: int,
+        dim: int,
+        depth: int,
+        heads: int,
+        mlp_ratio: float,
+        pool: Pool,
+        positions: Positions,
+        drop_path: float,
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ):
+        xavier, small = nnx.initializers.xavier_uniform(), nnx.initializers.truncated_normal(0.02)
+        self.embedding = nnx.Linear(patch_size**2 * channels, dim, kernel_init=xavier, dtype=dtype, rngs=rngs)
+        # A vector, so that weight decay, which goes by the number of axes, passes it by.
+        self.token = nnx.Param(small(rngs.params(), (dim,))) if pool == "token" else None
+        tokens = grid**2 + (pool == "token")
+        self.positions = nnx.Param(small(rngs.params(), (tokens, dim))) if positions == "learned" else None
+        for number in range(1, depth + 1):
+            rate = drop_path * (number - 1) / max(depth - 1, 1)
+            hidden = round(mlp_ratio * dim)
+            block = Block(dim, heads=heads, hidden=hidden, drop_path=rate, dtype=dtype, rngs=rngs)
+            setattr(self, f"block{number}", block)
+        self.norm = nnx.LayerNorm(dim, epsilon=1e-6, dtype=jnp.float32, rngs=rngs)
+        self.grid, self.patch_size, self.depth, self.width, self.dtype = grid, patch_size, depth, dim, dtype
+
+    def __call__(self, images: Array, *, rngs: nnx.Rngs | None = None) -> dict[str, Array]:
+        tokens = self.embed(images)
+        layers = OrderedDict(patches=tokens)
+        for number in range(1, self.depth + 1):
+            tokens = getattr(self, f"block{number}")(tokens, rngs)
+            layers[f"block{number}"] = tokens
+        normed = self.norm(tokens)
+        layers["features"] = normed.mean(1) if self.token is None else normed[:, 0]
+        return layers
+
+    def embed(self, images: Array) -> Array:
+        side = self.grid * self.patch_size
+        if images.shape[1:3] != (side, side):
+            raise ValueError(f"vit: images must be [B, {side}, {side}, C], got {images.shape}")
+        patches = self.embedding(patchify(images.astype(self.dtype), self.patch_size))
+        tokens = patches.reshape(len(images), self.grid**2, self.width)
+        if self.token is not None:
+            token = jnp.broadcast_to(self.token[...].astype(self.dtype), (len(images), 1, self.width))
+            tokens = jnp.concatenate([token, tokens], axis=1)
+        if self.positions is None:
+            fixed = sincos_positions(self.grid, self.width)
+            positions = jnp.asarray(np.concatenate([np.zeros_like(fixed[: self.token is not None]), fixed]))
+        else:
+            positions = self.positions[...]
+        return tokens + positions[None].astype(self.dtype)
+
+
+def sincos_positions(grid: int, dim: int) -> np.ndarray:
+    """Fixed positions of a square grid, `[grid * grid, dim]` float32, row by row.
+
+    Quarters of `dim`: sine and cosine of the column, sine and cosine of the row, at frequencies 1 down to 1/10000.
+    """
+    frequencies = 10000.0 ** -(np.arange(dim // 4) / (dim // 4))
+    rows, columns = np.divmod(np.arange(grid**2), grid)
+    angles = [np.outer(places, frequencies) for places in (columns, rows)]
+    return np.concatenate([wave(angle) for angle in angles for wave in (np.sin, np.cos)], 1).astype(np.float32)
+
+
+def vit(
+    *,
+    image_size: int,
+    patch_size: int,
+    dim: int,
+    depth: int,
+    heads: int,
+    channels: int = 3,
+    mlp_ratio: float = 4.0,
+    pool: Pool = "token",
+    positions: Positions = "learned",
+    drop_path: float = 0.0,
+    dtype: DTypeLike = jnp.float32,
+) -> Net:
+    """A vision transformer as `Net`.
+
+    Args:
+      image_size: pixels of a side of the square images.
+      patch_size: pixels of a side of a patch; divides `image_size`.
+      channels: of the images.
+      mlp_ratio: hidden units of a block's two-layer network over `dim`.
+      pool: "features" is the class "token", or the "mean" of the patches, and then there is no class token.
+      positions: "learned" (as in DINO) or fixed "sincos" (as in MoCo v3 and MAE).
+      drop_path: chance in [0, 1) to leave out a branch of the last block in training; rises to it linearly with depth.
+        Training then needs the `rng` of `apply`.
+      dtype: of the activations; parameters, the last norm and "features" are float32.
+
+    Raises:
+      UsageError: sizes that do not divide, a drop_path out of range, unknown pool or positions.
+      ValueError: when applied, images of another size, or no `rng` where `drop_path` needs it.
+    """
+    if patch_size < 1 or image_size % patch_size:
+        raise UsageError(f"patch_size {patch_size} must divide image_size {image_size}: choose another, or resize")
+    if dim % heads or dim % 4:
+        raise UsageError(f"vit: dim {dim} must be a multiple of heads ({heads}) and of 4")
+    if not 0 <= drop_path < 1:
+        raise UsageError(f"vit: drop_path is a chance of at least 0 and below 1, got {drop_path:g}")
+    pick("pool", pool, ("token", "mean"))
+    pick("positions", positions, ("learned", "sincos"))
+    return functional(
+        lambda rngs: ViT(
+            grid=image_size // patch_size,
+            patch_size=patch_size,
+            channels=channels,
+            dim=dim,
+            depth=depth,
+            heads=heads,
+            mlp_ratio=mlp_ratio,
+            pool=pool,
+            positions=positions,
+            drop_path=drop_path,
+            dtype=dtype,
+            rngs=rngs,
+        )
+    )
+
+
+def vit_tiny(*, image_size: int, patch_size: int, **options: Any) -> Net:
+    """ViT-Tiny: 12 blocks of 192 features in 3 heads; the options are those of `vit`."""
+    return vit(image_size=image_size, patch_size=patch_size, dim=192, depth=12, heads=3, **options)
+
+
+def vit_small(*, image_size: int, patch_size: int, **options: Any) -> Net:
+    """ViT-Small: 12 blocks of 384 features in 6 heads; the options are those of `vit`."""
+    return vit(image_size=image_size, patch_size=patch_size, dim=384, depth=12, heads=6, **options)
+
+
+def vit_base(*, image_size: int, patch_size: int, **options: Any) -> Net:
+    """ViT-Base: 12 blocks of 768 features in 12 heads; the options are those of `vit`."""
+    return vit(image_size=image_size, patch_size=patch_size, dim=768, depth=12, heads=12, **options)

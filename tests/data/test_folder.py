@@ -1,0 +1,148 @@
+"""Folders of images: classes, parts, sizes, and what can be wrong with them."""
+
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssl_jax.data.folder import open_folder
+from ssl_jax.errors import UsageError
+
+
+def put(path, size=(4, 4), mode="RGB", value=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, value).save(path)
+
+
+def labels(source):
+    return [int(source[number]["label"]) for number in range(len(source))]
+
+
+def test_folders_are_classes_in_alphabetical_order(tmp_path):
+    for name in ("dog/2.png", "dog/1.JPG", "cat/deep/3.png", "cat/.hidden.png", ".cache/1.png", "notes.txt"):
+        if name.endswith("txt"):
+            (tmp_path / name).write_text("x")
+        else:
+            put(tmp_path / name)
+    (tmp_path / "empty").mkdir()
+    data = open_folder(tmp_path)
+    assert data.train.classes == ("cat", "dog") and data.test is None
+    assert labels(data.train) == [0, 1, 1] and data.train.image_shape == (4, 4, 3)
+    assert [data.train._records.where(number) for number in range(3)] == [
+        str(tmp_path / name) for name in ("cat/deep/3.png", "dog/1.JPG", "dog/2.png")
+    ]
+
+
+@pytest.mark.parametrize("name", ["test", "val", "validation"])
+def test_parts_are_found_and_labels_count_in_the_classes_of_training(tmp_path, name):
+    for path in ("train/a/1.png", "train/b/1.png", "train/c/1.png", f"{name}/c/1.png"):
+        put(tmp_path / path)
+    data = open_folder(tmp_path)
+    assert labels(data.train) == [0, 1, 2] and labels(data.test) == [2]
+    assert data.test.classes == ("a", "b", "c")
+
+
+def test_a_test_folder_without_labels_gives_way_to_one_with_labels(tmp_path):
+    for path in ("train/a/1.png", "train/b/1.png", "test/images/1.png", "val/b/1.png"):
+        put(tmp_path / path)
+    assert labels(open_folder(tmp_path).test) == [1]
+
+
+@pytest.mark.parametrize("inside", ["", "images"])
+def test_images_without_class_folders_have_no_labels(tmp_path, inside):
+    put(tmp_path / inside / "1.png")
+    put(tmp_path / inside / "2.png")
+    data = open_folder(tmp_path)
+    assert data.train.classes == () and labels(data.train) == [-1, -1]
+
+
+def test_all_images_become_squares_of_the_size_asked_for(tmp_path):
+    put(tmp_path / "1.png", size=(8, 4), value=(10, 20, 30))
+    put(tmp_path / "2.png", size=(3, 5), mode="L", value=7)
+    source = open_folder(tmp_path, image_size=6).train
+    assert source.image_shape == (6, 6, 3)
+    assert (source[0]["image"] == [10, 20, 30]).all() and (source[1]["image"] == 7).all()
+
+
+@pytest.mark.parametrize("image_size, shape", [(None, (4, 6, 1)), (8, (8, 8, 1))])
+def test_grey_images_keep_one_channel(tmp_path, image_size, shape):
+    put(tmp_path / "1.png", size=(6, 4), mode="L", value=200)
+    put(tmp_path / "2.png", size=(6, 4), mode="I;16", value=200 * 257)
+    source = open_folder(tmp_path, image_size=image_size).train
+    assert source.image_shape == shape
+    assert all((source[number]["image"] == 200).all() for number in range(2))
+
+
+def test_a_truncated_jpeg_is_skipped_with_a_count_or_refused(tmp_path, capsys):
+    for name in ("1.jpg", "2.jpg"):
+        Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(tmp_path / name)
+    whole = (tmp_path / "1.jpg").read_bytes()
+    (tmp_path / "1.jpg").write_bytes(whole[: len(whole) // 2])
+    source = open_folder(tmp_path).train
+    np.testing.assert_array_equal(source[0]["image"], source[1]["image"])
+    said = capsys.readouterr().err
+    assert said.startswith(f"data: {tmp_path / '1.jpg'} cannot be read (") and said.endswith("1 of 2 images so far\n")
+    with pytest.raises(UsageError, match=r"strict: .*1\.jpg cannot be read \(.*truncated"):
+        open_folder(tmp_path, strict=True)
+
+
+def test_a_file_that_vanishes_is_skipped(tmp_path, capsys):
+    put(tmp_path / "1.png", value=(1, 1, 1))
+    put(tmp_path / "2.png", value=(2, 2, 2))
+    source = open_folder(tmp_path).train
+    os.remove(tmp_path / "1.png")
+    assert (source[0]["image"] == 2).all()
+    assert "No such file or directory" in capsys.readouterr().err
+
+
+KINDS = ".jpg, .jpeg, .png, .webp, .bmp, .gif, .tif, .tiff, .ppm, .pgm"
+
+
+@pytest.mark.parametrize(
+    "files, sentence",
+    [
+        ({}, f"data: ROOT holds no images ({KINDS}): name another folder."),
+        ({"train/x.txt": None}, f"data: ROOT/train holds no images ({KINDS}): name another folder."),
+        (
+            {"a/1.png": (4, 4), "1.png": (4, 4)},
+            "data: ROOT holds both images (1.png) and folders of images (a): "
+            "move the images into the folders of their classes.",
+        ),
+        (
+            {"1.png": (4, 4), "2.png": (5, 4), "3.png": (6, 7)},
+            "image_size: none was given, but the images in ROOT differ in size, from 4x4 to 7x6 pixels: "
+            "say the size that all should have, such as 224.",
+        ),
+        (
+            {"train/a/1.png": (4, 4), "train/b/1.png": (4, 4), "val/b/1.png": (4, 4), "val/c/1.png": (4, 4)},
+            "data: ROOT/val has a class 'c' that the training images do not have: rename it or remove it.",
+        ),
+        ({"1.png": None, "2.png": None}, "data: none of 2 images in ROOT can be read: name another folder."),
+    ],
+)
+def test_what_is_wrong_with_a_folder_is_said_in_a_sentence(tmp_path, files, sentence):
+    for name, size in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        put(tmp_path / name, size=size) if size else (tmp_path / name).write_text("no image")
+    with pytest.raises(UsageError) as refused:
+        open_folder(tmp_path)
+    assert str(refused.value) == sentence.replace("ROOT", str(tmp_path))
+
+
+def test_a_folder_that_is_none_or_cannot_be_listed_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("x")
+    for name, what in {"file": "a file", "nowhere": "not there"}.items():
+        with pytest.raises(UsageError) as refused:
+            open_folder(tmp_path / name)
+        assert str(refused.value) == f"data: {tmp_path / name} is {what}: name a folder of images."
+
+    def locked(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", locked)  # The tests may run as root, who may list everything.
+    with pytest.raises(UsageError) as refused:
+        open_folder(tmp_path)
+    assert str(refused.value) == (
+        f"data: {tmp_path} cannot be read (Permission denied): make it readable or name another folder."
+    )

@@ -1,0 +1,133 @@
+"""Images of every kind become uint8 of one shape; what cannot be read is skipped and counted, or refused."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssl_jax.data.images import DecodedSource, Unreadable, decode
+from ssl_jax.errors import UsageError
+
+
+def encode(image, kind="PNG", **options):
+    encoded = io.BytesIO()
+    image.save(encoded, kind, **options)
+    return encoded.getvalue()
+
+
+def picture(height=4, width=4, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+class Listed:
+    """Records from a list: image number i has label i."""
+
+    def __init__(self, images):
+        self.images = images
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, number):
+        return self.images[number], number
+
+    def where(self, number):
+        return f"image {number}"
+
+
+def source(images, **options):
+    return DecodedSource(Listed(images), name="list", classes=(), image_shape=(4, 4, 3), **options)
+
+
+def test_pixels_of_the_right_size_are_kept():
+    np.testing.assert_array_equal(decode(encode(Image.fromarray(picture())), shape=(4, 4, 3)), picture())
+    grey = picture()[..., :1]
+    encoded = encode(Image.fromarray(grey[..., 0]))
+    np.testing.assert_array_equal(decode(encoded, shape=(4, 4, 1)), grey)
+    np.testing.assert_array_equal(decode(encoded, shape=(4, 4, 3)), np.repeat(grey, 3, -1))
+
+
+def test_sixteen_bits_are_scaled_not_clipped():
+    deep = np.arange(16, dtype=np.uint16).reshape(4, 4) * 4369  # 0 ... 65535
+    expected = np.arange(16).reshape(4, 4, 1) * 17  # 0 ... 255
+    np.testing.assert_array_equal(decode(encode(Image.fromarray(deep)), shape=(4, 4, 1)), expected)
+
+
+def test_transparent_pixels_lie_on_white():
+    layer = np.dstack([picture(), np.full((4, 4), 255, np.uint8)])
+    layer[:2, :, 3] = 0
+    decoded = decode(encode(Image.fromarray(layer)), shape=(4, 4, 3))
+    np.testing.assert_array_equal(decoded[2:], picture()[2:])
+    assert (decoded[:2] == 255).all()
+
+
+def test_palette_and_cmyk_become_rgb():
+    few = Image.fromarray(picture() // 128 * 255)  # At most 8 colours: a palette holds them exactly.
+    np.testing.assert_array_equal(decode(encode(few.quantize(8)), shape=(4, 4, 3)), np.asarray(few))
+    plain = Image.new("RGB", (16, 16), (200, 100, 50))
+    decoded = decode(encode(plain.convert("CMYK"), "JPEG", quality=95), shape=(16, 16, 3))
+    np.testing.assert_allclose(decoded, np.asarray(plain), atol=4)
+
+
+def test_other_sizes_are_resized_antialiased_and_cut_to_the_centre():
+    stripes = np.zeros((8, 24), np.uint8)
+    stripes[:, 8:16:2] = 255  # The middle square is half white in every second column, the sides are black.
+    decoded = decode(encode(Image.fromarray(stripes)), shape=(2, 2, 1))
+    np.testing.assert_allclose(decoded, 127, atol=24)  # Without antialiasing 0 or 255; with the sides a third less.
+    assert (decode(encode(Image.new("L", (2, 3), 9)), shape=(4, 4, 1)) == 9).all()  # Enlarged.
+
+
+def test_large_jpegs_keep_their_look():
+    smooth = Image.fromarray(picture(24, 32)).resize((640, 480), Image.Resampling.BICUBIC)
+    expected = np.asarray(smooth.crop((80, 0, 560, 480)).resize((32, 32), Image.Resampling.BICUBIC), np.int32)
+    difference = decode(encode(smooth, "JPEG", quality=95), shape=(32, 32, 3)) - expected
+    assert np.abs(difference).mean() < 1
+
+
+@pytest.mark.parametrize(
+    "damaged, reason",
+    [
+        (encode(Image.fromarray(picture(64, 64)), "JPEG")[:900], "truncated"),
+        (encode(Image.fromarray(picture(64, 64)))[:900], "truncated"),
+        (b"not an image", "not an image of a known kind"),
+        (b"", "not an image of a known kind"),
+        (encode(Image.new("F", (4, 4)), "TIFF"), "floating-point pixels have no known range"),
+    ],
+)
+def test_what_is_damaged_is_unreadable(damaged, reason):
+    with pytest.raises(Unreadable, match=reason):
+        decode(damaged, shape=(4, 4, 3))
+
+
+def test_an_unreadable_image_is_skipped_and_counted_once(capsys):
+    images = source([encode(Image.fromarray(picture(seed=seed))) for seed in range(3)] + [b"broken"])
+    for _ in range(2):
+        assert [int(images[number]["label"]) for number in range(4)] == [0, 1, 2, 0]
+    np.testing.assert_array_equal(images[3]["image"], images[0]["image"])
+    assert images.unreadable == {3}
+    expected = "data: image 3 cannot be read (not an image of a known kind): skipped, 1 of 4 images so far\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_strict_refuses_it_before_anything_begins():
+    with pytest.raises(UsageError) as refused:
+        source([encode(Image.fromarray(picture())), b"broken"], strict=True)
+    assert str(refused.value) == (
+        "strict: image 1 cannot be read (not an image of a known kind): "
+        "repair or remove it, or leave strict out to skip it."
+    )
+
+
+def test_a_source_without_readable_images_is_given_up(capsys):
+    with pytest.raises(UsageError) as refused:
+        source([b"broken"] * 3)[1]
+    assert str(refused.value) == (
+        "data: image 1 cannot be read, nor any of the 3 images from there on: repair or remove them."
+    )
+
+
+def test_numbers_outside_are_refused():
+    for number in (-1, 1):
+        with pytest.raises(IndexError):
+            source([encode(Image.fromarray(picture()))])[number]

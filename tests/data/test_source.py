@@ -1,0 +1,37 @@
+"""Reading a source whole, in order."""
+
+import gc
+import weakref
+
+import numpy as np
+
+from ssl_jax.data import ArraySource, Synthetic, hold, in_order
+
+
+def test_hold_is_the_source_in_order_and_remembered_as_long_as_the_source_lives():
+    source = Synthetic(size=70, side=4)
+    everything = hold(source)
+    assert everything["image"].shape == (70, 4, 4, 3) and everything["label"].dtype == np.int32
+    for number in (0, 5, 69):
+        np.testing.assert_array_equal(everything["image"][number], source[number]["image"])
+        assert everything["label"][number] == source[number]["label"]
+    assert hold(source)["image"] is everything["image"] and not everything["image"].flags.writeable
+    gone = weakref.ref(everything["image"])
+    del source, everything
+    gc.collect()
+    assert gone() is None
+
+
+def test_in_order_goes_through_once_with_a_short_last_batch():
+    source = Synthetic(size=22, side=4)
+    parts = list(in_order(source, batch_size=8))
+    assert [len(part["label"]) for part in parts] == [8, 8, 6]
+    for name, whole in hold(source).items():
+        np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), whole)
+
+
+def test_arrays_are_held_already():
+    images, labels = np.zeros((5, 4, 6, 1), np.uint8), np.arange(5, dtype=np.int32)
+    source = ArraySource("five", (), images, labels)
+    assert source.image_shape == (4, 6, 1) and source[3]["label"] == 3
+    assert hold(source)["image"] is images

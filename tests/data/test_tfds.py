@@ -1,0 +1,160 @@
+"""Prepared tfds data sets, by tiny ones that are prepared here, without TensorFlow."""
+
+import io
+import json
+import sys
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from ssl_jax.data.tfds import open_tfds
+from ssl_jax.errors import UsageError
+
+
+class Tiny(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Images of one grey value each, which is their key; `splits` maps a name to labels."""
+
+    VERSION = tfds.core.Version("1.2.0")
+
+    def __init__(self, name, splits, *, shape=(4, 4, 1), **options):
+        Tiny.name, self.splits, self.shape = name, splits, shape
+        super().__init__(file_format="array_record", **options)
+
+    def _info(self):
+        label = tfds.features.ClassLabel(names=["zero", "one", "two"])
+        features = {"image": tfds.features.Image(shape=self.shape), "label": label} if self.shape else {"label": label}
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, dl_manager):
+        return {name: self._generate_examples(labels) for name, labels in self.splits.items()}
+
+    def _generate_examples(self, labels):
+        for number, label in enumerate(labels):
+            encoded = io.BytesIO()
+            Image.new("L", (4, 4), 10 * number).save(encoded, "PNG")
+            encoded.seek(0)
+            yield number, {"image": encoded, "label": label} if self.shape else {"label": label}
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    tfds.disable_progress_bar()
+    folder = tmp_path_factory.mktemp("tfds")
+    splits = {"train": range(3), "test": [2, 1]}
+    competition = {"train": range(3), "test": [-1, -1], "validation": [1]}
+    Tiny("tiny", splits, data_dir=folder).download_and_prepare()
+    Tiny("competition", competition, shape=(None, None, 3), data_dir=folder).download_and_prepare()
+    Tiny("numbers", splits, shape=None, data_dir=folder).download_and_prepare()
+    for config in ("large", "small"):
+        made = tfds.core.BuilderConfig(name=config)
+        Tiny("variants", splits, config=made, data_dir=folder).download_and_prepare()
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def prepared(data_dir, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(data_dir))
+
+
+def pairs(source):
+    """Grey value / 10 and label of each example."""
+    return sorted((int(source[n]["image"].mean()) // 10, int(source[n]["label"])) for n in range(len(source)))
+
+
+def test_a_data_set_is_read_by_name():
+    data = open_tfds("tiny")
+    assert data.name == "tiny" and data.train.name == "tiny/1.2.0:train"
+    assert data.train.classes == ("zero", "one", "two") and data.train.image_shape == (4, 4, 1)
+    assert pairs(data.train) == [(0, 0), (1, 1), (2, 2)] and pairs(data.test) == [(0, 2), (1, 1)]
+    assert data.train[0]["image"].dtype == np.uint8 and data.train[0]["label"].dtype == np.int32
+    assert "tensorflow" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    "name, images",
+    [
+        ("tiny:train[:2]", 2), ("tiny:1.2.0", 3), ("tiny:1.2.0:train[67%:]", 1), ("tiny:1.*.*:train+test", 5),
+        ("tiny:test", 2), ("variants/small", 3), ("variants/large:1.2.0:train[:1]", 1),
+    ],
+)  # fmt: skip
+def test_versions_variants_and_splits_are_written_as_in_tfds(name, images):
+    assert len(open_tfds(name).train) == images
+
+
+def test_the_test_split_is_one_with_labels():
+    data = open_tfds("competition", image_size=6)
+    assert pairs(data.test) == [(0, 1)]
+    assert data.train.image_shape == (6, 6, 3) and data.train[0]["image"].shape == (6, 6, 3)
+    assert open_tfds("tiny:test").test is None
+
+
+PREPARE = "`tfds build NAME --data_dir=ROOT --file_format=array_record` (only preparing needs tensorflow)"
+
+
+@pytest.mark.parametrize(
+    "name, sentence",
+    [
+        ("tinny", "unknown data set 'tinny': choose digits, synthetic, a folder, or a tfds name."),
+        ("cifar", "unknown data set 'cifar': did you mean 'cifar10'?"),
+        ("digit", "unknown data set 'digit': did you mean 'digits'?"),
+        ("no/folder", "data: no/folder is neither a folder that is there nor a data set of tfds: name one of these."),
+        ("tiny:", "data: 'tiny:' is no name of a data set: write it like imagenet2012:train[:10%]."),
+        (
+            "cifar10",
+            f"data: cifar10 is not prepared in ROOT: run `pip install tensorflow` and {PREPARE}, "
+            "or set TFDS_DATA_DIR to where it is.".replace("NAME", "cifar10"),
+        ),
+        (
+            "tiny:2.0.0",
+            f"data: tiny:2.0.0 is not prepared in ROOT, only 1.2.0: run `pip install tensorflow` and {PREPARE}, "
+            "or set TFDS_DATA_DIR to where it is.",
+        ),
+        (
+            "tiny:val",
+            "data: tiny/1.2.0 has no images in a split 'val': choose from train (3), test (2), "
+            "or parts of these such as train[:10%].",
+        ),
+        (
+            "tiny:train[:0]",
+            "data: tiny/1.2.0 has no images in a split 'train[:0]': choose from train (3), test (2), "
+            "or parts of these such as train[:10%].",
+        ),
+        (
+            "tiny:train[",
+            "data: tiny/1.2.0 has no images in a split 'train[': choose from train (3), test (2), "
+            "or parts of these such as train[:10%].",
+        ),
+        (
+            "variants",
+            "data: variants is prepared in several variants: choose one of variants/large, variants/small.",
+        ),
+        ("numbers", "data: numbers/1.2.0 holds no pictures but label: choose a data set of images."),
+        (
+            "competition",
+            "image_size: none was given, but the images of competition/1.2.0 differ in size: "
+            "say the size that all should have, such as 224.",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_name_is_said_in_a_sentence(name, sentence, data_dir):
+    with pytest.raises(UsageError) as refused:
+        open_tfds(name, own_names=("digits", "synthetic"))
+    sentence = sentence.replace("NAME", name).replace("ROOT", str(data_dir))
+    assert str(refused.value) == sentence
+
+
+def test_files_that_cannot_be_read_at_random_are_refused_with_the_command_that_converts_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    Tiny("tiny", {"train": [0]}, data_dir=tmp_path).download_and_prepare()
+    info = tmp_path / "tiny/1.2.0/dataset_info.json"
+    info.write_text(json.dumps(json.loads(info.read_text()) | {"fileFormat": "tfrecord"}))
+    for file in info.parent.glob("*.array_record*"):
+        file.rename(str(file).replace("array_record", "tfrecord"))
+    with pytest.raises(UsageError) as refused:
+        open_tfds("tiny")
+    assert str(refused.value) == (
+        "data: tiny/1.2.0 is stored as tfrecord, which cannot be read in random order: run `pip install tensorflow` "
+        f"and `tfds convert_format --dataset_version_dir={info.parent} --out_file_format=array_record`."
+    )
