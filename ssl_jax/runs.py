@@ -10,19 +10,21 @@ from typing import Annotated, Any
 import jax
 import numpy as np
 import tyro
+from jax.sharding import Mesh
 
-from ssl_jax.data import Batches, open_data
+from ssl_jax.data import Batches, Data, open_data
 from ssl_jax.errors import RunError
-from ssl_jax.evaluate.judge import Judge
+from ssl_jax.evaluate.features import Features, compute_features, embedding_of, pixels
+from ssl_jax.evaluate.judge import judge, online_knn
 from ssl_jax.options import parse
 from ssl_jax.recipes import Recipe, find
-from ssl_jax.report import save_pictures, write_report
+from ssl_jax.report import save_album, write_report
 from ssl_jax.rundir import open_run, read_request, write_json
 from ssl_jax.train import fit
 from ssl_jax.train.checkpoint import Checkpoints
 from ssl_jax.train.log import read_metrics, say
-from ssl_jax.train.mesh import batch_sharding, check_batch_size, connect, make_mesh
-from ssl_jax.train.state import init_state
+from ssl_jax.train.mesh import batch_sharding, check_batch_size, connect, make_mesh, on_this_process, replicated
+from ssl_jax.train.state import TrainState, init_state
 
 MakeRecipe = Callable[[], Recipe]
 
@@ -91,7 +93,7 @@ def repeat(path: Path, words: list[str]) -> tuple[MakeRecipe, Options]:
 
 
 def pretrain(make: MakeRecipe, options: Options) -> dict[str, Any] | None:
-    """Pre-trains, judges, reports; returns what `results.json` holds (None on all processes but the first)."""
+    """Pre-trains, judges, reports; returns what `results.json` holds, or None on all processes but the first."""
     began = time.perf_counter()
     if options.coordinator or options.processes:
         connect(coordinator=options.coordinator, processes=options.processes, process=options.process)
@@ -99,18 +101,93 @@ def pretrain(make: MakeRecipe, options: Options) -> dict[str, Any] | None:
     mesh = make_mesh(options.devices)
     check_batch_size(recipe.batch_size, mesh)
     run = options.run or Path("runs") / recipe.name.replace("/", "-")
-    first_process = jax.process_index() == 0
-    if first_process:
+    if jax.process_index() == 0:
         open_run(run, _request(recipe, options.seed), resume=options.resume)
+    embed = embedding_of(recipe.method, recipe.prepare)
+    hook = online_knn(embed, recipe.data, mesh=mesh) if recipe.data.test else None
     sharding = batch_sharding(mesh)
-    batches = Batches(
-        recipe.data.train, recipe.batch_size, seed=options.seed, sharding=sharding, workers=options.workers
+    with Batches(recipe.data.train, recipe.batch_size, seed=options.seed, sharding=sharding, workers=options.workers) as batches:
+        state = fit(
+            recipe.method, recipe.augment, recipe.optimizer(recipe.steps), batches,
+            steps=recipe.steps, seed=options.seed, run=run, mesh=mesh, shard_parameters=options.shard_parameters,
+            hook=hook, log_every=options.log_every, hook_every=options.evaluate_every,
+            save_every=options.evaluate_every, keep=options.keep,
+        )  # fmt: skip
+    if jax.process_count() > 1:
+        state, mesh = on_this_process(state, mesh), None
+        if jax.process_index() > 0:
+            return None
+    return _finish(run, recipe, state, mesh, seed=options.seed, began=began)
+
+
+def evaluate(run: Path, *, data: str | None = None, step: int | None = None, seed: int = 0) -> dict[str, Any]:
+    """Judges the features of a run again: of its last checkpoint or of a given step, on its own or on other data."""
+    request = read_request(run)
+    recipe = find(request["method"], request["recipe"])(**request["arguments"])
+    like = jax.eval_shape(lambda: init_state(recipe.method, recipe.optimizer(recipe.steps).transformation, seed=0))
+    mesh = make_mesh()
+    like = jax.tree.map(lambda leaf: leaf.update(sharding=replicated(mesh)), like)
+    with Checkpoints(run / "checkpoints") as checkpoints:
+        found = checkpoints.restore(like, step=step)
+    if found is None:
+        raise RunError(f"run: {run} holds no checkpoint yet: let `ssl-jax pretrain` reach its first one.")
+    judged = open_data(data, image_size=request["arguments"].get("image_size")) if data else recipe.data
+    results, _, _ = _judge(recipe, judged, found[0], mesh, seed=seed, init_seed=request["seed"])
+    about = {"method": request["method"], "recipe": request["recipe"], "steps": int(found[0].step), "data": judged.name}
+    return about | results | {"run": str(run)}
+
+
+def _request(recipe: Recipe, seed: int) -> dict[str, Any]:
+    method, name = recipe.name.split("/")
+    return {"method": method, "recipe": name, "arguments": recipe.arguments, "seed": seed}
+
+
+def _finish(run: Path, recipe: Recipe, state: TrainState, mesh: Mesh | None, *, seed: int, began: float) -> dict[str, Any]:
+    """Judges, draws, writes `results.json` and `report.html`."""
+    say("judging the features: k-NN, linear probe, few labels; beside untrained weights and pixels")
+    judged, before, after = _judge(recipe, recipe.data, state, mesh, seed=seed, init_seed=seed)
+    save_album(
+        run, data=recipe.data, augment=recipe.augment, prepare=recipe.prepare, before=before, after=after, seed=seed
     )
-    judge = Judge(recipe.method, recipe.prepare, recipe.data, mesh=mesh, seed=options.seed)
-    state = fit(
-        recipe.method, recipe.augment, recipe.optimizer(recipe.steps), batches,
-        steps=recipe.steps, seed=options.seed, run=run, mesh=mesh, shard_parameters=options.shard_parameters,
-        hook=judge.online, log_every=options.log_every, hook_every=options.evaluate_every,
-        save_every=options.evaluate_every, keep=options.keep,
-    )  # fmt: skip
-    return None
+    speeds = [record["images_per_second"] for record in read_metrics(run / "metrics.jsonl") if "images_per_second" in record]
+    results = {
+        **{name: _request(recipe, seed)[name] for name in ("method", "recipe")},
+        "steps": int(state.step),
+        "images_per_second": round(float(np.median(speeds)), 1),  # The median leaves compilation out.
+        **judged,
+        "seconds": round(time.perf_counter() - began, 1),
+        "run": str(run),
+        "report": str(run / "report.html"),
+    }
+    write_json(run / "results.json", results)
+    write_report(run)
+    return results
+
+
+def _judge(
+    recipe: Recipe, data: Data, state: TrainState, mesh: Mesh | None, *, seed: int, init_seed: int
+) -> tuple[dict[str, Any], Features | None, Features | None]:
+    """The verdict on trained weights, untrained weights and pixels; and the features before and after training."""
+    names = ("knn", "linear_probe", "few_label_probe")
+    if data.test is None:
+        say(f"{data.name} has no labelled test images: nothing to judge by")
+        return dict.fromkeys((f"{name}{of}" for of in ("", "_random_init", "_pixels") for name in names)), None, None
+    embed = embedding_of(recipe.method, recipe.prepare)
+    untrained = jax.jit(lambda: recipe.method.init(jax.random.key(init_seed)))()
+    if mesh is not None:
+        untrained = jax.device_put(untrained, replicated(mesh))
+    after = compute_features(embed, state.params, state.state, data, mesh=mesh)
+    before = compute_features(embed, *untrained, data, mesh=mesh)
+    raw = compute_features(pixels, None, None, data, mesh=mesh)
+    results = {}
+    for suffix, features in {"": after, "_random_init": before, "_pixels": raw}.items():
+        results |= {_named(name, suffix): value for name, value in judge(features, seed=seed).items()}
+    return results, before, after
+
+
+def _named(name: str, suffix: str) -> str:
+    """`linear_probe_interval` with `_pixels` is `linear_probe_pixels_interval`."""
+    for ending in ("_std", "_interval"):
+        if name.endswith(ending):
+            return name.removesuffix(ending) + suffix + ending
+    return name + suffix

@@ -20,11 +20,10 @@ FLOORS = {
 TOP = 5
 ROOMS = {
     "flax": {"networks"},
-    "optax": {"train", "recipes", "evaluate"},
+    "optax": {"train", "recipes"},
     "orbax": {"train/checkpoint.py"},
     "grain": {"data"},
     "tensorflow_datasets": {"data"},
-    "matplotlib": {"report"},
     "tyro": {"options.py", "runs.py", "cli.py"},
 }
 

@@ -56,6 +56,12 @@ def state_shardings(mesh: Mesh, shapes: Any, *, shard_parameters: bool = False) 
     return jax.tree.map(rule, shapes)
 
 
+def on_this_process(tree: Any, mesh: Mesh) -> Any:
+    """A whole copy of a tree of global arrays on one device of this process; every process has to call it."""
+    whole = jax.jit(lambda tree: tree, out_shardings=replicated(mesh))(tree)
+    return jax.tree.map(lambda leaf: leaf.addressable_data(0), whole)
+
+
 def check_batch_size(batch_size: int, mesh: Mesh) -> None:
     """Refuses a batch that the devices cannot share equally."""
     if batch_size < 1 or batch_size % mesh.size:

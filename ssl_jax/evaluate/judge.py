@@ -1,0 +1,70 @@
+"""The verdict on frozen features: k-NN, linear probe, few labels; and k-NN on a part of the data while training goes on."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax import Array
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from ssl_jax.data import Data, Source, hold
+from ssl_jax.evaluate.features import Embed, Features, at_most
+from ssl_jax.evaluate.few_labels import few_label_probe
+from ssl_jax.evaluate.knn import knn_accuracy
+from ssl_jax.evaluate.linear import linear_probe
+
+PER_CLASS = 10
+
+
+def judge(features: Features, *, seed: int = 0) -> dict[str, Any]:
+    """Accuracies in [0, 1] on the test images; chance level 1/K for each.
+
+    "knn", "linear_probe" with its 95 % "linear_probe_interval", "few_label_probe" with its deviation over draws
+    "few_label_probe_std"; the last two are None where a class has fewer than 10 training images.
+    """
+    train, train_labels, test, test_labels, num_classes = features
+    arrays, k = (train, train_labels, test, test_labels), {"num_classes": num_classes}
+    linear = linear_probe(*arrays, **k, seed=seed)
+    few = few_label_probe(*arrays, **k, per_class=PER_CLASS, seed=seed) if _enough(train_labels) else None
+    return {
+        "knn": float(knn_accuracy(*arrays, **k)),
+        "linear_probe": linear.accuracy,
+        "linear_probe_interval": list(linear.interval),
+        "few_label_probe": few and few.accuracy,
+        "few_label_probe_std": few and few.deviation,
+    }
+
+
+def _enough(labels: np.ndarray) -> bool:
+    return bool(np.unique(labels, return_counts=True)[1].min() >= PER_CLASS)
+
+
+def online_knn(
+    embed: Embed, data: Data, *, mesh: Mesh, train_images: int = 2048, test_images: int = 512, chunk: int = 256
+) -> Callable[[Any], dict[str, Array]]:
+    """A hook for the trainer: `train state -> {"knn": accuracy}` on a part of the data that stays on the devices.
+
+    One jitted program of `chunk` images at a time.
+    """
+    assert data.test is not None
+    spread = NamedSharding(mesh, PartitionSpec(None, "data") if chunk % mesh.size == 0 else PartitionSpec())
+    copied = NamedSharding(mesh, PartitionSpec())
+
+    def on_devices(source: Source, size: int) -> tuple[Array, Array]:
+        part = hold(at_most(source, size))
+        whole = len(part["image"]) // chunk * chunk or len(part["image"])
+        images = part["image"][:whole].reshape(-1, min(chunk, whole), *part["image"].shape[1:])
+        where = spread if images.shape[1] == chunk else copied
+        return jax.device_put(images, where), jax.device_put(part["label"][:whole], copied)
+
+    train, train_labels = on_devices(data.train, train_images)
+    test, test_labels = on_devices(data.test, test_images)
+
+    @jax.jit
+    def accuracy(params: Any, state: Any, train: Array, train_labels: Array, test: Array, test_labels: Array) -> Array:
+        train, test = (jax.lax.map(lambda part: embed(params, state, part), images) for images in (train, test))
+        train, test = (rows.reshape(-1, rows.shape[-1]) for rows in (train, test))
+        return knn_accuracy(train, train_labels, test, test_labels, num_classes=len(data.train.classes))
+
+    return lambda state: {"knn": accuracy(state.params, state.state, train, train_labels, test, test_labels)}

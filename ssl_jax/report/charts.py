@@ -1,0 +1,130 @@
+"""Charts as inline SVG: they take their colours from the page, so that one chart serves light and dark.
+
+M: points of a map. A series is a list of (step, value) with finite values.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ssl_jax.report.html import Html, join, tag
+
+Series = list[tuple[int, float]]
+WIDTH, HEIGHT = 340, 170
+LEFT, RIGHT, TOP, BOTTOM = 46, 8, 16, 24
+COLORS = 10  # The eleventh class has the first colour again; names in the map tell them apart, up to twice as many.
+
+
+def short(value: float, *, digits: int = 4) -> str:
+    """A few digits: 12,345 or 95.12 or 0.003; with a true minus sign."""
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
+    return text.replace("e-0", "e-").replace("-", "\N{MINUS SIGN}")
+
+
+def line_chart(
+    series: Series, *, title: str, references: Sequence[tuple[str, float]] = (), write: Callable[[float], str] = short
+) -> Html:
+    """One curve over steps. references: (name, value) of dashed lines to compare it with; write: a value as text."""
+    steps, values = (np.array(column, dtype=float) for column in zip(*thin(series), strict=True))
+    references = sorted(references, key=lambda reference: reference[1])
+    levels = [value for _, value in references]
+    marks = ticks(min([*values, *levels]), max([*values, *levels]))
+    low, high = marks[0], marks[-1]
+    x = LEFT + (steps - steps[0]) / max(steps[-1] - steps[0], 1) * (WIDTH - LEFT - RIGHT)
+
+    def y(value):
+        return TOP + (high - value) / (high - low) * (HEIGHT - TOP - BOTTOM)
+
+    points = [f"{across:.1f},{down:.1f}" for across, down in zip(x, y(values), strict=True)]
+    dotted = points if len(points) <= 30 else points[-1:]
+    return tag(
+        "svg",
+        *(_level(y(mark), write(mark)) for mark in marks),
+        *(_reference(y(value), name, below=value < levels[-1]) for name, value in references),
+        tag("text", f"{steps[0]:,.0f}", x=LEFT, y=HEIGHT - 6) if len(points) > 1 else None,
+        tag("text", f"step {steps[-1]:,.0f}", x=WIDTH - RIGHT, y=HEIGHT - 6, class_="end"),
+        tag("polyline", points=" ".join(points), class_="curve"),
+        tag("path", d="".join(map(_dot, dotted)), class_="dots"),
+        viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img",
+        aria_label=f"{title}: {write(values[-1])} at step {steps[-1]:,.0f}",
+    )  # fmt: skip
+
+
+def scatter(places: np.ndarray, labels: np.ndarray, names: Sequence[str], *, title: str, size: int = 480) -> Html:
+    """Places `[M, 2]` as dots coloured by class, each class's name at its middle point; label -1 is plain grey."""
+    centered = places - (places.max(axis=0) + places.min(axis=0)) / 2
+    spots = size / 2 + centered / (np.abs(centered).max() or 1) * (size / 2 - 14)
+    classes = [int(label) for label in np.unique(labels)]
+    named = [label for label in classes if label >= 0] if len(classes) <= 2 * COLORS else []
+    return tag(
+        "svg",
+        *(_cloud(spots[labels == label], label, names) for label in classes),
+        *(_name(_middle(spots[labels == label]), class_name(label, names), size) for label in named),
+        viewBox=f"0 0 {size} {size}", role="img", aria_label=title, class_="map",
+    )  # fmt: skip
+
+
+def ticks(low: float, high: float, *, about: int = 3) -> list[float]:
+    """Round numbers, 1, 2 or 5 times a power of ten apart, that span `low` to `high`."""
+    if high - low <= 1e-9 * max(abs(low), abs(high)):
+        low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
+    rough = (high - low) / about
+    power = 10.0 ** math.floor(math.log10(rough))
+    apart = next(step * power for step in (1, 2, 5, 10) if step * power >= rough)
+    return [number * apart for number in range(math.floor(low / apart), math.ceil(high / apart) + 1)]
+
+
+def thin(series: Series, *, buckets: int = 400) -> Series:
+    """At most two points a bucket, the lowest and the highest: a spike stays visible however long the run was."""
+    if len(series) <= 2 * buckets:
+        return series
+    places = np.array_split(np.arange(len(series)), buckets)
+    values = np.array([value for _, value in series])
+    kept = {int(part[pick(values[part])]) for part in places for pick in (np.argmin, np.argmax)} | {0, len(series) - 1}
+    return [series[place] for place in sorted(kept)]
+
+
+def _level(y: float, text: str) -> Html:
+    return join(
+        tag("path", d=f"M{LEFT} {y:.1f}H{WIDTH - RIGHT}", class_="grid"),
+        tag("text", text, x=LEFT - 6, y=f"{y + 4:.1f}", class_="end"),
+    )
+
+
+def _reference(y: float, name: str, *, below: bool) -> Html:
+    line = tag("path", d=f"M{LEFT} {y:.1f}H{WIDTH - RIGHT}", class_="reference")
+    return join(line, tag("text", name, x=WIDTH - RIGHT, y=f"{y + (13 if below else -5):.1f}", class_="end halo"))
+
+
+def _dot(point: str) -> str:
+    """A line of no length: with a round cap it is a disc, in a quarter of a circle element's bytes."""
+    return f"M{point}h0"
+
+
+def _cloud(spots: np.ndarray, label: int, names: Sequence[str]) -> Html:
+    dots = tag("path", d="".join(_dot(f"{x:.1f},{y:.1f}") for x, y in spots), class_=f"dots {color(label)}")
+    return tag("g", tag("title", class_name(label, names)), dots)
+
+
+def _middle(spots: np.ndarray) -> np.ndarray:
+    """The spot nearest to all others: their mean may lie among those of another class."""
+    return spots[np.linalg.norm(spots[:, None] - spots, axis=-1).sum(axis=1).argmin()]
+
+
+def _name(spot: np.ndarray, name: str, size: int) -> Html:
+    """A short name on its spot; a long one smaller, and beginning or ending there near the sides, to stay inside."""
+    x, y = spot
+    side = " start" if x < size / 4 else " end" if x > size * 3 / 4 else ""
+    style = "name halo" if len(name) <= 3 else f"name halo long{side}"
+    return tag("text", name, x=f"{x:.1f}", y=f"{y + 5:.1f}", class_=style)
+
+
+def color(label: int) -> str:
+    """The CSS class with a class's colour."""
+    return f"c{label % COLORS}" if label >= 0 else "unlabelled"
+
+
+def class_name(label: int, names: Sequence[str]) -> str:
+    """A class's name, its number where it has none."""
+    return names[label] if 0 <= label < len(names) else ("no label" if label < 0 else str(label))

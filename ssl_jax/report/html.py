@@ -1,0 +1,42 @@
+"""HTML and SVG as nested calls, escaped by construction: only what `tag` made goes into the page as it is."""
+
+import html
+
+
+class Html(str):
+    """Text that is HTML already."""
+
+
+def tag(name: str, /, *children: object, **attributes: object) -> Html:
+    """`<name attributes>children</name>`; all that is not Html is escaped, None is left out.
+
+    Attributes are written in Python's spelling: class_="x" for class, stroke_width=2 for stroke-width.
+    """
+    written = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{html.escape(str(value))}"'
+        for key, value in attributes.items()
+        if value is not None
+    )
+    return Html(f"<{name}{written}>" if name in ("img", "meta") else f"<{name}{written}>{join(*children)}</{name}>")
+
+
+def join(*children: object) -> Html:
+    """The children one after the other, under the same rules as in `tag`."""
+    return Html(
+        "".join(
+            child if isinstance(child, Html) else html.escape(str(child)) for child in children if child is not None
+        )
+    )
+
+
+def document(title: str, style: str, *children: object) -> Html:
+    """A whole page that needs nothing from outside. `style` is CSS of ours, written as it is."""
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("title", title),
+        tag("style", Html(style)),
+    )
+    return Html("<!doctype html>\n" + tag("html", head, tag("body", tag("main", *children)), lang="en"))

@@ -1,0 +1,117 @@
+"""The report of a run: one self-contained page, pictures first."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ssl_jax.report import pictures
+from ssl_jax.report.curves import curves
+from ssl_jax.report.html import Html, document, tag
+from ssl_jax.report.probes import headline, number, probe_table
+from ssl_jax.report.reading import Run, read_run
+from ssl_jax.report.style import STYLE
+
+
+def write_report(run: Path) -> Path:
+    """Writes `run`/report.html from what the folder of a run holds, all or nothing, and returns its path.
+
+    Works as well for a run that still goes on or was killed: the page shows what is there and says what is not.
+
+    Raises:
+      UsageError: `run` is not there, or holds no run.json.
+    """
+    found = read_run(run)
+    path = run / "report.html"
+    draft = path.with_name(path.name + ".draft")
+    draft.write_text(make_page(found), encoding="utf-8")
+    draft.replace(path)
+    return path
+
+
+def make_page(run: Run) -> Html:
+    """The whole page of a run."""
+    sections = [
+        _header(run),
+        probe_table(run.results),
+        pictures.views(run.pictures),
+        pictures.neighbors(run.pictures),
+        pictures.embeddings(run.pictures),
+        curves(run),
+        _details(run),
+    ]
+    return document(f"{_what(run)}: report", STYLE, *sections)
+
+
+def _what(run: Run) -> str:
+    named = [str(run.request[name]) for name in ("method", "recipe") if run.request.get(name)]
+    return " / ".join(named) or run.folder.name
+
+
+def _header(run: Run) -> Html:
+    title, deck = headline(run)
+    data = run.request.get("arguments", {}).get("data")
+    about = _what(run) if data is None else f"{_what(run)} · {data}"
+    return tag(
+        "header",
+        tag("p", about, class_="eyebrow"),
+        tag("h1", title),
+        tag("p", deck, class_="deck") if deck else None,
+        tag("p", *(tag("span", fact) for fact in _facts(run)), class_="facts"),
+        *(tag("p", sentence, class_="notice") for sentence in run.missing),
+    )
+
+
+def _facts(run: Run) -> list[str]:
+    results, request = run.results, run.request
+    numbers = [
+        (results, "steps", "{:,.0f} steps"),
+        (results, "images_per_second", "{:,.0f} images a second"),
+        (request, "encoder_parameters", "{:,.0f} encoder parameters"),
+        (request, "seed", "seed {:.0f}"),
+    ]
+    facts = [text.format(found) for values, name, text in numbers if (found := number(values, name)) is not None]
+    if "device" in request:
+        many = f"{request['devices']} \N{MULTIPLICATION SIGN} " if request.get("devices", 1) != 1 else ""
+        facts.append(f"{many}{request['device']}")
+    seconds = number(results, "seconds")
+    return facts if seconds is None else [_duration(seconds), *facts]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.1f} minutes" if seconds < 6000 else f"{seconds / 3600:.1f} hours"
+
+
+def _details(run: Run) -> Html:
+    request = run.request
+    names = ("device", "devices", "processes", "seed", "commit", "started")
+    machine = {name: request[name] for name in names if name in request}
+    again = shlex.join(["ssl-jax", "pretrain", "--from", str(run.folder / "run.json")])
+    return tag(
+        "section",
+        tag("h2", "To repeat this run"),
+        tag("p", "The same recipe, arguments and seed; on the same machine, the same bits.", class_="see"),
+        tag("pre", again),
+        _list("Configuration", flat(request.get("arguments", {}))),
+        _list("Machine, seed and commit", machine),
+        _list("Versions", request.get("versions", {})),
+        _list("Results", flat(run.results)),
+    )
+
+
+def _list(title: str, values: Mapping[Any, Any]) -> Html | None:
+    rows = [
+        tag("tr", tag("th", name, scope="row"), tag("td", "none" if value is None else value))
+        for name, value in values.items()
+    ]
+    return tag("details", tag("summary", title), tag("table", *rows, class_="list")) if rows else None
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dicts as one, names joined by dots."""
+    out: dict[str, Any] = {}
+    for name, value in values.items():
+        out |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return out

@@ -1,0 +1,137 @@
+"""The sections that show images: views as the network saw them, neighbours before and after, the map of the embeddings.
+
+n: images; V: views; q: test images; k: neighbours; m: embeddings; D: their size. Images are uint8 [H, W, C].
+"""
+
+import base64
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from ssl_jax.report.charts import class_name, scatter
+from ssl_jax.report.html import Html, join, tag
+from ssl_jax.report.projection import embedding_map
+from ssl_jax.report.reading import Pictures
+
+MOST_IMAGES, MOST_NEIGHBORS, MOST_POINTS, MOST_SIDE = 10, 6, 1500, 128
+SMALL = 64  # Images up to this side are shown with their pixels and kept without loss.
+
+
+def views(pictures: Pictures) -> Html | None:
+    """Originals in one row, below each its views."""
+    if "views" not in pictures:
+        return None
+    seen = pictures["views"][:MOST_IMAGES]
+    rows = [(f"View {number + 1}", seen[:, number]) for number in range(seen.shape[1])]
+    if "views_original" in pictures:
+        rows.insert(0, ("Original", pictures["views_original"][:MOST_IMAGES]))
+    strips = [join(tag("h3", name), tag("div", *map(thumbnail, images), class_="strip")) for name, images in rows]
+    return tag(
+        "section",
+        tag("h2", "What the network saw"),
+        tag("p", "Look down a column: one image and its random views. The network learned that these belong together, "
+            "and that other columns do not.", class_="see"),
+        tag("div", *strips, class_="views", style=f"--n: {len(seen)}"),
+    )  # fmt: skip
+
+
+def neighbors(pictures: Pictures) -> Html | None:
+    """Each test image with its nearest neighbours among the training images, before and after pre-training."""
+    times = [time for time in ("before", "after") if f"neighbors_{time}" in pictures]
+    if "query" not in pictures or not times:
+        return None
+    query, names = pictures["query"][:MOST_IMAGES], class_names(pictures)
+    labels = labels_of(pictures, "query", query.shape[:1])[:MOST_IMAGES]
+    cells = [tag("h3", "Test"), *(_heading(time, pictures, labels) for time in times)]
+    for row, (image, label) in enumerate(zip(query, labels, strict=True)):
+        name = class_name(label, names) if label >= 0 else None
+        cells.append(tag("div", thumbnail(image, name or ""), name, class_="query"))
+        cells += [_strip(time, pictures, row, label, names, last=time == times[-1]) for time in times]
+    frames = {"right": "right class", "wrong": "wrong class, with its name"}
+    key = [tag("span", text, class_=f"key frame {style}") for style, text in frames.items() if (labels >= 0).any()]
+    return tag(
+        "section",
+        tag("h2", "Nearest neighbours, before and after"),
+        tag("p", "The training images whose features are most like those of a test image: training without labels "
+            "should bring images of one class together.", class_="see"),
+        tag("p", *key) if key else None,
+        tag("div", *cells, class_="neighbors", style=f"--times: {len(times)}"),
+    )  # fmt: skip
+
+
+def embeddings(pictures: Pictures) -> Html | None:
+    """The map of the test features, after pre-training and, where known, before."""
+    times = {"Before training": "embedding_before", "After training": "embedding"}
+    found = {title: pictures[name] for title, name in times.items() if usable(pictures.get(name))}
+    if not found:
+        return None
+    names = class_names(pictures)
+    maps = [tag("div", tag("h3", title), _map(title, features, pictures, names)) for title, features in found.items()]
+    return tag(
+        "section",
+        tag("h2", "A map of the test images"),
+        tag("p", "Each dot is a test image, near those with similar features (t-SNE); colours are classes, which "
+            "training never saw. Look for islands of one colour. Axes and far distances mean nothing.", class_="see"),
+        tag("div", *maps, class_="maps"),
+    )  # fmt: skip
+
+
+def class_names(pictures: Pictures) -> list[str]:
+    """The names of the classes in order of their labels; none where the run has none."""
+    return [str(name) for name in pictures.get("class_names", ())]
+
+
+def usable(features: np.ndarray | None) -> bool:
+    """Whether a map can be made of these features: at least two, all of them finite."""
+    return features is not None and len(features) > 1 and bool(np.isfinite(features).all())
+
+
+def thumbnail(image: np.ndarray, description: str = "") -> Html:
+    """An inline image: PNG of its very pixels when small, else a JPEG of at most MOST_SIDE pixels a side."""
+    picture = Image.fromarray(image[..., 0] if image.shape[-1] < 3 else image[..., :3])
+    small = max(picture.size) <= SMALL
+    if not small:
+        picture.thumbnail((MOST_SIDE, MOST_SIDE))
+    file = io.BytesIO()
+    kind = "png" if small else "jpeg"
+    picture.save(file, format=kind, optimize=True, quality=85)
+    data = base64.b64encode(file.getvalue()).decode()
+    return tag("img", src=f"data:image/{kind};base64,{data}", alt=description, class_="small" if small else None)
+
+
+def labels_of(pictures: Pictures, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The labels of these images or embeddings; -1, no label, where the run has none."""
+    return pictures.get(f"{name}_label", np.full(shape, -1))
+
+
+def _heading(time: str, pictures: Pictures, labels: np.ndarray) -> Html:
+    name = f"neighbors_{time}"
+    found = labels_of(pictures, name, pictures[name].shape[:2])[: len(labels), :MOST_NEIGHBORS]
+    right = f"{int((found == labels[:, None]).sum())} of {found.size} right"
+    known = (labels >= 0).all() and (found >= 0).all()
+    return tag("h3", f"{time.capitalize()} training", tag("span", right) if known else None)
+
+
+def _strip(time: str, pictures: Pictures, row: int, label: int, names: Sequence[str], *, last: bool) -> Html:
+    images = pictures[f"neighbors_{time}"]
+    found = labels_of(pictures, f"neighbors_{time}", images.shape[:2])
+    pairs = zip(images[row, :MOST_NEIGHBORS], found[row, :MOST_NEIGHBORS], strict=True)
+    frames = [_frame(image, theirs, label, names) for image, theirs in pairs]
+    return tag("div", tag("div", *frames, class_="strip"), class_="time last" if last else "time", data_time=time)
+
+
+def _frame(image: np.ndarray, theirs: int, label: int, names: Sequence[str]) -> Html:
+    """A neighbour: framed when both labels are known, and with the name of its class when that is another one."""
+    if min(theirs, label) < 0:
+        return tag("div", thumbnail(image), class_="frame")
+    name = class_name(theirs, names)
+    note = None if theirs == label else tag("span", name)
+    return tag("div", thumbnail(image, name), note, class_=f"frame {'wrong' if note else 'right'}", title=name)
+
+
+def _map(title: str, features: np.ndarray, pictures: Pictures, names: Sequence[str]) -> Html:
+    labels = labels_of(pictures, "embedding", features.shape[:1])
+    some = np.unique(np.linspace(0, len(features) - 1, MOST_POINTS).round().astype(int))
+    return scatter(embedding_map(features[some]), labels[some], names, title=f"Map of the features, {title.lower()}")

@@ -1,0 +1,124 @@
+"""What a run's folder holds, read so that a run that was killed anywhere still gives a page.
+
+pictures.npz, every array optional (n images, V views, q test images, k neighbours, m embeddings of size D):
+  views_original uint8 [n, H, W, C] and views uint8 [n, V, H, W, C]; query uint8 [q, H, W, C] and query_label [q];
+  neighbors_before and neighbors_after uint8 [q, k, H, W, C], each with its *_label [q, k];
+  embedding and embedding_before [m, D] and embedding_label [m]; class_names, strings. A label of -1 is no label.
+"""
+
+import difflib
+import json
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ssl_jax.errors import UsageError
+
+Pictures = dict[str, np.ndarray]
+
+
+class Run(NamedTuple):
+    """folder: where it is. request: run.json. metrics: the records of metrics.jsonl. results: results.json, {} where
+    there is none. missing: sentences on what is not there."""
+
+    folder: Path
+    request: dict[str, Any]
+    metrics: list[dict[str, Any]]
+    results: dict[str, Any]
+    pictures: Pictures
+    missing: list[str]
+
+
+def read_run(folder: Path) -> Run:
+    """Everything the folder of a run holds.
+
+    Raises:
+      UsageError: the folder is not there, or holds no run.json that can be read.
+    """
+    request = _read_object(folder / "run.json")
+    if request is None:
+        raise UsageError(_no_run(folder))
+    missing = []
+    metrics = _read_metrics(folder / "metrics.jsonl")
+    results = _read_object(folder / "results.json")
+    pictures = _read_pictures(folder / "pictures.npz")
+    if results is None:
+        reached = f" at step {metrics[-1]['step']:,}" if metrics else ""
+        missing.append(
+            f"No results yet: the run still goes on, or was stopped{reached}. This page shows what is there."
+        )
+    if not metrics:
+        missing.append("No metrics were recorded, so there are no curves.")
+    if not pictures:
+        missing.append("No pictures to show: views, neighbours and the map are saved at the end of a run.")
+    return Run(folder, request, metrics, results or {}, pictures, missing)
+
+
+def save_pictures(run: Path, **arrays: np.ndarray) -> Path:
+    """Writes `run`/pictures.npz, all or nothing. The names are those at the top of this file.
+
+    Raises:
+      ValueError: an array of Python objects, which could not be read back: nothing is ever unpickled.
+    """
+    for name, array in arrays.items():
+        if array.dtype.hasobject:
+            raise ValueError(f"save_pictures: {name} must hold numbers or strings, got Python objects: give it a dtype")
+    path = run / "pictures.npz"
+    draft = path.with_name(path.name + ".draft")
+    with open(draft, "wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    draft.replace(path)
+    return path
+
+
+def _read_object(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The records in order of step, without lines that a kill or a bad disk left unreadable."""
+    lines = path.read_bytes().splitlines() if path.is_file() else []
+    records = [
+        record for record in map(_parse, lines) if isinstance(record, dict) and isinstance(record.get("step"), int)
+    ]
+    return sorted(records, key=lambda record: record["step"])
+
+
+def _parse(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
+def _read_pictures(path: Path) -> Pictures:
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+        return {}
+
+
+def _no_run(folder: Path) -> str:
+    """The sentence for a folder that is no run's; names the nearest one that is."""
+    what = "holds no run.json that can be read" if folder.is_dir() else "is not a folder"
+    near = _nearest(folder)
+    hint = f"did you mean {near}?" if near else "name the folder of a run, as ssl-jax pretrain printed it."
+    return f"run: {folder} {what}: {hint}"
+
+
+def _nearest(folder: Path) -> Path | None:
+    """The folder above, else the one inside or beside with the most similar name, that holds a run.json."""
+    if (folder.parent / "run.json").is_file():
+        return folder.parent
+    inside_or_beside = sorted(folder.glob("*/run.json")) or sorted(folder.parent.glob("*/run.json"))
+    names = {path.parent.name: path.parent for path in inside_or_beside if path.parent != folder}
+    close = difflib.get_close_matches(folder.name, names, n=1, cutoff=0)
+    return names[close[0]] if close else None
