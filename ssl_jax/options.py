@@ -26,9 +26,10 @@ def parse(function: Callable[..., Any], words: list[str], *, prog: str) -> Any:
 
 def _sentence(box: str) -> str:
     """The gist of tyro's framed message: its first paragraph, and the nearest right option where it names one."""
-    lines = [line.strip("│ ").strip() for line in box.splitlines()]
-    lines = [line for line in lines if line and not line.startswith(("╭", "╰"))]
-    paragraphs = "\n".join(lines).split("\n" + next((line for line in lines if set(line) == {"─"}), "\0"))
+    lines = [line.strip("\u2502 ") for line in box.splitlines() if not line.startswith(("\u256d", "\u2570"))]
+    paragraphs = re.split(r"\n[\u2500-]{4,}\n", "\n".join(lines))
+    if "\u256d" not in box:  # Without Unicode, the frame's title is a paragraph of its own.
+        paragraphs = paragraphs[1:]
     gist = " ".join(paragraphs[0].split())
-    near = re.search(r"(?:Perhaps you meant:|Arguments similar to \S+:)\s+(--[\w-]+)", "\n".join(lines))
+    near = re.search(r"(?:Perhaps you meant:|Arguments similar to \S+:)\s+(--[\w-]+)", "\n".join(paragraphs))
     return f"{gist}: did you mean {near[1]}?" if near else gist

@@ -6,6 +6,7 @@ An optimizer is its schedule, so that the log can show the learning rate, and th
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 
 
@@ -20,9 +21,14 @@ def warmup_cosine(peak: float, *, steps: int, warmup: int, end: float = 0.0) -> 
     """Linear from 0 to `peak` in `warmup` steps, then half a cosine down to `end` at `steps`."""
     if warmup >= steps:  # A run of a few steps, as in tests, has no room for the paper's warm-up.
         warmup = steps // 10
-    return optax.warmup_cosine_decay_schedule(
-        init_value=0.0 if warmup else peak, peak_value=peak, warmup_steps=warmup, decay_steps=steps, end_value=end
-    )
+
+    def schedule(step: Any) -> jax.Array:
+        step = jnp.asarray(step, jnp.float32)
+        progress = jnp.clip((step - warmup) / (steps - warmup), 0, 1)
+        cosine = end + (peak - end) * (1 + jnp.cos(jnp.pi * progress)) / 2
+        return jnp.where(step < warmup, peak * step / max(warmup, 1), cosine)
+
+    return schedule
 
 
 def weights_only(params: Any) -> Any:

@@ -1,0 +1,175 @@
+"""Views: what a method sees of one image, and what the frozen encoder sees of it in evaluation.
+
+Every function here makes a function of ONE image `[H, W, C]`, uint8 or float32 in [0, 1]. The random ones are
+`(rng, image) -> [V, size, size, C]` float32, with a key for each view out of `rng`: nothing of the batch or the devices
+enters, so views do not depend on how a batch is cut. Values leave standardised: `(image - mean) / std` by channel.
+"""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from ssl_jax.augment.affine import affine, crop_matrix, sample_affine_matrix
+from ssl_jax.augment.blur import random_gaussian_blur, simclr_kernel
+from ssl_jax.augment.chance import Range
+from ssl_jax.augment.color import random_color_jitter, random_grayscale
+from ssl_jax.augment.geometry import center_crop, random_flip, random_resized_crop, resize, sample_crop_box
+from ssl_jax.errors import UsageError
+
+Views = Callable[[Array, Array], Array]
+
+
+def simclr_views(
+    *,
+    size: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    strength: float = 1.0,
+    min_scale: float = 0.08,
+    blur: bool = True,
+    flip: bool = True,
+    views: int = 2,
+) -> Views:
+    """SimCLR's views: random crop, flip, colour jitter, grey, blur. CIFAR's are `strength=0.5, blur=False`.
+
+    Jitter with probability 0.8, strengths `strength * (0.8, 0.8, 0.8, 0.2)`, in random order; grey with 0.2; blur with
+    0.5, its kernel 10 % of the side and sigma in [0.1, 2]. On grey images jitter is brightness and contrast.
+
+    Args:
+      size: side of the views; at most that of the images.
+      min_scale: smallest part of the image's area in a crop; the largest is 1; width/height lies in [3/4, 4/3].
+
+    Returns:
+      `(rng, image) -> [views, size, size, C]`; raises `UsageError` for an image that is too small, or whose channels
+      are not those of `mean` and `std`.
+
+    Source: Chen et al. 2020, https://arxiv.org/abs/2002.05709, appendix A; for CIFAR appendix B.9.
+    """
+
+    def view(rng: Array, image: Array) -> Array:
+        crop_rng, flip_rng, jitter_rng, grey_rng, blur_rng = jax.random.split(rng, 5)
+        image = random_resized_crop(crop_rng, image, size=(size, size), scale=(min_scale, 1.0))
+        image = random_flip(flip_rng, image) if flip else image
+        image = random_color_jitter(
+            jitter_rng,
+            image,
+            brightness=0.8 * strength,
+            contrast=0.8 * strength,
+            saturation=0.8 * strength,
+            hue=0.2 * strength,
+        )
+        image = random_grayscale(grey_rng, image)
+        return random_gaussian_blur(blur_rng, image, kernel_size=simclr_kernel(size)) if blur else image
+
+    return _several("simclr_views", view, views=views, size=size, mean=mean, std=std)
+
+
+def digit_views(
+    *,
+    size: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    min_scale: float = 0.5,
+    degrees: float = 15.0,
+    translate: float = 0.05,
+    zoom: Range = (0.9, 1.1),
+    shear: float = 15.0,
+    brightness: float = 0.4,
+    contrast: float = 0.4,
+    views: int = 2,
+) -> Views:
+    """Views for images of signs, which mirroring would spoil: crop, rotation, shear, zoom, shift, brightness, contrast.
+
+    Crop and affine map are one bilinear resampling; outside the image all is black.
+
+    Args:
+      size: side of the views; at most that of the images, and not much below it, since nothing is smoothed.
+      min_scale: smallest part of the image's area in a crop.
+      degrees, translate, shear: as `sample_affine_matrix` has them; 0 leaves each out.
+      zoom: range of the enlargement, on top of the crop's.
+      brightness, contrast: as `random_color_jitter` has them, always applied.
+
+    Returns:
+      As `simclr_views`.
+    """
+
+    def view(rng: Array, image: Array) -> Array:
+        crop_rng, affine_rng, jitter_rng = jax.random.split(rng, 3)
+        whole, square = image.shape[:2], (size, size)
+        box = sample_crop_box(crop_rng, image_size=whole, scale=(min_scale, 1.0))
+        turn = sample_affine_matrix(
+            affine_rng, size=square, degrees=degrees, translate=translate, scale=zoom, shear=shear
+        )
+        image = affine(image, crop_matrix(turn, box, image_size=whole, size=square), size=square)
+        return random_color_jitter(
+            jitter_rng, image, brightness=brightness, contrast=contrast, saturation=0, hue=0, probability=1
+        )
+
+    return _several("digit_views", view, views=views, size=size, mean=mean, std=std)
+
+
+def evaluation_view(
+    *, size: int, mean: Sequence[float], std: Sequence[float], crop_fraction: float = 1.0
+) -> Callable[[Array], Array]:
+    """The one view of evaluation: shorter side resized to `size / crop_fraction`, the middle cut out, standardised.
+
+    Args:
+      size: side of the result; images may be smaller or larger.
+      crop_fraction: part of the shorter side that is kept; ImageNet's usual 224 out of 256 is 0.875.
+
+    Returns:
+      `image -> [size, size, C]`. An image of that size already is only standardised.
+    """
+    if size < 1 or not 0 < crop_fraction <= 1:
+        came = f"{size=}, {crop_fraction=}"
+        raise UsageError(f"evaluation_view: size must be 1 or more and crop_fraction in (0, 1], got {came}.")
+    shorter = round(size / crop_fraction)
+
+    def view(image: Array) -> Array:
+        image = _unit_range(image)
+        height, width = image.shape[:2]
+        side = min(height, width)
+        if side != shorter:
+            image = resize(image, size=(height * shorter // side, width * shorter // side))
+        return standardize(center_crop(image, size=(size, size)), mean=mean, std=std)
+
+    return view
+
+
+def standardize(image: Array, *, mean: Sequence[float], std: Sequence[float]) -> Array:
+    """`(image - mean) / std` by channel.
+
+    Raises:
+      UsageError: `mean` or `std` has another number of channels than the image.
+    """
+    channels = image.shape[-1]
+    if len(mean) != channels or len(std) != channels:
+        raise UsageError(f"mean and std need a number for each channel of images {image.shape}, got {mean=}, {std=}.")
+    centre, spread = (jnp.array(values, jnp.float32).reshape(1, 1, channels) for values in (mean, std))
+    return (image - centre) / spread
+
+
+def _several(name: str, view: Views, *, views: int, size: int, mean: Sequence[float], std: Sequence[float]) -> Views:
+    """A function that makes `views` of `view`, standardised, after checking what can be wrong with an image."""
+    if size < 1 or views < 1:
+        raise UsageError(f"{name}: size and views must be 1 or more, got {size=}, {views=}.")
+
+    def one(rng: Array, image: Array) -> Array:
+        return standardize(view(rng, image), mean=mean, std=std)
+
+    def augment(rng: Array, image: Array) -> Array:
+        if min(image.shape[:2]) < size:
+            raise UsageError(f"{name}: size {size} is larger than the image {image.shape}: resize it, or lower size.")
+        return jax.vmap(one, in_axes=(0, None))(jax.random.split(rng, views), _unit_range(image))
+
+    return augment
+
+
+def _unit_range(image: Array) -> Array:
+    if image.dtype == jnp.uint8:
+        return image.astype(jnp.float32) / 255
+    if not jnp.issubdtype(image.dtype, jnp.floating):
+        raise UsageError(f"views need images of uint8, or of floats in [0, 1], got {image.dtype}: convert them first.")
+    return image.astype(jnp.float32)

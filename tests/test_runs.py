@@ -1,0 +1,159 @@
+"""The commands as a person uses them, on the synthetic images and a schedule of seconds."""
+
+import json
+
+import pytest
+
+from ssl_jax.cli import main
+
+SMALL = "--data synthetic --image-size 16 --epochs 2 --batch-size 64 --log-every 4 --evaluate-every 8 --devices 1".split()
+
+
+def command(capsys, *words):
+    code = main(list(map(str, words)))
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run that went to its end, and the line it printed."""
+    import contextlib
+    import io
+
+    run, said = tmp_path_factory.mktemp("runs") / "run", io.StringIO()
+    with contextlib.redirect_stdout(said):
+        assert main(["pretrain", "simclr", *SMALL, "--run", str(run)]) == 0
+    return run, said.getvalue()
+
+
+def test_pretrain_ends_with_one_line_of_json(finished):
+    run, out = finished
+    (line,) = out.splitlines()
+    results = json.loads(line)
+    expected = {
+        "method", "steps", "images_per_second", "knn", "linear_probe", "linear_probe_random_init", "linear_probe_pixels",
+        "few_label_probe", "few_label_probe_pixels", "seconds", "run", "report",
+    }  # fmt: skip
+    assert expected <= set(results) and results["method"] == "simclr" and results["steps"] == 16
+    assert results == json.loads((run / "results.json").read_text())
+    assert 0.25 < results["linear_probe"] <= 1
+
+
+def test_a_run_leaves_its_request_metrics_pictures_and_report(finished):
+    run, _ = finished
+    request = json.loads((run / "run.json").read_text())
+    assert request["arguments"]["epochs"] == 2 and request["arguments"]["temperature"] == 0.2 and request["seed"] == 0
+    assert {"versions", "commit", "device", "devices", "started"} <= set(request)
+    page = (run / "report.html").read_text()
+    assert "No results yet" not in page and page.count("<img") > 20
+    assert (run / "checkpoints/16").is_dir() and list(run.glob("events.out.tfevents.*"))
+
+
+def test_evaluate_agrees_with_pretrain(finished, capsys):
+    run, out = finished
+    code, again, _ = command(capsys, "evaluate", run)
+    assert code == 0
+    first, second = json.loads(out), json.loads(again)
+    for name in ("knn", "linear_probe", "few_label_probe", "linear_probe_pixels", "linear_probe_random_init"):
+        assert second[name] == pytest.approx(first[name], abs=0.01), name
+
+
+def test_the_same_command_again_finds_the_run_finished(finished, capsys):
+    run, out = finished
+    code, again, err = command(capsys, "pretrain", "simclr", *SMALL, "--run", run)
+    assert code == 0 and "going on from step 16 of 16" in err
+    assert json.loads(again)["linear_probe"] == json.loads(out)["linear_probe"]
+
+
+def test_from_repeats_a_run(finished, tmp_path, capsys):
+    run, out = finished
+    words = ["--run", tmp_path / "again", "--devices", 1, "--log-every", 4, "--evaluate-every", 8]
+    code, again, _ = command(capsys, "pretrain", "--from", run / "run.json", *words)
+    assert code == 0
+    first, second = json.loads(out), json.loads(again)
+    assert {k: v for k, v in first.items() if "probe" in k or "knn" in k} == {k: v for k, v in second.items() if "probe" in k or "knn" in k}
+
+
+def test_report_can_be_made_anew(finished, capsys):
+    run, _ = finished
+    (run / "report.html").unlink()
+    code, out, _ = command(capsys, "report", run)
+    assert code == 0 and out.strip() == str(run / "report.html") and (run / "report.html").is_file()
+
+
+def test_list_names_methods_recipes_encoders_and_data(capsys):
+    code, out, _ = command(capsys, "list")
+    assert code == 0
+    for name in ("simclr", "demo", "cifar", "imagenet", "resnet50", "vit_small/16", "digits", "fashion-mnist"):
+        assert name in out
+
+
+@pytest.mark.parametrize("words", [["--help"], ["pretrain", "--help"]])
+def test_help(words, capsys):
+    code, out, _ = command(capsys, *words)
+    assert code == 0 and "ssl-jax pretrain METHOD" in out
+
+
+def test_help_of_a_recipe_explains_its_options(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["pretrain", "simclr", "--help"])
+    assert stop.value.code == 0
+    out = capsys.readouterr().out
+    for text in ("--temperature", "divides cosine similarities", "--run", "folder of the run", "--seed"):
+        assert text in out
+
+
+MISTAKES = {
+    "": "",
+    "pretrian": "unknown command 'pretrian': did you mean 'pretrain'?",
+    "pretrain": "method: none was given, choose one of: simclr.",
+    "pretrain simcrl": "unknown method 'simcrl': did you mean 'simclr'?",
+    "pretrain simclr --recipe imagnet": "unknown recipe of simclr 'imagnet': did you mean 'imagenet'?",
+    "pretrain simclr --recipe": "--recipe needs a value after it.",
+    "pretrain simclr --temprature 0.1": "Unrecognized options: --temprature, 0.1: did you mean --temperature? (all options: ssl-jax",
+    "pretrain simclr --epochs many": "Error parsing --epochs: could not convert string to float: 'many'",
+    "pretrain simclr --encoder resnet19": "unknown encoder 'resnet19': did you mean 'resnet18'?",
+    "pretrain simclr --data digit": "digits",
+    "pretrain simclr --data synthetic --image-size 16 --devices 3 --batch-size 64": "batch_size: 64 examples cannot be shared equally by 3",
+    "pretrain simclr --devices 99": "devices: got 99, but 8 are there",
+    "evaluate nowhere": "run: there is no nowhere/run.json: name the folder of a run",
+    "report nowhere": "nowhere",
+    "pretrain --from nowhere/run.json": "run: there is no nowhere/run.json",
+}
+
+
+@pytest.mark.parametrize("words", MISTAKES)
+def test_mistakes_are_one_sentence_and_exit_code_2(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command(capsys, *words.split())
+    assert code == 2 and out == "" and MISTAKES[words] in err
+    if words:
+        assert err.startswith("ssl-jax: ") and err.count("\n") == 1
+    assert not list(tmp_path.iterdir()), "something was left behind"
+
+
+def test_a_run_directory_of_another_run(finished, capsys):
+    run, _ = finished
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    code, _, err = command(capsys, "pretrain", "simclr", *SMALL, "--temperature", 0.5, "--run", run)
+    assert code == 2 and "temperature is 0.2 there and 0.5 here" in err and "choose another folder with --run" in err
+    code, _, err = command(capsys, "pretrain", "simclr", *SMALL, "--encoder", "resnet18", "--run", run)
+    assert code == 2 and "encoder is 'small' there and 'resnet18' here" in err
+    code, _, err = command(capsys, "pretrain", "simclr", *SMALL, "--no-resume", "--run", run)
+    assert code == 2 and "--no-resume was given" in err
+    assert before == {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+
+
+def test_a_folder_that_is_not_a_run(tmp_path, capsys):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    code, _, err = command(capsys, "pretrain", "simclr", *SMALL, "--run", tmp_path)
+    assert code == 2 and "is there already and is not a run" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_evaluate_before_the_first_checkpoint(finished, tmp_path, capsys):
+    run, _ = finished
+    (tmp_path / "run.json").write_text((run / "run.json").read_text())
+    code, _, err = command(capsys, "evaluate", tmp_path)
+    assert code == 1 and "holds no checkpoint yet" in err
