@@ -43,7 +43,8 @@ class Options:
       log_every: steps between records of loss, speed and collapse gauges.
       evaluate_every: steps between online k-NN evaluations and checkpoints.
       keep: how many of the last checkpoints stay, beside the best.
-      coordinator: address of process 0, host:port, for a run on several hosts.
+      distributed: join the hosts of a TPU pod, Slurm or Kubernetes job, which JAX finds itself; elsewhere give the next three.
+      coordinator: address of process 0, host:port.
       processes: how many processes the run has.
       process: number of this one.
     """
@@ -57,12 +58,13 @@ class Options:
     log_every: int = 50
     evaluate_every: int = 250
     keep: int = 2
+    distributed: bool = False
     coordinator: str | None = None
     processes: int | None = None
     process: int | None = None
 
 
-def read_options(make: Callable[..., Recipe], words: list[str], *, prog: str) -> tuple[MakeRecipe, Options]:
+def read_options(make: Callable[..., Recipe], words: list[str], *, prog: str) -> tuple[functools.partial[Recipe], Options]:
     """The options of a recipe's signature and of `Options`, from the words of a command line."""
 
     @functools.wraps(make)
@@ -95,7 +97,7 @@ def repeat(path: Path, words: list[str]) -> tuple[MakeRecipe, Options]:
 def pretrain(make: MakeRecipe, options: Options) -> dict[str, Any] | None:
     """Pre-trains, judges, reports; returns what `results.json` holds, or None on all processes but the first."""
     began = time.perf_counter()
-    if options.coordinator or options.processes:
+    if options.distributed or options.coordinator:
         connect(coordinator=options.coordinator, processes=options.processes, process=options.process)
     recipe = make()
     mesh = make_mesh(options.devices)

@@ -56,7 +56,8 @@ def uniformity(embeddings: Array, *, sharpness: float = 2.0) -> Array:
     """
     _check(embeddings)
     rows = unit_length(embeddings)
-    distances = jnp.maximum(2 - 2 * rows @ rows.T, 0)
+    squares = jnp.sum(rows**2, axis=1)
+    distances = jnp.maximum(squares[:, None] + squares[None] - 2 * rows @ rows.T, 0)
     exponents = jnp.where(jnp.eye(len(rows), dtype=bool), -jnp.inf, -sharpness * distances)
     return jax.nn.logsumexp(exponents) - jnp.log(len(rows) * (len(rows) - 1.0))
 

@@ -153,7 +153,7 @@ def wilson(accuracy: float, size: int) -> tuple[float, float]:
     z = 1.96
     middle = (accuracy + z**2 / (2 * size)) / (1 + z**2 / size)
     half = z / (1 + z**2 / size) * math.sqrt(accuracy * (1 - accuracy) / size + z**2 / (4 * size**2))
-    return middle - half, middle + half
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def check_features(

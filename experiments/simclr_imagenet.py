@@ -1,0 +1,27 @@
+"""SimCLR on ImageNet as its authors ran it: ResNet-50, batch 4096, LARS, 100 epochs; about 64.5 % linear there.
+
+    tfds build imagenet2012 --file_format=array_record        # once; needs TensorFlow and ImageNet's own files
+    python experiments/simclr_imagenet.py --distributed --workers 16    # on each host of a TPU pod or Slurm job
+
+Hardware there: 32 TPU v3, about 6 hours (google-research/simclr). Not measured by us.
+"""
+
+import json
+import sys
+from functools import partial
+from typing import Any
+
+from ssl_jax.recipes import simclr
+from ssl_jax.runs import Options, pretrain, read_options
+
+
+def simclr_imagenet(*, options: Options = Options(), **recipe: Any) -> dict[str, Any] | None:
+    """The configuration is the keyword arguments of `ssl_jax.recipes.simclr.imagenet`, and where and how to run."""
+    return pretrain(partial(simclr.imagenet, **recipe), options)
+
+
+if __name__ == "__main__":
+    make, options = read_options(simclr.imagenet, sys.argv[1:], prog="simclr_imagenet.py")
+    results = simclr_imagenet(options=options, **make.keywords)
+    if results:
+        print(json.dumps(results))

@@ -1,0 +1,25 @@
+"""The experiment scripts, shrunk and run: they cannot rot."""
+
+import runpy
+import sys
+from pathlib import Path
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+TINY = "--data synthetic --image-size 16 --epochs 0.5 --batch-size 64".split()
+
+
+def script(name, *words, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [name, *map(str, words)])
+    return runpy.run_path(str(EXPERIMENTS / name), run_name="__main__")
+
+
+def test_simclr_demo(tmp_path, monkeypatch, capsys):
+    script("simclr_demo.py", *TINY, "--seeds", 0, "--run", tmp_path, monkeypatch=monkeypatch)
+    out = capsys.readouterr().out
+    assert out.count("±") == 9 and (tmp_path / "seed0/report.html").is_file()
+
+
+def test_simclr_imagenet(tmp_path, monkeypatch, capsys):
+    words = "--data synthetic --image-size 16 --stored-size 16 --encoder small --epochs 0.25 --batch-size 64".split()
+    script("simclr_imagenet.py", *words, "--run", tmp_path / "run", monkeypatch=monkeypatch)
+    assert '"method": "simclr", "recipe": "imagenet"' in capsys.readouterr().out
