@@ -20,5 +20,6 @@ def chosen(name: str, uniform: Array, *, probability: float, changed: Array, ima
     if not 0 <= probability <= 1:
         raise UsageError(f"{name}: probability must be in [0, 1], got {probability}.")
     if probability == 1:
+        # `image` is then used once and XLA fuses what made it: digit_views take a third of the time.
         return changed
     return jnp.where(uniform < probability, changed, image)

@@ -48,7 +48,9 @@ def demo(
         arguments=arguments,
         data=images,
         method=SimCLR(network, head, temperature=temperature),
-        augment=digit_views(size=image_size, **statistics),
+        augment=digit_views(
+            size=image_size, min_scale=0.4, degrees=20, translate=0.1, zoom=(0.82, 1.22), shear=15, **statistics
+        ),
         prepare=evaluation_view(size=image_size, **statistics),
         optimizer=lambda steps: adamw(
             warmup_cosine(learning_rate, steps=steps, warmup=steps // 20), weight_decay=weight_decay
@@ -147,7 +149,7 @@ def imagenet(
         data=images,
         method=SimCLR(network, head, temperature=temperature),
         augment=simclr_views(size=image_size, strength=1.0, **IMAGENET_STATISTICS),
-        prepare=evaluation_view(size=image_size, **IMAGENET_STATISTICS),
+        prepare=evaluation_view(size=image_size, crop_fraction=image_size / stored_size, **IMAGENET_STATISTICS),
         optimizer=lambda steps: lars(
             warmup_cosine(peak, steps=steps, warmup=round(steps * 10 / epochs)), weight_decay=weight_decay
         ),
