@@ -15,13 +15,13 @@ from ssl_jax.recipes import simclr
 from ssl_jax.runs import Options, pretrain, read_options
 
 
-def simclr_imagenet(*, options: Options = Options(), **recipe: Any) -> dict[str, Any] | None:
+def simclr_imagenet(options: Options, **recipe: Any) -> dict[str, Any] | None:
     """The configuration is the keyword arguments of `ssl_jax.recipes.simclr.imagenet`, and where and how to run."""
     return pretrain(partial(simclr.imagenet, **recipe), options)
 
 
 if __name__ == "__main__":
     make, options = read_options(simclr.imagenet, sys.argv[1:], prog="simclr_imagenet.py")
-    results = simclr_imagenet(options=options, **make.keywords)
+    results = simclr_imagenet(options, **make.keywords)
     if results:
         print(json.dumps(results))

@@ -60,7 +60,9 @@ def pretrain(words: list[str]) -> None:
                 return
             raise UsageError(f"method: none was given, choose one of: {', '.join(recipes.methods())}.")
         method, name = words.pop(0), _take(words, "--recipe") or "demo"
-        make, options = runs.read_options(recipes.find(method, name), words, prog=f"ssl-jax pretrain {method} --recipe {name}")
+        make, options = runs.read_options(
+            recipes.find(method, name), words, prog=f"ssl-jax pretrain {method} --recipe {name}"
+        )
     _print(runs.pretrain(make, options))
 
 
@@ -71,7 +73,9 @@ def evaluate(words: list[str]) -> None:
     from ssl_jax import runs
     from ssl_jax.options import parse
 
-    def options(run: Positional[Path], *, data: str | None = None, step: int | None = None, seed: int = 0) -> dict[str, Any]:
+    def options(
+        run: Positional[Path], *, data: str | None = None, step: int | None = None, seed: int = 0
+    ) -> dict[str, Any]:
         """Judges the frozen features of a run: k-NN, linear probe, few labels; beside untrained weights and pixels.
 
         Args:

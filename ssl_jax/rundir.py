@@ -24,7 +24,9 @@ def open_run(run: Path, request: dict[str, Any], *, resume: bool) -> None:
     """
     if not (run / "run.json").exists():
         if run.is_file() or (run.is_dir() and any(run.iterdir())):
-            raise UsageError(f"run: {run} is there already and is not a run of ssl_jax: choose another folder with --run.")
+            raise UsageError(
+                f"run: {run} is there already and is not a run of ssl_jax: choose another folder with --run."
+            )
         run.mkdir(parents=True, exist_ok=True)
         write_json(run / "run.json", request | _circumstances())
         return
@@ -71,7 +73,8 @@ def _circumstances() -> dict[str, Any]:
     """Versions, commit, device: what is needed to repeat a run or to explain why it cannot be repeated."""
     device = jax.devices()[0]
     return {
-        "versions": {"ssl_jax": __version__, "python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "versions": {"ssl_jax": __version__, "python": platform.python_version()}
+        | {name: version(name) for name in PACKAGES},
         "commit": _commit(),
         "device": f"{device.device_kind} ({os.cpu_count()} cores)" if device.platform == "cpu" else device.device_kind,
         "devices": jax.device_count(),
@@ -85,7 +88,9 @@ def _commit() -> str | None:
     git = ["git", "-C", str(Path(__file__).parent)]
     try:
         head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        changed = subprocess.run([*git, "status", "--porcelain", "."], capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run(
+            [*git, "status", "--porcelain", "."], capture_output=True, text=True, check=True
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
     return head + ("+" if changed else "")

@@ -64,7 +64,9 @@ class Options:
     process: int | None = None
 
 
-def read_options(make: Callable[..., Recipe], words: list[str], *, prog: str) -> tuple[functools.partial[Recipe], Options]:
+def read_options(
+    make: Callable[..., Recipe], words: list[str], *, prog: str
+) -> tuple[functools.partial[Recipe], Options]:
     """The options of a recipe's signature and of `Options`, from the words of a command line."""
 
     @functools.wraps(make)
@@ -108,18 +110,19 @@ def pretrain(make: MakeRecipe, options: Options) -> dict[str, Any] | None:
     embed = embedding_of(recipe.method, recipe.prepare)
     hook = online_knn(embed, recipe.data, mesh=mesh) if recipe.data.test else None
     sharding = batch_sharding(mesh)
-    with Batches(recipe.data.train, recipe.batch_size, seed=options.seed, sharding=sharding, workers=options.workers) as batches:
+    with Batches(
+        recipe.data.train, recipe.batch_size, seed=options.seed, sharding=sharding, workers=options.workers
+    ) as batches:
         state = fit(
             recipe.method, recipe.augment, recipe.optimizer(recipe.steps), batches,
             steps=recipe.steps, seed=options.seed, run=run, mesh=mesh, shard_parameters=options.shard_parameters,
             hook=hook, log_every=options.log_every, hook_every=options.evaluate_every,
             save_every=options.evaluate_every, keep=options.keep,
         )  # fmt: skip
-    if jax.process_count() > 1:
-        state, mesh = on_this_process(state, mesh), None
-        if jax.process_index() > 0:
-            return None
-    return _finish(run, recipe, state, mesh, seed=options.seed, began=began)
+    if jax.process_count() == 1:
+        return _finish(run, recipe, state, mesh, seed=options.seed, began=began)
+    state = on_this_process(state, mesh)
+    return _finish(run, recipe, state, None, seed=options.seed, began=began) if jax.process_index() == 0 else None
 
 
 def evaluate(run: Path, *, data: str | None = None, step: int | None = None, seed: int = 0) -> dict[str, Any]:
@@ -144,14 +147,18 @@ def _request(recipe: Recipe, seed: int) -> dict[str, Any]:
     return {"method": method, "recipe": name, "arguments": recipe.arguments, "seed": seed}
 
 
-def _finish(run: Path, recipe: Recipe, state: TrainState, mesh: Mesh | None, *, seed: int, began: float) -> dict[str, Any]:
+def _finish(
+    run: Path, recipe: Recipe, state: TrainState, mesh: Mesh | None, *, seed: int, began: float
+) -> dict[str, Any]:
     """Judges, draws, writes `results.json` and `report.html`."""
     say("judging the features: k-NN, linear probe, few labels; beside untrained weights and pixels")
     judged, before, after = _judge(recipe, recipe.data, state, mesh, seed=seed, init_seed=seed)
     save_album(
         run, data=recipe.data, augment=recipe.augment, prepare=recipe.prepare, before=before, after=after, seed=seed
     )
-    speeds = [record["images_per_second"] for record in read_metrics(run / "metrics.jsonl") if "images_per_second" in record]
+    speeds = [
+        record["images_per_second"] for record in read_metrics(run / "metrics.jsonl") if "images_per_second" in record
+    ]
     results = {
         **{name: _request(recipe, seed)[name] for name in ("method", "recipe")},
         "steps": int(state.step),
@@ -173,15 +180,15 @@ def _judge(
     names = ("knn", "linear_probe", "few_label_probe")
     if data.test is None:
         say(f"{data.name} has no labelled test images: nothing to judge by")
-        return dict.fromkeys((f"{name}{of}" for of in ("", "_random_init", "_pixels") for name in names)), None, None
+        return dict.fromkeys(f"{name}{of}" for of in ("", "_random_init", "_pixels") for name in names), None, None
     embed = embedding_of(recipe.method, recipe.prepare)
     untrained = jax.jit(lambda: recipe.method.init(jax.random.key(init_seed)))()
     if mesh is not None:
         untrained = jax.device_put(untrained, replicated(mesh))
     after = compute_features(embed, state.params, state.state, data, mesh=mesh)
-    before = compute_features(embed, *untrained, data, mesh=mesh)
+    before = compute_features(embed, untrained[0], untrained[1], data, mesh=mesh)
     raw = compute_features(pixels, None, None, data, mesh=mesh)
-    results = {}
+    results: dict[str, Any] = {}
     for suffix, features in {"": after, "_random_init": before, "_pixels": raw}.items():
         results |= {_named(name, suffix): value for name, value in judge(features, seed=seed).items()}
     return results, before, after

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def numerical_gradient(function, arrays, which, step=1e-5):
-    """Gradient of the scalar `function(*arrays)` at array number `which`; error about 1e-9 for smooth functions near 1."""
+    """Gradient of the scalar `function(*arrays)` at array number `which`; error about 1e-9 for smooth ones."""
     arrays = [np.asarray(array, np.float64) if np.issubdtype(array.dtype, np.floating) else array for array in arrays]
     gradient = np.zeros_like(arrays[which])
     for place in np.ndindex(*gradient.shape):

@@ -11,7 +11,7 @@ from ssl_jax.ops.normalize import unit_length
 
 
 def diagnostics(embeddings: Array) -> dict[str, Array]:
-    """`[B, D]` -> {"std", "effective_rank"}: 0 and 1 where all embeddings are the same, about 1 and D where they fill the sphere."""
+    """`[B, D]` -> "std" and "effective_rank": 0 and 1 at collapse, about 1 and D where embeddings fill the sphere."""
     _check(embeddings)
     return {"std": relative_std(embeddings), "effective_rank": effective_rank(embeddings)}
 

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from ssl_jax.evaluate.linear import STRENGTHS, _probe, check_features, standardize_by, stratified_folds
+from ssl_jax.ops.normalize import Rows
 
 
 class FewLabels(NamedTuple):
@@ -20,7 +20,7 @@ class FewLabels(NamedTuple):
 
 
 def few_label_probe(
-    train_features: Array, train_labels: Array, test_features: Array, test_labels: Array,
+    train_features: Rows, train_labels: Rows, test_features: Rows, test_labels: Rows,
     *, num_classes: int, per_class: int = 10, draws: int = 5, seed: int = 0, strengths: tuple[float, ...] = STRENGTHS,
 ) -> FewLabels:  # fmt: skip
     """Fits on `per_class` labelled features of each class, `draws` times; the L2 strength by five folds within each draw.
@@ -38,7 +38,9 @@ def few_label_probe(
     train, test = standardize_by(train_features, train_features, test_features)
     probe = jax.vmap(partial(_probe, num_classes=num_classes), in_axes=(0, 0, 0, None, None, None))
     accuracies, _, _ = probe(train[rows], labels[rows], folds, test, jnp.asarray(test_labels), jnp.asarray(strengths))
-    return FewLabels(float(accuracies.mean()), float(accuracies.std(ddof=1 if draws > 1 else 0)), tuple(map(float, accuracies)))
+    return FewLabels(
+        float(accuracies.mean()), float(accuracies.std(ddof=1 if draws > 1 else 0)), tuple(map(float, accuracies))
+    )
 
 
 def balanced_draw(labels: np.ndarray, per_class: int, *, seed: int) -> np.ndarray:
@@ -46,5 +48,7 @@ def balanced_draw(labels: np.ndarray, per_class: int, *, seed: int) -> np.ndarra
     generator = np.random.default_rng(seed)
     rows = [generator.permutation(np.flatnonzero(labels == label))[:per_class] for label in np.unique(labels)]
     if min(map(len, rows)) < per_class:
-        raise ValueError(f"per_class: {per_class} examples of each class are needed, the smallest has {min(map(len, rows))}")
+        raise ValueError(
+            f"per_class: {per_class} examples of each class are needed, the smallest has {min(map(len, rows))}"
+        )
     return np.concatenate(rows)

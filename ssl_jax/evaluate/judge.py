@@ -23,12 +23,13 @@ def judge(features: Features, *, seed: int = 0) -> dict[str, Any]:
     "knn", "linear_probe" with its 95 % "linear_probe_interval", "few_label_probe" with its deviation over draws
     "few_label_probe_std"; the last two are None where a class has fewer than 10 training images.
     """
-    train, train_labels, test, test_labels, num_classes = features
-    arrays, k = (train, train_labels, test, test_labels), {"num_classes": num_classes}
-    linear = linear_probe(*arrays, **k, seed=seed)
-    few = few_label_probe(*arrays, **k, per_class=PER_CLASS, seed=seed) if _enough(train_labels) else None
+    *arrays, classes = features
+    linear = linear_probe(*arrays, num_classes=classes, seed=seed)
+    few = None
+    if _enough(features.train_labels):
+        few = few_label_probe(*arrays, num_classes=classes, per_class=PER_CLASS, seed=seed)
     return {
-        "knn": float(knn_accuracy(*arrays, **k)),
+        "knn": float(knn_accuracy(*arrays, num_classes=classes)),
         "linear_probe": linear.accuracy,
         "linear_probe_interval": list(linear.interval),
         "few_label_probe": few and few.accuracy,

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ssl_jax.ops.normalize import unit_length
+from ssl_jax.ops.normalize import Rows, unit_length
 
 
 def default_neighbors(size: int) -> int:
@@ -19,9 +19,9 @@ def default_neighbors(size: int) -> int:
 
 @partial(jax.jit, static_argnames=("k", "temperature", "num_classes", "block_size"))
 def knn(
-    train_features: Array,
-    train_labels: Array,
-    test_features: Array,
+    train_features: Rows,
+    train_labels: Rows,
+    test_features: Rows,
     *,
     num_classes: int,
     k: int | None = None,
@@ -44,7 +44,9 @@ def knn(
     Source: Wu et al. 2018, https://arxiv.org/abs/1805.01978, section 3.4. Key-value retrieval with labels as values.
     """
     if train_features.ndim != 2 or len(train_features) == 0 or train_features.shape[1:] != test_features.shape[1:]:
-        raise ValueError(f"knn: features must be [N, D] and [M, D], got {train_features.shape} and {test_features.shape}")
+        raise ValueError(
+            f"knn: features must be [N, D] and [M, D], got {train_features.shape} and {test_features.shape}"
+        )
     if train_labels.shape != train_features.shape[:1]:
         raise ValueError(f"knn: one label a training feature, got {train_labels.shape} for {train_features.shape}")
     k = min(default_neighbors(len(train_features)) if k is None else k, len(train_features))
@@ -60,7 +62,13 @@ def knn(
 
 
 def knn_accuracy(
-    train_features: Array, train_labels: Array, test_features: Array, test_labels: Array, *, num_classes: int, k: int | None = None
+    train_features: Rows,
+    train_labels: Rows,
+    test_features: Rows,
+    test_labels: Rows,
+    *,
+    num_classes: int,
+    k: int | None = None,
 ) -> Array:
     """Share of the test features whose k-NN vote is right. Chance level: 1/K."""
     votes = knn(train_features, train_labels, test_features, num_classes=num_classes, k=k)

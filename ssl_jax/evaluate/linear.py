@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from ssl_jax.ops.normalize import Rows
+
 STRENGTHS = tuple(10.0 ** (exponent / 2) for exponent in range(0, -9, -1))  # 1 to 1e-4: strong first, so ties go to it.
 
 
@@ -27,7 +29,7 @@ class Probe(NamedTuple):
 
 
 def linear_probe(
-    train_features: Array, train_labels: Array, test_features: Array, test_labels: Array,
+    train_features: Rows, train_labels: Rows, test_features: Rows, test_labels: Rows,
     *, num_classes: int, strengths: tuple[float, ...] = STRENGTHS, held_out: float = 0.2, seed: int = 0,
 ) -> Probe:  # fmt: skip
     """Fits on all training features with the strength that is best on a held-out part of them; tests once.
@@ -45,7 +47,13 @@ def linear_probe(
     held = stratified_folds(np.asarray(train_labels), round(1 / held_out), seed=seed)[:1]
     train, test = standardize_by(train_features, train_features, test_features)
     accuracy, chosen, held_accuracies = _probe(
-        train, jnp.asarray(train_labels), held, test, jnp.asarray(test_labels), jnp.asarray(strengths), num_classes=num_classes
+        train,
+        jnp.asarray(train_labels),
+        held,
+        test,
+        jnp.asarray(test_labels),
+        jnp.asarray(strengths),
+        num_classes=num_classes,
     )
     return Probe(
         float(accuracy), wilson(float(accuracy), len(test)), strengths[int(chosen)], tuple(map(float, held_accuracies))
@@ -54,13 +62,24 @@ def linear_probe(
 
 @partial(jax.jit, static_argnames="num_classes")
 def _probe(
-    train: Array, train_labels: Array, held: Array, test: Array, test_labels: Array, strengths: Array, *, num_classes: int
+    train: Array,
+    train_labels: Array,
+    held: Array,
+    test: Array,
+    test_labels: Array,
+    strengths: Array,
+    *,
+    num_classes: int,
 ) -> tuple[Array, Array, Array]:
     """Accuracy on the test set, number of the strength chosen, accuracies `[S]` on the folds `held` `[F, N]`."""
     train, moments, test = principal_coordinates(train, test)
-    weights = jnp.concatenate([~held, jnp.ones((1, len(train)), bool)]).astype(jnp.float32)  # [F + 1, N], the last fits on everything
+    weights = jnp.concatenate([~held, jnp.ones((1, len(train)), bool)]).astype(
+        jnp.float32
+    )  # [F + 1, N], the last fits on everything
     solve = partial(_solve, train, train_labels, moments, num_classes=num_classes)
-    solutions = jax.vmap(jax.vmap(solve, in_axes=(None, 0)), in_axes=(0, None))(weights, strengths)  # [F + 1, S, R + 1, K]
+    solutions = jax.vmap(jax.vmap(solve, in_axes=(None, 0)), in_axes=(0, None))(
+        weights, strengths
+    )  # [F + 1, S, R + 1, K]
     right = jax.vmap(jax.vmap(lambda solution: predict(solution, train) == train_labels))(solutions[:-1])  # [F, S, N]
     held_accuracies = jnp.sum(right & held[:, None], axis=(0, 2)) / held.sum()
     chosen = held_accuracies.argmax()
@@ -85,7 +104,14 @@ def principal_coordinates(train: Array, test: Array) -> tuple[Array, Array, Arra
 
 
 def _solve(
-    features: Array, labels: Array, moments: Array, weight: Array, strength: Array, *, num_classes: int, tolerance: float = 1e-4
+    features: Array,
+    labels: Array,
+    moments: Array,
+    weight: Array,
+    strength: Array,
+    *,
+    num_classes: int,
+    tolerance: float = 1e-4,
 ) -> Array:
     """Weights `[R + 1, K]`, bias last, that minimise the penalised mean loss over the rows with `weight` 1.
 
@@ -130,7 +156,7 @@ def predict(solution: Array, features: Array) -> Array:
     return logits(solution, features).argmax(axis=-1)
 
 
-def standardize_by(reference: Array, *features: Array) -> list[Array]:
+def standardize_by(reference: Rows, *features: Rows) -> list[Array]:
     """Each of `features` with the mean of `reference` taken away and divided by its standard deviation, in float32."""
     reference = jnp.asarray(reference, jnp.float32)
     mean, deviation = reference.mean(axis=0, keepdims=True), reference.std(axis=0, keepdims=True)
@@ -157,14 +183,21 @@ def wilson(accuracy: float, size: int) -> tuple[float, float]:
 
 
 def check_features(
-    train_features: Array, train_labels: Array, test_features: Array, test_labels: Array, *, num_classes: int
+    train_features: Rows,
+    train_labels: Rows,
+    test_features: Rows,
+    test_labels: Rows,
+    *,
+    num_classes: int,
 ) -> None:
     """One sentence about the first thing that does not fit."""
     shapes = [np.shape(part) for part in (train_features, train_labels, test_features, test_labels)]
     if len(shapes[0]) != 2 or shapes[0][1:] != shapes[2][1:] or 0 in shapes[0] or 0 in shapes[2]:
         raise ValueError(f"features must be [N, D] and [M, D], not empty, got {shapes[0]} and {shapes[2]}")
     if shapes[1] != shapes[0][:1] or shapes[3] != shapes[2][:1]:
-        raise ValueError(f"labels must be one for each feature, got {shapes[1]} and {shapes[3]} for {shapes[0]} and {shapes[2]}")
+        raise ValueError(
+            f"labels must be one for each feature, got {shapes[1]} and {shapes[3]} for {shapes[0]} and {shapes[2]}"
+        )
     labels = np.concatenate([np.asarray(train_labels), np.asarray(test_labels)])
     if labels.min() < 0 or labels.max() >= num_classes:
         raise ValueError(f"labels must be from 0 to {num_classes - 1}, got {labels.min()} to {labels.max()}")

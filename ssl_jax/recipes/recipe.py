@@ -15,9 +15,10 @@ from ssl_jax.recipes.optimizers import Optimizer
 Precision = Literal["auto", "float32", "bfloat16"]
 
 # Means and standard deviations of the training pixels, in [0, 1], a channel: what images are standardised by.
-DIGIT_STATISTICS = {"mean": (0.1307,), "std": (0.3081,)}
-CIFAR_STATISTICS = {"mean": (0.4914, 0.4822, 0.4465), "std": (0.2470, 0.2435, 0.2616)}
-IMAGENET_STATISTICS = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+DIGIT_STATISTICS: Statistics = (0.1307,), (0.3081,)
+CIFAR_STATISTICS: Statistics = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+IMAGENET_STATISTICS: Statistics = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,14 @@ from ssl_jax.methods.simclr import SimCLR
 from ssl_jax.networks import encoder as make_encoder
 from ssl_jax.networks import projection_head
 from ssl_jax.recipes.optimizers import adamw, lars, warmup_cosine
-from ssl_jax.recipes.recipe import CIFAR_STATISTICS, DIGIT_STATISTICS, IMAGENET_STATISTICS, Precision, Recipe, compute_dtype
+from ssl_jax.recipes.recipe import (
+    CIFAR_STATISTICS,
+    DIGIT_STATISTICS,
+    IMAGENET_STATISTICS,
+    Precision,
+    Recipe,
+    compute_dtype,
+)
 
 
 def demo(
@@ -16,7 +23,7 @@ def demo(
     data: str = "digits",
     image_size: int = 28,
     encoder: str = "small",
-    epochs: float = 60,
+    epochs: float = 50,
     batch_size: int = 256,
     learning_rate: float = 3e-3,
     weight_decay: float = 1e-4,
@@ -40,7 +47,7 @@ def demo(
     """
     arguments = dict(locals())
     images = open_data(data, image_size=image_size, strict=strict)
-    statistics = DIGIT_STATISTICS if images.train.image_shape[-1] == 1 else IMAGENET_STATISTICS
+    mean, std = DIGIT_STATISTICS if images.train.image_shape[-1] == 1 else IMAGENET_STATISTICS
     network = make_encoder(encoder, image_shape=images.train.image_shape, dtype=compute_dtype(precision))
     head = projection_head(inputs=network.width, widths=(256, 64), dtype=compute_dtype(precision))
     return Recipe(
@@ -49,9 +56,9 @@ def demo(
         data=images,
         method=SimCLR(network, head, temperature=temperature),
         augment=digit_views(
-            size=image_size, min_scale=0.4, degrees=20, translate=0.1, zoom=(0.82, 1.22), shear=15, **statistics
+            size=image_size, min_scale=0.4, degrees=20, translate=0.1, zoom=(0.82, 1.22), shear=15, mean=mean, std=std
         ),
-        prepare=evaluation_view(size=image_size, **statistics),
+        prepare=evaluation_view(size=image_size, mean=mean, std=std),
         optimizer=lambda steps: adamw(
             warmup_cosine(learning_rate, steps=steps, warmup=steps // 20), weight_decay=weight_decay
         ),
@@ -90,15 +97,18 @@ def cifar(
     arguments = dict(locals())
     images = open_data(data, image_size=image_size, strict=strict)
     network = make_encoder(encoder, image_shape=images.train.image_shape, dtype=compute_dtype(precision))
-    head = projection_head(inputs=network.width, widths=(network.width, 128), last_norm=True, dtype=compute_dtype(precision))
+    head = projection_head(
+        inputs=network.width, widths=(network.width, 128), last_norm=True, dtype=compute_dtype(precision)
+    )
+    mean, std = CIFAR_STATISTICS
     peak = learning_rate * batch_size / 256
     return Recipe(
         name="simclr/cifar",
         arguments=arguments,
         data=images,
         method=SimCLR(network, head, temperature=temperature),
-        augment=simclr_views(size=image_size, strength=0.5, blur=False, **CIFAR_STATISTICS),
-        prepare=evaluation_view(size=image_size, **CIFAR_STATISTICS),
+        augment=simclr_views(size=image_size, strength=0.5, blur=False, mean=mean, std=std),
+        prepare=evaluation_view(size=image_size, mean=mean, std=std),
         optimizer=lambda steps: lars(
             warmup_cosine(peak, steps=steps, warmup=round(steps * 10 / epochs)), weight_decay=weight_decay
         ),
@@ -141,15 +151,18 @@ def imagenet(
     arguments = dict(locals())
     images = open_data(data, image_size=stored_size, strict=strict)
     network = make_encoder(encoder, image_shape=(image_size, image_size, 3), dtype=compute_dtype(precision))
-    head = projection_head(inputs=network.width, widths=(network.width, 128), last_norm=True, dtype=compute_dtype(precision))
+    head = projection_head(
+        inputs=network.width, widths=(network.width, 128), last_norm=True, dtype=compute_dtype(precision)
+    )
+    mean, std = IMAGENET_STATISTICS
     peak = learning_rate * (batch_size / 256 if scaling == "linear" else batch_size**0.5)
     return Recipe(
         name="simclr/imagenet",
         arguments=arguments,
         data=images,
         method=SimCLR(network, head, temperature=temperature),
-        augment=simclr_views(size=image_size, strength=1.0, **IMAGENET_STATISTICS),
-        prepare=evaluation_view(size=image_size, crop_fraction=image_size / stored_size, **IMAGENET_STATISTICS),
+        augment=simclr_views(size=image_size, strength=1.0, mean=mean, std=std),
+        prepare=evaluation_view(size=image_size, crop_fraction=image_size / stored_size, mean=mean, std=std),
         optimizer=lambda steps: lars(
             warmup_cosine(peak, steps=steps, warmup=round(steps * 10 / epochs)), weight_decay=weight_decay
         ),

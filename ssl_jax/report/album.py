@@ -41,7 +41,9 @@ def _views(data: Data, augment: Callable, prepare: Callable, *, seed: int, count
     return {"views_original": originals, "views": np.asarray(jnp.round(seen * 255), np.uint8)}
 
 
-def _neighbors(data: Data, before: Features, after: Features, *, queries: int = 10, k: int = 8) -> dict[str, np.ndarray]:
+def _neighbors(
+    data: Data, before: Features, after: Features, *, queries: int = 10, k: int = 8
+) -> dict[str, np.ndarray]:
     assert data.test is not None
     rows = np.linspace(0, len(data.test) - 1, queries).astype(int)
     arrays = {

@@ -37,14 +37,14 @@ class Checkpoints:
         free = shutil.disk_usage(self.folder).free
         if free < needed:
             raise RunError(
-                f"run: the checkpoint of step {step} needs {needed / 2**20:.0f} MiB in {self.folder} and {free / 2**20:.0f} MiB "
-                "are free: make room and start the same command again; the checkpoints before it are kept."
+                f"run: the checkpoint of step {step} needs {needed / 2**20:.0f} MiB in {self.folder} and "
+                f"{free / 2**20:.0f} MiB are free: make room and start the same command again; the checkpoints before it are kept."
             )
         parts = ocp.args.Composite(state=ocp.args.StandardSave(state), input=ocp.args.JsonSave(input_state))
         self._manager.save(step, args=parts, metrics={"score": score})
 
     def restore(self, like: Any, *, step: int | None = None) -> tuple[TrainState, dict[str, Any]] | None:
-        """The last checkpoint that can be read (or that of `step`), as the shapes and shardings of `like`; None if there is none.
+        """The last checkpoint that can be read, or that of `step`, in the shardings of `like`; None if there is none.
 
         A damaged one is passed over, with a sentence on standard error, for the one before.
         """
@@ -54,11 +54,15 @@ class Checkpoints:
                 parts = ocp.args.Composite(state=ocp.args.StandardRestore(like), input=ocp.args.JsonRestore())
                 found = self._manager.restore(candidate, args=parts)
                 return found.state, found.input
-            except Exception as fault:  # Orbax and tensorstore raise many types; whichever it is, the one before may be whole.
+            except (
+                Exception
+            ) as fault:  # Orbax and tensorstore raise many types; whichever it is, the one before may be whole.
                 reason = str(fault).strip().split("\n")[0][:200] or type(fault).__name__
                 print(f"checkpoint of step {candidate} in {self.folder} cannot be read ({reason})", file=sys.stderr)
         if steps:
-            raise RunError(f"run: none of the checkpoints in {self.folder} can be read: start anew with another --run folder.")
+            raise RunError(
+                f"run: none of the checkpoints in {self.folder} can be read: start anew with another --run folder."
+            )
         return None
 
     @property

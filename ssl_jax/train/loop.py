@@ -19,7 +19,7 @@ from ssl_jax.train.mesh import batch_sharding, check_batch_size, make_mesh, repl
 from ssl_jax.train.state import TrainState, init_state
 from ssl_jax.train.step import Augment, Batch, make_gauges, make_step
 
-Hook = Callable[[TrainState], Mapping[str, float]]
+Hook = Callable[[TrainState], Mapping[str, Any]]
 
 
 class Input(Protocol):
@@ -75,7 +75,11 @@ def fit(
     if start and not quiet:
         say(f"going on from step {start} of {steps} in {run}")
 
-    with Log(run, steps=steps, start=start, quiet=quiet) as log, checkpoints or nullcontext(), jax.transfer_guard("disallow"):
+    with (
+        Log(run, steps=steps, start=start, quiet=quiet) as log,
+        checkpoints or nullcontext(),
+        jax.transfer_guard("disallow"),
+    ):
         recent: list[Metrics] = []
         for number in range(start + 1, steps + 1):
             batch = next(batches)
@@ -85,7 +89,9 @@ def fit(
             save, call = (last or number % every == 0 for every in (save_every, hook_every))
             if number % log_every == 0 or save:  # Before anything is saved, its loss is known to be finite.
                 means = _finite_means(recent, number, run)
-                log.write(number, {**means, **_floats(program.gauges(state, batch))}, images=len(recent) * batches.batch_size)
+                log.write(
+                    number, {**means, **_floats(program.gauges(state, batch))}, images=len(recent) * batches.batch_size
+                )
                 recent = []
             if hook and call:
                 log.write(number, _floats(hook(state)))

@@ -79,7 +79,9 @@ def connect(*, coordinator: str | None = None, processes: int | None = None, pro
     """
     given = [value is not None for value in (coordinator, processes, process)]
     if any(given) and not all(given):
-        raise UsageError("coordinator, processes and process go together: give all three, or none of them on a TPU pod.")
-    if os.environ.get("JAX_PLATFORMS") == "cpu" or jax.config.jax_platforms == "cpu":
+        raise UsageError(
+            "coordinator, processes and process go together: give all three, or none of them on a TPU pod."
+        )
+    if os.environ.get("JAX_PLATFORMS") == "cpu" or jax.config.read("jax_platforms") == "cpu":
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(coordinator, processes, process)

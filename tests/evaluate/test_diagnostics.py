@@ -35,7 +35,9 @@ def test_alignment_and_uniformity_are_their_definitions():
 @pytest.mark.parametrize("rows", [np.ones((8, 4)), np.zeros((8, 4))], ids=["identical", "zero"])
 def test_collapse_shows(rows):
     gauges = diagnostics(jnp.float32(rows))
-    assert float(gauges["std"]) == pytest.approx(0, abs=1e-6) and float(gauges["effective_rank"]) == pytest.approx(1, abs=0.02)
+    assert float(gauges["std"]) == pytest.approx(0, abs=1e-6) and float(gauges["effective_rank"]) == pytest.approx(
+        1, abs=0.02
+    )
     assert float(uniformity(jnp.float32(rows))) == pytest.approx(0, abs=1e-6)
 
 

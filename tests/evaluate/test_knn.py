@@ -26,7 +26,9 @@ def test_it_is_the_weighted_vote(k, block_size):
 
 
 def test_more_neighbors_than_there_are_means_all():
-    np.testing.assert_array_equal(knn(TRAIN, LABELS, TEST, num_classes=3, k=99), knn(TRAIN, LABELS, TEST, num_classes=3, k=40))
+    np.testing.assert_array_equal(
+        knn(TRAIN, LABELS, TEST, num_classes=3, k=99), knn(TRAIN, LABELS, TEST, num_classes=3, k=40)
+    )
 
 
 def test_every_training_feature_finds_itself():
@@ -42,5 +44,5 @@ def test_wrong_input_is_one_sentence():
         knn(TRAIN, LABELS, TEST[:, :5], num_classes=3)
     with pytest.raises(ValueError, match=r"knn: one label a training feature, got \(39,\) for \(40, 6\)"):
         knn(TRAIN, LABELS[1:], TEST, num_classes=3)
-    with pytest.raises(ValueError, match="knn: k and temperature must be above 0, got 0 and 0.07"):
+    with pytest.raises(ValueError, match=r"knn: k and temperature must be above 0, got 0 and 0\.07"):
         knn(TRAIN, LABELS, TEST, num_classes=3, k=0)

@@ -91,7 +91,9 @@ def test_wilson_interval():
 
 
 def test_wrong_input_is_one_sentence():
-    with pytest.raises(ValueError, match=r"features must be \[N, D\] and \[M, D\], not empty, got \(150, 8\) and \(90, 7\)"):
+    with pytest.raises(
+        ValueError, match=r"features must be \[N, D\] and \[M, D\], not empty, got \(150, 8\) and \(90, 7\)"
+    ):
         linear_probe(TRAIN, LABELS, TEST[:, :7], TEST_LABELS, num_classes=3)
     with pytest.raises(ValueError, match=r"labels must be one for each feature, got \(149,\) and \(90,\)"):
         linear_probe(TRAIN, LABELS[1:], TEST, TEST_LABELS, num_classes=3)

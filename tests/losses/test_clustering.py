@@ -1,4 +1,4 @@
-"""SwAV's swapped prediction and the cross-entropy of clusters against their definitions, over shards, at their limits."""
+"""SwAV's swapped prediction and the cross-entropy of clusters against their definitions, over shards, at the limits."""
 
 import functools
 
@@ -13,6 +13,7 @@ from ssl_jax.losses.clustering import cluster_cross_entropy, swav
 from ssl_jax.ops.sinkhorn import sinkhorn
 
 run = jax.jit(swav, static_argnames="temperature")
+run_cluster = jax.jit(cluster_cross_entropy)
 
 
 def crops(count=4, assigned=2, seed=0):
@@ -49,13 +50,13 @@ def test_swav_is_its_definition_for_any_number_of_crops(count, assigned):
 
 def test_swav_ignores_a_crop_that_only_meets_its_own_assignment():
     """With one assignment its own crop gets no gradient."""
-    gradient = jax.grad(swav)(*crops(3, 1))
+    gradient = jax.jit(jax.grad(swav))(*crops(3, 1))
     assert not gradient[0].any()
     assert gradient[1:].any()
 
 
 def test_assignments_are_constants():
-    assert not jax.grad(swav, argnums=1)(*crops()).any()
+    assert not jax.jit(jax.grad(swav, argnums=1))(*crops()).any()
 
 
 def test_swav_known_values():
@@ -72,16 +73,17 @@ def test_swav_does_not_depend_on_the_order_of_examples_or_prototypes():
         np.testing.assert_allclose(moved, run(scores, assignments), rtol=1e-5)
 
 
+def swav_with_its_sinkhorn(scores, *, axis_name=None):
+    assignments = jnp.stack([sinkhorn(crop, axis_name=axis_name) for crop in scores[:2]])
+    return swav(scores, assignments, axis_name=axis_name)
+
+
 @pytest.mark.parametrize(("way", "shards"), CASES)
 def test_swav_with_its_sinkhorn_in_pieces_is_that_of_the_whole_batch(way, shards):
-    def loss(scores, *, axis_name=None):
-        assignments = jnp.stack([sinkhorn(crop, axis_name=axis_name) for crop in scores[:2]])
-        return swav(scores, assignments, axis_name=axis_name)
-
-    assert_same_in_pieces(loss, way, shards, crops()[:1], cut=(1,))
+    assert_same_in_pieces(swav_with_its_sinkhorn, way, shards, crops()[:1], cut=(1,))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_swav_stays_finite(dtype):
     scores, assignments = (array.astype(dtype) for array in crops())
     for temperature in (0.1, 1e-3):
@@ -127,17 +129,15 @@ def test_cluster_cross_entropy_of_hard_and_soft_labels():
     scores, soft = crops()[0][0], crops()[1][0]
     hard = jnp.arange(8) % 5
     log_p = log_softmax(np.asarray(scores, np.float64) / 0.1)
-    np.testing.assert_allclose(cluster_cross_entropy(scores, hard), -log_p[np.arange(8), hard].mean(), rtol=1e-5)
-    np.testing.assert_allclose(cluster_cross_entropy(scores, soft), -(soft * log_p).sum(axis=1).mean(), rtol=1e-5)
+    np.testing.assert_allclose(run_cluster(scores, hard), -log_p[np.arange(8), hard].mean(), rtol=1e-5)
+    np.testing.assert_allclose(run_cluster(scores, soft), -(soft * log_p).sum(axis=1).mean(), rtol=1e-5)
     one_hot = jax.nn.one_hot(hard, 5)
-    np.testing.assert_allclose(cluster_cross_entropy(scores, hard), cluster_cross_entropy(scores, one_hot), rtol=1e-6)
-    assert not jax.grad(cluster_cross_entropy, argnums=1)(scores, soft).any()
+    np.testing.assert_allclose(run_cluster(scores, hard), run_cluster(scores, one_hot), rtol=1e-6)
+    assert not jax.jit(jax.grad(cluster_cross_entropy, argnums=1))(scores, soft).any()
 
 
 def test_examples_without_a_cluster_do_not_count():
     scores = crops()[0][0]
     labels = jnp.array([0, 1, -1, 2, -1, -1, 4, 3])
     kept = np.flatnonzero(labels >= 0)
-    np.testing.assert_allclose(
-        cluster_cross_entropy(scores, labels), cluster_cross_entropy(scores[kept], labels[kept]), rtol=1e-6
-    )
+    np.testing.assert_allclose(run_cluster(scores, labels), run_cluster(scores[kept], labels[kept]), rtol=1e-6)

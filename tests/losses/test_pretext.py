@@ -46,12 +46,12 @@ def test_chance_and_perfection():
 
 
 def test_any_leading_axes():
-    whole = run(logits(0, (2, 4, 4)), LABELS.reshape(2, 4))
-    np.testing.assert_allclose(whole, run(logits(0, (2, 4, 4)).reshape(8, 4), LABELS), rtol=1e-6)
+    rows, labels = np.asarray(logits()), np.asarray(LABELS)
+    np.testing.assert_allclose(run(rows.reshape(2, 4, 4), labels.reshape(2, 4)), run(rows, labels), rtol=1e-6)
 
 
 def test_nothing_labelled_is_zero_and_a_label_that_does_not_exist_is_nan():
-    value, gradient = jax.value_and_grad(cross_entropy)(logits(), jnp.full(8, -1))
+    value, gradient = jax.jit(jax.value_and_grad(cross_entropy))(logits(), jnp.full(8, -1))
     assert value == 0 and not gradient.any()
     assert jnp.isnan(run(logits(), LABELS.at[0].set(4)))
 
@@ -66,8 +66,7 @@ def test_half_precision_and_huge_logits_stay_finite(dtype):
 
 @pytest.mark.parametrize(("way", "shards"), CASES)
 def test_shards_with_different_numbers_of_labels_average_as_the_whole_batch(way, shards):
-    loss = functools.partial(cross_entropy, label_smoothing=0.1)
-    assert_same_in_pieces(loss, way, shards, (logits(), LABELS), cut=(0, 0))
+    assert_same_in_pieces(cross_entropy, way, shards, (logits(), LABELS), cut=(0, 0))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sharding import CASES, in_pieces
+from sharding import WITHOUT_GRADIENT, in_pieces
 
 from ssl_jax.ops import queue
 from ssl_jax.ops.collectives import gather_rows
@@ -55,7 +55,7 @@ def test_keys_lose_their_gradient_and_take_the_dtype_of_the_queue():
     assert not jax.grad(lambda k: queue.push(value, k).rows[:4].sum())(keys(1)).any()
 
 
-@pytest.mark.parametrize(("way", "shards"), CASES)
+@pytest.mark.parametrize(("way", "shards"), WITHOUT_GRADIENT)
 def test_both_layouts_hold_the_rows_of_the_whole_queue(way, shards):
     whole = queue.fresh(KEY, 32, 3)
     start, batches = whole, [jax.random.normal(jax.random.key(n), (8, 3)) for n in range(5)]

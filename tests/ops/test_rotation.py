@@ -15,7 +15,7 @@ def free(scale, dim=64, seed=0):
 
 
 @pytest.mark.parametrize("scale", [1e-6, 0.02, 1.0, 30.0])
-@pytest.mark.parametrize("dim", [2, 7, 64])
+@pytest.mark.parametrize("dim", [7, 64])
 def test_norms_and_angles_are_kept(scale, dim):
     rotation = np.asarray(rotate(free(scale, dim)), np.float64)
     np.testing.assert_allclose(rotation @ rotation.T, np.eye(dim), atol=1e-5)

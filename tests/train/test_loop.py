@@ -34,7 +34,9 @@ def test_a_run_is_repeatable_to_the_bit():
 
 def test_the_seed_changes_the_run():
     first, second = train(steps=1), train(steps=1, seed=1)
-    assert any((a != b).any() for a, b in zip(jax.tree.leaves(first.params), jax.tree.leaves(second.params), strict=True))
+    assert any(
+        (a != b).any() for a, b in zip(jax.tree.leaves(first.params), jax.tree.leaves(second.params), strict=True)
+    )
 
 
 def test_stopped_and_resumed_equals_uninterrupted(tmp_path):
@@ -72,7 +74,9 @@ def test_devices_do_not_change_the_losses(tmp_path):
     losses = {}
     for devices in (1, 8):
         train(tmp_path / str(devices), devices=devices, log_every=1)
-        losses[devices] = [record["loss"] for record in read_metrics(tmp_path / f"{devices}/metrics.jsonl") if "loss" in record]
+        losses[devices] = [
+            record["loss"] for record in read_metrics(tmp_path / f"{devices}/metrics.jsonl") if "loss" in record
+        ]
     assert len(losses[1]) == 12
     np.testing.assert_allclose(losses[1], losses[8], rtol=1e-5)
 
@@ -91,7 +95,17 @@ def test_sharded_parameters_give_the_same_run(monkeypatch):
 def test_records_hold_loss_speed_rate_and_gauges(tmp_path):
     train(tmp_path, steps=4, hook=lambda state: {"knn": 0.5})
     last, hooked = read_metrics(tmp_path / "metrics.jsonl")[-2:]
-    expected = {"step", "loss", "learning_rate", "gradient_norm", "images_per_second", "std", "effective_rank", "alignment", "uniformity"}
+    expected = {
+        "step",
+        "loss",
+        "learning_rate",
+        "gradient_norm",
+        "images_per_second",
+        "std",
+        "effective_rank",
+        "alignment",
+        "uniformity",
+    }
     assert set(last) == expected and last["learning_rate"] == pytest.approx(0.1)
     assert hooked == {"step": 4, "knn": 0.5}
     assert list(tmp_path.glob("events.out.tfevents.*"))
@@ -118,7 +132,7 @@ def test_all_checkpoints_damaged(tmp_path):
     for path in (tmp_path / "checkpoints").rglob("*"):
         if path.is_file() and "state" in path.parts:
             path.write_bytes(b"damaged")
-    with pytest.raises(RunError, match="none of the checkpoints in .* can be read: start anew with another --run"):
+    with pytest.raises(RunError, match=r"none of the checkpoints in .* can be read: start anew with another --run"):
         train(tmp_path, steps=4)
 
 
@@ -134,7 +148,9 @@ def test_a_full_disk_is_said_and_keeps_what_there_is(tmp_path, monkeypatch):
 
 def test_a_loss_that_turns_nan_stops_the_run_and_keeps_the_checkpoint(tmp_path):
     explode = sgd(lambda step: jnp.where(step == 4, jnp.float32(jnp.nan), jnp.float32(0.1)))
-    with pytest.raises(RunError, match=r"the loss became nan at step 6: the last good checkpoint is kept in .*; try a lower"):
+    with pytest.raises(
+        RunError, match=r"the loss became nan at step 6: the last good checkpoint is kept in .*; try a lower"
+    ):
         fit(METHOD, augment, explode, Batches(), steps=12, run=tmp_path, mesh=make_mesh(1), **EVERY)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["4"]
 

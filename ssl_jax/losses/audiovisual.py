@@ -1,0 +1,152 @@
+"""Losses between what is seen and what is heard: each modality says which example the other came from.
+
+B: clips held here; P: positives of a clip; K: negatives; L: clips of the data set; D: size of an embedding. Memories,
+positives and negatives are rows of two banks, one per modality, and constants. Negatives are `[K, D]`, shared by the
+batch, or `[B, K, D]`; never the clip itself (`bank.others`).
+
+Each loss is a composition of one estimator, called as `estimator(query, positive, negatives)` on `[B, D]`, `[B, D]` and
+the negatives, which returns the mean over the whole batch. The default, `pick_positive`, is a softmax over the positive
+and the negatives; for the paper's noise-contrastive estimation pass that, with its temperature, partition constant and
+axis name bound by `functools.partial`.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from ssl_jax.ops.collectives import mean_over_shards
+from ssl_jax.ops.normalize import unit_length
+
+Estimator = Callable[[Array, Array, Array], Array]
+
+
+def pick_positive(
+    query: Array, positive: Array, negatives: Array, *, temperature: float = 0.07, axis_name: str | None = None
+) -> Array:
+    """Cross-entropy of picking the positive out of itself and K negatives, in nats; chance level is log(K + 1).
+
+    Args:
+      query, positive: `[B, D]`; negatives: `[K, D]` or `[B, K, D]`; all scaled to unit length here, in float32.
+      temperature: divides cosine similarities; above 0.
+      axis_name: mapped axis over which the batch is cut.
+
+    Raises:
+      ValueError: the shapes do not fit, or the temperature is not positive.
+    """
+    fits = query.ndim == 2 and positive.shape == query.shape and query.size > 0
+    if not fits or negatives.shape[-1:] != query.shape[1:] or negatives.shape[:-2] not in ((), query.shape[:1]):
+        raise ValueError(
+            "pick_positive: needs query and positive [B, D] and negatives [K, D] or [B, K, D], got "
+            f"{query.shape}, {positive.shape} and {negatives.shape}"
+        )
+    if temperature <= 0:
+        raise ValueError(f"pick_positive: temperature must be above 0, got {temperature}")
+    query, positive, negatives = unit_length(query), unit_length(positive), unit_length(negatives)
+    right = jnp.sum(query * positive, axis=1, keepdims=True)
+    wrong = jnp.einsum("bd,bkd->bk" if negatives.ndim == 3 else "bd,kd->bk", query, negatives, precision="highest")
+    logits = jnp.concatenate([right, wrong], axis=1) / temperature
+    return mean_over_shards(jnp.mean(jax.nn.logsumexp(logits, axis=1) - logits[:, 0]), axis_name)
+
+
+def avid(
+    video: Array,
+    audio: Array,
+    video_memory: Array,
+    audio_memory: Array,
+    video_negatives: Array,
+    audio_negatives: Array,
+    *,
+    estimator: Estimator = pick_positive,
+) -> Array:
+    """Cross-modal instance discrimination of AVID: sight finds the sound of its own clip, and sound the sight.
+
+    Within one modality nothing is compared, which the paper found better than comparing both ways.
+
+    Args:
+      video, audio: embeddings of the clips, `[B, D]`.
+      video_memory, audio_memory: bank entries of the same clips, `[B, D]`.
+      video_negatives, audio_negatives: bank entries of other clips, 1024 in the paper.
+
+    Returns:
+      Mean of the two directions, a scalar.
+
+    Source: Morgado et al. 2021, https://arxiv.org/abs/2004.12943, equation 2.
+    """
+    video_to_audio = estimator(video, lax.stop_gradient(audio_memory), lax.stop_gradient(audio_negatives))
+    audio_to_video = estimator(audio, lax.stop_gradient(video_memory), lax.stop_gradient(video_negatives))
+    return (video_to_audio + audio_to_video) / 2
+
+
+def cma(
+    video: Array,
+    audio: Array,
+    video_positives: Array,
+    audio_positives: Array,
+    video_negatives: Array,
+    audio_negatives: Array,
+    *,
+    estimator: Estimator = pick_positive,
+) -> Array:
+    """Positive discrimination within each modality: the part that cross-modal agreement adds to `avid`.
+
+    Each clip must find clips that agree with it both in sight and in sound (`agreeing_clips`), by sight and by sound
+    alone. The whole objective is `avid(...) + cma(...)`, started from a model trained with `avid`.
+
+    Args:
+      video, audio: embeddings of the clips, `[B, D]`.
+      video_positives, audio_positives: bank entries of the P agreeing clips of each, `[B, P, D]`.
+      video_negatives, audio_negatives: bank entries of clips that are neither the clip nor agree with it.
+
+    Returns:
+      Mean over the positives and the two modalities, a scalar.
+
+    Raises:
+      ValueError: the positives are not `[B, P, D]` with at least one.
+
+    Source: Morgado et al. 2021, https://arxiv.org/abs/2004.12943, equation 7.
+    """
+    by_sight = _mean_over_positives(estimator, video, video_positives, video_negatives)
+    by_sound = _mean_over_positives(estimator, audio, audio_positives, audio_negatives)
+    return (by_sight + by_sound) / 2
+
+
+def _mean_over_positives(estimator: Estimator, query: Array, positives: Array, negatives: Array) -> Array:
+    if positives.ndim != 3 or positives.shape[1] == 0:
+        raise ValueError(f"cma: positives must be [B, P, D] with P of at least 1, got {positives.shape}")
+    positives, negatives = lax.stop_gradient(positives), lax.stop_gradient(negatives)
+    return jax.vmap(lambda positive: estimator(query, positive, negatives), in_axes=1)(positives).mean()
+
+
+def agreeing_clips(video: Array, audio: Array, *, count: int = 32, block_size: int = 1024) -> Array:
+    """For each clip the `count` others most like it in the modality in which they are less alike, best first.
+
+    Done once, on the banks of a model trained with `avid`. In blocks: memory is O(block L).
+
+    Args:
+      video, audio: banks of the whole data set, `[L, D]`.
+
+    Returns:
+      `[L, count]` int32.
+
+    Raises:
+      ValueError: the banks do not have one shape, or hold no `count` other clips.
+
+    Source: Morgado et al. 2021, https://arxiv.org/abs/2004.12943, equation 4.
+    """
+    if video.ndim != 2 or video.shape != audio.shape or not 1 <= count < len(video):
+        raise ValueError(
+            "agreeing_clips: needs banks [L, D] of one shape and count from 1 to L - 1, got "
+            f"{video.shape}, {audio.shape} and {count}"
+        )
+    video, audio = unit_length(video), unit_length(audio)
+    numbers = jnp.arange(len(video), dtype=jnp.int32)
+
+    def neighbours(clip):
+        sight = jnp.dot(video, video[clip], precision="highest")
+        sound = jnp.dot(audio, audio[clip], precision="highest")
+        agreement = jnp.where(numbers == clip, -jnp.inf, jnp.minimum(sight, sound))
+        return lax.top_k(agreement, count)[1].astype(jnp.int32)
+
+    return lax.map(neighbours, numbers, batch_size=min(block_size, len(video)))

@@ -1,0 +1,79 @@
+"""Clustering losses: views of one example are assigned to the same prototype.
+
+V: crops; A: assigned crops, the first A of the V; B: examples held here; N: examples of the whole batch; K: prototypes.
+`axis_name=None` says that the arrays hold the whole batch; a name says that they are one shard of it under that mapped
+axis, and the loss is the mean over the whole batch.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from ssl_jax.losses.pretext import cross_entropy
+from ssl_jax.ops.collectives import mean_over_shards
+
+
+def swav(scores: Array, assignments: Array, *, temperature: float = 0.1, axis_name: str | None = None) -> Array:
+    """Swapped prediction of SwAV, in nats: each crop predicts the prototypes assigned to the other crops.
+
+    Assignment a comes from crop a and is not compared with it. Chance level, where all scores are equal, is log K.
+
+    Args:
+      scores: similarity of each crop to each prototype, both at unit length, `[V, B, K]`.
+      assignments: probabilities of the first A crops, from `sinkhorn`, `[A, B, K]`; taken as constants.
+      temperature: divides the scores; above 0.
+
+    Returns:
+      Mean over the A (V - 1) pairs of crops and the N examples.
+
+    Raises:
+      ValueError: the shapes do not fit, there are fewer than two crops, or the temperature is not positive.
+
+    Source: Caron et al. 2020, https://arxiv.org/abs/2006.09882, equations 2 and 6.
+    """
+    check_crops("swav", scores, assignments)
+    if temperature <= 0:
+        raise ValueError(f"swav: temperature must be above 0, got {temperature}")
+    targets = lax.stop_gradient(assignments).astype(jnp.float32)
+    return swapped_cross_entropy(jax.nn.log_softmax(scores.astype(jnp.float32) / temperature), targets, axis_name)
+
+
+def cluster_cross_entropy(
+    scores: Array, labels: Array, *, temperature: float = 0.1, axis_name: str | None = None
+) -> Array:
+    """Cross-entropy of each example's cluster, found on the whole data set, in nats (DeepCluster-v2, ClusterFit, SeLa).
+
+    Chance level is log K.
+
+    Args:
+      scores: `[B, K]`; similarities at unit length, or the logits of a linear layer with temperature 1.
+      labels: hard, integers `[B]`, negative where an example has no cluster yet (it is not counted); or soft,
+        probabilities `[B, K]`, taken as constants.
+      temperature: divides the scores; above 0.
+
+    Raises:
+      ValueError: labels do not fit the scores, nothing came in, or the temperature is not positive.
+
+    Source: Caron et al. 2018, https://arxiv.org/abs/1807.05520, equation 1; temperature as in Caron et al. 2020.
+    """
+    if temperature <= 0:
+        raise ValueError(f"cluster_cross_entropy: temperature must be above 0, got {temperature}")
+    return cross_entropy(scores.astype(jnp.float32) / temperature, lax.stop_gradient(labels), axis_name=axis_name)
+
+
+def check_crops(name: str, student: Array, targets: Array) -> None:
+    """Scores `[V, B, K]` and targets `[A, B, K]` of the first A crops, or one sentence that says what came instead."""
+    if student.ndim != 3 or targets.ndim != 3 or student.shape[1:] != targets.shape[1:] or student.size == 0:
+        raise ValueError(f"{name}: needs [V, B, K] and [A, B, K], not empty, got {student.shape} and {targets.shape}")
+    if len(student) < 2 or not 1 <= len(targets) <= len(student):
+        raise ValueError(
+            f"{name}: needs V >= 2 crops and targets from 1 to V of them, got {len(student)} and {len(targets)}"
+        )
+
+
+def swapped_cross_entropy(log_probabilities: Array, targets: Array, axis_name: str | None) -> Array:
+    """Mean cross-entropy over the batch and over all pairs of a target and another crop; `[V, B, K]`, `[A, B, K]`."""
+    pairs = -jnp.einsum("abk,vbk->av", targets, log_probabilities, precision="highest") / targets.shape[1]
+    itself = jnp.eye(len(targets), len(log_probabilities), dtype=bool)
+    mean = jnp.where(itself, 0, pairs).sum() / (len(targets) * (len(log_probabilities) - 1))
+    return mean_over_shards(mean, axis_name)

@@ -1,0 +1,130 @@
+"""Redundancy reduction: views of one example agree, dimensions of the embedding do not repeat each other; no negatives.
+
+B: examples held here; N: examples of the whole batch; D: size of an embedding.
+
+`axis_name=None` says that the arrays hold the whole batch, so N = B. A name says that the caller runs once per shard
+under that mapped axis: mean, deviation and correlation are then those of the whole batch. Standardising each shard by
+itself and averaging the correlations, as is often done, is another loss: a shard's own mean and deviation hide how
+shards differ.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from ssl_jax.ops.collectives import gather_rows, mean_over_shards
+from ssl_jax.ops.normalize import standardize
+
+
+def barlow_twins(
+    first: Array, second: Array, *, off_diagonal_weight: float = 5e-3, axis_name: str | None = None
+) -> Array:
+    """Squared distance of the cross-correlation of two views from the identity, summed over the matrix.
+
+    0 is agreement of dimensions that do not correlate. Collapsed embeddings give D, identical standardised dimensions
+    give `off_diagonal_weight * D (D - 1)`.
+
+    Args:
+      first, second: embeddings of the two views, `[B, D]`; standardised here, over the whole batch, by N.
+      off_diagonal_weight: of the redundancy against the agreement.
+
+    Raises:
+      ValueError: the views are not two matrices of one shape, or the whole batch has fewer than two examples.
+
+    Source: Zbontar et al. 2021, https://arxiv.org/abs/2103.03230, equations 1 and 2.
+    """
+    _check("barlow_twins", first, second, axis_name)
+    first, second = standardize(first, axis_name=axis_name), standardize(second, axis_name=axis_name)
+    agreement = jnp.sum((1 - _diagonal(first, second, axis_name)) ** 2)
+    return agreement + off_diagonal_weight * _off_diagonal_squares(first, second, axis_name)
+
+
+def vicreg(
+    first: Array,
+    second: Array,
+    *,
+    invariance: float = 25.0,
+    variance: float = 25.0,
+    covariance: float = 1.0,
+    axis_name: str | None = None,
+) -> Array:
+    """Variance-invariance-covariance regularisation: the weighted sum of the three terms below.
+
+    The variance term is the mean over both views, the covariance term their sum, as in the authors' code. Collapsed
+    embeddings give `0.99 * variance`.
+
+    Args:
+      first, second: embeddings of the two views, `[B, D]`, taken as they come.
+      invariance, variance, covariance: weights of the terms.
+
+    Raises:
+      ValueError: the views are not two matrices of one shape, or the whole batch has fewer than two examples.
+
+    Source: Bardes et al. 2021, https://arxiv.org/abs/2105.04906, section 4.1.
+    """
+    _check("vicreg", first, second, axis_name)
+    spread = (variance_term(first, axis_name=axis_name) + variance_term(second, axis_name=axis_name)) / 2
+    redundancy = covariance_term(first, axis_name=axis_name) + covariance_term(second, axis_name=axis_name)
+    agreement = invariance_term(first, second, axis_name=axis_name)
+    return invariance * agreement + variance * spread + covariance * redundancy
+
+
+def invariance_term(first: Array, second: Array, *, axis_name: str | None = None) -> Array:
+    """Mean square of the difference of two views `[B, D]`, over examples and dimensions."""
+    difference = first.astype(jnp.float32) - second.astype(jnp.float32)
+    return mean_over_shards(jnp.mean(difference**2), axis_name)
+
+
+def variance_term(rows: Array, *, axis_name: str | None = None) -> Array:
+    """How far the deviations of the D dimensions of `[B, D]` fall short of 1: mean of max(0, 1 - sqrt(var + 1e-4))."""
+    centred, total = _centred(rows, axis_name), _total(rows, axis_name)
+    variances = _diagonal(centred, centred, axis_name) * total / (total - 1)
+    return jnp.mean(jax.nn.relu(1 - jnp.sqrt(variances + 1e-4)))
+
+
+def covariance_term(rows: Array, *, axis_name: str | None = None) -> Array:
+    """Sum of the squared covariances of different dimensions of `[B, D]`, over D."""
+    centred, total = _centred(rows, axis_name), _total(rows, axis_name)
+    return _off_diagonal_squares(centred, centred, axis_name) * (total / (total - 1)) ** 2 / rows.shape[1]
+
+
+def _centred(rows: Array, axis_name: str | None) -> Array:
+    """Rows minus their mean over the whole batch, float32."""
+    rows = rows.astype(jnp.float32)
+    return rows - mean_over_shards(rows.mean(axis=0, keepdims=True), axis_name)
+
+
+def _total(rows: Array, axis_name: str | None) -> int:
+    """N, the examples of all shards."""
+    return len(rows) * (1 if axis_name is None else lax.axis_size(axis_name))
+
+
+def _diagonal(first: Array, second: Array, axis_name: str | None) -> Array:
+    """Diagonal of `C = first^T second / N` over the whole batch, `[D]`."""
+    return mean_over_shards(jnp.mean(first * second, axis=0), axis_name)
+
+
+def _off_diagonal_squares(first: Array, second: Array, axis_name: str | None) -> Array:
+    """Sum of `C_ij^2` over i != j, for `C = first^T second / N` over the whole batch.
+
+    The squares of all of C sum to the inner product of `first first^T` and `second second^T`, over N^2: with few
+    examples and many dimensions these [N, N] matrices are the smaller ones, and C never exists.
+    """
+    total, dim = _total(first, axis_name), first.shape[1]
+    if 2 * total <= dim:
+        first_gram = jnp.matmul(first, gather_rows(first, axis_name).T, precision="highest")  # [B, N]
+        second_gram = jnp.matmul(second, gather_rows(second, axis_name).T, precision="highest")
+        squares = mean_over_shards(jnp.mean(first_gram * second_gram), axis_name)
+    else:
+        correlation = jnp.matmul(first.T, second, precision="highest") / len(first)  # [D, D]
+        squares = jnp.sum(mean_over_shards(correlation, axis_name) ** 2)
+    return squares - jnp.sum(_diagonal(first, second, axis_name) ** 2)
+
+
+def _check(name: str, first: Array, second: Array, axis_name: str | None) -> None:
+    if first.ndim != 2 or first.shape != second.shape or first.size == 0:
+        raise ValueError(
+            f"{name}: first and second must be [B, D] of one shape, not empty, got {first.shape} and {second.shape}"
+        )
+    if _total(first, axis_name) < 2:
+        raise ValueError(f"{name}: needs at least 2 examples in the whole batch to correlate dimensions, got 1")

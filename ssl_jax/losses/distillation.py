@@ -1,0 +1,106 @@
+"""Distillation losses: a student predicts what a slower or stopped teacher says of another view, without negatives.
+
+V: crops that the student sees; A: crops that the teacher sees, the first A of the V; B: examples held here; N: examples
+of the whole batch; K: outputs; D: size of an embedding. `axis_name=None` says that the arrays hold the whole batch; a
+name says that they are one shard of it under that mapped axis, and the loss is the mean over the whole batch.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from ssl_jax.losses.clustering import check_crops, swapped_cross_entropy
+from ssl_jax.ops.collectives import mean_over_shards
+from ssl_jax.ops.moving_average import moving_average
+from ssl_jax.ops.normalize import unit_length
+
+
+def negative_cosine(prediction: Array, target: Array, *, axis_name: str | None = None) -> Array:
+    """Minus the cosine of each prediction with its target, in [-1, 1] (BYOL, SimSiam).
+
+    The target is a constant: no gradient flows into it, since without that both methods collapse. -1 is agreement, and
+    the value of collapsed embeddings; 0 is chance. BYOL's squared distance is `2 + 2 *` this. For a symmetric loss,
+    take the mean of both directions.
+
+    Args:
+      prediction, target: `[B, D]`; scaled to unit length here, in float32.
+
+    Returns:
+      Mean over the N examples.
+
+    Raises:
+      ValueError: prediction and target are not two matrices of one shape, or empty.
+
+    Source: Grill et al. 2020, https://arxiv.org/abs/2006.07733, equation 2; Chen and He 2020,
+    https://arxiv.org/abs/2011.10566, equation 1.
+    """
+    if prediction.ndim != 2 or prediction.shape != target.shape or prediction.size == 0:
+        raise ValueError(
+            "negative_cosine: prediction and target must be [B, D] of one shape, not empty, got "
+            f"{prediction.shape} and {target.shape}"
+        )
+    cosine = jnp.sum(unit_length(prediction) * unit_length(lax.stop_gradient(target)), axis=1)
+    return mean_over_shards(-cosine.mean(), axis_name)
+
+
+def dino(
+    student: Array,
+    teacher: Array,
+    *,
+    center: Array,
+    student_temperature: float = 0.1,
+    teacher_temperature: float = 0.04,
+    axis_name: str | None = None,
+) -> Array:
+    """Self-distillation of DINO, in nats: the student's crops predict the teacher's centred and sharpened outputs.
+
+    The teacher's output a comes from the student's crop a and is not compared with it. Chance level, where the
+    student's outputs are equal, is log K.
+
+    Args:
+      student: `[V, B, K]` outputs before the softmax.
+      teacher: `[A, B, K]`, a constant.
+      center: `[K]`, a constant; the one made from former batches, see `update_center`.
+      student_temperature, teacher_temperature: divide the outputs; above 0, the teacher's below the student's.
+
+    Returns:
+      Mean over the A (V - 1) pairs of crops and the N examples.
+
+    Raises:
+      ValueError: the shapes do not fit, there are fewer than two crops, or a temperature is not positive.
+
+    Source: Caron et al. 2021, https://arxiv.org/abs/2104.14294, equations 1 to 3 and algorithm 1.
+    """
+    check_crops("dino", student, teacher)
+    check_center("dino", center, teacher)
+    if student_temperature <= 0 or teacher_temperature <= 0:
+        raise ValueError(f"dino: temperatures must be above 0, got {student_temperature} and {teacher_temperature}")
+    centred = teacher.astype(jnp.float32) - center.astype(jnp.float32)[None, None]
+    targets = lax.stop_gradient(jax.nn.softmax(centred / teacher_temperature))
+    log_probabilities = jax.nn.log_softmax(student.astype(jnp.float32) / student_temperature)
+    return swapped_cross_entropy(log_probabilities, targets, axis_name)
+
+
+def update_center(center: Array, teacher: Array, *, momentum: float = 0.9, axis_name: str | None = None) -> Array:
+    """The centre of the next step: a moving average of the teacher's mean output over crops, examples and shards.
+
+    Call it after `dino` has used the old one. Without a centre one output dominates everything.
+
+    Args:
+      center: `[K]`; zeros at first.
+      teacher: `[A, B, K]` outputs before the softmax, neither centred nor divided.
+      momentum: weight of the old centre.
+
+    Source: Caron et al. 2021, https://arxiv.org/abs/2104.14294, equation 4.
+    """
+    check_center("update_center", center, teacher)
+    mean = mean_over_shards(lax.stop_gradient(teacher).astype(jnp.float32).mean(axis=(0, 1)), axis_name)
+    return moving_average(center, mean, momentum=momentum)
+
+
+def check_center(name: str, center: Array, teacher: Array) -> None:
+    """Outputs `[A, B, K]` and their centre `[K]`, or one sentence that says what came instead."""
+    if teacher.ndim != 3 or teacher.size == 0 or center.shape != teacher.shape[2:]:
+        raise ValueError(
+            f"{name}: needs teacher [A, B, K], not empty, and center [K], got {teacher.shape} and {center.shape}"
+        )

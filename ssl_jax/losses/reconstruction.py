@@ -1,0 +1,54 @@
+"""Reconstruction losses: what was hidden from the encoder is predicted from what was left.
+
+B: examples held here; T: patches of one example; P: values of one patch. `axis_name=None` says that the arrays hold the
+whole batch; a name says that they are one shard of it under that mapped axis, and the loss is the mean over the whole
+batch.
+"""
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from ssl_jax.ops.collectives import mean_over_shards
+
+
+def masked_regression(
+    prediction: Array, target: Array, mask: Array, *, normalize_targets: bool = True, axis_name: str | None = None
+) -> Array:
+    """Mean squared error of the hidden patches (masked autoencoder); visible patches do not count.
+
+    Predicting each patch's mean gives about 1 with normalised targets.
+
+    Args:
+      prediction: `[B, T, P]`.
+      target: `[B, T, P]`, a constant.
+      mask: `[B, T]`, true or 1 where the patch was hidden; images may hide different numbers of patches.
+      normalize_targets: scale each target patch to mean 0 and (unbiased) deviation 1, the better setting of the paper.
+
+    Returns:
+      Mean over the hidden patches of the whole batch and their values; 0 where none is hidden.
+
+    Raises:
+      ValueError: the shapes do not fit, nothing came in, or patches of one value are to be normalised.
+
+    Source: He et al. 2021, https://arxiv.org/abs/2111.06377, section 3, "Reconstruction target".
+    """
+    if prediction.ndim != 3 or target.shape != prediction.shape or mask.shape != prediction.shape[:2]:
+        raise ValueError(
+            "masked_regression: needs prediction and target [B, T, P] and mask [B, T], got "
+            f"{prediction.shape}, {target.shape} and {mask.shape}"
+        )
+    if prediction.size == 0 or (normalize_targets and prediction.shape[2] < 2):
+        raise ValueError(
+            "masked_regression: needs examples, patches and values, two to a patch to normalise it, "
+            f"got {prediction.shape}"
+        )
+    target = lax.stop_gradient(target).astype(jnp.float32)
+    if normalize_targets:
+        spread = jnp.sqrt(target.var(axis=2, keepdims=True, ddof=1) + 1e-6)
+        target = (target - target.mean(axis=2, keepdims=True)) / spread
+    hidden = mask.astype(jnp.float32)
+
+    errors = jnp.mean((prediction.astype(jnp.float32) - target) ** 2, axis=2)  # [B, T]
+    total = mean_over_shards(jnp.sum(hidden * errors), axis_name)
+    count = mean_over_shards(jnp.sum(hidden), axis_name)
+    return total / jnp.where(count > 0, count, 1)

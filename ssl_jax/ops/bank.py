@@ -1,0 +1,105 @@
+"""One remembered embedding for each example of the data set, as a value (NPID, PIRL, AVID).
+
+L: examples of the data set; B: examples touched at once; D: size of an embedding. A bank comes in as an argument and
+goes out as a result; nothing is changed in place. An entry is as old as the last visit to its example: half an epoch on
+average.
+
+`axis_name=None` says that the bank is whole. A name says that each shard holds L / shards consecutive entries, in shard
+order, and asks for its own examples by their number in the whole data set: rows travel, the bank does not. To keep a
+whole bank on every shard instead, `write` the numbers and rows of all shards (`gather_rows`) without a name.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from ssl_jax.ops.collectives import gather_rows
+from ssl_jax.ops.normalize import unit_length
+
+
+class Bank(NamedTuple):
+    """Entry i, of unit length, belongs to example i."""
+
+    rows: Array  # [L, D], or [L / shards, D]
+
+
+def fresh(rng: Array, length: int, dim: int) -> Bank:
+    """`length` random directions of size `dim`, float32."""
+    if length < 1 or dim < 1:
+        raise ValueError(f"bank.fresh: length and dim must be at least 1, got {length} and {dim}")
+    return Bank(unit_length(jax.random.normal(rng, (length, dim))))
+
+
+def read(bank: Bank, index: Array, *, axis_name: str | None = None) -> Array:
+    """Entries of the examples `index` (integers of any shape `[...]`): `[..., D]`, without gradient.
+
+    A number outside [0, L) gives a row of NaN: the bank is too short, and the loss should say so.
+    """
+    _check_index("read", index)
+    numbers = gather_rows(index.reshape(-1), axis_name)
+    place = _place_here(bank, numbers, axis_name)
+    if axis_name is None:
+        rows = bank.rows.at[place].get(mode="fill", fill_value=jnp.nan)
+    else:
+        rows = bank.rows.at[place].get(mode="fill", fill_value=0)
+        rows = lax.psum_scatter(rows, axis_name, tiled=True)  # of all shards, only the owner's row is not 0
+        length = len(bank.rows) * lax.axis_size(axis_name)
+        known = (index.reshape(-1) >= 0) & (index.reshape(-1) < length)
+        rows = jnp.where(known[:, None], rows, jnp.nan)
+    return lax.stop_gradient(rows).reshape(*index.shape, bank.rows.shape[1])
+
+
+def write(bank: Bank, index: Array, rows: Array, *, momentum: float = 0.5, axis_name: str | None = None) -> Bank:
+    """The bank with entry i at unit length of `momentum * entry + (1 - momentum) * row`, for each i in `index`.
+
+    Rows are scaled to unit length first, and lose their gradient. Rows of one example are averaged, whichever shard
+    they came from, so that order does not matter. A number outside [0, L) is dropped. An entry that would vanish stays
+    as it was.
+
+    Args:
+      index: `[B]` integers.
+      rows: `[B, D]`.
+      momentum: weight of what was remembered, in [0, 1]; 0.5 in PIRL and AVID.
+
+    Raises:
+      ValueError: the rows do not fit the numbers or the bank, or the momentum is not in [0, 1].
+    """
+    _check_index("write", index)
+    if rows.shape != (*index.shape, bank.rows.shape[1]) or index.ndim != 1:
+        raise ValueError(
+            f"bank.write: needs index [B] and rows [B, {bank.rows.shape[1]}], got {index.shape} and {rows.shape}"
+        )
+    if not 0 <= momentum <= 1:
+        raise ValueError(f"bank.write: momentum must be in [0, 1], got {momentum}")
+    rows = gather_rows(unit_length(lax.stop_gradient(rows)), axis_name)
+    place = _place_here(bank, gather_rows(index, axis_name), axis_name)
+
+    place, slot = jnp.unique(place, return_inverse=True, size=len(place), fill_value=len(bank.rows))
+    counts = jax.ops.segment_sum(jnp.ones((len(slot), 1)), slot, len(place))
+    means = jax.ops.segment_sum(rows, slot, len(place)) / jnp.maximum(counts, 1)
+    old = bank.rows.at[place].get(mode="clip").astype(jnp.float32)
+    new = unit_length(momentum * old + (1 - momentum) * means)
+    new = jnp.where(jnp.any(new != 0, axis=1, keepdims=True), new, old)
+    return Bank(bank.rows.at[place].set(new.astype(bank.rows.dtype), mode="drop"))
+
+
+def others(rng: Array, index: Array, count: int, *, length: int) -> Array:
+    """`count` numbers in [0, length) for each of `index` `[B]`, uniform over all but itself: `[B, count]` int32."""
+    if length < 2:
+        raise ValueError(f"bank.others: length must be at least 2 for there to be another entry, got {length}")
+    step = jax.random.randint(rng, (len(index), count), 1, length)
+    return (index[:, None].astype(jnp.int32) + step) % length
+
+
+def _check_index(name: str, index: Array) -> None:
+    if not jnp.issubdtype(index.dtype, jnp.integer):
+        raise ValueError(f"bank.{name}: index must be integers, got {index.dtype}")
+
+
+def _place_here(bank: Bank, index: Array, axis_name: str | None) -> Array:
+    """Row in this shard of each example; `len(bank.rows)`, which no row has, where it is held elsewhere or nowhere."""
+    held = len(bank.rows)
+    place = index.astype(jnp.int32) - (0 if axis_name is None else lax.axis_index(axis_name) * held)
+    return jnp.where((place >= 0) & (place < held), place, held)  # negative numbers would count from the end

@@ -1,0 +1,130 @@
+"""k-means with k-means++ seeds, on points that may be cut over shards.
+
+B: points held here; N: points of the whole set; D: their size; K: clusters. `axis_name=None` says that the points are
+the whole set; a name says that they are one shard of it under that mapped axis. Points are compared in blocks, so
+memory is O(B D + block K), never O(B K).
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from ssl_jax.ops.collectives import gather_rows, mean_over_shards
+from ssl_jax.ops.normalize import unit_length
+
+
+class Clusters(NamedTuple):
+    """What k-means found: `centroids` are the same on every shard, `labels` belong to the points held here."""
+
+    centroids: Array  # [K, D] float32
+    labels: Array  # [B] int32, the nearest centroid
+    inertia: Array  # mean over the N points of the squared distance to the nearest centroid
+
+
+def kmeans(
+    rng: Array,
+    points: Array,
+    *,
+    clusters: int,
+    iterations: int = 20,
+    spherical: bool = False,
+    block_size: int = 4096,
+    axis_name: str | None = None,
+) -> Clusters:
+    """Lloyd's k-means from k-means++ seeds.
+
+    An empty cluster moves next to a full one, the largest first, and takes about half of it in the next round; this
+    needs no communication and keeps clusters even. Fewer distinct points than clusters leave some clusters empty.
+
+    Args:
+      rng: key, the same on every shard.
+      points: `[B, D]`.
+      clusters: K, at most N.
+      iterations: rounds after the seeds; 0 returns the seeds.
+      spherical: compare directions: points and centroids are scaled to unit length (DeepCluster-v2).
+      block_size: points compared with all centroids at a time.
+
+    Raises:
+      ValueError: the points are not a matrix with rows, there are fewer points than clusters, or a count is too small.
+
+    Source: Arthur and Vassilvitskii 2007, k-means++: the advantages of careful seeding; Lloyd 1982.
+    """
+    if points.ndim != 2 or 0 in points.shape:
+        raise ValueError(f"kmeans: points must be [B, D] with at least one row and column, got {points.shape}")
+    total = len(points) * (1 if axis_name is None else lax.axis_size(axis_name))
+    if not 1 <= clusters <= total:
+        raise ValueError(f"kmeans: clusters must be between 1 and the {total} points, got {clusters}")
+    if iterations < 0 or block_size < 1:
+        raise ValueError(f"kmeans: needs iterations >= 0 and block_size >= 1, got {iterations} and {block_size}")
+    points = lax.stop_gradient(points).astype(jnp.float32)
+    points = unit_length(points) if spherical else points
+
+    def lloyd(number, centroids):
+        labels, distance = nearest_centroid(points, centroids, block_size=block_size)
+        means, counts = _means(points, labels, clusters, axis_name)
+        spread = jnp.sqrt(mean_over_shards(distance.mean(), axis_name) / points.shape[1])
+        means = _fill_empty(jax.random.fold_in(rng, clusters + number), means, counts, spread)
+        return unit_length(means) if spherical else means
+
+    centroids = lax.fori_loop(0, iterations, lloyd, _seeds(rng, points, clusters, axis_name))
+    labels, distance = nearest_centroid(points, centroids, block_size=block_size)
+    return Clusters(centroids, labels, mean_over_shards(distance.mean(), axis_name))
+
+
+def nearest_centroid(points: Array, centroids: Array, *, block_size: int = 4096) -> tuple[Array, Array]:
+    """`[B, D]` points and `[K, D]` centroids -> `[B]` number of the nearest centroid and squared distance to it."""
+    middle = centroids.mean(axis=0)  # far from the origin, the products below would cancel
+    shifted = centroids - middle[None]
+    half_squares = jnp.sum(shifted**2, axis=1) / 2
+
+    def one(point):
+        closeness = jnp.dot(shifted, point - middle, precision="highest") - half_squares
+        label = jnp.argmax(closeness).astype(jnp.int32)
+        return label, jnp.sum((point - centroids[label]) ** 2)
+
+    return lax.map(one, points, batch_size=min(block_size, len(points)))
+
+
+def _seeds(rng: Array, points: Array, clusters: int, axis_name: str | None) -> Array:
+    """k-means++: each seed is a point drawn in proportion to its squared distance from the seeds before it."""
+
+    def distance(seed):
+        return jnp.sum((points - seed[None]) ** 2, axis=1)
+
+    def draw(number, carry):
+        seeds, nearest = carry
+        seed = _draw_row(jax.random.fold_in(rng, number), points, nearest, axis_name)
+        return seeds.at[number].set(seed), jnp.minimum(nearest, distance(seed))
+
+    first = _draw_row(jax.random.fold_in(rng, 0), points, jnp.ones(len(points)), axis_name)
+    seeds = jnp.zeros((clusters, points.shape[1])).at[0].set(first)
+    seeds, _ = lax.fori_loop(1, clusters, draw, (seeds, distance(first)))
+    return mean_over_shards(seeds, axis_name)  # equal on all shards already; now the checker of replication knows
+
+
+def _draw_row(rng: Array, points: Array, weights: Array, axis_name: str | None) -> Array:
+    """One of the N points, drawn in proportion to its weight: `[D]`, the same on every shard however many there are."""
+    running = jnp.cumsum(weights)
+    shard_ends = jnp.cumsum(gather_rows(running[-1:], axis_name))
+    target = jax.random.uniform(rng) * shard_ends[-1]
+    shard = jnp.minimum(jnp.searchsorted(shard_ends, target, side="right"), len(shard_ends) - 1)
+    start = jnp.where(shard > 0, shard_ends[shard - 1], 0)
+    row = jnp.minimum(jnp.searchsorted(running, target - start, side="right"), len(points) - 1)
+    return gather_rows(points[row][None], axis_name)[shard]
+
+
+def _means(points: Array, labels: Array, clusters: int, axis_name: str | None) -> tuple[Array, Array]:
+    """Mean of each cluster `[K, D]`, 0 where it is empty, and its share of the points `[K]`, up to a common factor."""
+    sums = mean_over_shards(jax.ops.segment_sum(points, labels, clusters), axis_name)
+    counts = mean_over_shards(jax.ops.segment_sum(jnp.ones(len(points)), labels, clusters), axis_name)
+    return sums / jnp.where(counts > 0, counts, 1)[:, None], counts
+
+
+def _fill_empty(rng: Array, means: Array, counts: Array, spread: Array) -> Array:
+    """The e-th empty cluster moves next to the e-th largest: off by a hundredth of the points' spread, at random."""
+    empty = counts == 0
+    donor = jnp.argsort(-counts)[(jnp.cumsum(empty) - 1) % jnp.sum(~empty)]
+    nudged = means[donor] + 0.01 * spread * jax.random.normal(rng, means.shape)
+    return jnp.where(empty[:, None], nudged, means)

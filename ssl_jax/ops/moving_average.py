@@ -1,0 +1,58 @@
+"""Exponential moving averages of trees (teachers, target networks, centres) and the schedule of their momentum."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+
+def moving_average(average: Any, value: Any, *, momentum: float | Array) -> Any:
+    """`momentum * average + (1 - momentum) * value`, leaf by leaf.
+
+    Mixed in float32 at least, kept in the dtype of `average`; keep that at float32, because bfloat16 rounds steps below
+    one part in 256 away. Leaves that are not floating point (counters) are taken from `value`.
+
+    Args:
+      average, value: trees of one structure and shape.
+      momentum: in [0, 1]; may be traced, as `cosine_momentum` returns it.
+
+    Raises:
+      ValueError: the trees differ in structure or in a leaf's shape.
+    """
+    old_structure, new_structure = str(jax.tree.structure(average)), str(jax.tree.structure(value))
+    if old_structure != new_structure:
+        raise ValueError(
+            f"moving_average: average and value must be trees of one structure, got {old_structure} and {new_structure}"
+        )
+
+    def mix(old, new):
+        old, new = jnp.asarray(old), jnp.asarray(new)
+        if old.shape != new.shape:
+            raise ValueError(f"moving_average: leaves must have one shape, got {old.shape} and {new.shape}")
+        if not jnp.issubdtype(old.dtype, jnp.floating):
+            return new
+        dtype = max(old.dtype, jnp.dtype(jnp.float32), key=lambda kind: kind.itemsize)
+        weight = jnp.asarray(momentum, dtype)
+        return (weight * old.astype(dtype) + (1 - weight) * new.astype(dtype)).astype(old.dtype)
+
+    return jax.tree.map(mix, average, value)
+
+
+def cosine_momentum(step: int | Array, *, steps: int, start: float = 0.996, end: float = 1.0) -> Array:
+    """Momentum that rises from `start` at step 0 to `end` at `steps` by half a cosine, and stays there.
+
+    It counts steps, not epochs; half-way it is the mean of both ends. 0.996 is BYOL's start (0.99 for short runs) and
+    DINO's.
+
+    Raises:
+      ValueError: steps is not positive, or an end is outside [0, 1].
+
+    Source: Grill et al. 2020, https://arxiv.org/abs/2006.07733, section 3.3.
+    """
+    if steps < 1:
+        raise ValueError(f"cosine_momentum: steps must be at least 1, got {steps}")
+    if not (0 <= start <= 1 and 0 <= end <= 1):
+        raise ValueError(f"cosine_momentum: start and end must be in [0, 1], got {start} and {end}")
+    progress = jnp.clip(jnp.asarray(step, jnp.float32) / steps, 0, 1)
+    return end - (end - start) * (1 + jnp.cos(jnp.pi * progress)) / 2
