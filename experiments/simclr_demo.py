@@ -2,9 +2,11 @@
 
     python experiments/simclr_demo.py --seeds 0 1 2
 
-Prints a table with means and standard deviations over seeds, in percent.
+Prints means and standard deviations over seeds, in percent, and writes them to RUN/table.json. The copy in
+experiments/results/ is what the README shows.
 """
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +14,7 @@ import numpy as np
 import tyro
 
 from ssl_jax.recipes import Recipe, simclr
+from ssl_jax.rundir import write_json
 from ssl_jax.runs import Options, pretrain
 
 
@@ -29,12 +32,18 @@ def simclr_demo(
       run: folder of the runs.
     """
     found = [pretrain(lambda: recipe, Options(run=run / f"seed{seed}", seed=seed)) or {} for seed in seeds]
+    judges = [
+        judge + of for judge in ("knn", "linear_probe", "few_label_probe") for of in ("", "_random_init", "_pixels")
+    ]
     table = {}
-    for judge in ("knn", "linear_probe", "few_label_probe"):
-        for of in ("", "_random_init", "_pixels"):
-            values = [100 * results[judge + of] for results in found]
-            table[judge + of] = float(np.mean(values)), float(np.std(values))
-            print(f"{judge + of:<28} {table[judge + of][0]:5.1f} ± {table[judge + of][1]:.1f}")
+    for judge in judges:
+        values = [100 * results[judge] for results in found]
+        table[judge] = round(float(np.mean(values)), 1), round(float(np.std(values)), 1)
+        print(f"{judge:<28} {table[judge][0]:5.1f} ± {table[judge][1]:.1f}")
+    request = json.loads((run / f"seed{seeds[0]}/run.json").read_text())
+    about = {name: request[name] for name in ("device", "started", "arguments")}
+    seconds = [results["seconds"] for results in found]
+    write_json(run / "table.json", about | {"seeds": seeds, "seconds": seconds, "percent": table})
     return table
 
 

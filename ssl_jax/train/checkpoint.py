@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -38,27 +39,33 @@ class Checkpoints:
         if free < needed:
             raise RunError(
                 f"run: the checkpoint of step {step} needs {needed / 2**20:.0f} MiB in {self.folder} and "
-                f"{free / 2**20:.0f} MiB are free: make room and start the same command again; the checkpoints before it are kept."
+                f"{free / 2**20:.0f} MiB are free: make room and start the same command again; those before it are kept."
             )
         parts = ocp.args.Composite(state=ocp.args.StandardSave(state), input=ocp.args.JsonSave(input_state))
         self._manager.save(step, args=parts, metrics={"score": score})
 
-    def restore(self, like: Any, *, step: int | None = None) -> tuple[TrainState, dict[str, Any]] | None:
+    def restore(
+        self, like: Any, *, step: int | None = None, set_aside: bool = False
+    ) -> tuple[TrainState, dict[str, Any]] | None:
         """The last checkpoint that can be read, or that of `step`, in the shardings of `like`; None if there is none.
 
-        A damaged one is passed over, with a sentence on standard error, for the one before.
+        A damaged one is passed over, with a sentence on standard error, for the one before. `set_aside` renames it, so that
+        the run can write its step anew.
         """
         steps = sorted(self._manager.all_steps(), reverse=True) if step is None else [step]
-        for candidate in steps:
+        for number, candidate in enumerate(steps):
             try:
                 parts = ocp.args.Composite(state=ocp.args.StandardRestore(like), input=ocp.args.JsonRestore())
                 found = self._manager.restore(candidate, args=parts)
-                return found.state, found.input
-            except (
-                Exception
-            ) as fault:  # Orbax and tensorstore raise many types; whichever it is, the one before may be whole.
+            except Exception as fault:  # Orbax raises many types; whichever it is, the one before may be whole.
                 reason = str(fault).strip().split("\n")[0][:200] or type(fault).__name__
                 print(f"checkpoint of step {candidate} in {self.folder} cannot be read ({reason})", file=sys.stderr)
+                continue
+            if set_aside and number:
+                for damaged in steps[:number]:
+                    (self.folder / str(damaged)).rename(self.folder / f"damaged-{damaged}-{time.time_ns()}")
+                self._manager.reload()
+            return found.state, found.input
         if steps:
             raise RunError(
                 f"run: none of the checkpoints in {self.folder} can be read: start anew with another --run folder."

@@ -72,11 +72,12 @@ def fit(
     checkpoints = Checkpoints(run / "checkpoints", keep=keep) if run else None
     state = _resume(checkpoints, program, batches) or program.init()
     start = int(jax.device_get(state.step))
-    if start and not quiet:
+    speaks = jax.process_index() == 0  # Of several processes, one keeps the log.
+    if start and speaks and not quiet:
         say(f"going on from step {start} of {steps} in {run}")
 
     with (
-        Log(run, steps=steps, start=start, quiet=quiet) as log,
+        Log(run if speaks else None, steps=steps, start=start, quiet=quiet or not speaks) as log,
         checkpoints or nullcontext(),
         jax.transfer_guard("disallow"),
     ):
@@ -130,7 +131,7 @@ def _compile(
 
 
 def _resume(checkpoints: Checkpoints | None, program: _Program, batches: Input) -> TrainState | None:
-    found = checkpoints.restore(program.like) if checkpoints else None
+    found = checkpoints.restore(program.like, set_aside=True) if checkpoints else None
     if found is None:
         return None
     state, place = found

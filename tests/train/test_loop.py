@@ -125,6 +125,8 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path, capsys):
             path.write_bytes(b"damaged")
     assert_same(train(tmp_path), train())
     assert "checkpoint of step 12" in capsys.readouterr().err
+    assert_same(train(tmp_path), train())  # Step 12 was written anew, and can be read.
+    assert "cannot be read" not in capsys.readouterr().err
 
 
 def test_all_checkpoints_damaged(tmp_path):

@@ -1,0 +1,51 @@
+"""Every command, snippet and number of the README is what the code does."""
+
+import re
+import runpy
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ssl_jax import recipes
+from ssl_jax.cli import _take
+from ssl_jax.runs import read_options
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PRETRAIN = re.findall(r"ssl-jax pretrain (simclr[^\n#]*)", README)
+
+
+def test_the_numbers_are_the_measured_ones():
+    with_table = runpy.run_path(str(ROOT / "experiments/readme_table.py"))["with_table"]
+    assert with_table(README) == README, "run: python experiments/readme_table.py"
+
+
+@pytest.mark.parametrize("line", PRETRAIN)
+def test_the_options_exist(line):
+    words = line.replace("'", "").split()
+    method, name = words.pop(0), _take(words, "--recipe") or "demo"
+    read_options(recipes.find(method, name), words, prog="ssl-jax")
+
+
+def test_the_snippet_runs():
+    (snippet,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names: dict = {}
+    exec(snippet, names)
+    assert float(names["loss"]) > 6.2
+
+
+def test_the_make_commands_exist():
+    for target in re.findall(r"^    make (\w+)", README, re.MULTILINE):
+        subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_the_paths_exist():
+    for path in re.findall(r"`((?:ssl_jax|experiments|tests)/[\w./]*|[A-Z]+\.md)`", README):
+        assert (ROOT / path).exists(), path
+
+
+def test_the_plain_commands_are_those_of_make():
+    makefile = (ROOT / "Makefile").read_text()
+    for command in (".venv/bin/ssl-jax pretrain simclr", ".venv/bin/pytest", "-e '.[dev]'"):
+        assert command in README and command in makefile
