@@ -1,31 +1,35 @@
 """Frozen features of a data set, computed once; every judge then works on the same arrays.
 
-N: training images; M: test images; D: size of a feature; K: classes.
+N: training images; M: test images; B: images in a batch; D: size of a feature; K: classes.
 """
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
+from numpy.typing import NDArray
 
 from ssl_jax.data import Data, Source, in_order
+from ssl_jax.errors import pick
 from ssl_jax.methods.method import Method
 
-MOST_TRAINING_IMAGES = 60_000  # Probes of all strengths are solved at once: this is what they have memory for.
+MOST_TRAINING_IMAGES = 60_000  # More of them move the figures little, and the probes' time is proportional to them.
 Embed = Callable[[Any, Any, Array], Array]
 
 
 class Features(NamedTuple):
     """float32 `[N, D]`, int32 `[N]`, `[M, D]`, `[M]`, and the number of classes; numpy arrays."""
 
-    train: np.ndarray
-    train_labels: np.ndarray
-    test: np.ndarray
-    test_labels: np.ndarray
+    train: NDArray[np.float32]
+    train_labels: NDArray[np.int32]
+    test: NDArray[np.float32]
+    test_labels: NDArray[np.int32]
     num_classes: int
 
 
@@ -48,17 +52,18 @@ def at_most(source: Source, size: int) -> Source:
     return source if len(source) <= size else Subset(source, size)
 
 
-def embedding_of(method: Method, prepare: Callable[[Array], Array]) -> Embed:
-    """`(params, state, uint8 images [B, H, W, C]) -> "features" [B, D]` in float32, to be jitted."""
+def embedding_of(method: Method, prepare: Callable[[Array], Array], *, layer: str = "features") -> Embed:
+    """`(params, state, uint8 images [B, H, W, C]) -> [B, D]` of that layer in float32, to be jitted."""
 
     def embed(params: Any, state: Any, images: Array) -> Array:
-        return method.embed(params, state, jax.vmap(prepare)(images))["features"].astype(jnp.float32)
+        layers = method.embed(params, state, jax.vmap(prepare)(images))
+        return layers[pick("layer", layer, layers)].astype(jnp.float32)
 
     return embed
 
 
 def pixels(params: Any, state: Any, images: Array) -> Array:
-    """The images themselves as features, `[B, D]`: grey levels in [0, 1], the shorter side reduced to 32 if it is longer."""
+    """The images themselves as features, `[B, D]`: in [0, 1], the shorter side reduced to 32 if it is longer."""
     size, height, width, channels = images.shape
     images = images.astype(jnp.float32) / 255
     if min(height, width) > 32:
@@ -79,19 +84,58 @@ def compute_features(
       mesh: the images of a batch are spread over its axis "data"; on the default device when None.
     """
     assert data.test is not None
-    run = jax.jit(embed)
+    run = partial(jax.jit(embed), params, state)
     sharding = None if mesh is None else NamedSharding(mesh, PartitionSpec("data"))
-    batch_size = batch_size if mesh is None else -(-batch_size // mesh.size) * mesh.size
-
-    def features(source: Source) -> tuple[np.ndarray, np.ndarray]:
-        rows, labels = [], []
-        for batch in in_order(source, batch_size=batch_size):
-            missing = batch_size - len(batch["image"])  # The last batch is filled up, so that one program serves all.
-            images = np.pad(batch["image"], [(0, missing), *[(0, 0)] * 3])
-            embedded = run(params, state, jax.device_put(images, sharding))
-            rows.append(jax.device_get(embedded)[: batch_size - missing])
-            labels.append(batch["label"])
-        return np.concatenate(rows), np.concatenate(labels)
-
-    train, test = features(at_most(data.train, MOST_TRAINING_IMAGES)), features(data.test)
+    sources = at_most(data.train, MOST_TRAINING_IMAGES), data.test
+    train, test = (features_of(run, in_order(source, batch_size=batch_size), sharding=sharding) for source in sources)
     return Features(*train, *test, len(data.train.classes))
+
+
+def features_of(
+    embed: Callable[[Array], Array], batches: Iterable[Mapping[str, NDArray[Any]]], *, sharding: Sharding | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Features `[N, D]` and labels `[N]` of all images of the batches, in their order, in host memory.
+
+    Args:
+      embed: jitted, images `[B, ...]` -> `[B, D]`.
+      batches: `{"image": [B, ...], "label": [B]}` in numpy. The first decides the size that `embed` is compiled for; a
+        smaller one is filled up to it, and what belongs to the filling is dropped.
+      sharding: of the images, their leading axis over the devices; the default device when None.
+
+    Raises:
+      ValueError: no batch, a batch that is larger than the first, or an output that is not `[B, D]`.
+    """
+    sharding = sharding or SingleDeviceSharding(jax.local_devices()[0])
+    features, labels, waiting = [], [], deque[tuple[Array, int]]()
+    size = 0
+    for batch in batches:
+        count = len(batch["image"])
+        size = size or _round_up(count, len(sharding.device_set))
+        rows = embed(jax.device_put(_filled_up(batch["image"], size), sharding))
+        if rows.ndim != 2:
+            raise ValueError(f"features_of: embed must give [B, D], got {rows.shape}: choose a layer without places.")
+        waiting.append((rows, count))
+        labels.append(np.asarray(batch["label"], np.int32))
+        if len(waiting) > 1:  # One batch is fetched while the next is computed.
+            features.append(_fetch(*waiting.popleft()))
+    if not waiting:
+        raise ValueError("features_of: got no batches, expected at least one: give a source that has images.")
+    features.append(_fetch(*waiting.popleft()))
+    return np.concatenate(features), np.concatenate(labels)
+
+
+def _round_up(count: int, pieces: int) -> int:
+    return -(-count // pieces) * pieces
+
+
+def _filled_up(images: NDArray[Any], size: int) -> NDArray[Any]:
+    missing = size - len(images)
+    if missing < 0:
+        raise ValueError(
+            f"features_of: a batch of {len(images)} images came after one of {size}: let the first be the largest."
+        )
+    return np.concatenate([images, np.repeat(images[-1:], missing, axis=0)]) if missing else images
+
+
+def _fetch(rows: Array, count: int) -> NDArray[np.float32]:
+    return np.asarray(jax.device_get(rows)[:count], np.float32)

@@ -1,54 +1,79 @@
-"""Few-label probe: the linear probe with a handful of labels a class, over several fixed, class-balanced draws."""
+"""Few-label probe: a linear probe that sees a handful of labels a class, over several fixed, class-balanced draws.
 
-from functools import partial
-from typing import NamedTuple
+N: training features; M: test features; D: their size; K: classes.
+"""
+
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
-from ssl_jax.evaluate.linear import STRENGTHS, _probe, check_features, standardize_by, stratified_folds
+from ssl_jax.evaluate.checks import check_features
+from ssl_jax.evaluate.linear import accuracy, logistic_regression, moments, no_opinion, standardized
 from ssl_jax.ops.normalize import Rows
 
 
 class FewLabels(NamedTuple):
-    """Mean and standard deviation over draws of the accuracy on the test features; accuracies: of each draw."""
+    """Accuracies on the test features, in [0, 1]."""
 
-    accuracy: float
-    deviation: float
-    accuracies: tuple[float, ...]
+    accuracy: float  # mean over draws
+    deviation: float  # standard deviation over draws, unbiased; 0 for a single draw
+    accuracies: tuple[float, ...]  # of each draw
 
 
 def few_label_probe(
-    train_features: Rows, train_labels: Rows, test_features: Rows, test_labels: Rows,
-    *, num_classes: int, per_class: int = 10, draws: int = 5, seed: int = 0, strengths: tuple[float, ...] = STRENGTHS,
-) -> FewLabels:  # fmt: skip
-    """Fits on `per_class` labelled features of each class, `draws` times; the L2 strength by five folds within each draw.
+    train_features: Rows,
+    train_labels: Rows,
+    test_features: Rows,
+    test_labels: Rows,
+    *,
+    num_classes: int,
+    per_class: int = 10,
+    draws: int = 5,
+    seed: int = 0,
+    strength: float = 1e-2,
+) -> FewLabels:
+    """Fits on `per_class` labelled features of each class, `draws` times. Chance level: 1/K.
 
-    Features are standardised by all training features, whose labels that does not need. The draws are decided by the
-    labels and the seed alone, so that all features of one data set are judged by the same ones. Chance level: 1/K.
+    Features are standardised by all training features, which takes no labels. A handful of labels cannot choose the L2
+    strength well, so it is fixed: at 5, 10 and 50 labels a class, for MNIST digits as pixels, as pixels pooled to 14x14
+    and to 7x7, and as features of an untrained and a trained encoder, 0.01 is within 0.6 points of the best of 17.
+
+    Args:
+      train_features, train_labels: `[N, D]` and integers `[N]` below K.
+      test_features, test_labels: `[M, D]` and `[M]`.
+      per_class: labels of each class that occurs.
+      seed: decides the draws, together with the labels alone: all features of a data set are judged by the same draws.
+      strength: see `logistic_regression`.
 
     Raises:
-      ValueError: shapes that do not fit, a class with fewer than `per_class` features.
+      ValueError: shapes that do not fit, labels out of range, features that are not finite, a class with fewer than
+        `per_class` features, a count below 1, or a strength that is not above 0.
     """
     check_features(train_features, train_labels, test_features, test_labels, num_classes=num_classes)
-    labels = np.asarray(train_labels)
-    rows = np.stack([balanced_draw(labels, per_class, seed=seed + draw) for draw in range(draws)])
-    folds = np.stack([stratified_folds(labels[draw], min(5, per_class), seed=seed) for draw in rows])
-    train, test = standardize_by(train_features, train_features, test_features)
-    probe = jax.vmap(partial(_probe, num_classes=num_classes), in_axes=(0, 0, 0, None, None, None))
-    accuracies, _, _ = probe(train[rows], labels[rows], folds, test, jnp.asarray(test_labels), jnp.asarray(strengths))
-    return FewLabels(
-        float(accuracies.mean()), float(accuracies.std(ddof=1 if draws > 1 else 0)), tuple(map(float, accuracies))
-    )
+    if min(per_class, draws) < 1 or strength <= 0:
+        raise ValueError(
+            f"few_label_probe: per_class, draws and strength must be above 0, got {per_class}, {draws} and {strength}."
+        )
+    features, labels = jax.device_get((train_features, train_labels))
+    mean, scale = moments(jax.device_put(features))
+    tests, answers = standardized(jax.device_put(test_features), mean, scale), jax.device_put(test_labels)
+    accuracies = []
+    for draw in range(draws):
+        rows = balanced_draw(labels, per_class, seed=(seed, draw))
+        few, few_labels = jax.device_put((features[rows], labels[rows]))
+        few, start = standardized(few, mean, scale), no_opinion(num_classes, tests)
+        solution = logistic_regression(few, few_labels, np.ones(len(rows), bool), strength=strength, start=start)
+        accuracies.append(accuracy(solution, tests, answers))
+    return FewLabels(float(np.mean(accuracies)), float(np.std(accuracies, ddof=min(1, draws - 1))), tuple(accuracies))
 
 
-def balanced_draw(labels: np.ndarray, per_class: int, *, seed: int) -> np.ndarray:
-    """Numbers of `per_class` examples of each class that occurs, in class order."""
+def balanced_draw(labels: NDArray[Any], per_class: int, *, seed: int | tuple[int, ...]) -> NDArray[np.intp]:
+    """Rows of `per_class` examples of each class that occurs, in class order."""
+    smallest = np.unique(labels, return_counts=True)[1].min()
+    if smallest < per_class:
+        raise ValueError(f"per_class: {per_class} features of each class are needed, but one class has {smallest}.")
     generator = np.random.default_rng(seed)
     rows = [generator.permutation(np.flatnonzero(labels == label))[:per_class] for label in np.unique(labels)]
-    if min(map(len, rows)) < per_class:
-        raise ValueError(
-            f"per_class: {per_class} examples of each class are needed, the smallest has {min(map(len, rows))}"
-        )
     return np.concatenate(rows)

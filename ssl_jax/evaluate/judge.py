@@ -1,4 +1,4 @@
-"""The verdict on frozen features: k-NN, linear probe, few labels; and k-NN on a part of the data while training goes on."""
+"""The verdict on frozen features: k-NN, linear probe, few labels; and k-NN on a part of the data during training."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from ssl_jax.data import Data, Source, hold
 from ssl_jax.evaluate.features import Embed, Features, at_most
 from ssl_jax.evaluate.few_labels import few_label_probe
 from ssl_jax.evaluate.knn import knn_accuracy
-from ssl_jax.evaluate.linear import linear_probe
+from ssl_jax.evaluate.linear import linear_probe, wilson_interval
 
 PER_CLASS = 10
 
@@ -20,25 +20,24 @@ PER_CLASS = 10
 def judge(features: Features, *, seed: int = 0) -> dict[str, Any]:
     """Accuracies in [0, 1] on the test images; chance level 1/K for each.
 
-    "knn", "linear_probe" with its 95 % "linear_probe_interval", "few_label_probe" with its deviation over draws
-    "few_label_probe_std"; the last two are None where a class has fewer than 10 training images.
+    "knn" and "linear_probe", each with a 95 % "_interval" [low, high]; "few_label_probe" with 10 labels a class, and
+    "few_label_probe_std", its deviation over five draws: both None where a class has fewer than 10 training images.
     """
-    *arrays, classes = features
-    linear = linear_probe(*arrays, num_classes=classes, seed=seed)
+    train, train_labels, test, test_labels, num_classes = features
+    arrays = (train, train_labels, test, test_labels)
+    nearest = float(jax.device_get(knn_accuracy(*arrays, num_classes=num_classes)))
+    linear = linear_probe(*arrays, num_classes=num_classes, seed=seed)
     few = None
-    if _enough(features.train_labels):
-        few = few_label_probe(*arrays, num_classes=classes, per_class=PER_CLASS, seed=seed)
+    if np.unique(train_labels, return_counts=True)[1].min() >= PER_CLASS:
+        few = few_label_probe(*arrays, num_classes=num_classes, per_class=PER_CLASS, seed=seed)
     return {
-        "knn": float(knn_accuracy(*arrays, num_classes=classes)),
+        "knn": nearest,
+        "knn_interval": list(wilson_interval(nearest, len(test))),
         "linear_probe": linear.accuracy,
         "linear_probe_interval": list(linear.interval),
         "few_label_probe": few and few.accuracy,
         "few_label_probe_std": few and few.deviation,
     }
-
-
-def _enough(labels: np.ndarray) -> bool:
-    return bool(np.unique(labels, return_counts=True)[1].min() >= PER_CLASS)
 
 
 def online_knn(

@@ -1,6 +1,7 @@
 """Collectives that are the identity when one shard holds everything (`axis_name=None`).
 
-B: rows held by this shard; N: rows of the whole batch, shards in the order of their number.
+B: rows held by this shard; N: rows of the whole batch, shards in the order of their number; S: shards. Each function
+raises a ValueError where nothing is mapped under the name it is given.
 """
 
 from typing import Any
@@ -10,17 +11,66 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 
+def shards(axis_name: str | None) -> int:
+    """S, the shards along a mapped axis; 1 without a name."""
+    return 1 if axis_name is None else lax.axis_size(_bound(axis_name))
+
+
 def gather_rows(rows: Array, axis_name: str | None) -> Array:
     """`[B, ...]` on each shard -> `[N, ...]` on every shard; the gradient returns to the shard that owns the row."""
-    return rows if axis_name is None else lax.all_gather(rows, axis_name, tiled=True)
+    return rows if axis_name is None else lax.all_gather(rows, _bound(axis_name), tiled=True)
 
 
 def row_numbers(rows: int, axis_name: str | None) -> Array:
     """Where this shard's rows stand in the whole batch: `[B]` integers below N."""
-    first = 0 if axis_name is None else lax.axis_index(axis_name) * rows
+    first = 0 if axis_name is None else lax.axis_index(_bound(axis_name)) * rows
     return first + jnp.arange(rows)
 
 
 def mean_over_shards(tree: Any, axis_name: str | None) -> Any:
     """Mean of every leaf over shards of equal size."""
-    return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
+    return tree if axis_name is None else lax.pmean(tree, _bound(axis_name))
+
+
+def pass_on(tree: Any, axis_name: str) -> Any:
+    """What the shard before this one holds, in a ring: the last shard's goes to the first."""
+    count = shards(axis_name)
+    ring = [(shard, (shard + 1) % count) for shard in range(count)]
+    return jax.tree.map(lambda leaf: lax.ppermute(leaf, axis_name, ring), tree)
+
+
+def return_to_owners(tree: Any, axis_name: str | None) -> Any:
+    """What every shard found for this shard's rows: leaves `[N, ...]` about the rows of all shards -> `[S, B, ...]`."""
+
+    def exchange(leaf: Array) -> Array:
+        leaf = leaf.reshape(shards(axis_name), -1, *leaf.shape[1:])
+        return leaf if axis_name is None else lax.all_to_all(leaf, axis_name, 0, 0)
+
+    return jax.tree.map(exchange, tree)
+
+
+def varying_together(tree: Any) -> Any:
+    """The same tree, all of it typed as varying over every manual axis over which a leaf varies.
+
+    Under `shard_map`, loops carry and custom gradients return what has one such type. The gradient of a leaf that was
+    the same on all shards is then summed over them.
+    """
+    axes = frozenset().union(*(jax.typeof(leaf).vma for leaf in jax.tree.leaves(tree)))
+
+    def widen(leaf: Array) -> Array:
+        missing = axes - jax.typeof(leaf).vma
+        return lax.pcast(leaf, tuple(missing), to="varying") if missing else leaf
+
+    return jax.tree.map(widen, tree)
+
+
+def _bound(axis_name: str) -> str:
+    """The name, where something is mapped under it."""
+    try:
+        lax.axis_size(axis_name)
+    except NameError:
+        raise ValueError(
+            f"axis_name: {axis_name!r} is not bound here: call inside shard_map, pmap or vmap with an axis of that name, "
+            "or leave it out when the arrays hold the whole batch"
+        ) from None
+    return axis_name

@@ -12,7 +12,7 @@ from typing import Any
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-SHOWN = {"loss": "loss {:.3f}", "knn": "k-NN {:.1%}", "std": "std {:.2f}", "effective_rank": "rank {:.0f}"}
+SHOWN = {"loss": "loss {:.3f}", "knn": "k-NN {:.1%}", "std": "std {:.2f}"}  # What fits into 80 columns.
 
 
 def say(message: str) -> None:
@@ -29,7 +29,7 @@ class Log:
         self.plain = not sys.stderr.isatty() and not quiet
         self.bar = tqdm(
             total=steps, initial=start, disable=quiet or self.plain, file=sys.stderr, dynamic_ncols=True,
-            bar_format="{percentage:3.0f}% {bar:12} {n_fmt}/{total_fmt} {remaining} left  {postfix}",
+            bar_format="{percentage:3.0f}%|{bar:8}| {n_fmt}/{total_fmt} {remaining}  {desc}",
         )  # fmt: skip
         self.file = self.events = None
         if run is not None:
@@ -59,7 +59,7 @@ class Log:
         shown += [text.format(self.latest[name]) for name, text in SHOWN.items() if name in self.latest]
         if self.plain:
             print(f"step {step}/{self.steps}  {'  '.join(shown)}", file=sys.stderr, flush=True)
-        self.bar.set_postfix_str("  ".join(shown), refresh=False)
+        self.bar.set_description_str("  ".join(shown), refresh=False)
         self.bar.update(step - self.bar.n)
 
     def close(self) -> None:

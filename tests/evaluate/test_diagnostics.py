@@ -1,55 +1,91 @@
+"""Gauges against their definitions in float64, at known values, and at the collapse they are made to show."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import NamedSharding, PartitionSpec
 
-from ssl_jax.evaluate.diagnostics import alignment, diagnostics, effective_rank, relative_std, uniformity
+from ssl_jax.evaluate.diagnostics import alignment, diagnostics, effective_rank, uniformity
 
-ROWS = np.random.default_rng(0).normal(size=(12, 5)).astype(np.float32)
-OTHER = np.random.default_rng(1).normal(size=(12, 5)).astype(np.float32)
-
-
-def unit(rows):
-    rows = rows.astype(np.float64)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+GAUSSIAN = np.random.default_rng(0).normal(size=(64, 16)).astype(np.float32)
+DECAYING = GAUSSIAN * np.exp(-0.3 * np.arange(16, dtype=np.float32))
+EQUAL = np.tile(GAUSSIAN[:1], (64, 1))
+ZERO = np.zeros_like(GAUSSIAN)
 
 
-@pytest.mark.parametrize("rows", [ROWS, ROWS[:3]], ids=["tall", "wide"])
-def test_effective_rank_is_rankme(rows):
-    singular = np.linalg.svd(unit(rows), compute_uv=False)
-    share = singular / singular.sum()
-    np.testing.assert_allclose(effective_rank(rows), np.exp(-np.sum(share * np.log(share))), rtol=1e-5)
+def unit_64(rows):
+    rows = np.asarray(rows, np.float64)
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
-def test_relative_std_is_its_definition():
-    np.testing.assert_allclose(relative_std(ROWS), unit(ROWS).std(axis=0).mean() * np.sqrt(5), rtol=1e-5)
+def rank_64(rows):
+    share = np.linalg.svd(np.asarray(rows, np.float64), compute_uv=False)
+    share = share / share.sum()
+    return np.exp(-np.sum(share * np.log(share)))
 
 
-def test_alignment_and_uniformity_are_their_definitions():
-    first, second = unit(ROWS), unit(OTHER)
-    np.testing.assert_allclose(alignment(ROWS, OTHER), ((first - second) ** 2).sum(axis=1).mean(), rtol=1e-5)
-    pairs = [np.exp(-2 * ((first[i] - first[j]) ** 2).sum()) for i in range(12) for j in range(i)]
-    np.testing.assert_allclose(uniformity(ROWS), np.log(np.mean(pairs)), rtol=1e-5)
+def uniformity_64(rows, t):
+    rows = unit_64(rows)
+    pairs = [np.exp(-t * np.sum((rows[i] - rows[j]) ** 2)) for i in range(len(rows)) for j in range(i)]
+    return np.log(np.mean(pairs))
 
 
-@pytest.mark.parametrize("rows", [np.ones((8, 4)), np.zeros((8, 4))], ids=["identical", "zero"])
-def test_collapse_shows(rows):
-    gauges = diagnostics(jnp.float32(rows))
-    assert float(gauges["std"]) == pytest.approx(0, abs=1e-6) and float(gauges["effective_rank"]) == pytest.approx(
-        1, abs=0.02
-    )
-    assert float(uniformity(jnp.float32(rows))) == pytest.approx(0, abs=1e-6)
+@pytest.mark.parametrize(
+    "rows", [GAUSSIAN, DECAYING, DECAYING[:8], 1e30 * DECAYING], ids=["even", "down", "wide", "huge"]
+)
+def test_rank_is_rankme(rows):
+    np.testing.assert_allclose(effective_rank(jnp.asarray(rows)), rank_64(rows), rtol=2e-3)
 
 
-def test_orthogonal_embeddings_have_full_rank_and_gaussian_ones_unit_std():
-    assert float(effective_rank(jnp.eye(6))) == pytest.approx(6, rel=1e-5)
-    gaussian = jax.random.normal(jax.random.key(0), (4096, 16))
-    assert float(relative_std(gaussian)) == pytest.approx(1, abs=0.02)
-    assert float(alignment(ROWS, ROWS)) == 0 and float(alignment(ROWS, -ROWS)) == pytest.approx(4)
+def test_std_is_the_definition():
+    expected = unit_64(DECAYING).std(axis=0).mean() * np.sqrt(16)
+    np.testing.assert_allclose(diagnostics(jnp.asarray(DECAYING))["std"], expected, rtol=1e-5)
 
 
-def test_shapes_that_do_not_fit():
-    with pytest.raises(ValueError, match=r"embeddings must be \[B, D\] with at least two rows, got \(1, 5\)"):
-        diagnostics(ROWS[:1])
-    with pytest.raises(ValueError, match=r"first and second must have one shape, got \(12, 5\) and \(3, 5\)"):
-        alignment(ROWS, OTHER[:3])
+@pytest.mark.parametrize("t", [2.0, 5.0])
+def test_uniformity_is_the_definition(t):
+    np.testing.assert_allclose(uniformity(jnp.asarray(DECAYING), t=t), uniformity_64(DECAYING, t), rtol=1e-4)
+
+
+def test_alignment_is_the_definition():
+    expected = np.mean(np.sum((unit_64(GAUSSIAN) - unit_64(DECAYING)) ** 2, axis=1))
+    np.testing.assert_allclose(alignment(jnp.asarray(GAUSSIAN), jnp.asarray(DECAYING)), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [EQUAL, ZERO], ids=["equal", "zero"])
+def test_collapse_is_shown(rows):
+    gauges = diagnostics(jnp.asarray(rows))
+    np.testing.assert_allclose(gauges["std"], 0, atol=1e-5)
+    np.testing.assert_allclose(gauges["effective_rank"], 1, atol=0.02)
+    np.testing.assert_allclose(uniformity(jnp.asarray(rows)), 0, atol=1e-5)
+    np.testing.assert_allclose(alignment(jnp.asarray(rows), jnp.asarray(rows)), 0, atol=1e-6)
+
+
+def test_known_values():
+    np.testing.assert_allclose(effective_rank(jnp.eye(16)), 16, rtol=1e-5)
+    np.testing.assert_allclose(alignment(jnp.asarray(GAUSSIAN), jnp.asarray(-GAUSSIAN)), 4, rtol=1e-5)
+    rows = jax.random.normal(jax.random.key(0), (512, 256))
+    np.testing.assert_allclose(diagnostics(rows)["std"], 1, atol=0.01)
+    np.testing.assert_allclose(uniformity(rows), 2 * 2**2 / 256 - 2 * 2, atol=0.01)
+
+
+def test_under_jit_over_devices_and_in_half_precision():
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    rows = jax.device_put(GAUSSIAN.astype(jnp.bfloat16), NamedSharding(mesh, PartitionSpec("data")))
+    found = jax.jit(lambda rows: {**diagnostics(rows), "uniformity": uniformity(rows)})(rows)
+    for name, expected in {"effective_rank": rank_64(GAUSSIAN), "uniformity": uniformity_64(GAUSSIAN, 2.0)}.items():
+        assert found[name].dtype == jnp.float32
+        np.testing.assert_allclose(found[name], expected, rtol=0.01)
+
+
+@pytest.mark.parametrize("shape", [(4,), (1, 4), (4, 0)])
+def test_wrong_shapes_are_one_sentence(shape):
+    for function in (diagnostics, uniformity):
+        with pytest.raises(ValueError, match=rf"{function.__name__}: embeddings must be \[B, D\]"):
+            function(jnp.ones(shape))
+
+
+def test_alignment_wants_two_of_a_shape():
+    with pytest.raises(ValueError, match=r"one shape, got \(2, 3\) and \(2, 4\)"):
+        alignment(jnp.ones((2, 3)), jnp.ones((2, 4)))

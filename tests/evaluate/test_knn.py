@@ -1,48 +1,101 @@
+"""k-NN against a loop over test rows in numpy, and where it could go wrong: ties of scale, k, blocks, temperature."""
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from blobs import CLASSES, problem
 
-from ssl_jax.evaluate.knn import default_neighbors, knn, knn_accuracy
+from ssl_jax.evaluate.knn import default_neighbors, knn, knn_accuracy, knn_votes
 
-GENERATOR = np.random.default_rng(0)
-TRAIN, TEST = (GENERATOR.normal(size=(size, 6)).astype(np.float32) for size in (40, 11))
-LABELS = GENERATOR.integers(0, 3, 40).astype(np.int32)
-
-
-def naive(train, labels, test, *, k, temperature, classes):
-    train, test = (rows.astype(np.float64) / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (train, test))
-    votes = np.zeros((len(test), classes))
-    for row, query in zip(votes, test, strict=True):
-        similarity = train @ query
-        for neighbor in np.argsort(-similarity)[:k]:
-            row[labels[neighbor]] += np.exp(similarity[neighbor] / temperature)
-    return votes / votes.sum(axis=1, keepdims=True)
+TRAIN, LABELS, TEST, ANSWERS = problem(spread=0.5)
 
 
-@pytest.mark.parametrize("block_size", [4, 11, 64])
-@pytest.mark.parametrize("k", [1, 7, 40])
-def test_it_is_the_weighted_vote(k, block_size):
-    votes = knn(TRAIN, LABELS, TEST, num_classes=3, k=k, temperature=0.2, block_size=block_size)
-    np.testing.assert_allclose(votes, naive(TRAIN, LABELS, TEST, k=k, temperature=0.2, classes=3), rtol=1e-4, atol=1e-6)
+def votes_64(*, k, temperature):
+    """Definition: each of the k most similar votes for its class with exp(cosine / temperature)."""
+    rows = []
+    for query in TEST.astype(np.float64):
+        cosine = TRAIN @ query / np.linalg.norm(TRAIN.astype(np.float64), axis=1) / np.linalg.norm(query)
+        votes = np.zeros(CLASSES)
+        for neighbor in np.argsort(-cosine)[:k]:
+            votes[LABELS[neighbor]] += np.exp(cosine[neighbor] / temperature)
+        rows.append(votes / votes.sum())
+    return np.stack(rows)
 
 
-def test_more_neighbors_than_there_are_means_all():
-    np.testing.assert_array_equal(
-        knn(TRAIN, LABELS, TEST, num_classes=3, k=99), knn(TRAIN, LABELS, TEST, num_classes=3, k=40)
-    )
+@pytest.mark.parametrize(("k", "temperature"), [(7, 0.07), (60, 1.0)])
+def test_votes_are_those_of_the_definition(k, temperature):
+    votes = knn_votes(TRAIN, LABELS, TEST, num_classes=CLASSES, k=k, temperature=temperature)
+    np.testing.assert_allclose(votes, votes_64(k=k, temperature=temperature), rtol=1e-4, atol=1e-6)
 
 
-def test_every_training_feature_finds_itself():
-    assert float(knn_accuracy(TRAIN, LABELS, 3 * TRAIN, LABELS, num_classes=3, k=1)) == 1
+def test_predictions_and_accuracy_follow_from_the_votes():
+    expected = votes_64(k=5, temperature=0.07).argmax(axis=1)
+    np.testing.assert_array_equal(knn(TRAIN, LABELS, TEST, num_classes=CLASSES), expected)
+    accuracy = knn_accuracy(TRAIN, LABELS, TEST, ANSWERS, num_classes=CLASSES)
+    np.testing.assert_allclose(accuracy, np.mean(expected == ANSWERS))
+    assert 1 / CLASSES < accuracy < 1
 
 
-def test_default_neighbors_follow_the_size():
-    assert [default_neighbors(size) for size in (3, 100, 4_000, 20_000, 1_281_167)] == [3, 5, 40, 200, 200]
+def test_k_is_capped_at_the_training_set():
+    every = knn_votes(TRAIN, LABELS, TEST, num_classes=CLASSES, k=60)
+    np.testing.assert_array_equal(knn_votes(TRAIN, LABELS, TEST, num_classes=CLASSES, k=1000), every)
 
 
-def test_wrong_input_is_one_sentence():
-    with pytest.raises(ValueError, match=r"knn: features must be \[N, D\] and \[M, D\], got \(40, 6\) and \(11, 5\)"):
-        knn(TRAIN, LABELS, TEST[:, :5], num_classes=3)
-    with pytest.raises(ValueError, match=r"knn: one label a training feature, got \(39,\) for \(40, 6\)"):
-        knn(TRAIN, LABELS[1:], TEST, num_classes=3)
-    with pytest.raises(ValueError, match=r"knn: k and temperature must be above 0, got 0 and 0\.07"):
-        knn(TRAIN, LABELS, TEST, num_classes=3, k=0)
+def test_default_k_grows_with_the_examples_of_a_class():
+    sizes = {(100, 10): 5, (4000, 10): 6, (1_281_167, 1000): 20, (10**7, 10): 200}
+    assert {size: default_neighbors(*size) for size in sizes} == sizes
+
+
+def test_block_size_and_jit_change_nothing():
+    whole = knn_votes(TRAIN, LABELS, TEST, num_classes=CLASSES)
+    blocks = jax.jit(lambda *arrays: knn_votes(*arrays, num_classes=CLASSES, block_size=7))(TRAIN, LABELS, TEST)
+    np.testing.assert_allclose(blocks, whole, rtol=1e-6)
+
+
+def test_low_temperature_leaves_the_nearest_alone():
+    votes = knn_votes(TRAIN, LABELS, TEST, num_classes=CLASSES, k=5, temperature=1e-6)
+    nearest = votes_64(k=1, temperature=1)
+    np.testing.assert_allclose(votes, nearest, atol=0.05)
+
+
+def test_zero_features_are_finite():
+    votes = knn_votes(np.zeros_like(TRAIN), LABELS, np.zeros_like(TEST), num_classes=CLASSES)
+    np.testing.assert_allclose(votes.sum(axis=1), 1, rtol=1e-6)
+
+
+def test_half_precision_features_are_compared_in_float32():
+    half = jnp.asarray(TRAIN, jnp.bfloat16)
+    votes = knn_votes(half, LABELS, TEST, num_classes=CLASSES)
+    assert votes.dtype == jnp.float32
+    np.testing.assert_allclose(votes, knn_votes(half.astype(jnp.float32), LABELS, TEST, num_classes=CLASSES))
+
+
+def test_only_explicit_transfers():
+    with jax.transfer_guard("disallow"):
+        knn_accuracy(TRAIN, LABELS, TEST, ANSWERS, num_classes=CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "options", "sentence"),
+    [
+        ((TRAIN[:, :4], LABELS, TEST), {}, r"features must be \[N, D\] and \[M, D\].*\(60, 4\).*\(30, 5\)"),
+        ((TRAIN[:0], LABELS[:0], TEST), {}, r"not empty, got \(0, 5\)"),
+        ((TRAIN, LABELS[:-1], TEST), {}, r"training labels must be one a feature, got \(59,\) for \(60, 5\)"),
+        ((TRAIN, LABELS.astype(np.float32), TEST), {}, "training labels must be integers, got float32"),
+        ((TRAIN, LABELS - 1, TEST), {}, "training labels must be from 0 to 2, got -1 to 1: leave out"),
+        ((TRAIN, LABELS + 1, TEST), {}, "training labels must be from 0 to 2, got 1 to 3"),
+        ((TRAIN, LABELS, np.where(TEST > 3, np.nan, TEST)), {}, "test features must be finite, got NaN"),
+        ((TRAIN, LABELS, TEST), {"k": 0}, "k, temperature and block_size must be above 0, got 0, 0.07, 256"),
+        ((TRAIN, LABELS, TEST), {"temperature": 0.0}, "got 5, 0.0, 256"),
+        ((TRAIN, LABELS, TEST), {"block_size": 0}, "got 5, 0.07, 0"),
+    ],
+)
+def test_wrong_input_is_one_sentence(arrays, options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        knn(*arrays, num_classes=CLASSES, **options)
+
+
+def test_wrong_test_labels_are_named():
+    with pytest.raises(ValueError, match="test labels must be from 0 to 2, got 0 to 3"):
+        knn_accuracy(TRAIN, LABELS, TEST, np.where(ANSWERS == 2, 3, ANSWERS), num_classes=CLASSES)

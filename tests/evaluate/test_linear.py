@@ -1,103 +1,152 @@
+"""The linear probe against Newton's method in float64, and its rule: the strength is chosen without the test set."""
+
+import jax
 import numpy as np
 import pytest
+from blobs import CLASSES, problem
 
-from ssl_jax.evaluate.few_labels import balanced_draw, few_label_probe
-from ssl_jax.evaluate.linear import _solve, linear_probe, principal_coordinates, stratified_folds, wilson
+from ssl_jax.evaluate.linear import STRENGTHS, held_out_rows, linear_probe, wilson_interval
 
-GENERATOR = np.random.default_rng(0)
-CENTRES = GENERATOR.normal(size=(3, 8)) * 1.2
-
-
-def sample(size, generator):
-    labels = np.arange(size, dtype=np.int32) % 3
-    return (CENTRES[labels] + generator.normal(size=(size, 8))).astype(np.float32), labels
+TRAIN, LABELS, TEST, ANSWERS = problem()
+TARGET = np.eye(CLASSES)[LABELS]
 
 
-TRAIN, LABELS = sample(150, GENERATOR)
-TEST, TEST_LABELS = sample(90, GENERATOR)
+def probe(*arrays, **options):
+    return linear_probe(*(arrays or (TRAIN, LABELS, TEST, ANSWERS)), num_classes=CLASSES, **options)
 
 
-def objective(solution, features, labels, weight, strength):
-    """The penalised mean loss and its gradient, in float64."""
-    scores = features @ solution[:-1] + solution[-1]
-    scores -= scores.max(axis=1, keepdims=True)
-    log_probability = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
-    share = weight / weight.sum()
-    error = (np.exp(log_probability) - np.eye(3)[labels]) * share[:, None]
-    value = -(share * log_probability[np.arange(len(labels)), labels]).sum() + strength / 2 * (solution[:-1] ** 2).sum()
-    return value, np.concatenate([features.T @ error + strength * solution[:-1], error.sum(axis=0, keepdims=True)])
+def softmax_64(logits):
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
-@pytest.mark.parametrize("rows", [150, 6], ids=["more rows than columns", "fewer rows than columns"])
-@pytest.mark.parametrize("strength", [1.0, 1e-2])
-def test_the_solution_is_the_minimum(rows, strength):
-    """At the minimum of a convex function the gradient is zero; in float64, on part of the rows."""
-    train, moments, _ = principal_coordinates(TRAIN[:rows], TEST)
-    weight = (np.arange(rows) % 3 < 2).astype(np.float32)
-    solution = _solve(train, LABELS[:rows], moments, weight, np.float32(strength), num_classes=3, tolerance=1e-6)
-    _, gradient = objective(np.float64(solution), np.float64(train), LABELS[:rows], np.float64(weight), strength)
-    assert np.abs(gradient).max() < 1e-4
+def objective_64(weights, rows, strength):
+    """Definition, for weights `[D + 1, K]` and standardised rows with a last column of ones."""
+    picked = np.sum(softmax_64(rows @ weights) * TARGET, axis=1)
+    return -np.log(picked).mean() + strength / 2 * np.sum(weights[:-1] ** 2)
 
 
-@pytest.mark.parametrize("rows", [150, 6])
-def test_principal_coordinates_are_a_rotation_of_the_centred_rows(rows):
-    train, moments, test = principal_coordinates(TRAIN[:rows], TEST)
-    centred = TRAIN[:rows] - TRAIN[:rows].mean(axis=0)
-    np.testing.assert_allclose(train @ train.T, centred @ centred.T, atol=1e-3)
-    np.testing.assert_allclose(test @ train.T, (TEST - TRAIN[:rows].mean(axis=0)) @ centred.T, atol=1e-2)
-    np.testing.assert_allclose(train.T @ train / rows, np.diag(moments), atol=1e-4)
+def gradient_64(weights, rows, strength):
+    penalty = strength * weights
+    penalty[-1] = 0
+    return rows.T @ (softmax_64(rows @ weights) - TARGET) / len(rows) + penalty
 
 
-def test_separable_classes_are_separated_and_shuffled_labels_are_not():
-    probe = linear_probe(TRAIN, LABELS, TEST, TEST_LABELS, num_classes=3)
-    assert probe.accuracy > 0.85 and probe.interval[0] < probe.accuracy < probe.interval[1]
-    shuffled = np.random.default_rng(0).permutation(LABELS)
-    assert linear_probe(TRAIN, shuffled, TEST, TEST_LABELS, num_classes=3).accuracy < 0.6
+def newton_64(rows, strength):
+    """The minimum; a shift of all biases alike changes nothing, so the smallest step is taken."""
+    weights = np.zeros((rows.shape[1], CLASSES))
+    for _ in range(50):
+        share = softmax_64(rows @ weights)
+        hessian = np.einsum("nd,ne,nk,kl->dkel", rows, rows, share, np.eye(CLASSES))
+        hessian = (hessian - np.einsum("nd,ne,nk,nl->dkel", rows, rows, share, share)) / len(rows)
+        hessian = hessian.reshape(weights.size, weights.size)
+        hessian += np.diag(np.repeat([strength] * (len(weights) - 1) + [0], CLASSES))
+        weights -= (np.linalg.pinv(hessian) @ gradient_64(weights, rows, strength).ravel()).reshape(weights.shape)
+    assert np.abs(gradient_64(weights, rows, strength)).max() < 1e-12
+    return weights
 
 
-def test_scale_and_shift_of_a_feature_do_not_matter():
-    moved = [rows * np.float32([1, 10, 100, 1, 1, 1, 1, 1]) + 5 for rows in (TRAIN, TEST)]
-    first = linear_probe(TRAIN, LABELS, TEST, TEST_LABELS, num_classes=3)
-    second = linear_probe(moved[0], LABELS, moved[1], TEST_LABELS, num_classes=3)
-    assert second.accuracy == pytest.approx(first.accuracy, abs=0.02) and second.strength == first.strength
+def standardized_64():
+    features = TRAIN.astype(np.float64)
+    mean, deviation = features.mean(axis=0), features.std(axis=0)
+    return np.column_stack([(features - mean) / deviation, np.ones(len(TRAIN))]), mean, deviation
 
 
-def test_the_strength_is_chosen_on_training_data_only():
-    """Whatever the test labels are, the choice is the same."""
-    first = linear_probe(TRAIN, LABELS, TEST, TEST_LABELS, num_classes=3)
-    second = linear_probe(TRAIN, LABELS, TEST, TEST_LABELS[::-1].copy(), num_classes=3)
-    assert first.strength == second.strength and first.held_out == second.held_out
-    assert first.accuracy != second.accuracy
+def found_in_standard_units(found, mean, deviation):
+    weights = found.weights.astype(np.float64) * deviation[:, None]
+    return np.vstack([weights, found.bias + mean @ found.weights])
 
 
-def test_few_labels_are_fewer_draws_are_fixed():
-    few = few_label_probe(TRAIN, LABELS, TEST, TEST_LABELS, num_classes=3, per_class=4, draws=4)
-    again = few_label_probe(TRAIN, LABELS, TEST, TEST_LABELS, num_classes=3, per_class=4, draws=4)
-    assert few == again and len(few.accuracies) == 4 and 0.5 < few.accuracy <= 1
-    assert few.deviation == pytest.approx(np.std(few.accuracies, ddof=1), rel=1e-4)
+@pytest.mark.parametrize("strength", [1.0, 1e-2, 1e-4])
+def test_the_probe_is_the_minimum_on_all_training_features(strength):
+    rows, mean, deviation = standardized_64()
+    expected = newton_64(rows, strength)
+    weights = found_in_standard_units(probe(strengths=[strength]), mean, deviation)
+    assert np.linalg.norm(gradient_64(weights, rows, strength)) < 2e-4
+    lowest = objective_64(expected, rows, strength)
+    assert -1e-6 < objective_64(weights, rows, strength) - lowest < 1e-4 * max(lowest, 1e-2)
+    if strength >= 1e-2:  # Below, the valley is flat.
+        np.testing.assert_allclose(weights[:-1], expected[:-1], atol=0.01 * np.abs(expected).max())
 
 
-def test_draws_and_folds_are_balanced():
-    rows = balanced_draw(LABELS, 7, seed=3)
-    assert len(set(rows)) == 21 and (np.bincount(LABELS[rows]) == 7).all()
-    assert (rows != balanced_draw(LABELS, 7, seed=4)).any()
-    folds = stratified_folds(LABELS, 5, seed=0)
-    assert (folds.sum(axis=0) == 1).all() and all((np.bincount(LABELS[fold]) == 10).all() for fold in folds)
+def test_weights_and_bias_are_for_features_as_they_come():
+    found = probe()
+    predicted = (TEST @ found.weights + found.bias).argmax(axis=1)
+    assert found.accuracy == pytest.approx(np.mean(predicted == ANSWERS))
+    assert 1 / CLASSES < found.accuracy < 1
+    assert found.interval == wilson_interval(found.accuracy, len(ANSWERS))
 
 
-def test_wilson_interval():
-    np.testing.assert_allclose(wilson(0.9, 100), (0.8256, 0.9448), atol=1e-4)
-    assert wilson(1.0, 10)[1] <= 1 and wilson(0.0, 10)[0] >= 0
+def test_the_strength_is_chosen_on_held_out_training_features():
+    train, labels, test, answers = problem(dim=40, spread=4.0)
+    found = probe(train, labels, test, answers, held_out=0.5)
+    assert set(found.held_out) == set(STRENGTHS)
+    best = max(found.held_out.values())
+    assert found.strength == max(strength for strength, share in found.held_out.items() if share == best)
+    assert 1e-6 < found.strength < 1
+    other = probe(train, labels, test[::-1], answers, held_out=0.5)  # Another test set, but the same probe.
+    assert (other.strength, other.held_out) == (found.strength, found.held_out) and other.accuracy != found.accuracy
+    np.testing.assert_array_equal(other.weights, found.weights)
 
 
-def test_wrong_input_is_one_sentence():
-    with pytest.raises(
-        ValueError, match=r"features must be \[N, D\] and \[M, D\], not empty, got \(150, 8\) and \(90, 7\)"
-    ):
-        linear_probe(TRAIN, LABELS, TEST[:, :7], TEST_LABELS, num_classes=3)
-    with pytest.raises(ValueError, match=r"labels must be one for each feature, got \(149,\) and \(90,\)"):
-        linear_probe(TRAIN, LABELS[1:], TEST, TEST_LABELS, num_classes=3)
-    with pytest.raises(ValueError, match="labels must be from 0 to 1, got 0 to 2"):
-        linear_probe(TRAIN, LABELS, TEST, TEST_LABELS, num_classes=2)
-    with pytest.raises(ValueError, match="per_class: 60 examples of each class are needed, the smallest has 50"):
-        few_label_probe(TRAIN, LABELS, TEST, TEST_LABELS, num_classes=3, per_class=60)
+def test_held_out_accuracies_are_of_features_that_were_not_fitted():
+    """Labels that say nothing are learned by heart with little penalty; held out, they stay at chance."""
+    labels = np.random.default_rng(0).permutation(LABELS)
+    wide = np.random.default_rng(1).normal(size=(60, 40)).astype(np.float32)
+    found = probe(wide, labels, wide, labels, strengths=[1e-3], held_out=0.5)
+    assert found.accuracy == 1 and found.held_out[1e-3] < 0.6
+
+
+def test_of_equal_strengths_the_strongest_is_taken():
+    separate = problem(spread=0.1)
+    found = probe(*separate, strengths=[1e-6, 1e-2, 1e-4])
+    assert set(found.held_out.values()) == {1.0} and found.strength == 1e-2 and found.accuracy == 1
+
+
+def test_units_and_constant_features_do_not_matter():
+    found = probe(strengths=[1e-2])
+    constant = [np.column_stack([1e-6 * features[:, :4], np.full(len(features), 7.1)]) for features in (TRAIN, TEST)]
+    without = [np.column_stack([features[:, :4], np.zeros(len(features))]) for features in (TRAIN, TEST)]
+    small, plain = (probe(train, LABELS, test, ANSWERS, strengths=[1e-2]) for train, test in (constant, without))
+    assert small.accuracy == plain.accuracy != found.accuracy
+    np.testing.assert_array_equal(small.weights[4], 0)
+    np.testing.assert_allclose(1e-6 * small.weights[:4], plain.weights[:4], rtol=2e-3, atol=2e-4)
+
+
+def test_held_out_rows_are_the_same_share_of_each_class():
+    labels = np.repeat([0, 1, 2, 3], [10, 40, 2, 1])
+    held = held_out_rows(labels, share=0.2, seed=0)
+    np.testing.assert_array_equal(np.bincount(labels[held], minlength=4), [2, 8, 1, 0])
+    assert (held != held_out_rows(labels, share=0.2, seed=1)).any()
+
+
+@pytest.mark.parametrize(
+    ("share", "size", "interval"), [(0.9, 1000, (0.8799, 0.9171)), (0.0, 10, (0.0, 0.2775)), (1.0, 10, (0.7225, 1.0))]
+)
+def test_wilson_interval(share, size, interval):
+    np.testing.assert_allclose(wilson_interval(share, size), interval, atol=1e-4)
+
+
+def test_only_explicit_transfers():
+    with jax.transfer_guard("disallow"):
+        probe()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"strengths": []}, r"strengths must be one or more numbers above 0, got \(\)"),
+        ({"strengths": [1.0, 0.0]}, r"above 0, got \(1.0, 0.0\)"),
+        ({"held_out": 1.0}, "held_out must be above 0 and below 1, got 1.0"),
+    ],
+)
+def test_wrong_options_are_one_sentence(options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        probe(**options)
+
+
+def test_wrong_arrays_are_one_sentence():
+    with pytest.raises(ValueError, match=r"test labels must be one a feature, got \(29,\) for \(30, 5\)"):
+        probe(TRAIN, LABELS, TEST, ANSWERS[1:])
+    with pytest.raises(ValueError, match="no class has two training features"):
+        probe(TRAIN[::20], LABELS[::20], TEST, ANSWERS)

@@ -1,38 +1,78 @@
+"""Unit length and standardising against numpy in float64, at rows without direction and columns without spread."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from finite_differences import numerical_gradient
+from sharding import CASES, assert_same_in_pieces
 
+from ssl_jax.ops.collectives import mean_over_shards
 from ssl_jax.ops.normalize import standardize, unit_length
 
-ROWS = np.random.default_rng(0).normal(size=(8, 5)).astype(np.float32) * 3 + 1
+ROWS = jax.random.normal(jax.random.key(0), (8, 3)) * jnp.array([[1.0, 10.0, 0.1]]) + jnp.array([[0.0, 5.0, -1.0]])
+WEIGHTS = jax.random.normal(jax.random.key(1), (8, 3))
 
 
-def test_unit_length_is_its_definition():
-    np.testing.assert_allclose(unit_length(ROWS), ROWS / np.linalg.norm(ROWS, axis=1, keepdims=True), rtol=1e-6)
+def unit_length_64(rows):
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32])
-def test_everything_comes_out_in_float32(dtype):
-    assert unit_length(jnp.asarray(ROWS, dtype)).dtype == standardize(jnp.asarray(ROWS, dtype)).dtype == jnp.float32
+def standardize_64(rows):
+    return (rows - rows.mean(axis=0)) / np.sqrt(rows.var(axis=0) + 1e-5)
 
 
-def test_a_zero_row_stays_zero_with_gradient_zero():
-    value, gradient = jax.value_and_grad(lambda rows: unit_length(rows).sum())(jnp.zeros((2, 3)))
-    assert float(value) == 0 and not np.asarray(gradient).any()
+@pytest.mark.parametrize(("function", "reference"), [(unit_length, unit_length_64), (standardize, standardize_64)])
+def test_value_and_gradient_are_those_of_the_definition(function, reference):
+    value, gradient = jax.jit(
+        lambda rows: (function(rows), jax.grad(lambda rows: jnp.sum(WEIGHTS * function(rows)))(rows))
+    )(ROWS)
+    np.testing.assert_allclose(value, reference(np.asarray(ROWS, np.float64)), rtol=1e-5, atol=1e-6)
+    expected = numerical_gradient(lambda rows: np.sum(np.asarray(WEIGHTS) * reference(rows)), [ROWS], 0)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_tiny_and_huge_rows_have_a_direction():
-    np.testing.assert_allclose(unit_length(jnp.float32([[3e-8, 4e-8], [3e15, 4e15]])), [[0.6, 0.8]] * 2, rtol=1e-5)
+@pytest.mark.parametrize("length", [0.0, 1e-13])
+def test_a_row_without_direction_is_zero_and_so_is_its_gradient(length):
+    rows = jnp.array([[length, 0.0], [3.0, 4.0]])
+    gradient = jax.grad(lambda rows: unit_length(rows).sum())(rows)
+    np.testing.assert_allclose(unit_length(rows), [[0, 0], [0.6, 0.8]], rtol=1e-6)
+    np.testing.assert_array_equal(gradient[0], 0)
+    assert jnp.isfinite(gradient).all()
 
 
-def test_standardize_is_its_definition():
-    expected = (ROWS - ROWS.mean(axis=0)) / np.sqrt(ROWS.var(axis=0) + 1e-5)
-    np.testing.assert_allclose(standardize(ROWS), expected, rtol=1e-4, atol=1e-5)
-    assert not np.asarray(standardize(jnp.ones((4, 2)))).any()
+def test_short_and_long_rows_have_a_direction():
+    np.testing.assert_allclose(unit_length(jnp.array([[3e-11, 4e-11], [3e15, 4e15]])), [[0.6, 0.8]] * 2, rtol=1e-6)
 
 
-def test_standardize_goes_over_all_shards():
-    shards = ROWS.reshape(4, 2, 5)
-    over_shards = jax.vmap(lambda rows: standardize(rows, axis_name="data"), axis_name="data")(shards)
-    np.testing.assert_allclose(over_shards.reshape(8, 5), standardize(ROWS), rtol=1e-5, atol=1e-6)
+def test_a_constant_column_is_zero_with_a_finite_gradient():
+    rows = ROWS.at[:, 1].set(7.0)
+    gradient = jax.grad(lambda rows: jnp.sum(WEIGHTS * standardize(rows)))(rows)
+    np.testing.assert_array_equal(standardize(rows)[:, 1], 0)
+    assert jnp.isfinite(gradient).all()
+
+
+def test_far_from_the_origin_the_variance_does_not_cancel():
+    rows = jnp.array([[1000.0], [1001.0], [1002.0]])
+    np.testing.assert_allclose(standardize(rows), (rows - 1001) / np.sqrt(2 / 3), rtol=1e-4)
+
+
+@pytest.mark.parametrize(("way", "shards"), CASES)
+def test_standardising_goes_over_all_shards(way, shards):
+    def total(rows, weights, *, axis_name=None):
+        return mean_over_shards(jnp.mean(weights * standardize(rows, axis_name=axis_name)), axis_name)
+
+    assert_same_in_pieces(total, way, shards, (ROWS, WEIGHTS), cut=(0, 0))
+
+
+@pytest.mark.parametrize("function", [unit_length, standardize])
+def test_half_precision_comes_back_in_float32(function):
+    rows = ROWS.astype(jnp.bfloat16)
+    assert function(rows).dtype == jnp.float32
+    np.testing.assert_allclose(function(rows), function(rows.astype(jnp.float32)))
+
+
+@pytest.mark.parametrize("shape", [(3,), (0, 3)])
+def test_standardize_wants_a_matrix(shape):
+    with pytest.raises(ValueError, match=r"standardize: rows must be \[B, D\] with at least one row, got \("):
+        standardize(jnp.ones(shape))

@@ -1,0 +1,97 @@
+"""Features come in order, whatever the batches and the devices; what fills up a batch never comes back."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import NamedSharding, PartitionSpec
+
+from ssl_jax.data import ArraySource, Data, in_order
+from ssl_jax.evaluate.features import at_most, compute_features, embedding_of, features_of, pixels
+
+IMAGES = np.random.default_rng(0).integers(0, 256, size=(21, 4, 4, 1), dtype=np.uint8)
+LABELS = np.arange(21, dtype=np.int32) % 3
+SOURCE = ArraySource("test", ("a", "b", "c"), IMAGES, LABELS)
+EXPECTED = IMAGES.reshape(21, 16).astype(np.float32)
+
+
+def flat(images):
+    return images.reshape(len(images), -1).astype(jnp.bfloat16)  # Integers up to 256 are exact.
+
+
+def mesh():
+    return jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+
+
+@pytest.mark.parametrize("batch_size", [4, 21, 50])
+@pytest.mark.parametrize("devices", [1, 8])
+def test_features_are_in_order_and_complete(batch_size, devices):
+    shapes = []
+
+    @jax.jit
+    def embed(images):
+        shapes.append(images.shape)
+        return flat(images)
+
+    sharding = NamedSharding(mesh(), PartitionSpec("data")) if devices == 8 else None
+    with jax.transfer_guard("disallow"):
+        features, labels = features_of(embed, in_order(SOURCE, batch_size=batch_size), sharding=sharding)
+    assert features.dtype == np.float32 and labels.dtype == np.int32
+    np.testing.assert_array_equal(features, EXPECTED)
+    np.testing.assert_array_equal(labels, LABELS)
+    rows = min(batch_size, 21)
+    assert shapes == [(rows if devices == 1 else -(-rows // 8) * 8, 4, 4, 1)]  # Compiled once.
+
+
+def test_both_parts_of_a_data_set():
+    def embed(params, state, images):
+        return params * flat(images).astype(jnp.float32) + state
+
+    data = Data("test", SOURCE, ArraySource("test", SOURCE.classes, IMAGES[:5], LABELS[:5]))
+    weights = jax.device_put((jnp.float32(2), jnp.float32(1)), NamedSharding(mesh(), PartitionSpec()))
+    features = compute_features(embed, *weights, data, mesh=mesh(), batch_size=8)
+    np.testing.assert_array_equal(features.train, 2 * EXPECTED + 1)
+    np.testing.assert_array_equal(features.test, 2 * EXPECTED[:5] + 1)
+    np.testing.assert_array_equal(features.test_labels, LABELS[:5])
+    assert features.num_classes == 3
+
+
+def test_an_evenly_spaced_part():
+    part = at_most(SOURCE, 5)
+    assert [int(part[i]["image"][0, 0, 0]) for i in range(len(part))] == list(IMAGES[[0, 5, 10, 15, 20], 0, 0, 0])
+    assert at_most(SOURCE, 21) is SOURCE
+
+
+class Doubles:
+    """A method whose first layer is the prepared images, and whose features are twice their mean."""
+
+    def embed(self, params, state, images):
+        return {"layer1": images, "features": 2 * images.mean((1, 2))}
+
+
+def test_a_layer_of_a_method_by_name():
+    prepare = partial(jnp.asarray, dtype=jnp.float32)
+    features = embedding_of(Doubles(), prepare)(None, None, jnp.asarray(IMAGES))
+    np.testing.assert_allclose(features, 2 * EXPECTED.mean(axis=1, keepdims=True), rtol=1e-6)
+    with pytest.raises(ValueError, match="unknown layer 'feature': did you mean 'features'"):
+        embedding_of(Doubles(), prepare, layer="feature")(None, None, jnp.asarray(IMAGES))
+
+
+def test_pixels_are_grey_levels_at_most_32_wide():
+    np.testing.assert_allclose(pixels(None, None, jnp.asarray(IMAGES)), EXPECTED / 255, rtol=1e-6)
+    assert pixels(None, None, jnp.full((2, 64, 96, 3), 255, jnp.uint8)).shape == (2, 32 * 48 * 3)
+
+
+@pytest.mark.parametrize(
+    ("embed", "sizes", "sentence"),
+    [
+        (flat, [], "got no batches"),
+        (flat, [2, 3], "a batch of 3 images came after one of 2"),
+        (lambda images: images, [2], r"must give \[B, D\], got \(2, 4, 4, 1\)"),
+    ],
+)
+def test_wrong_input_is_one_sentence(embed, sizes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        features_of(embed, [{"image": IMAGES[:size], "label": LABELS[:size]} for size in sizes])
