@@ -151,7 +151,7 @@ def _finish(
     run: Path, recipe: Recipe, state: TrainState, mesh: Mesh | None, *, seed: int, began: float
 ) -> dict[str, Any]:
     """Judges, draws, writes `results.json` and `report.html`."""
-    say("judging the features: k-NN, linear probe, few labels; beside untrained weights and pixels")
+    say("judging the features, beside untrained weights and raw pixels")
     judged, before, after = _judge(recipe, recipe.data, state, mesh, seed=seed, init_seed=seed)
     save_album(
         run, data=recipe.data, augment=recipe.augment, prepare=recipe.prepare, before=before, after=after, seed=seed

@@ -20,7 +20,7 @@ FLOORS = {
 TOP = 5
 ROOMS = {
     "flax": {"networks"},
-    "optax": {"train", "recipes"},
+    "optax": {"train", "recipes", "evaluate"},
     "orbax": {"train/checkpoint.py"},
     "grain": {"data"},
     "tensorflow_datasets": {"data"},

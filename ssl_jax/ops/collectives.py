@@ -55,13 +55,18 @@ def varying_together(tree: Any) -> Any:
     Under `shard_map`, loops carry and custom gradients return what has one such type. The gradient of a leaf that was
     the same on all shards is then summed over them.
     """
-    axes = frozenset().union(*(jax.typeof(leaf).vma for leaf in jax.tree.leaves(tree)))
+    axes = frozenset().union(*(_varying_axes(leaf) for leaf in jax.tree.leaves(tree)))
 
     def widen(leaf: Array) -> Array:
-        missing = axes - jax.typeof(leaf).vma
+        missing = axes - _varying_axes(leaf)
         return lax.pcast(leaf, tuple(missing), to="varying") if missing else leaf
 
     return jax.tree.map(widen, tree)
+
+
+def _varying_axes(leaf: Array) -> frozenset[str]:
+    kind = jax.typeof(leaf)
+    return kind.vma if hasattr(kind, "vma") else kind.mat.varying  # renamed within JAX 0.10
 
 
 def _bound(axis_name: str) -> str:
