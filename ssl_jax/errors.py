@@ -20,3 +20,10 @@ def pick(what: str, name: str, options: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, options, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"choose one of: {', '.join(options)}."
     raise UsageError(f"unknown {what} {name!r}: {hint}")
+
+
+def above_zero(**values: float) -> None:
+    """A `UsageError` about the first of the named values that is not above 0."""
+    for name, value in values.items():
+        if not value > 0:
+            raise UsageError(f"{name}: got {value}, expected a number above 0.")

@@ -13,7 +13,7 @@ import tyro
 from jax.sharding import Mesh
 
 from ssl_jax.data import Batches, Data, open_data
-from ssl_jax.errors import RunError
+from ssl_jax.errors import RunError, UsageError, above_zero
 from ssl_jax.evaluate.features import Features, compute_features, embedding_of, pixels
 from ssl_jax.evaluate.judge import judge, online_knn
 from ssl_jax.options import parse
@@ -62,6 +62,11 @@ class Options:
     coordinator: str | None = None
     processes: int | None = None
     process: int | None = None
+
+    def __post_init__(self) -> None:
+        above_zero(log_every=self.log_every, evaluate_every=self.evaluate_every, keep=self.keep)
+        if not 0 <= self.seed < 2**32 or self.workers < 0:
+            raise UsageError(f"seed must be 0 to 2**32 - 1 and workers 0 or more, got {self.seed} and {self.workers}.")
 
 
 def read_options(

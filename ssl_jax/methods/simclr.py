@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import jax
 from jax import Array
 
+from ssl_jax.errors import above_zero
 from ssl_jax.losses.contrastive import ntxent
 from ssl_jax.methods.method import Embeddings, Method, Metrics, Params, State, Views
 from ssl_jax.networks.functional import Net
@@ -27,6 +28,9 @@ class SimCLR(Method):
     encoder: Net
     head: Net
     temperature: float = 0.1
+
+    def __post_init__(self) -> None:
+        above_zero(temperature=self.temperature)
 
     def init(self, rng: Array) -> tuple[Params, State]:
         encoder_rng, head_rng = jax.random.split(rng)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from ssl_jax.data import Data
+from ssl_jax.errors import above_zero
 from ssl_jax.methods.method import Method
 from ssl_jax.recipes.optimizers import Optimizer
 
@@ -42,6 +43,9 @@ class Recipe:
     optimizer: Callable[[int], Optimizer]
     batch_size: int
     epochs: float
+
+    def __post_init__(self) -> None:
+        above_zero(batch_size=self.batch_size, epochs=self.epochs)
 
     @property
     def steps(self) -> int:

@@ -1,0 +1,76 @@
+"""What the trainer costs on top of its own jitted step: images a second of `fit`, over those of the bare step on one batch.
+
+    python benchmarks/trainer.py --steps 200
+
+The same program, interleaved; the bare step sees one batch again and again, `fit` reads its input, logs and gauges. 1 is free.
+"""
+
+import time
+
+import jax
+import tyro
+
+from ssl_jax.data import Batches
+from ssl_jax.recipes import simclr
+from ssl_jax.train import fit
+from ssl_jax.train.mesh import batch_sharding, make_mesh
+from ssl_jax.train.state import init_state
+from ssl_jax.train.step import make_step
+
+
+def trainer(*, steps: int = 200, rounds: int = 3, log_every: int = 50) -> float:
+    """Prints images a second of both and their ratio, best of the rounds.
+
+    Args:
+      steps: of each measurement.
+      rounds: measurements of each, in turn.
+      log_every: as the command line has it.
+    """
+    recipe = simclr.demo()
+    mesh = make_mesh()
+    optimizer = recipe.optimizer(steps)
+    step = jax.jit(make_step(recipe.method, recipe.augment, optimizer, seed=0), donate_argnums=0)
+    best = {"bare step": 0.0, "fit": 0.0}
+    for _ in range(rounds):
+        state = jax.jit(lambda: init_state(recipe.method, optimizer.transformation, seed=0))()
+        batch = next(Batches(recipe.data.train, recipe.batch_size, seed=0, sharding=batch_sharding(mesh)))
+        state, _ = jax.block_until_ready(step(state, batch))  # Compiles.
+        best["bare step"] = max(best["bare step"], recipe.batch_size * steps / _seconds(step, state, batch, steps))
+
+        batches = Batches(recipe.data.train, recipe.batch_size, seed=0, sharding=batch_sharding(mesh))
+        clock = _Clock(batches, after=log_every)
+        fit(
+            recipe.method, recipe.augment, optimizer, clock, steps=steps + log_every,
+            mesh=mesh, log_every=log_every, quiet=True,
+        )  # fmt: skip
+        best["fit"] = max(best["fit"], recipe.batch_size * steps / (time.perf_counter() - clock.began))
+    for name, speed in best.items():
+        print(f"{name:<10} {speed:8.0f} images/s")
+    ratio = best["fit"] / best["bare step"]
+    print(f"ratio      {ratio:8.3f}")
+    return ratio
+
+
+def _seconds(step, state, batch, steps: int) -> float:
+    began = time.perf_counter()
+    for _ in range(steps):
+        state, metrics = step(state, batch)
+    jax.block_until_ready(metrics)
+    return time.perf_counter() - began
+
+
+class _Clock:
+    """Batches that note the time after the first `after` of them: compilation and the first record lie before."""
+
+    def __init__(self, batches: Batches, *, after: int):
+        self.batch_size, self._batches, self._left, self.began = batches.batch_size, batches, after, 0.0
+
+    def __next__(self):
+        if self._left == 0:
+            self.began = time.perf_counter()
+        self._left -= 1
+        return next(self._batches)
+
+
+if __name__ == "__main__":
+    tyro.cli(trainer)

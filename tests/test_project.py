@@ -1,0 +1,39 @@
+"""What holds for every file of the project."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TEXT = {".py", ".md", ".toml", ".yml", ".txt", ""}
+
+
+def project_files():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in listed.stdout.splitlines() if Path(name).suffix in TEXT and (ROOT / name).is_file()]
+
+
+def test_no_file_names_a_machines_path():
+    pattern = re.compile(r"(?<![\w.])/(?:tmp|work|home|root)/")
+    named = [
+        path for path in project_files() if path != Path(__file__) and pattern.search(path.read_text(errors="ignore"))
+    ]
+    assert not named
+
+
+def test_the_embedded_images_are_small_and_their_licence_lies_beside_them():
+    folder = ROOT / "ssl_jax/data/embedded"
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 8e6
+    assert all((data / "LICENSE.md").is_file() for data in folder.iterdir())
+
+
+def test_nothing_is_unpickled():
+    """Of numpy's loader and of pickle itself; checkpoints are Orbax's, which does not unpickle."""
+    for path in (ROOT / "ssl_jax").rglob("*.py"):
+        text = path.read_text()
+        assert not re.search(r"^\s*(import|from) (pickle|dill|cloudpickle|joblib)", text, re.MULTILINE), path
+        assert "allow_pickle=True" not in text, path
