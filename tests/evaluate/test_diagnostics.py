@@ -62,6 +62,11 @@ def test_collapse_is_shown(rows):
     np.testing.assert_allclose(alignment(jnp.asarray(rows), jnp.asarray(rows)), 0, atol=1e-6)
 
 
+def test_rounding_does_not_pass_for_rank():
+    wide = np.tile(np.random.default_rng(0).normal(size=(1, 128)).astype(np.float32), (256, 1))
+    np.testing.assert_allclose(effective_rank(jnp.asarray(wide)), 1, atol=0.03)
+
+
 def test_known_values():
     np.testing.assert_allclose(effective_rank(jnp.eye(16)), 16, rtol=1e-5)
     np.testing.assert_allclose(alignment(jnp.asarray(GAUSSIAN), jnp.asarray(-GAUSSIAN)), 4, rtol=1e-5)

@@ -14,7 +14,7 @@ from ssl_jax.evaluate import few_label_probe, judge, knn_accuracy, linear_probe
 from ssl_jax.evaluate.features import Features, compute_features, pixels
 from ssl_jax.evaluate.judge import online_knn
 
-PROBLEM = problem()
+PROBLEM = problem(dim=40, spread=6.0)
 
 
 def test_the_verdict_is_that_of_each_judge():
