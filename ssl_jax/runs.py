@@ -195,7 +195,7 @@ def _judge(
     raw = compute_features(pixels, None, None, data, mesh=mesh)
     results: dict[str, Any] = {}
     for suffix, features in {"": after, "_random_init": before, "_pixels": raw}.items():
-        results |= {_named(name, suffix): value for name, value in judge(features, seed=seed).items()}
+        results |= {_named(name, suffix): _rounded(value) for name, value in judge(features, seed=seed).items()}
     return results, before, after
 
 
@@ -205,3 +205,8 @@ def _named(name: str, suffix: str) -> str:
         if name.endswith(ending):
             return name.removesuffix(ending) + suffix + ending
     return name + suffix
+
+
+def _rounded(value: Any) -> Any:
+    """Accuracies to a hundredth of a percent: finer than any test set here can tell."""
+    return [_rounded(part) for part in value] if isinstance(value, list) else value and round(value, 4)
