@@ -1,5 +1,33 @@
 """Losses: pure functions of embeddings, in nats where they are entropies, whole or sharded by `axis_name`."""
 
-from ssl_jax.losses.contrastive import ntxent
+from ssl_jax.losses.audiovisual import agreeing_clips, avid, cma
+from ssl_jax.losses.clustering import cluster_cross_entropy, swav
+from ssl_jax.losses.contrastive import decoupled_contrastive, moco_v3, ntxent, supervised_contrastive
+from ssl_jax.losses.decorrelation import barlow_twins, vicreg
+from ssl_jax.losses.distillation import dino, negative_cosine, update_center
+from ssl_jax.losses.negatives import cpc, estimate_log_partition, info_nce, nce
+from ssl_jax.losses.pretext import cross_entropy
+from ssl_jax.losses.reconstruction import masked_regression
 
-__all__ = ["ntxent"]
+__all__ = [
+    "agreeing_clips",
+    "avid",
+    "barlow_twins",
+    "cluster_cross_entropy",
+    "cma",
+    "cpc",
+    "cross_entropy",
+    "decoupled_contrastive",
+    "dino",
+    "estimate_log_partition",
+    "info_nce",
+    "masked_regression",
+    "moco_v3",
+    "nce",
+    "negative_cosine",
+    "ntxent",
+    "supervised_contrastive",
+    "swav",
+    "update_center",
+    "vicreg",
+]

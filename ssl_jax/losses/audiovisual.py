@@ -5,9 +5,9 @@ positives and negatives are rows of two banks, one per modality, and constants. 
 batch, or `[B, K, D]`; never the clip itself (`bank.others`).
 
 Each loss is a composition of one estimator, called as `estimator(query, positive, negatives)` on `[B, D]`, `[B, D]` and
-the negatives, which returns the mean over the whole batch. The default, `pick_positive`, is a softmax over the positive
-and the negatives; for the paper's noise-contrastive estimation pass that, with its temperature, partition constant and
-axis name bound by `functools.partial`.
+the negatives, which returns the mean over the whole batch. The default, `info_nce`, is a softmax over the positive and
+the negatives; for the paper's noise-contrastive estimation pass `nce`. Temperature, partition constant and axis name are
+bound by `functools.partial`.
 """
 
 from collections.abc import Callable
@@ -16,38 +16,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.ops.collectives import mean_over_shards
+from ssl_jax.losses.negatives import info_nce
 from ssl_jax.ops.normalize import unit_length
 
 Estimator = Callable[[Array, Array, Array], Array]
-
-
-def pick_positive(
-    query: Array, positive: Array, negatives: Array, *, temperature: float = 0.07, axis_name: str | None = None
-) -> Array:
-    """Cross-entropy of picking the positive out of itself and K negatives, in nats; chance level is log(K + 1).
-
-    Args:
-      query, positive: `[B, D]`; negatives: `[K, D]` or `[B, K, D]`; all scaled to unit length here, in float32.
-      temperature: divides cosine similarities; above 0.
-      axis_name: mapped axis over which the batch is cut.
-
-    Raises:
-      ValueError: the shapes do not fit, or the temperature is not positive.
-    """
-    fits = query.ndim == 2 and positive.shape == query.shape and query.size > 0
-    if not fits or negatives.shape[-1:] != query.shape[1:] or negatives.shape[:-2] not in ((), query.shape[:1]):
-        raise ValueError(
-            "pick_positive: needs query and positive [B, D] and negatives [K, D] or [B, K, D], got "
-            f"{query.shape}, {positive.shape} and {negatives.shape}"
-        )
-    if temperature <= 0:
-        raise ValueError(f"pick_positive: temperature must be above 0, got {temperature}")
-    query, positive, negatives = unit_length(query), unit_length(positive), unit_length(negatives)
-    right = jnp.sum(query * positive, axis=1, keepdims=True)
-    wrong = jnp.einsum("bd,bkd->bk" if negatives.ndim == 3 else "bd,kd->bk", query, negatives, precision="highest")
-    logits = jnp.concatenate([right, wrong], axis=1) / temperature
-    return mean_over_shards(jnp.mean(jax.nn.logsumexp(logits, axis=1) - logits[:, 0]), axis_name)
 
 
 def avid(
@@ -58,7 +30,7 @@ def avid(
     video_negatives: Array,
     audio_negatives: Array,
     *,
-    estimator: Estimator = pick_positive,
+    estimator: Estimator = info_nce,
 ) -> Array:
     """Cross-modal instance discrimination of AVID: sight finds the sound of its own clip, and sound the sight.
 
@@ -87,7 +59,7 @@ def cma(
     video_negatives: Array,
     audio_negatives: Array,
     *,
-    estimator: Estimator = pick_positive,
+    estimator: Estimator = info_nce,
 ) -> Array:
     """Positive discrimination within each modality: the part that cross-modal agreement adds to `avid`.
 

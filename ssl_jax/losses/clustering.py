@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ssl_jax.losses.pretext import cross_entropy
+from ssl_jax.ops.checks import check_positive
 from ssl_jax.ops.collectives import mean_over_shards
 
 
@@ -32,8 +33,7 @@ def swav(scores: Array, assignments: Array, *, temperature: float = 0.1, axis_na
     Source: Caron et al. 2020, https://arxiv.org/abs/2006.09882, equations 2 and 6.
     """
     check_crops("swav", scores, assignments)
-    if temperature <= 0:
-        raise ValueError(f"swav: temperature must be above 0, got {temperature}")
+    check_positive("swav", temperature=temperature)
     targets = lax.stop_gradient(assignments).astype(jnp.float32)
     return swapped_cross_entropy(jax.nn.log_softmax(scores.astype(jnp.float32) / temperature), targets, axis_name)
 
@@ -56,8 +56,7 @@ def cluster_cross_entropy(
 
     Source: Caron et al. 2018, https://arxiv.org/abs/1807.05520, equation 1; temperature as in Caron et al. 2020.
     """
-    if temperature <= 0:
-        raise ValueError(f"cluster_cross_entropy: temperature must be above 0, got {temperature}")
+    check_positive("cluster_cross_entropy", temperature=temperature)
     return cross_entropy(scores.astype(jnp.float32) / temperature, lax.stop_gradient(labels), axis_name=axis_name)
 
 

@@ -1,21 +1,34 @@
-"""Contrastive losses: views of one example attract, views of different examples repel.
+"""Contrastive losses within a batch: views of one example attract, views of different examples repel.
 
 B: examples held here; N: examples of the whole batch; D: size of an embedding.
 
-`axis_name=None` says that the arrays hold the whole batch, so N = B. A name says that the caller runs once per shard
-under that mapped axis (`shard_map`, `pmap`, `vmap`): local queries meet the keys of every shard, and the loss is the mean
-over the whole batch, the same number on every shard.
+`axis_name=None` says that the arrays hold the whole batch, so N = B: plain `jit`, on one device or on global arrays. A
+name says that the caller runs once per shard under that mapped axis (`shard_map`, `pmap`, `vmap`): local queries meet
+the keys of every shard, and the loss is the mean over the whole batch, the same number on every shard.
+
+`block_size` is the number of keys compared at once. Given with an axis, keys go round a ring of devices instead of being
+gathered; memory is then O(B D + B block_size). None chooses by size: all keys at once while they are few.
 """
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
-from ssl_jax.ops.collectives import gather_rows, mean_over_shards, row_numbers
+from ssl_jax.ops.checks import check_positive
+from ssl_jax.ops.collectives import gather_rows, mean_over_shards, row_numbers, shards
 from ssl_jax.ops.normalize import unit_length
+from ssl_jax.ops.pairs import log_sums_over_others
+from ssl_jax.ops.streaming import log_sum_exp
 
 
-def ntxent(first: Array, second: Array, *, temperature: float = 0.1, axis_name: str | None = None) -> Array:
+def ntxent(
+    first: Array,
+    second: Array,
+    *,
+    temperature: float | Array = 0.1,
+    axis_name: str | None = None,
+    block_size: int | None = None,
+) -> Array:
     """Normalized-temperature cross entropy of SimCLR, in nats.
 
     Row i of `first` must pick row i of `second` out of the other 2N - 1 embeddings, and the other way round. Chance level,
@@ -29,30 +42,174 @@ def ntxent(first: Array, second: Array, *, temperature: float = 0.1, axis_name: 
       Mean over the 2N rows, a scalar.
 
     Raises:
-      ValueError: the views are not two matrices of one shape, or the temperature is not positive.
+      ValueError: the views are not two matrices of one shape, or empty; the temperature or block is not positive; the
+        axis is not bound.
 
     Source: Chen et al. 2020, https://arxiv.org/abs/2002.05709, equation 1.
     """
-    if first.ndim != 2 or first.shape != second.shape:
-        raise ValueError(f"ntxent: first and second must be [B, D] of one shape, got {first.shape} and {second.shape}")
-    if temperature <= 0:
-        raise ValueError(f"ntxent: temperature must be above 0, got {temperature}")
-    first, second = unit_length(first), unit_length(second)
-    all_first, all_second = gather_rows(first, axis_name), gather_rows(second, axis_name)
-    total = len(all_first)
-
-    queries = jnp.concatenate([first, second])  # [2B, D]
-    keys = jnp.concatenate([all_first, all_second])  # [2N, D]
-    here = row_numbers(len(first), axis_name)
-    itself = jnp.concatenate([here, here + total])
-    positive = jnp.concatenate([here + total, here])
-
-    logits = queries @ keys.T / temperature  # [2B, 2N]
-    logits = jnp.where(jax.nn.one_hot(itself, 2 * total, dtype=bool), -jnp.inf, logits)
-    return mean_over_shards(cross_entropy(logits, positive).mean(), axis_name)
+    _check_views("ntxent", first, second)
+    check_positive("ntxent", temperature=temperature, block_size=block_size)
+    rows, itself, agreement = _both_views(first, second, axis_name)
+    others = log_sums_over_others(
+        rows, itself[:, None], inverse_temperature=1 / temperature, axis_name=axis_name, block_size=block_size
+    )
+    return mean_over_shards(others.mean() - agreement / temperature, axis_name)
 
 
-def cross_entropy(logits: Array, label: Array) -> Array:
-    """`[B, K]` logits and `[B]` integer labels -> `[B]` nats."""
-    picked = jnp.take_along_axis(logits, label[:, None], axis=-1)[:, 0]
-    return jax.nn.logsumexp(logits, axis=-1) - picked
+def decoupled_contrastive(
+    first: Array,
+    second: Array,
+    *,
+    temperature: float | Array = 0.1,
+    axis_name: str | None = None,
+    block_size: int | None = None,
+) -> Array:
+    """NT-Xent without the positive in the denominator (DCL), in nats: small batches learn as large ones do.
+
+    Chance level, and the value of collapsed embeddings, is log(2N - 2). There is no lower bound.
+
+    Args:
+      first, second: embeddings of the two views, `[B, D]`; scaled to unit length here, in float32.
+      temperature: divides cosine similarities; above 0.
+
+    Returns:
+      Mean over the 2N rows, a scalar.
+
+    Raises:
+      ValueError: as `ntxent`; or the whole batch has one example, and so no negatives.
+
+    Source: Yeh et al. 2021, https://arxiv.org/abs/2110.06848, equation 6.
+    """
+    _check_views("decoupled_contrastive", first, second)
+    check_positive("decoupled_contrastive", temperature=temperature, block_size=block_size)
+    if len(first) * shards(axis_name) < 2:
+        raise ValueError("decoupled_contrastive: needs at least 2 examples in the whole batch for negatives, got 1")
+    rows, itself, agreement = _both_views(first, second, axis_name)
+    skip = jnp.stack([itself, itself ^ 1], axis=1)  # 2i and 2i + 1 are partners
+    others = log_sums_over_others(
+        rows, skip, inverse_temperature=1 / temperature, axis_name=axis_name, block_size=block_size
+    )
+    return mean_over_shards(others.mean() - agreement / temperature, axis_name)
+
+
+def supervised_contrastive(
+    embeddings: Array,
+    labels: Array,
+    *,
+    temperature: float | Array = 0.1,
+    axis_name: str | None = None,
+    block_size: int | None = None,
+) -> Array:
+    """Supervised contrastive loss (SupCon), in nats: examples of one class attract, all others repel.
+
+    Each row must pick every other row of its class out of the N - 1 others. Chance level is log(N - 1). For several views
+    of each example, concatenate the views and as many copies of the labels; labels that name the example make it `ntxent`.
+
+    Args:
+      embeddings: `[B, D]`, B being all views; scaled to unit length here, in float32.
+      labels: `[B]` integers; negative where unknown: such a row repels, but picks nothing.
+      temperature: divides cosine similarities; above 0.
+
+    Returns:
+      Mean over the rows that have another row of their class, a scalar; 0 where none has.
+
+    Raises:
+      ValueError: the embeddings are not a matrix with as many integer labels; the temperature or block is not positive;
+        the whole batch has one row; the axis is not bound.
+
+    Source: Khosla et al. 2020, https://arxiv.org/abs/2004.11362, equation 2.
+    """
+    fits = embeddings.ndim == 2 and embeddings.size > 0 and labels.shape == embeddings.shape[:1]
+    if not fits or not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise ValueError(
+            "supervised_contrastive: needs embeddings [B, D], not empty, and integer labels [B], got "
+            f"{embeddings.shape} and {labels.dtype} {labels.shape}"
+        )
+    check_positive("supervised_contrastive", temperature=temperature, block_size=block_size)
+    if len(embeddings) * shards(axis_name) < 2:
+        raise ValueError("supervised_contrastive: needs at least 2 rows in the whole batch to compare, got 1")
+    rows, itself = unit_length(embeddings), row_numbers(len(embeddings), axis_name)
+    others = log_sums_over_others(
+        rows, itself[:, None], inverse_temperature=1 / temperature, axis_name=axis_name, block_size=block_size
+    )
+    similarity, positives = _similarity_to_own_class(rows, labels, itself, axis_name)
+    counted = (positives > 0) & (labels >= 0)
+    nats = jnp.where(counted, others - similarity / temperature, 0)
+    count = mean_over_shards(counted.mean(dtype=jnp.float32), axis_name)
+    return mean_over_shards(nats.mean(), axis_name) / jnp.where(count > 0, count, 1)
+
+
+def moco_v3(
+    first: Array,
+    second: Array,
+    first_keys: Array,
+    second_keys: Array,
+    *,
+    temperature: float | Array = 0.2,
+    axis_name: str | None = None,
+    block_size: int | None = None,
+) -> Array:
+    """Symmetric contrastive loss of MoCo v3: each view's prediction picks the other view's key among the batch's N.
+
+    In nats times twice the temperature, so that the gradient's size does not depend on it. Chance level is
+    `4 * temperature * log N`.
+
+    Args:
+      first, second: predictions of the two views by the encoder, `[B, D]`; scaled to unit length here, in float32.
+      first_keys, second_keys: the same views by the momentum encoder, `[B, D]`; constants.
+      temperature: divides cosine similarities; above 0. 0.2 for vision transformers, 1 for ResNets.
+
+    Returns:
+      Sum of the two directions' means over N, a scalar.
+
+    Raises:
+      ValueError: the four arrays are not matrices of one shape, or empty; the temperature or block is not positive; the
+        axis is not bound.
+
+    Source: Chen et al. 2021, https://arxiv.org/abs/2104.02057, algorithm 1.
+    """
+    for other in (second, first_keys, second_keys):
+        _check_views("moco_v3", first, other)
+    check_positive("moco_v3", temperature=temperature, block_size=block_size)
+
+    def pick(queries: Array, keys: Array) -> Array:
+        queries, keys = unit_length(queries), unit_length(lax.stop_gradient(keys))
+        log_sums = log_sum_exp(
+            queries, keys, inverse_temperature=1 / temperature, axis_name=axis_name, block_size=block_size
+        )
+        return log_sums.mean() - jnp.sum(queries * keys, axis=1).mean() / temperature
+
+    nats = pick(first, second_keys) + pick(second, first_keys)
+    return 2 * temperature * mean_over_shards(nats, axis_name)
+
+
+def _check_views(function: str, first: Array, second: Array) -> None:
+    if first.ndim != 2 or first.shape != second.shape or first.size == 0:
+        raise ValueError(
+            f"{function}: views must be [B, D] of one shape, not empty, got {first.shape} and {second.shape}"
+        )
+
+
+def _both_views(first: Array, second: Array, axis_name: str | None) -> tuple[Array, Array, Array]:
+    """Unit rows of both views `[2B, D]`, the number of each among the 2N of all shards, and mean cosine of partners.
+
+    Views of an example are neighbours, rows 2i and 2i + 1: put one after the other, they would move between devices.
+    """
+    rows = unit_length(jnp.stack([first, second], axis=1))
+    agreement = jnp.sum(rows[:, 0] * rows[:, 1], axis=1).mean()
+    return rows.reshape(-1, rows.shape[2]), row_numbers(2 * len(rows), axis_name), agreement
+
+
+def _similarity_to_own_class(rows: Array, labels: Array, itself: Array, axis_name: str | None) -> tuple[Array, Array]:
+    """Mean similarity of each row to the others of its class, `[B]`, and how many they are, `[B]`.
+
+    The mean of similarities is the similarity to a mean: of size N times D, and of no pairs.
+    """
+    everyone = gather_rows(labels, axis_name)
+    classes = jnp.unique(everyone, return_inverse=True, size=len(everyone), fill_value=-1)[1][itself]
+    sums = jax.ops.segment_sum(rows, classes, len(everyone))
+    counts = jax.ops.segment_sum(jnp.ones(len(rows)), classes, len(everyone))
+    sums, counts = (mean_over_shards(part, axis_name) * shards(axis_name) for part in (sums, counts))
+    others = sums[classes] - rows
+    positives = counts[classes] - 1
+    return jnp.sum(rows * others, axis=1) / jnp.maximum(positives, 1), positives

@@ -10,9 +10,9 @@ shards differ.
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
-from ssl_jax.ops.collectives import gather_rows, mean_over_shards
+from ssl_jax.ops.collectives import gather_rows, mean_over_shards, shards
 from ssl_jax.ops.normalize import standardize
 
 
@@ -96,7 +96,7 @@ def _centred(rows: Array, axis_name: str | None) -> Array:
 
 def _total(rows: Array, axis_name: str | None) -> int:
     """N, the examples of all shards."""
-    return len(rows) * (1 if axis_name is None else lax.axis_size(axis_name))
+    return len(rows) * shards(axis_name)
 
 
 def _diagonal(first: Array, second: Array, axis_name: str | None) -> Array:

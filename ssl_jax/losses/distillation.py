@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ssl_jax.losses.clustering import check_crops, swapped_cross_entropy
+from ssl_jax.ops.checks import check_positive
 from ssl_jax.ops.collectives import mean_over_shards
 from ssl_jax.ops.moving_average import moving_average
 from ssl_jax.ops.normalize import unit_length
@@ -73,8 +74,7 @@ def dino(
     """
     check_crops("dino", student, teacher)
     check_center("dino", center, teacher)
-    if student_temperature <= 0 or teacher_temperature <= 0:
-        raise ValueError(f"dino: temperatures must be above 0, got {student_temperature} and {teacher_temperature}")
+    check_positive("dino", student_temperature=student_temperature, teacher_temperature=teacher_temperature)
     centred = teacher.astype(jnp.float32) - center.astype(jnp.float32)[None, None]
     targets = lax.stop_gradient(jax.nn.softmax(centred / teacher_temperature))
     log_probabilities = jax.nn.log_softmax(student.astype(jnp.float32) / student_temperature)

@@ -111,10 +111,3 @@ class ConvNorm(nnx.Module):
 
     def __call__(self, x: Array) -> Array:
         return self.norm(self.conv(x))
-
-
-def patchify(images: Array, size: int) -> Array:
-    """Square patches side by side, as channels: `[B, H, W, C]` -> `[B, H / size, W / size, size * size * C]`."""
-    batch, height, width, channels = images.shape
-    grid = images.reshape(batch, height // size, size, width // size, size, channels)
-    return grid.swapaxes(2, 3).reshape(batch, height // size, width // size, size * size * channels)

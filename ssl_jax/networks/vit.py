@@ -23,7 +23,7 @@ from jax.typing import DTypeLike
 
 from ssl_jax.errors import UsageError, pick
 from ssl_jax.networks.functional import Net, functional
-from ssl_jax.networks.layers import patchify
+from ssl_jax.ops.patches import patchify
 
 Pool = Literal["token", "mean"]
 Positions = Literal["learned", "sincos"]

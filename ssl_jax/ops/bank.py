@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.ops.collectives import gather_rows
+from ssl_jax.ops.collectives import gather_rows, row_numbers, shards
 from ssl_jax.ops.normalize import unit_length
 
 
@@ -45,7 +45,7 @@ def read(bank: Bank, index: Array, *, axis_name: str | None = None) -> Array:
     else:
         rows = bank.rows.at[place].get(mode="fill", fill_value=0)
         rows = lax.psum_scatter(rows, axis_name, tiled=True)  # of all shards, only the owner's row is not 0
-        length = len(bank.rows) * lax.axis_size(axis_name)
+        length = len(bank.rows) * shards(axis_name)
         known = (index.reshape(-1) >= 0) & (index.reshape(-1) < length)
         rows = jnp.where(known[:, None], rows, jnp.nan)
     return lax.stop_gradient(rows).reshape(*index.shape, bank.rows.shape[1])
@@ -101,5 +101,5 @@ def _check_index(name: str, index: Array) -> None:
 def _place_here(bank: Bank, index: Array, axis_name: str | None) -> Array:
     """Row in this shard of each example; `len(bank.rows)`, which no row has, where it is held elsewhere or nowhere."""
     held = len(bank.rows)
-    place = index.astype(jnp.int32) - (0 if axis_name is None else lax.axis_index(axis_name) * held)
+    place = index.astype(jnp.int32) - row_numbers(held, axis_name)[0].astype(jnp.int32)
     return jnp.where((place >= 0) & (place < held), place, held)  # negative numbers would count from the end

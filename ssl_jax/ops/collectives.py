@@ -4,6 +4,7 @@ B: rows held by this shard; N: rows of the whole batch, shards in the order of t
 raises a ValueError where nothing is mapped under the name it is given.
 """
 
+import math
 from typing import Any
 
 import jax
@@ -32,6 +33,11 @@ def mean_over_shards(tree: Any, axis_name: str | None) -> Any:
     return tree if axis_name is None else lax.pmean(tree, _bound(axis_name))
 
 
+def max_over_shards(tree: Any, axis_name: str | None) -> Any:
+    """Largest of every leaf over the shards."""
+    return tree if axis_name is None else lax.pmax(tree, _bound(axis_name))
+
+
 def pass_on(tree: Any, axis_name: str) -> Any:
     """What the shard before this one holds, in a ring: the last shard's goes to the first."""
     count = shards(axis_name)
@@ -39,11 +45,22 @@ def pass_on(tree: Any, axis_name: str) -> Any:
     return jax.tree.map(lambda leaf: lax.ppermute(leaf, axis_name, ring), tree)
 
 
+def on_several_devices(axis_name: str | None) -> bool:
+    """Whether the shards of an axis are on devices of their own (`shard_map`, `pmap`), not on one (`vmap`)."""
+    return axis_name in jax.sharding.get_abstract_mesh().manual_axes
+
+
+def devices_under(array: Array) -> int:
+    """Devices over which the compiler may spread a global array; 1 within the shards of a `shard_map`."""
+    mesh = jax.typeof(array).sharding.mesh
+    return math.prod(size for name, size in mesh.shape.items() if name not in mesh.manual_axes)
+
+
 def return_to_owners(tree: Any, axis_name: str | None) -> Any:
     """What every shard found for this shard's rows: leaves `[N, ...]` about the rows of all shards -> `[S, B, ...]`."""
 
     def exchange(leaf: Array) -> Array:
-        leaf = leaf.reshape(shards(axis_name), -1, *leaf.shape[1:])
+        leaf = leaf.reshape(shards(axis_name), len(leaf) // shards(axis_name), *leaf.shape[1:])
         return leaf if axis_name is None else lax.all_to_all(leaf, axis_name, 0, 0)
 
     return jax.tree.map(exchange, tree)

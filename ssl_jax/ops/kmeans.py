@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.ops.collectives import gather_rows, mean_over_shards
+from ssl_jax.ops.collectives import gather_rows, mean_over_shards, shards
 from ssl_jax.ops.normalize import unit_length
 
 
@@ -53,7 +53,7 @@ def kmeans(
     """
     if points.ndim != 2 or 0 in points.shape:
         raise ValueError(f"kmeans: points must be [B, D] with at least one row and column, got {points.shape}")
-    total = len(points) * (1 if axis_name is None else lax.axis_size(axis_name))
+    total = len(points) * shards(axis_name)
     if not 1 <= clusters <= total:
         raise ValueError(f"kmeans: clusters must be between 1 and the {total} points, got {clusters}")
     if iterations < 0 or block_size < 1:

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.ops.collectives import mean_over_shards
+from ssl_jax.ops.checks import check_positive
+from ssl_jax.ops.collectives import max_over_shards, mean_over_shards
 
 
 def sinkhorn(scores: Array, *, epsilon: float = 0.05, iterations: int = 3, axis_name: str | None = None) -> Array:
@@ -33,8 +34,7 @@ def sinkhorn(scores: Array, *, epsilon: float = 0.05, iterations: int = 3, axis_
     """
     if scores.ndim != 2 or 0 in scores.shape:
         raise ValueError(f"sinkhorn: scores must be [B, K] with at least one row and column, got {scores.shape}")
-    if epsilon <= 0:
-        raise ValueError(f"sinkhorn: epsilon must be above 0, got {epsilon}")
+    check_positive("sinkhorn", epsilon=epsilon)
     if iterations < 0:
         raise ValueError(f"sinkhorn: iterations must be 0 or more, got {iterations}")
     logits = lax.stop_gradient(scores).astype(jnp.float32) / epsilon
@@ -48,6 +48,5 @@ def sinkhorn(scores: Array, *, epsilon: float = 0.05, iterations: int = 3, axis_
 
 def _log_mean_over_batch(logits: Array, axis_name: str | None) -> Array:
     """Logarithm of each column's mean of exponentials over the whole batch: `[B, K]` -> `[1, K]`."""
-    top = logits.max(axis=0, keepdims=True)
-    top = top if axis_name is None else lax.pmax(top, axis_name)
+    top = max_over_shards(logits.max(axis=0, keepdims=True), axis_name)
     return top + jnp.log(mean_over_shards(jnp.exp(logits - top).mean(axis=0, keepdims=True), axis_name))

@@ -9,9 +9,10 @@ import pytest
 from finite_differences import numerical_gradient
 from sharding import CASES, assert_same_in_pieces
 
-from ssl_jax.losses.audiovisual import agreeing_clips, avid, cma, pick_positive
+from ssl_jax.losses.audiovisual import agreeing_clips, avid, cma
+from ssl_jax.losses.negatives import info_nce
 
-pick = jax.jit(pick_positive)
+pick = jax.jit(info_nce)
 RNG = np.random.default_rng(0)
 VIDEO, AUDIO, VIDEO_MEMORY, AUDIO_MEMORY = jnp.asarray(RNG.normal(0, 2, (4, 8, 3)), jnp.float32)
 VIDEO_POSITIVES, AUDIO_POSITIVES = jnp.asarray(RNG.normal(0, 1, (2, 8, 2, 3)), jnp.float32)
@@ -62,7 +63,7 @@ def test_value_and_gradient_are_those_of_the_definition(loss, definition, arrays
 
 
 def both(video, audio, video_memory, audio_memory, video_positives, audio_positives, *negatives, axis_name=None):
-    estimator = functools.partial(pick_positive, axis_name=axis_name)
+    estimator = functools.partial(info_nce, axis_name=axis_name)
     between = avid(video, audio, video_memory, audio_memory, *negatives, estimator=estimator)
     return between + cma(video, audio, video_positives, audio_positives, *negatives, estimator=estimator)
 
@@ -111,7 +112,7 @@ def test_hard_input_stays_finite(case):
         temperature = 1e-3
     else:
         arrays = tuple(array.astype(case) for array in arrays)
-    value, gradient = jax.jit(jax.value_and_grad(functools.partial(pick_positive, temperature=temperature)))(*arrays)
+    value, gradient = jax.jit(jax.value_and_grad(functools.partial(info_nce, temperature=temperature)))(*arrays)
     assert value.dtype == jnp.float32
     assert jnp.isfinite(value) and jnp.isfinite(gradient).all()
 
@@ -128,10 +129,10 @@ def test_agreeing_clips_are_the_best_by_the_worse_modality(block_size):
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: pick_positive(VIDEO, VIDEO[:4], SHARED[0]), r"pick_positive: .*got \(8, 3\), \(4, 3\) and \(5, 3\)"),
-        (lambda: pick_positive(VIDEO, VIDEO, OWN[0][:4]), r"got \(8, 3\), \(8, 3\) and \(4, 5, 3\)"),
-        (lambda: pick_positive(VIDEO[:0], VIDEO[:0], SHARED[0]), r"got \(0, 3\)"),
-        (lambda: pick_positive(VIDEO, VIDEO, SHARED[0], temperature=0.0), "temperature must be above 0, got 0.0"),
+        (lambda: info_nce(VIDEO, VIDEO[:4], SHARED[0]), r"info_nce: .*got \(8, 3\), \(4, 3\) and \(5, 3\)"),
+        (lambda: info_nce(VIDEO, VIDEO, OWN[0][:4]), r"got \(8, 3\), \(8, 3\) and \(4, 5, 3\)"),
+        (lambda: info_nce(VIDEO[:0], VIDEO[:0], SHARED[0]), r"got \(0, 3\)"),
+        (lambda: info_nce(VIDEO, VIDEO, SHARED[0], temperature=0.0), "temperature must be above 0, got 0.0"),
         (lambda: cma(VIDEO, AUDIO, VIDEO, AUDIO, *SHARED), r"cma: positives must be \[B, P, D\].*got \(8, 3\)"),
         (lambda: agreeing_clips(VIDEO, AUDIO, count=8), r"agreeing_clips: .*\(8, 3\), \(8, 3\) and 8"),
     ],

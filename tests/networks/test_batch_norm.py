@@ -9,7 +9,8 @@ from naive_layers import batch_norm, double, drawn
 
 from ssl_jax.errors import UsageError
 from ssl_jax.networks import projection_head, resnet, small_convnet
-from ssl_jax.networks.layers import BatchNorm, patchify
+from ssl_jax.networks.layers import BatchNorm
+from ssl_jax.ops.patches import patchify
 
 
 @pytest.fixture

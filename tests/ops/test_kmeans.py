@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from sharding import WITHOUT_GRADIENT, in_pieces
 
-from ssl_jax.ops import kmeans as module
-from ssl_jax.ops.kmeans import Clusters, nearest_centroid
+from ssl_jax.ops.kmeans import Clusters, _draw_row, _fill_empty, _means, nearest_centroid
 from ssl_jax.ops.kmeans import kmeans as eager
 
 kmeans = jax.jit(eager, static_argnames=("clusters", "iterations", "spherical", "block_size", "axis_name"))
@@ -66,7 +65,7 @@ def test_seeds_are_spread_points():
 
 def test_rows_are_drawn_in_proportion_to_their_weight():
     weights = jnp.array([0.0, 1.0, 0.0, 3.0, 0.0])
-    draw = jax.jit(jax.vmap(lambda key: module._draw_row(key, jnp.arange(5.0)[:, None], weights, None)[0]))
+    draw = jax.jit(jax.vmap(lambda key: _draw_row(key, jnp.arange(5.0)[:, None], weights, None)[0]))
     drawn = np.asarray(draw(jax.random.split(KEY, 4000)))
     assert set(drawn) == {1.0, 3.0}
     assert abs((drawn == 3.0).mean() - 0.75) < 0.03
@@ -77,8 +76,8 @@ def test_an_empty_cluster_takes_part_of_the_largest():
     centroids = jnp.array([[100.0, 0, 0], [0, 0, 0], [0, 200.0, 0]])  # everything is nearest to the middle one
     labels, distance = nearest_centroid(points, centroids)
     assert set(np.asarray(labels)) == {1}
-    means, counts = module._means(points, labels, 3, None)
-    filled = module._fill_empty(KEY, means, counts, jnp.sqrt(distance.mean()))
+    means, counts = _means(points, labels, 3, None)
+    filled = _fill_empty(KEY, means, counts, jnp.sqrt(distance.mean()))
     np.testing.assert_array_equal(filled[1], means[1])
     labels, _ = nearest_centroid(points, filled)
     assert np.bincount(labels, minlength=3).min() > 0

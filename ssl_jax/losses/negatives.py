@@ -1,0 +1,202 @@
+"""Contrastive losses with negatives from outside the batch, or from within the image: queue, memory bank, patch grid.
+
+B: examples held here; N: examples of the whole batch; K: negatives; D: size of an embedding.
+
+`axis_name=None` says that the arrays hold the whole batch. A name says that they are one shard of it under that mapped
+axis, and the loss is the mean over the whole batch. `block_size` is the number of keys compared at once; None chooses by
+size.
+"""
+
+from math import log
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from ssl_jax.ops.blocks import product
+from ssl_jax.ops.checks import check_positive
+from ssl_jax.ops.collectives import max_over_shards, mean_over_shards
+from ssl_jax.ops.energy import free_energy
+from ssl_jax.ops.normalize import unit_length
+from ssl_jax.ops.streaming import log_sum_exp
+
+
+def info_nce(
+    query: Array,
+    positive: Array,
+    negatives: Array,
+    *,
+    temperature: float | Array = 0.07,
+    axis_name: str | None = None,
+    negatives_axis_name: str | None = None,
+    block_size: int | None = None,
+) -> Array:
+    """Cross-entropy of picking the positive out of itself and K negatives, in nats (MoCo; most users of memory banks).
+
+    Chance level is log(K + 1). Gradients flow into all three: what comes from a queue or another encoder is a constant
+    where the caller differentiates.
+
+    Args:
+      query, positive: `[B, D]`.
+      negatives: `[K, D]`, shared by all queries, or `[B, K, D]`. All are scaled to unit length here, in float32.
+      temperature: divides cosine similarities; above 0.
+      negatives_axis_name: axis over which shared negatives are cut, as a queue may be: queries then travel to them. None
+        where every shard holds all K.
+      block_size: shared negatives compared at once.
+
+    Returns:
+      Mean over the N queries, a scalar.
+
+    Raises:
+      ValueError: the shapes do not fit, something is empty, or the temperature or block is not positive.
+
+    Source: He et al. 2019, https://arxiv.org/abs/1911.05722, equation 1; van den Oord et al. 2018,
+    https://arxiv.org/abs/1807.03748, equation 4.
+    """
+    _check("info_nce", query, positive, negatives)
+    check_positive("info_nce", temperature=temperature, block_size=block_size)
+    query, positive, negatives = unit_length(query), unit_length(positive), unit_length(negatives)
+    right = jnp.sum(query * positive, axis=1) / temperature
+    if negatives.ndim == 3:
+        wrong = jax.nn.logsumexp(product("bd,bkd->bk", query, negatives) / temperature, axis=1)
+    else:
+        energy = free_energy(
+            query,
+            negatives,
+            inverse_temperature=1 / temperature,
+            axis_name=negatives_axis_name,
+            block_size=block_size,
+        )
+        wrong = -energy / temperature
+    return mean_over_shards(jax.nn.softplus(wrong - right).mean(), axis_name)
+
+
+def nce(
+    query: Array,
+    positive: Array,
+    negatives: Array,
+    *,
+    log_partition: float | Array,
+    temperature: float | Array = 0.07,
+    axis_name: str | None = None,
+) -> Array:
+    """Noise-contrastive estimation with a memory bank (NPID, PIRL, AVID), in nats.
+
+    Each pair is classified by itself as data or noise: with a probability exp(s / temperature) / (L Z) of entry i of a
+    bank of L, against K draws from a uniform noise, the log-odds of data are s / temperature - log Z - log K, in which L
+    cancels. Where all odds are even, log Z being right, the loss is log(K + 1) + K log(1 + 1/K).
+
+    PIRL is a weighted sum of two calls, with the memory as positive and, as query, the image or its patches.
+
+    Args:
+      query, positive: `[B, D]`.
+      negatives: entries drawn from the bank, `[K, D]` or `[B, K, D]`. All are scaled to unit length here, in float32.
+      log_partition: log Z, the logarithm of the mean of exp(s / temperature) over the bank; measured with
+        `estimate_log_partition` on the first batch and kept from then on.
+      temperature: divides cosine similarities; above 0.
+
+    Returns:
+      Mean over the N queries, of the sum over 1 + K pairs; a scalar.
+
+    Raises:
+      ValueError: the shapes do not fit, something is empty, or the temperature is not positive.
+
+    Source: Wu et al. 2018, https://arxiv.org/abs/1805.01978, equations 4 to 8; Misra and van der Maaten 2019,
+    https://arxiv.org/abs/1912.01991, equation 4; Morgado et al. 2021, https://arxiv.org/abs/2004.12943, section 3.1.
+    """
+    _check("nce", query, positive, negatives)
+    check_positive("nce", temperature=temperature)
+    right, wrong = _scores(query, positive, negatives, temperature)
+    offset = log_partition + log(wrong.shape[1])
+    nats = jax.nn.softplus(offset - right) + jax.nn.softplus(wrong - offset).sum(axis=1)
+    return mean_over_shards(nats.mean(), axis_name)
+
+
+def estimate_log_partition(
+    query: Array, negatives: Array, *, temperature: float | Array = 0.07, axis_name: str | None = None
+) -> Array:
+    """Logarithm of the mean of exp(s / temperature) over all pairs of a query and a negative: `nce`'s constant.
+
+    Args:
+      query, negatives: as in `nce`; better many than few, since the constant is kept.
+
+    Returns:
+      A scalar, without gradient.
+    """
+    _check("estimate_log_partition", query, query, negatives)
+    check_positive("estimate_log_partition", temperature=temperature)
+    _, scores = _scores(query, query, negatives, temperature)
+    scores = lax.stop_gradient(scores)
+    top = max_over_shards(scores.max(), axis_name)
+    return top + jnp.log(mean_over_shards(jnp.exp(scores - top).mean(), axis_name))
+
+
+def cpc(
+    predictions: Array,
+    targets: Array,
+    *,
+    first_step: int = 1,
+    temperature: float | Array = 1.0,
+    axis_name: str | None = None,
+    block_size: int | None = None,
+) -> Array:
+    """Contrastive predictive coding on a grid of patches, in nats: what is seen above picks the patch some rows below.
+
+    The right patch must be picked out of all patches of all images of the batch, N H W of them, the logarithm of which is
+    chance level. Scores are plain inner products: the weights that make predictions hold their scale. For sequences, W is 1.
+
+    Args:
+      predictions: `[S, B, H, W, D]`; entry s at row h was made from context at or above row h, for the patch at row
+        `h + first_step + s`. Predictions of rows below the grid are ignored.
+      targets: embeddings of the patches, `[B, H, W, D]`.
+      first_step: rows between context and the first prediction; at least 1.
+      temperature: divides scores; above 0.
+
+    Returns:
+      Mean over the S steps of the mean over their places, a scalar.
+
+    Raises:
+      ValueError: the shapes do not fit, something is empty, a step reaches over the whole grid, or the temperature or
+        block is not positive; the axis is not bound.
+
+    Source: van den Oord et al. 2018, https://arxiv.org/abs/1807.03748, equation 4 and section 3.3; Henaff et al. 2019,
+    https://arxiv.org/abs/1905.09272, section 3.1.
+    """
+    if predictions.ndim != 5 or predictions.shape[1:] != targets.shape or predictions.size == 0:
+        raise ValueError(
+            "cpc: needs predictions [S, B, H, W, D] and targets [B, H, W, D], not empty, got "
+            f"{predictions.shape} and {targets.shape}"
+        )
+    steps, height, dim = range(first_step, first_step + len(predictions)), targets.shape[1], targets.shape[3]
+    if first_step < 1 or steps[-1] >= height:
+        raise ValueError(
+            f"cpc: steps must be from 1 to {height - 1} on a grid of {height} rows, got {steps[0]} to {steps[-1]}"
+        )
+    check_positive("cpc", temperature=temperature, block_size=block_size)
+    targets = targets.astype(jnp.float32)
+    made = [row[:, : height - step].reshape(-1, dim) for step, row in zip(steps, predictions, strict=True)]
+    meant = [targets[:, step:].reshape(-1, dim) for step in steps]
+    queries = jnp.concatenate(made).astype(jnp.float32)
+
+    arguments = {"inverse_temperature": 1 / temperature, "axis_name": axis_name, "block_size": block_size}
+    nats = log_sum_exp(queries, targets.reshape(-1, dim), **arguments)
+    nats = nats - jnp.sum(queries * jnp.concatenate(meant), axis=1) / temperature
+    weights = np.concatenate([np.full(len(rows), 1 / len(rows) / len(made), np.float32) for rows in made])
+    return mean_over_shards(jnp.sum(nats * weights), axis_name)
+
+
+def _scores(query: Array, positive: Array, negatives: Array, temperature: float | Array) -> tuple[Array, Array]:
+    """Cosine similarities over temperature, with the positive `[B]` and the negatives `[B, K]`."""
+    query, positive, negatives = unit_length(query), unit_length(positive), unit_length(negatives)
+    equation = "bd,bkd->bk" if negatives.ndim == 3 else "bd,kd->bk"
+    return jnp.sum(query * positive, axis=1) / temperature, product(equation, query, negatives) / temperature
+
+
+def _check(function: str, query: Array, positive: Array, negatives: Array) -> None:
+    fits = query.ndim == 2 and positive.shape == query.shape and negatives.shape[-1:] == query.shape[1:]
+    if not fits or negatives.shape[:-2] not in ((), query.shape[:1]) or 0 in (query.size, negatives.size):
+        raise ValueError(
+            f"{function}: needs query and positive [B, D] and negatives [K, D] or [B, K, D], not empty, got "
+            f"{query.shape}, {positive.shape} and {negatives.shape}"
+        )

@@ -1,0 +1,135 @@
+"""Energies of queries among stored keys, and the reading of a key-value store: one computation seen from two sides.
+
+B: queries held here; N: queries of all shards; K: keys held here; D: size of a key; E: size of a value; S: shards.
+
+The free energy of a query is `-1/b log sum_j exp(b key_j . query)` at inverse temperature b. It is low near the keys, and
+its negative gradient is the mean of the keys under the softmax of their scores: attention's output, one step of a
+modern Hopfield network (Ramsauer et al. 2020, https://arxiv.org/abs/2008.02217). InfoNCE is the energy of the positive
+minus the free energy over all keys, in units of the temperature.
+
+`axis_name=None` says that the store is whole. A name says that each shard holds K of its keys and asks for its own B
+queries: the store stays where it is, queries travel to all shards and the answers back.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from ssl_jax.ops.blocks import cut_rows, product
+from ssl_jax.ops.checks import check_positive
+from ssl_jax.ops.collectives import gather_rows, return_to_owners, shards
+from ssl_jax.ops.streaming import MOST_SCORES, log_sum_exp, softmax_sum
+
+
+def free_energy(
+    query: Array,
+    keys: Array,
+    *,
+    inverse_temperature: float | Array,
+    axis_name: str | None = None,
+    block_size: int | None = None,
+) -> Array:
+    """`-1/b log sum_j exp(b key_j . query)` of each query, in units of the scores.
+
+    With b growing it tends to minus the highest score, from below; equal scores s give `-s - log(K S) / b`.
+
+    Args:
+      query, keys: `[B, D]`, `[K, D]`.
+      inverse_temperature: b, above 0.
+      block_size: keys compared at once; None chooses by size.
+
+    Returns:
+      `[B]`, float32.
+
+    Raises:
+      ValueError: shapes do not fit, there are no keys, or b is not positive.
+    """
+    _check("free_energy", query, keys, inverse_temperature)
+    read = partial(log_sum_exp, inverse_temperature=inverse_temperature, block_size=block_size)
+    log_sums = _ask(lambda queries: read(queries, keys), query, axis_name)
+    return -jax.nn.logsumexp(log_sums, axis=0) / inverse_temperature
+
+
+def key_value_lookup(
+    query: Array,
+    keys: Array,
+    values: Array,
+    *,
+    inverse_temperature: float | Array = 1.0,
+    top: int | None = None,
+    axis_name: str | None = None,
+    block_size: int | None = None,
+) -> Array:
+    """Mean of the stored values, weighted by the softmax of the scores of their keys with the query.
+
+    Read softly, over all keys, it is attention. With `top=1` it is the value of the nearest key; with `top=k` the vote
+    of the k nearest. Of equal scores the key with the lower number is nearer.
+
+    Args:
+      query, keys, values: `[B, D]`, `[K, D]`, `[K, E]`.
+      inverse_temperature: of the softmax, above 0.
+      top: how many of the nearest keys are read; all when None.
+      block_size: keys compared at once; None chooses by size.
+
+    Returns:
+      `[B, E]`, float32.
+
+    Raises:
+      ValueError: shapes do not fit, there are no keys, `top` is not between 1 and the keys of the whole store, or b is
+        not positive.
+    """
+    _check("key_value_lookup", query, keys, inverse_temperature)
+    if values.ndim != 2 or len(values) != len(keys):
+        raise ValueError(f"key_value_lookup: values must be [K, E] with K = {len(keys)}, got {values.shape}")
+    if top is None:
+        read = partial(softmax_sum, inverse_temperature=inverse_temperature, block_size=block_size)
+        log_sums, means = _ask(lambda queries: read(queries, keys, values), query, axis_name)
+        return jnp.sum(jax.nn.softmax(log_sums, axis=0)[..., None] * means, axis=0)
+    if not 1 <= top <= len(keys) * shards(axis_name):
+        raise ValueError(f"key_value_lookup: top must be from 1 to the {len(keys) * shards(axis_name)} keys, got {top}")
+
+    def find(queries: Array) -> tuple[Array, Array]:
+        block = min(block_size or max(1, MOST_SCORES // len(queries)), len(keys))
+        numbers = _nearest(queries, keys, min(top, len(keys)), block)
+        return product("nd,nkd->nk", queries, keys[numbers]), values[numbers]
+
+    scores, found = jax.tree.map(lambda leaf: jnp.concatenate(list(leaf), axis=1), _ask(find, query, axis_name))
+    scores, places = lax.top_k(scores, top)  # [B, S top] -> [B, top]
+    found = jnp.take_along_axis(found, places[..., None], axis=1)
+    return product("bk,bke->be", jax.nn.softmax(scores * inverse_temperature), found)
+
+
+def _ask(answer: Callable[[Array], Any], query: Array, axis_name: str | None) -> Any:
+    """What the part of the store on every shard answers to this shard's queries: leaves `[S, B, ...]`."""
+    return return_to_owners(answer(gather_rows(query, axis_name)), axis_name)
+
+
+def _nearest(queries: Array, keys: Array, count: int, block: int) -> Array:
+    """Numbers of the `count` keys with the highest scores, best first, `[N, count]`; no gradient."""
+    queries, keys = lax.stop_gradient((queries, keys))
+
+    def visit(best: tuple[Array, Array], numbered: tuple[Array, Array]) -> tuple[tuple[Array, Array], None]:
+        first, keys_of_block = numbered
+        numbers = first + jnp.arange(block, dtype=first.dtype)
+        scores = jnp.where((numbers < len(keys))[None], product("nd,kd->nk", queries, keys_of_block), -jnp.inf)
+        numbers = jnp.broadcast_to(numbers[None], scores.shape)
+        scores, numbers = (jnp.concatenate(pair, axis=1) for pair in zip(best, (scores, numbers), strict=True))
+        scores, places = lax.top_k(scores, count)
+        return (scores, jnp.take_along_axis(numbers, places, axis=1)), None
+
+    blocks = cut_rows(keys, block)
+    start = jnp.full((len(queries), count), -jnp.inf, jnp.float32), jnp.zeros((len(queries), count), jnp.int32)
+    (_, numbers), _ = lax.scan(visit, start, (jnp.arange(len(blocks), dtype=jnp.int32) * block, blocks))
+    return numbers
+
+
+def _check(function: str, query: Array, keys: Array, inverse_temperature: float | Array) -> None:
+    if query.ndim != 2 or keys.ndim != 2 or query.shape[1] != keys.shape[1] or 0 in (*query.shape, *keys.shape):
+        raise ValueError(
+            f"{function}: needs query [B, D] and keys [K, D], not empty, got {query.shape} and {keys.shape}"
+        )
+    check_positive(function, inverse_temperature=inverse_temperature)

@@ -1,0 +1,223 @@
+"""The one primitive: exponentials of scores, summed over keys that never all exist at once, and the mean they weight.
+
+Q: queries; K: keys held by this shard; N: keys of all shards; D: size of a key; E: size of a value; b: keys in a block.
+
+A score is `inverse_temperature * query . key`. Contrastive losses want the logarithm of the sum of its exponentials,
+attention and soft look-ups the mean of values under its softmax, energies both. Keys come in blocks of one device, and
+in a ring from one device to the next: each computes on the keys it has while the next ones are on their way. Nothing of
+size Q times N is kept for the gradient: scores are computed again, and gradients of keys travel with the keys.
+
+Products are taken in the type of the arrays, sums in float32 (Milakov and Gimelshein 2018, https://arxiv.org/abs/1805.02867;
+Rabe and Staats 2021, https://arxiv.org/abs/2112.05682; Liu et al. 2023, https://arxiv.org/abs/2310.01889).
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from ssl_jax.ops.blocks import cut_rows, product, wide
+from ssl_jax.ops.collectives import devices_under, gather_rows, on_several_devices, pass_on, shards, varying_together
+
+MOST_SCORES = 2**24  # held at once on a device when no block size is given: 64 MiB
+
+
+class Hidden(NamedTuple):
+    """What a query does not see, by the number of the key among all N."""
+
+    skip: Array | None  # [Q, S] keys that it skips
+    last: Array | None  # [Q] the last key that it sees
+    mask: Array | None  # [Q, N] False where it does not see the key
+
+
+class Sums(NamedTuple):
+    """What has been summed so far, over `exp(top)`."""
+
+    top: Array  # [Q] highest score
+    total: Array  # [Q] exponentials
+    weighted: Array  # [Q, E] values times exponentials
+
+
+def softmax_sum(
+    queries: Array,
+    keys: Array,
+    values: Array | None = None,
+    *,
+    inverse_temperature: float | Array = 1.0,
+    skip: Array | None = None,
+    last: Array | None = None,
+    mask: Array | None = None,
+    axis_name: str | None = None,
+    block_size: int | None = None,
+) -> tuple[Array, Array]:
+    """Logarithm of the sum of the exponentials of each query's scores, and the mean of the values that they weight.
+
+    Where all keys are taken at once, any kind of differentiation works; otherwise there is a gradient of its own, and JAX
+    refuses forward mode (`jvp`) with a TypeError that says so.
+
+    Args:
+      queries, keys, values: `[Q, D]`, `[K, D]`, `[K, E]`; without values, E is 0.
+      inverse_temperature: multiplies scores.
+      skip: `[Q, S]` integers, keys that a query does not see; numbers of no key are allowed.
+      last: `[Q]` integers, the last key that a query sees; its own number for causal attention.
+      mask: `[Q, N]` booleans, True where a query sees a key.
+      axis_name: mapped axis over which queries and keys are cut; keys are numbered through all shards, in their order.
+      block_size: b; then keys go round the ring. None chooses by size: while there are few scores, keys of all shards
+        are gathered and taken at once.
+
+    Returns:
+      `[Q]` and `[Q, E]`, float32; minus infinity and 0 for a query that sees nothing.
+
+    Raises:
+      ValueError: shapes do not fit, there are no keys, or the block is not positive.
+    """
+    hidden = Hidden(skip, last, mask)
+    _check(queries, keys, values, hidden, len(keys) * shards(axis_name), block_size)
+    values = jnp.zeros((len(keys), 0), keys.dtype) if values is None else values
+    scale = jnp.asarray(inverse_temperature, wide(queries.dtype))
+    most = MOST_SCORES * devices_under(queries)
+    few = block_size is None and len(queries) * len(keys) * shards(axis_name) <= most
+    if few or not on_several_devices(axis_name):  # a ring within one device would only move memory
+        keys, values, axis_name = gather_rows(keys, axis_name), gather_rows(values, axis_name), None
+
+    block = len(keys) if few else min(block_size or max(1, most // len(queries)), len(keys))
+    if axis_name is None and block == len(keys):
+        scores = _scores(queries, keys, scale, hidden, 0, 0, len(keys))
+        return _finish(_absorb(_nothing(queries, values), scores, values))
+    if mask is not None:  # a last block may reach over the end
+        hidden = hidden._replace(mask=jnp.pad(mask, ((0, 0), (0, block))))
+    store = (cut_rows(keys, block), cut_rows(values, block))
+    return _streamed(axis_name, len(keys), *varying_together((queries, store, scale, hidden)))
+
+
+def log_sum_exp(queries: Array, keys: Array, **arguments: Any) -> Array:
+    """The first half of `softmax_sum`, `[Q]`; same arguments."""
+    return softmax_sum(queries, keys, **arguments)[0]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _streamed(axis_name: str | None, count: int, queries: Array, store: Any, scale: Array, hidden: Hidden) -> Any:
+    """`softmax_sum` over a store of blocks, `[K / b, b, D]` and `[K / b, b, E]`, of which `count` keys are real."""
+    return _forward(axis_name, count, queries, store, scale, hidden)[0]
+
+
+def _forward(axis_name: str | None, count: int, queries: Array, store: Any, scale: Array, hidden: Hidden) -> Any:
+    def visit(sums: Sums, shard: Any, store: Any) -> tuple[Sums, None]:
+        def read(sums: Sums, numbered: Any) -> tuple[Sums, None]:
+            number, (keys, values) = numbered
+            return _absorb(sums, _scores(queries, keys, scale, hidden, shard, number, count), values), None
+
+        return lax.scan(read, sums, (jnp.arange(len(store[0])), store))
+
+    start = varying_together((_nothing(queries, store[1]), queries))[0]
+    sums, _ = _round(visit, start, None, store, axis_name)
+    log_sums, means = _finish(sums)
+    return (log_sums, means), (queries, store, scale, hidden, log_sums, means)
+
+
+def _backward(axis_name: str | None, count: int, kept: Any, cotangents: tuple[Array, Array]) -> tuple[Any, ...]:
+    queries, store, scale, hidden, log_sums, means = kept
+    of_log_sums, of_means = cotangents
+    finite_log_sums = jnp.where(log_sums == -jnp.inf, 0, log_sums)
+    offset = of_log_sums - jnp.sum(of_means * means, axis=1)
+
+    def visit(of_queries: Array, shard: Any, store: Any) -> tuple[Array, Any]:
+        def read(of_queries: Array, numbered: Any) -> tuple[Array, Any]:
+            number, (keys, values) = numbered
+            scores = _scores(queries, keys, scale, hidden, shard, number, count)
+            weights = jnp.exp(scores - finite_log_sums[:, None])
+            slopes = weights * (offset[:, None] + product("qe,ke->qk", of_means, values))
+            # [D, b] rather than [b, D]: XLA's CPU product is half as fast when its long side has to be transposed.
+            of_keys = product("dq,qk->dk", queries.T, slopes) * scale
+            of_values = product("eq,qk->ek", of_means.T, weights)
+            return of_queries + product("qk,kd->qd", slopes, keys), (of_keys, of_values)
+
+        return lax.scan(read, of_queries, (jnp.arange(len(store[0])), store))
+
+    start = jnp.zeros(queries.shape, scale.dtype)
+    owed = jax.tree.map(lambda blocks: jnp.zeros_like(blocks.mT, scale.dtype), store)
+    start, owed, _ = varying_together((start, owed, queries))
+    of_queries, of_store = _round(visit, start, owed, store, axis_name)
+    of_scale = jnp.sum(of_queries * queries.astype(scale.dtype))
+    of_store = jax.tree.map(lambda found, blocks: found.mT.astype(blocks.dtype), of_store, store)
+    return (of_queries * scale).astype(queries.dtype), of_store, of_scale, None
+
+
+_streamed.defvjp(_forward, _backward)
+
+
+def _round(visit: Callable[..., Any], state: Any, owed: Any, store: Any, axis_name: str | None) -> tuple[Any, Any]:
+    """`visit(state, shard, store) -> (state, found)` at the store of every shard, as the stores go round the ring.
+
+    What was found travels on with the store it is about, is summed, and comes home to the shard that holds it.
+    """
+    if axis_name is None:
+        return visit(state, 0, store)
+    count, here = shards(axis_name), lax.axis_index(axis_name)
+
+    def step(carried: Any, distance: Array) -> tuple[Any, None]:
+        state, store, owed = carried
+        coming, owed = pass_on((store, owed), axis_name)  # needs nothing of what follows: moves while that computes
+        state, found = visit(state, (here - distance) % count, store)
+        return (state, coming, jax.tree.map(jnp.add, owed, found)), None
+
+    (state, _, owed), _ = lax.scan(step, (state, store, owed), jnp.arange(count, dtype=here.dtype))
+    return state, pass_on(owed, axis_name)
+
+
+def _scores(queries: Array, keys: Array, scale: Array, hidden: Hidden, shard: Any, number: Any, count: int) -> Array:
+    """`[Q, b]` scores of block `number` of a shard that holds `count` keys; minus infinity for what is not seen."""
+    places = number * len(keys) + jnp.arange(len(keys))
+    numbers = shard * count + places
+    seen = (places < count)[None]
+    if hidden.skip is not None:
+        for skipped in hidden.skip.T:
+            seen = seen & (numbers[None] != skipped[:, None])
+    if hidden.last is not None:
+        seen = seen & (numbers[None] <= hidden.last[:, None])
+    if hidden.mask is not None:
+        seen = seen & lax.dynamic_slice_in_dim(hidden.mask, numbers[0], len(keys), axis=1)
+    return jnp.where(seen, product("qd,kd->qk", queries, keys) * scale, -jnp.inf)
+
+
+def _nothing(queries: Array, values: Array) -> Sums:
+    count, dtype = len(queries), wide(queries.dtype)
+    return Sums(jnp.full(count, -jnp.inf, dtype), jnp.zeros(count, dtype), jnp.zeros((count, values.shape[-1]), dtype))
+
+
+def _absorb(sums: Sums, scores: Array, values: Array) -> Sums:
+    """The sums with one more block, `[Q, b]` and `[b, E]`, over the new highest score."""
+    top = lax.stop_gradient(jnp.maximum(sums.top, scores.max(axis=1)))
+    finite_top = jnp.where(top == -jnp.inf, 0, top)
+    weights, decay = jnp.exp(scores - finite_top[:, None]), jnp.exp(sums.top - finite_top)
+    weighted = sums.weighted * decay[:, None] + product("qk,ke->qe", weights, values)
+    return Sums(top, sums.total * decay + weights.sum(axis=1), weighted)
+
+
+def _finish(sums: Sums) -> tuple[Array, Array]:
+    blind = sums.total == 0
+    total = jnp.where(blind, 1, sums.total)  # both branches of a `where` are differentiated
+    return jnp.where(blind, -jnp.inf, jnp.log(total) + sums.top), sums.weighted / total[:, None]
+
+
+def _check(
+    queries: Array, keys: Array, values: Array | None, hidden: Hidden, total: int, block_size: int | None
+) -> None:
+    if queries.ndim != 2 or keys.ndim != 2 or queries.shape[1] != keys.shape[1] or 0 in (*queries.shape, *keys.shape):
+        raise ValueError(
+            f"softmax_sum: needs queries [Q, D] and keys [K, D], not empty, got {queries.shape} and {keys.shape}"
+        )
+    if values is not None and (values.ndim != 2 or len(values) != len(keys)):
+        raise ValueError(f"softmax_sum: values must be [K, E] with K = {len(keys)}, got {values.shape}")
+    if block_size is not None and block_size < 1:
+        raise ValueError(f"softmax_sum: block_size must be at least 1, or None for one block, got {block_size}")
+    rows, wanted = len(queries), {"skip": "[Q, S]", "last": "[Q]", "mask": "[Q, N]"}
+    fits = {"skip": lambda s: len(s) == 2, "last": lambda s: len(s) == 1, "mask": lambda s: s[1:] == (total,)}
+    for name, array in hidden._asdict().items():
+        if array is not None and (array.shape[:1] != (rows,) or not fits[name](array.shape)):
+            raise ValueError(
+                f"softmax_sum: {name} must be {wanted[name]} with Q = {rows} and N = {total}, got {array.shape}"
+            )
