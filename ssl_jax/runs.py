@@ -1,11 +1,12 @@
 """A run from beginning to end: pre-train, judge the features, write the report. Commands and experiments call this."""
 
 import functools
+import inspect
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import jax
 import numpy as np
@@ -17,7 +18,7 @@ from ssl_jax.errors import RunError, UsageError, above_zero
 from ssl_jax.evaluate.features import Features, compute_features, embedding_of, pixels
 from ssl_jax.evaluate.judge import judge, online_knn
 from ssl_jax.options import parse
-from ssl_jax.recipes import Recipe, find
+from ssl_jax.recipes import Recipe, explained, find
 from ssl_jax.report import save_album, write_report
 from ssl_jax.rundir import open_run, read_request, write_json
 from ssl_jax.train import fit
@@ -74,16 +75,16 @@ def read_options(
 ) -> tuple[functools.partial[Recipe], Options]:
     """The options of a recipe's signature and of `Options`, from the words of a command line."""
 
-    @functools.wraps(make)
     def arguments(**given: Any) -> dict[str, Any]:
         return given
 
+    arguments.__signature__, arguments.__annotations__ = inspect.signature(make), get_type_hints(make)  # type: ignore[attr-defined]
     recipe_options = Annotated[dict, tyro.conf.arg(constructor=arguments)]
 
     def both(recipe: recipe_options, run_options: Options = Options()) -> tuple[dict[str, Any], Options]:  # type: ignore[valid-type]
         return recipe, run_options
 
-    both.__doc__ = make.__doc__
+    both.__doc__ = arguments.__doc__ = explained(make)
     given, options = parse(both, words, prog=prog)
     return functools.partial(make, **given), options
 

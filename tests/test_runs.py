@@ -103,7 +103,7 @@ def test_help_of_a_recipe_explains_its_options(capsys):
         main(["pretrain", "simclr", "--help"])
     assert stop.value.code == 0
     out = capsys.readouterr().out
-    for text in ("--temperature", "divides cosine similarities", "--run", "folder of the run", "--seed"):
+    for text in ("--temperature", "divides similarities", "--run", "folder of the run", "--seed"):
         assert text in out
 
 

@@ -3,9 +3,9 @@
 B: examples of the batch. `Params` is what the optimizer trains; `State` is everything else that is carried (batch
 statistics, teacher, queue, bank, centre). Both are plain nested dicts of arrays.
 
-`views`, as `encode` gets them, is a dict whose arrays have the leading axis B: "views" is what the augmentation returned,
-usually `[B, V, H, W, C]` float32; "index" `[B]` is the number of the example in its data set; "label" `[B]` is its class,
--1 where unknown, for supervised upper bounds only.
+`views`, as `encode` gets them, is a dict whose arrays have the leading axis B: "views" `[B, V, H, W, C]` float32, and
+whatever else the augmentation returned by name (small crops, tiles, which permutation they are in); "index" `[B]` is the
+number of the example in its data set; "label" `[B]` is its class, -1 where unknown, for supervised upper bounds only.
 """
 
 from typing import Any, Protocol

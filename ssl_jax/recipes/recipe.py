@@ -1,11 +1,11 @@
 """A recipe: everything that a paper, or a finding of ours, fixes about one pre-training run."""
 
+import functools
+import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, ParamSpec
 
-import jax
-import jax.numpy as jnp
 from jax import Array
 
 from ssl_jax.data import Data
@@ -13,29 +13,21 @@ from ssl_jax.errors import above_zero
 from ssl_jax.methods.method import Method
 from ssl_jax.recipes.optimizers import Optimizer
 
-Precision = Literal["auto", "float32", "bfloat16"]
-
-# Means and standard deviations of the training pixels, in [0, 1], a channel: what images are standardised by.
-Statistics = tuple[tuple[float, ...], tuple[float, ...]]
-DIGIT_STATISTICS: Statistics = (0.1307,), (0.3081,)
-CIFAR_STATISTICS: Statistics = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
-IMAGENET_STATISTICS: Statistics = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
 class Recipe:
     """What `pretrain` runs. Made by the functions of `ssl_jax.recipes`, or by hand.
 
-    name: "method/recipe", as `ssl-jax pretrain METHOD --recipe RECIPE` has it.
-    arguments: what the recipe's function was called with, defaults included: enough to make the recipe again.
     augment: `(rng, uint8 image [H, W, C]) -> views`, for one example.
     prepare: `uint8 image [H, W, C] -> float32 image` as the frozen encoder takes it in evaluation.
     optimizer: total number of steps -> optimizer.
     epochs: passes over `data.train`; need not be whole.
+    name: "method/recipe", as `ssl-jax pretrain METHOD --recipe RECIPE` has it.
+    arguments: what the recipe's function was called with, defaults included: enough to make the recipe again.
     """
 
-    name: str
-    arguments: dict[str, Any]
     data: Data
     method: Method
     augment: Callable[[Array, Array], Any]
@@ -43,6 +35,8 @@ class Recipe:
     optimizer: Callable[[int], Optimizer]
     batch_size: int
     epochs: float
+    name: str = "by-hand"
+    arguments: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         above_zero(batch_size=self.batch_size, epochs=self.epochs)
@@ -50,11 +44,23 @@ class Recipe:
     @property
     def steps(self) -> int:
         """Optimizer steps of the whole run, at least one."""
-        return max(1, round(self.epochs * len(self.data.train) / self.batch_size))
+        return count_steps(self.data, epochs=self.epochs, batch_size=self.batch_size)
 
 
-def compute_dtype(precision: Precision) -> jnp.dtype:
-    """Type of activations: "auto" is bfloat16 on accelerators and float32 on CPU. Parameters stay float32."""
-    if precision == "auto":
-        precision = "float32" if jax.default_backend() == "cpu" else "bfloat16"
-    return jnp.dtype(precision)
+def count_steps(data: Data, *, epochs: float, batch_size: int) -> int:
+    """Optimizer steps of a run, which schedules inside a method (momentum, temperature) have to know."""
+    above_zero(batch_size=batch_size, epochs=epochs)
+    return max(1, round(epochs * len(data.train) / batch_size))
+
+
+def recipe(make: Callable[P, Recipe]) -> Callable[P, Recipe]:
+    """Notes on the recipe that a function makes what it is called and what it was called with."""
+
+    @functools.wraps(make)
+    def noted(*given: P.args, **named: P.kwargs) -> Recipe:
+        bound = inspect.signature(make).bind(*given, **named)
+        bound.apply_defaults()
+        name = f"{make.__module__.rpartition('.')[2]}/{make.__name__}"
+        return replace(make(*given, **named), name=name, arguments=dict(bound.arguments))
+
+    return noted

@@ -35,6 +35,7 @@ def _views(data: Data, augment: Callable, prepare: Callable, *, seed: int, count
     rows = np.linspace(0, len(data.train) - 1, count).astype(int)
     originals = np.stack([data.train[int(row)]["image"] for row in rows])
     views = jax.jit(jax.vmap(augment))(jax.random.split(jax.random.key(seed), count), jnp.asarray(originals))
+    views = views["views"] if isinstance(views, dict) else views
     black, white = (prepare(jnp.full_like(originals[0], level)) for level in (0, 255))
     floor, range_ = black.min(axis=(0, 1)), white.max(axis=(0, 1)) - black.min(axis=(0, 1))  # Undoes the standardising.
     seen = jnp.clip((views - floor.reshape(1, 1, 1, 1, -1)) / range_.reshape(1, 1, 1, 1, -1), 0, 1)

@@ -18,10 +18,14 @@ Batch = dict[str, Array]
 
 
 def make_views(augment: Augment, rng: Array, batch: Batch) -> Views:
-    """Views of a uint8 batch, with one key an example from (rng, index): the same views on any number of devices."""
+    """Views of a uint8 batch, with one key an example from (rng, index): the same views on any number of devices.
+
+    An augmentation returns the array "views", or a dict that has it among others.
+    """
     keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(rng, batch["index"])
     views = jax.vmap(augment)(keys, batch["image"])
-    return {"views": views, "index": batch["index"], "label": batch["label"]}
+    named = views if isinstance(views, dict) else {"views": views}
+    return {**named, "index": batch["index"], "label": batch["label"]}
 
 
 def step_keys(seed: int, step: Array) -> tuple[Array, Array]:

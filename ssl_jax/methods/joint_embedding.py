@@ -1,0 +1,102 @@
+"""What most methods share: an encoder and a projection head on every view, and a momentum copy of them as a teacher.
+
+B: examples; V: views of each; D: size of an embedding. Views of one size are `views["views"]` `[B, V, H, W, C]`; crops
+of a second, smaller size are `views["small_views"]`: each size goes through the networks in one call.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from ssl_jax.methods.method import Embeddings, Method, Params, State, Views
+from ssl_jax.networks.functional import Net
+from ssl_jax.ops.moving_average import cosine_momentum, moving_average
+
+
+def init_networks(rng: Array, **networks: Net) -> tuple[Params, State]:
+    """Parameters and batch statistics of each network, under its name."""
+    rngs = jax.random.split(rng, len(networks))
+    made = {name: network.init(key) for key, (name, network) in zip(rngs, networks.items(), strict=True)}
+    return {name: params for name, (params, _) in made.items()}, {name: stats for name, (_, stats) in made.items()}
+
+
+def on_views(net: Net, params: Params, stats: State, inputs: Array, *, rng: Array | None = None) -> tuple[Any, State]:
+    """A network in training on `[B, V, ...]`, all views in one batch: its outputs, leaves `[B, V, ...]`, and statistics."""
+    size, views = inputs.shape[:2]
+    outputs, stats = net.apply(params, stats, inputs.reshape(size * views, *inputs.shape[2:]), train=True, rng=rng)
+    return jax.tree.map(lambda leaf: leaf.reshape(size, views, *leaf.shape[1:]), outputs), stats
+
+
+@dataclass(frozen=True)
+class JointEmbedding(Method):
+    """Encoder and projection head; subclasses say in `objective` what their embeddings should be.
+
+    encoder: images -> dict of layers with "features".
+    head: projection head, features -> embedding; thrown away after pre-training.
+    """
+
+    encoder: Net
+    head: Net
+
+    def init(self, rng: Array) -> tuple[Params, State]:
+        return init_networks(rng, encoder=self.encoder, head=self.head)
+
+    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+        embedding, stats = self.project(params, state, views, rng)
+        return {"embedding": embedding}, {**state, **stats}
+
+    def project(self, params: Params, stats: State, views: Views, rng: Array) -> tuple[Array, State]:
+        """Embeddings of all views, large ones first, `[B, V, D]`, and the new batch statistics."""
+        encoder, head = stats["encoder"], stats["head"]
+        features = []
+        for name in ("views", "small_views"):
+            if name in views:
+                layers, encoder = on_views(self.encoder, params["encoder"], encoder, views[name], rng=rng)
+                features.append(layers["features"])
+        embedding, head = on_views(self.head, params["head"], head, jnp.concatenate(features, axis=1))
+        return embedding, {"encoder": encoder, "head": head}
+
+    def embed(self, params: Params, state: State, images: Array) -> dict[str, Array]:
+        return self.encoder.apply(params["encoder"], state["encoder"], images, train=False)[0]
+
+
+@dataclass(frozen=True)
+class MomentumTeacher(JointEmbedding):
+    """A teacher with the weights of the student's moving average, whose embeddings are targets without gradient.
+
+    The teacher has batch statistics of its own. Its momentum rises from `momentum` to `final_momentum` in `steps` steps,
+    by half a cosine; a constant one has both equal.
+
+    steps: of the whole run.
+    """
+
+    steps: int
+    momentum: float = 0.996
+    final_momentum: float = 1.0
+
+    def init(self, rng: Array) -> tuple[Params, State]:
+        params, stats = super().init(rng)
+        return params, {**stats, "teacher": {"params": self.taught(params), "stats": stats}}
+
+    def taught(self, params: Params) -> Params:
+        """The part of the student's parameters that the teacher has too."""
+        return {"encoder": params["encoder"], "head": params["head"]}
+
+    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+        """The student on all views, the teacher on the large ones: "embedding" `[B, V, D]` and "target" `[B, 2, D]`."""
+        embedding, stats = self.project(params, state, views, rng)
+        target, teacher = self.teach(state["teacher"], {"views": views["views"]}, rng)
+        return {"embedding": embedding, "target": target}, {**state, **stats, "teacher": teacher}
+
+    def teach(self, teacher: State, views: Views, rng: Array) -> tuple[Array, State]:
+        """Embeddings by the teacher, `[B, V, D]`, without gradient, and the teacher with its new statistics."""
+        targets, stats = self.project(teacher["params"], teacher["stats"], views, rng)
+        return lax.stop_gradient(targets), {**teacher, "stats": lax.stop_gradient(stats)}
+
+    def after_step(self, params: Params, state: State, step: Array) -> tuple[Params, State]:
+        momentum = cosine_momentum(step, steps=self.steps, start=self.momentum, end=self.final_momentum)
+        taught = moving_average(state["teacher"]["params"], self.taught(params), momentum=momentum)
+        return params, {**state, "teacher": {**state["teacher"], "params": taught}}

@@ -1,0 +1,48 @@
+"""Every recipe of every method, traced at full size: nothing is compiled or run."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from ssl_jax.recipes import explained, find, methods, recipes
+from ssl_jax.train.state import init_state
+from ssl_jax.train.step import make_step
+
+EVERY = [(method, name) for method in methods() for name in recipes(method)]
+SCALES = {"demo", "cifar", "imagenet"}
+
+
+def traced(recipe):
+    """Shapes of the state of a run, after one step has been traced at full size."""
+    optimizer = recipe.optimizer(1000)
+    state = jax.eval_shape(lambda: init_state(recipe.method, optimizer.transformation, seed=0))
+    batch = {
+        "image": jax.ShapeDtypeStruct((recipe.batch_size, *recipe.data.train.image_shape), jnp.uint8),
+        "label": jax.ShapeDtypeStruct((recipe.batch_size,), jnp.int32),
+        "index": jax.ShapeDtypeStruct((recipe.batch_size,), jnp.int32),
+    }
+    after, metrics = jax.eval_shape(make_step(recipe.method, recipe.augment, optimizer, seed=0), state, batch)
+    assert jax.tree.structure(after) == jax.tree.structure(state) and metrics["loss"].shape == ()
+    return state
+
+
+@pytest.mark.parametrize(("method", "name"), EVERY, ids="/".join)
+def test_it_traces_at_full_size_and_its_arguments_make_it_again(method, name):
+    recipe = find(method, name)(data="synthetic")
+    traced(recipe)
+    assert recipe.name == f"{method}/{name}"
+    again = find(method, name)(**recipe.arguments)
+    assert again.arguments == recipe.arguments and again.steps == recipe.steps
+
+
+@pytest.mark.parametrize(("method", "name"), EVERY, ids="/".join)
+def test_every_option_is_explained(method, name):
+    words = explained(find(method, name))
+    assert all(f"\n  {option}: " in words for option in inspect.signature(find(method, name)).parameters)
+
+
+@pytest.mark.parametrize("method", methods())
+def test_every_method_has_a_demo_and_the_scale_of_its_paper(method):
+    assert "demo" in recipes(method) and set(recipes(method)) <= SCALES and len(recipes(method)) > 1
