@@ -49,8 +49,8 @@ def dino(
     teacher: Array,
     *,
     center: Array,
-    student_temperature: float = 0.1,
-    teacher_temperature: float = 0.04,
+    student_temperature: float | Array = 0.1,
+    teacher_temperature: float | Array = 0.04,
     axis_name: str | None = None,
 ) -> Array:
     """Self-distillation of DINO, in nats: the student's crops predict the teacher's centred and sharpened outputs.

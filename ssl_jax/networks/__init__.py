@@ -2,7 +2,7 @@
 
 from ssl_jax.networks.encoders import ENCODERS, encoder
 from ssl_jax.networks.functional import Net, functional
-from ssl_jax.networks.heads import linear_head, projection_head
+from ssl_jax.networks.heads import linear_head, projection_head, prototype_head
 from ssl_jax.networks.resnet import resnet, resnet18, resnet34, resnet50
 from ssl_jax.networks.small import small_convnet
 from ssl_jax.networks.vit import vit, vit_base, vit_small, vit_tiny
@@ -14,6 +14,7 @@ __all__ = [
     "functional",
     "linear_head",
     "projection_head",
+    "prototype_head",
     "resnet",
     "resnet18",
     "resnet34",

@@ -14,6 +14,7 @@ from jax.typing import DTypeLike
 
 from ssl_jax.networks.functional import Net, functional
 from ssl_jax.networks.layers import BatchNorm
+from ssl_jax.ops.normalize import unit_length
 
 
 class ProjectionHead(nnx.Module):
@@ -99,3 +100,50 @@ def projection_head(
 def linear_head(*, inputs: int, outputs: int, bias: bool = True, dtype: DTypeLike = jnp.float32) -> Net:
     """One linear layer: PIRL's projections, a classifier on top of an encoder."""
     return projection_head(inputs=inputs, widths=(outputs,), last_bias=bias, dtype=dtype)
+
+
+class PrototypeHead(nnx.Module):
+    """Layers with gelu between them, a bottleneck at unit length, and its similarity to unit prototypes."""
+
+    def __init__(
+        self, inputs: int, widths: Sequence[int], outputs: int, *, norm: bool, dtype: DTypeLike, rngs: nnx.Rngs
+    ):
+        self.layers, self.width, self.dtype = len(widths), outputs, dtype
+        initial = nnx.initializers.truncated_normal(0.02)
+        for number, (before, after) in enumerate(itertools.pairwise((inputs, *widths)), 1):
+            normed = norm and number < self.layers
+            layer = nnx.Linear(before, after, use_bias=not normed, kernel_init=initial, dtype=dtype, rngs=rngs)
+            setattr(self, f"layer{number}", layer)
+            setattr(self, f"norm{number}", BatchNorm(after, dtype=dtype) if normed else None)
+        self.prototypes = nnx.Param(initial(rngs.params(), (outputs, widths[-1])))
+
+    def __call__(self, features: Array, *, rngs: nnx.Rngs | None = None) -> Array:
+        x = features.astype(self.dtype)
+        for number in range(1, self.layers + 1):
+            x = getattr(self, f"layer{number}")(x)
+            norm = getattr(self, f"norm{number}")
+            x = x if norm is None else norm(x)
+            x = jax.nn.gelu(x) if number < self.layers else x
+        return unit_length(x) @ unit_length(self.prototypes[...]).T
+
+
+def prototype_head(
+    *,
+    inputs: int,
+    widths: Sequence[int] = (2048, 2048, 256),
+    outputs: int = 65536,
+    norm: bool = False,
+    dtype: DTypeLike = jnp.float32,
+) -> Net:
+    """DINO's head: features -> cosines with `outputs` prototypes, the weight-normalised last layer with its gain at 1.
+
+    Args:
+      inputs: size of the features.
+      widths: outputs of each layer; the last is the bottleneck.
+      outputs: prototypes.
+      norm: batch norm before each gelu, as DINO's ResNets have it.
+      dtype: of the activations; parameters, statistics and the result are float32.
+
+    Source: Caron et al. 2021, https://arxiv.org/abs/2104.14294, appendix C.
+    """
+    return functional(lambda rngs: PrototypeHead(inputs, widths, outputs, norm=norm, dtype=dtype, rngs=rngs))

@@ -63,13 +63,65 @@ def sgd(schedule: optax.Schedule, *, weight_decay: float = 1e-4, momentum: float
 
 
 def adamw(
-    schedule: optax.Schedule, *, weight_decay: float = 1e-4, first_decay: float = 0.9, second_decay: float = 0.999
+    schedule: optax.Schedule,
+    *,
+    weight_decay: float | optax.Schedule = 1e-4,
+    first_decay: float = 0.9,
+    second_decay: float = 0.999,
 ) -> Optimizer:
-    """Adam with decoupled weight decay (Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101)."""
-    adam = optax.adamw(schedule, b1=first_decay, b2=second_decay, weight_decay=weight_decay, mask=weights_only)
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101).
+
+    The decay may be a schedule, too, as DINO has it.
+    """
+    adam = optax.chain(
+        optax.scale_by_adam(b1=first_decay, b2=second_decay),
+        optax.add_decayed_weights(weight_decay, mask=weights_only),
+        optax.scale_by_learning_rate(schedule),
+    )
 
     def update(gradient: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         with jax.numpy_dtype_promotion("standard"):  # optax raises a float to the power of its integer count.
             return adam.update(gradient, state, params)
 
     return Optimizer(schedule, optax.GradientTransformation(adam.init, update))
+
+
+def cosine(start: float, end: float, *, steps: int) -> optax.Schedule:
+    """Half a cosine from `start` at step 0 to `end` at `steps`."""
+
+    def schedule(step: Any) -> jax.Array:
+        progress = jnp.clip(jnp.asarray(step, jnp.float32) / steps, 0, 1)
+        return end + (start - end) * (1 + jnp.cos(jnp.pi * progress)) / 2
+
+    return schedule
+
+
+def with_other(optimizer: Optimizer, other: Optimizer, *, network: str) -> Optimizer:
+    """`other` for the parameters of one network, such as SimSiam's "predictor", and `optimizer` for the rest."""
+
+    def label(params: Any) -> Any:
+        return {name: jax.tree.map(lambda _: name == network, part) for name, part in params.items()}  # noqa: B023
+
+    both = {False: optimizer.transformation, True: other.transformation}
+    return Optimizer(optimizer.learning_rate, optax.partition(both, label))
+
+
+def frozen_at_first(optimizer: Optimizer, *, steps: int, parameter: str) -> Optimizer:
+    """Parameters of that name, such as SwAV's "prototypes", stand still and gather no momentum for `steps` steps."""
+
+    def hold(count: jax.Array, updates: Any) -> Any:
+        def still(path: Any, update: jax.Array) -> jax.Array:
+            named = any(getattr(key, "key", None) == parameter for key in path)
+            return jnp.where(count < steps, 0, update).astype(update.dtype) if named else update
+
+        return jax.tree_util.tree_map_with_path(still, updates)
+
+    def init(params: Any) -> tuple[Any, jax.Array]:
+        return optimizer.transformation.init(params), jnp.int32(0)
+
+    def update(gradient: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        inner, count = state
+        updates, inner = optimizer.transformation.update(hold(count, gradient), inner, params)
+        return hold(count, updates), (inner, count + 1)
+
+    return Optimizer(optimizer.learning_rate, optax.GradientTransformation(init, update))

@@ -1,0 +1,33 @@
+"""Barlow Twins: the dimensions of two views' embeddings agree one by one and say nothing about each other.
+
+Collapse is prevented by standardising over the batch (a constant has no correlation with itself) and by decorrelation
+(copies of one dimension are penalised); no negatives, no asymmetry.
+Source: Zbontar et al. 2021, "Barlow Twins", https://arxiv.org/abs/2103.03230.
+"""
+
+from dataclasses import dataclass
+
+from jax import Array
+
+from ssl_jax.losses.decorrelation import barlow_twins
+from ssl_jax.methods.joint_embedding import JointEmbedding
+from ssl_jax.methods.method import Embeddings, Metrics, State
+
+
+@dataclass(frozen=True)
+class BarlowTwins(JointEmbedding):
+    """Cross-correlation of two views against the identity.
+
+    off_diagonal_weight: of redundancy against agreement.
+    scale: of the whole loss, which is a sum over D x D correlations; 0.024 in the authors' code with LARS.
+    """
+
+    off_diagonal_weight: float = 5e-3
+    scale: float = 1.0
+
+    def objective(
+        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+    ) -> tuple[Array, State, Metrics]:
+        first, second = embeddings["embedding"][:, 0], embeddings["embedding"][:, 1]
+        loss = barlow_twins(first, second, off_diagonal_weight=self.off_diagonal_weight, axis_name=axis_name)
+        return self.scale * loss, state, {}

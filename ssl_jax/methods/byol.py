@@ -1,0 +1,45 @@
+"""BYOL: the student's prediction from one view meets the teacher's embedding of the other; no negatives.
+
+Collapse is not excluded by the loss, but is not where the predictor and the slowly moving teacher lead.
+Source: Grill et al. 2020, "Bootstrap Your Own Latent", https://arxiv.org/abs/2006.07733.
+"""
+
+from dataclasses import dataclass
+
+import jax
+from jax import Array
+
+from ssl_jax.losses.distillation import negative_cosine
+from ssl_jax.methods.joint_embedding import MomentumTeacher, on_views
+from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
+from ssl_jax.networks.functional import Net
+
+
+@dataclass(frozen=True, kw_only=True)
+class BYOL(MomentumTeacher):
+    """Squared distance of unit vectors, summed over both directions: in [0, 8], 4 for unrelated ones.
+
+    predictor: embedding -> embedding; the student's alone.
+    """
+
+    predictor: Net
+
+    def init(self, rng: Array) -> tuple[Params, State]:
+        rng, predictor_rng = jax.random.split(rng)
+        (params, state), (predictor, stats) = super().init(rng), self.predictor.init(predictor_rng)
+        return {**params, "predictor": predictor}, {**state, "predictor": stats}
+
+    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+        embeddings, state = super().encode(params, state, views, rng, step)
+        prediction, stats = on_views(
+            self.predictor, params["predictor"], state["predictor"], embeddings["embedding"], rng=rng
+        )
+        return {**embeddings, "prediction": prediction}, {**state, "predictor": stats}
+
+    def objective(
+        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+    ) -> tuple[Array, State, Metrics]:
+        prediction, target = embeddings["prediction"], embeddings["target"]
+        there = negative_cosine(prediction[:, 0], target[:, 1], axis_name=axis_name)
+        back = negative_cosine(prediction[:, 1], target[:, 0], axis_name=axis_name)
+        return 4 + 2 * (there + back), state, {}

@@ -1,0 +1,24 @@
+"""Decoupled contrastive learning: SimCLR whose positive does not also stand among the negatives.
+
+Collapse is prevented by the negatives, as in SimCLR, but an easy positive no longer quiets them: small batches suffice.
+Source: Yeh et al. 2021, "Decoupled Contrastive Learning", https://arxiv.org/abs/2110.06848.
+"""
+
+from dataclasses import dataclass
+
+from jax import Array
+
+from ssl_jax.losses.contrastive import decoupled_contrastive
+from ssl_jax.methods.method import Embeddings, Metrics, State
+from ssl_jax.methods.simclr import SimCLR
+
+
+@dataclass(frozen=True)
+class DCL(SimCLR):
+    """temperature: 0.1 in the paper."""
+
+    def objective(
+        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+    ) -> tuple[Array, State, Metrics]:
+        first, second = embeddings["embedding"][:, 0], embeddings["embedding"][:, 1]
+        return decoupled_contrastive(first, second, temperature=self.temperature, axis_name=axis_name), state, {}

@@ -1,0 +1,60 @@
+"""DINO: the student's small and large crops predict, as a distribution over K outputs, what the teacher says of large ones.
+
+Collapse to one output is prevented by centring the teacher's outputs, collapse to the uniform distribution by sharpening.
+Source: Caron et al. 2021, "Emerging Properties in Self-Supervised Vision Transformers",
+https://arxiv.org/abs/2104.14294.
+"""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jax import Array
+
+from ssl_jax.errors import above_zero
+from ssl_jax.losses.distillation import dino, update_center
+from ssl_jax.methods.joint_embedding import MomentumTeacher
+from ssl_jax.methods.method import Embeddings, Metrics, Params, State
+
+
+@dataclass(frozen=True, kw_only=True)
+class DINO(MomentumTeacher):
+    """The head ends in K outputs (`prototype_head`).
+
+    student_temperature, teacher_temperature: divide the outputs.
+    warmup_temperature: of the teacher at first; it rises linearly for `warmup` steps.
+    center_momentum: of the moving average of the teacher's outputs.
+    """
+
+    student_temperature: float = 0.1
+    teacher_temperature: float = 0.04
+    warmup_temperature: float = 0.04
+    warmup: int = 0
+    center_momentum: float = 0.9
+
+    def __post_init__(self) -> None:
+        above_zero(
+            student_temperature=self.student_temperature,
+            teacher_temperature=self.teacher_temperature,
+            warmup_temperature=self.warmup_temperature,
+        )
+
+    def init(self, rng: Array) -> tuple[Params, State]:
+        params, state = super().init(rng)
+        return params, {**state, "center": jnp.zeros(self.head.width)}
+
+    def objective(
+        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+    ) -> tuple[Array, State, Metrics]:
+        student, teacher = embeddings["embedding"].swapaxes(0, 1), embeddings["target"].swapaxes(0, 1)  # [V, B, K]
+        progress = jnp.clip(step.astype(jnp.float32) / max(self.warmup, 1), 0, 1)
+        loss = dino(
+            student,
+            teacher,
+            center=state["center"],
+            student_temperature=self.student_temperature,
+            teacher_temperature=self.warmup_temperature
+            + (self.teacher_temperature - self.warmup_temperature) * progress,
+            axis_name=axis_name,
+        )
+        center = update_center(state["center"], teacher, momentum=self.center_momentum, axis_name=axis_name)
+        return loss, {**state, "center": center}, {}

@@ -1,0 +1,37 @@
+"""MoCo v3: the student's prediction from each view picks the teacher's embedding of the other among those of the batch.
+
+Collapse is prevented by the negatives: the other N - 1 keys of the batch, of all devices; there is no queue.
+Source: Chen et al. 2021, "An Empirical Study of Training Self-Supervised Vision Transformers",
+https://arxiv.org/abs/2104.02057.
+"""
+
+from dataclasses import dataclass
+
+from jax import Array
+
+from ssl_jax.errors import above_zero
+from ssl_jax.losses.contrastive import moco_v3
+from ssl_jax.methods.byol import BYOL
+from ssl_jax.methods.method import Embeddings, Metrics, State
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoCoV3(BYOL):
+    """BYOL's networks under a contrastive loss.
+
+    temperature: 0.2 for vision transformers, 1 for ResNets.
+    """
+
+    temperature: float = 0.2
+
+    def __post_init__(self) -> None:
+        above_zero(temperature=self.temperature)
+
+    def objective(
+        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+    ) -> tuple[Array, State, Metrics]:
+        query, key = embeddings["prediction"], embeddings["target"]
+        loss = moco_v3(
+            query[:, 0], query[:, 1], key[:, 0], key[:, 1], temperature=self.temperature, axis_name=axis_name
+        )
+        return loss, state, {}

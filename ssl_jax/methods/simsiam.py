@@ -1,0 +1,40 @@
+"""SimSiam: the prediction from one view meets the embedding of the other, which stands still.
+
+Collapse is prevented by the stop-gradient and the predictor together: without either, all embeddings become one.
+Source: Chen and He 2020, "Exploring Simple Siamese Representation Learning", https://arxiv.org/abs/2011.10566.
+"""
+
+from dataclasses import dataclass
+
+from jax import Array
+
+from ssl_jax.losses.distillation import negative_cosine
+from ssl_jax.methods.joint_embedding import JointEmbedding, init_networks, on_views
+from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
+from ssl_jax.networks.functional import Net
+
+
+@dataclass(frozen=True)
+class SimSiam(JointEmbedding):
+    """Mean over both directions of the negative cosine.
+
+    predictor: embedding -> embedding, with a bottleneck; its learning rate stays constant in the paper.
+    """
+
+    predictor: Net
+
+    def init(self, rng: Array) -> tuple[Params, State]:
+        return init_networks(rng, encoder=self.encoder, head=self.head, predictor=self.predictor)
+
+    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+        embedding, stats = self.project(params, state, views, rng)
+        prediction, predictor = on_views(self.predictor, params["predictor"], state["predictor"], embedding)
+        return {"embedding": embedding, "prediction": prediction}, {**stats, "predictor": predictor}
+
+    def objective(
+        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+    ) -> tuple[Array, State, Metrics]:
+        prediction, target = embeddings["prediction"], embeddings["embedding"]
+        there = negative_cosine(prediction[:, 0], target[:, 1], axis_name=axis_name)
+        back = negative_cosine(prediction[:, 1], target[:, 0], axis_name=axis_name)
+        return (there + back) / 2, state, {}

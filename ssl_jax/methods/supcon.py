@@ -1,0 +1,36 @@
+"""Supervised contrastive learning: views of one class attract. An upper bound for methods without labels.
+
+Collapse is prevented by the negatives, which are of other classes.
+Source: Khosla et al. 2020, "Supervised Contrastive Learning", https://arxiv.org/abs/2004.11362.
+"""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jax import Array
+
+from ssl_jax.losses.contrastive import supervised_contrastive
+from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
+from ssl_jax.methods.simclr import SimCLR
+
+
+@dataclass(frozen=True)
+class SupCon(SimCLR):
+    """temperature: 0.1 in the paper."""
+
+    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+        embeddings, state = super().encode(params, state, views, rng, step)
+        return {**embeddings, "label": views["label"]}, state
+
+    def objective(
+        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+    ) -> tuple[Array, State, Metrics]:
+        embedding = embeddings["embedding"]
+        size, views, dim = embedding.shape
+        loss = supervised_contrastive(
+            embedding.reshape(size * views, dim),
+            jnp.repeat(embeddings["label"], views),
+            temperature=self.temperature,
+            axis_name=axis_name,
+        )
+        return loss, state, {}

@@ -1,0 +1,37 @@
+"""Supervised cross-entropy through the same contract: the upper bound to which methods without labels are compared."""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jax import Array
+
+from ssl_jax.losses.pretext import cross_entropy
+from ssl_jax.methods.joint_embedding import JointEmbedding
+from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
+
+
+@dataclass(frozen=True)
+class Supervised(JointEmbedding):
+    """The head is the classifier: features -> logits of the classes.
+
+    label_smoothing: probability that is spread over all classes.
+    """
+
+    label_smoothing: float = 0.0
+
+    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+        embeddings, state = super().encode(params, state, views, rng, step)
+        return {**embeddings, "label": views["label"]}, state
+
+    def objective(
+        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+    ) -> tuple[Array, State, Metrics]:
+        logits = embeddings["embedding"]  # [B, V, classes]
+        size, views, classes = logits.shape
+        loss = cross_entropy(
+            logits.reshape(size * views, classes),
+            jnp.repeat(embeddings["label"], views),
+            label_smoothing=self.label_smoothing,
+            axis_name=axis_name,
+        )
+        return loss, state, {}

@@ -1,0 +1,101 @@
+"""SwAV: the prototypes that one crop is assigned to must be predicted from the other crops of the image.
+
+Collapse is prevented by the assignment: Sinkhorn's rounds give every prototype an equal part of the batch, over all
+devices and the queue.
+Source: Caron et al. 2020, "Unsupervised Learning of Visual Features by Contrasting Cluster Assignments",
+https://arxiv.org/abs/2006.09882.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from ssl_jax.errors import above_zero
+from ssl_jax.losses.clustering import swav
+from ssl_jax.methods.joint_embedding import JointEmbedding
+from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
+from ssl_jax.ops.collectives import gather_rows, row_numbers
+from ssl_jax.ops.normalize import unit_length
+from ssl_jax.ops.queue import Queue, fresh, push
+from ssl_jax.ops.sinkhorn import sinkhorn
+
+
+@dataclass(frozen=True)
+class SwAV(JointEmbedding):
+    """Swapped prediction of soft codes.
+
+    prototypes: how many.
+    temperature: of the prediction.
+    epsilon, iterations: of Sinkhorn's rounds.
+    queue_length: embeddings of former batches that share in the partition, for small batches; a multiple of the batch.
+    queue_start: step from which they do, once the queue is full.
+    hard: codes are rounded to one prototype; soft ones are better in the paper.
+    """
+
+    prototypes: int = 3000
+    temperature: float = 0.1
+    epsilon: float = 0.05
+    iterations: int = 3
+    queue_length: int = 0
+    queue_start: int = 0
+    hard: bool = False
+
+    def __post_init__(self) -> None:
+        above_zero(prototypes=self.prototypes, temperature=self.temperature, epsilon=self.epsilon)
+
+    def init(self, rng: Array) -> tuple[Params, State]:
+        rng, prototype_rng, queue_rng = jax.random.split(rng, 3)
+        params, state = super().init(rng)
+        params["prototypes"] = unit_length(jax.random.normal(prototype_rng, (self.prototypes, self.head.width)))
+        if self.queue_length:
+            rngs = jax.random.split(queue_rng, 2)
+            queues = [fresh(rng, self.queue_length, self.head.width)._asdict() for rng in rngs]
+            state |= {"queues": dict(zip("01", queues, strict=True)), "prototypes": jnp.copy(params["prototypes"])}
+        return params, state
+
+    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+        embeddings, state = super().encode(params, state, views, rng, step)
+        embedding = unit_length(embeddings["embedding"])
+        scores = jnp.einsum("bvd,kd->bvk", embedding, params["prototypes"], precision="highest")
+        return {"embedding": embedding, "scores": scores}, state
+
+    def objective(
+        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+    ) -> tuple[Array, State, Metrics]:
+        scores = embeddings["scores"].swapaxes(0, 1)  # [V, B, K]
+        codes = []
+        for crop in range(2):  # the large crops; no gradient flows through codes
+            fresh_scores = lax.stop_gradient(scores[crop])
+            if self.queue_length:
+                remembered = Queue(**state["queues"][str(crop)])
+                codes.append(self._codes_with_queue(fresh_scores, remembered, state["prototypes"], step, axis_name))
+                keys = gather_rows(embeddings["embedding"][:, crop], axis_name)
+                state = {**state, "queues": {**state["queues"], str(crop): push(remembered, keys)._asdict()}}
+            else:
+                codes.append(self._codes(fresh_scores, axis_name))
+        return swav(scores, jnp.stack(codes), temperature=self.temperature, axis_name=axis_name), state, {}
+
+    def after_step(self, params: Params, state: State, step: Array) -> tuple[Params, State]:
+        prototypes = unit_length(params["prototypes"])
+        state = {**state, "prototypes": prototypes} if self.queue_length else state
+        return {**params, "prototypes": prototypes}, state
+
+    def _codes(self, scores: Array, axis_name: str | None) -> Array:
+        codes = sinkhorn(scores, epsilon=self.epsilon, iterations=self.iterations, axis_name=axis_name)
+        return jax.nn.one_hot(codes.argmax(axis=1), codes.shape[1]) if self.hard else codes
+
+    def _codes_with_queue(
+        self, scores: Array, queue: Queue, prototypes: Array, step: Array, axis_name: str | None
+    ) -> Array:
+        """Codes of this shard's rows, with the queue's rows sharing in the partition once it is full."""
+        batch, here = gather_rows(scores, axis_name), row_numbers(len(scores), axis_name)
+        old = jnp.matmul(queue.rows, prototypes.T, precision="highest")
+        ready = (step >= self.queue_start) & (queue.filled == self.queue_length)
+        codes = lax.cond(
+            ready,
+            lambda: self._codes(jnp.concatenate([batch, old]), None)[: len(batch)],
+            lambda: self._codes(batch, None),
+        )
+        return codes[here]
