@@ -14,11 +14,53 @@ from jax import Array
 from ssl_jax.augment.affine import affine, crop_matrix, sample_affine_matrix
 from ssl_jax.augment.blur import random_gaussian_blur, simclr_kernel
 from ssl_jax.augment.chance import Range
-from ssl_jax.augment.color import random_color_jitter, random_grayscale
+from ssl_jax.augment.color import random_color_jitter, random_grayscale, random_solarize
 from ssl_jax.augment.geometry import center_crop, random_flip, random_resized_crop, resize, sample_crop_box
 from ssl_jax.errors import UsageError
 
 Views = Callable[[Array, Array], Array]
+
+
+def photo_views(
+    *,
+    size: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    scale: Range = (0.08, 1.0),
+    jitter: tuple[float, float, float, float] = (0.4, 0.4, 0.2, 0.1),
+    grey: float = 0.2,
+    blur: float = 0.5,
+    solarize: float = 0.0,
+    flip: bool = True,
+    views: int = 2,
+) -> Views:
+    """Views of photographs: random crop, flip, colour jitter, grey, blur, solarisation.
+
+    Args:
+      size: side of the views; at most that of the images.
+      scale: range of the part of the image's area in a crop; width/height lies in [3/4, 4/3].
+      jitter: strengths of brightness, contrast, saturation and hue, in random order, with probability 0.8. On grey
+        images it is brightness and contrast.
+      grey, blur, solarize: probabilities. Blur's kernel is 10 % of the side, its sigma in [0.1, 2].
+
+    Returns:
+      `(rng, image) -> [views, size, size, C]`; raises `UsageError` for an image that is too small, or whose channels
+      are not those of `mean` and `std`.
+    """
+    names = ("brightness", "contrast", "saturation", "hue")
+    strengths = dict(zip(names, jitter, strict=True))
+
+    def view(rng: Array, image: Array) -> Array:
+        crop_rng, flip_rng, jitter_rng, grey_rng, blur_rng, solarize_rng = jax.random.split(rng, 6)
+        image = random_resized_crop(crop_rng, image, size=(size, size), scale=scale)
+        image = random_flip(flip_rng, image) if flip else image
+        image = random_color_jitter(jitter_rng, image, **strengths)
+        image = random_grayscale(grey_rng, image, probability=grey) if grey else image
+        if blur:
+            image = random_gaussian_blur(blur_rng, image, kernel_size=simclr_kernel(size), probability=blur)
+        return random_solarize(solarize_rng, image, probability=solarize) if solarize else image
+
+    return _several("photo_views", view, views=views, size=size, mean=mean, std=std)
 
 
 def simclr_views(
@@ -32,38 +74,24 @@ def simclr_views(
     flip: bool = True,
     views: int = 2,
 ) -> Views:
-    """SimCLR's views: random crop, flip, colour jitter, grey, blur. CIFAR's are `strength=0.5, blur=False`.
-
-    Jitter with probability 0.8, strengths `strength * (0.8, 0.8, 0.8, 0.2)`, in random order; grey with 0.2; blur with
-    0.5, its kernel 10 % of the side and sigma in [0.1, 2]. On grey images jitter is brightness and contrast.
-
-    Args:
-      size: side of the views; at most that of the images.
-      min_scale: smallest part of the image's area in a crop; the largest is 1; width/height lies in [3/4, 4/3].
-
-    Returns:
-      `(rng, image) -> [views, size, size, C]`; raises `UsageError` for an image that is too small, or whose channels
-      are not those of `mean` and `std`.
+    """SimCLR's `photo_views`: jitter of strengths `strength * (0.8, 0.8, 0.8, 0.2)`. CIFAR's are `strength=0.5, blur=False`.
 
     Source: Chen et al. 2020, https://arxiv.org/abs/2002.05709, appendix A; for CIFAR appendix B.9.
     """
+    return photo_views(
+        size=size, mean=mean, std=std, scale=(min_scale, 1.0), flip=flip, views=views,
+        jitter=(0.8 * strength, 0.8 * strength, 0.8 * strength, 0.2 * strength), blur=0.5 if blur else 0.0,
+    )  # fmt: skip
 
-    def view(rng: Array, image: Array) -> Array:
-        crop_rng, flip_rng, jitter_rng, grey_rng, blur_rng = jax.random.split(rng, 5)
-        image = random_resized_crop(crop_rng, image, size=(size, size), scale=(min_scale, 1.0))
-        image = random_flip(flip_rng, image) if flip else image
-        image = random_color_jitter(
-            jitter_rng,
-            image,
-            brightness=0.8 * strength,
-            contrast=0.8 * strength,
-            saturation=0.8 * strength,
-            hue=0.2 * strength,
-        )
-        image = random_grayscale(grey_rng, image)
-        return random_gaussian_blur(blur_rng, image, kernel_size=simclr_kernel(size)) if blur else image
 
-    return _several("simclr_views", view, views=views, size=size, mean=mean, std=std)
+def byol_views(*, size: int, mean: Sequence[float], std: Sequence[float], scale: Range = (0.08, 1.0)) -> Views:
+    """BYOL's two views, which differ: the first always blurred, the second rarely, but solarised at times.
+
+    Source: Grill et al. 2020, https://arxiv.org/abs/2006.07733, appendix B, table 6.
+    """
+    first = photo_views(size=size, mean=mean, std=std, scale=scale, blur=1.0, views=1)
+    second = photo_views(size=size, mean=mean, std=std, scale=scale, blur=0.1, solarize=0.2, views=1)
+    return joined(first, second)
 
 
 def digit_views(
@@ -71,7 +99,7 @@ def digit_views(
     size: int,
     mean: Sequence[float],
     std: Sequence[float],
-    min_scale: float = 0.5,
+    scale: Range = (0.5, 1.0),
     degrees: float = 15.0,
     translate: float = 0.05,
     zoom: Range = (0.9, 1.1),
@@ -86,19 +114,19 @@ def digit_views(
 
     Args:
       size: side of the views; at most that of the images, and not much below it, since nothing is smoothed.
-      min_scale: smallest part of the image's area in a crop.
+      scale: range of the part of the image's area in a crop.
       degrees, translate, shear: as `sample_affine_matrix` has them; 0 leaves each out.
       zoom: range of the enlargement, on top of the crop's.
       brightness, contrast: as `random_color_jitter` has them, always applied.
 
     Returns:
-      As `simclr_views`.
+      As `photo_views`.
     """
 
     def view(rng: Array, image: Array) -> Array:
         crop_rng, affine_rng, jitter_rng = jax.random.split(rng, 3)
         whole, square = image.shape[:2], (size, size)
-        box = sample_crop_box(crop_rng, image_size=whole, scale=(min_scale, 1.0))
+        box = sample_crop_box(crop_rng, image_size=whole, scale=scale)
         turn = sample_affine_matrix(
             affine_rng, size=square, degrees=degrees, translate=translate, scale=zoom, shear=shear
         )
@@ -108,6 +136,29 @@ def digit_views(
         )
 
     return _several("digit_views", view, views=views, size=size, mean=mean, std=std)
+
+
+def joined(*makers: Views) -> Views:
+    """The views of several makers after each other, each with a key of its own: `[V1 + V2 + ..., size, size, C]`."""
+
+    def augment(rng: Array, image: Array) -> Array:
+        rngs = jax.random.split(rng, len(makers))
+        return jnp.concatenate([make(key, image) for make, key in zip(makers, rngs, strict=True)])
+
+    return augment
+
+
+def multi_crop(large: Views, small: Views) -> Callable[[Array, Array], dict[str, Array]]:
+    """Multi-crop of SwAV and DINO: "views" of the whole and "small_views" of details, in which few pixels say much.
+
+    Source: Caron et al. 2020, https://arxiv.org/abs/2006.09882, section 3.2.
+    """
+
+    def augment(rng: Array, image: Array) -> dict[str, Array]:
+        large_rng, small_rng = jax.random.split(rng)
+        return {"views": large(large_rng, image), "small_views": small(small_rng, image)}
+
+    return augment
 
 
 def evaluation_view(

@@ -110,20 +110,29 @@ class ViT(nnx.Module):
         return layers
 
     def embed(self, images: Array) -> Array:
-        side = self.grid * self.patch_size
-        if images.shape[1:3] != (side, side):
-            raise ValueError(f"vit: images must be [B, {side}, {side}, C], got {images.shape}")
+        height, width = images.shape[1:3]
+        if height != width or height % self.patch_size or not height:
+            raise ValueError(f"vit: images must be square, in patches of {self.patch_size} pixels, got {images.shape}")
         patches = self.embedding(patchify(images.astype(self.dtype), self.patch_size))
-        tokens = patches.reshape(len(images), self.grid**2, self.width)
+        tokens = patches.reshape(len(images), -1, self.width)
         if self.token is not None:
             token = jnp.broadcast_to(self.token[...].astype(self.dtype), (len(images), 1, self.width))
             tokens = jnp.concatenate([token, tokens], axis=1)
+        return tokens + self.positions_of(height // self.patch_size)[None].astype(self.dtype)
+
+    def positions_of(self, grid: int) -> Array:
+        """Positions of the tokens; those of a smaller or larger grid, of small crops for instance, are interpolated."""
         if self.positions is None:
             fixed = sincos_positions(self.grid, self.width)
             positions = jnp.asarray(np.concatenate([np.zeros_like(fixed[: self.token is not None]), fixed]))
         else:
             positions = self.positions[...]
-        return tokens + positions[None].astype(self.dtype)
+        if grid == self.grid:
+            return positions
+        first = len(positions) - self.grid**2
+        square = positions[first:].reshape(self.grid, self.grid, self.width)
+        resized = jax.image.resize(square, (grid, grid, self.width), "bicubic", antialias=False)
+        return jnp.concatenate([positions[:first], resized.reshape(grid**2, self.width)])
 
 
 def sincos_positions(grid: int, dim: int) -> np.ndarray:
@@ -166,7 +175,7 @@ def vit(
 
     Raises:
       UsageError: sizes that do not divide, a drop_path out of range, unknown pool or positions.
-      ValueError: when applied, images of another size, or no `rng` where `drop_path` needs it.
+      ValueError: when applied, images that patches do not divide, or no `rng` where `drop_path` needs it.
     """
     if patch_size < 1 or image_size % patch_size:
         raise UsageError(f"patch_size {patch_size} must divide image_size {image_size}: choose another, or resize")

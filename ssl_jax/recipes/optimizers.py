@@ -31,6 +31,14 @@ def warmup_cosine(peak: float, *, steps: int, warmup: int, end: float = 0.0) -> 
     return schedule
 
 
+def scaled_cosine(
+    learning_rate: float, *, batch_size: int, epochs: float, steps: int, warmup_epochs: float = 10, end: float = 0.0
+) -> optax.Schedule:
+    """`warmup_cosine` as papers state it: a peak for 256 images a step, scaled linearly, and a warm-up in epochs."""
+    peak = learning_rate * batch_size / 256
+    return warmup_cosine(peak, steps=steps, warmup=round(steps * warmup_epochs / epochs), end=end)
+
+
 def weights_only(params: Any) -> Any:
     """True for matrices and kernels, False for biases and for the gains of norms (anything of one axis or none)."""
     return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
@@ -54,6 +62,30 @@ def lars(
             momentum=momentum,
         ),
     )
+
+
+def clipped_lars(
+    schedule: optax.Schedule, *, weight_decay: float = 1e-4, momentum: float = 0.9, trust_coefficient: float = 0.02
+) -> Optimizer:
+    """LARS whose rate of a layer never exceeds the schedule's, as solo-learn's CIFAR-10 recipes have it.
+
+    The trust ratio over the learning rate is clipped at 1; momentum is taken before the learning rate.
+    """
+
+    def scale(step: jax.Array, gradient: jax.Array, weight: jax.Array) -> jax.Array:
+        if weight.ndim <= 1:
+            return gradient
+        length, slope = jnp.linalg.norm(weight.ravel()), jnp.linalg.norm(gradient.ravel())
+        ratio = trust_coefficient * length / (slope + weight_decay * length + 1e-8)
+        ratio = jnp.where((length > 0) & (slope > 0), ratio, jnp.inf)
+        rate = jnp.maximum(schedule(step), 1e-12)
+        return jnp.minimum(ratio / rate, 1) * (gradient + weight_decay * weight)
+
+    def update(gradient: Any, step: jax.Array, params: Any = None) -> tuple[Any, jax.Array]:
+        return jax.tree.map(lambda slope, weight: scale(step, slope, weight), gradient, params), step + 1
+
+    clipped = optax.GradientTransformation(lambda params: jnp.int32(0), update)
+    return Optimizer(schedule, optax.chain(clipped, optax.sgd(schedule, momentum=momentum)))
 
 
 def sgd(schedule: optax.Schedule, *, weight_decay: float = 1e-4, momentum: float = 0.9) -> Optimizer:

@@ -83,12 +83,15 @@ def scale(
     )
 
 
-def demo_views(scale: Scale, *, image_size: int, views: int = 2, min_scale: float = 0.4) -> Views:
-    """Small grey images, turned, sheared and zoomed rather than recoloured; strengths found on the embedded digits."""
+def demo_views(scale: Scale, *, image_size: int, views: int = 2, part: tuple[float, float] = (0.4, 1.0)) -> Views:
+    """Small grey images, turned, sheared and zoomed rather than recoloured; strengths found on the embedded digits.
+
+    part: range of the part of the image's area in a view.
+    """
     return digit_views(
         size=image_size,
         views=views,
-        min_scale=min_scale,
+        scale=part,
         degrees=20,
         translate=0.1,
         zoom=(0.82, 1.22),

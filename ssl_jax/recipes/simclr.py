@@ -5,7 +5,7 @@ from typing import Literal
 from ssl_jax.augment.views import simclr_views
 from ssl_jax.methods.simclr import SimCLR
 from ssl_jax.networks import projection_head
-from ssl_jax.recipes.optimizers import lars, warmup_cosine
+from ssl_jax.recipes.optimizers import lars, scaled_cosine, warmup_cosine
 from ssl_jax.recipes.recipe import Recipe, recipe
 from ssl_jax.recipes.scales import CIFAR_STATISTICS, Precision, demo_optimizer, demo_views, scale
 
@@ -62,7 +62,7 @@ def cifar(
         data=data, image_size=image_size, encoder=encoder, precision=precision, strict=strict,
         statistics=CIFAR_STATISTICS,
     )  # fmt: skip
-    width, peak = here.encoder.width, learning_rate * batch_size / 256
+    width = here.encoder.width
     head = projection_head(inputs=width, widths=(width, 128), last_norm=True, dtype=here.dtype)
     return Recipe(
         data=here.data,
@@ -70,7 +70,7 @@ def cifar(
         augment=simclr_views(size=image_size, strength=0.5, blur=False, mean=here.mean, std=here.std),
         prepare=here.prepare,
         optimizer=lambda steps: lars(
-            warmup_cosine(peak, steps=steps, warmup=round(steps * 10 / epochs)), weight_decay=weight_decay
+            scaled_cosine(learning_rate, batch_size=batch_size, epochs=epochs, steps=steps), weight_decay=weight_decay
         ),
         batch_size=batch_size,
         epochs=epochs,

@@ -12,7 +12,15 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from PIL import Image
 
 from ssl_jax.augment import views
-from ssl_jax.augment.views import digit_views, evaluation_view, simclr_views, standardize
+from ssl_jax.augment.views import (
+    byol_views,
+    digit_views,
+    evaluation_view,
+    joined,
+    multi_crop,
+    simclr_views,
+    standardize,
+)
 from ssl_jax.errors import UsageError
 
 GREY = {"mean": (0.2,), "std": (0.5,)}
@@ -72,7 +80,7 @@ def test_views_of_no_strength_are_the_standardised_image():
     image, rng = pictures(20, 20, 1), jax.random.key(0)
     expected = (np.float64(image) / 255 - 0.2) / 0.5
     simclr = simclr_views(size=20, strength=0, min_scale=1, blur=False, flip=False, views=3, **GREY)
-    for augment in (simclr, digit_views(size=20, min_scale=1, views=3, **STILL, **GREY)):
+    for augment in (simclr, digit_views(size=20, scale=(1, 1), views=3, **STILL, **GREY)):
         for one in jax.jit(augment)(rng, image):
             np.testing.assert_allclose(one, expected, atol=1e-5)
 
@@ -92,12 +100,13 @@ def test_strengths_are_the_papers(monkeypatch):
 
         monkeypatch.setattr(views, name, told_function)
 
-    for name in ("random_resized_crop", "random_color_jitter", "random_gaussian_blur"):
+    for name in ("random_resized_crop", "random_color_jitter", "random_grayscale", "random_gaussian_blur"):
         tell(name, getattr(views, name))
     jax.eval_shape(simclr_views(size=32, strength=0.5, **COLOUR), jax.random.key(0), pictures(32, 32, 3))
     assert told["random_color_jitter"] == {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}
     assert told["random_resized_crop"] == {"size": (32, 32), "scale": (0.08, 1.0)}
-    assert told["random_gaussian_blur"] == {"kernel_size": 3}
+    assert told["random_gaussian_blur"] == {"kernel_size": 3, "probability": 0.5}
+    assert told["random_grayscale"] == {"probability": 0.2}
 
 
 @pytest.mark.parametrize(("shape", "fraction"), [((30, 40), 1.0), ((40, 30), 0.8), ((12, 16), 1.0), ((25, 25), 0.8)])
@@ -134,3 +143,36 @@ def test_wrong_images_are_told_in_a_sentence(make):
 def test_wrong_sizes_are_told_when_the_views_are_made(make):
     with pytest.raises(UsageError, match="must be 1 or more"):
         make(size=0, **GREY)
+
+
+def test_joined_views_have_a_key_each():
+    image, view = pictures(20, 20, 1), digit_views(size=20, views=1, **GREY)
+    both = jax.jit(joined(view, view))(jax.random.key(0), image)
+    assert both.shape == (2, 20, 20, 1) and (both[0] != both[1]).any()
+
+
+def test_multi_crop_is_views_of_two_sizes():
+    large, small = digit_views(size=20, **GREY), digit_views(size=12, scale=(0.1, 0.3), views=3, **GREY)
+    views = jax.eval_shape(multi_crop(large, small), jax.random.key(0), pictures(20, 20, 1))
+    assert {name: view.shape for name, view in views.items()} == {
+        "views": (2, 20, 20, 1),
+        "small_views": (3, 12, 12, 1),
+    }
+
+
+def test_byol_always_blurs_one_view_and_solarises_the_other(monkeypatch):
+    told = []
+
+    def tell(name, function):
+        def told_function(*given, probability, **named):
+            told.append((name, probability))
+            return function(*given, probability=probability, **named)
+
+        monkeypatch.setattr(views, name, told_function)
+
+    for name in ("random_gaussian_blur", "random_solarize"):
+        tell(name, getattr(views, name))
+    jax.eval_shape(byol_views(size=40, **COLOUR), jax.random.key(0), pictures(40, 40, 3))
+    blurs = [probability for name, probability in told if name == "random_gaussian_blur"]
+    assert blurs == [1.0, 0.1]  # Grill et al. 2020, table 6
+    assert told.count(("random_solarize", 0.2)) == 1 and len(told) == 3

@@ -135,7 +135,25 @@ def test_wrong_arguments_are_named(wrong, sentence):
 def test_wrong_calls_are_named():
     net = vit(**TINY, depth=2, drop_path=0.1)
     params, stats = jax.eval_shape(net.init, jax.random.key(0))
-    with pytest.raises(ValueError, match=r"\[B, 6, 6, C\], got \(1, 8, 8, 2\)"):
-        jax.eval_shape(lambda *a: net.apply(*a, train=False), params, stats, jnp.zeros((1, 8, 8, 2)))
+    with pytest.raises(ValueError, match=r"in patches of 2 pixels, got \(1, 7, 7, 2\)"):
+        jax.eval_shape(lambda *a: net.apply(*a, train=False), params, stats, jnp.zeros((1, 7, 7, 2)))
     with pytest.raises(ValueError, match=r"drop_path=0.1 draws at random in training, so `apply` needs `rng`"):
         jax.eval_shape(lambda *a: net.apply(*a, train=True), params, stats, jnp.zeros((1, 6, 6, 2)))
+
+
+@pytest.mark.parametrize("positions", ["learned", "sincos"])
+def test_small_crops_get_interpolated_positions(positions):
+    net = vit(**TINY, depth=1, positions=positions)
+    params, stats = net.init(jax.random.key(0))
+    small, _ = net.apply(params, stats, jnp.ones((2, 4, 4, 2)), train=False)
+    assert small["patches"].shape == (2, 5, 8)  # a grid of 2 by 2, and the token
+    if positions == "learned":  # positions that rise evenly along the rows still do, once halved in number
+        rows = np.repeat([0.0, 1.0, 2.0], 3)[:, None] * np.ones(8)
+        params["positions"] = jnp.asarray(np.concatenate([np.full((1, 8), 7.0), rows]), jnp.float32)
+        none = jax.tree.map(jnp.zeros_like, params["embedding"])
+        layers, _ = net.apply({**params, "embedding": none}, stats, jnp.zeros((1, 4, 4, 2)), train=False)
+        token, *places = layers["patches"][0, :, 0]
+        np.testing.assert_allclose(token, 7 + params["token"][0], rtol=1e-6)
+        np.testing.assert_allclose(places[::2], places[1::2], atol=1e-5)
+        np.testing.assert_allclose(places[0] + places[2], 2.0, atol=1e-5)
+        assert places[0] < 1 < places[2]

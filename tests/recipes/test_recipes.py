@@ -28,7 +28,7 @@ def traced(recipe):
     return state
 
 
-@pytest.mark.parametrize(("method", "name"), EVERY, ids="/".join)
+@pytest.mark.parametrize(("method", "name"), EVERY, ids=["/".join(pair) for pair in EVERY])
 def test_it_traces_at_full_size_and_its_arguments_make_it_again(method, name):
     recipe = find(method, name)(data="synthetic")
     traced(recipe)
@@ -37,7 +37,7 @@ def test_it_traces_at_full_size_and_its_arguments_make_it_again(method, name):
     assert again.arguments == recipe.arguments and again.steps == recipe.steps
 
 
-@pytest.mark.parametrize(("method", "name"), EVERY, ids="/".join)
+@pytest.mark.parametrize(("method", "name"), EVERY, ids=["/".join(pair) for pair in EVERY])
 def test_every_option_is_explained(method, name):
     words = explained(find(method, name))
     assert all(f"\n  {option}: " in words for option in inspect.signature(find(method, name)).parameters)
