@@ -21,7 +21,7 @@ from jax import Array, lax
 
 from ssl_jax.ops.blocks import cut_rows, product
 from ssl_jax.ops.checks import check_positive
-from ssl_jax.ops.collectives import gather_rows, return_to_owners, shards
+from ssl_jax.ops.collectives import gather_rows, return_to_owners, shards, varying_together
 from ssl_jax.ops.streaming import MOST_SCORES, log_sum_exp, softmax_sum
 
 
@@ -123,6 +123,7 @@ def _nearest(queries: Array, keys: Array, count: int, block: int) -> Array:
 
     blocks = cut_rows(keys, block)
     start = jnp.full((len(queries), count), -jnp.inf, jnp.float32), jnp.zeros((len(queries), count), jnp.int32)
+    start, _ = varying_together((start, (queries, keys)))
     (_, numbers), _ = lax.scan(visit, start, (jnp.arange(len(blocks), dtype=jnp.int32) * block, blocks))
     return numbers
 
