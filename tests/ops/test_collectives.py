@@ -54,7 +54,7 @@ def test_answers_return_to_the_shard_that_asked(way, count):
         return answers.T
 
     answers = in_pieces(ask, way, count, cut=(0,), joined=0)(ROWS)
-    np.testing.assert_array_equal(answers, ROWS[:, :1] + 1000 * np.arange(count))
+    np.testing.assert_array_equal(answers, np.asarray(ROWS)[:, :1] + 1000 * np.arange(count))
 
 
 def test_without_a_name_nothing_is_moved():
