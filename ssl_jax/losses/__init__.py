@@ -2,7 +2,7 @@
 
 from ssl_jax.losses.audiovisual import agreeing_clips, avid, cma
 from ssl_jax.losses.clustering import cluster_cross_entropy, swav
-from ssl_jax.losses.contrastive import decoupled_contrastive, moco_v3, ntxent, supervised_contrastive
+from ssl_jax.losses.contrastive import decoupled_contrastive, in_batch_info_nce, moco_v3, ntxent, supervised_contrastive
 from ssl_jax.losses.decorrelation import barlow_twins, vicreg
 from ssl_jax.losses.distillation import dino, negative_cosine, update_center
 from ssl_jax.losses.negatives import cpc, estimate_log_partition, info_nce, nce
@@ -20,6 +20,7 @@ __all__ = [
     "decoupled_contrastive",
     "dino",
     "estimate_log_partition",
+    "in_batch_info_nce",
     "info_nce",
     "masked_regression",
     "moco_v3",

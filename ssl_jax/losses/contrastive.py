@@ -10,6 +10,8 @@ the keys of every shard, and the loss is the mean over the whole batch, the same
 gathered; memory is then O(B D + B block_size). None chooses by size: all keys at once while they are few.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
@@ -168,19 +170,45 @@ def moco_v3(
 
     Source: Chen et al. 2021, https://arxiv.org/abs/2104.02057, algorithm 1.
     """
-    for other in (second, first_keys, second_keys):
-        _check_views("moco_v3", first, other)
-    check_positive("moco_v3", temperature=temperature, block_size=block_size)
+    _check_views("moco_v3", first, second)
+    pick = partial(in_batch_info_nce, temperature=temperature, axis_name=axis_name, block_size=block_size)
+    nats = pick(first, lax.stop_gradient(second_keys)) + pick(second, lax.stop_gradient(first_keys))
+    return 2 * temperature * nats
 
-    def pick(queries: Array, keys: Array) -> Array:
-        queries, keys = unit_length(queries), unit_length(lax.stop_gradient(keys))
-        log_sums = log_sum_exp(
-            queries, keys, inverse_temperature=1 / temperature, axis_name=axis_name, block_size=block_size
-        )
-        return log_sums.mean() - jnp.sum(queries * keys, axis=1).mean() / temperature
 
-    nats = pick(first, second_keys) + pick(second, first_keys)
-    return 2 * temperature * mean_over_shards(nats, axis_name)
+def in_batch_info_nce(
+    queries: Array,
+    keys: Array,
+    *,
+    temperature: float | Array = 0.1,
+    axis_name: str | None = None,
+    block_size: int | None = None,
+) -> Array:
+    """InfoNCE whose negatives are the other keys of the batch, in nats (NNCLR; one direction of MoCo v3 and of CLIP).
+
+    Row i of `queries` must pick row i of `keys` out of N. Chance level is log N.
+
+    Args:
+      queries, keys: `[B, D]`; scaled to unit length here, in float32. Gradients flow into both.
+      temperature: divides cosine similarities; above 0.
+
+    Returns:
+      Mean over the N queries, a scalar.
+
+    Raises:
+      ValueError: as `ntxent`.
+
+    Source: van den Oord et al. 2018, https://arxiv.org/abs/1807.03748, equation 4; Dwibedi et al. 2021,
+    https://arxiv.org/abs/2104.14548, equation 3.
+    """
+    _check_views("in_batch_info_nce", queries, keys)
+    check_positive("in_batch_info_nce", temperature=temperature, block_size=block_size)
+    queries, keys = unit_length(queries), unit_length(keys)
+    log_sums = log_sum_exp(
+        queries, keys, inverse_temperature=1 / temperature, axis_name=axis_name, block_size=block_size
+    )
+    nats = log_sums.mean() - jnp.sum(queries * keys, axis=1).mean() / temperature
+    return mean_over_shards(nats, axis_name)
 
 
 def _check_views(function: str, first: Array, second: Array) -> None:

@@ -29,7 +29,7 @@ class SimSiam(JointEmbedding):
     def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
         embedding, stats = self.project(params, state, views, rng)
         prediction, predictor = on_views(self.predictor, params["predictor"], state["predictor"], embedding)
-        return {"embedding": embedding, "prediction": prediction}, {**stats, "predictor": predictor}
+        return {"embedding": embedding, "prediction": prediction}, {**state, **stats, "predictor": predictor}
 
     def objective(
         self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jax.sharding import NamedSharding, PartitionSpec
 from sharding import CASES, assert_same_in_pieces
 
-from ssl_jax.losses.contrastive import decoupled_contrastive, moco_v3, ntxent, supervised_contrastive
+from ssl_jax.losses.contrastive import decoupled_contrastive, in_batch_info_nce, moco_v3, ntxent, supervised_contrastive
 from ssl_jax.train.mesh import make_mesh
 
 B, D = 16, 3
@@ -65,6 +65,11 @@ def naive_moco_v3(first, second, first_keys, second_keys, temperature=0.5):
     return 2 * temperature * total
 
 
+def naive_in_batch(queries, keys, temperature=0.5):
+    scores = unit(queries) @ unit(keys).T / temperature
+    return np.mean([log_sum(row) - row[i] for i, row in enumerate(scores)])
+
+
 def supcon(embeddings, **arguments):
     """Labels go with the rows, whichever shard they are on."""
     name = arguments.get("axis_name")
@@ -78,6 +83,7 @@ LOSSES = {
     "dcl": (decoupled_contrastive, naive_dcl, 2, 2),
     "supcon": (supcon, naive_supcon, 1, 1),
     "moco_v3": (moco_v3, naive_moco_v3, 4, 2),
+    "in_batch_info_nce": (in_batch_info_nce, naive_in_batch, 2, 2),
 }
 ONE_OF_TWO_VIEWS = pytest.mark.parametrize("loss", [ntxent, decoupled_contrastive], ids=["ntxent", "dcl"])
 
@@ -273,7 +279,10 @@ def test_wrong_arguments_are_named():
         (lambda: ntxent(first, second, block_size=0), "ntxent: block_size must be above 0, got 0"),
         (lambda: ntxent(first, second, axis_name="nowhere"), "axis_name: 'nowhere' is not bound here"),
         (lambda: decoupled_contrastive(first, second, temperature=-1.0), "decoupled_contrastive: temperature"),
-        (lambda: moco_v3(first, second, first, second[:4]), r"moco_v3: views must be .*got \(16, 3\) and \(4, 3\)"),
+        (
+            lambda: moco_v3(first, second, first, second[:4]),
+            r"in_batch_info_nce: views must be .*got \(16, 3\) and \(4, 3\)",
+        ),
         (lambda: supervised_contrastive(first, LABELS[:4]), r"supervised_contrastive: .*int32 \(4,\)"),
         (lambda: supervised_contrastive(first, first[:, 0]), "float32"),
     )

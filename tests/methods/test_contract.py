@@ -12,6 +12,7 @@ from ssl_jax.methods.dcl import DCL
 from ssl_jax.methods.dino import DINO
 from ssl_jax.methods.moco import MoCo
 from ssl_jax.methods.moco_v3 import MoCoV3
+from ssl_jax.methods.nnclr import NNCLR
 from ssl_jax.methods.simclr import SimCLR
 from ssl_jax.methods.simsiam import SimSiam
 from ssl_jax.methods.supcon import SupCon
@@ -55,6 +56,7 @@ METHODS = {
     "moco": (MoCo(ENCODER, HEAD, STEPS, queue_length=2 * BATCH, temperature=0.2), two_views),
     "moco symmetric": (MoCo(ENCODER, HEAD, STEPS, queue_length=2 * BATCH, temperature=0.2, symmetric=True), two_views),
     "moco_v3": (MoCoV3(ENCODER, HEAD, STEPS, predictor=PREDICTOR), two_views),
+    "nnclr": (NNCLR(ENCODER, HEAD, predictor=PREDICTOR, queue_length=2 * BATCH), two_views),
     "simclr": (SimCLR(ENCODER, HEAD, temperature=0.2), two_views),
     "simsiam": (SimSiam(ENCODER, HEAD, predictor=PREDICTOR), two_views),
     "supcon": (SupCon(ENCODER, HEAD), two_views),

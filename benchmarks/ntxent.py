@@ -1,0 +1,283 @@
+"""NT-Xent, forward and backward, beside the dense formula in JAX and PyTorch and lightly's loss, in one run.
+
+    python benchmarks/ntxent.py --markdown benchmarks/results/ntxent.md
+    python benchmarks/ntxent.py --quick
+
+Float32, D = 128. Peers' columns are filled where torch and lightly can be imported (`pip install torch lightly==1.6.0`).
+Times are the best of interleaved rounds after one call that compiles. "of peak" counts 4 M^2 D operations, M = 2N, which
+the symmetric loss needs, against the best matrix product of the same run. Memory is what a process of its own takes
+above what it held before (its own high-water mark), gradients and input included.
+"""
+
+import datetime
+import gc
+import importlib
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+import time
+import types
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from jax.sharding import Mesh, PartitionSpec
+
+from ssl_jax.losses.contrastive import ntxent
+
+DIM, TEMPERATURE, MIB = 128, 0.1, 2**20
+NAMES = ("ours", "dense JAX", "dense PyTorch", "lightly")
+
+
+def benchmark(
+    *,
+    quick: bool = False,
+    sizes: tuple[int, ...] = (1024, 2048, 4096, 8192, 16384, 32768, 65536),
+    rounds: int = 3,
+    memory_limit: float = 8.0,
+    markdown: Path | None = None,
+    only: str | None = None,
+) -> None:
+    """Prints the tables.
+
+    Args:
+      quick: small sizes only, to see that all of it works.
+      sizes: of M, the rows of both views.
+      rounds: of each measurement.
+      memory_limit: GiB that a dense formula may need; what needs more is left out and said so.
+      markdown: file for the tables.
+      only: for the memory of one entry, in a process of its own: NAME:M.
+    """
+    if only:
+        return print(memory_here(*only.rsplit(":", 1)))
+    sizes, rounds = ((512, 1024), 2) if quick else (sizes, rounds)
+    text = "\n".join(
+        [heading(), speed(sizes, rounds, memory_limit), blocks(sizes[len(sizes) // 2], rounds), ring(quick)]
+    )
+    print(text)
+    if markdown:
+        markdown.parent.mkdir(parents=True, exist_ok=True)
+        markdown.write_text(text + "\n")
+
+
+def heading() -> str:
+    packages = {name: version(name) for name in ("jax", "torch", "lightly")}
+    known = ", ".join(f"{name} {number}" for name, number in packages.items() if number)
+    device = jax.devices()[0].device_kind if jax.default_backend() != "cpu" else processor()
+    today = datetime.date.today().isoformat()
+    return (
+        f"# NT-Xent, forward and backward\n\n{device}, {os.cpu_count()} cores; {known}; {today}. D = {DIM}, float32.\n"
+    )
+
+
+def speed(sizes: tuple[int, ...], rounds: int, memory_limit: float) -> str:
+    peak = max(matmul_peak() for _ in range(3))
+    lines = [
+        f"Best matrix product: {peak / 1e9:.0f} GFLOP/s.",
+        "",
+        "| 2N | " + " | ".join(f"{name}, ms" for name in NAMES) + " | of peak | ours faster than dense JAX, lightly | "
+        "MiB ours, " + ", ".join(NAMES[1:]) + " |",
+        "|" + "---|" * (len(NAMES) + 4),
+    ]
+    for size in sizes:
+        calls = {name: make(name, size) for name in NAMES if fits(name, size, memory_limit)}
+        times = best_times({name: call for name, call in calls.items() if call}, rounds if size < 32768 else 1)
+        del calls
+        gc.collect()
+        memory = {name: memory_elsewhere(name, size) for name in times}
+        cells = [f"{times[name] * 1e3:,.0f}" if name in times else missing(name, size) for name in NAMES]
+        ratios = [f"{times[name] / times['ours']:.1f}" if name in times else "-" for name in ("dense JAX", "lightly")]
+        of_peak = 4 * size**2 * DIM / times["ours"] / peak
+        held = [f"{memory[name]:,.0f}" if name in memory else "-" for name in NAMES]
+        lines.append(f"| {size:,} | {' | '.join(cells)} | {of_peak:.0%} | {', '.join(ratios)} | {', '.join(held)} |")
+        print(lines[-1], file=sys.stderr)
+    return "\n".join([*lines, ""])
+
+
+def blocks(size: int, rounds: int) -> str:
+    """Time by block size, at one size."""
+    sizes = [block for block in (128, 256, 512, 1024, 2048, size) if block <= size]
+    times = best_times({block: make("ours", size, block_size=block) for block in sizes}, rounds)
+    cells = [f"{times[block] * 1e3:,.0f}" for block in sizes]
+    return "\n".join(
+        [
+            f"Block sizes at 2N = {size:,}, ms; the default is chosen by size.",
+            "",
+            "| block | " + " | ".join(map(str, sizes)) + " |",
+            "|" + "---|" * (len(sizes) + 1),
+            "| ms | " + " | ".join(cells) + " |",
+            "",
+        ]
+    )
+
+
+def ring(quick: bool) -> str:
+    """Temporary memory of the compiled program on each of 8 devices: read, not run."""
+    lines = [
+        "Temporary MiB on each of 8 devices: keys going round a ring in blocks of 512, and keys gathered on every device.",
+        "",
+        "| 2N | ring | gathered |",
+        "|---|---|---|",
+    ]
+    environment = os.environ | {"JAX_NUM_CPU_DEVICES": "8", "JAX_PLATFORMS": "cpu"}
+    for size in (4096,) if quick else (8192, 32768, 131072):
+        program = [sys.executable, __file__, "--only", f"ring:{size}"]
+        told = subprocess.run(program, env=environment, capture_output=True, text=True, check=True)
+        lines.append(f"| {size:,} | {told.stdout.strip()} |")
+    return "\n".join(lines)
+
+
+def ring_memory(size: int) -> str:
+    views = jax.ShapeDtypeStruct((size // 2, DIM), jnp.float32)
+    mesh, spec = Mesh(np.array(jax.devices()), ("data",)), PartitionSpec("data")
+
+    def gathered(first: jax.Array, second: jax.Array) -> jax.Array:
+        everyone = [jax.lax.all_gather(rows, "data", tiled=True) for rows in (first, second)]
+        mine = jax.lax.axis_index("data") * len(first)
+        return jax.lax.pmean(dense_rows(first, second, everyone=everyone, mine=mine), "data")
+
+    held = []
+    for loss in (partial(ntxent, axis_name="data", block_size=512, temperature=TEMPERATURE), gathered):
+        sharded = jax.shard_map(loss, mesh=mesh, in_specs=spec, out_specs=PartitionSpec())
+        program = jax.jit(jax.value_and_grad(sharded, (0, 1))).lower(views, views).compile()
+        held.append(f"{program.memory_analysis().temp_size_in_bytes / MIB:,.0f}")
+    return " | ".join(held)
+
+
+def dense_rows(first: jax.Array, second: jax.Array, *, everyone: list[jax.Array], mine: jax.Array) -> jax.Array:
+    keys = normalized(jnp.concatenate(everyone))
+    total, here = len(everyone[0]), mine + jnp.arange(len(first))
+    itself, partner = jnp.concatenate([here, here + total]), jnp.concatenate([here + total, here])
+    logits = normalized(jnp.concatenate([first, second])) @ keys.T / TEMPERATURE
+    logits = jnp.where(jnp.arange(2 * total)[None] == itself[:, None], -jnp.inf, logits)
+    picked = jnp.take_along_axis(logits, partner[:, None], axis=1)[:, 0]
+    return jnp.mean(jax.nn.logsumexp(logits, axis=1) - picked)
+
+
+def normalized(rows: jax.Array) -> jax.Array:
+    return rows / jnp.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def dense_ntxent(first: jax.Array, second: jax.Array) -> jax.Array:
+    return dense_rows(first, second, everyone=[first, second], mine=jnp.int32(0))
+
+
+def make(name: str, size: int, *, block_size: int | None = None) -> Callable[[], object] | None:
+    """A call that computes value and gradients and waits for them; None where the peer is not installed."""
+    views = [np.random.default_rng(seed).standard_normal((size // 2, DIM), np.float32) for seed in (0, 1)]
+    if name in ("ours", "dense JAX"):
+        ours = partial(ntxent, temperature=TEMPERATURE, block_size=block_size)
+        function = jax.jit(jax.value_and_grad(ours if name == "ours" else dense_ntxent, (0, 1)))
+        arrays = jax.device_put(views)
+        return lambda: jax.block_until_ready(function(*arrays))
+    if not version("torch"):
+        return None
+    torch = importlib.import_module("torch")
+    tensors = [torch.from_numpy(view).requires_grad_() for view in views]
+    if name == "lightly" and not version("lightly"):
+        return None
+    loss = lightly_ntxent() if name == "lightly" else partial(torch_ntxent, torch)
+
+    def call() -> object:
+        return torch.autograd.grad(loss(*tensors), tensors)
+
+    return call
+
+
+def torch_ntxent(torch: types.ModuleType, first: object, second: object) -> object:
+    rows = torch.nn.functional.normalize(torch.cat([first, second]))
+    logits = rows @ rows.T / TEMPERATURE
+    logits.fill_diagonal_(-torch.inf)
+    half = len(rows) // 2
+    partner = torch.cat([torch.arange(half, 2 * half), torch.arange(half)])
+    return torch.nn.functional.cross_entropy(logits, partner)
+
+
+def lightly_ntxent() -> Callable[..., object]:
+    """The class without the packages' `__init__`, and without models: they import what the loss does not need."""
+    sys.modules.setdefault("lightly.models.utils", types.ModuleType("lightly.models.utils"))
+    for name in ("lightly", "lightly.loss", "lightly.models", "lightly.models.modules"):
+        if name not in sys.modules:
+            module = types.ModuleType(name)
+            module.__path__ = [str(importlib.metadata.distribution("lightly").locate_file(name.replace(".", "/")))]
+            sys.modules[name] = module
+    return importlib.import_module("lightly.loss.ntx_ent_loss").NTXentLoss(temperature=TEMPERATURE)
+
+
+def fits(name: str, size: int, limit: float) -> bool:
+    return name == "ours" or dense_gib(name, size) <= limit
+
+
+def dense_gib(name: str, size: int) -> float:
+    matrices = {"dense JAX": 3, "dense PyTorch": 4, "lightly": 6}[name]  # of similarities, alive at once
+    return matrices * size**2 * 4 / 2**30
+
+
+def missing(name: str, size: int) -> str:
+    installed = name == "dense JAX" or version("torch" if name == "dense PyTorch" else "lightly")
+    return f"needs {dense_gib(name, size):.0f} GiB" if installed else "-"
+
+
+def best_times(calls: dict, rounds: int) -> dict:
+    """Best seconds of each call, interleaved so that a busy machine hits all alike."""
+    best = dict.fromkeys(calls, float("inf"))
+    for call in calls.values():
+        call()
+    for _ in range(rounds):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            best[name] = min(best[name], time.perf_counter() - start)
+    return best
+
+
+def matmul_peak(size: int = 2048) -> float:
+    rows = jnp.ones((size, size), jnp.float32)
+    product = jax.jit(lambda rows: jnp.matmul(rows, rows, precision="highest"))
+    return 2 * size**3 / best_times({"product": lambda: product(rows).block_until_ready()}, 5)["product"]
+
+
+def memory_elsewhere(name: str, size: int) -> float:
+    told = subprocess.run(
+        [sys.executable, __file__, "--only", f"{name}:{size}"], capture_output=True, text=True, check=True
+    )
+    return float(told.stdout)
+
+
+def memory_here(name: str, size: str) -> float | str:
+    """MiB above what the process held when the inputs were ready; "ring" asks the compiled programs instead."""
+    if name == "ring":
+        return ring_memory(int(size))
+    make(name, 256)()  # libraries loaded, threads started
+    before = high_water_mark()
+    make(name, int(size))()
+    return high_water_mark() - before
+
+
+def high_water_mark() -> float:
+    """MiB; from /proc, because getrusage's figure is inherited from the parent process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def processor() -> str:
+    with open("/proc/cpuinfo") as info:
+        names = [line.split(":")[1].strip() for line in info if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+if __name__ == "__main__":
+    tyro.cli(benchmark)

@@ -1,0 +1,57 @@
+"""NNCLR: the prediction from one view meets the nearest neighbour, in a queue, of the other view's embedding.
+
+Collapse is prevented by the negatives, the other predictions of the batch; the neighbours are positives that no
+augmentation could make.
+Source: Dwibedi et al. 2021, "With a Little Help from My Friends", https://arxiv.org/abs/2104.14548.
+"""
+
+from dataclasses import dataclass
+
+import jax
+from jax import Array, lax
+
+from ssl_jax.errors import above_zero
+from ssl_jax.losses.contrastive import in_batch_info_nce
+from ssl_jax.methods.method import Embeddings, Metrics, Params, State
+from ssl_jax.methods.simsiam import SimSiam
+from ssl_jax.ops.collectives import gather_rows
+from ssl_jax.ops.energy import key_value_lookup
+from ssl_jax.ops.normalize import unit_length
+from ssl_jax.ops.queue import Queue, fresh, push
+
+
+@dataclass(frozen=True, kw_only=True)
+class NNCLR(SimSiam):
+    """SimSiam's networks under a contrastive loss.
+
+    queue_length: embeddings in which neighbours are looked for; a multiple of the batch.
+    temperature: 0.1 in the paper.
+    """
+
+    queue_length: int = 98304
+    temperature: float = 0.1
+
+    def __post_init__(self) -> None:
+        above_zero(queue_length=self.queue_length, temperature=self.temperature)
+
+    def init(self, rng: Array) -> tuple[Params, State]:
+        rng, queue_rng = jax.random.split(rng)
+        params, state = super().init(rng)
+        return params, {**state, "queue": fresh(queue_rng, self.queue_length, self.head.width)._asdict()}
+
+    def objective(
+        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+    ) -> tuple[Array, State, Metrics]:
+        embedding = unit_length(lax.stop_gradient(embeddings["embedding"]))
+        queue = Queue(**lax.stop_gradient(state["queue"]))
+        there, back = (
+            in_batch_info_nce(
+                key_value_lookup(embedding[:, view], queue.rows, queue.rows, top=1),
+                embeddings["prediction"][:, 1 - view],
+                temperature=self.temperature,
+                axis_name=axis_name,
+            )
+            for view in (0, 1)
+        )
+        queue = push(queue, gather_rows(embedding[:, 0], axis_name))  # after the loss
+        return (there + back) / 2, {**state, "queue": queue._asdict()}, {}
