@@ -39,6 +39,9 @@ class Options:
       seed: decides initial weights, order of the images, and views.
       devices: how many to use; all when not given.
       shard_parameters: spread parameters and moments over the devices (FSDP) instead of copying them.
+      microbatches: parts in which a batch is encoded, to save memory; the loss is that of the whole batch, but batch norms
+        take the statistics of a part.
+      rematerialize: keep only products and convolutions for the gradient, to save memory.
       resume: go on from the last checkpoint in the run's folder.
       workers: processes that decode images; 0 decodes in threads.
       log_every: steps between records of loss, speed and collapse gauges.
@@ -54,6 +57,8 @@ class Options:
     seed: int = 0
     devices: int | None = None
     shard_parameters: bool = False
+    microbatches: int = 1
+    rematerialize: bool = False
     resume: bool = True
     workers: int = 0
     log_every: int = 50
@@ -109,7 +114,7 @@ def pretrain(make: MakeRecipe, options: Options) -> dict[str, Any] | None:
         connect(coordinator=options.coordinator, processes=options.processes, process=options.process)
     recipe = make()
     mesh = make_mesh(options.devices)
-    check_batch_size(recipe.batch_size, mesh)
+    check_batch_size(recipe.batch_size, mesh, microbatches=options.microbatches)
     run = options.run or Path("runs") / recipe.name.replace("/", "-")
     if jax.process_index() == 0:
         open_run(run, _request(recipe, options.seed), resume=options.resume)
@@ -122,6 +127,7 @@ def pretrain(make: MakeRecipe, options: Options) -> dict[str, Any] | None:
         state = fit(
             recipe.method, recipe.augment, recipe.optimizer(recipe.steps), batches,
             steps=recipe.steps, seed=options.seed, run=run, mesh=mesh, shard_parameters=options.shard_parameters,
+            microbatches=options.microbatches, rematerialize=options.rematerialize,
             hook=hook, log_every=options.log_every, hook_every=options.evaluate_every,
             save_every=options.evaluate_every, keep=options.keep,
         )  # fmt: skip

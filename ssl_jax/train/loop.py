@@ -45,6 +45,8 @@ def fit(
     run: Path | None = None,
     mesh: Mesh | None = None,
     shard_parameters: bool = False,
+    microbatches: int = 1,
+    rematerialize: bool = False,
     hook: Hook | None = None,
     log_every: int = 50,
     hook_every: int = 500,
@@ -59,6 +61,7 @@ def fit(
       batches: the input, sharded over the mesh as `batch_sharding(mesh)` says.
       run: folder for metrics and checkpoints; training goes on from the last checkpoint in it. None writes nothing.
       shard_parameters: spread parameters and moments over the devices (FSDP) rather than copy them.
+      microbatches, rematerialize: memory for time, as `loss_and_gradient` explains.
       hook: `state -> metrics`, called every `hook_every` steps and after the last; its "knn" decides the best checkpoint.
       keep: how many of the last checkpoints stay, beside the best.
 
@@ -67,8 +70,11 @@ def fit(
       RunError: the loss is no longer finite, or the disk is full; the checkpoints before stay.
     """
     mesh = mesh or make_mesh()
-    check_batch_size(batches.batch_size, mesh)
-    program = _compile(method, augment, optimizer, mesh, seed=seed, shard_parameters=shard_parameters)
+    check_batch_size(batches.batch_size, mesh, microbatches=microbatches)
+    step = make_step(method, augment, optimizer, seed=seed, microbatches=microbatches, rematerialize=rematerialize)
+    gauges = make_gauges(method, augment, seed=seed)
+    init = partial(init_state, method, optimizer.transformation, seed=seed)
+    program = _compile(init, step, gauges, mesh, shard_parameters=shard_parameters)
     checkpoints = Checkpoints(run / "checkpoints", keep=keep) if run else None
     state = _resume(checkpoints, program, batches) or program.init()
     start = int(jax.device_get(state.step))
@@ -113,20 +119,17 @@ class _Program(NamedTuple):
     like: Any
 
 
-def _compile(
-    method: Method, augment: Augment, optimizer: Optimizer, mesh: Mesh, *, seed: int, shard_parameters: bool
-) -> _Program:
-    init = partial(init_state, method, optimizer.transformation, seed=seed)
+def _compile(init: Callable, step: Callable, gauges: Callable, mesh: Mesh, *, shard_parameters: bool) -> _Program:
     shapes = jax.eval_shape(init)
     shardings = state_shardings(mesh, shapes, shard_parameters=shard_parameters)
     like = jax.tree.map(lambda leaf, sharding: leaf.update(sharding=sharding), shapes, shardings)
     step = jax.jit(
-        make_step(method, augment, optimizer, seed=seed),
+        step,
         in_shardings=(shardings, batch_sharding(mesh)),
         out_shardings=(shardings, replicated(mesh)),
         donate_argnums=0,
     )
-    gauges = jax.jit(make_gauges(method, augment, seed=seed), out_shardings=replicated(mesh))
+    gauges = jax.jit(gauges, out_shardings=replicated(mesh))
     return _Program(jax.jit(init, out_shardings=shardings), step, gauges, like)
 
 

@@ -62,13 +62,17 @@ def on_this_process(tree: Any, mesh: Mesh) -> Any:
     return jax.tree.map(lambda leaf: leaf.addressable_data(0), whole)
 
 
-def check_batch_size(batch_size: int, mesh: Mesh) -> None:
-    """Refuses a batch that the devices cannot share equally."""
-    if batch_size < 1 or batch_size % mesh.size:
-        near = max(1, round(batch_size / mesh.size)) * mesh.size
+def check_batch_size(batch_size: int, mesh: Mesh, *, microbatches: int = 1) -> None:
+    """Refuses a batch that the devices, each in so many parts, cannot share equally."""
+    if microbatches < 1:
+        raise UsageError(f"microbatches: got {microbatches}, expected 1 or more.")
+    shares = mesh.size * microbatches
+    if batch_size < 1 or batch_size % shares:
+        near = max(1, round(batch_size / shares)) * shares
+        parts = f" in {microbatches} microbatches" if microbatches > 1 else ""
         raise UsageError(
-            f"batch_size: {batch_size} examples cannot be shared equally by {mesh.size} devices: "
-            f"choose a multiple of {mesh.size}, such as {near}."
+            f"batch_size: {batch_size} examples cannot be shared equally by {mesh.size} devices{parts}: "
+            f"choose a multiple of {shares}, such as {near}."
         )
 
 

@@ -11,6 +11,7 @@ from jax import Array
 from ssl_jax.evaluate.diagnostics import alignment, diagnostics, uniformity
 from ssl_jax.methods.method import Method, Metrics, Views
 from ssl_jax.recipes.optimizers import Optimizer
+from ssl_jax.train.gradient import loss_and_gradient
 from ssl_jax.train.state import TrainState
 
 Augment = Callable[[Array, Array], Any]
@@ -35,20 +36,32 @@ def step_keys(seed: int, step: Array) -> tuple[Array, Array]:
 
 
 def make_step(
-    method: Method, augment: Augment, optimizer: Optimizer, *, seed: int
+    method: Method,
+    augment: Augment,
+    optimizer: Optimizer,
+    *,
+    seed: int,
+    microbatches: int = 1,
+    rematerialize: bool = False,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-    """The pure function `(state, batch) -> (state, metrics)`. The trainer jits it over the mesh and donates the state."""
+    """The pure function `(state, batch) -> (state, metrics)`. The trainer jits it over the mesh and donates the state.
+
+    microbatches, rematerialize: as `loss_and_gradient` has them.
+    """
 
     def step(current: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         views_rng, encode_rng = step_keys(seed, current.step)
-        views = make_views(augment, views_rng, batch)
-
-        def loss_of(params: Any) -> tuple[Array, tuple[Any, Metrics]]:
-            embeddings, state = method.encode(params, current.state, views, encode_rng, current.step)
-            loss, state, metrics = method.objective(embeddings, state, current.step)
-            return loss, (state, metrics)
-
-        (loss, (state, metrics)), gradient = jax.value_and_grad(loss_of, has_aux=True)(current.params)
+        loss, state, metrics, gradient = loss_and_gradient(
+            method,
+            lambda part: make_views(augment, views_rng, part),
+            current.params,
+            current.state,
+            batch,
+            rng=encode_rng,
+            step=current.step,
+            microbatches=microbatches,
+            rematerialize=rematerialize,
+        )
         updates, optimizer_state = optimizer.transformation.update(gradient, current.optimizer, current.params)
         params = optax.apply_updates(current.params, updates)
         params, state = method.after_step(params, state, current.step)

@@ -1,5 +1,7 @@
 """One contract, every method: to add a method, add a line to METHODS."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +22,8 @@ from ssl_jax.methods.supervised import Supervised
 from ssl_jax.methods.swav import SwAV
 from ssl_jax.methods.vicreg import VICReg
 from ssl_jax.networks import linear_head, projection_head, prototype_head, small_convnet
+from ssl_jax.networks.functional import Net
+from ssl_jax.ops.patches import patchify
 from ssl_jax.recipes.optimizers import sgd
 from ssl_jax.train.checkpoint import Checkpoints
 from ssl_jax.train.mesh import batch_sharding, make_mesh, replicated
@@ -31,6 +35,30 @@ ENCODER = small_convnet(channels=1, widths=(4, 8), strides=(2, 2))
 HEAD = projection_head(inputs=ENCODER.width, widths=(16, 8))
 PREDICTOR = projection_head(inputs=8, widths=(4, 8))
 PROTOTYPES = prototype_head(inputs=ENCODER.width, widths=(16, 8), outputs=6)
+CLASSIFIER = linear_head(inputs=ENCODER.width, outputs=3)
+
+
+def patch_encoder(width):
+    """Mean of what a linear layer and tanh make of patches: an encoder that compiles at once."""
+
+    def init(rng):
+        return {"kernel": jax.random.normal(rng, (9, width))}, {}
+
+    def apply(params, stats, images, *, train, rng=None):
+        patches = patchify(images, 3)
+        return {"features": jnp.tanh(patches @ params["kernel"]).mean(axis=(1, 2))}, stats
+
+    return Net(init, apply, width)
+
+
+# The same without batch statistics, so that a microbatch is encoded as it is in the whole batch.
+PLAIN = {
+    id(ENCODER): patch_encoder(8),
+    id(HEAD): projection_head(inputs=8, widths=(16, 8), norm=False),
+    id(PREDICTOR): projection_head(inputs=8, widths=(4, 8), norm=False),
+    id(PROTOTYPES): prototype_head(inputs=8, widths=(16, 8), outputs=6),
+    id(CLASSIFIER): linear_head(inputs=8, outputs=3),
+}
 
 
 def two_views(rng, image):
@@ -60,7 +88,7 @@ METHODS = {
     "simclr": (SimCLR(ENCODER, HEAD, temperature=0.2), two_views),
     "simsiam": (SimSiam(ENCODER, HEAD, predictor=PREDICTOR), two_views),
     "supcon": (SupCon(ENCODER, HEAD), two_views),
-    "supervised": (Supervised(ENCODER, linear_head(inputs=ENCODER.width, outputs=3)), two_views),
+    "supervised": (Supervised(ENCODER, CLASSIFIER), two_views),
     "swav": (SwAV(ENCODER, HEAD, prototypes=6), many_crops),
     "swav with a queue": (SwAV(ENCODER, HEAD, prototypes=6, queue_length=BATCH, queue_start=2), many_crops),
     "vicreg": (VICReg(ENCODER, HEAD), two_views),
@@ -165,6 +193,22 @@ def test_one_device_equals_eight(step, start, batch):
             getattr(one, part),
             getattr(eight, part),
         )
+
+
+def test_microbatches_and_rematerialisation_change_nothing(method, augment, batch):
+    """Exactly the gradient of the whole batch, negatives and all, also on several devices."""
+    networks = {
+        field.name: PLAIN[id(value)]
+        for field in dataclasses.fields(method)
+        if id(value := getattr(method, field.name)) in PLAIN
+    }
+    method, optimizer = dataclasses.replace(method, **networks), sgd(lambda step: 0.05, momentum=0.9)
+    start = jax.jit(lambda: init_state(method, optimizer.transformation, seed=1))()
+    whole, losses = run(jax.jit(make_step(method, augment, optimizer, seed=1)), start, batch)
+    parts = jax.jit(make_step(method, augment, optimizer, seed=1, microbatches=4, rematerialize=True))
+    found, losses_in_parts = run(parts, start, batch, devices=4)
+    np.testing.assert_allclose(losses, losses_in_parts, rtol=1e-5, atol=1e-6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), found.params, whole.params)
 
 
 def test_saved_and_restored_it_goes_on_to_the_bit(step, start, batch, tmp_path):

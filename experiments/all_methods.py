@@ -1,0 +1,71 @@
+"""Every method on the embedded digits with its demo recipe: its features beside untrained weights and raw pixels.
+
+    python experiments/all_methods.py
+    python experiments/all_methods.py --methods simclr byol --seeds 0
+
+Runs what the results file does not hold yet, one method and seed after the other, so that it can be stopped at any time
+and started again. `experiments/methods_table.py` makes docs/methods.md of it.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+
+from ssl_jax import recipes
+from ssl_jax.rundir import write_json
+from ssl_jax.runs import Options, pretrain
+
+RESULTS = Path(__file__).parent / "results" / "all_methods.json"
+JUDGES = ("few_label_probe", "linear_probe", "knn")
+FEATURES = ("", "_random_init", "_pixels")
+
+
+def all_methods(
+    *,
+    methods: tuple[str, ...] = (),
+    seeds: tuple[int, ...] = (0, 1, 2),
+    run: Path = Path("runs/all_methods"),
+    results: Path = RESULTS,
+    epochs: float | None = None,
+    data: str | None = None,
+) -> None:
+    """Pre-trains each method once for each seed, and prints means and standard deviations over seeds, in percent.
+
+    Args:
+      methods: which; all when none is named.
+      seeds: one run each, in RUN/METHOD-seed0, ...
+      run: folder of the runs.
+      results: file that gathers what was measured.
+      epochs: another number of passes for each; for a trial.
+      data: other images for each; for a trial.
+    """
+    found: dict[str, dict[str, Any]] = json.loads(results.read_text()) if results.exists() else {}
+    changes = {name: value for name, value in {"epochs": epochs, "data": data}.items() if value is not None}
+    for seed in seeds:
+        for method in methods or recipes.methods():
+            if str(seed) in found.get(method, {}):
+                continue
+            make, folder = recipes.find(method, "demo"), run / f"{method}-seed{seed}"
+            told = pretrain(lambda make=make: make(**changes), Options(run=folder, seed=seed))
+            request = json.loads((folder / "run.json").read_text())
+            kept = {judge + of: told[judge + of] for judge in JUDGES for of in FEATURES if judge + of in told}
+            kept |= {name: told[name] for name in ("images_per_second", "seconds")}
+            kept |= {name: request[name] for name in ("device", "started")}
+            found.setdefault(method, {})[str(seed)] = kept
+            write_json(results, found)
+    for method, of_seeds in found.items():
+        cells = [f"{name} {percent(of_seeds, name)}" for name in JUDGES]
+        print(f"{method:<18} {'  '.join(cells)}  random {percent(of_seeds, JUDGES[0] + FEATURES[1])}")
+
+
+def percent(of_seeds: dict[str, dict[str, Any]], name: str) -> str:
+    """Mean and standard deviation over the seeds."""
+    values = [100 * kept[name] for kept in of_seeds.values()]
+    return f"{np.mean(values):.1f} ± {np.std(values):.1f}"
+
+
+if __name__ == "__main__":
+    tyro.cli(all_methods)

@@ -1,0 +1,109 @@
+"""Loss and gradient of one batch, at once or in microbatches that together give the same.
+
+B: examples of the batch; m: microbatches. The encoder's activations are what takes memory, and `encode` works example by
+example; `objective` needs all embeddings, and they are small. So embeddings are made in microbatches and kept, the
+objective is differentiated at all of them, and each microbatch is encoded again to carry its part of that gradient back
+(gradient caching: Gao et al. 2021, https://arxiv.org/abs/2101.06983). Negatives, assignments and batch correlations are
+those of the whole batch; only batch norms see less, a microbatch at a time.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from ssl_jax.methods.method import Embeddings, Method, Metrics, Params, State, Views
+
+Encode = Callable[[Params, State, Any], tuple[Embeddings, State]]
+Found = tuple[Array, State, Metrics, Params]
+COSTLY = ("dot_general", "conv_general_dilated", "ragged_dot_general")
+
+
+def loss_and_gradient(
+    method: Method,
+    make_views: Callable[[Any], Views],
+    params: Params,
+    state: State,
+    batch: Any,
+    *,
+    rng: Array,
+    step: Array,
+    microbatches: int = 1,
+    rematerialize: bool = False,
+) -> Found:
+    """Loss, new state, metrics, and gradient at `params`.
+
+    Args:
+      make_views: views of a batch or of a part of it.
+      microbatches: m, divides B. With m > 1 the encoder runs twice, on B / m examples at a time.
+      rematerialize: keep only products and convolutions for the gradient, and compute norms and the like again.
+    """
+
+    def encode(params: Params, state: State, part: Any) -> tuple[Embeddings, State]:
+        return method.encode(params, state, make_views(part), rng, step)
+
+    if rematerialize:
+        encode = jax.checkpoint(encode, policy=lambda primitive, *_, **__: primitive.name in COSTLY)
+    if microbatches > 1:
+        return _cached(method, encode, params, state, batch, step=step, microbatches=microbatches)
+
+    def loss_of(params: Params) -> tuple[Array, tuple[State, Metrics]]:
+        embeddings, after = encode(params, state, batch)
+        loss, after, metrics = method.objective(embeddings, after, step)
+        return loss, (after, metrics)
+
+    (loss, (state, metrics)), gradient = jax.value_and_grad(loss_of, has_aux=True)(params)
+    return loss, state, metrics, gradient
+
+
+def _cached(
+    method: Method, encode: Encode, params: Params, state: State, batch: Any, *, step: Array, microbatches: int
+) -> Found:
+    parts = jax.tree.map(lambda rows: _cut(rows, microbatches), batch)
+
+    def embed(state: State, part: Any) -> tuple[State, Embeddings]:
+        embeddings, state = encode(params, state, part)
+        return state, embeddings
+
+    after, embedded = lax.scan(embed, state, parts)
+    real, whole_numbers = _split(jax.tree.map(_join, embedded))
+
+    def loss_of(real: list[Array]) -> tuple[Array, tuple[State, Metrics]]:
+        loss, carried, metrics = method.objective(_merge(real, whole_numbers, embedded), after, step)
+        return loss, (carried, metrics)
+
+    (loss, (after, metrics)), at_embeddings = jax.value_and_grad(loss_of, has_aux=True)(real)
+
+    def carry_back(gradient: Params, given: tuple[Any, list[Array]]) -> tuple[Params, None]:
+        part, cotangents = given
+        _, back = jax.vjp(lambda params: _split(encode(params, state, part)[0])[0], params)
+        return jax.tree.map(jnp.add, gradient, back(cotangents)[0]), None
+
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    gradient, _ = lax.scan(carry_back, zeros, (parts, [_cut(rows, microbatches) for rows in at_embeddings]))
+    return loss, after, metrics, gradient
+
+
+def _cut(rows: Array, count: int) -> Array:
+    """`[B, ...]` -> `[m, B / m, ...]`, every m-th row in one part, so that each device cuts the rows that it has."""
+    return rows.reshape(len(rows) // count, count, *rows.shape[1:]).swapaxes(0, 1)
+
+
+def _join(parts: Array) -> Array:
+    rows = parts.swapaxes(0, 1)
+    return rows.reshape(rows.shape[0] * rows.shape[1], *rows.shape[2:])
+
+
+def _split(tree: Any) -> tuple[list[Array], list[Array]]:
+    """Leaves that can be differentiated, and the others."""
+    leaves = jax.tree.leaves(tree)
+    real = [leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    return real, [leaf for leaf in leaves if not jnp.issubdtype(leaf.dtype, jnp.floating)]
+
+
+def _merge(real: list[Array], others: list[Array], like: Any) -> Any:
+    leaves, tree = jax.tree.flatten(like)
+    sources = {True: iter(real), False: iter(others)}
+    return jax.tree.unflatten(tree, [next(sources[jnp.issubdtype(leaf.dtype, jnp.floating)]) for leaf in leaves])
