@@ -37,7 +37,7 @@ def log_sums_over_others(
 
     Args:
       rows: `[M, D]`, float32.
-      skip: `[M, S]` integers: itself, and whatever else. If i skips j, then j skips i.
+      skip: `[M, S]` integers: itself, and whatever else, but not everything. If i skips j, then j skips i.
       axis_name: mapped axis over which the rows are cut.
       block_size: b; with an axis, rows then go round a ring. None chooses by size.
 
@@ -85,7 +85,7 @@ def _forward(scale: float, block: int, rows: Array, skip: Array) -> tuple[Array,
 def _backward(scale: float, block: int, kept: tuple[Array, ...], cotangent: Array) -> tuple[Array, None]:
     rows, skip, sums = kept
     weights = _blocks_of_weights(scale, block, rows, skip)
-    shares = cut_rows(jnp.where(sums > 0, scale * cotangent / sums, 0), block)
+    shares = cut_rows(scale * cotangent / sums, block)
 
     def visit_row(i: Array, carried: tuple[Array, Array]) -> tuple[Array, Array]:
         first, _, weight = weights(i, i)

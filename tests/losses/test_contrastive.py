@@ -16,7 +16,7 @@ from ssl_jax.losses.contrastive import decoupled_contrastive, in_batch_info_nce,
 from ssl_jax.train.mesh import make_mesh
 
 B, D = 16, 3
-LABELS = jnp.asarray([0, 1, 2, 0, 1, 2, 0, -1, 3, 1, 1, 2, 0, 4, 4, 0], jnp.int32)  # one class of one, one unknown
+LABELS = jnp.asarray([0, 1, 2, 0, 1, 2, 0, -1, 3, 1, 1, 2, 0, 4, 4, -1], jnp.int32)  # a class of one, two unknown
 
 
 def rows(count, seed=0, shape=(B, D)):

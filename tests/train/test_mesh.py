@@ -45,3 +45,11 @@ def test_batch_is_spread_over_the_leading_axis():
 def test_half_an_address_is_refused():
     with pytest.raises(UsageError, match="coordinator, processes and process go together"):
         connect(coordinator="localhost:1234", processes=2)
+
+
+def test_a_batch_that_the_microbatches_do_not_divide_is_one_sentence():
+    with pytest.raises(UsageError, match="4 devices in 3 microbatches: choose a multiple of 12, such as 36"):
+        check_batch_size(32, make_mesh(4), microbatches=3)
+    with pytest.raises(UsageError, match="microbatches: got 0, expected 1 or more"):
+        check_batch_size(32, make_mesh(4), microbatches=0)
+    check_batch_size(36, make_mesh(4), microbatches=3)

@@ -1,0 +1,82 @@
+"""What a step of each method costs beside SimCLR's, with its demo recipe, in one run.
+
+    python benchmarks/methods.py --results benchmarks/results/methods.json
+
+The same batch again and again: views, forward, backward, update. Best of interleaved rounds, so that a busy machine hits
+all alike; FLOPs are the compiled step's own count. `experiments/methods_table.py` shows the ratios in docs/methods.md.
+"""
+
+import datetime
+import os
+import time
+from pathlib import Path
+
+import jax
+import tyro
+
+from ssl_jax import recipes
+from ssl_jax.data import Batches
+from ssl_jax.rundir import write_json
+from ssl_jax.train.mesh import batch_sharding, make_mesh
+from ssl_jax.train.state import init_state
+from ssl_jax.train.step import make_step
+
+
+def methods(*, names: tuple[str, ...] = (), steps: int = 10, rounds: int = 3, results: Path | None = None) -> None:
+    """Prints milliseconds a step and their ratio to SimCLR's.
+
+    Args:
+      names: which methods; all when none is named.
+      steps: of each measurement.
+      rounds: measurements of each, in turn.
+      results: file for the figures.
+    """
+    names = tuple(dict.fromkeys(("simclr", *(names or recipes.methods()))))
+    runs = {name: Run(name) for name in names}
+    seconds = dict.fromkeys(names, float("inf"))
+    for _ in range(rounds):
+        for name, run in runs.items():
+            seconds[name] = min(seconds[name], run.time(steps))
+    rows = {
+        name: {
+            "milliseconds": round(1e3 * seconds[name], 1),
+            "relative": round(seconds[name] / seconds["simclr"], 2),
+            "gigaflops": round(run.flops / 1e9, 2),
+        }
+        for name, run in runs.items()
+    }
+    for name, row in rows.items():
+        print(f"{name:<18}{row['milliseconds']:>10.1f} ms {row['relative']:>6.2f} {row['gigaflops']:>10.2f} GFLOP")
+    if results:
+        about = {
+            "device": f"{jax.default_backend()} ({os.cpu_count()} cores)",
+            "date": datetime.date.today().isoformat(),
+        }
+        write_json(results, about | {"methods": rows})
+
+
+class Run:
+    """A compiled step of a method's demo, on a batch of its data."""
+
+    def __init__(self, name: str):
+        recipe, mesh = recipes.find(name, "demo")(), make_mesh()
+        optimizer = recipe.optimizer(recipe.steps)
+        with Batches(recipe.data.train, recipe.batch_size, seed=0, sharding=batch_sharding(mesh)) as batches:
+            self.batch = next(batches)
+        self.state = jax.jit(lambda: init_state(recipe.method, optimizer.transformation, seed=0))()
+        step = jax.jit(make_step(recipe.method, recipe.augment, optimizer, seed=0), donate_argnums=0)
+        self.step = step.lower(self.state, self.batch).compile()
+        self.flops = (self.step.cost_analysis() or {}).get("flops", float("nan"))
+        self.time(1)
+
+    def time(self, steps: int) -> float:
+        """Seconds a step."""
+        start = time.perf_counter()
+        for _ in range(steps):
+            self.state, metrics = self.step(self.state, self.batch)
+        jax.block_until_ready(metrics)
+        return (time.perf_counter() - start) / steps
+
+
+if __name__ == "__main__":
+    tyro.cli(methods)
