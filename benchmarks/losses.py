@@ -12,6 +12,7 @@ import time
 
 import jax
 import jax.numpy as jnp
+from machine import about
 
 from ssl_jax.losses.decorrelation import barlow_twins, vicreg
 from ssl_jax.ops.sinkhorn import sinkhorn
@@ -130,8 +131,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=10)
     repeats = parser.parse_args().repeats
-    device = jax.devices()[0]
-    print(f"{device.device_kind}, jax {jax.__version__}, torch {torch.__version__ if torch else 'not installed'}")
+    print(about("jax", "torch"))
 
     scores = jax.random.uniform(jax.random.key(0), (4096, 3000), minval=-1.0, maxval=1.0)
     candidates = {"ours": sinkhorn, "jax, divisions": plain_sinkhorn, "jax, plan rewritten": log_sinkhorn_in_place}

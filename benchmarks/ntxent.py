@@ -9,12 +9,10 @@ the symmetric loss needs, against the best matrix product of the same run. Memor
 above what it held before (its own high-water mark), gradients and input included.
 """
 
-import datetime
 import gc
 import importlib
 import importlib.metadata
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -28,6 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 from jax.sharding import Mesh, PartitionSpec
+from machine import about, version
 
 from ssl_jax.losses.contrastive import ntxent
 
@@ -67,13 +66,7 @@ def benchmark(
 
 
 def heading() -> str:
-    packages = {name: version(name) for name in ("jax", "torch", "lightly")}
-    known = ", ".join(f"{name} {number}" for name, number in packages.items() if number)
-    device = jax.devices()[0].device_kind if jax.default_backend() != "cpu" else processor()
-    today = datetime.date.today().isoformat()
-    return (
-        f"# NT-Xent, forward and backward\n\n{device}, {os.cpu_count()} cores; {known}; {today}. D = {DIM}, float32.\n"
-    )
+    return f"# NT-Xent, forward and backward\n\n{about('jax', 'torch', 'lightly')}. D = {DIM}, float32.\n"
 
 
 def speed(sizes: tuple[int, ...], rounds: int, memory_limit: float) -> str:
@@ -264,19 +257,6 @@ def high_water_mark() -> float:
     """MiB; from /proc, because getrusage's figure is inherited from the parent process."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
-
-
-def version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def processor() -> str:
-    with open("/proc/cpuinfo") as info:
-        names = [line.split(":")[1].strip() for line in info if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from ssl_jax.losses.negatives import info_nce
 from ssl_jax.methods.joint_embedding import MomentumTeacher
 from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
 from ssl_jax.ops import queue
-from ssl_jax.ops.collectives import gather_rows
+from ssl_jax.ops.collectives import replicate_rows
 from ssl_jax.ops.normalize import unit_length
 
 
@@ -67,5 +67,5 @@ class MoCo(MomentumTeacher):
         query, positive = (part.reshape(batch * views, dim) for part in (embeddings["embedding"], keys))
         remembered = queue.Queue(**lax.stop_gradient(state["queue"]))
         loss = info_nce(query, positive, remembered.rows, temperature=self.temperature, axis_name=axis_name)
-        remembered = queue.push(remembered, gather_rows(unit_length(positive), axis_name))  # after the loss
+        remembered = queue.push(remembered, replicate_rows(unit_length(positive), axis_name))  # after the loss
         return loss, {**state, "queue": remembered._asdict()}, {}

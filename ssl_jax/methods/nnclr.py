@@ -14,7 +14,7 @@ from ssl_jax.errors import above_zero
 from ssl_jax.losses.contrastive import in_batch_info_nce
 from ssl_jax.methods.method import Embeddings, Metrics, Params, State
 from ssl_jax.methods.simsiam import SimSiam
-from ssl_jax.ops.collectives import gather_rows
+from ssl_jax.ops.collectives import replicate_rows
 from ssl_jax.ops.energy import key_value_lookup
 from ssl_jax.ops.normalize import unit_length
 from ssl_jax.ops.queue import Queue, fresh, push
@@ -53,5 +53,5 @@ class NNCLR(SimSiam):
             )
             for view in (0, 1)
         )
-        queue = push(queue, gather_rows(embedding[:, 0], axis_name))  # after the loss
+        queue = push(queue, replicate_rows(embedding[:, 0], axis_name))  # after the loss
         return (there + back) / 2, {**state, "queue": queue._asdict()}, {}

@@ -16,7 +16,7 @@ from ssl_jax.errors import above_zero
 from ssl_jax.losses.clustering import swav
 from ssl_jax.methods.joint_embedding import JointEmbedding
 from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
-from ssl_jax.ops.collectives import gather_rows, row_numbers
+from ssl_jax.ops.collectives import gather_rows, replicate_rows, row_numbers
 from ssl_jax.ops.normalize import unit_length
 from ssl_jax.ops.queue import Queue, fresh, push
 from ssl_jax.ops.sinkhorn import sinkhorn
@@ -71,7 +71,7 @@ class SwAV(JointEmbedding):
             if self.queue_length:
                 remembered = Queue(**state["queues"][str(crop)])
                 codes.append(self._codes_with_queue(fresh_scores, remembered, state["prototypes"], step, axis_name))
-                keys = gather_rows(embeddings["embedding"][:, crop], axis_name)
+                keys = replicate_rows(embeddings["embedding"][:, crop], axis_name)
                 state = {**state, "queues": {**state["queues"], str(crop): push(remembered, keys)._asdict()}}
             else:
                 codes.append(self._codes(fresh_scores, axis_name))

@@ -6,7 +6,7 @@ average.
 
 `axis_name=None` says that the bank is whole. A name says that each shard holds L / shards consecutive entries, in shard
 order, and asks for its own examples by their number in the whole data set: rows travel, the bank does not. To keep a
-whole bank on every shard instead, `write` the numbers and rows of all shards (`gather_rows`) without a name.
+whole bank on every shard instead, `write` the numbers and rows of all shards (`replicate_rows`) without a name.
 """
 
 from typing import NamedTuple

@@ -22,6 +22,14 @@ def gather_rows(rows: Array, axis_name: str | None) -> Array:
     return rows if axis_name is None else lax.all_gather(rows, _bound(axis_name), tiled=True)
 
 
+def replicate_rows(rows: Array, axis_name: str | None) -> Array:
+    """`gather_rows` for what is remembered: no gradient, and typed as the same on every shard, as a carried queue is."""
+    rows = lax.stop_gradient(rows)
+    if not on_several_devices(axis_name):  # `vmap` knows no such types
+        return gather_rows(rows, axis_name)
+    return lax.all_gather(rows, axis_name, tiled=True, to="invarying")
+
+
 def row_numbers(rows: int, axis_name: str | None) -> Array:
     """Where this shard's rows stand in the whole batch: `[B]` integers below N."""
     first = 0 if axis_name is None else lax.axis_index(_bound(axis_name)) * rows

@@ -2,7 +2,7 @@
 
 K: rows of the queue; B: keys pushed at once; D: size of an embedding. A queue comes in as an argument and goes out as a
 result; nothing is changed in place. Over shards there are two layouts, which hold the same set of rows:
-- replicated: every shard holds all K rows and pushes the keys of all shards (`gather_rows`); read it without a name;
+- replicated: every shard holds all K rows and pushes the keys of all shards (`replicate_rows`); read it without a name;
 - cut: every shard holds its own K / shards rows and pushes its own keys, without communication; read it with the name.
 """
 

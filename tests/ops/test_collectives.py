@@ -12,6 +12,7 @@ from ssl_jax.ops.collectives import (
     max_over_shards,
     mean_over_shards,
     pass_on,
+    replicate_rows,
     return_to_owners,
     row_numbers,
     shards,
@@ -57,6 +58,12 @@ def test_answers_return_to_the_shard_that_asked(way, count):
     np.testing.assert_array_equal(answers, np.asarray(ROWS)[:, :1] + 1000 * np.arange(count))
 
 
+@pytest.mark.parametrize(("way", "count"), WITHOUT_GRADIENT)
+def test_what_is_replicated_may_leave_as_one_array(way, count):
+    remember = in_pieces(lambda rows: replicate_rows(rows, "data"), way, count, cut=(0,), joined=None)
+    np.testing.assert_array_equal(remember(ROWS), ROWS)
+
+
 def test_without_a_name_nothing_is_moved():
     assert shards(None) == 1 and gather_rows(ROWS, None) is ROWS and mean_over_shards(ROWS, None) is ROWS
     np.testing.assert_array_equal(row_numbers(3, None), [0, 1, 2])
@@ -68,6 +75,7 @@ def test_without_a_name_nothing_is_moved():
     [
         lambda: shards("nowhere"),
         lambda: gather_rows(ROWS, "nowhere"),
+        lambda: replicate_rows(ROWS, "nowhere"),
         lambda: row_numbers(3, "nowhere"),
         lambda: mean_over_shards(ROWS, "nowhere"),
         lambda: max_over_shards(ROWS, "nowhere"),
