@@ -1,9 +1,20 @@
 """What losses and networks are made of: pure functions of arrays, whole or sharded by `axis_name`."""
 
+from ssl_jax.ops.attention import attention, attention_weights
 from ssl_jax.ops.energy import free_energy, key_value_lookup
 from ssl_jax.ops.kmeans import kmeans
 from ssl_jax.ops.rotation import rotation_matrix
 from ssl_jax.ops.sinkhorn import sinkhorn
 from ssl_jax.ops.streaming import log_sum_exp, softmax_sum
 
-__all__ = ["free_energy", "key_value_lookup", "kmeans", "log_sum_exp", "rotation_matrix", "sinkhorn", "softmax_sum"]
+__all__ = [
+    "attention",
+    "attention_weights",
+    "free_energy",
+    "key_value_lookup",
+    "kmeans",
+    "log_sum_exp",
+    "rotation_matrix",
+    "sinkhorn",
+    "softmax_sum",
+]
