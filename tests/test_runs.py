@@ -110,7 +110,7 @@ def test_help_of_a_recipe_explains_its_options(capsys):
 MISTAKES = {
     "": "",
     "pretrian": "unknown command 'pretrian': did you mean 'pretrain'?",
-    "pretrain": "method: none was given, choose one of: simclr.",
+    "pretrain": "method: none was given, choose one of: ",
     "pretrain simcrl": "unknown method 'simcrl': did you mean 'simclr'?",
     "pretrain simclr --recipe imagnet": "unknown recipe of simclr 'imagnet': did you mean 'imagenet'?",
     "pretrain simclr --recipe": "--recipe needs a value after it.",
