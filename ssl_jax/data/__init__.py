@@ -1,8 +1,21 @@
-"""Images by number: data sets by name, and the endless batches of training."""
+"""Images and clips by number: data sets by name, and the endless batches of training."""
 
 from ssl_jax.data.batches import Batches
+from ssl_jax.data.clips import Clips
 from ssl_jax.data.datasets import NAMES, open_data
-from ssl_jax.data.source import ArraySource, Data, Source, hold, in_order
+from ssl_jax.data.source import ArraySource, Data, Source, hold, in_order, inputs_of
 from ssl_jax.data.synthetic import Synthetic
 
-__all__ = ["NAMES", "ArraySource", "Batches", "Data", "Source", "Synthetic", "hold", "in_order", "open_data"]
+__all__ = [
+    "NAMES",
+    "ArraySource",
+    "Batches",
+    "Clips",
+    "Data",
+    "Source",
+    "Synthetic",
+    "hold",
+    "in_order",
+    "inputs_of",
+    "open_data",
+]

@@ -1,9 +1,9 @@
 """The input of training: an endless iterator of global, sharded batches.
 
 A batch is `{"image": uint8 [B, H, W, C], "label": int32 [B], "index": int32 [B]}`, index being the number of the
-example in its source. Two ways lead to the same batches, bit for bit:
+example in its source, and what else the examples have. Two ways lead to the same batches, bit for bit:
 
-- held: the whole source lies on every device as one uint8 array, and a batch is one jitted gather;
+- held: the whole source lies on every device, and a batch is one jitted gather;
 - streamed: grain reads the source at random, in threads or in worker processes, each process of a run its own rows.
 """
 
@@ -111,17 +111,16 @@ class Batches:
     def _held(self, step: int) -> Generator[Batch]:
         while True:
             index = self._to_devices(self._numbers(step)[self._rows])
-            yield self._take(*self._whole, index)
+            yield self._take(self._whole, index)
             step += 1
 
     @functools.cached_property
-    def _whole(self) -> tuple[Array, Array]:
-        """Images and labels of the source, a copy on each device."""
+    def _whole(self) -> Batch:
+        """Everything that the source has, a copy on each device."""
         everything = hold_source(self._source)
         mesh = getattr(self._sharding, "mesh", None)
         everywhere = NamedSharding(mesh, PartitionSpec()) if mesh else self._sharding
-        images, labels = (_put(array, everywhere, len(array)) for array in everything.values())
-        return images, labels
+        return {name: _put(array, everywhere, len(array)) for name, array in everything.items()}
 
     def _streamed(self, step: int) -> Generator[Batch]:
         from ssl_jax.data.stream import Steps, stream  # noqa: PLC0415  Held sources do not wait for grain.
@@ -141,11 +140,8 @@ def _put(rows: NDArray[Any], sharding: Sharding, length: int) -> Array:
         return jax.make_array_from_process_local_data(sharding, rows, (length, *rows.shape[1:]))
 
 
-def _take(images: Array, labels: Array, index: Array) -> Batch:
-    def rows(array: Array) -> Array:
-        return array.at[index].get(mode="promise_in_bounds")
-
-    return {"image": rows(images), "label": rows(labels), "index": index}
+def _take(whole: Batch, index: Array) -> Batch:
+    return {name: array.at[index].get(mode="promise_in_bounds") for name, array in whole.items()} | {"index": index}
 
 
 def _check(source: Source, batch_size: int, seed: int) -> None:
@@ -172,4 +168,10 @@ def _rows_here(sharding: Sharding, batch_size: int) -> NDArray[np.intp]:
 
 def _fits(source: Source, sharding: Sharding) -> bool:
     copies = len(sharding.addressable_devices) if jax.default_backend() == "cpu" else 1  # CPU devices share one memory.
-    return copies * len(source) * math.prod(source.image_shape) <= LARGEST_HELD
+    return copies * len(source) * _bytes(source) <= LARGEST_HELD
+
+
+def _bytes(source: Source) -> int:
+    """Of an example. Only of clips one has to be read for that."""
+    image = math.prod(source.image_shape)
+    return image if len(source.image_shape) == 3 else sum(array.nbytes for array in source[0].values())

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+from ssl_jax.data.clips import SILENT, SOUNDING, Clips
 from ssl_jax.data.fashion_mnist import open_fashion_mnist
 from ssl_jax.data.folder import open_folder
 from ssl_jax.data.source import Data
 from ssl_jax.data.synthetic import Synthetic
 from ssl_jax.errors import UsageError
 
-NAMES = ("digits", "fashion-mnist", "synthetic")
+NAMES = ("digits", "fashion-mnist", SOUNDING, SILENT, "synthetic")
 DIGITS = Path(__file__).parent / "embedded/digits/1.0.0"
 
 
@@ -17,7 +18,8 @@ def open_data(name: str, *, image_size: int | None = None, strict: bool = False)
 
     Args:
       name: "digits", 4,000 + 1,000 MNIST digits that come with the package; "fashion-mnist", from the files of Debian's
-        package dataset-fashion-mnist; "synthetic", for tests; a folder of images, see `ssl_jax.data.folder`; or a tfds
+        package dataset-fashion-mnist; "clips", 4,000 + 1,000 drawn shapes that move and sound, and "silent-clips", the
+        same without sound; "synthetic", for tests; a folder of images, see `ssl_jax.data.folder`; or a tfds
         data set, `name[/config][:version][:split]`, the split being what to pre-train on: imagenet2012:train[:10%].
       image_size: side in pixels of the squares that all images become, see `ssl_jax.data.images`; None keeps their size
         where all have the same.
@@ -33,6 +35,10 @@ def open_data(name: str, *, image_size: int | None = None, strict: bool = False)
     if name == "synthetic":
         side = image_size or 16
         return Data(name, Synthetic(size=512, side=side, seed=0), Synthetic(size=256, side=side, seed=1))
+    if name in (SOUNDING, SILENT):
+        side, sound = image_size or 24, name == SOUNDING
+        parts = (Clips(size=size, side=side, seed=seed, sound=sound) for seed, size in enumerate((4000, 1000)))
+        return Data(name, *parts)
     if name == "fashion-mnist":
         return open_fashion_mnist(image_size=image_size)
     folder = Path(name).expanduser()

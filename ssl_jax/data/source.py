@@ -1,11 +1,12 @@
 """What the rest of the project sees of a data set: examples by number.
 
-An example is `{"image": uint8 [H, W, C], "label": int32}`, C being 1 or 3 and the label -1 where there is none. A batch
-is the same with a leading axis. Numbers run from 0; the same number is always the same example.
+An example is `{"image": uint8 [H, W, C], "label": int32}`, C being 1 or 3 and the label -1 where there is none. Of a clip
+the image is the video, `[T, H, W, C]`, and there may be more arrays by name, each of one shape: "audio". A batch is the
+same with a leading axis. Numbers run from 0; the same number is always the same example.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -19,7 +20,7 @@ Batch = dict[str, NDArray[Any]]
 
 
 class Source(Protocol):
-    """A sequence of examples, all images of one shape, read in any order and from any thread."""
+    """A sequence of examples, all of one shape, read in any order and from any thread."""
 
     @property
     def name(self) -> str:
@@ -30,8 +31,8 @@ class Source(Protocol):
         """Names of the labels; empty when there are none."""
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Height, width, channels (1 or 3)."""
+    def image_shape(self) -> tuple[int, ...]:
+        """Height, width, channels (1 or 3); of a clip, frames before them."""
 
     def __len__(self) -> int: ...
 
@@ -70,25 +71,33 @@ class ArraySource:
 
 def read(source: Source, numbers: NDArray[Any] | range, pool: Executor | None = None) -> Batch:
     """The examples of these numbers as one batch, read by the threads of `pool` if there is one."""
-    images = np.empty((len(numbers), *source.image_shape), np.uint8)
-    labels = np.empty(len(numbers), np.int32)
+    size, one = len(numbers), source[int(numbers[0])]
+    batch: Batch = {"image": np.empty((size, *source.image_shape), np.uint8), "label": np.empty(size, np.int32)}
+    batch |= {name: np.empty((size, *array.shape), array.dtype) for name, array in one.items() if name not in batch}
 
     def fill(rows: range) -> None:
         for row in rows:
-            example = source[int(numbers[row])]
-            images[row], labels[row] = example["image"], example["label"]
+            example = source[int(numbers[row])] if row else one
+            for name, array in batch.items():
+                array[row] = example[name]
 
     parts = [range(first, min(first + 32, len(numbers))) for first in range(0, len(numbers), 32)]
     for _ in pool.map(fill, parts) if pool else map(fill, parts):
         pass  # What a thread raised is raised here.
-    return {"image": images, "label": labels}
+    return batch
+
+
+def inputs_of(batch: Mapping[str, Any]) -> Any:
+    """What a network may see of examples: their images; where they have more than these, all of it by name."""
+    seen = {name: array for name, array in batch.items() if name not in ("label", "index")}
+    return seen if len(seen) > 1 else seen["image"]
 
 
 _held: WeakKeyDictionary[Source, Batch] = WeakKeyDictionary()
 
 
 def hold(source: Source) -> Batch:
-    """The whole source, in order: `{"image": uint8 [N, H, W, C], "label": int32 [N]}`. Read once, then remembered."""
+    """The whole source, in order, as one batch: "image" `[N, H, W, C]`, "label" `[N]`. Read once, then remembered."""
     if isinstance(source, ArraySource):
         return {"image": source.images, "label": source.labels}
     if source not in _held:

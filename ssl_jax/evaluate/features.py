@@ -15,12 +15,13 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 from numpy.typing import NDArray
 
-from ssl_jax.data import Data, Source, in_order
+from ssl_jax.augment.audio import log_spectrogram
+from ssl_jax.data import Data, Source, in_order, inputs_of
 from ssl_jax.errors import pick
 from ssl_jax.methods.method import Method
 
 MOST_TRAINING_IMAGES = 60_000  # More of them move the figures little, and the probes' time is proportional to them.
-Embed = Callable[[Any, Any, Array], Array]
+Embed = Callable[[Any, Any, Any], Array]
 
 
 class Features(NamedTuple):
@@ -52,25 +53,34 @@ def at_most(source: Source, size: int) -> Source:
     return source if len(source) <= size else Subset(source, size)
 
 
-def embedding_of(method: Method, prepare: Callable[[Array], Array], *, layer: str = "features") -> Embed:
-    """`(params, state, uint8 images [B, H, W, C]) -> [B, D]` of that layer in float32, to be jitted."""
+def embedding_of(method: Method, prepare: Callable[[Any], Any], *, layer: str = "features") -> Embed:
+    """`(params, state, uint8 images [B, H, W, C]) -> [B, D]` of that layer in float32, to be jitted.
 
-    def embed(params: Any, state: Any, images: Array) -> Array:
+    Images stand for what `inputs_of` leaves of a batch, as everywhere in this file.
+    """
+
+    def embed(params: Any, state: Any, images: Any) -> Array:
         layers = method.embed(params, state, jax.vmap(prepare)(images))
         return layers[pick("layer", layer, layers)].astype(jnp.float32)
 
     return embed
 
 
-def pixels(params: Any, state: Any, images: Array) -> Array:
-    """The images themselves as features, `[B, D]`: in [0, 1], the shorter side reduced to 32 if it is longer."""
-    size, height, width, channels = images.shape
+def pixels(params: Any, state: Any, images: Any) -> Array:
+    """The images themselves as features, `[B, D]`: in [0, 1], the shorter side reduced to 32 if it is longer.
+
+    Of clips every frame, and of their sound the spectrogram in 32 steps.
+    """
+    if isinstance(images, dict):
+        audio = jax.vmap(partial(log_spectrogram, window=128, hop=images["audio"].shape[1] // 32))(images["audio"])
+        return jnp.concatenate([pixels(params, state, images["image"]), audio.reshape(len(audio), -1)], axis=1)
+    *before, height, width, channels = images.shape
     images = images.astype(jnp.float32) / 255
     if min(height, width) > 32:
         scale = 32 / min(height, width)
-        shape = (size, round(height * scale), round(width * scale), channels)
+        shape = (*before, round(height * scale), round(width * scale), channels)
         images = jax.image.resize(images, shape, "linear", antialias=True)
-    return images.reshape(size, -1)
+    return images.reshape(len(images), -1)
 
 
 def compute_features(
@@ -92,13 +102,13 @@ def compute_features(
 
 
 def features_of(
-    embed: Callable[[Array], Array], batches: Iterable[Mapping[str, NDArray[Any]]], *, sharding: Sharding | None = None
+    embed: Callable[[Any], Array], batches: Iterable[Mapping[str, NDArray[Any]]], *, sharding: Sharding | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Features `[N, D]` and labels `[N]` of all images of the batches, in their order, in host memory.
 
     Args:
       embed: jitted, images `[B, ...]` -> `[B, D]`.
-      batches: `{"image": [B, ...], "label": [B]}` in numpy. The first decides the size that `embed` is compiled for; a
+      batches: `{"image": [B, ...], "label": [B], ...}` in numpy. The first decides the size that `embed` is compiled for; a
         smaller one is filled up to it, and what belongs to the filling is dropped.
       sharding: of the images, their leading axis over the devices; the default device when None.
 
@@ -111,7 +121,8 @@ def features_of(
     for batch in batches:
         count = len(batch["image"])
         size = size or _round_up(count, len(sharding.device_set))
-        rows = embed(jax.device_put(_filled_up(batch["image"], size), sharding))
+        images = jax.tree.map(partial(_filled_up, size=size), inputs_of(batch))
+        rows = embed(jax.device_put(images, sharding))
         if rows.ndim != 2:
             raise ValueError(f"features_of: embed must give [B, D], got {rows.shape}: choose a layer without places.")
         waiting.append((rows, count))
@@ -128,7 +139,7 @@ def _round_up(count: int, pieces: int) -> int:
     return -(-count // pieces) * pieces
 
 
-def _filled_up(images: NDArray[Any], size: int) -> NDArray[Any]:
+def _filled_up(images: NDArray[Any], *, size: int) -> NDArray[Any]:
     missing = size - len(images)
     if missing < 0:
         raise ValueError(

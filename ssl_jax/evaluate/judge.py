@@ -8,7 +8,7 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from ssl_jax.data import Data, Source, hold
+from ssl_jax.data import Data, Source, hold, inputs_of
 from ssl_jax.evaluate.features import Embed, Features, at_most
 from ssl_jax.evaluate.few_labels import few_label_probe
 from ssl_jax.evaluate.knn import knn_accuracy
@@ -51,18 +51,19 @@ def online_knn(
     spread = NamedSharding(mesh, PartitionSpec(None, "data") if chunk % mesh.size == 0 else PartitionSpec())
     copied = NamedSharding(mesh, PartitionSpec())
 
-    def on_devices(source: Source, size: int) -> tuple[Array, Array]:
+    def on_devices(source: Source, size: int) -> tuple[Any, Array]:
         part = hold(at_most(source, size))
-        whole = len(part["image"]) // chunk * chunk or len(part["image"])
-        images = part["image"][:whole].reshape(-1, min(chunk, whole), *part["image"].shape[1:])
-        where = spread if images.shape[1] == chunk else copied
+        whole = len(part["label"]) // chunk * chunk or len(part["label"])
+        rows = min(chunk, whole)
+        images = jax.tree.map(lambda array: array[:whole].reshape(-1, rows, *array.shape[1:]), inputs_of(part))
+        where = spread if rows == chunk else copied
         return jax.device_put(images, where), jax.device_put(part["label"][:whole], copied)
 
     train, train_labels = on_devices(data.train, train_images)
     test, test_labels = on_devices(data.test, test_images)
 
     @jax.jit
-    def accuracy(params: Any, state: Any, train: Array, train_labels: Array, test: Array, test_labels: Array) -> Array:
+    def accuracy(params: Any, state: Any, train: Any, train_labels: Array, test: Any, test_labels: Array) -> Array:
         train, test = (jax.lax.map(lambda part: embed(params, state, part), images) for images in (train, test))
         train, test = (rows.reshape(-1, rows.shape[-1]) for rows in (train, test))
         return knn_accuracy(train, train_labels, test, test_labels, num_classes=len(data.train.classes))

@@ -9,6 +9,7 @@ from jax import Array
 
 from ssl_jax.augment.views import Views, digit_views, evaluation_view
 from ssl_jax.data import Data, open_data
+from ssl_jax.errors import UsageError
 from ssl_jax.networks import Net
 from ssl_jax.networks import encoder as make_encoder
 from ssl_jax.recipes.optimizers import Optimizer, adamw, warmup_cosine
@@ -72,6 +73,10 @@ def scale(
       view_size: side of what the encoder sees in pre-training, where that is not a whole image (tiles); needed by ViTs.
     """
     images = open_data(data, image_size=stored_size or image_size, strict=strict)
+    if len(images.train.image_shape) != 3:
+        raise UsageError(
+            f"data: {images.name} holds clips, expected images: choose frames, tracks, avid or cma for them."
+        )
     channels, dtype = images.train.image_shape[-1], compute_dtype(precision)
     mean, std = statistics or (DIGIT_STATISTICS if channels == 1 else IMAGENET_STATISTICS)
     side = view_size or image_size

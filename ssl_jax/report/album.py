@@ -1,4 +1,7 @@
-"""The arrays behind the report's pictures: views as the network saw them, neighbours, embeddings."""
+"""The arrays behind the report's pictures: views as the network saw them, neighbours, embeddings.
+
+A clip is shown by its middle frame; where the network sees it as a clip, its frames stand for views.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ssl_jax.data import Data
+from ssl_jax.augment.video import sight
+from ssl_jax.data import Data, Source, inputs_of
+from ssl_jax.data.source import read
 from ssl_jax.evaluate.features import Features
 from ssl_jax.report.reading import save_pictures
 
@@ -18,8 +23,8 @@ def save_album(
     run: Path,
     *,
     data: Data,
-    augment: Callable[[Array, Array], Any],
-    prepare: Callable[[Array], Array],
+    augment: Callable[[Array, Any], Any],
+    prepare: Callable[[Any], Any],
     before: Features | None = None,
     after: Features | None = None,
     seed: int = 0,
@@ -33,13 +38,26 @@ def save_album(
 
 def _views(data: Data, augment: Callable, prepare: Callable, *, seed: int, count: int = 8) -> dict[str, np.ndarray]:
     rows = np.linspace(0, len(data.train) - 1, count).astype(int)
-    originals = np.stack([data.train[int(row)]["image"] for row in rows])
-    views = jax.jit(jax.vmap(augment))(jax.random.split(jax.random.key(seed), count), jnp.asarray(originals))
+    batch = read(data.train, rows)
+    views = jax.jit(jax.vmap(augment))(jax.random.split(jax.random.key(seed), count), inputs_of(batch))
     views = views["views"] if isinstance(views, dict) else views
-    black, white = (prepare(jnp.full_like(originals[0], level)) for level in (0, 255))
-    floor, range_ = black.min(axis=(0, 1)), white.max(axis=(0, 1)) - black.min(axis=(0, 1))  # Undoes the standardising.
+    views = views.reshape(count, -1, *views.shape[-3:])
+
+    def level(value: int) -> Array:
+        """Each channel of an image that is all of this value, as the network sees it."""
+        given = jax.tree.map(lambda array: jnp.full_like(array[0], value), inputs_of(batch))
+        return sight(prepare(given)).reshape(-1, views.shape[-1])[0]
+
+    floor, range_ = level(0), level(255) - level(0)  # Undoes the standardising.
     seen = jnp.clip((views - floor.reshape(1, 1, 1, 1, -1)) / range_.reshape(1, 1, 1, 1, -1), 0, 1)
+    originals = np.stack([_still(data.train, row) for row in rows])
     return {"views_original": originals, "views": np.asarray(jnp.round(seen * 255), np.uint8)}
+
+
+def _still(source: Source, number: int) -> np.ndarray:
+    """The image; of a clip, the middle frame."""
+    image = source[int(number)]["image"]
+    return image[len(image) // 2] if image.ndim == 4 else image
 
 
 def _neighbors(
@@ -48,13 +66,13 @@ def _neighbors(
     assert data.test is not None
     rows = np.linspace(0, len(data.test) - 1, queries).astype(int)
     arrays = {
-        "query": np.stack([data.test[int(row)]["image"] for row in rows]),
+        "query": np.stack([_still(data.test, row) for row in rows]),
         "query_label": after.test_labels[rows],
     }
     for name, features in {"neighbors_before": before, "neighbors_after": after}.items():
         keys = features.train / np.linalg.norm(features.train, axis=1, keepdims=True).clip(1e-12)
         nearest = np.argsort(-features.test[rows] @ keys.T, axis=1)[:, :k]  # [q, k]
-        arrays[name] = np.stack([[data.train[int(number)]["image"] for number in row] for row in nearest])
+        arrays[name] = np.stack([[_still(data.train, number) for number in row] for row in nearest])
         arrays[f"{name}_label"] = features.train_labels[nearest]
     return arrays
 

@@ -8,23 +8,25 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from ssl_jax.data import inputs_of
 from ssl_jax.evaluate.diagnostics import alignment, diagnostics, uniformity
 from ssl_jax.methods.method import Method, Metrics, Views
 from ssl_jax.recipes.optimizers import Optimizer
 from ssl_jax.train.gradient import loss_and_gradient
 from ssl_jax.train.state import TrainState
 
-Augment = Callable[[Array, Array], Any]
+Augment = Callable[[Array, Any], Any]
 Batch = dict[str, Array]
 
 
 def make_views(augment: Augment, rng: Array, batch: Batch) -> Views:
     """Views of a uint8 batch, with one key an example from (rng, index): the same views on any number of devices.
 
-    An augmentation returns the array "views", or a dict that has it among others.
+    An augmentation takes what `inputs_of` leaves of an example, the image in most cases. It returns the array "views", or
+    a dict that has it among others.
     """
     keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(rng, batch["index"])
-    views = jax.vmap(augment)(keys, batch["image"])
+    views = jax.vmap(augment)(keys, inputs_of(batch))
     named = views if isinstance(views, dict) else {"views": views}
     return {**named, "index": batch["index"], "label": batch["label"]}
 

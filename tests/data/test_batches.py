@@ -140,7 +140,7 @@ def test_nothing_is_transferred_implicitly_and_the_batch_lies_where_it_was_asked
 def test_devices_do_not_talk_to_gather_a_batch():
     there = batches(hold=True)
     index = next(there)["index"]
-    program = there._take.lower(*there._whole, index).compile().as_text()
+    program = there._take.lower(there._whole, index).compile().as_text()
     assert not any(word in program for word in ("all-gather", "all-reduce", "all-to-all", "collective-permute"))
 
 

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
+from ssl_jax.methods.avid import AVID
 from ssl_jax.methods.barlow_twins import BarlowTwins
 from ssl_jax.methods.byol import BYOL
+from ssl_jax.methods.cma import CMA
 from ssl_jax.methods.dcl import DCL
 from ssl_jax.methods.dino import DINO
 from ssl_jax.methods.moco import MoCo
@@ -22,6 +24,7 @@ from ssl_jax.methods.supervised import Supervised
 from ssl_jax.methods.swav import SwAV
 from ssl_jax.methods.vicreg import VICReg
 from ssl_jax.networks import linear_head, projection_head, prototype_head, small_convnet
+from ssl_jax.networks.audio_video import small_video_convnet
 from ssl_jax.networks.functional import Net
 from ssl_jax.ops.patches import patchify
 from ssl_jax.recipes.optimizers import sgd
@@ -36,6 +39,9 @@ HEAD = projection_head(inputs=ENCODER.width, widths=(16, 8))
 PREDICTOR = projection_head(inputs=8, widths=(4, 8))
 PROTOTYPES = prototype_head(inputs=ENCODER.width, widths=(16, 8), outputs=6)
 CLASSIFIER = linear_head(inputs=ENCODER.width, outputs=3)
+VIDEO, AUDIO = small_video_convnet(widths=(4,), strides=(2,)), small_convnet(widths=(4,), strides=(2,))
+CLIP_HEAD = projection_head(inputs=8, widths=(8,), last_norm=True)
+CLIPS = {"video": VIDEO, "audio": AUDIO, "video_head": CLIP_HEAD, "audio_head": CLIP_HEAD, "clips": 2 * BATCH}
 
 
 def patch_encoder(width):
@@ -51,6 +57,15 @@ def patch_encoder(width):
     return Net(init, apply, width)
 
 
+def of_clips(net):
+    """The network on the mean of the frames."""
+
+    def apply(params, stats, videos, *, train, rng=None):
+        return net.apply(params, stats, videos.mean(axis=1), train=train, rng=rng)
+
+    return Net(net.init, apply, net.width)
+
+
 # The same without batch statistics, so that a microbatch is encoded as it is in the whole batch.
 PLAIN = {
     id(ENCODER): patch_encoder(8),
@@ -58,6 +73,9 @@ PLAIN = {
     id(PREDICTOR): projection_head(inputs=8, widths=(4, 8), norm=False),
     id(PROTOTYPES): prototype_head(inputs=8, widths=(16, 8), outputs=6),
     id(CLASSIFIER): linear_head(inputs=8, outputs=3),
+    id(VIDEO): of_clips(patch_encoder(8)),
+    id(AUDIO): patch_encoder(8),
+    id(CLIP_HEAD): projection_head(inputs=8, widths=(8,)),
 }
 
 
@@ -75,10 +93,18 @@ def many_crops(rng, image):
     return {"views": views, "small_views": jnp.stack(quarters)}
 
 
+def clip_views(rng, image):
+    """A clip of two frames, and the image as what is heard."""
+    views = two_views(rng, image)
+    return {"views": views[None], "audio": views[0]}
+
+
 # the method, with the tiny networks above, and the views that it takes
 METHODS = {
+    "avid": (AVID(**CLIPS, negatives=16, temperature=0.2), clip_views),
     "barlow_twins": (BarlowTwins(ENCODER, HEAD), two_views),
     "byol": (BYOL(ENCODER, HEAD, STEPS, predictor=PREDICTOR), two_views),
+    "cma": (CMA(**CLIPS, negatives=16, temperature=0.2, start=1, every=4, agreeing=4, drawn=2), clip_views),
     "dcl": (DCL(ENCODER, HEAD), two_views),
     "dino": (DINO(ENCODER, PROTOTYPES, STEPS, warmup=10), many_crops),
     "moco": (MoCo(ENCODER, HEAD, STEPS, queue_length=2 * BATCH, temperature=0.2), two_views),
@@ -172,7 +198,9 @@ def test_embeddings_are_per_example(embeddings):
 
 
 def test_embed_names_every_layer_and_ends_with_features(method, start):
-    layers = jax.eval_shape(method.embed, start.params, start.state, jnp.zeros((2, SIZE, SIZE, 1)))
+    images = jnp.zeros((2, SIZE, SIZE, 1))
+    seen = {"image": images[:, None], "audio": images} if isinstance(method, AVID) else images
+    layers = jax.eval_shape(method.embed, start.params, start.state, seen)
     assert list(layers)[-1] == "features" and layers["features"].shape == (2, ENCODER.width) and len(layers) > 1
 
 

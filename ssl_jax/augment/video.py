@@ -1,0 +1,147 @@
+"""Views of one clip: the same view of every frame, two frames near in time, the moving object at two times.
+
+T: frames. A clip is a video `[T, H, W, C]`, uint8 or float32 in [0, 1], or a dict with the video under "image" and more
+beside it, such as "audio". Makers of views of images, `ssl_jax.augment.views`, do the rest, and nothing of the batch
+enters.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from ssl_jax.augment.audio import audio_view, log_spectrogram
+from ssl_jax.augment.chance import Range
+from ssl_jax.augment.geometry import crop_and_resize
+from ssl_jax.augment.views import Views
+from ssl_jax.errors import UsageError
+
+
+def sight(clip: Any) -> Any:
+    """What is seen of it: the video of a clip with sound; anything else as it is."""
+    return clip["image"] if isinstance(clip, dict) else clip
+
+
+def audio_video_views(
+    view: Views, *, window: int, hop: int, volume: Range = (0.9, 1.1)
+) -> Callable[[Array, Any], dict[str, Array]]:
+    """What AVID and CMA see of a clip with sound.
+
+    Args:
+      view: of one frame; every frame of a clip gets the same draws, so that what moves is the object.
+      window, hop, volume: as `audio_view` has them.
+
+    Returns:
+      `(rng, clip) -> {"views": [V, T, size, size, C], "audio": [F, S, 1]}`.
+    """
+    hear = audio_view(window=window, hop=hop, volume=volume)
+
+    def augment(rng: Array, clip: Any) -> dict[str, Array]:
+        video_rng, audio_rng = jax.random.split(rng)
+        seen = jax.vmap(view, in_axes=(None, 0), out_axes=1)(video_rng, clip["image"])
+        return {"views": seen, "audio": hear(audio_rng, clip["audio"])}
+
+    return augment
+
+
+def audio_video_evaluation(
+    prepare: Callable[[Array], Array], *, window: int, hop: int
+) -> Callable[[Any], dict[str, Array]]:
+    """The one view of evaluation: `clip -> {"image": [T, size, size, C], "audio": [F, S, 1]}`.
+
+    prepare: of one frame.
+    """
+
+    def view(clip: Any) -> dict[str, Array]:
+        heard = log_spectrogram(clip["audio"], window=window, hop=hop)[..., None]
+        return {"image": jax.vmap(prepare)(clip["image"]), "audio": heard}
+
+    return view
+
+
+def frame_views(view: Views, *, reach: int) -> Views:
+    """Two frames of a clip, at most `reach` frames apart and not the same, each as one `view`: `[2 V, size, size, C]`.
+
+    Time makes the difference between views that else has to be made by hand.
+
+    Raises:
+      UsageError: a clip of one frame, or what is no clip; reach below 1.
+
+    Source: Mobahi et al. 2009, "Deep learning from temporal coherence in video", https://doi.org/10.1145/1553374.1553469;
+    Gordon et al. 2020, "Watching the World Go By", https://arxiv.org/abs/2003.07990.
+    """
+
+    def augment(rng: Array, clip: Any) -> Array:
+        video = _checked("frames", sight(clip), reach=reach)
+        times_rng, *rngs = jax.random.split(rng, 3)
+        both = two_times(times_rng, frames=len(video), reach=reach)
+        return jnp.concatenate([view(key, video[time]) for key, time in zip(rngs, both, strict=True)])
+
+    return augment
+
+
+def track_views(view: Views, *, size: int, reach: int) -> Views:
+    """The moving object at two times, at most `reach` frames apart: `frame_views` of a window that follows it.
+
+    What does not move, the ground, is then no longer the same in both views, and cannot be what they agree on.
+
+    Args:
+      view: of a window.
+      size: side of the window in pixels; at most that of the frames.
+
+    Raises:
+      UsageError: as `frame_views`, or a window larger than the frames.
+
+    Source: Wang and Gupta 2015, https://arxiv.org/abs/1505.00687: patches that a tracker connects are pulled together.
+    """
+    pair = frame_views(view, reach=reach)
+
+    def augment(rng: Array, clip: Any) -> Array:
+        return pair(rng, follow(_checked("tracks", sight(clip), reach=reach), size=size))
+
+    return augment
+
+
+def follow(video: Array, *, size: int) -> Array:
+    """A window of side `size` that follows what moves: `[T, H, W, C]` in, float32 in [0, 1] `[T, size, size, C]` out.
+
+    Its middle is, in each frame, the mean place weighted by the fourth power of the difference to the pixel's median over
+    time, so that noise weighs little; rounded to pixels and kept inside of the frame.
+    """
+    height, width = video.shape[1:3]
+    if not 1 <= size <= min(height, width):
+        raise UsageError(f"tracks: the window of {size} pixels must fit into frames of {height} x {width}.")
+    video = video.astype(jnp.float32) / (255 if video.dtype == jnp.uint8 else 1)
+    change = jnp.square(video - jnp.median(video, axis=0, keepdims=True)).sum(axis=-1)
+    weight = jnp.square(change) + 1e-12  # the middle of the frame where nothing moves
+    weight = weight / weight.sum(axis=(1, 2), keepdims=True)
+    rows, columns = (jnp.arange(side, dtype=jnp.float32) + 0.5 for side in (height, width))
+    middle = jnp.stack([(weight * rows[None, :, None]).sum((1, 2)), (weight * columns[None, None]).sum((1, 2))], axis=1)
+    last = jnp.array([[height - size, width - size]], jnp.float32)
+    corner = jnp.clip(jnp.round(middle - size / 2), 0, last)
+
+    def window(frame: Array, corner: Array) -> Array:
+        box = jnp.concatenate([corner, jnp.full(2, size, corner.dtype)])
+        return crop_and_resize(frame, box, size=(size, size))
+
+    return jax.vmap(window)(video, corner)
+
+
+def two_times(rng: Array, *, frames: int, reach: int) -> Array:
+    """Two different frames, `[2]` int32, at most `reach` apart; every such ordered pair is as likely as the other."""
+    first, second = jnp.meshgrid(jnp.arange(frames), jnp.arange(frames), indexing="ij")
+    apart = jnp.abs(first - second).ravel()
+    allowed = jnp.where((apart >= 1) & (apart <= reach), 0.0, -jnp.inf)
+    picked = jax.random.categorical(rng, allowed)
+    return jnp.stack([picked // frames, picked % frames]).astype(jnp.int32)
+
+
+def _checked(name: str, video: Array, *, reach: int) -> Array:
+    if video.ndim != 4 or len(video) < 2 or reach < 1:
+        raise UsageError(
+            f"{name}: needs clips [T, H, W, C] of 2 frames or more and a reach of at least 1, got {video.shape} and "
+            f"{reach=}: choose data such as silent-clips."
+        )
+    return video

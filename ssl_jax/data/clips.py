@@ -1,0 +1,109 @@
+"""Clips of shapes that move and sound, drawn when they are read, from the seed and their number alone.
+
+T: frames. A clip lasts a second: video uint8 `[T, side, side, 1]` under "image", and under "audio" int16 `[RATE]`, the
+waveform. A class is a look with a sound; every look comes with two sounds and every sound with two looks, so that who
+only sees, or only hears, is right on half of the clips at best.
+
+What else sight and sound share: the shape swells when it is loud. What they do not share, and what differs from clip to
+clip: path, spin, size, brightness, ground; pitch, volume; noise in both.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssl_jax.data.source import Example
+
+Floats = NDArray[np.floating]
+Inside = NDArray[np.bool_]
+
+RATE = 2048  # Samples a second.
+SOUNDING, SILENT = "clips", "silent-clips"
+
+# Whether a place belongs to the shape, in units of its radius.
+LOOKS: dict[str, Callable[[Floats, Floats], Inside]] = {
+    "disc": lambda x, y: np.hypot(x, y) < 0.9,
+    "ring": lambda x, y: np.abs(np.hypot(x, y) - 0.75) < 0.25,
+    "cross": lambda x, y: (np.minimum(np.abs(x), np.abs(y)) < 0.3) & (np.maximum(np.abs(x), np.abs(y)) < 1),
+    "triangle": lambda x, y: (y > -0.6) & (np.abs(x) * 1.73 < 1.2 - y),
+    "bar": lambda x, y: (np.abs(x) < 1.1) & (np.abs(y) < 0.4),
+    "pair": lambda x, y: np.hypot(np.abs(x) - 0.65, y) < 0.45,
+}
+
+# Partials of a tone: multiples of its pitch, the loudest first.
+SOUNDS: dict[str, tuple[float, ...]] = {
+    "flute": (1.0,),
+    "reed": (1.0, 3.0, 5.0),
+    "string": (1.0, 2.0, 3.0, 4.0, 5.0),
+    "bell": (1.0, 2.4, 4.1),
+    "siren": (1.0,),
+    "hiss": (),
+}
+
+
+class Clips:
+    """`size` clips of 12 kinds; or, without `sound`, of the 6 looks, and with no audio.
+
+    Classes take turns. Attributes are those of a `Source`, `image_shape` being `[T, side, side, 1]`.
+    """
+
+    def __init__(self, *, size: int = 512, side: int = 24, frames: int = 4, seed: int = 0, sound: bool = True):
+        self.name = f"{SOUNDING if sound else SILENT}:{seed}"
+        self.image_shape = (frames, side, side, 1)
+        looks, sounds = list(LOOKS), list(SOUNDS)
+        pairs = [(look, (look + other) % len(sounds)) for look in range(len(looks)) for other in (0, 1)]
+        self.classes = tuple(f"{looks[look]} {sounds[heard]}" for look, heard in pairs) if sound else tuple(looks)
+        self._pairs = pairs if sound else [(look, look) for look in range(len(looks))]
+        self._size, self._seed, self._sound = size, seed, sound
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, number: int) -> Example:
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        random = np.random.default_rng([self._seed, number])
+        label = number % len(self.classes)
+        look, sound = self._pairs[label]
+        beats, start = random.uniform(0.5, 1.5), random.uniform(0, 2 * np.pi)
+
+        def swell(time: Floats) -> Floats:
+            """From 0 to 1 and back, some times a second."""
+            return (1 + np.cos(2 * np.pi * beats * time + start)) / 2
+
+        example = {"image": self._video(list(LOOKS.values())[look], swell, random), "label": np.int32(label)}
+        return example | ({"audio": _audio(list(SOUNDS)[sound], swell, random)} if self._sound else {})
+
+    def _video(
+        self, look: Callable[..., Inside], swell: Callable[[Floats], Floats], random: np.random.Generator
+    ) -> NDArray[np.uint8]:
+        frames, side = self.image_shape[:2]
+        time = ((np.arange(frames) + 0.5) / frames)[:, None, None]
+        way, heading = random.uniform(0.2, 0.4), random.uniform(0, 2 * np.pi)
+        step = way * np.array([np.sin(heading), np.cos(heading)]).reshape(2, 1, 1, 1)
+        place = random.uniform(0.4, 0.6, size=(2, 1, 1, 1)) + step * (time - 0.5)
+        radius = random.uniform(0.28, 0.38) * (0.75 + 0.25 * swell(time))
+        angle = random.uniform(0, 2 * np.pi) + random.uniform(-2, 2) * time
+        y, x = ((np.mgrid[:side, :side] + 0.5) / side)[:, None] - place
+        inside = look(
+            (np.cos(angle) * x + np.sin(angle) * y) / radius, (np.cos(angle) * y - np.sin(angle) * x) / radius
+        )
+        ground, bright = random.uniform(0.1, 0.4), random.uniform(0.6, 1)
+        image = np.where(inside, bright, ground) + random.normal(scale=0.06, size=inside.shape)
+        return (255 * image.clip(0, 1)).round().astype(np.uint8)[..., None]
+
+
+def _audio(sound: str, swell: Callable[[Floats], Floats], random: np.random.Generator) -> NDArray[np.int16]:
+    time = np.arange(RATE) / RATE
+    waver = 0.15 * np.sin(2 * np.pi * 6 * time) / 6 if sound == "siren" else 0.0
+    phase = 2 * np.pi * random.uniform(90, 180) * (time + waver)
+    partials = SOUNDS[sound] or random.uniform(0.5, 5, size=24)  # A hiss is many tones at random.
+    loudness = 1 / np.arange(1, len(partials) + 1) if SOUNDS[sound] else np.full(24, 0.3)
+    starts = random.uniform(0, 2 * np.pi, size=len(partials))
+    tones = [
+        a * np.sin(multiple * phase + start) for a, multiple, start in zip(loudness, partials, starts, strict=True)
+    ]
+    wave = (0.1 + 0.9 * swell(time)) * sum(tones) * random.uniform(0.1, 0.3)
+    wave = wave + random.normal(scale=0.02, size=RATE)
+    return (32767 * wave.clip(-1, 1)).round().astype(np.int16)

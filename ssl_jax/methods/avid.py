@@ -1,0 +1,140 @@
+"""AVID: the sight of a clip picks its own sound out of the memories of others' sounds, and its sound its sight.
+
+Collapse is prevented by the negatives, entries of a bank with one memory a modality for each clip. Sight is not
+compared with sight, nor sound with sound: what one modality alone can tell, such as a ground, would do then.
+Source: Morgado et al. 2021, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
+https://arxiv.org/abs/2004.12943; the authors' code, https://github.com/facebookresearch/AVID-CMA.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from ssl_jax.errors import above_zero
+from ssl_jax.losses.audiovisual import avid
+from ssl_jax.losses.negatives import estimate_log_partition, nce
+from ssl_jax.methods.joint_embedding import init_networks
+from ssl_jax.methods.method import Embeddings, Method, Metrics, Params, State, Views
+from ssl_jax.networks.functional import Net
+from ssl_jax.ops.bank import Bank, fresh, others, read, write
+from ssl_jax.ops.collectives import replicate_rows
+from ssl_jax.ops.normalize import unit_length
+
+MODALITIES = ("video", "audio")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AVID(Method):
+    """Noise-contrastive estimation across modalities, against two banks.
+
+    Views are "views" `[B, 1, T, H, W, C]` and "audio" `[B, F, S, 1]`; in `embed` "image" `[B, T, H, W, C]` and "audio".
+
+    video, audio: encoders. video_head, audio_head: their projection heads, with outputs of one size.
+    clips: of the data set; entries of a bank.
+    negatives: drawn from it for each clip, anew in each step.
+    momentum: weight of what a bank remembered when it is written.
+    """
+
+    video: Net
+    audio: Net
+    video_head: Net
+    audio_head: Net
+    clips: int
+    negatives: int = 1024
+    temperature: float = 0.07
+    momentum: float = 0.5
+
+    def __post_init__(self) -> None:
+        above_zero(clips=self.clips, negatives=self.negatives, temperature=self.temperature)
+
+    def init(self, rng: Array) -> tuple[Params, State]:
+        rng, *rngs = jax.random.split(rng, 3)
+        networks = {"video": self.video, "audio": self.audio}
+        heads = {"video_head": self.video_head, "audio_head": self.audio_head}
+        params, stats = init_networks(rng, **networks, **heads)
+        banks = {
+            name: fresh(key, self.clips, self.video_head.width).rows for name, key in zip(MODALITIES, rngs, strict=True)
+        }
+        return params, {**stats, "banks": banks, "log_partition": jnp.zeros(())}
+
+    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+        """ "embedding" `[B, 2, D]`, of sight and of sound; numbers of the clip, "index" `[B]`, and of "negatives" `[B, K]`."""
+        inputs, projected, stats = {"video": views["views"][:, 0], "audio": views["audio"]}, [], {}
+        for name, net, head in zip(
+            MODALITIES, (self.video, self.audio), (self.video_head, self.audio_head), strict=True
+        ):
+            layers, stats[name] = net.apply(params[name], state[name], inputs[name], train=True)
+            embedding, stats[f"{name}_head"] = head.apply(
+                params[f"{name}_head"], state[f"{name}_head"], layers["features"], train=True
+            )
+            projected.append(embedding)
+        numbers = {"index": views["index"], "negatives": self.draw(rng, views["index"])}
+        return {"embedding": jnp.stack(projected, axis=1), **numbers}, {**state, **stats}
+
+    def draw(self, rng: Array, index: Array) -> Array:
+        """Negatives of each clip, `[B, K]`, by a key of its own: the same whatever it comes in a batch with."""
+
+        def of_one(key: Array, number: Array) -> Array:
+            return others(key, number[None], self.negatives, length=self.clips)[0]
+
+        return jax.vmap(of_one)(keys_of(rng, index), index)
+
+    def objective(
+        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+    ) -> tuple[Array, State, Metrics]:
+        video, audio = embeddings["embedding"][:, 0], embeddings["embedding"][:, 1]
+        negatives = self.remembered(state, embeddings["negatives"])
+        memories = self.remembered(state, embeddings["index"])
+        state = self.with_partition(state, video, negatives[1], step, axis_name=axis_name)
+        loss = avid(video, audio, *memories, *negatives, estimator=self.estimator(state, axis_name=axis_name))
+        return loss, self.remember(state, embeddings, axis_name=axis_name), {}
+
+    def remembered(self, state: State, index: Array) -> tuple[Array, Array]:
+        """Entries of both banks, `[..., D]` each, without gradient."""
+        video, audio = (read(Bank(lax.stop_gradient(state["banks"][name])), index) for name in MODALITIES)
+        return video, audio
+
+    def remember(self, state: State, embeddings: Embeddings, *, axis_name: str | None) -> State:
+        """The state with the clips of this batch in its banks; of all shards, since each has the whole banks."""
+        index, rows = (replicate_rows(embeddings[name], axis_name) for name in ("index", "embedding"))
+        banks = {
+            name: write(Bank(state["banks"][name]), index, rows[:, place], momentum=self.momentum).rows
+            for place, name in enumerate(MODALITIES)
+        }
+        return {**state, "banks": banks}
+
+    def with_partition(
+        self, state: State, query: Array, negatives: Array, step: Array, *, axis_name: str | None
+    ) -> State:
+        """The state with the constant of the loss, for both directions, as the first batch has it."""
+        measured = estimate_log_partition(query, negatives, temperature=self.temperature, axis_name=axis_name)
+        kept = lax.stop_gradient(state["log_partition"])
+        return {**state, "log_partition": jnp.where(step == 0, measured, kept)}
+
+    def estimator(self, state: State, *, axis_name: str | None) -> Callable[[Array, Array, Array], Array]:
+        return partial(nce, log_partition=state["log_partition"], temperature=self.temperature, axis_name=axis_name)
+
+    def embed(self, params: Params, state: State, images: Any) -> dict[str, Array]:
+        """Layers of both, "video_layer1" .., then "video" and "audio", their features; and both as "features".
+
+        There each has unit length, so that neither drowns the other.
+        """
+        layers, features = OrderedDict[str, Array](), OrderedDict[str, Array]()
+        inputs = {"video": images["image"], "audio": images["audio"]}
+        for name, net in zip(MODALITIES, (self.video, self.audio), strict=True):
+            found, _ = net.apply(params[name], state[name], inputs[name], train=False)
+            features[name] = found["features"]
+            layers |= {f"{name}_{layer}": array for layer, array in found.items() if layer != "features"}
+        both = jnp.concatenate([unit_length(array) for array in features.values()], axis=1)
+        return layers | features | {"features": both}
+
+
+def keys_of(rng: Array, index: Array) -> Array:
+    """A key for each example, `[B]`."""
+    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(rng, index)

@@ -1,0 +1,95 @@
+"""CMA: AVID first; then clips that were found to agree in sight and in sound are positives of each other, too.
+
+Collapse is prevented by the negatives, as in AVID. What CMA adds compares within a modality, which AVID does not: by
+sight, a clip must find clips that look like it among others, by sound clips that sound like it. Positives are the clips
+with the best worse similarity: one modality alone would also name clips that are only alike in it.
+
+It is one run: from step `start` on the positives are there, found from the banks, and found again now and then.
+Source: Morgado et al. 2021, https://arxiv.org/abs/2004.12943, section 4; the authors' code, criterions/avid_cma.py.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from ssl_jax.errors import UsageError, above_zero
+from ssl_jax.losses.audiovisual import agreeing_clips, cma
+from ssl_jax.methods.avid import AVID, keys_of
+from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
+
+
+@dataclass(frozen=True, kw_only=True)
+class CMA(AVID):
+    """AVID's loss, and from `start` on that of positives within a modality, with equal weights.
+
+    start: first step with positives; about half of the run.
+    every: steps after which positives are found again.
+    agreeing: clips that are kept as positives of each.
+    drawn: of them in each step.
+    negatives_within: of the negatives, for comparisons within a modality.
+    """
+
+    start: int
+    every: int
+    agreeing: int = 32
+    drawn: int = 8
+    negatives_within: int = 64
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        above_zero(start=self.start, every=self.every, drawn=self.drawn, negatives_within=self.negatives_within)
+        if not self.agreeing < self.clips - 1:
+            raise UsageError(f"agreeing: must be below {self.clips - 1} for {self.clips} clips, got {self.agreeing}.")
+
+    def init(self, rng: Array) -> tuple[Params, State]:
+        params, state = super().init(rng)
+        clips = jnp.arange(self.clips, dtype=jnp.int32)[:, None]
+        neighbours = (clips + 1 + jnp.arange(self.agreeing, dtype=jnp.int32)[None]) % self.clips
+        return params, {**state, "agreeing": neighbours}  # any, until `start`
+
+    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+        """As AVID's, with the numbers of "positives" `[B, P]`; negatives are neither the clip nor agree with it."""
+        embeddings, state = super().encode(params, state, views, rng, step)
+        index = views["index"]
+        positives, negatives = jax.vmap(self.draw_apart)(keys_of(rng, index), index, state["agreeing"][index])
+        return {**embeddings, "positives": positives, "negatives": negatives}, state
+
+    def draw_apart(self, key: Array, number: Array, agreeing: Array) -> tuple[Array, Array]:
+        """Of one clip: some of those that agree with it, `[P]`, and some of the rest, `[K]`."""
+        positives_key, negatives_key = jax.random.split(key)
+        positives = jax.random.choice(positives_key, agreeing, (self.drawn,))
+        excluded = jnp.concatenate([number[None], agreeing])
+        return positives, others_than(negatives_key, excluded, self.negatives, length=self.clips)
+
+    def objective(
+        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+    ) -> tuple[Array, State, Metrics]:
+        video, audio = embeddings["embedding"][:, 0], embeddings["embedding"][:, 1]
+        positives = self.remembered(state, embeddings["positives"])
+        negatives = self.remembered(state, embeddings["negatives"][:, : self.negatives_within])
+        across, after, _ = super().objective(embeddings, state, step, axis_name=axis_name)
+        estimator = self.estimator(after, axis_name=axis_name)
+        within = cma(video, audio, *positives, *negatives, estimator=estimator)
+        within = jnp.where(step < self.start, 0, within)
+        return across + within, after, {"across": across, "within": within}
+
+    def after_step(self, params: Params, state: State, step: Array) -> tuple[Params, State]:
+        since = step + 1 - self.start  # of the step that follows
+        due = (since >= 0) & (since % self.every == 0)
+        banks = state["banks"]
+        agreeing = lax.cond(
+            due,
+            lambda: agreeing_clips(banks["video"], banks["audio"], count=self.agreeing),
+            lambda: state["agreeing"],
+        )
+        return params, {**state, "agreeing": agreeing}
+
+
+def others_than(rng: Array, excluded: Array, count: int, *, length: int) -> Array:
+    """`count` numbers in [0, length), uniform over all but those in `excluded` `[E]`, which differ from each other."""
+    places = jax.random.randint(rng, (count,), 0, length - len(excluded))
+    # The number at a place is that place, and one more for each excluded number at or before it.
+    first = jnp.sort(excluded) - jnp.arange(len(excluded))
+    return places + jnp.searchsorted(first, places, side="right")
