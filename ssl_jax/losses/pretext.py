@@ -50,3 +50,9 @@ def cross_entropy(logits: Array, labels: Array, *, label_smoothing: float = 0.0,
     total = mean_over_shards(jnp.where(counted, nats, 0).sum(), axis_name)
     count = mean_over_shards(counted.sum().astype(jnp.float32), axis_name)
     return total / jnp.where(count > 0, count, 1)
+
+
+def accuracy(logits: Array, labels: Array, *, axis_name: str | None = None) -> Array:
+    """Share of `logits` `[..., K]` whose largest is at `labels` `[...]`, over all shards, in [0, 1]. Chance level 1 / K."""
+    right = jnp.argmax(logits, axis=-1) == labels
+    return mean_over_shards(right.mean(dtype=jnp.float32), axis_name)

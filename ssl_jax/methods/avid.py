@@ -74,16 +74,9 @@ class AVID(Method):
                 params[f"{name}_head"], state[f"{name}_head"], layers["features"], train=True
             )
             projected.append(embedding)
-        numbers = {"index": views["index"], "negatives": self.draw(rng, views["index"])}
+        index = views["index"]
+        numbers = {"index": index, "negatives": others(rng, index, self.negatives, length=self.clips)}
         return {"embedding": jnp.stack(projected, axis=1), **numbers}, {**state, **stats}
-
-    def draw(self, rng: Array, index: Array) -> Array:
-        """Negatives of each clip, `[B, K]`, by a key of its own: the same whatever it comes in a batch with."""
-
-        def of_one(key: Array, number: Array) -> Array:
-            return others(key, number[None], self.negatives, length=self.clips)[0]
-
-        return jax.vmap(of_one)(keys_of(rng, index), index)
 
     def objective(
         self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
@@ -133,8 +126,3 @@ class AVID(Method):
             layers |= {f"{name}_{layer}": array for layer, array in found.items() if layer != "features"}
         both = jnp.concatenate([unit_length(array) for array in features.values()], axis=1)
         return layers | features | {"features": both}
-
-
-def keys_of(rng: Array, index: Array) -> Array:
-    """A key for each example, `[B]`."""
-    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(rng, index)

@@ -16,8 +16,9 @@ from jax import Array, lax
 
 from ssl_jax.errors import UsageError, above_zero
 from ssl_jax.losses.audiovisual import agreeing_clips, cma
-from ssl_jax.methods.avid import AVID, keys_of
+from ssl_jax.methods.avid import AVID
 from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
+from ssl_jax.ops.bank import keys_of
 
 
 @dataclass(frozen=True, kw_only=True)

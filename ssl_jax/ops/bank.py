@@ -86,11 +86,22 @@ def write(bank: Bank, index: Array, rows: Array, *, momentum: float = 0.5, axis_
 
 
 def others(rng: Array, index: Array, count: int, *, length: int) -> Array:
-    """`count` numbers in [0, length) for each of `index` `[B]`, uniform over all but itself: `[B, count]` int32."""
+    """`count` numbers in [0, length) for each of `index` `[B]`, uniform over all but itself: `[B, count]` int32.
+
+    Each example has a key of its own, out of `rng` and its number: the same draws whatever it is in a batch with.
+    """
     if length < 2:
         raise ValueError(f"bank.others: length must be at least 2 for there to be another entry, got {length}")
-    step = jax.random.randint(rng, (len(index), count), 1, length)
-    return (index[:, None].astype(jnp.int32) + step) % length
+
+    def of_one(key: Array, number: Array) -> Array:
+        return (number.astype(jnp.int32) + jax.random.randint(key, (count,), 1, length)) % length
+
+    return jax.vmap(of_one)(keys_of(rng, index), index)
+
+
+def keys_of(rng: Array, index: Array) -> Array:
+    """A key for each example, `[B]`, that depends on its number and not on its place."""
+    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(rng, index)
 
 
 def _check_index(name: str, index: Array) -> None:

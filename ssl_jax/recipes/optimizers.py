@@ -3,6 +3,7 @@
 An optimizer is its schedule, so that the log can show the learning rate, and the optax transformation that follows it.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -37,6 +38,19 @@ def scaled_cosine(
     """`warmup_cosine` as papers state it: a peak for 256 images a step, scaled linearly, and a warm-up in epochs."""
     peak = learning_rate * batch_size / 256
     return warmup_cosine(peak, steps=steps, warmup=round(steps * warmup_epochs / epochs), end=end)
+
+
+def staircase(
+    peak: float, *, steps: int, drops: Sequence[float], factor: float = 0.1, warmup: float = 0.0
+) -> optax.Schedule:
+    """`peak`, multiplied by `factor` at each of `drops`, parts of the run in (0, 1); `warmup`, a part of it, is linear."""
+
+    def schedule(step: Any) -> jax.Array:
+        progress = jnp.asarray(step, jnp.float32) / steps
+        passed = sum((progress >= drop).astype(jnp.float32) for drop in drops)
+        return peak * factor**passed * jnp.minimum(1, progress / warmup if warmup else 1)
+
+    return schedule
 
 
 def weights_only(params: Any) -> Any:

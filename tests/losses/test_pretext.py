@@ -9,7 +9,7 @@ import pytest
 from finite_differences import numerical_gradient
 from sharding import CASES, assert_same_in_pieces
 
-from ssl_jax.losses.pretext import cross_entropy
+from ssl_jax.losses.pretext import accuracy, cross_entropy
 
 run = jax.jit(cross_entropy, static_argnames="label_smoothing")
 LABELS = jnp.array([0, 3, 2, -1, 1, -1, -1, 3])
@@ -67,6 +67,14 @@ def test_half_precision_and_huge_logits_stay_finite(dtype):
 @pytest.mark.parametrize(("way", "shards"), CASES)
 def test_shards_with_different_numbers_of_labels_average_as_the_whole_batch(way, shards):
     assert_same_in_pieces(cross_entropy, way, shards, (logits(), LABELS), cut=(0, 0))
+
+
+def test_accuracy_counts_what_is_right_over_all_shards():
+    rows = 9 * jax.nn.one_hot(jnp.array([0, 3, 2, 1, 1, 0, 0, 3]), 4) + logits() / 9
+    labels = jnp.array([0, 3, 2, 2, 2, 2, 0, 3])
+    assert accuracy(rows, labels) == 5 / 8
+    by_shard = jax.vmap(lambda *shard: accuracy(*shard, axis_name="data"), axis_name="data")
+    np.testing.assert_array_equal(by_shard(rows.reshape(4, 2, 4), labels.reshape(4, 2)), np.full(4, 5 / 8))
 
 
 @pytest.mark.parametrize(

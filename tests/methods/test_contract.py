@@ -8,15 +8,21 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
+from ssl_jax.augment.permutations import permutations
+from ssl_jax.augment.pretext import four_rotations, grid_views, jigsaw_views, pirl_views, shuffled, without_shortcuts
 from ssl_jax.methods.avid import AVID
 from ssl_jax.methods.barlow_twins import BarlowTwins
 from ssl_jax.methods.byol import BYOL
 from ssl_jax.methods.cma import CMA
 from ssl_jax.methods.dcl import DCL
 from ssl_jax.methods.dino import DINO
+from ssl_jax.methods.jigsaw import Jigsaw
 from ssl_jax.methods.moco import MoCo
 from ssl_jax.methods.moco_v3 import MoCoV3
 from ssl_jax.methods.nnclr import NNCLR
+from ssl_jax.methods.pirl import PIRL
+from ssl_jax.methods.relative_position import RelativePosition
+from ssl_jax.methods.rotation import Rotation
 from ssl_jax.methods.simclr import SimCLR
 from ssl_jax.methods.simsiam import SimSiam
 from ssl_jax.methods.supcon import SupCon
@@ -39,6 +45,7 @@ HEAD = projection_head(inputs=ENCODER.width, widths=(16, 8))
 PREDICTOR = projection_head(inputs=8, widths=(4, 8))
 PROTOTYPES = prototype_head(inputs=ENCODER.width, widths=(16, 8), outputs=6)
 CLASSIFIER = linear_head(inputs=ENCODER.width, outputs=3)
+FOUR = linear_head(inputs=ENCODER.width, outputs=4)
 VIDEO, AUDIO = small_video_convnet(widths=(4,), strides=(2,)), small_convnet(widths=(4,), strides=(2,))
 CLIP_HEAD = projection_head(inputs=8, widths=(8,), last_norm=True)
 CLIPS = {"video": VIDEO, "audio": AUDIO, "video_head": CLIP_HEAD, "audio_head": CLIP_HEAD, "clips": 2 * BATCH}
@@ -73,6 +80,7 @@ PLAIN = {
     id(PREDICTOR): projection_head(inputs=8, widths=(4, 8), norm=False),
     id(PROTOTYPES): prototype_head(inputs=8, widths=(16, 8), outputs=6),
     id(CLASSIFIER): linear_head(inputs=8, outputs=3),
+    id(FOUR): linear_head(inputs=8, outputs=4),
     id(VIDEO): of_clips(patch_encoder(8)),
     id(AUDIO): patch_encoder(8),
     id(CLIP_HEAD): projection_head(inputs=8, widths=(8,)),
@@ -99,6 +107,19 @@ def clip_views(rng, image):
     return {"views": views[None], "audio": views[0]}
 
 
+def one_view(rng, image):
+    return two_views(rng, image)[:1]
+
+
+def lit_from_the_corner(rng, image):
+    """Brightness tells the place of each pixel: a trivial solution, which a few steps find."""
+    return one_view(rng, image) * jnp.linspace(0, 1, SIZE**2).reshape(1, SIZE, SIZE, 1)
+
+
+GRID = grid_views(one_view, size=3, gap=1, jitter=0, finish=without_shortcuts())
+LIT_GRID = grid_views(lit_from_the_corner, size=3, gap=1, jitter=0, finish=lambda rng, tile: tile)
+PARTS = linear_head(inputs=9 * 8, outputs=8)
+
 # the method, with the tiny networks above, and the views that it takes
 METHODS = {
     "avid": (AVID(**CLIPS, negatives=16, temperature=0.2), clip_views),
@@ -107,10 +128,17 @@ METHODS = {
     "cma": (CMA(**CLIPS, negatives=16, temperature=0.2, start=1, every=4, agreeing=4, drawn=2), clip_views),
     "dcl": (DCL(ENCODER, HEAD), two_views),
     "dino": (DINO(ENCODER, PROTOTYPES, STEPS, warmup=10), many_crops),
+    "jigsaw": (Jigsaw(ENCODER, HEAD, classifier=PARTS), jigsaw_views(LIT_GRID, permutations(8))),
     "moco": (MoCo(ENCODER, HEAD, STEPS, queue_length=2 * BATCH, temperature=0.2), two_views),
     "moco symmetric": (MoCo(ENCODER, HEAD, STEPS, queue_length=2 * BATCH, temperature=0.2, symmetric=True), two_views),
     "moco_v3": (MoCoV3(ENCODER, HEAD, STEPS, predictor=PREDICTOR), two_views),
     "nnclr": (NNCLR(ENCODER, HEAD, predictor=PREDICTOR, queue_length=2 * BATCH), two_views),
+    "pirl": (
+        PIRL(ENCODER, HEAD, part_head=HEAD, joined_head=PARTS, examples=2 * BATCH, negatives=16, temperature=0.2),
+        pirl_views(one_view, shuffled(GRID)),
+    ),
+    "relative_position": (RelativePosition(ENCODER, HEAD, classifier=linear_head(inputs=16, outputs=8)), GRID),
+    "rotation": (Rotation(ENCODER, FOUR), four_rotations(one_view)),
     "simclr": (SimCLR(ENCODER, HEAD, temperature=0.2), two_views),
     "simsiam": (SimSiam(ENCODER, HEAD, predictor=PREDICTOR), two_views),
     "supcon": (SupCon(ENCODER, HEAD), two_views),

@@ -11,6 +11,7 @@ from ssl_jax.recipes.optimizers import (
     lars,
     scaled_cosine,
     sgd,
+    staircase,
     warmup_cosine,
     weights_only,
     with_other,
@@ -79,6 +80,13 @@ def test_warmup_then_cosine():
 def test_a_run_shorter_than_its_warmup_still_reaches_the_peak():
     schedule = warmup_cosine(1.0, steps=3, warmup=10)
     assert float(schedule(0)) == 1.0
+
+
+def test_a_staircase_falls_at_parts_of_the_run():
+    schedule = staircase(2.0, steps=100, drops=(0.3, 0.6), factor=0.1, warmup=0.1)
+    found = [schedule(step) for step in (0, 5, 10, 29, 30, 59, 60, 99)]
+    np.testing.assert_allclose(found, [0, 1, 2, 2, 0.2, 0.2, 0.02, 0.02], rtol=1e-5)
+    assert float(staircase(2.0, steps=100, drops=(0.5,))(0)) == 2.0
 
 
 def test_weights_only():

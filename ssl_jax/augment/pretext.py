@@ -1,0 +1,165 @@
+"""Views whose task is given away by nothing but what is seen: rotations, tiles with gaps, their order.
+
+A network takes the shortest way. Edges that go on from tile to tile, tints at the rim of a lens (chromatic aberration),
+brightness that falls off from tile to tile, the marks of resampling: each tells place or rotation without any look at
+the object. So tiles keep a gap and jitter, are standardised one by one, and lose colours; rotations exchange axes.
+
+Tiles are numbered by rows, 0 to 8; 4 is the middle one. As in `views`, everything takes ONE image `[H, W, C]`.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from numpy.typing import NDArray
+
+from ssl_jax.augment.geometry import rotate90
+from ssl_jax.augment.views import Views
+from ssl_jax.errors import UsageError
+
+Color = Literal["keep", "drop", "project"]
+Finish = Callable[[Array, Array], Array]
+GRID = 3
+FLAT = 0.1  # Standard deviation, of standardised pixels, below which a tile's noise is not blown up.
+
+
+def four_rotations(view: Views) -> Views:
+    """One view by 0, 90, 180 and 270 degrees counter-clockwise, `[4, size, size, C]`: all in one batch.
+
+    Source: Gidaris et al. 2018, https://arxiv.org/abs/1803.07728, section 2.2.
+    """
+
+    def augment(rng: Array, image: Array) -> Array:
+        seen = view(rng, image)[0]
+        return jnp.stack([rotate90(seen, quarters) for quarters in range(4)])
+
+    return augment
+
+
+def grid_views(view: Views, *, size: int, gap: int, jitter: int, finish: Finish) -> Views:
+    """The 9 tiles of one view, `[9, size, size, C]`: relative position's.
+
+    Args:
+      view: of the whole image; the grid lies anywhere in it.
+      size: side of a tile in pixels.
+      gap: pixels between two tiles before they jitter; about half a tile in the paper.
+      jitter: pixels by which each tile is moved at most, up or down, left or right.
+      finish: `(rng, tile) -> tile`, with a key of its own for each: `without_shortcuts(...)`.
+
+    Raises:
+      UsageError: the grid does not fit into the view.
+
+    Source: Doersch et al. 2015, https://arxiv.org/abs/1505.05192, sections 3.1 and 3.2.
+    """
+
+    def augment(rng: Array, image: Array) -> Array:
+        view_rng, tiles_rng, finish_rng = jax.random.split(rng, 3)
+        cut = tiles(tiles_rng, view(view_rng, image)[0], size=size, gap=gap, jitter=jitter)
+        return jax.vmap(finish)(jax.random.split(finish_rng, len(cut)), cut)
+
+    return augment
+
+
+def without_shortcuts(*, color: Color = "keep") -> Finish:
+    """Each tile standardised alone; against chromatic aberration `drop_colors`, `project_colors`, or nothing."""
+
+    def finish(rng: Array, tile: Array) -> Array:
+        tile = drop_colors(rng, tile) if color == "drop" else project_colors(tile) if color == "project" else tile
+        return standardize_tile(tile)
+
+    return finish
+
+
+def jigsaw_views(grid: Views, orders: NDArray[np.int32]) -> Callable[[Array, Array], dict[str, Array]]:
+    """Tiles in an order drawn from `orders` `[P, 9]`, and its number.
+
+    Returns:
+      `(rng, image) -> {"views": [9, size, size, C], "order": int32 scalar}`; place i shows tile `orders[order, i]`.
+
+    Source: Noroozi and Favaro 2016, https://arxiv.org/abs/1603.09246, section 3.
+    """
+
+    def augment(rng: Array, image: Array) -> dict[str, Array]:
+        tiles_rng, order_rng = jax.random.split(rng)
+        order = jax.random.randint(order_rng, (), 0, len(orders), jnp.int32)
+        return {"views": grid(tiles_rng, image)[jnp.asarray(orders)[order]], "order": order}
+
+    return augment
+
+
+def pirl_views(view: Views, transformed: Views) -> Callable[[Array, Array], dict[str, Array]]:
+    """PIRL's image, and the same image transformed: its tiles in any order, or one of its rotations.
+
+    Returns:
+      `(rng, image) -> {"views": [1, size, size, C], "transformed": [P, h, w, C]}`, P being 9 or 1.
+    """
+
+    def augment(rng: Array, image: Array) -> dict[str, Array]:
+        view_rng, transformed_rng = jax.random.split(rng)
+        return {"views": view(view_rng, image)[:1], "transformed": transformed(transformed_rng, image)}
+
+    return augment
+
+
+def shuffled(views: Views) -> Views:
+    """The same views in a random order."""
+
+    def augment(rng: Array, image: Array) -> Array:
+        views_rng, order_rng = jax.random.split(rng)
+        return jax.random.permutation(order_rng, views(views_rng, image))
+
+    return augment
+
+
+def one_of(views: Views) -> Views:
+    """One view, drawn, `[1, size, size, C]`."""
+
+    def augment(rng: Array, image: Array) -> Array:
+        return shuffled(views)(rng, image)[:1]
+
+    return augment
+
+
+def tiles(rng: Array, image: Array, *, size: int, gap: int, jitter: int) -> Array:
+    """A grid of 3 x 3 squares somewhere in the image, each moved a little: `[9, size, size, C]`. See `grid_views`."""
+    span, room = GRID * size + (GRID - 1) * gap + 2 * jitter, min(image.shape[:2])
+    if min(size, gap + 1, jitter + 1) < 1 or span > room:
+        raise UsageError(
+            f"tiles: 3 of {size} pixels with gaps of {gap} and jitter of {jitter} take {span} pixels, the image has {room}: "
+            f"lower them, or raise image_size."
+        )
+    corner_rng, jitter_rng = jax.random.split(rng)
+    slack = jnp.array([image.shape[0] - span, image.shape[1] - span])
+    corner = jax.random.randint(corner_rng, (2,), 0, slack + 1)
+    grid = jnp.stack(jnp.meshgrid(*[jnp.arange(GRID)] * 2, indexing="ij"), axis=-1).reshape(GRID**2, 2)
+    moved = jax.random.randint(jitter_rng, (GRID**2, 2), 0, 2 * jitter + 1)
+    corners = corner[None] + (size + gap) * grid + moved
+    return jax.vmap(lambda at: lax.dynamic_slice(image, (at[0], at[1], 0), (size, size, image.shape[2])))(corners)
+
+
+def standardize_tile(tile: Array) -> Array:
+    """Mean 0 and standard deviation 1 in each channel, so that brightness and contrast do not tell the neighbours."""
+    centred = tile - tile.mean(axis=(0, 1), keepdims=True)
+    spread = jnp.sqrt(jnp.square(centred).mean(axis=(0, 1), keepdims=True))
+    return centred / jnp.maximum(spread, FLAT)
+
+
+def drop_colors(rng: Array, tile: Array) -> Array:
+    """Two of three channels replaced by noise of a hundredth of the deviation of the one that is kept. Grey: the tile."""
+    if tile.shape[-1] != 3:
+        return tile
+    kept_rng, noise_rng = jax.random.split(rng)
+    kept = jnp.arange(3) == jax.random.randint(kept_rng, (), 0, 3)
+    spread = jnp.std(jnp.where(kept[None, None], tile, 0).sum(axis=-1))
+    return jnp.where(kept[None, None], tile, 0.01 * spread * jax.random.normal(noise_rng, tile.shape))
+
+
+def project_colors(tile: Array) -> Array:
+    """What is left without the green-magenta axis (-1, 2, -1), along which lenses shift colours. Grey: the tile."""
+    if tile.shape[-1] != 3:
+        return tile
+    axis = np.array([-1.0, 2.0, -1.0]) / np.sqrt(6)
+    return tile @ jnp.asarray(np.eye(3) - np.outer(axis, axis), tile.dtype)

@@ -1,0 +1,52 @@
+"""Jigsaw: in which order are the nine tiles of the image shown?
+
+A pretext task: nothing collapses, since the labels are given. Each tile goes through the encoder alone, so that its
+features tell what is seen rather than how edges meet; `augment.pretext` is against the other trivial solutions.
+Source: Noroozi and Favaro 2016, "Unsupervised Learning of Visual Representations by Solving Jigsaw Puzzles",
+https://arxiv.org/abs/1603.09246.
+"""
+
+from dataclasses import dataclass
+
+import jax
+from jax import Array
+
+from ssl_jax.errors import UsageError
+from ssl_jax.losses.pretext import accuracy, cross_entropy
+from ssl_jax.methods.joint_embedding import JointEmbedding, init_networks
+from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
+from ssl_jax.networks.functional import Net
+
+
+@dataclass(frozen=True, kw_only=True)
+class Jigsaw(JointEmbedding):
+    """Cross-entropy over P orders; chance level log P.
+
+    head: features of a tile -> embedding, rectified.
+    classifier: embeddings of the tiles as they are shown, concatenated -> P logits.
+    """
+
+    classifier: Net
+
+    def init(self, rng: Array) -> tuple[Params, State]:
+        return init_networks(rng, encoder=self.encoder, head=self.head, classifier=self.classifier)
+
+    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+        """ "embedding" of the tiles `[B, 9, D]`, "logits" `[B, P]` and the "order" `[B]`."""
+        if "order" not in views:
+            raise UsageError("jigsaw: views need the number of their order: make them with jigsaw_views.")
+        tiles, stats = self.project(params, state, views, rng)
+        tiles = jax.nn.relu(tiles)
+        shown = tiles.reshape(len(tiles), -1)
+        logits, classifier = self.classifier.apply(
+            params["classifier"], state["classifier"], shown, train=True, rng=rng
+        )
+        embeddings = {"embedding": tiles, "logits": logits, "order": views["order"]}
+        return embeddings, {**state, **stats, "classifier": classifier}
+
+    def objective(
+        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+    ) -> tuple[Array, State, Metrics]:
+        logits, order = embeddings["logits"], embeddings["order"]
+        metrics = {"task_accuracy": accuracy(logits, order, axis_name=axis_name)}
+        return cross_entropy(logits, order, axis_name=axis_name), state, metrics

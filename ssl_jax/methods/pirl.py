@@ -1,0 +1,99 @@
+"""PIRL: an image and its transformed self (nine shuffled tiles, or a rotation) both find the image's memory.
+
+A pretext task's transformation, but features are to be the same whatever it was, instead of telling it. Collapse is
+prevented by the negatives, memories of other images. The price of a memory bank is that its entries are stale, half an
+epoch old on average; without it a batch would have to hold as many negatives.
+Source: Misra and van der Maaten 2019, "Self-Supervised Learning of Pretext-Invariant Representations",
+https://arxiv.org/abs/1912.01991; the authors' code in VISSL, configs/config/pretrain/pirl.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from ssl_jax.errors import UsageError, above_zero
+from ssl_jax.losses.negatives import estimate_log_partition, nce
+from ssl_jax.methods.joint_embedding import JointEmbedding, init_networks, on_views
+from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
+from ssl_jax.networks.functional import Net
+from ssl_jax.ops.bank import Bank, fresh, others, read, write
+from ssl_jax.ops.collectives import replicate_rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class PIRL(JointEmbedding):
+    """Noise-contrastive estimation against a memory bank, of the transformed image and of the image itself.
+
+    Views are "views" `[B, 1, H, W, C]` and "transformed" `[B, P, h, w, C]`: 9 tiles in random order, or 1 rotation.
+
+    part_head: features of a tile (or of the rotated image) -> embedding.
+    joined_head: embeddings of the P parts, concatenated -> embedding.
+    examples: of the data set; entries of the bank.
+    negatives: drawn from it for each image, anew in each step, never the image itself.
+    momentum: weight of what the bank remembered when it is written with the image's embedding, after the loss.
+    weight: of the transformed image's term, in [0, 1]; the image's has the rest.
+    """
+
+    part_head: Net
+    joined_head: Net
+    examples: int
+    negatives: int = 32000
+    temperature: float = 0.07
+    momentum: float = 0.5
+    weight: float = 0.5
+
+    def __post_init__(self) -> None:
+        above_zero(examples=self.examples, negatives=self.negatives, temperature=self.temperature)
+        if not 0 <= self.weight <= 1:
+            raise UsageError(f"pirl: weight must be in [0, 1], got {self.weight}.")
+
+    def init(self, rng: Array) -> tuple[Params, State]:
+        rng, bank_rng = jax.random.split(rng)
+        heads = {"head": self.head, "part_head": self.part_head, "joined_head": self.joined_head}
+        params, stats = init_networks(rng, encoder=self.encoder, **heads)
+        bank = fresh(bank_rng, self.examples, self.head.width).rows
+        return params, {**stats, "bank": bank, "log_partition": jnp.zeros(())}
+
+    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+        """ "embedding" `[B, 2, D]`, of image and transformed; numbers of it, "index" `[B]`, and of "negatives" `[B, K]`."""
+        image, stats = self.project(params, state, {"views": views["views"]}, rng)
+        layers, encoder = on_views(self.encoder, params["encoder"], stats["encoder"], views["transformed"], rng=rng)
+        parts, part = on_views(self.part_head, params["part_head"], state["part_head"], layers["features"])
+        together, joined = self.joined_head.apply(
+            params["joined_head"], state["joined_head"], parts.reshape(len(parts), -1), train=True
+        )
+        stats = {**stats, "encoder": encoder, "part_head": part, "joined_head": joined}
+        numbers = {
+            "index": views["index"],
+            "negatives": others(rng, views["index"], self.negatives, length=self.examples),
+        }
+        embedding = jnp.stack([image[:, 0], together], axis=1)
+        return {"embedding": embedding, **numbers}, {**state, **stats}
+
+    def objective(
+        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+    ) -> tuple[Array, State, Metrics]:
+        image, transformed = embeddings["embedding"][:, 0], embeddings["embedding"][:, 1]
+        bank = Bank(lax.stop_gradient(state["bank"]))
+        own, negatives = read(bank, embeddings["index"]), read(bank, embeddings["negatives"])
+        measured = estimate_log_partition(image, negatives, temperature=self.temperature, axis_name=axis_name)
+        log_partition = jnp.where(step == 0, measured, lax.stop_gradient(state["log_partition"]))
+
+        def term(query: Array) -> Array:
+            return nce(
+                query,
+                own,
+                negatives,
+                log_partition=log_partition,
+                temperature=self.temperature,
+                axis_name=axis_name,
+            )
+
+        of_transformed, of_image = term(transformed), term(image)
+        loss = self.weight * of_transformed + (1 - self.weight) * of_image
+        index, rows = (replicate_rows(array, axis_name) for array in (embeddings["index"], image))
+        bank = write(bank, index, rows, momentum=self.momentum)
+        metrics = {"of_transformed": of_transformed, "of_image": of_image}
+        return loss, {**state, "bank": bank.rows, "log_partition": log_partition}, metrics

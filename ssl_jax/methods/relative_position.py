@@ -1,0 +1,53 @@
+"""Relative position: where does a tile lie, seen from the middle one?
+
+A pretext task: nothing collapses, since the labels are given. Trivial solutions are edges that go on from tile to tile
+and chromatic aberration, which gives away where in the photograph a tile was; `augment.pretext` is against them.
+Source: Doersch et al. 2015, "Unsupervised Visual Representation Learning by Context Prediction",
+https://arxiv.org/abs/1505.05192.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from ssl_jax.losses.pretext import accuracy, cross_entropy
+from ssl_jax.methods.joint_embedding import JointEmbedding, init_networks, on_views
+from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
+from ssl_jax.networks.functional import Net
+
+MIDDLE = 4
+AROUND = np.array([tile for tile in range(9) if tile != MIDDLE])
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelativePosition(JointEmbedding):
+    """Cross-entropy over eight places; chance level log 8 = 2.079. Each image gives all its eight pairs.
+
+    head: features of a tile -> embedding, rectified.
+    classifier: embeddings of the middle tile and of another, concatenated -> 8 logits.
+    """
+
+    classifier: Net
+
+    def init(self, rng: Array) -> tuple[Params, State]:
+        return init_networks(rng, encoder=self.encoder, head=self.head, classifier=self.classifier)
+
+    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+        """ "embedding" of the tiles `[B, 9, D]` and "logits" of the eight around `[B, 8, 8]`."""
+        tiles, stats = self.project(params, state, views, rng)
+        tiles = jax.nn.relu(tiles)
+        around = tiles[:, AROUND]
+        pairs = jnp.concatenate([jnp.broadcast_to(tiles[:, MIDDLE, None], around.shape), around], axis=-1)
+        logits, classifier = on_views(self.classifier, params["classifier"], state["classifier"], pairs, rng=rng)
+        return {"embedding": tiles, "logits": logits}, {**state, **stats, "classifier": classifier}
+
+    def objective(
+        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+    ) -> tuple[Array, State, Metrics]:
+        logits = embeddings["logits"]
+        places = jnp.broadcast_to(jnp.arange(8)[None], logits.shape[:2])
+        metrics = {"task_accuracy": accuracy(logits, places, axis_name=axis_name)}
+        return cross_entropy(logits, places, axis_name=axis_name), state, metrics

@@ -1,0 +1,38 @@
+"""RotNet: by how many quarter turns was the image rotated?
+
+A pretext task: nothing collapses, since the labels are given; but features need to know no more than the task asks for,
+and what is round or lies any way up teaches nothing. Trivial solutions are the marks that a rotation leaves, so it is an
+exchange of axes.
+Source: Gidaris et al. 2018, "Unsupervised Representation Learning by Predicting Image Rotations",
+https://arxiv.org/abs/1803.07728.
+"""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jax import Array
+
+from ssl_jax.errors import UsageError
+from ssl_jax.losses.pretext import accuracy, cross_entropy
+from ssl_jax.methods.joint_embedding import JointEmbedding
+from ssl_jax.methods.method import Embeddings, Metrics, State
+
+
+@dataclass(frozen=True)
+class Rotation(JointEmbedding):
+    """Cross-entropy over four classes; chance level log 4 = 1.386. View i is rotated by i quarter turns.
+
+    head: classifier, features -> 4 logits.
+    """
+
+    def __post_init__(self) -> None:
+        if self.head.width != 4:
+            raise UsageError(f"rotation: the head must have 4 outputs, got {self.head.width}.")
+
+    def objective(
+        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+    ) -> tuple[Array, State, Metrics]:
+        logits = embeddings["embedding"]  # [B, 4, 4]
+        turns = jnp.broadcast_to(jnp.arange(4)[None], logits.shape[:2])
+        metrics = {"task_accuracy": accuracy(logits, turns, axis_name=axis_name)}
+        return cross_entropy(logits, turns, axis_name=axis_name), state, metrics
