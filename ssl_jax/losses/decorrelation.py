@@ -1,6 +1,6 @@
 """Redundancy reduction: views of one example agree, dimensions of the embedding do not repeat each other; no negatives.
 
-B: examples held here; N: examples of the whole batch; D: size of an embedding.
+B: examples held here; N: examples of the whole batch; D: size of an embedding; V: views.
 
 `axis_name=None` says that the arrays hold the whole batch, so N = B. A name says that the caller runs once per shard
 under that mapped axis: mean, deviation and correlation are then those of the whole batch. Standardising each shard by
@@ -10,7 +10,8 @@ shards differ.
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+import numpy as np
+from jax import Array, lax
 
 from ssl_jax.ops.collectives import gather_rows, mean_over_shards, shards
 from ssl_jax.ops.normalize import standardize
@@ -67,6 +68,65 @@ def vicreg(
     redundancy = covariance_term(first, axis_name=axis_name) + covariance_term(second, axis_name=axis_name)
     agreement = invariance_term(first, second, axis_name=axis_name)
     return invariance * agreement + variance * spread + covariance * redundancy
+
+
+def to_center(views: Array, *, large: int = 2, axis_name: str | None = None) -> Array:
+    """Mean squared distance of views `[V, B, D]` from the mean of the first `large` ones: LeJEPA's prediction.
+
+    Two views that do not agree at all, of variance 1 each, give 0.5.
+
+    Raises:
+      ValueError: the views are not `[V, B, D]` with at least `large` of them.
+
+    Source: Balestriero and LeCun 2025, https://arxiv.org/abs/2511.08544, section 5.1.
+    """
+    if views.ndim != 3 or views.size == 0 or not 1 <= large <= len(views):
+        raise ValueError(f"to_center: needs views [V, B, D] with V of at least {large}, got {views.shape}")
+    views = views.astype(jnp.float32)
+    return mean_over_shards(jnp.mean((views - views[:large].mean(axis=0, keepdims=True)) ** 2), axis_name)
+
+
+def isotropic_gaussian(rng: Array, views: Array, *, directions: int = 256, axis_name: str | None = None) -> Array:
+    """SIGReg: how far the N embeddings of a view are from a standard normal, in random directions (Epps and Pulley's test).
+
+    In each direction the squared difference of the characteristic functions, weighted with exp(-t^2 / 2), is integrated
+    over t in [-5, 5] by 17 points, and multiplied by N. Normal samples give 1.06 on average whatever N; a collapse to 0
+    gives 0.41 N. The cost is O(B D directions), and what devices exchange does not depend on N or D.
+
+    Args:
+      rng: of the directions; the same key on all shards.
+      views: `[V, B, D]`.
+      directions: how many, unit vectors.
+
+    Returns:
+      Mean over directions and views, a scalar.
+
+    Raises:
+      ValueError: the views are not `[V, B, D]`, or there is no direction.
+
+    Source: Balestriero and LeCun 2025, https://arxiv.org/abs/2511.08544, section 4.2 and algorithm 1.
+    """
+    if views.ndim != 3 or views.size == 0 or directions < 1:
+        raise ValueError(
+            f"isotropic_gaussian: needs views [V, B, D] and directions >= 1, got {views.shape}, {directions}"
+        )
+    total, dim = views.shape[1] * shards(axis_name), views.shape[2]
+    axes = jax.random.normal(rng, (directions, dim))
+    axes = axes / jnp.linalg.norm(axes, axis=1, keepdims=True)
+    along = jnp.einsum("vbd,md->vbm", views.astype(jnp.float32), axes, precision="highest")
+    points = np.linspace(-5, 5, 17, dtype=np.float32)
+    normal = np.exp(-(points**2) / 2)
+    weights = normal * np.where(np.abs(points) == 5, 0.5, 1.0) * (points[1] - points[0])  # of the trapezoidal rule
+
+    def add(summed: Array, at: tuple[Array, Array, Array]) -> tuple[Array, None]:
+        """One point after the other, so that B M numbers exist and not 17 times as many."""
+        point, expected, weight = at
+        waves = jnp.cos(point * along).mean(axis=1), jnp.sin(point * along).mean(axis=1)
+        real, imaginary = mean_over_shards(waves, axis_name)
+        return summed + weight * jnp.mean((real - expected) ** 2 + imaginary**2), None
+
+    summed, _ = lax.scan(jax.checkpoint(add), jnp.zeros(()), (points, normal, weights))
+    return total * summed
 
 
 def invariance_term(first: Array, second: Array, *, axis_name: str | None = None) -> Array:

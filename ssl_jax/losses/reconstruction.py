@@ -32,23 +32,56 @@ def masked_regression(
 
     Source: He et al. 2021, https://arxiv.org/abs/2111.06377, section 3, "Reconstruction target".
     """
-    if prediction.ndim != 3 or target.shape != prediction.shape or mask.shape != prediction.shape[:2]:
+    _check("masked_regression", prediction, target, mask)
+    if normalize_targets and prediction.shape[2] < 2:
         raise ValueError(
-            "masked_regression: needs prediction and target [B, T, P] and mask [B, T], got "
-            f"{prediction.shape}, {target.shape} and {mask.shape}"
-        )
-    if prediction.size == 0 or (normalize_targets and prediction.shape[2] < 2):
-        raise ValueError(
-            "masked_regression: needs examples, patches and values, two to a patch to normalise it, "
-            f"got {prediction.shape}"
+            f"masked_regression: needs examples, patches and values, two to a patch to normalise it, got {prediction.shape}"
         )
     target = lax.stop_gradient(target).astype(jnp.float32)
     if normalize_targets:
         spread = jnp.sqrt(target.var(axis=2, keepdims=True, ddof=1) + 1e-6)
         target = (target - target.mean(axis=2, keepdims=True)) / spread
-    hidden = mask.astype(jnp.float32)
-
     errors = jnp.mean((prediction.astype(jnp.float32) - target) ** 2, axis=2)  # [B, T]
-    total = mean_over_shards(jnp.sum(hidden * errors), axis_name)
-    count = mean_over_shards(jnp.sum(hidden), axis_name)
+    return _mean_of(errors, mask, axis_name)
+
+
+def masked_smooth_l1(prediction: Array, target: Array, mask: Array, *, axis_name: str | None = None) -> Array:
+    """Huber's loss of what was hidden: half the square of errors up to 1, the absolute value less 1/2 beyond (I-JEPA).
+
+    Predicting 0 for a target of mean 0 and deviation 1 gives about 0.43, if it is normal.
+
+    Args:
+      prediction: `[B, T, P]`.
+      target: `[B, T, P]`, a constant; taken as it comes.
+      mask: `[B, T]`, true or 1 where it counts.
+
+    Returns:
+      Mean over what counts in the whole batch, and its values; 0 where nothing does.
+
+    Raises:
+      ValueError: the shapes do not fit, or nothing came in.
+
+    Source: Assran et al. 2023, https://arxiv.org/abs/2301.08243; the paper says squares, the authors' code has this.
+    """
+    _check("masked_smooth_l1", prediction, target, mask)
+    difference = jnp.abs(prediction.astype(jnp.float32) - lax.stop_gradient(target).astype(jnp.float32))
+    errors = jnp.where(difference < 1, difference**2 / 2, difference - 0.5).mean(axis=2)
+    return _mean_of(errors, mask, axis_name)
+
+
+def _mean_of(errors: Array, mask: Array, axis_name: str | None) -> Array:
+    """Mean of `[B, T]` where the mask is 1, over all shards."""
+    counted = mask.astype(jnp.float32)
+    total = mean_over_shards(jnp.sum(counted * errors), axis_name)
+    count = mean_over_shards(jnp.sum(counted), axis_name)
     return total / jnp.where(count > 0, count, 1)
+
+
+def _check(name: str, prediction: Array, target: Array, mask: Array) -> None:
+    if prediction.ndim != 3 or target.shape != prediction.shape or mask.shape != prediction.shape[:2]:
+        raise ValueError(
+            f"{name}: needs prediction and target [B, T, P] and mask [B, T], got "
+            f"{prediction.shape}, {target.shape} and {mask.shape}"
+        )
+    if prediction.size == 0:
+        raise ValueError(f"{name}: needs examples, patches and values, got {prediction.shape}")

@@ -8,23 +8,26 @@ https://arxiv.org/abs/1912.01991; the authors' code in VISSL, configs/config/pre
 """
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.errors import UsageError, above_zero
-from ssl_jax.losses.negatives import estimate_log_partition, nce
+from ssl_jax.errors import UsageError, above_zero, pick
+from ssl_jax.losses.negatives import estimate_log_partition, info_nce, nce
 from ssl_jax.methods.joint_embedding import JointEmbedding, init_networks, on_views
 from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
 from ssl_jax.networks.functional import Net
 from ssl_jax.ops.bank import Bank, fresh, others, read, write
 from ssl_jax.ops.collectives import replicate_rows
 
+Estimator = Literal["nce", "info_nce"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class PIRL(JointEmbedding):
-    """Noise-contrastive estimation against a memory bank, of the transformed image and of the image itself.
+    """A contrastive loss against a memory bank, of the transformed image and of the image itself.
 
     Views are "views" `[B, 1, H, W, C]` and "transformed" `[B, P, h, w, C]`: 9 tiles in random order, or 1 rotation.
 
@@ -34,6 +37,9 @@ class PIRL(JointEmbedding):
     negatives: drawn from it for each image, anew in each step, never the image itself.
     momentum: weight of what the bank remembered when it is written with the image's embedding, after the loss.
     weight: of the transformed image's term, in [0, 1]; the image's has the rest.
+    estimator: "nce" as in the paper, or "info_nce". NCE's constant is measured on the first batch, against a bank of
+      random directions; where the embeddings of a small data set draw together later, it is far off, and info_nce, which
+      has no such constant, is the safe choice.
     """
 
     part_head: Net
@@ -43,8 +49,10 @@ class PIRL(JointEmbedding):
     temperature: float = 0.07
     momentum: float = 0.5
     weight: float = 0.5
+    estimator: Estimator = "nce"
 
     def __post_init__(self) -> None:
+        pick("estimator", self.estimator, ("nce", "info_nce"))
         above_zero(examples=self.examples, negatives=self.negatives, temperature=self.temperature)
         if not 0 <= self.weight <= 1:
             raise UsageError(f"pirl: weight must be in [0, 1], got {self.weight}.")
@@ -82,14 +90,10 @@ class PIRL(JointEmbedding):
         log_partition = jnp.where(step == 0, measured, lax.stop_gradient(state["log_partition"]))
 
         def term(query: Array) -> Array:
-            return nce(
-                query,
-                own,
-                negatives,
-                log_partition=log_partition,
-                temperature=self.temperature,
-                axis_name=axis_name,
-            )
+            options: dict[str, Any] = {"temperature": self.temperature, "axis_name": axis_name}
+            if self.estimator == "info_nce":
+                return info_nce(query, own, negatives, **options)
+            return nce(query, own, negatives, log_partition=log_partition, **options)
 
         of_transformed, of_image = term(transformed), term(image)
         loss = self.weight * of_transformed + (1 - self.weight) * of_image

@@ -2,7 +2,8 @@
 
 B: examples; T: tokens, one a patch, row by row, and first the class token if there is one; D: `dim`. A network takes
 images `[B, S, S, C]` and returns, in order of depth, "patches" (tokens with their positions), "block1" .. "block12"
-`[B, T, D]` in `dtype`, and "features" `[B, D]` in float32: the normed class token, or the mean of the normed patches.
+`[B, T, D]` in `dtype`, and in float32 "tokens", those of the last block normed, and "features" `[B, D]`: the class token of
+these, or the mean of the patches. A second input `[B, K]`, numbers of patches, leaves the network only these to see.
 
 Parameters at 224 pixels, patches of 16, with a class token: 5,524,416 (tiny), 21,665,664 (small), 85,798,656 (base).
 Sources: Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929; tiny and small: Touvron et al. 2021,
@@ -99,15 +100,22 @@ class ViT(nnx.Module):
         self.norm = nnx.LayerNorm(dim, epsilon=1e-6, dtype=jnp.float32, rngs=rngs)
         self.grid, self.patch_size, self.depth, self.width, self.dtype = grid, patch_size, depth, dim, dtype
 
-    def __call__(self, images: Array, *, rngs: nnx.Rngs | None = None) -> dict[str, Array]:
+    def __call__(self, images: Array, seen: Array | None = None, *, rngs: nnx.Rngs | None = None) -> dict[str, Array]:
         tokens = self.embed(images)
+        if seen is not None:
+            first = tokens.shape[1] - self.patches_of(images)
+            kept = jnp.take_along_axis(tokens[:, first:], seen[:, :, None], axis=1)
+            tokens = jnp.concatenate([tokens[:, :first], kept], axis=1)
         layers = OrderedDict(patches=tokens)
         for number in range(1, self.depth + 1):
             tokens = getattr(self, f"block{number}")(tokens, rngs)
             layers[f"block{number}"] = tokens
-        normed = self.norm(tokens)
+        layers["tokens"] = normed = self.norm(tokens)
         layers["features"] = normed.mean(1) if self.token is None else normed[:, 0]
         return layers
+
+    def patches_of(self, images: Array) -> int:
+        return (images.shape[1] // self.patch_size) ** 2
 
     def embed(self, images: Array) -> Array:
         height, width = images.shape[1:3]
@@ -201,6 +209,11 @@ def vit(
             rngs=rngs,
         )
     )
+
+
+def vit_micro(*, image_size: int, patch_size: int, **options: Any) -> Net:
+    """For two CPU cores and 28 x 28 pixels: 4 blocks of 64 features in 4 heads; the options are those of `vit`."""
+    return vit(image_size=image_size, patch_size=patch_size, dim=64, depth=4, heads=4, **options)
 
 
 def vit_tiny(*, image_size: int, patch_size: int, **options: Any) -> Net:

@@ -43,3 +43,10 @@ def standardize(rows: Rows, *, axis_name: str | None = None, epsilon: float = 1e
     centred = rows - mean_over_shards(rows.mean(axis=0, keepdims=True), axis_name)
     variance = mean_over_shards(jnp.mean(centred**2, axis=0, keepdims=True), axis_name)
     return centred * jax.lax.rsqrt(variance + epsilon)
+
+
+def layer_norm(rows: Rows, *, epsilon: float = 1e-5) -> Array:
+    """Each row of `[..., D]` with mean 0 and population deviation 1, of itself; no gain, no offset."""
+    rows = jnp.asarray(rows, jnp.float32)
+    centred = rows - rows.mean(axis=-1, keepdims=True)
+    return centred * jax.lax.rsqrt(jnp.mean(centred**2, axis=-1, keepdims=True) + epsilon)

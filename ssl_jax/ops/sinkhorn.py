@@ -1,8 +1,10 @@
-"""Sinkhorn-Knopp: soft assignments that share the batch equally among the prototypes.
+"""Sinkhorn-Knopp: assignments that share a batch, or a whole data set, equally among the prototypes.
 
 B: examples held here; N: examples of the whole batch; K: prototypes. `axis_name=None` says that the scores hold the
 whole batch; a name says that they are one shard of it under that mapped axis.
 """
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -44,6 +46,58 @@ def sinkhorn(scores: Array, *, epsilon: float = 0.05, iterations: int = 3, axis_
 
     # A loop, not unrolled: XLA would fuse each round into all later ones, and take minutes to compile a hundred.
     return jax.nn.softmax(lax.fori_loop(0, iterations, scale, logits))
+
+
+def equal_labels(
+    points: Array, prototypes: Array, *, epsilon: float = 0.004, iterations: int = 100, block_size: int = 4096
+) -> Array:
+    """The prototype of each point of a whole data set: the largest entry of its row of the assignments.
+
+    Of the N x K matrix only a block of rows exists at a time, and of the rounds only one number for each prototype.
+
+    Args:
+      points: `[N, D]`.
+      prototypes: `[K, D]`.
+      epsilon: weight of the entropy, above 0; 0.004 is the temperature 0.1 of the prediction over SeLa's lambda of 25.
+      iterations: rounds; at small epsilon it takes tens of them until columns are even.
+      block_size: points compared with all prototypes at a time.
+
+    Returns:
+      int32 `[N]`, each label about N/K times.
+
+    Raises:
+      ValueError: the shapes do not fit, or epsilon, iterations or block is not positive.
+
+    Source: Asano et al. 2019, https://arxiv.org/abs/1911.05371, equations 5 to 7.
+    """
+    if points.ndim != 2 or prototypes.ndim != 2 or points.shape[1] != prototypes.shape[1] or points.size == 0:
+        raise ValueError(
+            f"equal_labels: needs points [N, D] and prototypes [K, D], got {points.shape} and {prototypes.shape}"
+        )
+    check_positive("equal_labels", epsilon=epsilon, iterations=iterations, block_size=block_size)
+    points, prototypes = (lax.stop_gradient(array).astype(jnp.float32) for array in (points, prototypes))
+    total, block = len(points), min(block_size, len(points))
+    blocks = -(-total // block)
+    rows = jnp.pad(points, ((0, blocks * block - total), (0, 0))).reshape(blocks, block, -1)
+    counted = (jnp.arange(blocks * block) < total).reshape(blocks, block)
+
+    def logits(rows: Array, columns: Array) -> Array:
+        return jnp.matmul(rows, prototypes.T, precision="highest") / epsilon - columns[None]
+
+    def scale(_: int, columns: Array) -> Array:
+        """`columns`: logarithm of what each column is divided by."""
+
+        def add(summed: Array, part: tuple[Array, Array]) -> tuple[Array, Any]:
+            rows, counted = part
+            shares = jnp.where(counted[:, None], jax.nn.log_softmax(logits(rows, columns)), -jnp.inf)
+            return jnp.logaddexp(summed, jax.nn.logsumexp(shares, axis=0)), None
+
+        summed, _ = lax.scan(add, jnp.full(len(prototypes), -jnp.inf), (rows, counted))
+        return columns + summed - jnp.log(total / len(prototypes))
+
+    columns = lax.fori_loop(0, iterations, scale, jnp.zeros(len(prototypes)))
+    labels = lax.map(lambda rows: jnp.argmax(logits(rows, columns), axis=1).astype(jnp.int32), rows)
+    return labels.reshape(-1)[:total]
 
 
 def _log_mean_over_batch(logits: Array, axis_name: str | None) -> Array:

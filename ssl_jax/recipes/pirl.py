@@ -1,11 +1,11 @@
 """PIRL: our demo, and VISSL's ImageNet run."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from ssl_jax.augment.permutations import PIECES
 from ssl_jax.augment.pretext import four_rotations, grid_views, one_of, pirl_views, shuffled, without_shortcuts
 from ssl_jax.augment.views import Views, photo_views
-from ssl_jax.methods.pirl import PIRL
+from ssl_jax.methods.pirl import PIRL, Estimator
 from ssl_jax.networks import linear_head
 from ssl_jax.recipes.optimizers import scaled_cosine, sgd
 from ssl_jax.recipes.recipe import Recipe, recipe
@@ -14,9 +14,7 @@ from ssl_jax.recipes.scales import Precision, Scale, demo_optimizer, demo_views,
 Transformation = Literal["jigsaw", "rotation"]
 
 
-def method(
-    here: Scale, *, transformation: Transformation, width: int, negatives: int, temperature: float, momentum: float
-) -> PIRL:
+def method(here: Scale, *, transformation: Transformation, width: int, **options: Any) -> PIRL:
     """Linear heads: of the image, of each part, and of all parts together."""
     inputs, parts = here.encoder.width, PIECES if transformation == "jigsaw" else 1
     return PIRL(
@@ -25,9 +23,7 @@ def method(
         part_head=linear_head(inputs=inputs, outputs=width, dtype=here.dtype),
         joined_head=linear_head(inputs=parts * width, outputs=width, dtype=here.dtype),
         examples=len(here.data.train),
-        negatives=negatives,
-        temperature=temperature,
-        momentum=momentum,
+        **options,
     )
 
 
@@ -45,6 +41,7 @@ def demo(
     negatives: int = 256,
     temperature: float = 0.2,
     momentum: float = 0.5,
+    estimator: Estimator = "info_nce",
     precision: Precision = "auto",
     strict: bool = False,
 ) -> Recipe:
@@ -54,6 +51,7 @@ def demo(
       transformation: nine tiles of 8 pixels in random order, or one of four rotations.
       negatives: memories of other images, for each.
       momentum: weight of what is remembered when a memory is written.
+      estimator: of the contrastive loss; the paper's is nce.
     """
     here = scale(data=data, image_size=image_size, encoder=encoder, precision=precision, strict=strict)
     view = demo_views(here, image_size=image_size, views=1)
@@ -67,6 +65,7 @@ def demo(
             negatives=negatives,
             temperature=temperature,
             momentum=momentum,
+            estimator=estimator,
         ),
         augment=pirl_views(view, tiles if transformation == "jigsaw" else one_of(four_rotations(view))),
         prepare=here.prepare,
@@ -91,6 +90,7 @@ def imagenet(
     negatives: int = 32000,
     temperature: float = 0.07,
     momentum: float = 0.5,
+    estimator: Estimator = "nce",
     precision: Precision = "auto",
     strict: bool = False,
 ) -> Recipe:
@@ -101,6 +101,7 @@ def imagenet(
       transformation: nine tiles in random order, or one of four rotations.
       negatives: memories of other images, for each.
       momentum: weight of what is remembered when a memory is written.
+      estimator: of the contrastive loss; the paper's is nce.
     """
     here = scale(
         data=data, image_size=image_size, stored_size=stored_size, encoder=encoder, precision=precision, strict=strict
@@ -126,6 +127,7 @@ def imagenet(
             negatives=negatives,
             temperature=temperature,
             momentum=momentum,
+            estimator=estimator,
         ),
         augment=pirl_views(whole, tiles if transformation == "jigsaw" else one_of(four_rotations(whole))),
         prepare=here.prepare,

@@ -1,7 +1,7 @@
 """What recipes of one scale share, whatever the method: images and their statistics, the encoder, views, common options."""
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +10,9 @@ from jax import Array
 from ssl_jax.augment.views import Views, digit_views, evaluation_view
 from ssl_jax.data import Data, open_data
 from ssl_jax.errors import UsageError
-from ssl_jax.networks import Net
+from ssl_jax.networks import ENCODERS, Net
 from ssl_jax.networks import encoder as make_encoder
+from ssl_jax.networks.encoders import patch_size_for
 from ssl_jax.recipes.optimizers import Optimizer, adamw, warmup_cosine
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -64,6 +65,7 @@ def scale(
     stored_size: int | None = None,
     statistics: Statistics | None = None,
     view_size: int | None = None,
+    network: dict[str, Any] | None = None,
 ) -> Scale:
     """Opens the data and makes the encoder for it.
 
@@ -71,6 +73,7 @@ def scale(
       stored_size: images are kept larger than the views, and evaluation crops `image_size` of it; `image_size` when None.
       statistics: of the pixels; those of digits for grey images and of ImageNet for others when None.
       view_size: side of what the encoder sees in pre-training, where that is not a whole image (tiles); needed by ViTs.
+      network: options of the encoder that its name does not say, such as a ViT's positions.
     """
     images = open_data(data, image_size=stored_size or image_size, strict=strict)
     if len(images.train.image_shape) != 3:
@@ -83,9 +86,16 @@ def scale(
     prepare = evaluation_view(
         size=image_size, crop_fraction=image_size / (stored_size or image_size), mean=mean, std=std
     )
-    return Scale(
-        images, make_encoder(encoder, image_shape=(side, side, channels), dtype=dtype), mean, std, prepare, dtype
-    )
+    net = make_encoder(encoder, image_shape=(side, side, channels), dtype=dtype, **(network or {}))
+    return Scale(images, net, mean, std, prepare, dtype)
+
+
+def patches_only(encoder: str, *, method: str, pool: Literal["token", "mean"] = "mean") -> dict[str, Any]:
+    """Options of a ViT that sees some patches of an image; a `UsageError` where the encoder is none."""
+    if not encoder.startswith("vit"):
+        names = ", ".join(name for name in ENCODERS if name.startswith("vit"))
+        raise UsageError(f"encoder: {method} hides patches from a ViT, got {encoder}: choose one of {names}.")
+    return {"positions": "sincos", "pool": pool}
 
 
 def demo_views(scale: Scale, *, image_size: int, views: int = 2, part: tuple[float, float] = (0.4, 1.0)) -> Views:
@@ -104,6 +114,12 @@ def demo_views(scale: Scale, *, image_size: int, views: int = 2, part: tuple[flo
         mean=scale.mean,
         std=scale.std,
     )
+
+
+def patch_side(encoder: str, image_size: int) -> int:
+    """Pixels of a side of a ViT's patches, as its name or the images' size has it."""
+    _, _, size = encoder.partition("/")
+    return int(size) if size else patch_size_for(image_size)
 
 
 def demo_optimizer(learning_rate: float, weight_decay: float) -> Callable[[int], Optimizer]:

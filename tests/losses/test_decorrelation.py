@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sharding import CASES, assert_same_in_pieces
 
-from ssl_jax.losses.decorrelation import barlow_twins, covariance_term, invariance_term, variance_term, vicreg
+from ssl_jax.losses.decorrelation import (
+    barlow_twins,
+    covariance_term,
+    invariance_term,
+    isotropic_gaussian,
+    to_center,
+    variance_term,
+    vicreg,
+)
 
 FEW_DIMENSIONS, MANY_DIMENSIONS = (8, 3), (8, 20)  # the correlation [D, D], or the Gram matrix [N, N]
 run = {barlow_twins: jax.jit(barlow_twins), vicreg: jax.jit(vicreg)}
@@ -177,3 +185,63 @@ def test_the_matrix_of_many_dimensions_never_exists():
     shapes = [jax.ShapeDtypeStruct((16, 2048), jnp.float32)] * 2
     compiled = jax.jit(jax.grad(barlow_twins, argnums=(0, 1))).lower(*shapes).compile()
     assert compiled.memory_analysis().temp_size_in_bytes < 2 * 2**20
+
+
+def numpy_isotropic_gaussian(axes, rows):
+    """Algorithm 1 of the paper for one view: complex characteristic functions, the trapezoidal rule."""
+    points = np.linspace(-5, 5, 17)
+    expected = np.exp(-(points**2) / 2)
+    found = np.exp(1j * (np.asarray(rows, np.float64) @ axes.T)[..., None] * points).mean(axis=0)  # [M, 17]
+    return np.mean(np.trapezoid(np.abs(found - expected) ** 2 * expected, points, axis=1)) * len(rows)
+
+
+def directions(rng, count, dim):
+    axes = np.asarray(jax.random.normal(rng, (count, dim)), np.float64)
+    return axes / np.linalg.norm(axes, axis=1, keepdims=True)
+
+
+def test_isotropic_gaussian_is_its_definition_and_so_is_its_gradient():
+    rng, both = jax.random.key(3), jnp.stack(views((6, 3)))
+    axes = directions(rng, 4, 3)
+
+    def definition(both):
+        return np.mean([numpy_isotropic_gaussian(axes, rows) for rows in both])
+
+    value, gradient = jax.jit(jax.value_and_grad(lambda both: isotropic_gaussian(rng, both, directions=4)))(both)
+    np.testing.assert_allclose(value, definition(both), rtol=1e-5)
+    expected = numerical_gradient(definition, (both,), 0)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_isotropic_gaussian_of_normal_samples_and_of_a_collapse():
+    normal = jax.random.normal(jax.random.key(0), (400, 32, 8))
+    np.testing.assert_allclose(isotropic_gaussian(jax.random.key(1), normal), 1.06, atol=0.06)
+    np.testing.assert_allclose(isotropic_gaussian(jax.random.key(1), 0 * normal), 0.41 * 32, rtol=0.01)
+    stretched = normal * jnp.array([3.0] + 7 * [0.5])[None, None]
+    assert isotropic_gaussian(jax.random.key(1), stretched) > 1.6
+
+
+def test_views_that_do_not_agree_are_half_a_variance_from_their_mean():
+    apart = jax.random.normal(jax.random.key(0), (2, 4096, 16))
+    np.testing.assert_allclose(to_center(apart), 0.5, atol=0.01)
+    assert to_center(jnp.stack([apart[0], apart[0]])) == 0
+    crops = jnp.concatenate([apart, apart[:1]])  # small crops do not move the mean
+    np.testing.assert_allclose(to_center(crops), to_center(apart), rtol=0.02)
+
+
+def gaussian(both, *, axis_name=None):
+    return isotropic_gaussian(jax.random.key(3), both, directions=4, axis_name=axis_name)
+
+
+@pytest.mark.parametrize(("way", "shards"), CASES)
+@pytest.mark.parametrize("loss", [to_center, gaussian])
+def test_lejepas_terms_of_shards_are_those_of_the_whole(loss, way, shards):
+    assert_same_in_pieces(loss, way, shards, (jnp.stack(views((8, 3))),), cut=(1,))
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (2, 0, 3)])
+def test_lejepas_terms_refuse_what_is_no_views(shape):
+    with pytest.raises(ValueError, match=r"needs views \[V, B, D\]"):
+        to_center(jnp.zeros(shape))
+    with pytest.raises(ValueError, match=r"needs views \[V, B, D\]"):
+        isotropic_gaussian(jax.random.key(0), jnp.zeros(shape))

@@ -9,7 +9,7 @@ import pytest
 from finite_differences import numerical_gradient
 from sharding import CASES, assert_same_in_pieces
 
-from ssl_jax.losses.reconstruction import masked_regression
+from ssl_jax.losses.reconstruction import masked_regression, masked_smooth_l1
 
 run = jax.jit(masked_regression, static_argnames="normalize_targets")
 RNG = np.random.default_rng(0)
@@ -75,3 +75,30 @@ def test_shards_with_different_masks_average_as_the_whole_batch(way, shards):
 def test_wrong_input_is_one_sentence(shapes, sentence):
     with pytest.raises(ValueError, match=sentence):
         masked_regression(*(jnp.ones(shape) for shape in shapes))
+
+
+def huber_by_loop(prediction, target, mask):
+    prediction, target = np.asarray(prediction, np.float64), np.asarray(target, np.float64)
+    errors = np.abs(prediction - target)[np.asarray(mask)]
+    return np.mean([error**2 / 2 if error < 1 else error - 0.5 for error in errors.ravel()])
+
+
+def test_smooth_l1_and_its_gradient_are_those_of_the_definition():
+    value, gradient = jax.jit(jax.value_and_grad(masked_smooth_l1))(PREDICTION, TARGET, MASK)
+    np.testing.assert_allclose(value, huber_by_loop(PREDICTION, TARGET, MASK), rtol=1e-5)
+    expected = numerical_gradient(huber_by_loop, (PREDICTION, TARGET, MASK), 0)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-3, atol=1e-5)
+    assert (jax.grad(masked_smooth_l1, 1)(PREDICTION, TARGET, MASK) == 0).all()
+
+
+def test_smooth_l1_of_nothing_known_and_of_nothing_hidden():
+    normal = jax.random.normal(jax.random.key(0), (64, 16, 16))
+    np.testing.assert_allclose(masked_smooth_l1(0 * normal, normal, jnp.ones((64, 16))), 0.43, atol=0.01)
+    assert masked_smooth_l1(0 * normal, normal, jnp.zeros((64, 16))) == 0
+    with pytest.raises(ValueError, match="masked_smooth_l1: needs prediction and target"):
+        masked_smooth_l1(normal, normal, jnp.zeros((64, 15)))
+
+
+@pytest.mark.parametrize(("way", "shards"), CASES)
+def test_smooth_l1_of_shards_is_that_of_the_whole(way, shards):
+    assert_same_in_pieces(masked_smooth_l1, way, shards, (PREDICTION, TARGET, MASK), cut=(0, 0, 0))

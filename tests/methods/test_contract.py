@@ -8,30 +8,41 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
+from ssl_jax.augment.masking import block_masking, random_masking, with_a_hole
 from ssl_jax.augment.permutations import permutations
 from ssl_jax.augment.pretext import four_rotations, grid_views, jigsaw_views, pirl_views, shuffled, without_shortcuts
 from ssl_jax.methods.avid import AVID
 from ssl_jax.methods.barlow_twins import BarlowTwins
 from ssl_jax.methods.byol import BYOL
+from ssl_jax.methods.clusterfit import ClusterFit
 from ssl_jax.methods.cma import CMA
+from ssl_jax.methods.cpc import CPC
 from ssl_jax.methods.dcl import DCL
+from ssl_jax.methods.deepcluster import DeepCluster
 from ssl_jax.methods.dino import DINO
+from ssl_jax.methods.ijepa import IJEPA
+from ssl_jax.methods.inpainting import Inpainting
 from ssl_jax.methods.jigsaw import Jigsaw
+from ssl_jax.methods.lejepa import LeJEPA
+from ssl_jax.methods.mae import MAE
 from ssl_jax.methods.moco import MoCo
 from ssl_jax.methods.moco_v3 import MoCoV3
 from ssl_jax.methods.nnclr import NNCLR
 from ssl_jax.methods.pirl import PIRL
 from ssl_jax.methods.relative_position import RelativePosition
 from ssl_jax.methods.rotation import Rotation
+from ssl_jax.methods.sela import SeLa
 from ssl_jax.methods.simclr import SimCLR
 from ssl_jax.methods.simsiam import SimSiam
 from ssl_jax.methods.supcon import SupCon
 from ssl_jax.methods.supervised import Supervised
 from ssl_jax.methods.swav import SwAV
 from ssl_jax.methods.vicreg import VICReg
-from ssl_jax.networks import linear_head, projection_head, prototype_head, small_convnet
+from ssl_jax.networks import linear_head, projection_head, prototype_head, small_convnet, vit
 from ssl_jax.networks.audio_video import small_video_convnet
+from ssl_jax.networks.context import row_context
 from ssl_jax.networks.functional import Net
+from ssl_jax.networks.predictor import predictor
 from ssl_jax.ops.patches import patchify
 from ssl_jax.recipes.optimizers import sgd
 from ssl_jax.train.checkpoint import Checkpoints
@@ -48,6 +59,10 @@ CLASSIFIER = linear_head(inputs=ENCODER.width, outputs=3)
 FOUR = linear_head(inputs=ENCODER.width, outputs=4)
 VIDEO, AUDIO = small_video_convnet(widths=(4,), strides=(2,)), small_convnet(widths=(4,), strides=(2,))
 CLIP_HEAD = projection_head(inputs=8, widths=(8,), last_norm=True)
+HOLE = projection_head(inputs=ENCODER.width, widths=(16, 36))
+VIT = vit(
+    image_size=SIZE, patch_size=2, dim=ENCODER.width, depth=1, heads=2, channels=1, pool="mean", positions="sincos"
+)
 CLIPS = {"video": VIDEO, "audio": AUDIO, "video_head": CLIP_HEAD, "audio_head": CLIP_HEAD, "clips": 2 * BATCH}
 
 
@@ -83,6 +98,7 @@ PLAIN = {
     id(FOUR): linear_head(inputs=8, outputs=4),
     id(VIDEO): of_clips(patch_encoder(8)),
     id(AUDIO): patch_encoder(8),
+    id(HOLE): projection_head(inputs=8, widths=(16, 36), norm=False),
     id(CLIP_HEAD): projection_head(inputs=8, widths=(8,)),
 }
 
@@ -120,25 +136,65 @@ GRID = grid_views(one_view, size=3, gap=1, jitter=0, finish=without_shortcuts())
 LIT_GRID = grid_views(lit_from_the_corner, size=3, gap=1, jitter=0, finish=lambda rng, tile: tile)
 PARTS = linear_head(inputs=9 * 8, outputs=8)
 
+CLUSTERED = {"examples": 2 * BATCH, "every": 2, "clusters": 4, "heads": 2}
+
+
+def predictor_of(outputs):
+    return predictor(inputs=VIT.width, outputs=outputs, grid=SIZE // 2, dim=8, depth=1, heads=2)
+
+
 # the method, with the tiny networks above, and the views that it takes
 METHODS = {
     "avid": (AVID(**CLIPS, negatives=16, temperature=0.2), clip_views),
     "barlow_twins": (BarlowTwins(ENCODER, HEAD), two_views),
     "byol": (BYOL(ENCODER, HEAD, STEPS, predictor=PREDICTOR), two_views),
+    "clusterfit": (ClusterFit(ENCODER, CLASSIFIER, clusters=np.arange(2 * BATCH, dtype=np.int32) % 3), two_views),
     "cma": (CMA(**CLIPS, negatives=16, temperature=0.2, start=1, every=4, agreeing=4, drawn=2), clip_views),
+    "cpc": (
+        CPC(
+            ENCODER,
+            HEAD,
+            context=row_context(inputs=8, width=8, depth=1),
+            predictor=linear_head(inputs=8, outputs=16),
+            patch_size=6,
+            stride=2,
+            rows=2,
+            first_row=1,
+        ),
+        one_view,
+    ),
     "dcl": (DCL(ENCODER, HEAD), two_views),
+    "deepcluster": (DeepCluster(ENCODER, HEAD, **CLUSTERED), many_crops),
     "dino": (DINO(ENCODER, PROTOTYPES, STEPS, warmup=10), many_crops),
+    "ijepa": (IJEPA(encoder=VIT, predictor=predictor_of(VIT.width), steps=STEPS), block_masking(one_view, grid=6)),
+    "inpainting": (Inpainting(ENCODER, HOLE), with_a_hole(one_view, hole=6)),
     "jigsaw": (Jigsaw(ENCODER, HEAD, classifier=PARTS), jigsaw_views(LIT_GRID, permutations(8))),
+    "lejepa": (LeJEPA(ENCODER, HEAD, directions=16), many_crops),
+    "mae": (MAE(encoder=VIT, decoder=predictor_of(4), patch_size=2), random_masking(one_view, grid=6)),
     "moco": (MoCo(ENCODER, HEAD, STEPS, queue_length=2 * BATCH, temperature=0.2), two_views),
     "moco symmetric": (MoCo(ENCODER, HEAD, STEPS, queue_length=2 * BATCH, temperature=0.2, symmetric=True), two_views),
     "moco_v3": (MoCoV3(ENCODER, HEAD, STEPS, predictor=PREDICTOR), two_views),
     "nnclr": (NNCLR(ENCODER, HEAD, predictor=PREDICTOR, queue_length=2 * BATCH), two_views),
+    "pirl with info_nce": (
+        PIRL(
+            ENCODER,
+            HEAD,
+            part_head=HEAD,
+            joined_head=PARTS,
+            examples=2 * BATCH,
+            negatives=16,
+            temperature=0.2,
+            estimator="info_nce",
+        ),
+        pirl_views(one_view, shuffled(GRID)),
+    ),
     "pirl": (
         PIRL(ENCODER, HEAD, part_head=HEAD, joined_head=PARTS, examples=2 * BATCH, negatives=16, temperature=0.2),
         pirl_views(one_view, shuffled(GRID)),
     ),
     "relative_position": (RelativePosition(ENCODER, HEAD, classifier=linear_head(inputs=16, outputs=8)), GRID),
     "rotation": (Rotation(ENCODER, FOUR), four_rotations(one_view)),
+    "sela": (SeLa(ENCODER, HEAD, **CLUSTERED), two_views),
     "simclr": (SimCLR(ENCODER, HEAD, temperature=0.2), two_views),
     "simsiam": (SimSiam(ENCODER, HEAD, predictor=PREDICTOR), two_views),
     "supcon": (SupCon(ENCODER, HEAD), two_views),

@@ -30,7 +30,7 @@ def test_layers_come_by_name_in_order_of_depth():
     images = jax.ShapeDtypeStruct((2, 6, 6, 2), np.float32)
     layers, _ = jax.eval_shape(lambda *inputs: net.apply(*inputs, train=False), *start, images)
     names = ["patches", *(f"block{number}" for number in range(1, 13))]
-    expected = [*((name, (2, 10, 8)) for name in names), ("features", (2, 8))]
+    expected = [*((name, (2, 10, 8)) for name in names), ("tokens", (2, 10, 8)), ("features", (2, 8))]
     assert [(name, layer.shape) for name, layer in layers.items()] == expected
 
 

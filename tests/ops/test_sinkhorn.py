@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sharding import WITHOUT_GRADIENT, in_pieces
 
+from ssl_jax.ops.sinkhorn import equal_labels
 from ssl_jax.ops.sinkhorn import sinkhorn as eager
 
 sinkhorn = jax.jit(eager, static_argnames=("epsilon", "iterations", "axis_name"))
@@ -106,3 +107,35 @@ def test_each_shard_by_itself_would_be_another_assignment():
 def test_wrong_input_is_one_sentence(arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
         eager(**arguments)
+
+
+POINTS, PROTOTYPES = (jax.random.normal(jax.random.key(seed), shape) for seed, shape in ((1, (37, 5)), (2, (4, 5))))
+
+
+@pytest.mark.parametrize("block_size", [8, 37, 4096])
+def test_labels_of_a_whole_data_set_are_those_of_its_assignments_however_it_is_cut(block_size):
+    labels = equal_labels(POINTS, PROTOTYPES, epsilon=0.5, iterations=20, block_size=block_size)
+    rows_first = jax.nn.log_softmax(POINTS @ PROTOTYPES.T / 0.5) * 0.5
+    np.testing.assert_array_equal(labels, sinkhorn(rows_first, epsilon=0.5, iterations=20).argmax(axis=1))
+
+
+def test_labels_are_equally_frequent_where_the_nearest_prototypes_are_not():
+    points = POINTS.at[:, 0].add(3.0)  # one side of all prototypes
+    nearest = np.bincount((points @ PROTOTYPES.T).argmax(axis=1), minlength=4)
+    counts = np.bincount(equal_labels(points, PROTOTYPES, epsilon=0.02, iterations=300), minlength=4)
+    assert nearest.max() > 15 and counts.min() >= 8 and counts.max() <= 11
+
+
+@pytest.mark.parametrize(
+    ("points", "options", "message"),
+    [
+        (jnp.zeros((3, 4)), {}, r"got \(3, 4\) and \(4, 5\)"),
+        (jnp.zeros((0, 5)), {}, "points"),
+        (POINTS, {"epsilon": 0.0}, "epsilon"),
+        (POINTS, {"iterations": 0}, "iterations"),
+        (POINTS, {"block_size": 0}, "block_size"),
+    ],
+)
+def test_bad_points_or_options_of_labels_are_refused(points, options, message):
+    with pytest.raises(ValueError, match=message):
+        equal_labels(points, PROTOTYPES, **options)

@@ -1,0 +1,149 @@
+"""Which patches of an image are seen, and which are to be predicted: MAE's random ones, I-JEPA's blocks, a hole.
+
+Patches of a square grid are numbered row by row. Shapes are fixed, so that a step compiles once: how many are seen does
+not depend on what was drawn.
+"""
+
+from collections.abc import Callable
+from itertools import product
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from ssl_jax.augment.chance import Range
+from ssl_jax.augment.views import Views
+from ssl_jax.errors import UsageError
+
+MaskedViews = Callable[[Array, Array], dict[str, Array]]
+
+
+def random_masking(view: Views, *, grid: int, ratio: float = 0.75) -> MaskedViews:
+    """One view, and a random part of its patches hidden.
+
+    Args:
+      grid: patches on a side.
+      ratio: share of the patches that are hidden, in (0, 1).
+
+    Returns:
+      `(rng, image) -> {"views": [1, size, size, C], "seen": int32 [S], "wanted": int32 [grid * grid - S]}`.
+
+    Source: He et al. 2021, https://arxiv.org/abs/2111.06377, section 3.
+    """
+    places = grid**2
+    seen = round(places * (1 - ratio))
+    if not 0 < seen < places:
+        raise UsageError(f"mask_ratio: must leave some of the {places} patches and hide some, got {ratio:g}.")
+
+    def augment(rng: Array, image: Array) -> dict[str, Array]:
+        view_rng, mask_rng = jax.random.split(rng)
+        order = jax.random.permutation(mask_rng, jnp.arange(places, dtype=jnp.int32))
+        return {"views": view(view_rng, image)[:1], "seen": order[:seen], "wanted": order[seen:]}
+
+    return augment
+
+
+def block_masking(
+    view: Views,
+    *,
+    grid: int,
+    blocks: int = 4,
+    block: Range = (0.15, 0.2),
+    aspect: Range = (0.75, 1.5),
+    context: Range = (0.85, 1.0),
+    seen: float = 1 / 3,
+) -> MaskedViews:
+    """One view; blocks of patches to be predicted, and a part of a large block, without them, that is seen.
+
+    The authors' code cuts all images' seen patches down to the fewest of the batch; here it is a random third of the grid,
+    which the large block without the others rarely falls short of. Where it does, patches are seen twice.
+
+    Args:
+      grid: patches on a side.
+      blocks: how many; they may overlap.
+      block, aspect: ranges of a block's part of the area, and of its height over its width.
+      context: range of the large square's part of the area.
+      seen: part of the grid.
+
+    Returns:
+      `(rng, image) -> {"views": [1, size, size, C], "seen": [S], "wanted": [blocks, W], "counted": [blocks, W]}`. A block
+      smaller than the largest, W, is filled up with patches of its own that "counted" leaves out.
+
+    Source: Assran et al. 2023, https://arxiv.org/abs/2301.08243, section 3 and appendix A.
+    """
+    places, most = grid**2, _largest(grid, block, aspect)
+    count = round(seen * places)
+    if not 0 < count < places or most >= places:
+        raise UsageError(f"block_masking: a grid of {grid} x {grid} leaves no room for blocks: choose smaller patches.")
+
+    def augment(rng: Array, image: Array) -> dict[str, Array]:
+        view_rng, block_rng, context_rng, order_rng = jax.random.split(rng, 4)
+        inside = jax.vmap(lambda key: draw_block(key, grid, area=block, aspect=aspect))(
+            jax.random.split(block_rng, blocks)
+        )
+        left = draw_block(context_rng, grid, area=context, aspect=(1.0, 1.0)) & ~inside.any(axis=0)
+        left = jnp.where(left.any(), left, ~inside.any(axis=0))
+        wanted, counted = jax.vmap(lambda block: some_of(block, jnp.arange(places), most))(inside)
+        order = jax.random.uniform(order_rng, (places,))
+        return {
+            "views": view(view_rng, image)[:1],
+            "seen": some_of(left, order, count)[0],
+            "wanted": wanted,
+            "counted": counted,
+        }
+
+    return augment
+
+
+def draw_block(rng: Array, grid: int, *, area: Range, aspect: Range) -> Array:
+    """A rectangle of patches somewhere on the grid: true inside, `[grid * grid]`."""
+    area_rng, aspect_rng, corner_rng = jax.random.split(rng, 3)
+    part = jax.random.uniform(area_rng, minval=area[0], maxval=area[1]) * grid**2
+    ratio = jax.random.uniform(aspect_rng, minval=aspect[0], maxval=aspect[1])
+    sides = jnp.stack([jnp.sqrt(part * ratio), jnp.sqrt(part / ratio)])
+    sides = jnp.clip(jnp.round(sides).astype(jnp.int32), 1, grid)
+    corner = jax.random.randint(corner_rng, (2,), 0, grid - sides + 1)
+    at = jnp.stack(jnp.divmod(jnp.arange(grid**2), grid), axis=1)
+    return ((at >= corner[None]) & (at < (corner + sides)[None])).all(axis=1)
+
+
+def some_of(mask: Array, order: Array, count: int) -> tuple[Array, Array]:
+    """`count` of the numbers where the mask is true, first in `order` first; over again where there are fewer.
+
+    Returns them, int32 `[count]`, and where they came for the first time, bool `[count]`.
+    """
+    ordered = jnp.argsort(jnp.where(mask, order.astype(jnp.float32), jnp.inf)).astype(jnp.int32)
+    turn, there = jnp.arange(count), jnp.maximum(mask.sum(), 1)
+    return ordered[turn % there], turn < there
+
+
+def _largest(grid: int, area: Range, aspect: Range) -> int:
+    """Patches of the largest block that `draw_block` can give."""
+    parts, ratios = (np.linspace(*ends, 201) for ends in (area, aspect))
+    sides = [(np.sqrt(part * ratio) * grid, np.sqrt(part / ratio) * grid) for part, ratio in product(parts, ratios)]
+    return max(int(np.prod(np.clip(np.round(pair), 1, grid))) for pair in sides)
+
+
+def with_a_hole(view: Views, *, hole: int) -> MaskedViews:
+    """One view with a square in its middle filled with the mean colour.
+
+    Args:
+      hole: side of the square in pixels.
+
+    Returns:
+      `(rng, image) -> {"views": [1, size, size, C], "hole": [hole, hole, C]}`.
+
+    Source: Pathak et al. 2016, https://arxiv.org/abs/1604.07379, section 3.3, "central region".
+    """
+
+    def augment(rng: Array, image: Array) -> dict[str, Array]:
+        seen = view(rng, image)[0]
+        if not 0 < hole < min(seen.shape[:2]):
+            raise UsageError(f"hole: must be above 0 and below the view's {min(seen.shape[:2])} pixels, got {hole}.")
+        top, left = ((side - hole) // 2 for side in seen.shape[:2])
+        inside = slice(top, top + hole), slice(left, left + hole)
+        # Views are standardised: 0 is the mean of the data set.
+        return {"views": seen.at[inside].set(0)[None], "hole": seen[inside]}
+
+    return augment

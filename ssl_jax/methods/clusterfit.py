@@ -1,0 +1,45 @@
+"""ClusterFit: cluster the features of any encoder, and train a new one to name the clusters.
+
+The clusters smooth out what the first encoder learned of its own task and keep what many images share. Nothing collapses,
+since the labels are given. What the first encoder was is nobody's business here: labels come in, from `cluster`.
+Source: Yan et al. 2019, "ClusterFit: Improving Generalization of Visual Representations",
+https://arxiv.org/abs/1912.03330.
+"""
+
+from dataclasses import dataclass, field
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from numpy.typing import NDArray
+
+from ssl_jax.errors import UsageError
+from ssl_jax.methods.method import Embeddings, Params, State, Views
+from ssl_jax.methods.supervised import Supervised
+from ssl_jax.ops.kmeans import kmeans
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterFit(Supervised):
+    """Supervised training on the cluster of each example; the head has one logit a cluster.
+
+    clusters: of each example of the data set, integers `[N]`.
+    """
+
+    clusters: NDArray[np.int32] = field(repr=False)
+
+    def init(self, rng: Array) -> tuple[Params, State]:
+        params, state = super().init(rng)
+        return params, {**state, "clusters": jnp.asarray(self.clusters)}
+
+    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+        return super().encode(params, state, {**views, "label": state["clusters"][views["index"]]}, rng, step)
+
+
+def cluster(features: NDArray[np.floating], count: int) -> NDArray[np.int32]:
+    """k-means of features `[N, D]` at unit length, as VISSL's ClusterFit has it: the cluster of each, int32 `[N]`."""
+    if not 1 < count <= len(features):
+        raise UsageError(f"clusters: must be from 2 to the {len(features)} images, got {count}.")
+    run = jax.jit(lambda rows: kmeans(jax.random.key(0), rows, clusters=count, spherical=True).labels)
+    return np.asarray(run(jnp.asarray(features, jnp.float32)))

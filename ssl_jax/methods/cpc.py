@@ -1,0 +1,85 @@
+"""CPC: from the upper rows of an image's patches, which patch lies some rows below?
+
+Contrastive within the image: the right patch stands among all patches of the batch, of this image, too. Collapse is
+prevented by these negatives; patches of one image must differ, so that features tell parts from parts.
+Source: van den Oord et al. 2018, "Representation Learning with Contrastive Predictive Coding",
+https://arxiv.org/abs/1807.03748, section 3.3.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jax import Array
+
+from ssl_jax.errors import UsageError, above_zero
+from ssl_jax.losses.negatives import cpc
+from ssl_jax.methods.joint_embedding import JointEmbedding, init_networks, on_views
+from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
+from ssl_jax.networks.functional import Net
+from ssl_jax.ops.patches import overlapping_patches
+
+
+@dataclass(frozen=True, kw_only=True)
+class CPC(JointEmbedding):
+    """InfoNCE of each place and each number of rows below it, one of `rows`; chance level the logarithm of all patches.
+
+    The encoder sees a patch alone. The head makes its embedding, `context` reads the embeddings of a grid from top to bottom,
+    and `predictor` tells from the context the embeddings of `rows` rows, from `first_row` below on.
+
+    patch_size, stride: in pixels; patches overlap.
+    first_row: 2 where patches overlap by half: the next row can be copied.
+    """
+
+    context: Net
+    predictor: Net
+    patch_size: int
+    stride: int
+    rows: int
+    first_row: int = 2
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        above_zero(patch_size=self.patch_size, stride=self.stride, rows=self.rows, temperature=self.temperature)
+        if self.predictor.width != self.rows * self.head.width:
+            raise UsageError(
+                f"cpc: the predictor gives {self.predictor.width} values, {self.rows} rows take {self.head.width} each."
+            )
+
+    def init(self, rng: Array) -> tuple[Params, State]:
+        networks = {"head": self.head, "context": self.context, "predictor": self.predictor}
+        return init_networks(rng, encoder=self.encoder, **networks)
+
+    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+        """ "embedding" of the patches `[B, H * W, D]`, as "grid" `[B, H, W, D]`; "predictions" `[B, H, W, rows, D]`."""
+        patches = overlapping_patches(views["views"][:, 0], self.patch_size, stride=self.stride)
+        size, height, width = patches.shape[:3]
+        flat = patches.reshape(size, height * width, *patches.shape[3:])
+        embedding, stats = self.project(params, state, {"views": flat}, rng)
+        grid = embedding.reshape(size, height, width, -1)
+        seen, context = self.context.apply(params["context"], state["context"], grid, train=True, rng=rng)
+        rows = seen.reshape(size, height * width, -1)
+        told, predictor = on_views(self.predictor, params["predictor"], state["predictor"], rows, rng=rng)
+        predictions = told.reshape(size, height, width, self.rows, -1)
+        embeddings = {"embedding": embedding, "grid": grid, "predictions": predictions}
+        return embeddings, {**state, **stats, "context": context, "predictor": predictor}
+
+    def objective(
+        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+    ) -> tuple[Array, State, Metrics]:
+        loss = cpc(
+            jnp.moveaxis(embeddings["predictions"], 3, 0),
+            embeddings["grid"],
+            first_step=self.first_row,
+            temperature=self.temperature,
+            axis_name=axis_name,
+        )
+        return loss, state, {}
+
+    def embed(self, params: Params, state: State, images: Array) -> dict[str, Array]:
+        """Layers "patches" `[B, H, W, D]` and "features", their mean, as the paper's linear classifier takes it."""
+        patches = overlapping_patches(images, self.patch_size, stride=self.stride)
+        flat = patches.reshape(-1, *patches.shape[3:])
+        features = self.encoder.apply(params["encoder"], state["encoder"], flat, train=False)[0]["features"]
+        grid = features.reshape(*patches.shape[:3], -1)
+        return OrderedDict(patches=grid, features=grid.mean(axis=(1, 2)))

@@ -1,0 +1,99 @@
+"""DeepCluster-v2: every view names the cluster that k-means found for its image, on the whole data set, once an epoch.
+
+Collapse is prevented by k-means: clusters of one constant are no clusters, and an empty one takes half of the largest.
+Labels come from what was remembered of the epoch before, so that the data set is not encoded twice; in the first epoch
+there is nothing to name yet, and the memory is filled.
+Source: Caron et al. 2020, https://arxiv.org/abs/2006.09882, section 4.1 and appendix C, the authors' main_deepclusterv2.py;
+Caron et al. 2018, "Deep Clustering for Unsupervised Learning of Visual Features", https://arxiv.org/abs/1807.05520.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from ssl_jax.errors import UsageError, above_zero
+from ssl_jax.losses.clustering import cluster_cross_entropy
+from ssl_jax.methods.joint_embedding import JointEmbedding
+from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
+from ssl_jax.ops.bank import Bank, fresh, write
+from ssl_jax.ops.collectives import replicate_rows
+from ssl_jax.ops.kmeans import kmeans
+from ssl_jax.ops.normalize import unit_length
+
+LARGE = 2  # Views that are remembered, each in a memory of its own; small crops only name clusters.
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeepCluster(JointEmbedding):
+    """Cross-entropy of the clusters, with their centroids at unit length as the classifier; chance level log(clusters).
+
+    examples: of the data set; entries of a memory.
+    every: steps after which they are clustered again; those of an epoch.
+    heads: clusterings, which differ in their seeds and in the view that they cluster.
+    temperature: of the prediction.
+    iterations: of k-means.
+    """
+
+    examples: int
+    every: int
+    clusters: int = 3000
+    heads: int = 3
+    temperature: float = 0.1
+    iterations: int = 10
+
+    def __post_init__(self) -> None:
+        above_zero(every=self.every, clusters=self.clusters, heads=self.heads, temperature=self.temperature)
+        if self.clusters > self.examples:
+            raise UsageError(f"clusters: must be at most the {self.examples} images, got {self.clusters}.")
+
+    def init(self, rng: Array) -> tuple[Params, State]:
+        rng, bank_rng = jax.random.split(rng)
+        params, state = super().init(rng)
+        banks = jnp.stack(
+            [fresh(key, self.examples, self.head.width).rows for key in jax.random.split(bank_rng, LARGE)]
+        )
+        labels = jnp.full((self.heads, self.examples), -1, jnp.int32)
+        centroids = jnp.zeros((self.heads, self.clusters, self.head.width))
+        return params, {**state, "banks": banks, "labels": labels, "centroids": centroids}
+
+    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+        """ "embedding" `[B, V, D]` at unit length, its "scores" `[B, heads, V, clusters]`, and "index" `[B]`."""
+        embeddings, state = super().encode(params, state, views, rng, step)
+        embedding = unit_length(embeddings["embedding"])
+        scores = jnp.einsum("bvd,hkd->bhvk", embedding, self.prototypes(params, state), precision="highest")
+        return {"embedding": embedding, "scores": scores, "index": views["index"]}, state
+
+    def prototypes(self, params: Params, state: State) -> Array:
+        """Directions of the clusters, `[heads, clusters, D]`."""
+        return lax.stop_gradient(state["centroids"])
+
+    def objective(
+        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+    ) -> tuple[Array, State, Metrics]:
+        scores, index = embeddings["scores"], embeddings["index"]
+        labels = jnp.broadcast_to(state["labels"][:, index].T[:, :, None], scores.shape[:-1])
+        loss = cluster_cross_entropy(scores, labels, temperature=self.temperature, axis_name=axis_name)
+        return loss, {**state, "banks": self.remember(state["banks"], embeddings, axis_name)}, {}
+
+    def remember(self, banks: Array, embeddings: Embeddings, axis_name: str | None) -> Array:
+        """The memories with the large views of this batch in them."""
+        index, rows = (replicate_rows(embeddings[name], axis_name) for name in ("index", "embedding"))
+        return jnp.stack([write(Bank(banks[view]), index, rows[:, view], momentum=0.0).rows for view in range(LARGE)])
+
+    def after_step(self, params: Params, state: State, step: Array) -> tuple[Params, State]:
+        found = {name: state[name] for name in ("labels", "centroids") if name in state}
+        due = (step + 1) % self.every == 0
+        return params, {**state, **lax.cond(due, lambda: self.cluster(params, state, step), lambda: found)}
+
+    def cluster(self, params: Params, state: State, step: Array) -> State:
+        """New labels and centroids, one head after the other, each of the next view's memory."""
+
+        def of_head(head: Array) -> State:
+            rng = jax.random.fold_in(jax.random.key(0), step * self.heads + head)
+            points = state["banks"][head % LARGE]
+            found = kmeans(rng, points, clusters=self.clusters, iterations=self.iterations, spherical=True)
+            return {"labels": found.labels, "centroids": found.centroids}
+
+        return lax.map(of_head, jnp.arange(self.heads))

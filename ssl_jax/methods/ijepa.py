@@ -1,0 +1,76 @@
+"""I-JEPA: from a part of an image, what a slow copy of the encoder says of other blocks of it, in features, not pixels.
+
+Collapse is prevented as in BYOL: the target is a moving average without gradient, and a predictor stands before it.
+No views by hand: the image is only cropped; its parts are each other's views.
+Source: Assran et al. 2023, "Self-Supervised Learning from Images with a Joint-Embedding Predictive Architecture",
+https://arxiv.org/abs/2301.08243, section 3, and the authors' code.
+"""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from ssl_jax.losses.reconstruction import masked_smooth_l1
+from ssl_jax.methods.joint_embedding import init_networks
+from ssl_jax.methods.method import Embeddings, Method, Metrics, Params, State, Views
+from ssl_jax.networks.functional import Net
+from ssl_jax.ops.moving_average import moving_average
+from ssl_jax.ops.normalize import layer_norm
+
+
+@dataclass(frozen=True, kw_only=True)
+class IJEPA(Method):
+    """Smooth L1 distance between predicted and normed target tokens of each block.
+
+    Views are those of `block_masking`.
+
+    encoder: a ViT without class token, which takes images and the numbers of the patches it sees.
+    predictor: tokens, their places and the places wanted -> tokens of these.
+    steps: of the whole run, in which the target's momentum rises from `momentum` to 1 linearly, as in the authors' code.
+    """
+
+    encoder: Net
+    predictor: Net
+    steps: int
+    momentum: float = 0.996
+
+    def init(self, rng: Array) -> tuple[Params, State]:
+        params, stats = init_networks(rng, encoder=self.encoder, predictor=self.predictor)
+        return params, {**stats, "target": params["encoder"]}
+
+    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+        """ "embedding" `[B, 1, D]`, of the patches seen; "prediction", "target" `[B, 4, W, D]`; "counted" `[B, 4, W]`."""
+        images, seen, wanted = views["views"][:, 0], views["seen"], views["wanted"]
+        size, blocks = wanted.shape[:2]
+        layers, encoder = self.encoder.apply(params["encoder"], state["encoder"], images, seen, train=True, rng=rng)
+        tokens, places = (jnp.repeat(array, blocks, axis=0) for array in (layers["tokens"], seen))
+        asked = wanted.reshape(size * blocks, -1)
+        told = params["predictor"], state["predictor"], tokens, places, asked
+        prediction, predictor = self.predictor.apply(*told, train=True, rng=rng)
+        whole = self.encoder.apply(state["target"], state["encoder"], images, train=True, rng=rng)[0]["tokens"]
+        target = jnp.take_along_axis(layer_norm(whole), wanted.reshape(size, -1, 1), axis=1)
+        embeddings = {
+            "embedding": layers["features"][:, None],
+            "prediction": prediction.reshape(*wanted.shape, -1),
+            "target": lax.stop_gradient(target).reshape(*wanted.shape, -1),
+            "counted": views["counted"],
+        }
+        return embeddings, {**state, "encoder": encoder, "predictor": predictor}
+
+    def objective(
+        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+    ) -> tuple[Array, State, Metrics]:
+        prediction, target, counted = (embeddings[name] for name in ("prediction", "target", "counted"))
+        size, blocks, places, dim = prediction.shape
+        prediction, target = (array.reshape(size, blocks * places, dim) for array in (prediction, target))
+        loss = masked_smooth_l1(prediction, target, counted.reshape(size, -1), axis_name=axis_name)
+        return loss, state, {}
+
+    def after_step(self, params: Params, state: State, step: Array) -> tuple[Params, State]:
+        momentum = self.momentum + (1 - self.momentum) * step.astype(jnp.float32) / self.steps
+        return params, {**state, "target": moving_average(state["target"], params["encoder"], momentum=momentum)}
+
+    def embed(self, params: Params, state: State, images: Array) -> dict[str, Array]:
+        """Features of the target encoder, as the authors evaluate it."""
+        return self.encoder.apply(state["target"], state["encoder"], images, train=False)[0]

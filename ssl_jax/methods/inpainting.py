@@ -1,0 +1,36 @@
+"""Inpainting: what was in the hole in the middle?
+
+Generative: nothing collapses, since the pixels are given. The encoder has to sum up the whole image for it, which is why
+the decoder sees nothing but its features. The paper adds an adversarial loss, for sharper pixels, not for better features.
+Source: Pathak et al. 2016, "Context Encoders: Feature Learning by Inpainting", https://arxiv.org/abs/1604.07379.
+"""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jax import Array
+
+from ssl_jax.errors import UsageError
+from ssl_jax.losses.reconstruction import masked_regression
+from ssl_jax.methods.joint_embedding import JointEmbedding
+from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
+
+
+@dataclass(frozen=True)
+class Inpainting(JointEmbedding):
+    """Mean squared error of the hole's pixels; the head is the decoder, features -> pixels. Views: `with_a_hole`."""
+
+    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+        """ "embedding" `[B, 1, P]`, the pixels that the head tells, and those that are right, "target" `[B, 1, P]`."""
+        if "hole" not in views:
+            raise UsageError("inpainting: views need what was in the hole: make them with with_a_hole.")
+        embeddings, state = super().encode(params, state, views, rng, step)
+        return {**embeddings, "target": views["hole"].reshape(len(views["hole"]), 1, -1)}, state
+
+    def objective(
+        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+    ) -> tuple[Array, State, Metrics]:
+        prediction, target = embeddings["embedding"], embeddings["target"]
+        everywhere = jnp.ones(prediction.shape[:2])
+        loss = masked_regression(prediction, target, everywhere, normalize_targets=False, axis_name=axis_name)
+        return loss, state, {}

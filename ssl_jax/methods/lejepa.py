@@ -1,0 +1,46 @@
+"""LeJEPA: views predict their mean, and embeddings are to be distributed as an isotropic Gaussian; nothing else.
+
+Collapse is prevented by the distribution: in whichever direction one looks, embeddings must be spread as a standard normal.
+No teacher, no stop-gradient, no schedule, one weight.
+Source: Balestriero and LeCun 2025, "LeJEPA: Provable and Scalable Self-Supervised Learning Without the Heuristics",
+https://arxiv.org/abs/2511.08544, section 5.
+"""
+
+from dataclasses import dataclass
+
+import jax
+from jax import Array
+
+from ssl_jax.errors import UsageError, above_zero
+from ssl_jax.losses.decorrelation import isotropic_gaussian, to_center
+from ssl_jax.methods.joint_embedding import JointEmbedding
+from ssl_jax.methods.method import Embeddings, Metrics, State
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeJEPA(JointEmbedding):
+    """Distance of each view to the mean of the large ones, and SIGReg of each view over the batch.
+
+    weight: lambda, of the Gaussian's term, in [0, 1]; the prediction has the rest.
+    directions: in which the distribution is looked at, drawn anew in each step.
+    """
+
+    weight: float = 0.05
+    directions: int = 256
+    large: int = 2
+
+    def __post_init__(self) -> None:
+        above_zero(directions=self.directions, large=self.large)
+        if not 0 <= self.weight <= 1:
+            raise UsageError(f"lejepa: weight must be in [0, 1], got {self.weight}.")
+
+    def objective(
+        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+    ) -> tuple[Array, State, Metrics]:
+        views = embeddings["embedding"].swapaxes(0, 1)  # [V, B, D]
+        # The same directions on every shard, and others in the next step.
+        rng = jax.random.fold_in(jax.random.key(0), step)
+        prediction = to_center(views, large=self.large, axis_name=axis_name)
+        gaussian = isotropic_gaussian(rng, views, directions=self.directions, axis_name=axis_name)
+        loss = (1 - self.weight) * prediction + self.weight * gaussian
+        return loss, state, {"prediction": prediction, "gaussian": gaussian}

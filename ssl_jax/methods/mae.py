@@ -1,0 +1,62 @@
+"""MAE: a few patches are encoded, and the pixels of all the others told from them.
+
+Generative: nothing collapses, since pixels are given. What the encoder learns is what pixels need, details included, so
+that its features are less linear in classes than those of methods that compare images.
+Source: He et al. 2021, "Masked Autoencoders Are Scalable Vision Learners", https://arxiv.org/abs/2111.06377.
+"""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jax import Array
+
+from ssl_jax.losses.reconstruction import masked_regression
+from ssl_jax.methods.joint_embedding import init_networks
+from ssl_jax.methods.method import Embeddings, Method, Metrics, Params, State, Views
+from ssl_jax.networks.functional import Net
+from ssl_jax.ops.patches import patchify
+
+
+@dataclass(frozen=True, kw_only=True)
+class MAE(Method):
+    """Mean squared error of the hidden patches; about 1 where only their mean is known.
+
+    Views are those of `random_masking`.
+
+    encoder: a ViT, which takes images and the numbers of the patches it sees.
+    decoder: tokens, their places and the places wanted -> pixels of these.
+    patch_size: in pixels.
+    normalize_targets: predict each patch in units of its own deviation, from its own mean.
+    """
+
+    encoder: Net
+    decoder: Net
+    patch_size: int
+    normalize_targets: bool = True
+
+    def init(self, rng: Array) -> tuple[Params, State]:
+        return init_networks(rng, encoder=self.encoder, decoder=self.decoder)
+
+    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+        """ "embedding" `[B, 1, D]`, of the patches seen; "prediction" and "target" `[B, W, P]` of those wanted."""
+        images, seen, wanted = views["views"][:, 0], views["seen"], views["wanted"]
+        layers, encoder = self.encoder.apply(params["encoder"], state["encoder"], images, seen, train=True, rng=rng)
+        told = params["decoder"], state["decoder"], layers["tokens"], seen, wanted
+        prediction, decoder = self.decoder.apply(*told, train=True, rng=rng)
+        patches = patchify(images, self.patch_size).reshape(len(images), -1, prediction.shape[-1])
+        target = jnp.take_along_axis(patches, wanted[:, :, None], axis=1)
+        embeddings = {"embedding": layers["features"][:, None], "prediction": prediction, "target": target}
+        return embeddings, {**state, "encoder": encoder, "decoder": decoder}
+
+    def objective(
+        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+    ) -> tuple[Array, State, Metrics]:
+        prediction, target = embeddings["prediction"], embeddings["target"]
+        wanted = jnp.ones(prediction.shape[:2])
+        loss = masked_regression(
+            prediction, target, wanted, normalize_targets=self.normalize_targets, axis_name=axis_name
+        )
+        return loss, state, {}
+
+    def embed(self, params: Params, state: State, images: Array) -> dict[str, Array]:
+        return self.encoder.apply(params["encoder"], state["encoder"], images, train=False)[0]

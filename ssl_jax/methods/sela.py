@@ -1,0 +1,56 @@
+"""SeLa: labels and network by turns; labels are the best ones for the network that share the data set out equally.
+
+Collapse is prevented by the equal partition: minimising cross-entropy over labels, too, would give all images one label.
+Unlike SwAV's codes these are hard, of the whole data set, and kept for an epoch.
+Source: Asano et al. 2019, "Self-labelling via simultaneous clustering and representation learning",
+https://arxiv.org/abs/1911.05371; with a memory, several crops and a projection head as in Caron et al. 2020.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from ssl_jax.methods.deepcluster import LARGE, DeepCluster
+from ssl_jax.methods.method import Params, State
+from ssl_jax.ops.normalize import unit_length
+from ssl_jax.ops.sinkhorn import equal_labels
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeLa(DeepCluster):
+    """Cross-entropy of hard, equally frequent labels, with prototypes that are trained; chance level log(clusters).
+
+    sharpness: lambda of the paper, the power of the network's probabilities in the optimal transport; its entropy term is
+      1 / lambda.
+    iterations: of Sinkhorn's rounds.
+    """
+
+    sharpness: float = 25.0
+    iterations: int = 100
+
+    def init(self, rng: Array) -> tuple[Params, State]:
+        rng, prototype_rng, label_rng = jax.random.split(rng, 3)
+        params, state = super().init(rng)
+        del state["centroids"]
+        shape = self.heads, self.clusters, self.head.width
+        params["prototypes"] = unit_length(jax.random.normal(prototype_rng, shape))
+        even = jnp.arange(self.examples, dtype=jnp.int32) % self.clusters
+        shuffled = jax.vmap(jax.random.permutation, in_axes=(0, None))
+        return params, {**state, "labels": shuffled(jax.random.split(label_rng, self.heads), even)}
+
+    def prototypes(self, params: Params, state: State) -> Array:
+        return params["prototypes"]
+
+    def after_step(self, params: Params, state: State, step: Array) -> tuple[Params, State]:
+        params = {**params, "prototypes": unit_length(params["prototypes"])}
+        return super().after_step(params, state, step)
+
+    def cluster(self, params: Params, state: State, step: Array) -> State:
+        def of_head(head: Array) -> Array:
+            points, prototypes = state["banks"][head % LARGE], params["prototypes"][head]
+            epsilon = self.temperature / self.sharpness
+            return equal_labels(points, prototypes, epsilon=epsilon, iterations=self.iterations)
+
+        return {"labels": lax.map(of_head, jnp.arange(self.heads))}

@@ -1,0 +1,144 @@
+"""MAE, I-JEPA, CPC, inpainting and LeJEPA: what is told from what, and what is commonly got wrong."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ssl_jax.augment.masking import block_masking, random_masking, with_a_hole
+from ssl_jax.errors import UsageError
+from ssl_jax.methods.cpc import CPC
+from ssl_jax.methods.ijepa import IJEPA
+from ssl_jax.methods.inpainting import Inpainting
+from ssl_jax.methods.lejepa import LeJEPA
+from ssl_jax.methods.mae import MAE
+from ssl_jax.networks import linear_head, small_convnet, vit
+from ssl_jax.networks.context import row_context
+from ssl_jax.networks.predictor import predictor
+
+RANDOM = np.random.default_rng(0)
+IMAGES = jnp.asarray(RANDOM.normal(size=(4, 16, 16, 1)), jnp.float32)
+RNG, STEP = jax.random.key(1), jnp.int32(0)
+VIT = vit(image_size=16, patch_size=2, dim=8, depth=1, heads=2, channels=1, pool="mean", positions="sincos")
+CONV = small_convnet(channels=1, widths=(4,), strides=(2,))
+
+
+def views_of(augment, images=IMAGES):
+    return jax.vmap(augment)(jax.random.split(jax.random.key(0), len(images)), images)
+
+
+def as_it_is(rng, image):
+    return image[None]
+
+
+def encoded(method, views):
+    params, state = method.init(jax.random.key(0))
+    return method.encode(params, state, views, RNG, STEP)[0]
+
+
+def test_mae_predicts_the_pixels_of_the_hidden_patches():
+    decoder = predictor(inputs=8, outputs=4, grid=8, dim=8, depth=1, heads=2)
+    method = MAE(encoder=VIT, decoder=decoder, patch_size=2, normalize_targets=False)
+    views = views_of(random_masking(as_it_is, grid=8))
+    embeddings = encoded(method, views)
+    place = int(views["wanted"][1, 7])
+    row, column = 2 * (place // 8), 2 * (place % 8)
+    np.testing.assert_array_equal(embeddings["target"][1, 7], IMAGES[1, row : row + 2, column : column + 2].reshape(-1))
+    # A hidden patch changes its target and nothing that is predicted.
+    hidden = views["views"].at[1, 0, row : row + 2, column : column + 2].add(1.0)
+    changed = encoded(method, {**views, "views": hidden})
+    np.testing.assert_array_equal(changed["prediction"], embeddings["prediction"])
+    right = {**embeddings, "prediction": embeddings["target"]}
+    assert method.objective(right, {}, STEP)[0] == 0
+
+
+def ijepa(steps=10):
+    return IJEPA(
+        encoder=VIT,
+        predictor=predictor(inputs=8, outputs=8, grid=8, dim=8, depth=1, heads=2),
+        steps=steps,
+        momentum=0.5,
+    )
+
+
+def test_ijepa_targets_are_normed_tokens_of_the_target_encoder_on_the_whole_image():
+    method, views = ijepa(), views_of(block_masking(as_it_is, grid=8))
+    params, state = method.init(jax.random.key(0))
+    state = {**state, "target": jax.tree.map(lambda leaf: leaf + 0.1, state["target"])}
+    embeddings, _ = method.encode(params, state, views, RNG, STEP)
+    tokens = np.asarray(VIT.apply(state["target"], {}, IMAGES, train=False)[0]["tokens"], np.float64)
+    place = int(views["wanted"][2, 1, 3])
+    token = tokens[2, place]
+    np.testing.assert_allclose(
+        embeddings["target"][2, 1, 3], (token - token.mean()) / np.sqrt(token.var() + 1e-5), rtol=1e-3, atol=1e-4
+    )
+
+
+def test_ijepa_does_not_count_what_fills_a_block_up():
+    method, views = ijepa(), views_of(block_masking(as_it_is, grid=8))
+    embeddings = encoded(method, views)
+    wrong = jnp.where(views["counted"][..., None], embeddings["target"], 100.0)
+    assert not views["counted"].all() and method.objective({**embeddings, "prediction": wrong}, {}, STEP)[0] == 0
+
+
+def test_ijepa_target_follows_with_a_momentum_that_rises_linearly():
+    method = ijepa(steps=10)
+    params = {"encoder": {"a": jnp.float32(1)}}
+    for step, weight in ((0, 0.5), (5, 0.25), (10, 0.0)):
+        _, state = method.after_step(params, {"target": {"a": jnp.float32(0)}}, jnp.int32(step))
+        np.testing.assert_allclose(state["target"]["a"], weight, atol=1e-6)
+
+
+def cpc_method(rows=2):
+    return CPC(
+        CONV,
+        linear_head(inputs=CONV.width, outputs=6),
+        context=row_context(inputs=6, width=8, depth=2),
+        predictor=linear_head(inputs=8, outputs=12),
+        patch_size=4,
+        stride=3,
+        rows=rows,
+    )
+
+
+def test_cpc_predicts_from_rows_above_only():
+    """Without batch statistics, which tell of the whole batch: what lies below a place does not move its predictions."""
+    method = cpc_method()
+    params, state = method.init(jax.random.key(0))
+    grid = jnp.asarray(RANDOM.normal(size=(2, 5, 5, 6)), jnp.float32)
+    told = method.context.apply(params["context"], state["context"], grid, train=True)[0]
+    below = method.context.apply(params["context"], state["context"], grid.at[:, 3].add(1.0), train=True)[0]
+    np.testing.assert_array_equal(told[:, :3], below[:, :3])
+    embeddings = encoded(method, {"views": IMAGES[:, None]})
+    assert embeddings["predictions"].shape == (4, 5, 5, 2, 6) and embeddings["grid"].shape == (4, 5, 5, 6)
+
+
+def test_cpc_knows_its_patch_from_all_patches_of_the_batch():
+    """A prediction that is the right patch, far away, costs nothing; one row off costs."""
+    method, grid = cpc_method(), 30 * jnp.asarray(RANDOM.normal(size=(2, 5, 5, 64)), jnp.float32)
+    right = jnp.stack([jnp.roll(grid, -step, axis=1) for step in (2, 3)], axis=3)
+    assert method.objective({"predictions": right, "grid": grid}, {}, STEP)[0] < 1e-3
+    assert method.objective({"predictions": jnp.roll(right, 1, axis=1), "grid": grid}, {}, STEP)[0] > 10
+    with pytest.raises(UsageError, match="the predictor gives 12 values, 3 rows take 6 each"):
+        cpc_method(rows=3)
+
+
+def test_inpainting_compares_with_what_was_in_the_hole():
+    method = Inpainting(CONV, linear_head(inputs=CONV.width, outputs=36))
+    views = views_of(with_a_hole(as_it_is, hole=6))
+    embeddings = encoded(method, views)
+    loss, _, _ = method.objective(embeddings, {}, STEP)
+    expected = np.mean((np.asarray(embeddings["embedding"][:, 0]) - np.asarray(views["hole"]).reshape(4, -1)) ** 2)
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    with pytest.raises(UsageError, match="views need what was in the hole"):
+        encoded(method, {"views": IMAGES[:, None]})
+
+
+def test_lejepa_looks_in_other_directions_in_each_step_and_weighs_its_terms():
+    method = LeJEPA(CONV, linear_head(inputs=CONV.width, outputs=8), weight=0.25, directions=2)
+    views = jax.random.normal(jax.random.key(3), (64, 2, 8)) * jnp.arange(1.0, 9)[None, None]
+    (first, _, terms), (second, _, _) = (method.objective({"embedding": views}, {}, jnp.int32(s)) for s in (0, 1))
+    assert first != second
+    np.testing.assert_allclose(first, 0.75 * terms["prediction"] + 0.25 * terms["gaussian"], rtol=1e-6)
+    with pytest.raises(UsageError, match=r"lejepa: weight must be in \[0, 1\], got 1.5"):
+        LeJEPA(CONV, CONV, weight=1.5)
