@@ -1,4 +1,4 @@
-"""The command line: `ssl-jax pretrain | evaluate | report | list`.
+"""The command line: `ssl-jax pretrain | evaluate | embed | report | list`.
 
 Progress and messages go to standard error; `pretrain` and `evaluate` end with one line of JSON on standard output. A mistake
 of the user's is one sentence and exit code 2; a run that cannot go on is one sentence and exit code 1.
@@ -21,6 +21,7 @@ USAGE = f"""ssl-jax {__version__}: self-supervised learning in JAX
   ssl-jax pretrain METHOD [--recipe NAME] [options]   pre-train, judge the features, write a report
   ssl-jax pretrain --from RUN/run.json [options]      the same run once more
   ssl-jax evaluate RUN [options]                      judge a run's features again, on its own or on other data
+  ssl-jax embed RUN --output FILE.npy                 write the features of all training images
   ssl-jax report RUN                                  write RUN/report.html anew
   ssl-jax list                                        methods with their recipes, encoders and data
 
@@ -31,7 +32,7 @@ Each command explains its options: ssl-jax pretrain simclr --help"""
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    commands = {"pretrain": pretrain, "evaluate": evaluate, "report": report, "list": show}
+    commands = {"pretrain": pretrain, "evaluate": evaluate, "embed": embed, "report": report, "list": show}
     if not words or words[0] in ("-h", "--help", "--version"):
         print(__version__ if words == ["--version"] else USAGE, file=sys.stdout if words else sys.stderr)
         return 0 if words else 2
@@ -87,6 +88,37 @@ def evaluate(words: list[str]) -> None:
         return locals()
 
     _print(runs.evaluate(**parse(options, words, prog="ssl-jax evaluate")))
+
+
+def embed(words: list[str]) -> None:
+    """`ssl-jax embed RUN --output FILE.npy [options]`"""
+    from tyro.conf import Positional
+
+    from ssl_jax import runs
+    from ssl_jax.options import parse
+
+    def options(
+        run: Positional[Path],
+        *,
+        output: Path,
+        data: str | None = None,
+        layer: str = "features",
+        step: int | None = None,
+    ) -> dict[str, Any]:
+        """Writes the frozen features of all training images, in their order, as numpy's float32 [N, D]; ClusterFit takes them.
+
+        Args:
+          run: folder of the run.
+          output: file to write, ending in .npy.
+          data: of this data set instead of the run's own; same names as in pretrain.
+          layer: of the encoder; one without places.
+          step: the checkpoint of this step; the last one when not given.
+        """
+        return locals()
+
+    arguments = parse(options, words, prog="ssl-jax embed")
+    runs.embed(**arguments)
+    print(arguments["output"])
 
 
 def report(words: list[str]) -> None:

@@ -13,9 +13,9 @@ import numpy as np
 import tyro
 from jax.sharding import Mesh
 
-from ssl_jax.data import Batches, Data, open_data
+from ssl_jax.data import Batches, Data, in_order, open_data
 from ssl_jax.errors import RunError, UsageError, above_zero
-from ssl_jax.evaluate.features import Features, compute_features, embedding_of, pixels
+from ssl_jax.evaluate.features import Features, compute_features, embedding_of, features_of, pixels
 from ssl_jax.evaluate.judge import judge, online_knn
 from ssl_jax.options import parse
 from ssl_jax.recipes import Recipe, explained, find
@@ -139,6 +139,34 @@ def pretrain(make: MakeRecipe, options: Options) -> dict[str, Any] | None:
 
 def evaluate(run: Path, *, data: str | None = None, step: int | None = None, seed: int = 0) -> dict[str, Any]:
     """Judges the features of a run again: of its last checkpoint or of a given step, on its own or on other data."""
+    request, recipe, state, mesh = _restore(run, step)
+    judged = open_data(data, image_size=request["arguments"].get("image_size")) if data else recipe.data
+    results, _, _ = _judge(recipe, judged, state, mesh, seed=seed, init_seed=request["seed"])
+    about = {"method": request["method"], "recipe": request["recipe"], "steps": int(state.step), "data": judged.name}
+    return about | results | {"run": str(run)}
+
+
+def embed(
+    run: Path, *, output: Path, data: str | None = None, layer: str = "features", step: int | None = None
+) -> None:
+    """Writes the frozen features of all training images, in their order: a .npy file, float32 `[N, D]`."""
+    if output.suffix != ".npy":
+        raise UsageError(f"output: got {output}, expected a file that ends in .npy: name it {output.stem}.npy.")
+    request, recipe, state, mesh = _restore(run, step)
+    images = (open_data(data, image_size=request["arguments"].get("image_size")) if data else recipe.data).train
+    say(f"computing {layer} of the {len(images)} images of {images.name}")
+    of_images = functools.partial(
+        jax.jit(embedding_of(recipe.method, recipe.prepare, layer=layer)), state.params, state.state
+    )
+    features, _ = features_of(of_images, in_order(images, batch_size=512), sharding=batch_sharding(mesh))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.with_name(f".{output.name}.partial.npy")  # So that no half of a file ever has the name.
+    np.save(partial, features)
+    partial.replace(output)
+
+
+def _restore(run: Path, step: int | None) -> tuple[dict[str, Any], Recipe, TrainState, Mesh]:
+    """What a run was asked for, its recipe, and its state at a checkpoint, the last one when none is named."""
     request = read_request(run)
     recipe = find(request["method"], request["recipe"])(**request["arguments"])
     like = jax.eval_shape(lambda: init_state(recipe.method, recipe.optimizer(recipe.steps).transformation, seed=0))
@@ -148,10 +176,7 @@ def evaluate(run: Path, *, data: str | None = None, step: int | None = None, see
         found = checkpoints.restore(like, step=step)
     if found is None:
         raise RunError(f"run: {run} holds no checkpoint yet: let `ssl-jax pretrain` reach its first one.")
-    judged = open_data(data, image_size=request["arguments"].get("image_size")) if data else recipe.data
-    results, _, _ = _judge(recipe, judged, found[0], mesh, seed=seed, init_seed=request["seed"])
-    about = {"method": request["method"], "recipe": request["recipe"], "steps": int(found[0].step), "data": judged.name}
-    return about | results | {"run": str(run)}
+    return request, recipe, found[0], mesh
 
 
 def _request(recipe: Recipe, seed: int) -> dict[str, Any]:

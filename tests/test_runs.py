@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 
+import numpy as np
 import pytest
 
 from ssl_jax.cli import main
@@ -58,6 +59,27 @@ def test_evaluate_agrees_with_pretrain(finished, capsys):
     first, second = json.loads(out), json.loads(again)
     for name in ("knn", "linear_probe", "few_label_probe", "linear_probe_pixels", "linear_probe_random_init"):
         assert second[name] == pytest.approx(first[name], abs=0.01), name
+
+
+def test_embed_writes_the_features_that_clusterfit_takes(finished, tmp_path, capsys):
+    run, _ = finished
+    file = tmp_path / "new" / "features.npy"
+    code, out, _ = command(capsys, "embed", run, "--output", file)
+    features = np.load(file)
+    assert code == 0 and out == f"{file}\n" and [path.name for path in file.parent.iterdir()] == ["features.npy"]
+    assert features.shape == (512, 256) and features.dtype == np.float32 and features.std(axis=0).max() > 0.01
+    options = [*SMALL, "--features", file, "--clusters", 8, "--run", tmp_path / "run"]
+    code, out, _ = command(capsys, "pretrain", "clusterfit", *options)
+    assert code == 0 and json.loads(out)["method"] == "clusterfit"
+    np.save(tmp_path / "short.npy", features[:5])
+    (tmp_path / "text.npy").write_text("no numbers")
+    for name, message in {
+        "short.npy": "holds an array (5, 256), expected a row for each of the 512 images",
+        "text.npy": "is no .npy file of numbers",
+        "none.npy": "found no file",
+    }.items():
+        code, _, err = command(capsys, "pretrain", "clusterfit", *SMALL, "--features", tmp_path / name)
+        assert code == 2 and message in err and err.count("\n") == 1
 
 
 def test_the_same_command_again_finds_the_run_finished(finished, capsys):
@@ -127,6 +149,8 @@ MISTAKES = {
     "pretrain simclr --seed -1": "seed must be 0 to 2**32 - 1 and workers 0 or more, got -1 and 0.",
     "evaluate nowhere": "run: there is no nowhere/run.json: name the folder of a run",
     "report nowhere": "nowhere",
+    "embed nowhere --output features.npz": "output: got features.npz, expected a file that ends in .npy",
+    "pretrain mae --encoder small": "encoder: mae hides patches from a ViT, got small: choose one of vit_micro,",
     "pretrain --from nowhere/run.json": "run: there is no nowhere/run.json",
 }
 

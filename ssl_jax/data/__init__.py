@@ -3,6 +3,7 @@
 from ssl_jax.data.batches import Batches
 from ssl_jax.data.clips import Clips
 from ssl_jax.data.datasets import NAMES, open_data
+from ssl_jax.data.shapes import Shapes
 from ssl_jax.data.source import ArraySource, Data, Source, hold, in_order, inputs_of
 from ssl_jax.data.synthetic import Synthetic
 
@@ -12,6 +13,7 @@ __all__ = [
     "Batches",
     "Clips",
     "Data",
+    "Shapes",
     "Source",
     "Synthetic",
     "hold",

@@ -3,11 +3,11 @@
 from ssl_jax.losses.audiovisual import agreeing_clips, avid, cma
 from ssl_jax.losses.clustering import cluster_cross_entropy, swav
 from ssl_jax.losses.contrastive import decoupled_contrastive, in_batch_info_nce, moco_v3, ntxent, supervised_contrastive
-from ssl_jax.losses.decorrelation import barlow_twins, vicreg
+from ssl_jax.losses.decorrelation import barlow_twins, isotropic_gaussian, vicreg
 from ssl_jax.losses.distillation import dino, negative_cosine, update_center
 from ssl_jax.losses.negatives import cpc, estimate_log_partition, info_nce, nce
-from ssl_jax.losses.pretext import cross_entropy
-from ssl_jax.losses.reconstruction import masked_regression
+from ssl_jax.losses.pretext import cross_entropy, weighted_cross_entropy
+from ssl_jax.losses.reconstruction import masked_regression, masked_smooth_l1
 
 __all__ = [
     "agreeing_clips",
@@ -22,7 +22,9 @@ __all__ = [
     "estimate_log_partition",
     "in_batch_info_nce",
     "info_nce",
+    "isotropic_gaussian",
     "masked_regression",
+    "masked_smooth_l1",
     "moco_v3",
     "nce",
     "negative_cosine",
@@ -31,4 +33,5 @@ __all__ = [
     "swav",
     "update_center",
     "vicreg",
+    "weighted_cross_entropy",
 ]

@@ -52,6 +52,35 @@ def cross_entropy(logits: Array, labels: Array, *, label_smoothing: float = 0.0,
     return total / jnp.where(count > 0, count, 1)
 
 
+def weighted_cross_entropy(logits: Array, labels: Array, weights: Array, *, axis_name: str | None = None) -> Array:
+    """Cross-entropy in which each class counts as much as it is told to, in nats: for classes that are rare.
+
+    Chance level is log K, whatever the weights.
+
+    Args:
+      logits: `[..., K]`.
+      labels: integers `[...]` in [0, K).
+      weights: of the classes, `[K]`, not negative.
+
+    Returns:
+      Mean over all shards, each label with the weight of its class.
+
+    Raises:
+      ValueError: the shapes do not fit, or nothing came in.
+
+    Source: Zhang et al. 2016, https://arxiv.org/abs/1603.08511, equations 2 and 3.
+    """
+    if labels.shape != logits.shape[:-1] or weights.shape != logits.shape[-1:] or logits.size == 0:
+        raise ValueError(
+            "weighted_cross_entropy: needs logits [..., K], not empty, labels [...] and weights [K], got "
+            f"{logits.shape}, {labels.shape} and {weights.shape}"
+        )
+    log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
+    at_label = jnp.take_along_axis(log_probabilities, labels[..., None], axis=-1)[..., 0]
+    weight = jnp.take(weights.astype(jnp.float32), labels)
+    return -mean_over_shards(jnp.mean(weight * at_label), axis_name) / mean_over_shards(weight.mean(), axis_name)
+
+
 def accuracy(logits: Array, labels: Array, *, axis_name: str | None = None) -> Array:
     """Share of `logits` `[..., K]` whose largest is at `labels` `[...]`, over all shards, in [0, 1]. Chance level 1 / K."""
     right = jnp.argmax(logits, axis=-1) == labels

@@ -31,7 +31,7 @@ def demo(
       momentum: of the target encoder at first; it rises to 1 linearly.
       blocks: of patches, to be predicted.
     """
-    network = patches_only(encoder, method="ijepa")
+    network = patches_only(encoder, method="ijepa") | {"positions": "learned"}
     here = scale(data=data, image_size=image_size, encoder=encoder, precision=precision, strict=strict, network=network)
     grid, width = image_size // patch_side(encoder, image_size), here.encoder.width
     steps = count_steps(here.data, epochs=epochs, batch_size=batch_size)

@@ -9,7 +9,7 @@ import pytest
 from finite_differences import numerical_gradient
 from sharding import CASES, assert_same_in_pieces
 
-from ssl_jax.losses.pretext import accuracy, cross_entropy
+from ssl_jax.losses.pretext import accuracy, cross_entropy, weighted_cross_entropy
 
 run = jax.jit(cross_entropy, static_argnames="label_smoothing")
 LABELS = jnp.array([0, 3, 2, -1, 1, -1, -1, 3])
@@ -95,3 +95,37 @@ def test_other_wrong_input_is_one_sentence():
         cross_entropy(jnp.zeros((0, 4)), jnp.zeros(0, jnp.int32))
     with pytest.raises(ValueError, match=r"label_smoothing must be in \[0, 1\), got 1.0"):
         cross_entropy(logits(), LABELS, label_smoothing=1.0)
+
+
+WEIGHTS = jnp.array([0.5, 1.0, 0.0, 2.0])
+CLASSES = jnp.maximum(LABELS, 0)
+
+
+def weighted_by_loop(logits, labels, weights):
+    """Equation 2 of the paper, over the sum of the weights."""
+    losses = [by_loop(row[None], [label]) for row, label in zip(np.asarray(logits), np.asarray(labels), strict=True)]
+    of_rows = np.asarray(weights, np.float64)[np.asarray(labels)]
+    return np.sum(of_rows * losses) / np.sum(of_rows)
+
+
+def test_weighted_value_and_gradient_are_those_of_the_definition():
+    value, gradient = jax.jit(jax.value_and_grad(weighted_cross_entropy))(logits(), CLASSES, WEIGHTS)
+    np.testing.assert_allclose(value, weighted_by_loop(logits(), CLASSES, WEIGHTS), rtol=1e-5)
+    expected = numerical_gradient(weighted_by_loop, (logits(), CLASSES, WEIGHTS), 0)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_weighted_with_equal_weights_is_the_cross_entropy_and_its_chance_level_is_log_k():
+    everywhere = weighted_cross_entropy(logits(), CLASSES, 3 * jnp.ones(4))
+    np.testing.assert_allclose(everywhere, cross_entropy(logits(), CLASSES), rtol=1e-6)
+    np.testing.assert_allclose(weighted_cross_entropy(jnp.zeros((8, 4)), CLASSES, WEIGHTS), np.log(4), rtol=1e-6)
+    with pytest.raises(ValueError, match="weighted_cross_entropy: needs logits"):
+        weighted_cross_entropy(logits(), CLASSES, jnp.ones(3))
+
+
+@pytest.mark.parametrize(("way", "shards"), CASES)
+def test_weighted_of_shards_is_that_of_the_whole(way, shards):
+    def loss(logits, labels, axis_name=None):
+        return weighted_cross_entropy(logits, labels, WEIGHTS, axis_name=axis_name)
+
+    assert_same_in_pieces(loss, way, shards, (logits(), CLASSES), cut=(0, 0))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
+from ssl_jax.augment.lab import grey_and_color
 from ssl_jax.augment.masking import block_masking, random_masking, with_a_hole
 from ssl_jax.augment.permutations import permutations
 from ssl_jax.augment.pretext import four_rotations, grid_views, jigsaw_views, pirl_views, shuffled, without_shortcuts
@@ -16,6 +17,7 @@ from ssl_jax.methods.barlow_twins import BarlowTwins
 from ssl_jax.methods.byol import BYOL
 from ssl_jax.methods.clusterfit import ClusterFit
 from ssl_jax.methods.cma import CMA
+from ssl_jax.methods.colorization import Colorization
 from ssl_jax.methods.cpc import CPC
 from ssl_jax.methods.dcl import DCL
 from ssl_jax.methods.deepcluster import DeepCluster
@@ -67,14 +69,14 @@ CLIPS = {"video": VIDEO, "audio": AUDIO, "video_head": CLIP_HEAD, "audio_head": 
 
 
 def patch_encoder(width):
-    """Mean of what a linear layer and tanh make of patches: an encoder that compiles at once."""
+    """What a linear layer and tanh make of patches, and its mean: an encoder that compiles at once."""
 
     def init(rng):
         return {"kernel": jax.random.normal(rng, (9, width))}, {}
 
     def apply(params, stats, images, *, train, rng=None):
-        patches = patchify(images, 3)
-        return {"features": jnp.tanh(patches @ params["kernel"]).mean(axis=(1, 2))}, stats
+        places = jnp.tanh(patchify(images, 3) @ params["kernel"])
+        return {"layer2": places, "features": places.mean(axis=(1, 2))}, stats
 
     return Net(init, apply, width)
 
@@ -127,6 +129,11 @@ def one_view(rng, image):
     return two_views(rng, image)[:1]
 
 
+def tinted_view(rng, image):
+    """The image in three colours."""
+    return one_view(rng, image) * jnp.array([1.0, 0.7, 0.4]).reshape(1, 1, 1, 3)
+
+
 def lit_from_the_corner(rng, image):
     """Brightness tells the place of each pixel: a trivial solution, which a few steps find."""
     return one_view(rng, image) * jnp.linspace(0, 1, SIZE**2).reshape(1, SIZE, SIZE, 1)
@@ -136,6 +143,8 @@ GRID = grid_views(one_view, size=3, gap=1, jitter=0, finish=without_shortcuts())
 LIT_GRID = grid_views(lit_from_the_corner, size=3, gap=1, jitter=0, finish=lambda rng, tile: tile)
 PARTS = linear_head(inputs=9 * 8, outputs=8)
 
+SIX_COLORS = np.array([[0, 0], [20, 20], [60, 0], [0, 60], [-40, 0], [0, -40]], np.float32)
+COLORS = linear_head(inputs=8, outputs=4 * len(SIX_COLORS))
 CLUSTERED = {"examples": 2 * BATCH, "every": 2, "clusters": 4, "heads": 2}
 
 
@@ -150,6 +159,10 @@ METHODS = {
     "byol": (BYOL(ENCODER, HEAD, STEPS, predictor=PREDICTOR), two_views),
     "clusterfit": (ClusterFit(ENCODER, CLASSIFIER, clusters=np.arange(2 * BATCH, dtype=np.int32) % 3), two_views),
     "cma": (CMA(**CLIPS, negatives=16, temperature=0.2, start=1, every=4, agreeing=4, drawn=2), clip_views),
+    "colorization": (
+        Colorization(ENCODER, COLORS, layer="layer2", cells=2, colors=SIX_COLORS),
+        grey_and_color(tinted_view),
+    ),
     "cpc": (
         CPC(
             ENCODER,
@@ -375,7 +388,7 @@ def test_views_follow_the_example_not_its_place(augment, batch):
     sharded = jax.jit(lambda batch: make_views(augment, rng, batch))(on_devices(8)(batch, True))
     for name in views:
         np.testing.assert_array_equal(views[name][order], shuffled[name])
-        np.testing.assert_allclose(sharded[name], views[name], atol=1e-6)
+        np.testing.assert_allclose(sharded[name], views[name], atol=1e-6 * max(1, np.abs(views[name]).max()))
 
 
 def test_views_differ_from_step_to_step(augment, batch):

@@ -1,4 +1,4 @@
-"""MAE, I-JEPA, CPC, inpainting and LeJEPA: what is told from what, and what is commonly got wrong."""
+"""MAE, I-JEPA, CPC, inpainting, colourisation and LeJEPA: what is told from what, and what is commonly got wrong."""
 
 import jax
 import jax.numpy as jnp
@@ -7,6 +7,7 @@ import pytest
 
 from ssl_jax.augment.masking import block_masking, random_masking, with_a_hole
 from ssl_jax.errors import UsageError
+from ssl_jax.methods.colorization import Colorization
 from ssl_jax.methods.cpc import CPC
 from ssl_jax.methods.ijepa import IJEPA
 from ssl_jax.methods.inpainting import Inpainting
@@ -142,3 +143,52 @@ def test_lejepa_looks_in_other_directions_in_each_step_and_weighs_its_terms():
     np.testing.assert_allclose(first, 0.75 * terms["prediction"] + 0.25 * terms["gaussian"], rtol=1e-6)
     with pytest.raises(UsageError, match=r"lejepa: weight must be in \[0, 1\], got 1.5"):
         LeJEPA(CONV, CONV, weight=1.5)
+
+
+def colorization(**options):
+    colors = np.array([[0, 0], [50, 0], [0, 50]], np.float32)
+    return Colorization(CONV, linear_head(inputs=4, outputs=12), layer="layer1", cells=2, colors=colors, **options)
+
+
+def test_colorization_names_the_nearest_colour_of_each_cell():
+    color = jnp.zeros((4, 16, 16, 2)).at[1, 2, 3].set(jnp.array([48.0, 9.0])).at[1, 0, :].set(jnp.array([5.0, 40.0]))
+    embeddings = encoded(colorization(), {"views": IMAGES[:, None], "color": color})
+    assert embeddings["logits"].shape == (4, 16, 16, 3)  # 8 x 8 places, 2 x 2 cells in each
+    assert embeddings["color"][1, 2, 3] == 1 and (embeddings["color"][1, 0] == 2).all()
+    assert embeddings["color"].sum() == 1 + 2 * 16
+    with pytest.raises(UsageError, match="views need their colours"):
+        encoded(colorization(), {"views": IMAGES[:, None]})
+
+
+def test_colorizations_cells_lie_where_they_are_told():
+    """The head's outputs of one place, in rows and columns of its cells."""
+    method = colorization()
+    params, state = method.init(jax.random.key(0))
+    params["head"] = {"layer1": {"kernel": jnp.zeros((4, 12)), "bias": jnp.arange(12.0)}}
+    views = {"views": IMAGES[:, None], "color": jnp.zeros((4, 16, 16, 2))}
+    logits = method.encode(params, state, views, RNG, STEP)[0]["logits"]
+    for row in range(2):
+        for column in range(2):
+            cell = 3 * (2 * row + column)
+            expected = jnp.broadcast_to(jnp.arange(cell, cell + 3.0), (4, 8, 8, 3))
+            np.testing.assert_array_equal(logits[:, row::2, column::2], expected)
+
+
+def test_colorization_counts_rare_colours_more_as_it_learns_how_rare_they_are():
+    method = colorization(memory=0.0)
+    _, state = method.init(jax.random.key(0))
+    color = jnp.zeros((1, 4, 4), jnp.int32).at[0, 0, 0].set(1)
+    embeddings = {"logits": jnp.zeros((1, 4, 4, 3)), "color": color}
+    loss, state, _ = method.objective(embeddings, state, STEP)
+    np.testing.assert_allclose(loss, np.log(3), rtol=1e-6)
+    np.testing.assert_allclose(state["frequency"], [15 / 16, 1 / 16, 0])
+    sure = {**embeddings, "logits": embeddings["logits"].at[..., 0].set(5.0)}  # wrong about the rare one
+    loss, _, _ = method.objective(sure, state, STEP)
+    weights = 1 / (0.5 * np.array([15 / 16, 1 / 16]) + 0.5 / 3)
+    nats = -np.log(np.array([np.exp(5), 1]) / (np.exp(5) + 2))
+    shares = weights * [15, 1]
+    np.testing.assert_allclose(loss, (shares * nats).sum() / shares.sum(), rtol=1e-5)
+    with pytest.raises(UsageError, match="the head must have 3 outputs for each of 4 cells, got 36"):
+        Colorization(
+            CONV, linear_head(inputs=4, outputs=36), layer="layer1", cells=2, colors=np.zeros((3, 2), np.float32)
+        )

@@ -1,0 +1,51 @@
+"""Coloured shapes, drawn when they are read, from the seed and their number alone: what colourisation can learn from.
+
+A class is a look of `ssl_jax.data.clips`. As bananas are yellow and skies are blue, a look has a hue, which it shares with one
+other, and the ground has another at the top than at the bottom. Lightness tells nothing: it differs from image to image,
+as do place, size, turn and noise.
+"""
+
+import colorsys
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssl_jax.data.clips import LOOKS
+from ssl_jax.data.source import Example
+
+SHAPES = "shapes"
+HUES = (0.0, 0.15, 0.85)  # Of looks: red, yellow, pink.
+TOP, BOTTOM = 0.6, 0.35  # Of the ground: blue, green.
+
+
+class Shapes:
+    """`size` images of 6 looks, `[side, side, 3]`. Classes take turns. Attributes are those of a `Source`."""
+
+    def __init__(self, *, size: int = 512, side: int = 24, seed: int = 0):
+        self.name, self.classes, self.image_shape = f"{SHAPES}:{seed}", tuple(LOOKS), (side, side, 3)
+        self._size, self._seed = size, seed
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, number: int) -> Example:
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        random, label = np.random.default_rng([self._seed, number]), number % len(self.classes)
+        side = self.image_shape[0]
+        y, x = (np.mgrid[:side, :side] + 0.5) / side
+        place, radius, angle = random.uniform(0.4, 0.6, 2), random.uniform(0.25, 0.38), random.uniform(0, 2 * np.pi)
+        down, right = (y - place[0]) / radius, (x - place[1]) / radius
+        turned = np.cos(angle) * right + np.sin(angle) * down, np.cos(angle) * down - np.sin(angle) * right
+        inside = list(LOOKS.values())[label](*turned)[..., None]
+        light, dark = random.permutation([random.uniform(0.6, 0.9), random.uniform(0.2, 0.45)])
+        ground = np.where(y[..., None] < 0.5, _color(TOP, dark, random), _color(BOTTOM, dark, random))
+        image = np.where(inside, _color(HUES[label % len(HUES)], light, random), ground)
+        image = image + random.normal(scale=0.04, size=(side, side, 1))  # Of lightness: grey noise.
+        return {"image": (255 * image.clip(0, 1)).round().astype(np.uint8), "label": np.int32(label)}
+
+
+def _color(hue: float, lightness: float, random: np.random.Generator) -> NDArray[np.floating]:
+    """Red, green and blue of nearly that hue, with the luma `lightness`."""
+    color = np.array(colorsys.hsv_to_rgb((hue + random.normal(scale=0.02)) % 1, random.uniform(0.5, 0.8), 1.0))
+    return color * lightness / (color @ (0.299, 0.587, 0.114))

@@ -1,0 +1,89 @@
+"""Colourisation: which colour has each place of a grey image?
+
+Generative: nothing collapses, since the colours are given. It is a classification, of squares of the plane of colours, since
+the mean of the colours that a place might have is grey. Rare colours count more, or else walls and skies were all.
+Source: Zhang et al. 2016, "Colorful Image Colorization", https://arxiv.org/abs/1603.08511, section 2; 2.1 and 2.2.
+"""
+
+from dataclasses import dataclass, field
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from numpy.typing import NDArray
+
+from ssl_jax.augment.lab import color_bins
+from ssl_jax.errors import UsageError, above_zero
+from ssl_jax.losses.pretext import weighted_cross_entropy
+from ssl_jax.methods.joint_embedding import JointEmbedding, on_views
+from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
+from ssl_jax.ops.collectives import mean_over_shards
+
+
+@dataclass(frozen=True, kw_only=True)
+class Colorization(JointEmbedding):
+    """Cross-entropy of the colours, rebalanced; chance level log Q, 5.6 for 260 colours.
+
+    The head tells, from a place of `layer`, the colours of the cells x cells places that lie in it. Views: `grey_and_color`.
+
+    layer: of the encoder, with places.
+    cells: on a side of a place.
+    rare: weight of a uniform distribution in the frequencies by which colours are divided; 1 is no rebalancing.
+    memory: weight of what was known of the frequencies, which are counted as training goes on.
+    """
+
+    layer: str
+    cells: int = 4
+    rare: float = 0.5
+    memory: float = 0.99
+    colors: NDArray[np.float32] = field(default_factory=color_bins, repr=False)
+
+    def __post_init__(self) -> None:
+        above_zero(cells=self.cells, rare=self.rare)
+        if self.head.width != len(self.colors) * self.cells**2:
+            raise UsageError(
+                f"colorization: the head must have {len(self.colors)} outputs for each of {self.cells**2} cells, "
+                f"got {self.head.width}."
+            )
+
+    def init(self, rng: Array) -> tuple[Params, State]:
+        params, state = super().init(rng)
+        return params, {**state, "frequency": jnp.full(len(self.colors), 1 / len(self.colors), jnp.float32)}
+
+    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+        """ "embedding" `[B, 1, D]`, the encoder's features; "logits" `[B, h, w, Q]` and the right "color" `[B, h, w]`."""
+        if "color" not in views:
+            raise UsageError("colorization: views need their colours: make them with grey_and_color.")
+        images = views["views"][:, 0]
+        layers, encoder = self.encoder.apply(params["encoder"], state["encoder"], images, train=True, rng=rng)
+        places = layers[self.layer]
+        size, height, width, channels = places.shape
+        rows = places.reshape(size, height * width, channels)
+        told, head = on_views(self.head, params["head"], state["head"], rows, rng=rng)
+        logits = told.reshape(size, height, width, self.cells, self.cells, -1).swapaxes(2, 3)
+        logits = logits.reshape(size, height * self.cells, width * self.cells, -1)
+        embeddings = {
+            "embedding": layers["features"][:, None],
+            "logits": logits,
+            "color": self.nearest(views["color"], logits.shape[1:3]),
+        }
+        return embeddings, {**state, "encoder": encoder, "head": head}
+
+    def nearest(self, color: Array, shape: tuple[int, int]) -> Array:
+        """Number of the nearest colour of each cell, of a and b `[B, H, W, 2]` averaged over it: int32 `[B, h, w]`."""
+        color = jax.image.resize(color, (len(color), *shape, 2), "linear", antialias=True)
+        known = jnp.asarray(self.colors)
+        closeness = jnp.einsum("bhwc,qc->bhwq", color, known, precision="highest")
+        closeness = closeness - jnp.sum(known**2, axis=1)[None, None, None] / 2
+        return jnp.argmax(closeness, axis=-1).astype(jnp.int32)
+
+    def objective(
+        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+    ) -> tuple[Array, State, Metrics]:
+        color, before = embeddings["color"], lax.stop_gradient(state["frequency"])
+        weights = 1 / ((1 - self.rare) * before + self.rare / len(before))
+        loss = weighted_cross_entropy(embeddings["logits"], color, weights, axis_name=axis_name)
+        here = jnp.zeros(len(before)).at[color.ravel()].add(1 / color.size)
+        found = mean_over_shards(here, axis_name)
+        return loss, {**state, "frequency": self.memory * before + (1 - self.memory) * found}, {}
