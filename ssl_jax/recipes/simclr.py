@@ -1,8 +1,9 @@
-"""SimCLR at three scales: our demo, the paper's CIFAR-10 appendix, and the paper's ImageNet runs."""
+"""SimCLR: our demo, the paper's CIFAR-10 appendix, the paper's ImageNet runs, and those of its second version."""
 
 from typing import Literal
 
 from ssl_jax.augment.views import simclr_views
+from ssl_jax.errors import above_zero
 from ssl_jax.methods.simclr import SimCLR
 from ssl_jax.networks import projection_head
 from ssl_jax.recipes.optimizers import lars, scaled_cosine, warmup_cosine
@@ -89,6 +90,8 @@ def imagenet(
     learning_rate: float = 0.3,
     scaling: Literal["linear", "sqrt"] = "linear",
     weight_decay: float = 1e-6,
+    warmup_epochs: float = 10,
+    head_layers: int = 2,
     temperature: float = 0.1,
     precision: Precision = "auto",
     strict: bool = False,
@@ -96,23 +99,59 @@ def imagenet(
     """The authors' ImageNet command: LARS, large batches, strong jitter, blur. About 64.5 % linear there.
 
     Args:
-      epochs: passes over the training images; warm-up takes 10 of them.
       learning_rate: peak for 256 images a step with linear scaling; with sqrt, 0.075 * sqrt(batch_size) is usual.
       scaling: linear, learning_rate * batch_size / 256; or sqrt, learning_rate * sqrt(batch_size).
+      warmup_epochs: passes in which the rate rises.
+      head_layers: of the projection head, the last with 128 outputs.
     """
+    above_zero(head_layers=head_layers)
     here = scale(
         data=data, image_size=image_size, stored_size=stored_size, encoder=encoder, precision=precision, strict=strict
     )
     width, peak = here.encoder.width, learning_rate * (batch_size / 256 if scaling == "linear" else batch_size**0.5)
-    head = projection_head(inputs=width, widths=(width, 128), last_norm=True, dtype=here.dtype)
+    widths = (*(width,) * (head_layers - 1), 128)
+    head = projection_head(inputs=width, widths=widths, last_norm=True, dtype=here.dtype)
     return Recipe(
         data=here.data,
         method=SimCLR(here.encoder, head, temperature=temperature),
         augment=simclr_views(size=image_size, strength=1.0, mean=here.mean, std=here.std),
         prepare=here.prepare,
         optimizer=lambda steps: lars(
-            warmup_cosine(peak, steps=steps, warmup=round(steps * 10 / epochs)), weight_decay=weight_decay
+            warmup_cosine(peak, steps=steps, warmup=round(steps * warmup_epochs / epochs)), weight_decay=weight_decay
         ),
         batch_size=batch_size,
         epochs=epochs,
     )
+
+
+@recipe
+def imagenet_v2(
+    *,
+    data: str = "imagenet2012",
+    image_size: int = 224,
+    stored_size: int = 256,
+    encoder: str = "resnet50",
+    epochs: float = 800,
+    batch_size: int = 4096,
+    learning_rate: float = 0.1,
+    weight_decay: float = 1e-4,
+    warmup_epochs: float = 40,
+    head_layers: int = 3,
+    temperature: float = 0.1,
+    precision: Precision = "auto",
+    strict: bool = False,
+) -> Recipe:
+    """SimCLR v2: a head of three layers, more epochs, more decay. 71.7 % linear there with ResNet-50.
+
+    Args:
+      learning_rate: the peak is this times the square root of the batch, 6.4 at 4096.
+      warmup_epochs: passes in which the rate rises; a twentieth of all there.
+      head_layers: of the projection head, the last with 128 outputs.
+
+    Source: Chen et al. 2020, https://arxiv.org/abs/2006.10029, section 3.
+    """
+    return imagenet(
+        data=data, image_size=image_size, stored_size=stored_size, encoder=encoder, epochs=epochs,
+        batch_size=batch_size, learning_rate=learning_rate, scaling="sqrt", weight_decay=weight_decay,
+        warmup_epochs=warmup_epochs, head_layers=head_layers, temperature=temperature, precision=precision, strict=strict,
+    )  # fmt: skip

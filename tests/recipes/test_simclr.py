@@ -3,7 +3,7 @@
 import jax
 import pytest
 
-from ssl_jax.recipes.simclr import cifar, imagenet
+from ssl_jax.recipes.simclr import cifar, imagenet, imagenet_v2
 from ssl_jax.train.state import init_state
 
 
@@ -33,3 +33,11 @@ def test_cifar_is_the_authors():
     assert count(state.params["encoder"]) == 11_168_832  # ResNet-18 with a 3x3 stem
     assert recipe.method.temperature == 0.5 and recipe.batch_size == 512
     assert float(recipe.optimizer(1000).learning_rate(10)) == pytest.approx(2.0)
+
+
+def test_the_second_version_has_a_head_of_three_layers():
+    recipe = imagenet_v2(data="synthetic")
+    head = 2 * (2048 * 2048 + 2 * 2048) + 2048 * 128 + 128
+    assert count(shapes(recipe).params["head"]) == head
+    rate = recipe.optimizer(800).learning_rate
+    assert float(rate(40)) == pytest.approx(0.1 * 4096**0.5) and float(rate(20)) == pytest.approx(3.2)
