@@ -21,8 +21,8 @@ def open_data(name: str, *, image_size: int | None = None, strict: bool = False)
       name: "digits", 4,000 + 1,000 MNIST digits that come with the package; "fashion-mnist", from the files of Debian's
         package dataset-fashion-mnist; "shapes", 4,000 + 1,000 drawn in colour; "clips", as many drawn shapes that move and
         sound, and "silent-clips", the same without sound; "synthetic", for tests; a folder of images, see
-        `ssl_jax.data.folder`; or a tfds data set, `name[/config][:version][:split]`, the split being what to pre-train
-        on: imagenet2012:train[:10%].
+        `ssl_jax.data.folder`; or a tfds data set of images, or of videos with or without sound (`ssl_jax.data.tfds_clips`):
+        `name[/config][:version][:split]`, the split being what to pre-train on: imagenet2012:train[:10%].
       image_size: side in pixels of the squares that all images become, see `ssl_jax.data.images`; None keeps their size
         where all have the same.
       strict: read every image once and refuse the first that is damaged, rather than skip it when it comes.

@@ -16,6 +16,7 @@ import tensorflow_datasets as tfds
 
 from ssl_jax.data.images import DecodedSource
 from ssl_jax.data.source import Data
+from ssl_jax.data.tfds_clips import TfdsClips, clips_of, video_in
 from ssl_jax.errors import UsageError
 
 SPECIFICATION = re.compile(r"(?P<name>[^:]+)(:(?P<version>[\d*]+\.[\d*]+\.[\d*]+))?(:(?P<split>[^:].*))?")
@@ -76,7 +77,9 @@ def open_prepared(
       UsageError: a split that does not exist, no images, images of several sizes without `image_size`, or files that
         cannot be read at random.
     """
-    builder = tfds.builder_from_directory(folder)
+    builder = _builder(folder, name)
+    if video_in(builder.info.features) and not _pictures(builder):
+        return _clips(builder, name=name, split=split, image_size=image_size)
 
     def source(examples: Examples) -> DecodedSource:
         shape = _shape(builder, examples.image, image_size=image_size)
@@ -91,18 +94,55 @@ def open_prepared(
     return Data(name, train, None)
 
 
+def _builder(folder: Path, name: str) -> tfds.core.DatasetBuilder:
+    try:
+        builder = tfds.builder_from_directory(folder)
+        builder.info.features  # noqa: B018  Only now are they read.
+    except ModuleNotFoundError as fault:
+        raise UsageError(
+            f"data: {name} has features that tfds reads with {fault.name} only: run `pip install {fault.name}`."
+        ) from fault
+    return builder
+
+
+def _clips(builder: tfds.core.DatasetBuilder, *, name: str, split: str, image_size: int | None) -> Data:
+    """Videos in place of images; `test` is the first of the usual splits that has labels."""
+
+    def source(split: str) -> TfdsClips:
+        examples, about = _read(builder, split), f"{builder.info.full_name}:{split}"
+        return clips_of(examples, builder.info.features, name=about, image_size=image_size)
+
+    others = (source(other) for other in TEST_SPLITS if other in builder.info.splits and other != split)
+    return Data(name, source(split), next((test for test in others if test[0]["label"] >= 0), None))
+
+
+def _pictures(builder: tfds.core.DatasetBuilder) -> list[str]:
+    return [key for key, feature in builder.info.features.items() if isinstance(feature, tfds.features.Image)]
+
+
 def _examples(builder: tfds.core.DatasetBuilder, split: str) -> Examples:
     info = builder.info
-    images = [key for key, feature in info.features.items() if isinstance(feature, tfds.features.Image)]
+    images = _pictures(builder)
     labels = [key for key, feature in info.features.items() if isinstance(feature, tfds.features.ClassLabel)]
     if not images or info.features[images[0]].np_dtype == np.float32:
         raise UsageError(
             f"data: {info.full_name} holds no pictures but {', '.join(info.features)}: choose a data set of images."
         )
     encoded = {key: tfds.decode.SkipDecoding() for key in images}  # We decode, to pass over what is damaged.
+    examples = _read(builder, split, decoders=encoded)
+    image = "image" if "image" in images else images[0]
+    label = "label" if "label" in labels else next(iter(labels), None)
+    classes = tuple(info.features[label].names) if label else ()
+    return Examples(examples, name=f"{info.full_name}:{split}", image=image, label=label, classes=classes)
+
+
+def _read(builder: tfds.core.DatasetBuilder, split: str, decoders: Any = None) -> Any:
+    """The examples of a split, by number."""
+    info = builder.info
     try:
-        examples = builder.as_data_source(split, decoders=encoded)
+        examples = builder.as_data_source(split, decoders=decoders)
         len(examples)
+        return examples
     except NotImplementedError as fault:
         raise UsageError(
             f"data: {info.full_name} is stored as {info.file_format.value}, which cannot be read in random order: run "
@@ -115,10 +155,6 @@ def _examples(builder: tfds.core.DatasetBuilder, split: str) -> Examples:
             f"data: {info.full_name} has no images in a split {split!r}: choose from {splits}, "
             "or parts of these such as train[:10%]."
         ) from fault
-    image = "image" if "image" in images else images[0]
-    label = "label" if "label" in labels else next(iter(labels), None)
-    classes = tuple(info.features[label].names) if label else ()
-    return Examples(examples, name=f"{info.full_name}:{split}", image=image, label=label, classes=classes)
 
 
 def _shape(builder: tfds.core.DatasetBuilder, image: str, *, image_size: int | None) -> tuple[int, int, int]:
