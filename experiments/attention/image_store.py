@@ -1,0 +1,80 @@
+"""A key-value store of images, asked with an image: the upper half of a digit finds the lower.
+
+    python experiments/attention/image_store.py
+
+Keys are the upper halves of the training digits and values the whole digits; queries are upper halves of test digits. Prints
+the error of the lower half, read softly, among the nearest, and from the nearest alone, beside the mean of all images; writes
+pictures/image_store.svg beside this file.
+"""
+
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from jax import Array
+
+from ssl_jax.data import hold, open_data
+from ssl_jax.ops import key_value_lookup
+from ssl_jax.ops.normalize import unit_length
+from ssl_jax.report.figures import gallery, write_svg
+
+PICTURES = Path(__file__).parent / "pictures"
+
+
+def image_store(
+    *,
+    data: str = "digits",
+    inverse_temperature: float = 30.0,
+    top: int = 8,
+    shown: int = 9,
+    pictures: Path = PICTURES,
+) -> dict[str, float]:
+    """Returns the root mean square error of the lower halves, pixels in [0, 1], by the way of reading.
+
+    Args:
+      data: what is stored (its training images) and asked (its test images).
+      inverse_temperature: of the softmax over cosines.
+      top: how many of the nearest are read by the second way.
+      shown: images in the picture.
+      pictures: folder for the figure.
+    """
+    images = open_data(data)
+    assert images.test is not None
+    store, asked = (hold(part)["image"] for part in (images.train, images.test))
+    keys, values, query = upper(store), flat(store), upper(asked)
+    read = {
+        "soft": key_value_lookup(query, keys, values, inverse_temperature=inverse_temperature),
+        f"{top} nearest": key_value_lookup(query, keys, values, inverse_temperature=inverse_temperature, top=top),
+        "nearest (hard)": key_value_lookup(query, keys, values, top=1),
+        "mean of all": jnp.broadcast_to(values.mean(axis=0, keepdims=True), (len(query), values.shape[1])),
+    }
+    half = values.shape[1] // 2
+    errors = {way: float(jnp.sqrt(jnp.mean(jnp.square(rows - flat(asked))[:, half:]))) for way, rows in read.items()}
+    for way, error in errors.items():
+        print(f"{way:<16} {error:.4f}")
+    question = asked[:shown].copy()
+    question[:, question.shape[1] // 2 :] = 128
+    rows = {"asked": question} | {way: as_images(found[:shown], asked.shape) for way, found in read.items()}
+    figure = gallery(rows | {"what it was": asked[:shown]}, title="The upper half asks for the whole")
+    write_svg(pictures / "image_store.svg", figure)
+    return errors
+
+
+def flat(images: np.ndarray) -> Array:
+    """`[N, D]` in [0, 1]."""
+    return jnp.asarray(images, jnp.float32).reshape(len(images), -1) / 255
+
+
+def upper(images: np.ndarray) -> Array:
+    """Directions of the upper halves, less their means."""
+    rows = flat(images[:, : images.shape[1] // 2])
+    return unit_length(rows - rows.mean(axis=1, keepdims=True))
+
+
+def as_images(rows: Array, shape: tuple[int, ...]) -> np.ndarray:
+    return np.asarray(jnp.round(255 * rows), np.uint8).reshape(-1, *shape[1:])
+
+
+if __name__ == "__main__":
+    tyro.cli(image_store)

@@ -1,0 +1,82 @@
+"""Soft attention becomes hard as the temperature falls: digits read from a small store, asked with other digits.
+
+    python experiments/attention/temperature.py
+
+Keys and values are training digits, queries test digits. Prints how far the soft reading is from the hard one, and over how
+many images it spreads; writes pictures/temperature.svg (what is read) and pictures/temperature_distance.svg beside this file.
+"""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from jax import Array
+
+from ssl_jax.data import hold, open_data
+from ssl_jax.ops import attention, attention_weights
+from ssl_jax.report.figures import gallery, lines, write_svg
+
+PICTURES = Path(__file__).parent / "pictures"
+
+
+def temperature(
+    *,
+    data: str = "digits",
+    stored: int = 256,
+    asked: int = 9,
+    inverse_temperatures: tuple[float, ...] = (1.0, 10.0, 30.0, 100.0, 300.0, 1000.0),
+    pictures: Path = PICTURES,
+) -> dict[float, tuple[float, float]]:
+    """Returns, for each inverse temperature, the distance to the hard reading and the effective number of images read.
+
+    Args:
+      data: what is stored (its training images) and asked (its test images).
+      stored, asked: how many.
+      inverse_temperatures: of the softmax over cosines.
+      pictures: folder for the two figures.
+    """
+    images = open_data(data)
+    assert images.test is not None
+    store, question = hold(images.train)["image"][:stored], hold(images.test)["image"][:asked]
+    keys, queries = directions(store), directions(question)
+    values = jnp.asarray(store, jnp.float32).reshape(1, stored, 1, -1) / 255
+    hard = attention(queries, keys, values, hard=True)
+    read, found = {}, {}
+    for b in inverse_temperatures:
+        read[b] = attention(queries, keys, values, inverse_temperature=b)
+        weights = attention_weights(queries, keys, inverse_temperature=b)
+        entropy = -jnp.sum(jax.scipy.special.xlogy(weights, weights), axis=-1).mean()
+        found[b] = float(jnp.sqrt(jnp.mean(jnp.square(read[b] - hard)))), float(jnp.exp(entropy))
+        print(f"b = {b:>6g}: {found[b][0]:.3f} from hard attention, {found[b][1]:6.1f} images read")
+    shape = question.shape
+    rows = {"asked": question} | {f"soft, b = {b:g}": as_images(read[b], shape) for b in inverse_temperatures}
+    write_svg(pictures / "temperature.svg", gallery(rows | {"hard": as_images(hard, shape)}, title="Soft becomes hard"))
+    distance = {"soft": [(b, found[b][0]) for b in inverse_temperatures]}
+    chart = lines(
+        distance,
+        title="Distance to hard attention",
+        across="inverse temperature b",
+        up="root mean square",
+        log=True,
+        low=0.0,
+    )
+    write_svg(pictures / "temperature_distance.svg", chart)
+    return found
+
+
+def directions(images: np.ndarray) -> Array:
+    """Images less their mean, at unit length, as one head of one example: `[1, N, 1, D]`."""
+    rows = jnp.asarray(images, jnp.float32).reshape(len(images), -1)
+    rows = rows - rows.mean(axis=1, keepdims=True)
+    return (rows / jnp.linalg.norm(rows, axis=1, keepdims=True))[None, :, None]
+
+
+def as_images(read: Array, shape: tuple[int, ...]) -> np.ndarray:
+    """What was read, `[1, N, 1, D]` in [0, 1], as uint8 images of this shape."""
+    return np.asarray(jnp.round(255 * read.reshape(shape)), np.uint8)
+
+
+if __name__ == "__main__":
+    tyro.cli(temperature)

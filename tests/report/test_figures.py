@@ -1,0 +1,46 @@
+"""Figures as files: every curve, name and image is in them, and names do not stand on each other."""
+
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+
+from ssl_jax.report.figures import gallery, lines, write_svg
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def read(path):
+    return ElementTree.parse(path).getroot()
+
+
+def test_each_curve_ends_at_its_value_under_its_name(tmp_path):
+    curves = {"falling": [(1, 4.0), (10, 2.0), (100, 0.0)], "level": [(1, 2.0), (10, 2.0), (100, 2.0)]}
+    write_svg(tmp_path / "a/chart.svg", lines(curves, title="Error & time", across="step", up="nats", log=True))
+    root = read(tmp_path / "a/chart.svg")
+    texts = [text.text for text in root.iter(f"{SVG}text")]
+    assert {"Error & time, nats", "step", "falling", "level", "100"} <= set(texts)
+    falling, level = ([tuple(map(float, spot.split(","))) for spot in curve.get("points").split()]
+                      for curve in root.iter(f"{SVG}polyline"))  # fmt: skip
+    assert falling[1] == level[1] and falling[0][1] < level[0][1] < falling[2][1]
+    assert np.isclose(falling[1][0] - falling[0][0], falling[2][0] - falling[1][0], atol=0.2)  # the axis is logarithmic
+    assert not (tmp_path / "a/chart.svg.draft").exists()
+
+
+def test_names_of_curves_that_end_together_are_apart():
+    chart = lines({name: [(0, 0.0), (1, 1.0)] for name in "abc"}, title="t", across="x", up="")
+    places = [float(y) for y in re.findall(r'y="([\d.]+)" class="mark"', chart)]
+    assert len(places) == 3 and (np.diff(sorted(places)) >= 15).all()
+
+
+def test_a_flat_curve_has_a_scale():
+    assert "polyline" in lines({"one": [(5, 1.0)]}, title="t", across="x", up="")
+
+
+def test_a_gallery_holds_its_images_and_notes(tmp_path):
+    images = np.zeros((3, 4, 4, 1), np.uint8)
+    figure = gallery({"asked": images, "found": images}, title="Store", notes={"found": ["1", "2", "3"]})
+    write_svg(tmp_path / "gallery.svg", figure)
+    root = read(tmp_path / "gallery.svg")
+    assert len(list(root.iter(f"{SVG}image"))) == 6
+    assert [text.text for text in root.iter(f"{SVG}text")] == ["Store", "asked", "found", "1", "2", "3"]
