@@ -1,0 +1,96 @@
+"""Transformer and recurrent networks beside each other: what they get wrong, and what a step costs, over the length.
+
+    python experiments/attention/lengths.py
+
+Strings of random letters are to be written backwards, so that every letter has to be remembered. All networks have about as
+many parameters, and the same number of steps. Prints both figures and writes pictures/lengths_error.svg and
+pictures/lengths_time.svg beside this file.
+"""
+
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import tyro
+from learning import learn
+
+from ssl_jax.data import Arrays
+from ssl_jax.data.vocabulary import END, FIRST
+from ssl_jax.networks.decoding import greedy
+from ssl_jax.networks.functional import Net
+from ssl_jax.networks.recurrent import recurrent
+from ssl_jax.networks.transformer import transformer
+from ssl_jax.report.figures import lines, write_svg
+
+PICTURES = Path(__file__).parent / "pictures"
+LETTERS = 16
+
+
+def lengths(
+    *,
+    lengths: tuple[int, ...] = (8, 16, 32, 64),
+    dim: int = 64,
+    steps: int = 600,
+    batch_size: int = 64,
+    seed: int = 0,
+    pictures: Path = PICTURES,
+) -> dict[str, list[tuple[int, float, float]]]:
+    """Returns, for each network, (length, share of wrong letters, milliseconds a step).
+
+    Args:
+      lengths: of the strings, a network being trained anew for each.
+      dim: of the transformer, two layers on each side; recurrent networks have one, as wide as it takes.
+      steps, batch_size: of training.
+      seed: of strings and weights.
+      pictures: folder for the figures.
+    """
+    found: dict[str, list[tuple[int, float, float]]] = {}
+    for name, net in networks(dim).items():
+        for length in lengths:
+            train, test = strings(length, 64 * batch_size, seed=seed), strings(length, 256, seed=seed + 1)
+            learn(net, train, steps=1, batch_size=batch_size)  # Compiles.
+            began = time.perf_counter()
+            state, _ = learn(net, train, steps=steps, seed=seed, batch_size=batch_size)
+            milliseconds = 1e3 * (time.perf_counter() - began) / steps
+            write = jax.jit(greedy, static_argnums=0, static_argnames="length")
+            written = write(net, state.params["net"], state.state["net"], test.arrays["spelling"], length=length)
+            error = float((np.asarray(written) != test.arrays["sounds"][:, :length]).mean())
+            found.setdefault(name, []).append((length, error, milliseconds))
+            print(f"{name:<28} length {length:>3}: {100 * error:5.1f} % wrong, {milliseconds:7.1f} ms a step")
+    for file, column, title, up in (
+        ("lengths_error", 1, "Wrong letters", "percent"),
+        ("lengths_time", 2, "Time a step", "milliseconds"),
+    ):
+        scale = 100 if column == 1 else 1
+        curves = {name: [(row[0], scale * row[column]) for row in rows] for name, rows in found.items()}
+        chart = lines(curves, title=title, across="letters", up=up, log=True, low=0.0)
+        write_svg(pictures / f"{file}.svg", chart)
+    return found
+
+
+def networks(dim: int) -> dict[str, Net]:
+    """Of about one size: `dim` of the recurrent ones is chosen so."""
+    symbols = FIRST + LETTERS
+    made = {"transformer": transformer(sources=symbols, symbols=symbols, dim=dim, depth=2, heads=4)}
+    for name, attention in (("with attention", True), ("without", False)):
+        widths = [recurrent(sources=symbols, symbols=symbols, dim=width, depth=1, attention=attention)
+                  for width in range(dim, 4 * dim, 8)]  # fmt: skip
+        made[f"recurrent {name}"] = min(widths, key=lambda net: abs(size(net) - size(made["transformer"])))
+    return made
+
+
+def size(net: Net) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(net.init, jax.random.key(0))[0]))
+
+
+def strings(length: int, count: int, *, seed: int) -> Arrays:
+    """Random strings with an END, and the same backwards."""
+    letters = np.random.default_rng([seed, length]).integers(FIRST, FIRST + LETTERS, (count, length), dtype=np.int32)
+    end = np.full((count, 1), END, np.int32)
+    pairs = {"spelling": np.hstack([letters, end]), "sounds": np.hstack([letters[:, ::-1], end])}
+    return Arrays(f"strings of {length}", pairs)
+
+
+if __name__ == "__main__":
+    tyro.cli(lengths)
