@@ -22,6 +22,8 @@ class BarlowTwins(JointEmbedding):
     scale: of the whole loss, which is a sum over D x D correlations; 0.024 in the authors' code with LARS.
     """
 
+    apart = True
+
     off_diagonal_weight: float = 5e-3
     scale: float = 1.0
 

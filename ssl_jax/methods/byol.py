@@ -22,6 +22,8 @@ class BYOL(MomentumTeacher):
     predictor: embedding -> embedding; the student's alone.
     """
 
+    apart = True
+
     predictor: Net
 
     def init(self, rng: Array) -> tuple[Params, State]:
@@ -32,7 +34,7 @@ class BYOL(MomentumTeacher):
     def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
         embeddings, state = super().encode(params, state, views, rng, step)
         prediction, stats = on_views(
-            self.predictor, params["predictor"], state["predictor"], embeddings["embedding"], rng=rng
+            self.predictor, params["predictor"], state["predictor"], embeddings["embedding"], rng=rng, apart=True
         )
         return {**embeddings, "prediction": prediction}, {**state, "predictor": stats}
 

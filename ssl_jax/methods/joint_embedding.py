@@ -23,9 +23,21 @@ def init_networks(rng: Array, **networks: Net) -> tuple[Params, State]:
     return {name: params for name, (params, _) in made.items()}, {name: stats for name, (_, stats) in made.items()}
 
 
-def on_views(net: Net, params: Params, stats: State, inputs: Array, *, rng: Array | None = None) -> tuple[Any, State]:
-    """A network in training on `[B, V, ...]`, all views in one batch: its outputs, leaves `[B, V, ...]`, and statistics."""
+def on_views(
+    net: Net, params: Params, stats: State, inputs: Array, *, rng: Array | None = None, apart: bool = False
+) -> tuple[Any, State]:
+    """A network in training on `[B, V, ...]`: its outputs, leaves `[B, V, ...]`, and statistics.
+
+    apart: each view is a batch with statistics of its own; otherwise all are one batch.
+    """
     size, views = inputs.shape[:2]
+    if apart:
+        made = []
+        for view in range(views):
+            of_view = None if rng is None else jax.random.fold_in(rng, view)
+            outputs, stats = net.apply(params, stats, inputs[:, view], train=True, rng=of_view)
+            made.append(outputs)
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves, axis=1), *made), stats
     outputs, stats = net.apply(params, stats, inputs.reshape(size * views, *inputs.shape[2:]), train=True, rng=rng)
     return jax.tree.map(lambda leaf: leaf.reshape(size, views, *leaf.shape[1:]), outputs), stats
 
@@ -36,10 +48,12 @@ class JointEmbedding(Method):
 
     encoder: images -> dict of layers with "features".
     head: projection head, features -> embedding; thrown away after pre-training.
+    apart: whether each view has batch statistics of its own, as in the code of the method's authors.
     """
 
     encoder: Net
     head: Net
+    apart = False  # Of the method, not of an instance: no field.
 
     def init(self, rng: Array) -> tuple[Params, State]:
         return init_networks(rng, encoder=self.encoder, head=self.head)
@@ -54,9 +68,11 @@ class JointEmbedding(Method):
         features = []
         for name in ("views", "small_views"):
             if name in views:
-                layers, encoder = on_views(self.encoder, params["encoder"], encoder, views[name], rng=rng)
+                layers, encoder = on_views(
+                    self.encoder, params["encoder"], encoder, views[name], rng=rng, apart=self.apart
+                )
                 features.append(layers["features"])
-        embedding, head = on_views(self.head, params["head"], head, jnp.concatenate(features, axis=1))
+        embedding, head = on_views(self.head, params["head"], head, jnp.concatenate(features, axis=1), apart=self.apart)
         return embedding, {"encoder": encoder, "head": head}
 
     def embed(self, params: Params, state: State, images: Array) -> dict[str, Array]:

@@ -32,6 +32,8 @@ class MoCo(MomentumTeacher):
       encoder's norms) do not give away which key belongs to a query.
     """
 
+    apart = True
+
     queue_length: int = 65536
     temperature: float = 0.07
     momentum: float = 0.999

@@ -21,6 +21,8 @@ class SimSiam(JointEmbedding):
     predictor: embedding -> embedding, with a bottleneck; its learning rate stays constant in the paper.
     """
 
+    apart = True
+
     predictor: Net
 
     def init(self, rng: Array) -> tuple[Params, State]:
@@ -28,7 +30,7 @@ class SimSiam(JointEmbedding):
 
     def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
         embedding, stats = self.project(params, state, views, rng)
-        prediction, predictor = on_views(self.predictor, params["predictor"], state["predictor"], embedding)
+        prediction, predictor = on_views(self.predictor, params["predictor"], state["predictor"], embedding, apart=True)
         return {"embedding": embedding, "prediction": prediction}, {**state, **stats, "predictor": predictor}
 
     def objective(

@@ -17,6 +17,8 @@ from ssl_jax.methods.method import Embeddings, Metrics, State
 class VICReg(JointEmbedding):
     """invariance, variance, covariance: weights of the three terms."""
 
+    apart = True
+
     invariance: float = 25.0
     variance: float = 25.0
     covariance: float = 1.0

@@ -123,7 +123,7 @@ class PrototypeHead(nnx.Module):
             x = getattr(self, f"layer{number}")(x)
             norm = getattr(self, f"norm{number}")
             x = x if norm is None else norm(x)
-            x = jax.nn.gelu(x) if number < self.layers else x
+            x = jax.nn.gelu(x, approximate=False) if number < self.layers else x
         return unit_length(x) @ unit_length(self.prototypes[...]).T
 
 
