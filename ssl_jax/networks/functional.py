@@ -17,8 +17,9 @@ class Net(NamedTuple):
     """A network as values and functions.
 
     init: `rng -> (params, stats)`: what is trained, and the batch statistics that are carried.
-    apply: `(params, stats, *inputs, train, rng=None) -> (outputs, stats)`; `rng` feeds dropout and the like. Without
-      `train` the statistics come back as they were.
+    apply: `(params, stats, *inputs, train, rng=None, method="__call__") -> (outputs, stats)`; `rng` feeds dropout and the
+      like. Without `train` the statistics come back as they were. `method` names what else the module can do: "start" and
+      "advance" to decode step by step, "attentions" to look inside.
     width: size of the last axis of the output that the next network takes.
     """
 
@@ -37,10 +38,18 @@ def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> Net:
         _, params, stats = split(make(nnx.Rngs(rng)))
         return params, stats
 
-    def apply(params: Tree, stats: Tree, *inputs: Any, train: bool, rng: jax.Array | None = None) -> tuple[Any, Tree]:
+    def apply(
+        params: Tree,
+        stats: Tree,
+        *inputs: Any,
+        train: bool,
+        rng: jax.Array | None = None,
+        method: str = "__call__",
+    ) -> tuple[Any, Tree]:
         model: Any = nnx.merge(graph, params, stats)
         model.train() if train else model.eval()
-        outputs = model(*inputs) if rng is None else model(*inputs, rngs=nnx.Rngs(rng))
+        call = getattr(model, method)
+        outputs = call(*inputs) if rng is None else call(*inputs, rngs=nnx.Rngs(rng))
         _, _, stats = split(model)
         return outputs, stats
 

@@ -12,7 +12,8 @@ from jax.typing import DTypeLike
 
 from ssl_jax.errors import UsageError
 from ssl_jax.networks.functional import Net, functional
-from ssl_jax.networks.vit import Block, sincos_positions
+from ssl_jax.networks.transformer_layer import Layer
+from ssl_jax.ops.positions import grid_positions
 
 
 class Predictor(nnx.Module):
@@ -34,20 +35,20 @@ class Predictor(nnx.Module):
         self.embedding, self.prediction = linear(inputs, dim), linear(dim, outputs)
         self.token = nnx.Param(nnx.initializers.truncated_normal(0.02)(rngs.params(), (dim,)))
         for number in range(1, depth + 1):
-            block = Block(dim, heads=heads, hidden=4 * dim, drop_path=0.0, dtype=dtype, rngs=rngs)
+            block = Layer(dim, heads=heads, hidden=4 * dim, dtype=dtype, rngs=rngs)
             setattr(self, f"block{number}", block)
         self.norm = nnx.LayerNorm(dim, epsilon=1e-6, dtype=jnp.float32, rngs=rngs)
         self.grid, self.dim, self.depth, self.width = grid, dim, depth, outputs
 
     def __call__(self, tokens: Array, seen: Array, wanted: Array, *, rngs: nnx.Rngs | None = None) -> Array:
-        positions = jnp.asarray(sincos_positions(self.grid, self.dim))
+        positions = jnp.asarray(grid_positions(self.grid, self.dim))
         tokens = self.embedding(tokens)
         first = tokens.shape[1] - seen.shape[1]  # A class token has no place.
         there = tokens[:, first:] + positions[seen].astype(tokens.dtype)
         asked = (self.token[...][None, None] + positions[wanted]).astype(tokens.dtype)
         tokens = jnp.concatenate([tokens[:, :first], there, asked], axis=1)
         for number in range(1, self.depth + 1):
-            tokens = getattr(self, f"block{number}")(tokens, rngs)
+            tokens = getattr(self, f"block{number}")(tokens, rngs=rngs)
         return self.prediction(self.norm(tokens[:, -wanted.shape[1] :])).astype(jnp.float32)
 
 

@@ -3,7 +3,8 @@
 B: examples; T: tokens, one a patch, row by row, and first the class token if there is one; D: `dim`. A network takes
 images `[B, S, S, C]` and returns, in order of depth, "patches" (tokens with their positions), "block1" .. "block12"
 `[B, T, D]` in `dtype`, and in float32 "tokens", those of the last block normed, and "features" `[B, D]`: the class token of
-these, or the mean of the patches. A second input `[B, K]`, numbers of patches, leaves the network only these to see.
+these, or the mean of the patches. A second input `[B, K]`, numbers of patches, leaves the network only these to see. The
+method "attentions" of `apply` gives the weights of all blocks.
 
 Parameters at 224 pixels, patches of 16, with a class token: 5,524,416 (tiny), 21,665,664 (small), 85,798,656 (base).
 Sources: Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929; tiny and small: Touvron et al. 2021,
@@ -12,7 +13,6 @@ https://arxiv.org/abs/2104.02057.
 """
 
 from collections import OrderedDict
-from functools import partial
 from typing import Any, Literal
 
 import jax
@@ -24,47 +24,12 @@ from jax.typing import DTypeLike
 
 from ssl_jax.errors import UsageError, pick
 from ssl_jax.networks.functional import Net, functional
+from ssl_jax.networks.transformer_layer import Layer
 from ssl_jax.ops.patches import patchify
+from ssl_jax.ops.positions import grid_positions
 
 Pool = Literal["token", "mean"]
 Positions = Literal["learned", "sincos"]
-
-
-class Block(nnx.Module):
-    """Self-attention, then a two-layer network, each on normed tokens and added to the stream: `[B, T, D]` -> same."""
-
-    def __init__(self, dim: int, *, heads: int, hidden: int, drop_path: float, dtype: DTypeLike, rngs: nnx.Rngs):
-        linear = partial(nnx.Linear, kernel_init=nnx.initializers.xavier_uniform(), dtype=dtype, rngs=rngs)
-        norm = partial(nnx.LayerNorm, dim, epsilon=1e-6, dtype=jnp.float32, rngs=rngs)  # `linear` casts what it gets.
-        self.attention_norm, self.mlp_norm = norm(), norm()
-        # Xavier's range for each of three square matrices, not for the one that holds them.
-        side_by_side = nnx.initializers.variance_scaling(2.0, "fan_avg", "uniform")
-        self.qkv, self.projection = linear(dim, 3 * dim, kernel_init=side_by_side), linear(dim, dim)
-        self.expand, self.contract = linear(dim, hidden), linear(hidden, dim)
-        self.heads, self.drop_path = heads, drop_path
-        self.deterministic = False  # The name that `Module.train` and `Module.eval` set.
-
-    def __call__(self, tokens: Array, rngs: nnx.Rngs | None) -> Array:
-        tokens = tokens + self.drop(self.attend(self.attention_norm(tokens)), rngs)
-        hidden = jax.nn.gelu(self.expand(self.mlp_norm(tokens)), approximate=False)
-        return tokens + self.drop(self.contract(hidden), rngs)
-
-    def attend(self, tokens: Array) -> Array:
-        batch, length, dim = tokens.shape
-        qkv = self.qkv(tokens).reshape(batch, length, 3, self.heads, dim // self.heads)
-        # Float32, since the gradient of JAX's attention in bfloat16 cannot be lowered under strict dtype promotion.
-        queries, keys, values = jnp.moveaxis(qkv.astype(jnp.float32), 2, 0)
-        mixed = jax.nn.dot_product_attention(queries, keys, values)
-        return self.projection(mixed.reshape(batch, length, dim))
-
-    def drop(self, branch: Array, rngs: nnx.Rngs | None) -> Array:
-        """Stochastic depth (Huang et al. 2016): in training, no branch for some examples; its expectation is kept."""
-        if self.deterministic or not self.drop_path:
-            return branch
-        if rngs is None:
-            raise ValueError(f"vit: drop_path={self.drop_path:g} draws at random in training, so `apply` needs `rng`")
-        kept = jax.random.bernoulli(rngs(), 1 - self.drop_path, (len(branch), 1, 1))
-        return jnp.where(kept, branch / (1 - self.drop_path), jnp.zeros_like(branch))
 
 
 class ViT(nnx.Module):
@@ -95,7 +60,7 @@ class ViT(nnx.Module):
         for number in range(1, depth + 1):
             rate = drop_path * (number - 1) / max(depth - 1, 1)
             hidden = round(mlp_ratio * dim)
-            block = Block(dim, heads=heads, hidden=hidden, drop_path=rate, dtype=dtype, rngs=rngs)
+            block = Layer(dim, heads=heads, hidden=hidden, drop_path=rate, dtype=dtype, rngs=rngs)
             setattr(self, f"block{number}", block)
         self.norm = nnx.LayerNorm(dim, epsilon=1e-6, dtype=jnp.float32, rngs=rngs)
         self.grid, self.patch_size, self.depth, self.width, self.dtype = grid, patch_size, depth, dim, dtype
@@ -107,12 +72,22 @@ class ViT(nnx.Module):
             kept = jnp.take_along_axis(tokens[:, first:], seen[:, :, None], axis=1)
             tokens = jnp.concatenate([tokens[:, :first], kept], axis=1)
         layers = OrderedDict(patches=tokens)
-        for number in range(1, self.depth + 1):
-            tokens = getattr(self, f"block{number}")(tokens, rngs)
-            layers[f"block{number}"] = tokens
+        for name, block in self.blocks().items():
+            layers[name] = tokens = block(tokens, rngs=rngs)
         layers["tokens"] = normed = self.norm(tokens)
         layers["features"] = normed.mean(1) if self.token is None else normed[:, 0]
         return layers
+
+    def attentions(self, images: Array) -> Array:
+        """How much each token reads from each in evaluation, `[L, B, H, T, T]` float32, for all L blocks in order."""
+        tokens, found = self.embed(images), []
+        for block in self.blocks().values():
+            found += block.inside("weights", tokens)
+            tokens = block(tokens)
+        return jnp.stack(found)
+
+    def blocks(self) -> dict[str, Layer]:
+        return {f"block{number}": getattr(self, f"block{number}") for number in range(1, self.depth + 1)}
 
     def patches_of(self, images: Array) -> int:
         return (images.shape[1] // self.patch_size) ** 2
@@ -131,7 +106,7 @@ class ViT(nnx.Module):
     def positions_of(self, grid: int) -> Array:
         """Positions of the tokens; those of a smaller or larger grid, of small crops for instance, are interpolated."""
         if self.positions is None:
-            fixed = sincos_positions(self.grid, self.width)
+            fixed = grid_positions(self.grid, self.width)
             positions = jnp.asarray(np.concatenate([np.zeros_like(fixed[: self.token is not None]), fixed]))
         else:
             positions = self.positions[...]
@@ -141,17 +116,6 @@ class ViT(nnx.Module):
         square = positions[first:].reshape(self.grid, self.grid, self.width)
         resized = jax.image.resize(square, (grid, grid, self.width), "bicubic", antialias=False)
         return jnp.concatenate([positions[:first], resized.reshape(grid**2, self.width)])
-
-
-def sincos_positions(grid: int, dim: int) -> np.ndarray:
-    """Fixed positions of a square grid, `[grid * grid, dim]` float32, row by row.
-
-    Quarters of `dim`: sine and cosine of the column, sine and cosine of the row, at frequencies 1 down to 1/10000.
-    """
-    frequencies = 10000.0 ** -(np.arange(dim // 4) / (dim // 4))
-    rows, columns = np.divmod(np.arange(grid**2), grid)
-    angles = [np.outer(places, frequencies) for places in (columns, rows)]
-    return np.concatenate([wave(angle) for angle in angles for wave in (np.sin, np.cos)], 1).astype(np.float32)
 
 
 def vit(

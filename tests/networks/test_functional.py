@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 from naive_layers import drawn
 
-from ssl_jax.networks import projection_head, resnet, small_convnet, vit
+from ssl_jax.networks import functional, projection_head, resnet, small_convnet, vit
 
 IMAGES = np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype(np.float32)
 FEATURES = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
@@ -128,3 +129,26 @@ def test_bfloat16_computes_in_it_and_keeps_the_rest_in_float32(make, trained, st
             jnp.dtype(jnp.bfloat16)
         }
     np.testing.assert_allclose(last(outputs), last(trained[0]), rtol=0.1, atol=0.1)
+
+
+def test_a_method_by_name_sees_the_same_parameters():
+    class Doubling(nnx.Module):
+        def __init__(self, rngs):
+            self.linear, self.width = nnx.Linear(3, 2, rngs=rngs), 2
+
+        def __call__(self, x):
+            return self.linear(x)
+
+        def twice(self, x, times, *, rngs=None):
+            noise = 0.0 if rngs is None else jax.random.normal(rngs(), (2,))
+            return times * self.linear(x) + noise
+
+    net = functional(Doubling)
+    params, stats = drawn(net)
+    x = jnp.ones((3,))
+    once, _ = net.apply(params, stats, x, train=False)
+    twice, kept = net.apply(params, stats, x, 2, train=False, method="twice")
+    np.testing.assert_allclose(twice, 2 * once, rtol=1e-6)
+    assert kept == stats == {}
+    noisy, _ = net.apply(params, stats, x, 2, train=True, rng=jax.random.key(0), method="twice")
+    assert (noisy != twice).all()

@@ -8,7 +8,7 @@ from naive_layers import double, drawn, erf, layer_norm, linear
 
 from ssl_jax.errors import UsageError
 from ssl_jax.networks import vit, vit_base, vit_small, vit_tiny
-from ssl_jax.networks.vit import sincos_positions
+from ssl_jax.ops.positions import grid_positions
 
 TINY = {"image_size": 6, "patch_size": 2, "channels": 2, "dim": 8, "heads": 2}
 
@@ -36,16 +36,18 @@ def test_layers_come_by_name_in_order_of_depth():
 
 def naive_block(tokens, params, heads):
     normed = layer_norm(tokens, params["attention_norm"])
-    queries, keys, values = np.split(linear(normed, params["qkv"]), 3, axis=-1)
+    queries, keys, values = np.split(linear(normed, params["attention"]["qkv"]), 3, axis=-1)
     mixed, size = np.empty_like(tokens), tokens.shape[-1] // heads
+    weights = np.empty((len(tokens), heads, tokens.shape[1], tokens.shape[1]))
     for example in range(len(tokens)):
         for head in range(heads):
             part = np.s_[example, :, head * size : (head + 1) * size]
-            weights = np.exp(queries[part] @ keys[part].T / np.sqrt(size))
-            mixed[part] = weights / weights.sum(-1, keepdims=True) @ values[part]
-    tokens = tokens + linear(mixed, params["projection"])
+            likely = np.exp(queries[part] @ keys[part].T / np.sqrt(size))
+            weights[example, head] = likely / likely.sum(-1, keepdims=True)
+            mixed[part] = weights[example, head] @ values[part]
+    tokens = tokens + linear(mixed, params["attention"]["projection"])
     hidden = linear(layer_norm(tokens, params["mlp_norm"]), params["expand"])
-    return tokens + linear(hidden * (1 + erf(hidden / np.sqrt(2))) / 2, params["contract"])
+    return tokens + linear(hidden * (1 + erf(hidden / np.sqrt(2))) / 2, params["contract"]), weights
 
 
 @pytest.mark.parametrize(("pool", "positions"), [("token", "learned"), ("mean", "sincos")])
@@ -59,13 +61,17 @@ def test_it_is_the_definition(pool, positions):
     tokens = linear(np.stack(patches, 1), params["embedding"])
     if pool == "token":
         tokens = np.concatenate([np.broadcast_to(params["token"], (3, 1, 8)), tokens], axis=1)
-    tokens = tokens + (params["positions"] if positions == "learned" else sincos_positions(3, 8))
+    tokens = tokens + (params["positions"] if positions == "learned" else grid_positions(3, 8))
+    attentions = []
     for number in (1, 2):
-        tokens = naive_block(tokens, params[f"block{number}"], heads=2)
+        tokens, weights = naive_block(tokens, params[f"block{number}"], heads=2)
+        attentions.append(weights)
     normed = layer_norm(tokens, params["norm"])
     np.testing.assert_allclose(layers["block2"], tokens, rtol=1e-4, atol=1e-5)
     expected = normed[:, 0] if pool == "token" else normed.mean(1)
     np.testing.assert_allclose(layers["features"], expected, rtol=1e-4, atol=1e-5)
+    look = jax.jit(lambda *inputs: net.apply(*inputs, train=False, method="attentions")[0])
+    np.testing.assert_allclose(look(drawn(net)[0], stats, images), attentions, rtol=1e-4, atol=1e-5)
     assert ("token" in params) == (pool == "token") and ("positions" in params) == (positions == "learned")
 
 
@@ -76,14 +82,6 @@ def test_every_parameter_learns_at_once():
     loss = lambda params: net.apply(params, stats, images, train=True)[0]["features"][:, 0].sum()  # noqa: E731
     gradient = jax.jit(jax.grad(loss))(params)
     assert jax.tree.all(jax.tree.map(lambda leaf: bool(leaf.any()), gradient))
-
-
-def test_sincos_positions_tell_places_apart_and_nearness_by_their_products():
-    positions = double(sincos_positions(5, 32))
-    products = positions @ positions.T  # Sum over both axes of cos(frequency * distance), so a function of distance.
-    np.testing.assert_allclose(np.diag(products), 16, rtol=1e-6)
-    np.testing.assert_allclose([products[0, 5], products[12, 13]], products[0, 1], rtol=1e-6)
-    assert 16 > products[0, 1] > products[0, 2] > products[0, 3]
 
 
 def dropping(chance, *, silenced=None):

@@ -1,0 +1,79 @@
+"""Where a token stands: numbers added to it, or an angle by which it is turned.
+
+B: examples; T: tokens; H: heads; D: size of a token, or of a head. Attention alone cannot tell the order of what it reads.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+
+def sinusoidal_positions(places: Array, dim: int) -> Array:
+    """Fixed positions in a sequence, to be added to its tokens: `[...]` -> `[..., D]` float32.
+
+    Sine and cosine take turns, at frequencies from 1 down to nearly 1/10000; place 0 is `0, 1, 0, 1, ...`. The product of two
+    positions depends on how far apart they are. `sinusoidal_positions(jnp.arange(T), D)` are those of a sequence, `[T, D]`.
+
+    Args:
+      places: integers from 0.
+      dim: D, even.
+
+    Raises:
+      ValueError: `dim` is odd.
+
+    Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.5.
+    """
+    angles = _angles("sinusoidal_positions", places, dim, 10000.0)
+    return jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1).reshape(*places.shape, dim)
+
+
+def rotate_pairs(x: Array, places: Array, *, base: float = 10000.0) -> Array:
+    """Rotary positions: turns neighbouring numbers 2i and 2i + 1 of a query or key by `place * base^(-2i / D)` radians.
+
+    The product of a turned query and a turned key then depends on how far apart they are, not on where. Place 0 is left
+    as it is. Published weights that turn number i with number i + D / 2 fit after a permutation of those that make queries
+    and keys.
+
+    Args:
+      x: `[B, T, H, D]`, D even.
+      places: integers from 0, `[T]`, or `[B, T]` where examples are in different places.
+      base: the slowest frequency is nearly `1 / base`.
+
+    Returns:
+      `[B, T, H, D]` in the type of `x`; angles are float32.
+
+    Raises:
+      ValueError: D is odd, or places have another shape.
+
+    Source: Su et al. 2021, https://arxiv.org/abs/2104.09864, equation 34.
+    """
+    if places.shape not in (x.shape[1:2], x.shape[:2]):
+        raise ValueError(f"rotate_pairs: places must be [T] or [B, T] of x [B, T, H, D], got {places.shape}, {x.shape}")
+    angles = _angles("rotate_pairs", places, x.shape[-1], base)
+    angles = angles.reshape(-1, x.shape[1], 1, angles.shape[-1])  # [1 or B, T, 1, D / 2]
+    cosine, sine = jnp.cos(angles), jnp.sin(angles)
+    pairs = x.astype(jnp.float32).reshape(*x.shape[:-1], -1, 2)
+    even, odd = pairs[..., 0], pairs[..., 1]
+    turned = jnp.stack([even * cosine - odd * sine, even * sine + odd * cosine], axis=-1)
+    return turned.reshape(x.shape).astype(x.dtype)
+
+
+def grid_positions(grid: int, dim: int) -> np.ndarray:
+    """Fixed positions of a square grid, `[grid * grid, dim]` float32, row by row.
+
+    Quarters of `dim`: sine and cosine of the column, sine and cosine of the row, at frequencies 1 down to 1/10000.
+
+    Source: Chen, Xie and He 2021, https://arxiv.org/abs/2104.02057.
+    """
+    frequencies = 10000.0 ** -(np.arange(dim // 4) / (dim // 4))
+    rows, columns = np.divmod(np.arange(grid**2), grid)
+    angles = [np.outer(places, frequencies) for places in (columns, rows)]
+    return np.concatenate([wave(angle) for angle in angles for wave in (np.sin, np.cos)], 1).astype(np.float32)
+
+
+def _angles(function: str, places: Array, dim: int, base: float) -> Array:
+    """`place * base^(-2i / D)`, `[..., D / 2]` float32."""
+    if dim % 2:
+        raise ValueError(f"{function}: numbers go in pairs, so their count must be even, got {dim}")
+    frequencies = jnp.asarray(base ** (-np.arange(0, dim, 2) / dim), jnp.float32)
+    return places.astype(jnp.float32)[..., None] * frequencies.reshape(*(1,) * places.ndim, -1)

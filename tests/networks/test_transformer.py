@@ -1,0 +1,228 @@
+"""The encoder-predictor-decoder: blind to what it must not see, the same step by step, with all its energies."""
+
+from functools import cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from naive_layers import double, drawn, layer_norm, linear
+
+from ssl_jax.data.vocabulary import PADDING, START
+from ssl_jax.errors import UsageError
+from ssl_jax.networks.encoder_predictor_decoder import Encoder, delay
+from ssl_jax.networks.functional import functional
+from ssl_jax.networks.transformer import transformer
+from ssl_jax.networks.transformer_layer import Layer
+
+SIZES = {"sources": 9, "symbols": 7, "dim": 8, "depth": 1, "heads": 2}
+SOURCE = np.array([[3, 4, 5, 6, 4], [8, 3, 7, 0, 0]], np.int32)
+TARGET = np.array([[3, 4, 6, 2], [5, 5, 2, 0]], np.int32)
+KINDS = {
+    "plain": {"depth": 2},
+    "rotation": {"projection": "rotation", "activation": "relu"},
+    "rotary": {"positions": "rotary", "groups": 1, "norm_first": False},
+}
+
+
+@cache
+def made(kind):
+    net = transformer(**{**SIZES, **KINDS[kind]})
+    return net, drawn(net)[0]
+
+
+@cache
+def program(kind, method):
+    net, _ = made(kind)
+    return jax.jit(lambda params, *inputs: net.apply(params, {}, *inputs, train=False, method=method)[0])
+
+
+def run(kind, *inputs, method="__call__", params=None):
+    return program(kind, method)(params or made(kind)[1], *inputs)
+
+
+@pytest.fixture(params=KINDS)
+def kind(request):
+    return request.param
+
+
+def test_the_delay_is_one_place_with_the_start_in_front():
+    np.testing.assert_array_equal(delay(jnp.asarray(TARGET)), [[START, 3, 4, 6], [START, 5, 5, 2]])
+
+
+def test_what_comes_out_by_name(kind):
+    outputs = run(kind, SOURCE, TARGET)
+    shapes = {name: (array.shape, array.dtype) for name, array in outputs.items()}
+    assert shapes == {
+        "encoded": ((2, 5, 8), "float32"),
+        "features": ((2, 8), "float32"),
+        "logits": ((2, 4, 7), "float32"),
+    }
+    means = outputs["encoded"][0].mean(0), outputs["encoded"][1, :3].mean(0)
+    np.testing.assert_allclose(outputs["features"], means, atol=1e-6)
+    assert made(kind)[0].width == 8
+
+
+def test_a_change_of_the_target_changes_nothing_before_or_at_its_place(kind):
+    """The symbol at place t is known from place t + 1 on: the delay."""
+    logits = run(kind, SOURCE, TARGET)["logits"]
+    for place in range(4):
+        changed = TARGET.copy()
+        changed[:, place] = np.where(TARGET[:, place] == 3, 4, 3)
+        found = run(kind, SOURCE, changed)["logits"]
+        np.testing.assert_array_equal(found[:, : place + 1], logits[:, : place + 1])
+        assert place == 3 or (jnp.abs(found[:, place + 1] - logits[:, place + 1]).max(1) > 1e-4).all()
+
+
+@pytest.mark.parametrize("kind", ["plain", "rotary"])
+def test_more_padding_changes_nothing(kind):
+    longer = [np.pad(symbols, ((0, 0), (0, 3)), constant_values=PADDING) for symbols in (SOURCE, TARGET)]
+    short, long = run(kind, SOURCE, TARGET), run(kind, *longer)
+    np.testing.assert_allclose(long["logits"][:, :4], short["logits"], atol=1e-5)
+    np.testing.assert_allclose(long["encoded"][:, :5], short["encoded"], atol=1e-5)
+    np.testing.assert_allclose(long["features"], short["features"], atol=1e-5)
+
+
+def test_without_positions_the_encoder_takes_sets():
+    net = functional(lambda rngs: Encoder(8, depth=2, heads=2, hidden=12, rngs=rngs))
+    params, _ = drawn(net)
+    encode = jax.jit(lambda tokens: net.apply(params, {}, tokens, train=False)[0])
+    tokens, order = np.random.default_rng(0).normal(size=(2, 5, 8)).astype(np.float32), np.array([3, 0, 4, 1, 2])
+    np.testing.assert_allclose(encode(tokens[:, order]), encode(tokens)[:, order], atol=1e-5)
+    of_sequence, of_another = (run("plain", source, TARGET)["features"][0] for source in (SOURCE, SOURCE[:, order]))
+    assert jnp.abs(of_sequence - of_another).max() > 0.01
+
+
+def test_step_by_step_is_all_at_once(kind):
+    logits, known, said = run(kind, SOURCE, TARGET)["logits"], start(kind), jnp.full(2, START)
+    assert {len(leaf) for leaf in jax.tree.leaves(known)} == {2}
+    for place in range(4):
+        found, known = run(kind, known, said, method="advance")
+        np.testing.assert_allclose(found, logits[:, place], rtol=1e-5, atol=1e-5)
+        said = TARGET[:, place]
+
+
+def start(kind):
+    net, params = made(kind)
+    return jax.jit(lambda source: net.apply(params, {}, source, 4, train=False, method="start")[0])(SOURCE)
+
+
+def test_a_cache_can_be_reordered_and_examples_be_at_different_places():
+    """The first example waits while the second says a symbol; then they change places."""
+    logits, known = run("rotary", SOURCE, TARGET)["logits"], start("rotary")
+    _, ahead = run("rotary", known, jnp.full(2, START), method="advance")
+    known = jax.tree.map(lambda now, next: np.stack([next[1], now[0]]), known, ahead)
+    found, _ = run("rotary", known, jnp.array([TARGET[1, 0], START]), method="advance")
+    np.testing.assert_allclose(found, [logits[1, 1], logits[0, 0]], rtol=1e-5, atol=1e-5)
+
+
+def test_alignments_are_the_weights_of_the_last_cross_attention():
+    weights = run("plain", SOURCE, TARGET, method="alignments")
+    assert weights.shape == (2, 4, 5) and weights.dtype == jnp.float32
+    np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-5)
+    assert (weights[1, :, 3:] == 0).all() and (weights[0] > 0).all()
+    params = jax.tree.map(np.copy, made("plain")[1])
+    block = params["predictor"]["block2"]["cross"]
+    block["query"] = jax.tree.map(np.zeros_like, block["query"])  # Who asks nothing prefers nothing.
+    even = run("plain", SOURCE, TARGET, method="alignments", params=params)
+    np.testing.assert_allclose(even[1], np.broadcast_to([1 / 3, 1 / 3, 1 / 3, 0, 0], (4, 5)), rtol=1e-5)
+
+
+def test_energies_of_every_block_by_name():
+    net, params = made("plain")
+    energies = jax.eval_shape(lambda: net.apply(params, {}, SOURCE, TARGET, train=False, method="energies")[0])
+    names = ["encoder1", "encoder2", "predictor1", "cross1", "predictor2", "cross2"]
+    shapes = [(name, (2, 2, 5 if name.startswith("encoder") else 4)) for name in names]
+    assert [(name, array.shape) for name, array in energies.items()] == shapes
+
+
+def test_energies_of_the_first_block_are_the_definition():
+    params, places, size = double(made("plain")[1]), np.arange(5), 4
+    waves = [wave(np.outer(places, [1, 0.1, 0.01, 0.001])) for wave in (np.sin, np.cos)]
+    tokens = params["source"]["embedding"][SOURCE] * np.sqrt(8) + np.stack(waves, axis=-1).reshape(5, 8)
+    block = params["encoder"]["block1"]
+    query, keys, _ = np.split(
+        linear(layer_norm(tokens, block["attention_norm"]), block["attention"]["qkv"]), 3, axis=-1
+    )
+    heads = lambda x: x.reshape(2, 5, 2, size).swapaxes(1, 2)  # noqa: E731
+    scores = heads(query) @ heads(keys).swapaxes(2, 3) / np.sqrt(size)
+    likely = np.exp(scores) * (SOURCE != 0)[:, None, None]
+    expected = -np.sqrt(size) * np.log(likely.sum(-1))
+    found = run("plain", SOURCE, TARGET, method="energies")
+    np.testing.assert_allclose(found["encoder1"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_dropout_draws_in_training_only_and_needs_a_key():
+    net = transformer(**SIZES, dropout=0.5)
+    params, _ = drawn(net)
+    train = jax.jit(lambda rng: net.apply(params, {}, SOURCE, TARGET, train=True, rng=rng)[0]["logits"])
+    first, second = train(jax.random.key(0)), train(jax.random.key(1))
+    assert jnp.abs(first - second).max() > 0.01
+    np.testing.assert_array_equal(first, train(jax.random.key(0)))
+    still = jax.jit(lambda rng: net.apply(params, {}, SOURCE, TARGET, train=False, rng=rng)[0]["logits"])
+    np.testing.assert_array_equal(still(jax.random.key(0)), still(jax.random.key(1)))
+    with pytest.raises(ValueError, match=r"dropout=0.5 draws at random in training, so `apply` needs `rng`"):
+        jax.eval_shape(lambda: net.apply(params, {}, SOURCE, TARGET, train=True))
+
+
+def test_dropout_keeps_half_of_the_numbers_twice_as_large():
+    net = functional(lambda rngs: Layer(8, heads=2, hidden=12, dropout=0.5, rngs=rngs))
+    params, _ = drawn(net)
+    params["contract"] = jax.tree.map(np.zeros_like, params["contract"])
+    tokens = np.random.default_rng(1).normal(size=(64, 3, 8)).astype(np.float32)
+    dropped = jax.jit(lambda rng: net.apply(params, {}, tokens, train=True, rng=rng)[0])(jax.random.key(1))
+    still = jax.jit(lambda: net.apply(params, {}, tokens, train=False)[0])()
+    kept = np.abs(dropped - tokens) > 1e-6
+    assert kept.mean() == pytest.approx(0.5, abs=0.05)  # Standard error 0.013.
+    np.testing.assert_allclose((dropped - tokens)[kept], 2 * (still - tokens)[kept], rtol=1e-3, atol=1e-5)
+
+
+def energy(net, params):
+    outputs, _ = net.apply(params, {}, SOURCE, TARGET, train=True)
+    chances = jax.nn.log_softmax(outputs["logits"])
+    return -jnp.take_along_axis(chances, TARGET[..., None], axis=-1).mean(), outputs
+
+
+def test_bfloat16_computes_in_it_and_keeps_the_rest_in_float32(kind):
+    net = transformer(**{**SIZES, **KINDS[kind]}, dtype=jnp.bfloat16)
+    gradient, outputs = jax.eval_shape(jax.grad(partial(energy, net), has_aux=True), made(kind)[1])
+    assert {leaf.dtype for leaf in jax.tree.leaves(gradient)} == {jnp.dtype(jnp.float32)}
+    assert outputs["logits"].dtype == outputs["features"].dtype == jnp.float32
+    assert outputs["encoded"].dtype == jnp.bfloat16
+
+
+def test_every_parameter_learns_and_the_same_in_bfloat16():
+    options = {**SIZES, **KINDS["rotary"]}
+    whole, half = (transformer(**options, dtype=dtype) for dtype in (jnp.float32, jnp.bfloat16))
+    params, _ = drawn(whole)
+    expected, found = (jax.jit(jax.grad(lambda p, net=net: energy(net, p)[0]))(params) for net in (whole, half))
+    assert jax.tree.all(jax.tree.map(lambda leaf: bool(leaf.any()), expected))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0.2, atol=0.03), found, expected)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"heads": 3}, "heads 3 must divide dim 8"),
+        ({"positions": "rotation"}, "choose one of: rotary, sinusoidal"),
+        ({"positions": "rotary", "heads": 8}, "rotary positions turn pairs"),
+        ({"dim": 9, "heads": 3}, "sinusoidal positions come in pairs, so dim must be even, got 9"),
+        ({"dropout": 1.0}, "dropout is a chance of at least 0 and below 1, got 1"),
+        ({"activation": "gelus"}, "did you mean 'gelu'"),
+        ({"depth": 0}, "depth: got 0, expected at least 1"),
+        ({"sources": 3}, "sources: got 3, expected more than"),
+    ],
+)
+def test_wrong_arguments_are_named(wrong, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        transformer(**{**SIZES, **wrong})
+
+
+@pytest.mark.parametrize("name", ["source", "target"])
+def test_wrong_sequences_are_named(name):
+    right = {"source": SOURCE, "target": TARGET}
+    for wrong, got in ((TARGET[:, :0], r"int32 \(2, 0\)"), (TARGET[0], r"int32 \(4,\)"), (TARGET * 1.0, "float32")):
+        with pytest.raises(ValueError, match=rf"{name}: needs integers \[B, length\], at least one of each, got {got}"):
+            run("plain", *{**right, name: wrong}.values())
+    with pytest.raises(ValueError, match="source and target: needs as many of each, got 2 and 1"):
+        run("plain", SOURCE, TARGET[:1])
