@@ -20,6 +20,7 @@ from ssl_jax.evaluate.judge import judge, online_knn
 from ssl_jax.options import parse
 from ssl_jax.recipes import Recipe, explained, find
 from ssl_jax.report import save_album, write_report
+from ssl_jax.report.album import attentions_of
 from ssl_jax.rundir import open_run, read_request, write_json
 from ssl_jax.train import fit
 from ssl_jax.train.checkpoint import Checkpoints
@@ -190,9 +191,11 @@ def _finish(
     """Judges, draws, writes `results.json` and `report.html`."""
     say("judging the features, beside untrained weights and raw pixels")
     judged, before, after = _judge(recipe, recipe.data, state, mesh, seed=seed, init_seed=seed)
+    attend = functools.partial(jax.jit(attentions_of(recipe.method, recipe.prepare)), state.params, state.state)
     save_album(
-        run, data=recipe.data, augment=recipe.augment, prepare=recipe.prepare, before=before, after=after, seed=seed
-    )
+        run, data=recipe.data, augment=recipe.augment, prepare=recipe.prepare,
+        before=before, after=after, attend=attend, seed=seed,
+    )  # fmt: skip
     speeds = [
         record["images_per_second"] for record in read_metrics(run / "metrics.jsonl") if "images_per_second" in record
     ]

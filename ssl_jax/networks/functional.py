@@ -21,11 +21,13 @@ class Net(NamedTuple):
       like. Without `train` the statistics come back as they were. `method` names what else the module can do: "start" and
       "advance" to decode step by step, "attentions" to look inside.
     width: size of the last axis of the output that the next network takes.
+    methods: what `method` may name besides "__call__".
     """
 
     init: Callable[[jax.Array], tuple[Tree, Tree]]
     apply: Callable[..., tuple[Any, Tree]]
     width: int
+    methods: frozenset[str] = frozenset()
 
 
 def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> Net:
@@ -53,7 +55,9 @@ def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> Net:
         _, _, stats = split(model)
         return outputs, stats
 
-    return Net(init, apply, outline.width)
+    own = set(dir(type(outline))) - set(dir(nnx.Module))
+    methods = frozenset(name for name in own if not name.startswith("_") and callable(getattr(outline, name)))
+    return Net(init, apply, outline.width, methods)
 
 
 def split(model: nnx.Module) -> tuple[Any, Tree, Tree]:

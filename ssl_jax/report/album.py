@@ -1,9 +1,10 @@
-"""The arrays behind the report's pictures: views as the network saw them, neighbours, embeddings.
+"""The arrays behind the report's pictures: views as the network saw them, neighbours, embeddings, attention.
 
 A clip is shown by its middle frame; where the network sees it as a clip, its frames stand for views.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,11 @@ from ssl_jax.augment.video import sight
 from ssl_jax.data import Data, Source, inputs_of
 from ssl_jax.data.source import read
 from ssl_jax.evaluate.features import Features
+from ssl_jax.methods.method import Method
+from ssl_jax.report.attention import attention_maps, on_grid, rollout
 from ssl_jax.report.reading import save_pictures
+
+Attend = Callable[[Any, Any, Any], Array | None]
 
 
 def save_album(
@@ -27,13 +32,42 @@ def save_album(
     prepare: Callable[[Any], Any],
     before: Features | None = None,
     after: Features | None = None,
+    attend: Callable[[Any], Array | None] | None = None,
     seed: int = 0,
 ) -> Path:
-    """Writes `run`/pictures.npz. `before` and `after`: features of all of `data`, untrained and trained, if it has labels."""
+    """Writes `run`/pictures.npz.
+
+    Args:
+      before, after: features of all of `data`, untrained and trained, if it has labels.
+      attend: `attentions_of` the trained method with its weights; no maps of attention when None.
+    """
     arrays = _views(data, augment, prepare, seed=seed)
+    if attend is not None:
+        arrays |= _attention(data, prepare, attend)
     if before and after and data.test and len(before.train) == len(data.train):
         arrays |= {"class_names": np.array(data.train.classes)} | _neighbors(data, before, after) | _map(before, after)
     return save_pictures(run, **arrays)
+
+
+def attentions_of(method: Method, prepare: Callable[[Any], Any]) -> Attend:
+    """`(params, state, uint8 images [B, H, W, C]) -> [L, B, H, T, T]`, to be jitted: how much each of a ViT's tokens reads
+    from each, in all blocks, with the weights that the method is judged by. None where its features are no ViT's own.
+    """
+    encoder: Any = getattr(method, "encoder", None)
+    if "attentions" not in getattr(encoder, "methods", ()):
+        return lambda params, state, images: None
+
+    def apply(*given: Any, **named: Any) -> tuple[Any, Any]:
+        layers, stats = encoder.apply(*given, **named)
+        return {**layers, "attentions": encoder.apply(*given, **named, method="attentions")[0]}, stats
+
+    # Asking `embed` leaves to the method which weights these are: I-JEPA's, say, are the target's.
+    looking: Any = replace(method, encoder=encoder._replace(apply=apply))  # type: ignore[type-var]
+
+    def attend(params: Any, state: Any, images: Any) -> Array | None:
+        return looking.embed(params, state, jax.vmap(prepare)(images)).get("attentions")
+
+    return attend
 
 
 def _views(data: Data, augment: Callable, prepare: Callable, *, seed: int, count: int = 8) -> dict[str, np.ndarray]:
@@ -42,16 +76,37 @@ def _views(data: Data, augment: Callable, prepare: Callable, *, seed: int, count
     views = jax.jit(jax.vmap(augment))(jax.random.split(jax.random.key(seed), count), inputs_of(batch))
     views = views["views"] if isinstance(views, dict) else views
     views = views.reshape(count, -1, *views.shape[-3:])
+    originals = np.stack([_still(data.train, row) for row in rows])
+    return {"views_original": originals, "views": _as_pixels(views, prepare, inputs_of(batch))}
+
+
+def _as_pixels(seen: Array, prepare: Callable, inputs: Any) -> np.ndarray:
+    """Images `[..., H, W, C]` as the network sees them, with the standardising undone, in uint8. inputs: any examples."""
 
     def level(value: int) -> Array:
         """Each channel of an image that is all of this value, as the network sees it."""
-        given = jax.tree.map(lambda array: jnp.full_like(array[0], value), inputs_of(batch))
-        return sight(prepare(given)).reshape(-1, views.shape[-1])[0]
+        given = jax.tree.map(lambda array: jnp.full_like(array[0], value), inputs)
+        return sight(prepare(given)).reshape(-1, seen.shape[-1])[0].reshape(*[1] * (seen.ndim - 1), -1)
 
-    floor, range_ = level(0), level(255) - level(0)  # Undoes the standardising.
-    seen = jnp.clip((views - floor.reshape(1, 1, 1, 1, -1)) / range_.reshape(1, 1, 1, 1, -1), 0, 1)
-    originals = np.stack([_still(data.train, row) for row in rows])
-    return {"views_original": originals, "views": np.asarray(jnp.round(seen * 255), np.uint8)}
+    pixels = jnp.clip((seen - level(0)) / (level(255) - level(0)), 0, 1)
+    return np.asarray(jnp.round(pixels * 255), np.uint8)
+
+
+def _attention(
+    data: Data, prepare: Callable, attend: Callable[[Any], Array | None], *, count: int = 8
+) -> dict[str, np.ndarray]:
+    source = data.test or data.train
+    inputs = inputs_of(read(source, np.linspace(0, len(source) - 1, count).astype(int)))
+    maps, rolled = [], []
+    for number in range(count):  # One at a time: all weights of a large ViT are hundreds of megabytes for each image.
+        found = attend(jax.tree.map(lambda array, row=number: array[row : row + 1], inputs))
+        if found is None:
+            return {}
+        attentions = np.asarray(found)
+        maps.append(attention_maps(attentions)[0].astype(np.float32))
+        rolled.append(on_grid(rollout(attentions))[0].astype(np.float32))
+    images = _as_pixels(jax.jit(jax.vmap(prepare))(inputs), prepare, inputs)
+    return {"attention_image": images, "attention": np.stack(maps), "rollout": np.stack(rolled)}
 
 
 def _still(source: Source, number: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ssl_jax.report import pictures
+from ssl_jax.report import attention, pictures
 from ssl_jax.report.curves import curves
 from ssl_jax.report.html import Html, document, tag
 from ssl_jax.report.probes import headline, number, probe_table
@@ -37,6 +37,7 @@ def make_page(run: Run) -> Html:
         pictures.views(run.pictures),
         pictures.neighbors(run.pictures),
         pictures.embeddings(run.pictures),
+        attention.section(run.pictures),
         curves(run),
         _details(run),
     ]

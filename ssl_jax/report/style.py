@@ -74,6 +74,13 @@ th, td { text-align: left; padding: 0; font-weight: inherit; vertical-align: mid
 .key { display: inline-block; padding: 0 8px; line-height: 1.5; margin: 0 12px 8px 0; color: var(--soft);
   font-size: 14px; }
 
+.looks { display: grid; grid-template-columns: 84px 1fr; gap: 10px 16px; align-items: center; }
+.looks h3 { color: var(--soft); font-weight: 400; }
+.looks .strip { max-width: calc(var(--n) * 112px); }
+.heat { color: var(--soft); font-size: 14px; margin: 0 0 16px; }
+.heat i { display: inline-block; width: 120px; height: 10px; margin: 0 10px; border-radius: 5px;
+  background: linear-gradient(90deg, var(--pale), #ffb020); }
+
 .maps { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 380px), 1fr)); gap: 36px; }
 .maps > div { max-width: 560px; }
 .map { background: var(--wash); border-radius: 8px; margin-top: 10px; }
@@ -118,7 +125,9 @@ summary { cursor: pointer; padding: 12px 0; font-weight: 600; }
   .probes .value { padding-left: 10px; } .probes .gain { padding-left: 10px; min-width: 0; }
   .probes .value small, .probes .gain span { display: none; }
   .probes .group span { display: block; margin: 0; font-size: 14px; }
-  .views, .views .strip { gap: 5px; }
+  .views, .views .strip, .looks .strip { gap: 5px; }
+  .looks { grid-template-columns: 1fr; gap: 3px; }
+  .looks h3 { margin-top: 6px; }
   .neighbors { grid-template-columns: 60px 1fr; gap: 6px 14px; }
   .neighbors > h3 { grid-column: 1 / -1; }
   .neighbors > h3:first-child { display: none; }

@@ -1,0 +1,126 @@
+"""Where a vision transformer looks, drawn over the images; and alignments of two sequences, drawn as a matrix.
+
+L: blocks; B: images; H: heads; T: tokens, one a patch, row by row, and first the class token if there is one; g: patches on
+a side. Attention is the weights of a softmax: each query's sum to 1. All in numpy.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from ssl_jax.report.figures import STYLE
+from ssl_jax.report.html import Html, join, tag
+from ssl_jax.report.pictures import thumbnail
+from ssl_jax.report.reading import Pictures
+
+MOST_IMAGES, MOST_HEADS = 8, 6  # Of more heads only the mean is drawn.
+AMBER, COVER, DIM = np.array([255.0, 176, 32]), 0.85, 0.6  # Most attention covers so much of the dimmed grey image.
+CELL, TOP, LEFT = 26, 66, 58
+
+
+def rollout(attentions: np.ndarray) -> np.ndarray:
+    """How much of each token arrives, through all blocks, where the features are read: `[L, B, H, T, T]` -> `[B, T]`.
+
+    A block hands on one half of what it gets as it is, by its residual connection, and the other half as the mean of its
+    heads mixes it. Rows sum to 1; if each token looks at itself alone, the class token has all of it, or each patch 1/T.
+
+    Source: Abnar and Zuidema 2020, https://arxiv.org/abs/2005.00928.
+    """
+    size, tokens = attentions.shape[1], attentions.shape[-1]
+    arriving = np.tile(_reading(tokens), (size, 1, 1))
+    for mixing in attentions.mean(axis=2, dtype=np.float64)[::-1]:
+        passed = mixing + np.eye(tokens)
+        arriving = arriving @ (passed / passed.sum(axis=-1, keepdims=True))
+    return arriving[:, 0]
+
+
+def attention_maps(attentions: np.ndarray) -> np.ndarray:
+    """How much the last block reads from each patch where the features are read: `[L, B, H, T, T]` -> `[B, H, g, g]`.
+
+    What it reads from the class token is left out, so that the sum of a map is at most 1.
+    """
+    return on_grid(_reading(attentions.shape[-1]) @ attentions[-1])[:, :, 0]
+
+
+def on_grid(rows: np.ndarray) -> np.ndarray:
+    """A number for each token as one for each patch: `[..., T]` -> `[..., g, g]`."""
+    side = math.isqrt(rows.shape[-1])
+    return rows[..., rows.shape[-1] - side**2 :].reshape(*rows.shape[:-1], side, side)
+
+
+def _reading(tokens: int) -> np.ndarray:
+    """The weights `[1, T]` by which tokens make the features: the class token's, or without one, the mean of all.
+
+    Raises:
+      ValueError: neither a square of patches nor one more.
+    """
+    first = tokens - math.isqrt(tokens) ** 2
+    if first > 1:
+        raise ValueError(f"attention: {tokens} tokens are no square of patches, with or without a class token")
+    return np.eye(1, tokens) if first else np.full((1, tokens), 1 / tokens)
+
+
+def heat(image: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The image in grey, uint8 `[H, W, 3]`, each patch of it coloured by its weight among `[g, g]`, from least to most."""
+    least, range_ = weights.min(), np.ptp(weights)
+    level = (weights - least) / range_ if range_ > 1e-5 * abs(least) else np.zeros_like(weights)
+    level = np.kron(level, np.ones(np.array(image.shape[:2]) // level.shape))[..., None]
+    grey = DIM * image.mean(axis=-1, keepdims=True)
+    return np.round(grey + COVER * level * (AMBER.reshape(1, 1, 3) - grey)).astype(np.uint8)
+
+
+def section(pictures: Pictures) -> Html | None:
+    """Images in columns; below each, in colour, where the heads of the last block look, and the roll-out."""
+    names = ("attention_image", "attention", "rollout")
+    if any(name not in pictures or not np.isfinite(pictures[name]).all() for name in names):
+        return None
+    images, heads, rolled = (pictures[name][:MOST_IMAGES] for name in names)
+    maps = {f"Head {number + 1}": heads[:, number] for number in range(heads.shape[1])}
+    if not 1 < len(maps) <= MOST_HEADS:
+        maps = {"Mean of heads": heads.mean(axis=1)}
+    strips: dict[str, Iterable[Html]] = {"Image": map(thumbnail, images)}
+    for name, weights in (maps | {"Roll-out": rolled}).items():
+        strips[name] = (thumbnail(heat(image, each), name) for image, each in zip(images, weights, strict=True))
+    return tag(
+        "section",
+        tag("h2", "Where the network looks"),
+        tag("p", "Colour is attention: below each image, what the heads of the last block read to make its features, "
+            "and in the roll-out, how much of each patch arrives there through all blocks. Look for heads that tell the "
+            "object from its ground, or share out its parts.", class_="see"),
+        tag("p", "least", tag("i"), "most of each map", class_="heat"),
+        tag("div", *(join(tag("h3", name), tag("div", *strip, class_="strip")) for name, strip in strips.items()),
+            class_="looks", style=f"--n: {len(images)}"),
+    )  # fmt: skip
+
+
+def alignment_matrix(weights: np.ndarray, *, rows: Sequence[str], columns: Sequence[str], title: str) -> Html:
+    """Where each of T symbols looks among S: an SVG file of its own, for `write_svg`; the more, the stronger the colour.
+
+    Args:
+      weights: `[T, S]` in [0, 1], such as the "alignments" of a network that spells, without padding.
+      rows: the T symbols that look, from above: sounds, say.
+      columns: the S symbols that they look at, from the left: letters.
+
+    Raises:
+      ValueError: other numbers of symbols than of weights.
+    """
+    if weights.shape != (len(rows), len(columns)):
+        raise ValueError(f"alignment_matrix: {len(rows)} rows and {len(columns)} columns, got weights {weights.shape}")
+    right, below = LEFT + CELL * len(columns), TOP + CELL * len(rows)
+    middles = [LEFT + CELL * (column + 0.5) for column in range(len(columns))]
+    lines = [TOP + CELL * (row + 0.5) + 4.5 for row in range(len(rows))]
+    cells = [
+        tag("rect", tag("title", f"{rows[row]} looks at {columns[column]}: {weights[row, column]:.2f}"),
+            x=LEFT + CELL * column + 1, y=TOP + CELL * row + 1, width=CELL - 2, height=CELL - 2, rx=3,
+            fill="#1f6fb2", fill_opacity=f"{weights[row, column]:.3f}", class_="mark")
+        for row, column in np.argwhere(weights >= 0.005)
+    ]  # fmt: skip
+    ground = tag("rect", x=LEFT, y=TOP, width=right - LEFT, height=below - TOP, rx=4, fill="#808890", fill_opacity=0.1)
+    width = max(right + 12, 20 + 9 * len(title))
+    return tag(
+        "svg", tag("style", Html(STYLE)), tag("text", title, x=8, y=22, class_="title"), ground, *cells,
+        *(tag("text", name, x=x, y=TOP - 9, class_="middle") for name, x in zip(columns, middles, strict=True)),
+        *(tag("text", name, x=LEFT - 9, y=y, class_="end") for name, y in zip(rows, lines, strict=True)),
+        xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {width} {below + 12}", width=width, role="img", aria_label=title,
+    )  # fmt: skip
