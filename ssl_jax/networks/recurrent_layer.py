@@ -1,0 +1,122 @@
+"""The layers that recurrent networks are stacks of: what came before a place is kept in a state of fixed size.
+
+B: examples; T: tokens; D: size of a token; N: units of a layer. A state is a tuple of `[B, N]` float32: what the layer says,
+and of an LSTM also the memory that it keeps to itself. Gates have their parts in PyTorch's order: reset, update and candidate
+in a GRU; input, forget, candidate and output in an LSTM.
+
+Sources: Cho et al. 2014, https://arxiv.org/abs/1406.1078; Hochreiter and Schmidhuber 1997, "Long Short-Term Memory"; both
+directions: Schuster and Paliwal 1997, "Bidirectional Recurrent Neural Networks".
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array, lax
+from jax.typing import DTypeLike
+
+from ssl_jax.networks.transformer_layer import drop
+from ssl_jax.ops.blocks import product
+
+Cell = Literal["gru", "lstm"]
+State = tuple[Array, ...]
+
+
+def gru(read: Sequence[Array], state: State, kernel: Array, bias: Array) -> State:
+    """One step: what the token says to each of the 3 gates, `[B, N]`; `kernel` `[N, 3N]`, and the candidate's `bias` `[N]`.
+
+    As in PyTorch and cuDNN the reset gate acts behind the matrix.
+    """
+    (said,) = state
+    recalled = jnp.split(product("bn,nm->bm", said, kernel), 3, axis=1)
+    reset, update = (jax.nn.sigmoid(new.astype(said.dtype) + old) for new, old in zip(read[:2], recalled, strict=False))
+    candidate = jnp.tanh(read[2].astype(said.dtype) + reset * (recalled[2] + bias[None]))
+    return ((1 - update) * candidate + update * said,)
+
+
+def lstm(read: Sequence[Array], state: State, kernel: Array) -> State:
+    """One step: what the token says to each of the 4 gates, `[B, N]`; `kernel` `[N, 4N]`."""
+    said, memory = state
+    recalled = jnp.split(product("bn,nm->bm", said, kernel), 4, axis=1)
+    enter, keep, candidate, leave = (new.astype(said.dtype) + old for new, old in zip(read, recalled, strict=True))
+    memory = jax.nn.sigmoid(keep) * memory + jax.nn.sigmoid(enter) * jnp.tanh(candidate)
+    return jax.nn.sigmoid(leave) * jnp.tanh(memory), memory
+
+
+class Recurrence(nnx.Module):
+    """One layer in one direction: `[B, T, D]` -> what it says at each place `[B, T, N]` in `dtype`, and its last state."""
+
+    def __init__(self, dim: int, units: int, *, cell: Cell, dtype: DTypeLike, rngs: nnx.Rngs):
+        # A forget gate starts open, as in Gers et al. 2000, "Learning to Forget".
+        starts = [0.0, 0.0, 0.0] if cell == "gru" else [0.0, 1.0, 0.0, 0.0]
+        self.read = nnx.Linear(
+            dim,
+            len(starts) * units,
+            kernel_init=nnx.initializers.variance_scaling(1.0, "fan_in", "uniform"),
+            bias_init=lambda key, shape, dtype: jnp.repeat(jnp.array(starts, dtype), units),
+            dtype=dtype,
+            rngs=rngs,
+        )
+        square = jax.vmap(lambda key: nnx.initializers.orthogonal()(key, (units, units)))
+        self.kernel = nnx.Param(jnp.concatenate([*square(jax.random.split(rngs.params(), len(starts)))], axis=1))
+        self.bias = nnx.Param(jnp.zeros(units, jnp.float32)) if cell == "gru" else None
+        self.cell, self.units, self.dtype = cell, units, dtype
+
+    def __call__(
+        self, tokens: Array, state: State | None = None, seen: Array | None = None, *, reverse: bool = False
+    ) -> tuple[Array, State]:
+        """From `state`, or zeros; where `seen` `[B, T]` is False the state is held. `reverse` begins with the last token."""
+        step, start = self.step(), self.zeros(len(tokens)) if state is None else state
+
+        def move(state: State, place: tuple[list[Array], Array | None]) -> tuple[State, Array]:
+            read, here = place
+            new = step(read, state)
+            if here is not None:
+                new = tuple(jnp.where(here, after, before) for after, before in zip(new, state, strict=True))
+            return new, new[0].astype(self.dtype)
+
+        # One matrix product for all places; only the one that needs the state is left to the loop.
+        read = self.gates(tokens.swapaxes(0, 1))
+        last, said = lax.scan(move, start, (read, None if seen is None else seen.T[:, :, None]), reverse=reverse)
+        return said.swapaxes(0, 1), last
+
+    def advance(self, token: Array, state: State) -> tuple[Array, State]:
+        """One token of each example, `[B, D]` -> `[B, N]`."""
+        state = self.step()(self.gates(token), state)
+        return state[0].astype(self.dtype), state
+
+    def gates(self, tokens: Array) -> list[Array]:
+        # Cut before the loop: a step that cuts for itself takes twice as long on CPU.
+        return jnp.split(self.read(tokens), 3 if self.cell == "gru" else 4, axis=-1)
+
+    def step(self) -> Callable[[Sequence[Array], State], State]:
+        kernel = self.kernel[...].astype(self.dtype)
+        return partial(lstm, kernel=kernel) if self.bias is None else partial(gru, kernel=kernel, bias=self.bias[...])
+
+    def zeros(self, batch: int) -> State:
+        return (jnp.zeros((batch, self.units), jnp.float32),) * (1 if self.cell == "gru" else 2)
+
+
+class Bidirectional(nnx.Module):
+    """In each layer half of the units read from the first token on, the other half from the last that is no padding."""
+
+    def __init__(self, dim: int, *, depth: int, cell: Cell, dropout: float, dtype: DTypeLike, rngs: nnx.Rngs):
+        for number in range(1, depth + 1):
+            for way in ("forward", "backward"):
+                setattr(self, f"{way}{number}", Recurrence(dim, dim // 2, cell=cell, dtype=dtype, rngs=rngs))
+        self.depth, self.dropout, self.width = depth, dropout, dim
+        self.deterministic = False  # The name that `Module.train` and `Module.eval` set.
+
+    def __call__(self, tokens: Array, seen: Array, *, rngs: nnx.Rngs | None = None) -> tuple[Array, list[State]]:
+        """`[B, T, D]` -> same, and of each layer the state after all tokens, both halves side by side."""
+        states: list[State] = []
+        for number in range(1, self.depth + 1):
+            onward, last = getattr(self, f"forward{number}")(tokens, seen=seen)
+            back, first = getattr(self, f"backward{number}")(tokens, seen=seen, reverse=True)
+            tokens = jnp.concatenate([onward, back], axis=2)
+            tokens = tokens if self.deterministic else drop("dropout", tokens, self.dropout, tokens.shape, rngs)
+            states.append(tuple(jnp.concatenate(halves, axis=1) for halves in zip(last, first, strict=True)))
+        return tokens, states
