@@ -75,7 +75,8 @@ def test_every_floor_has_a_folder():
 
 def test_what_is_imported_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = {name.split(">")[0].replace("-", "_").lower() for name in project["dependencies"]}
+    named = [*project["dependencies"], *project["optional-dependencies"]["speech"]]
+    declared = {name.split(">")[0].replace("-", "_").lower() for name in named}
     declared |= {"orbax", "pil", "absl", "ssl_jax"}  # orbax-checkpoint, pillow
     standard = sys.stdlib_module_names
     for path in PACKAGE.rglob("*.py"):

@@ -1,18 +1,22 @@
-"""Images and clips by number: data sets by name, and the endless batches of training."""
+"""Images, clips and words by number: data sets by name, and the endless batches of training."""
 
 from ssl_jax.data.batches import Batches
 from ssl_jax.data.clips import Clips
 from ssl_jax.data.datasets import NAMES, open_data
+from ssl_jax.data.emblems import Emblems
 from ssl_jax.data.shapes import Shapes
-from ssl_jax.data.source import ArraySource, Data, Source, hold, in_order, inputs_of
+from ssl_jax.data.source import Arrays, ArraySource, Data, Readable, Source, hold, in_order, inputs_of
 from ssl_jax.data.synthetic import Synthetic
 
 __all__ = [
     "NAMES",
     "ArraySource",
+    "Arrays",
     "Batches",
     "Clips",
     "Data",
+    "Emblems",
+    "Readable",
     "Shapes",
     "Source",
     "Synthetic",

@@ -1,7 +1,7 @@
 """The input of training: an endless iterator of global, sharded batches.
 
-A batch is `{"image": uint8 [B, H, W, C], "label": int32 [B], "index": int32 [B]}`, index being the number of the
-example in its source, and what else the examples have. Two ways lead to the same batches, bit for bit:
+A batch is what the source's examples have, such as `{"image": uint8 [B, H, W, C], "label": int32 [B]}`, and "index" int32
+`[B]`, the number of each example in its source. Two ways lead to the same batches, bit for bit:
 
 - held: the whole source lies on every device, and a batch is one jitted gather;
 - streamed: grain reads the source at random, in threads or in worker processes, each process of a run its own rows.
@@ -9,7 +9,6 @@ example in its source, and what else the examples have. Two ways lead to the sam
 
 import contextlib
 import functools
-import math
 import os
 from collections.abc import Generator
 from typing import Any, Self
@@ -21,12 +20,12 @@ from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSha
 from numpy.typing import NDArray
 
 from ssl_jax.data.order import batch_numbers, rows_of
-from ssl_jax.data.source import Source
+from ssl_jax.data.source import Readable
 from ssl_jax.data.source import hold as hold_source
 from ssl_jax.errors import UsageError
 
 Batch = dict[str, Array]
-LARGEST_HELD = 2**31  # Bytes of images on one device; on CPU, of all its copies together.
+LARGEST_HELD = 2**31  # Bytes of examples on one device; on CPU, of all its copies together.
 
 
 class Batches:
@@ -49,7 +48,7 @@ class Batches:
 
     def __init__(
         self,
-        source: Source,
+        source: Readable,
         batch_size: int,
         *,
         seed: int,
@@ -144,10 +143,10 @@ def _take(whole: Batch, index: Array) -> Batch:
     return {name: array.at[index].get(mode="promise_in_bounds") for name, array in whole.items()} | {"index": index}
 
 
-def _check(source: Source, batch_size: int, seed: int) -> None:
+def _check(source: Readable, batch_size: int, seed: int) -> None:
     if not 1 <= batch_size <= len(source):
         raise UsageError(
-            f"batch_size: got {batch_size}, but {source.name} has {len(source)} images: choose 1 to {len(source)}."
+            f"batch_size: got {batch_size}, but {source.name} has {len(source)} examples: choose 1 to {len(source)}."
         )
     if not 0 <= seed < 2**32:
         raise UsageError(f"seed: got {seed}, but it must be at least 0 and below 2**32.")
@@ -166,12 +165,7 @@ def _rows_here(sharding: Sharding, batch_size: int) -> NDArray[np.intp]:
     return rows_of((part[0] for part in parts.values() if part), batch_size)
 
 
-def _fits(source: Source, sharding: Sharding) -> bool:
+def _fits(source: Readable, sharding: Sharding) -> bool:
     copies = len(sharding.addressable_devices) if jax.default_backend() == "cpu" else 1  # CPU devices share one memory.
-    return copies * len(source) * _bytes(source) <= LARGEST_HELD
-
-
-def _bytes(source: Source) -> int:
-    """Of an example. Only of clips one has to be read for that."""
-    image = math.prod(source.image_shape)
-    return image if len(source.image_shape) == 3 else sum(array.nbytes for array in source[0].values())
+    bytes_of_one = sum(array.nbytes for array in source[0].values())
+    return copies * len(source) * bytes_of_one <= LARGEST_HELD

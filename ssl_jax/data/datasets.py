@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ssl_jax.data.clips import SILENT, SOUNDING, Clips
+from ssl_jax.data.emblems import EMBLEMS, Emblems
 from ssl_jax.data.fashion_mnist import open_fashion_mnist
 from ssl_jax.data.folder import open_folder
 from ssl_jax.data.shapes import SHAPES, Shapes
@@ -10,7 +11,7 @@ from ssl_jax.data.source import Data
 from ssl_jax.data.synthetic import Synthetic
 from ssl_jax.errors import UsageError
 
-NAMES = ("digits", "fashion-mnist", SHAPES, SOUNDING, SILENT, "synthetic")
+NAMES = ("digits", "fashion-mnist", SHAPES, EMBLEMS, SOUNDING, SILENT, "synthetic")
 DIGITS = Path(__file__).parent / "embedded/digits/1.0.0"
 
 
@@ -19,10 +20,11 @@ def open_data(name: str, *, image_size: int | None = None, strict: bool = False)
 
     Args:
       name: "digits", 4,000 + 1,000 MNIST digits that come with the package; "fashion-mnist", from the files of Debian's
-        package dataset-fashion-mnist; "shapes", 4,000 + 1,000 drawn in colour; "clips", as many drawn shapes that move and
-        sound, and "silent-clips", the same without sound; "synthetic", for tests; a folder of images, see
-        `ssl_jax.data.folder`; or a tfds data set of images, or of videos with or without sound (`ssl_jax.data.tfds_clips`):
-        `name[/config][:version][:split]`, the split being what to pre-train on: imagenet2012:train[:10%].
+        package dataset-fashion-mnist; "shapes", 4,000 + 1,000 drawn in colour; "emblems", as many of nine signs in their
+        places; "clips", as many drawn shapes that move and sound, and "silent-clips", the same without sound; "synthetic",
+        for tests; a folder of images, see `ssl_jax.data.folder`; or a tfds data set of images, or of videos with or without
+        sound (`ssl_jax.data.tfds_clips`): `name[/config][:version][:split]`, the split being what to pre-train on:
+        imagenet2012:train[:10%].
       image_size: side in pixels of the squares that all images become, see `ssl_jax.data.images`; None keeps their size
         where all have the same.
       strict: read every image once and refuse the first that is damaged, rather than skip it when it comes.
@@ -44,6 +46,9 @@ def open_data(name: str, *, image_size: int | None = None, strict: bool = False)
     if name == SHAPES:
         side = image_size or 24
         return Data(name, Shapes(size=4000, side=side, seed=0), Shapes(size=1000, side=side, seed=1))
+    if name == EMBLEMS:
+        side = image_size or 42
+        return Data(name, Emblems(size=4000, side=side, seed=0), Emblems(size=1000, side=side, seed=1))
     if name == "fashion-mnist":
         return open_fashion_mnist(image_size=image_size)
     folder = Path(name).expanduser()

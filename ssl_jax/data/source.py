@@ -1,8 +1,9 @@
 """What the rest of the project sees of a data set: examples by number.
 
-An example is `{"image": uint8 [H, W, C], "label": int32}`, C being 1 or 3 and the label -1 where there is none. Of a clip
-the image is the video, `[T, H, W, C]`, and there may be more arrays by name, each of one shape: "audio". A batch is the
-same with a leading axis. Numbers run from 0; the same number is always the same example.
+An example is arrays by name, each of one shape: `{"image": uint8 [H, W, C], "label": int32}`, C being 1 or 3 and the label
+-1 where there is none. Of a clip the image is the video, `[T, H, W, C]`, beside others such as "audio"; what is no image at
+all, such as a word, has names of its own. A batch is the same with a leading axis. Numbers run from 0; the same number is
+always the same example.
 """
 
 import sys
@@ -19,12 +20,20 @@ Example = dict[str, Any]
 Batch = dict[str, NDArray[Any]]
 
 
-class Source(Protocol):
+class Readable(Protocol):
     """A sequence of examples, all of one shape, read in any order and from any thread."""
 
     @property
     def name(self) -> str:
         """What messages call it, such as "cifar10:train"."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int) -> Example: ...
+
+
+class Source(Readable, Protocol):
+    """Examples that are images or clips."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -33,10 +42,6 @@ class Source(Protocol):
     @property
     def image_shape(self) -> tuple[int, ...]:
         """Height, width, channels (1 or 3); of a clip, frames before them."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, number: int) -> Example: ...
 
 
 @dataclass(frozen=True)
@@ -69,11 +74,24 @@ class ArraySource:
         return {"image": self.images[number], "label": self.labels[number]}
 
 
-def read(source: Source, numbers: NDArray[Any] | range, pool: Executor | None = None) -> Batch:
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """Examples of any kind that lie in memory: arrays by name, `[N, ...]`."""
+
+    name: str
+    arrays: Mapping[str, NDArray[Any]]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.arrays.values())))
+
+    def __getitem__(self, number: int) -> Example:
+        return {name: array[number] for name, array in self.arrays.items()}
+
+
+def read(source: Readable, numbers: NDArray[Any] | range, pool: Executor | None = None) -> Batch:
     """The examples of these numbers as one batch, read by the threads of `pool` if there is one."""
     size, one = len(numbers), source[int(numbers[0])]
-    batch: Batch = {"image": np.empty((size, *source.image_shape), np.uint8), "label": np.empty(size, np.int32)}
-    batch |= {name: np.empty((size, *array.shape), array.dtype) for name, array in one.items() if name not in batch}
+    batch = {name: np.empty((size, *array.shape), array.dtype) for name, array in one.items()}
 
     def fill(rows: range) -> None:
         for row in rows:
@@ -88,21 +106,23 @@ def read(source: Source, numbers: NDArray[Any] | range, pool: Executor | None = 
 
 
 def inputs_of(batch: Mapping[str, Any]) -> Any:
-    """What a network may see of examples: their images; where they have more than these, all of it by name."""
+    """What a network may see of examples: their images, or what else they are; of more arrays than one, all by name."""
     seen = {name: array for name, array in batch.items() if name not in ("label", "index")}
-    return seen if len(seen) > 1 else seen["image"]
+    return seen if len(seen) > 1 else next(iter(seen.values()))
 
 
-_held: WeakKeyDictionary[Source, Batch] = WeakKeyDictionary()
+_held: WeakKeyDictionary[Readable, Batch] = WeakKeyDictionary()
 
 
-def hold(source: Source) -> Batch:
+def hold(source: Readable) -> Batch:
     """The whole source, in order, as one batch: "image" `[N, H, W, C]`, "label" `[N]`. Read once, then remembered."""
+    if isinstance(source, Arrays):
+        return dict(source.arrays)
     if isinstance(source, ArraySource):
         return {"image": source.images, "label": source.labels}
     if source not in _held:
         if len(source) > 20_000:  # Some seconds.
-            print(f"data: reading {len(source)} images of {source.name} into memory", file=sys.stderr)
+            print(f"data: reading {len(source)} examples of {source.name} into memory", file=sys.stderr)
         with ThreadPoolExecutor() as pool:
             _held[source] = read(source, range(len(source)), pool)
         for array in _held[source].values():
@@ -110,7 +130,7 @@ def hold(source: Source) -> Batch:
     return _held[source]
 
 
-def in_order(source: Source, *, batch_size: int) -> Iterator[Batch]:
+def in_order(source: Readable, *, batch_size: int) -> Iterator[Batch]:
     """The whole source once, in order, in numpy batches for evaluation; the last may be short."""
     with ThreadPoolExecutor() as pool:
         for first in range(0, len(source), batch_size):

@@ -8,14 +8,14 @@ import numpy as np
 from absl import flags
 from numpy.typing import NDArray
 
-from ssl_jax.data.source import Batch, Source, read
+from ssl_jax.data.source import Batch, Readable, read
 
 
 class Steps:
     """What a process reads for each step from `start` on, by number, as grain's random-access source."""
 
     def __init__(
-        self, source: Source, numbers: Callable[[int], NDArray[np.int32]], rows: NDArray[np.intp], *, start: int
+        self, source: Readable, numbers: Callable[[int], NDArray[np.int32]], rows: NDArray[np.intp], *, start: int
     ):
         self._source, self._numbers, self._rows, self._start = source, numbers, rows, start
 

@@ -20,15 +20,15 @@ Batch = dict[str, Array]
 
 
 def make_views(augment: Augment, rng: Array, batch: Batch) -> Views:
-    """Views of a uint8 batch, with one key an example from (rng, index): the same views on any number of devices.
+    """Views of a batch, with one key an example from (rng, index): the same views on any number of devices.
 
-    An augmentation takes what `inputs_of` leaves of an example, the image in most cases. It returns the array "views", or
-    a dict that has it among others.
+    An augmentation takes what `inputs_of` leaves of an example, the uint8 image in most cases. It returns the array "views",
+    or a dict of arrays by name, as the method wants them.
     """
     keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(rng, batch["index"])
     views = jax.vmap(augment)(keys, inputs_of(batch))
     named = views if isinstance(views, dict) else {"views": views}
-    return {**named, "index": batch["index"], "label": batch["label"]}
+    return {**named, **{name: batch[name] for name in ("index", "label") if name in batch}}
 
 
 def step_keys(seed: int, step: Array) -> tuple[Array, Array]:

@@ -156,7 +156,7 @@ def test_what_fits_is_held(monkeypatch):
     [
         (
             lambda: Batches(SOURCE, 23, seed=0),
-            "batch_size: got 23, but synthetic:0 has 22 images: choose 1 to 22.",
+            "batch_size: got 23, but synthetic:0 has 22 examples: choose 1 to 22.",
         ),
         (
             lambda: Batches(SOURCE, 6, seed=0, sharding=sharding()),

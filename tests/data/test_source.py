@@ -5,7 +5,7 @@ import weakref
 
 import numpy as np
 
-from ssl_jax.data import ArraySource, Synthetic, hold, in_order
+from ssl_jax.data import Arrays, ArraySource, Synthetic, hold, in_order, inputs_of
 
 
 def test_hold_is_the_source_in_order_and_remembered_as_long_as_the_source_lives():
@@ -35,3 +35,20 @@ def test_arrays_are_held_already():
     source = ArraySource("five", (), images, labels)
     assert source.image_shape == (4, 6, 1) and source[3]["label"] == 3
     assert hold(source)["image"] is images
+
+
+def test_arrays_of_any_name_are_a_source():
+    rows = {"spelling": np.arange(12, dtype=np.int32).reshape(4, 3), "weight": np.ones(4, np.float32)}
+    source = Arrays("words", rows)
+    assert len(source) == 4 and source.name == "words" and source[2]["weight"] == 1
+    np.testing.assert_array_equal(source[2]["spelling"], [6, 7, 8])
+    assert hold(source) == rows and hold(source)["spelling"] is rows["spelling"]
+    parts = list(in_order(source, batch_size=3))
+    for name, array in rows.items():
+        np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), array)
+        assert parts[0][name].dtype == array.dtype
+
+
+def test_a_network_sees_all_but_label_and_index():
+    assert inputs_of({"spelling": 1, "index": 2}) == 1
+    assert inputs_of({"spelling": 1, "sounds": 2, "label": 3, "index": 4}) == {"spelling": 1, "sounds": 2}

@@ -1,0 +1,173 @@
+"""Spelling to sound: a transformer beside recurrent networks with and without attention, of one size and on one budget.
+
+    python experiments/attention/speller.py --seeds 0 1 2
+    python experiments/attention/speller.py --task denoising
+    python experiments/attention/speller.py --size full --network transformer
+
+Words of the CMU Pronouncing Dictionary (`pip install 'ssl_jax[speech]'`). Every network reads a word and writes its sounds;
+with `--task denoising` it reads the word in noise and writes the word, and needs no pronunciations. Runs what the results
+file does not hold yet, one network and seed after the other, so that it can be stopped at any time and started again.
+"""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+from speller_setup import NETWORKS, PUBLISHED, SIZES, Pairs, Size, Task, of_one_size, parameters, prepare, untouched
+
+from ssl_jax.data import Batches
+from ssl_jax.data.spelling import open_spelling
+from ssl_jax.data.vocabulary import PADDING
+from ssl_jax.evaluate.transcription import error_rates
+from ssl_jax.methods.transcription import Transcription
+from ssl_jax.networks.decoding import beam, greedy
+from ssl_jax.networks.functional import Net
+from ssl_jax.recipes.optimizers import adamw, warmup_cosine
+from ssl_jax.rundir import open_run, write_json
+from ssl_jax.train import fit
+from ssl_jax.train.mesh import batch_sharding, make_mesh
+from ssl_jax.train.state import TrainState
+
+RESULTS = Path(__file__).parents[1] / "results" / "speller.json"
+CHUNK = 256  # Words that are judged at a time.
+
+
+def speller(
+    *,
+    network: tuple[Literal["transformer", "recurrent", "recurrent-without-attention"], ...] = (),
+    size: Literal["demo", "full"] = "demo",
+    task: Literal["spelling", "denoising"] = "spelling",
+    stress: bool = False,
+    seeds: tuple[int, ...] = (0,),
+    run: Path = Path("runs/speller"),
+    results: Path = RESULTS,
+    steps: int | None = None,
+    words: int | None = None,
+    dim: int | None = None,
+) -> None:
+    """Trains each network once for each seed, and prints error rates on words that it has never seen, in percent.
+
+    Args:
+      network: which; all when none is named.
+      size: "demo", some minutes each on two cores, or "full".
+      task: "spelling" writes sounds; "denoising" writes the word that was read in noise, without labels.
+      stress: vowels carry their stress.
+      seeds: one run each, in RUN/SETTING/NETWORK-seed0, ...
+      run: folder of the runs.
+      results: file that gathers what was measured.
+      steps, words, dim: of training, in training and in the test, and of the transformer; for a trial.
+    """
+    changes = {"steps": steps, "train_words": words, "test_words": words, "dim": dim}
+    chosen = SIZES[size]._replace(**{name: value for name, value in changes.items() if value is not None})
+    setting = f"{size}-{task}" + ("-stress" if stress else "")
+    found: dict[str, Any] = json.loads(results.read_text()) if results.exists() else {}
+    of_setting = found.setdefault(setting, {})
+    names = network or tuple(NETWORKS)
+    missing = [(name, seed) for seed in seeds for name in names if str(seed) not in of_setting.get(name, {})]
+    if missing:
+        dictionary = open_spelling(
+            stress=stress, longest=chosen.longest, train_words=chosen.train_words, test_words=chosen.test_words
+        )
+        prepared = prepare(task, dictionary)
+        nets = of_one_size(names, chosen, read=prepared.numbers, written=len(prepared.written))
+    for name, seed in missing:
+        folder = run / setting / f"{name}-seed{seed}"
+        request = {"method": "transcription", "recipe": setting, "arguments": chosen._asdict(), "seed": seed}
+        open_run(folder, request, resume=True)
+        kept = train_and_judge(nets[name], prepared, chosen, seed=seed, folder=folder)
+        if task == "denoising":
+            kept["untouched"] = round(untouched(prepared), 4)
+        about = json.loads((folder / "run.json").read_text())
+        kept |= {"train_words": len(dictionary.train.words), "device": about["device"], "started": about["started"]}
+        of_setting.setdefault(name, {})[str(seed)] = kept
+        results.parent.mkdir(parents=True, exist_ok=True)
+        write_json(results, found)
+    report(of_setting, compare=task == "spelling" and not stress)
+
+
+def train_and_judge(net: Net, task: Task, size: Size, *, seed: int, folder: Path) -> dict[str, Any]:
+    """Trains, or goes on, and returns what is to be kept."""
+    method, mesh = Transcription(net=net, label_smoothing=size.label_smoothing), make_mesh()
+    rate = warmup_cosine(size.learning_rate, steps=size.steps, warmup=size.warmup)
+    energies = jax.jit(method.energies)
+
+    def nats_per_symbol(state: TrainState, pairs: Pairs) -> float:
+        nats = by_chunks(partial(energies, state.params, state.state), *pairs)
+        return round(float(nats.sum() / (pairs[1] != PADDING).sum()), 4)
+
+    started = time.perf_counter()
+    with Batches(task.train, size.batch_size, seed=seed, sharding=batch_sharding(mesh)) as batches:
+        state = fit(
+            method,
+            task.augment,
+            adamw(rate, weight_decay=0.01, second_decay=0.98),
+            batches,
+            steps=size.steps,
+            seed=seed,
+            run=folder,
+            mesh=mesh,
+            hook=lambda state: {"validation_nats": nats_per_symbol(state, task.validation)},
+        )
+    kept: dict[str, Any] = {"parameters": parameters(net), "width": net.width, "steps": size.steps}
+    kept["seconds"] = round(time.perf_counter() - started, 1)
+    kept |= {"validation_nats": nats_per_symbol(state, task.validation), "test_nats": nats_per_symbol(state, task.test)}
+    return kept | judge(net, state, task, size)
+
+
+def judge(net: Net, state: TrainState, task: Task, size: Size) -> dict[str, Any]:
+    """Error rates of what is written greedily and with a beam, and some of it to look at."""
+    params, stats, length = state.params["net"], state.state["net"], task.test[1].shape[1]
+
+    def best_of_beam(read: jax.Array) -> jax.Array:
+        return beam(net, params, stats, read, length=length, width=size.width)[0][:, 0]
+
+    kept: dict[str, Any] = {}
+    for how, write in (("greedy", partial(greedy, net, params, stats, length=length)), ("beam", best_of_beam)):
+        hypotheses = [task.written.decode(row) for row in by_chunks(write, task.read)]
+        rates = error_rates(hypotheses, task.references)
+        kept[how] = jax.tree.map(lambda value: round(value, 4), rates._asdict())
+    kept["written"] = [" ".join(symbols) for symbols in hypotheses[:8]]
+    return kept
+
+
+def by_chunks(function: Callable[..., jax.Array], *arrays: NDArray[np.int32]) -> NDArray[Any]:
+    """What a jitted function makes of rows, CHUNK at a time: the last are filled up, so that it is compiled once."""
+    size, parts, spread = len(arrays[0]), [], batch_sharding(make_mesh())
+    for first in range(0, size, CHUNK):
+        rows = np.minimum(np.arange(first, first + CHUNK), size - 1)
+        parts.append(jax.device_get(function(*jax.device_put([array[rows] for array in arrays], spread))))
+    return np.concatenate(parts)[:size]
+
+
+def report(of_setting: dict[str, Any], *, compare: bool) -> None:
+    """Means and standard deviations over seeds."""
+    print(f"{'':<28} {'parameters':>10}  {'symbols wrong':>25}  {'words wrong':>25}  nats a symbol")
+    print(f"{'':<28} {'':>10}  {'greedily':>12} {'with a beam':>12}  {'greedily':>12} {'with a beam':>12}")
+    for name, of_seeds in of_setting.items():
+        runs = list(of_seeds.values())
+        cells = [
+            f"{percent([kept[how][rate] for kept in runs]):>12}"
+            for rate in ("symbol_error_rate", "word_error_rate")
+            for how in ("greedy", "beam")
+        ]
+        nats = np.mean([kept["test_nats"] for kept in runs])
+        print(f"{name:<28} {runs[0]['parameters']:10,}  {' '.join(cells[:2])}  {' '.join(cells[2:])}  {nats:13.3f}")
+    if compare:
+        print("\npublished, for the whole dictionary in another split:")
+        for name, (sounds, words) in PUBLISHED.items():
+            print(f"{name:<82} {'-' if sounds is None else sounds:>5} {words:>6}")
+
+
+def percent(shares: Sequence[float]) -> str:
+    return f"{100 * np.mean(shares):.1f} ± {100 * np.std(shares):.1f}"
+
+
+if __name__ == "__main__":
+    tyro.cli(speller)

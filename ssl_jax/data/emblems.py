@@ -1,0 +1,68 @@
+"""Grey emblems, drawn when they are read, from the seed and their number alone: what the order of tiles can tell.
+
+An emblem is nine signs, each in its place of a grid of 3 x 3. A class is a plan, drawn once: which 9 of the 16 signs, and which
+sign where. Two plans share five signs or so, most of them at different places: who wants to know where a tile belongs has
+to know its sign and, from the others, the plan. Nothing else gives it away: no outline, no ground, no light from one side.
+
+What differs from image to image: how far each sign is turned and off its place, its size, whether it is lighter or darker
+than the ground and by how much; one sign in ten is missing; the ground has a slope, and there is much noise.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssl_jax.data.clips import LOOKS
+from ssl_jax.data.source import Example
+
+EMBLEMS = "emblems"
+GRID, CLASSES = 3, 10
+
+# Looks of `ssl_jax.data.clips` and the degrees by which they are turned, where that makes another sign.
+TURNS = {
+    "disc": (0,),
+    "ring": (0,),
+    "cross": (0, 45),
+    "triangle": (0, 90, 180, 270),
+    "bar": (0, 45, 90, 135),
+    "pair": (0, 45, 90, 135),
+}
+SIGNS = tuple((look, turn) for look, turns in TURNS.items() for turn in turns)
+PLANS = tuple(np.random.default_rng(label).permutation(len(SIGNS))[: GRID**2] for label in range(CLASSES))
+
+
+class Emblems:
+    """`size` images of 10 plans, `[side, side, 1]`. Classes take turns. Attributes are those of a `Source`."""
+
+    def __init__(self, *, size: int = 512, side: int = 42, seed: int = 0):
+        self.name, self.image_shape = f"{EMBLEMS}:{seed}", (side, side, 1)
+        self.classes = tuple(f"plan {label}" for label in range(CLASSES))
+        self._size, self._seed = size, seed
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, number: int) -> Example:
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        random, label = np.random.default_rng([self._seed, number]), number % len(self.classes)
+        side = self.image_shape[0]
+        y, x = (np.mgrid[:side, :side] + 0.5) / side
+        slope = random.uniform(-0.1, 0.1, 2)
+        image = 0.5 + slope[0] * (y - 0.5) + slope[1] * (x - 0.5)
+        for place, sign in enumerate(PLANS[label]):
+            middle = (np.array(divmod(place, GRID)) + 0.5) / GRID + random.uniform(-0.015, 0.015, 2)
+            contrast = random.choice([-1, 1]) * random.uniform(0.25, 0.4)
+            inside = _sign(*SIGNS[sign], y - middle[0], x - middle[1], random)
+            if random.uniform() < 0.9:
+                image = image + contrast * inside
+        image = image + random.normal(scale=0.12, size=image.shape)
+        return {"image": (255 * image.clip(0, 1)).round().astype(np.uint8)[..., None], "label": np.int32(label)}
+
+
+def _sign(
+    look: str, turn: int, y: NDArray[np.floating], x: NDArray[np.floating], random: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Which pixels a sign covers whose middle is at 0, in units of the image's side."""
+    radius, angle = random.uniform(0.12, 0.15), np.radians(turn + random.uniform(-12, 12))
+    right, down = x / radius, y / radius
+    return LOOKS[look](np.cos(angle) * right + np.sin(angle) * down, np.cos(angle) * down - np.sin(angle) * right)

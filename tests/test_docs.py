@@ -1,0 +1,28 @@
+"""The snippets of the guide run, from top to bottom of each page, and what it points to exists."""
+
+import re
+from pathlib import Path
+
+import jax
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+WITH_SNIPPETS = [page for page in PAGES if "```python" in page.read_text()]
+
+
+@pytest.mark.parametrize("page", WITH_SNIPPETS, ids=lambda page: page.name)
+def test_the_snippets_run(page):
+    names: dict = {}
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):  # As a reader has it.
+        for snippet in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
+            exec(compile(snippet, page.name, "exec"), names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_paths_exist(page):
+    text = page.read_text()
+    for path in re.findall(r"`((?:ssl_jax|experiments|benchmarks|tests)/[\w./]*)`", text):
+        assert (ROOT / path).exists(), path
+    for script in re.findall(r"^\| `(\w+\.py)` \|", text, re.MULTILINE):
+        assert (ROOT / "experiments/attention" / script).exists(), script
