@@ -21,6 +21,13 @@ def test_the_numbers_are_the_measured_ones():
     assert with_table(README) == README, "run: python experiments/readme_table.py"
 
 
+def test_the_methods_are_the_measured_ones():
+    script = runpy.run_path(str(ROOT / "experiments/methods_table.py"))
+    assert script["with_table"](README) == README, "run: python experiments/methods_table.py"
+    assert script["page"]() == (ROOT / "docs/methods.md").read_text(), "run: python experiments/methods_table.py"
+    assert set(script["FACTS"]) == set(recipes.methods()), "a method has no line in docs/methods.md"
+
+
 @pytest.mark.parametrize("line", PRETRAIN)
 def test_the_options_exist(line):
     words = line.replace("'", "").split()

@@ -52,7 +52,8 @@ class Emblems:
         for place, sign in enumerate(PLANS[label]):
             middle = (np.array(divmod(place, GRID)) + 0.5) / GRID + random.uniform(-0.015, 0.015, 2)
             contrast = random.choice([-1, 1]) * random.uniform(0.25, 0.4)
-            inside = _sign(*SIGNS[sign], y - middle[0], x - middle[1], random)
+            look, turn = SIGNS[sign]
+            inside = _sign(look, turn, y - middle[0], x - middle[1], random)
             if random.uniform() < 0.9:
                 image = image + contrast * inside
         image = image + random.normal(scale=0.12, size=image.shape)

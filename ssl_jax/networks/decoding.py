@@ -94,8 +94,10 @@ def beam(
         penalties = ((5 + sizes.astype(jnp.float32)) / 6) ** length_penalty
         _, best = lax.top_k((found / penalties.reshape(batch, width, 1)).reshape(batch, -1), width)
         parents = (jnp.arange(batch)[:, None] * width + best // symbols).reshape(-1)
-        kept, cache = jax.tree.map(lambda rows: rows[parents], (written.symbols, cache))
-        written = _append(written._replace(symbols=kept), (best % symbols).reshape(-1), cache)
+        # What a network passes on as it came, such as what it encoded, is the same for all hypotheses of a word.
+        cache = jax.tree.map(lambda new, old: new if new is old else new[parents], cache, written.cache)
+        kept = written._replace(symbols=written.symbols[parents])
+        written = _append(kept, (best % symbols).reshape(-1), cache)
         return written, jnp.take_along_axis(found.reshape(batch, -1), best, axis=1)
 
     rows = Written(one.place, *jax.tree.map(lambda leaf: jnp.repeat(leaf, width, axis=0), one[1:]))

@@ -1,0 +1,119 @@
+"""Symbols that sequence networks write in a second: with a cache, and with the whole network run anew for each place.
+
+    python benchmarks/decoding.py --results benchmarks/results/decoding-cpu.md
+
+Greedy with its cache, the same without, and a beam, in one run, with fresh parameters and an end that never comes, so that
+all places are written. Best of interleaved rounds after a call that compiles.
+"""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import tyro
+from jax import lax
+from machine import about
+
+from ssl_jax.data.vocabulary import END, FIRST, PADDING
+from ssl_jax.networks.decoding import beam, greedy
+from ssl_jax.networks.functional import Net, Tree
+from ssl_jax.networks.recurrent import recurrent
+from ssl_jax.networks.transformer import transformer
+
+SYMBOLS = FIRST + 39  # The sounds of English.
+
+
+def decoding(
+    *,
+    lengths: tuple[int, ...] = (16, 32, 64, 128),
+    batch_size: int = 32,
+    dim: int = 128,
+    depth: int = 2,
+    width: int = 5,
+    rounds: int = 20,
+    results: Path | None = None,
+) -> None:
+    """Prints a table.
+
+    Args:
+      lengths: symbols of the source, and as many to write.
+      batch_size: words at once.
+      dim: features of each network; the transformer has 4 heads.
+      depth: layers of the encoder, and of the predictor.
+      width: hypotheses of the beam.
+      rounds: measurements of each, in turn.
+      results: file for the table.
+    """
+    size = {"sources": SYMBOLS, "symbols": SYMBOLS, "dim": dim, "depth": depth}
+    nets = {
+        "transformer": transformer(**size, heads=4),
+        "GRU with attention": recurrent(**size),
+        "GRU without": recurrent(**size, attention=False),
+        "LSTM with attention": recurrent(**size, cell="lstm"),
+    }
+    lines = [
+        "# Writing with and without a cache",
+        "",
+        f"{about('jax', 'flax')}; `python benchmarks/decoding.py`.",
+        f"{batch_size} words at once; {depth} layers of {dim} features to read and as many to write, float32.",
+        "",
+        "Symbols a second: greedily with a cache, greedily with the whole network run anew for each place, and the best",
+        f"best hypotheses of a beam of {width}, with a cache.",
+        "",
+        "| network | length | cached | anew | cached over anew | beam |",
+        "|---|---|---|---|---|---|",
+    ]
+    print("\n".join(lines))
+    for name, net in nets.items():
+        for length in lengths:
+            best = best_times(writers(net, length=length, batch_size=batch_size, width=width), rounds)
+            rates = {way: batch_size * length / seconds for way, seconds in best.items()}
+            cells = [f"{rates[way]:,.0f}" for way in ("cached", "anew")]
+            ratio = f"{rates['cached'] / rates['anew']:.1f}"
+            lines.append(f"| {name} | {length} | {' | '.join(cells)} | {ratio} | {rates['beam']:,.0f} |")
+            print(lines[-1], flush=True)
+    if results:
+        results.parent.mkdir(parents=True, exist_ok=True)
+        results.write_text("\n".join(lines) + "\n")
+
+
+def writers(net: Net, *, length: int, batch_size: int, width: int) -> dict[str, Callable[[], object]]:
+    params, stats = net.init(jax.random.key(0))
+    bias = params["decoder"]["logits"]["bias"]
+    params["decoder"]["logits"]["bias"] = bias.at[END].set(-1e9)
+    source = jax.random.randint(jax.random.key(1), (batch_size, length), FIRST, SYMBOLS)
+    ways = {"cached": greedy, "anew": anew, "beam": partial(beam, width=width)}
+    return {name: partial(write, net, params, stats, source, length=length) for name, write in ways.items()}
+
+
+@partial(jax.jit, static_argnames=("net", "length"))
+def anew(net: Net, params: Tree, stats: Tree, source: jax.Array, *, length: int) -> jax.Array:
+    """What `greedy` writes where no end comes."""
+
+    def write(place: jax.Array, target: jax.Array) -> jax.Array:
+        layers, _ = net.apply(params, stats, source, target, train=False)
+        logits = lax.dynamic_index_in_dim(layers["logits"], place, axis=1, keepdims=False)
+        best = END + jnp.argmax(logits[:, END:], axis=1).astype(jnp.int32)
+        return lax.dynamic_update_slice_in_dim(target, best[:, None], place, axis=1)
+
+    return lax.fori_loop(0, length, write, jnp.full((len(source), length), PADDING, jnp.int32))
+
+
+def best_times(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Best seconds of each call, interleaved so that a busy machine hits all alike."""
+    best = dict.fromkeys(calls, float("inf"))
+    for call in calls.values():
+        jax.block_until_ready(call())
+    for _ in range(rounds):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            jax.block_until_ready(call())
+            best[name] = min(best[name], time.perf_counter() - start)
+    return best
+
+
+if __name__ == "__main__":
+    tyro.cli(decoding)
