@@ -124,8 +124,8 @@ NOTES = """## What failed first, and why
   lecture's point about pretext tasks. Their demo has emblems, drawn so that a sign has its place; whole images are judged
   standardised alone, as the tiles were, since batch norms expect that. Rotation, which shows whole digits, needs none of this.
 - *BYOL*, *SimSiam*, *MoCo v3*, *Barlow Twins* and *VICReg* once took batch statistics of both views together. Their authors
-  take them of one view at a time, and gradients differ (cosine 0.5 to 0.99 in small random networks): a golden value of the whole
-  step showed it, which those of the losses alone could not.
+  take them of one view at a time, and gradients differ (cosine 0.5 to 0.99 in small random networks): a golden value of the
+  whole step showed it, which those of the losses alone could not.
 - *MAE* and *I-JEPA*: a small transformer has none of a convolution's bias, so that its untrained features are far worse, and
   its tables stand apart.
 - *Inpainting* of a hole in the middle beats untrained features with few labels and linearly, and loses in k-NN, as
@@ -143,8 +143,8 @@ def page() -> str:
         "",
         "What each method compares, what keeps it from the trivial solution, what it remembers, how often an image goes",
         "forward through an encoder, and what a step of its demo costs beside SimCLR's",
-        f"({costs['device']}, {costs['date']}: `python benchmarks/methods.py`). Reached: linear probe in percent, below; a dash",
-        "where it is not measured yet. FLOPs and memory of a step at the scale of each paper, compiled for TPUs:",
+        f"({costs['device']}, {costs['date']}: `python benchmarks/methods.py`). Reached: linear probe in percent, below; a",
+        "dash where it is not measured yet. FLOPs and memory of a step at the scale of each paper, compiled for TPUs:",
         "`benchmarks/results/recipes.md`.",
         "",
         "| method | family | against collapse | positives | negatives | memory | forward | step | reached | recipes | paper |",
