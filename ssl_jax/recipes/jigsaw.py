@@ -6,7 +6,7 @@ from jax import Array
 
 from ssl_jax.augment.permutations import PIECES, permutations
 from ssl_jax.augment.pretext import Color, grid_views, jigsaw_views, standardize_tile, without_shortcuts
-from ssl_jax.augment.views import Views, digit_views, photo_views
+from ssl_jax.augment.views import Views, photo_views
 from ssl_jax.methods.jigsaw import Jigsaw
 from ssl_jax.networks import linear_head, projection_head
 from ssl_jax.recipes.optimizers import sgd, staircase
@@ -15,9 +15,9 @@ from ssl_jax.recipes.scales import Precision, Scale, demo_optimizer, scale
 
 
 def demo_tiles(scale: Scale, *, image_size: int, tile_size: int, gap: int, jitter: int) -> Views:
-    """Tiles of a crop of an upright image: turned or sheared ones would have black corners, which tell the place."""
-    view = digit_views(
-        size=image_size, views=1, scale=(0.8, 1.0), degrees=0, translate=0, zoom=(1, 1), shear=0,
+    """Tiles of a crop: a turn would leave black corners, which tell the place, and a flip exchanges left and right."""
+    view = photo_views(
+        size=image_size, scale=(0.8, 1.0), jitter=(0.0, 0.0, 0.0, 0.0), grey=0.0, blur=0.0, flip=False, views=1,
         mean=scale.mean, std=scale.std,
     )  # fmt: skip
     return grid_views(view, size=tile_size, gap=gap, jitter=jitter, finish=without_shortcuts())
