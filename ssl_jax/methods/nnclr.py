@@ -28,6 +28,8 @@ class NNCLR(SimSiam):
     temperature: 0.1 in the paper.
     """
 
+    apart = False  # As SimCLR, whose training the paper follows.
+
     queue_length: int = 98304
     temperature: float = 0.1
 

@@ -30,7 +30,9 @@ class SimSiam(JointEmbedding):
 
     def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
         embedding, stats = self.project(params, state, views, rng)
-        prediction, predictor = on_views(self.predictor, params["predictor"], state["predictor"], embedding, apart=True)
+        prediction, predictor = on_views(
+            self.predictor, params["predictor"], state["predictor"], embedding, apart=self.apart
+        )
         return {"embedding": embedding, "prediction": prediction}, {**state, **stats, "predictor": predictor}
 
     def objective(
