@@ -89,7 +89,7 @@ class Recurrence(nnx.Module):
         return state[0].astype(self.dtype), state
 
     def gates(self, tokens: Array) -> list[Array]:
-        # Cut before the loop: a step that cuts for itself takes twice as long on CPU.
+        # Cut before the loop: forward, a step that cuts for itself takes up to twice as long on CPU.
         return jnp.split(self.read(tokens), 3 if self.cell == "gru" else 4, axis=-1)
 
     def step(self) -> Callable[[Sequence[Array], State], State]:
