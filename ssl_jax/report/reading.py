@@ -3,7 +3,8 @@
 pictures.npz, every array optional (n images, V views, q test images, k neighbours, m embeddings of size D):
   views_original uint8 [n, H, W, C] and views uint8 [n, V, H, W, C]; query uint8 [q, H, W, C] and query_label [q];
   neighbors_before and neighbors_after uint8 [q, k, H, W, C], each with its *_label [q, k];
-  embedding and embedding_before [m, D] and embedding_label [m]; class_names, strings. A label of -1 is no label.
+  embedding and embedding_before [m, D] and embedding_label [m]; class_names, strings. A label of -1 is no label;
+  attention_image uint8 [n, S, S, C], attention [n, H, g, g] of H heads and g x g patches, and rollout [n, g, g].
 """
 
 import difflib
