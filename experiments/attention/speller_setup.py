@@ -40,8 +40,7 @@ class Size(NamedTuple):
 
 SIZES = {
     # Minutes on two cores. One learning rate serves all three networks: on the validation words it beats 6e-3 for the
-    # transformer and 5e-3 for the others, and after 1,800 steps 2e-2, too much for the transformer, gains the others at
-    # most 4 % of their nats.
+    # transformer and 5e-3 for the others; 2e-2 is too much for the transformer, and gains the others 1 and 4 % of their nats.
     "demo": Size(
         longest=10, train_words=20_000, test_words=2_000, dim=64, depth=2, heads=4, batch_size=128, steps=2_500,
         learning_rate=1e-2, warmup=250,
