@@ -46,7 +46,7 @@ def image_store(
     read = {
         "soft": key_value_lookup(query, keys, values, inverse_temperature=inverse_temperature),
         f"{top} nearest": key_value_lookup(query, keys, values, inverse_temperature=inverse_temperature, top=top),
-        "nearest (hard)": key_value_lookup(query, keys, values, top=1),
+        "nearest (hard)": key_value_lookup(query, keys, values, hard=True),
         "mean of all": jnp.broadcast_to(values.mean(axis=0, keepdims=True), (len(query), values.shape[1])),
     }
     half = values.shape[1] // 2

@@ -1,5 +1,7 @@
 """k-NN classification of frozen features: no training, so nothing to tune but k.
 
+It is the reading of a key-value store, `ops.key_value_lookup`: training features are its keys, their labels its values.
+
 N: training features; M: test features; D: their size; K: classes. All of it works under jit too.
 """
 
@@ -10,6 +12,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from ssl_jax.evaluate.checks import check_features
+from ssl_jax.ops.blocks import cut_rows
+from ssl_jax.ops.energy import key_value_lookup
 from ssl_jax.ops.normalize import Rows, unit_length
 
 
@@ -108,15 +112,16 @@ def _votes(
     temperature: float,
     block_size: int,
 ) -> Array:
-    keys, classes = unit_length(train_features), jnp.arange(num_classes, dtype=train_labels.dtype)
-
-    def vote(query: Array) -> Array:
-        similarity, nearest = jax.lax.top_k(jnp.matmul(keys, query, precision="highest"), k)
-        weights = jax.nn.softmax(similarity / temperature)  # exp alone would overflow at low temperatures.
-        supports = train_labels[nearest][:, None] == classes[None]
-        return jnp.sum(jnp.where(supports, weights[:, None], 0), axis=0)
-
-    return jax.lax.map(vote, unit_length(test_features), batch_size=min(block_size, len(test_features)))
+    read = partial(
+        key_value_lookup,
+        keys=unit_length(train_features),
+        values=train_labels,
+        num_classes=num_classes,
+        inverse_temperature=1 / temperature,
+        top=k,
+    )
+    blocks = cut_rows(unit_length(test_features), min(block_size, len(test_features)))
+    return jax.lax.map(read, blocks).reshape(-1, num_classes)[: len(test_features)]
 
 
 @jax.jit

@@ -60,32 +60,45 @@ def key_value_lookup(
     values: Array,
     *,
     inverse_temperature: float | Array = 1.0,
+    hard: bool = False,
     top: int | None = None,
+    num_classes: int | None = None,
     axis_name: str | None = None,
     block_size: int | None = None,
 ) -> Array:
     """Mean of the stored values, weighted by the softmax of the scores of their keys with the query.
 
-    Read softly, over all keys, it is attention. With `top=1` it is the value of the nearest key; with `top=k` the vote
-    of the k nearest. Of equal scores the key with the lower number is nearer.
+    Read softly, over all keys, it is attention; hard, it is the value of the nearest key; with `top=k` of the k nearest,
+    whose vote it is where values are classes: the k-NN classifier (`evaluate.knn`). Of equal scores the key with the
+    lower number is nearer.
 
     Args:
-      query, keys, values: `[B, D]`, `[K, D]`, `[K, E]`.
+      query, keys, values: `[B, D]`, `[K, D]`, `[K, E]`; or integers `[K]`, each standing for its one-hot row, E =
+        `num_classes`, which is made only of what is read.
       inverse_temperature: of the softmax, above 0.
+      hard: read the nearest key alone, as `top=1`.
       top: how many of the nearest keys are read; all when None.
+      num_classes: of values that are integers, which are below it.
       block_size: keys compared at once; None chooses by size.
 
     Returns:
       `[B, E]`, float32.
 
     Raises:
-      ValueError: shapes do not fit, there are no keys, `top` is not between 1 and the keys of the whole store, or b is
-        not positive.
+      ValueError: shapes do not fit, there are no keys, `top` is not between 1 and the keys of the whole store, hard with
+        more than one, or b is not positive.
     """
     _check("key_value_lookup", query, keys, inverse_temperature)
-    if values.ndim != 2 or len(values) != len(keys):
-        raise ValueError(f"key_value_lookup: values must be [K, E] with K = {len(keys)}, got {values.shape}")
+    _check_values(values, len(keys), num_classes)
+    if hard and top not in (None, 1):
+        raise ValueError(f"key_value_lookup: hard reads one key, got top={top}: leave out one of the two")
+    top = 1 if hard else top
+
+    def whole(values: Array) -> Array:
+        return values if num_classes is None else jax.nn.one_hot(values, num_classes)
+
     if top is None:
+        values = whole(values)
         read = partial(softmax_sum, inverse_temperature=inverse_temperature, block_size=block_size)
         log_sums, means = _ask(lambda queries: read(queries, keys, values), query, axis_name)
         return jnp.sum(jax.nn.softmax(log_sums, axis=0)[..., None] * means, axis=0)
@@ -94,13 +107,14 @@ def key_value_lookup(
 
     def find(queries: Array) -> tuple[Array, Array]:
         block = min(block_size or max(1, MOST_SCORES // len(queries)), len(keys))
-        numbers = _nearest(queries, keys, min(top, len(keys)), block)
-        return product("nd,nkd->nk", queries, keys[numbers]), values[numbers]
+        scores, numbers = _nearest(queries, keys, min(top, len(keys)), block)
+        return scores, values[numbers]
 
     scores, found = jax.tree.map(lambda leaf: jnp.concatenate(list(leaf), axis=1), _ask(find, query, axis_name))
-    scores, places = lax.top_k(scores, top)  # [B, S top] -> [B, top]
-    found = jnp.take_along_axis(found, places[..., None], axis=1)
-    return product("bk,bke->be", jax.nn.softmax(scores * inverse_temperature), found)
+    if shards(axis_name) > 1:  # [B, S top], of which the nearest of all are wanted
+        scores, places = lax.top_k(scores, top)
+        found = jax.vmap(lambda values, places: values[places])(found, places)
+    return product("bk,bke->be", jax.nn.softmax(scores * inverse_temperature), whole(found))
 
 
 def _ask(answer: Callable[[Array], Any], query: Array, axis_name: str | None) -> Any:
@@ -108,10 +122,15 @@ def _ask(answer: Callable[[Array], Any], query: Array, axis_name: str | None) ->
     return return_to_owners(answer(gather_rows(query, axis_name)), axis_name)
 
 
-def _nearest(queries: Array, keys: Array, count: int, block: int) -> Array:
-    """Numbers of the `count` keys with the highest scores, best first, `[N, count]`; no gradient."""
-    queries, keys = lax.stop_gradient((queries, keys))
+def _nearest(queries: Array, keys: Array, count: int, block: int) -> tuple[Array, Array]:
+    """The `count` highest scores of each query and the numbers of their keys, best first, `[N, count]`."""
+    if block == len(keys):
+        return tuple(lax.top_k(product("nd,kd->nk", queries, keys), count))
+    numbers = _nearest_by_blocks(*lax.stop_gradient((queries, keys)), count, block)
+    return product("nd,nkd->nk", queries, keys[numbers]), numbers  # again, of what was found alone, for the gradient
 
+
+def _nearest_by_blocks(queries: Array, keys: Array, count: int, block: int) -> Array:
     def visit(best: tuple[Array, Array], numbered: tuple[Array, Array]) -> tuple[tuple[Array, Array], None]:
         first, keys_of_block = numbered
         numbers = first + jnp.arange(block, dtype=first.dtype)
@@ -134,3 +153,16 @@ def _check(function: str, query: Array, keys: Array, inverse_temperature: float 
             f"{function}: needs query [B, D] and keys [K, D], not empty, got {query.shape} and {keys.shape}"
         )
     check_positive(function, inverse_temperature=inverse_temperature)
+
+
+def _check_values(values: Array, keys: int, num_classes: int | None) -> None:
+    if num_classes is None and (values.ndim != 2 or len(values) != keys):
+        raise ValueError(
+            f"key_value_lookup: values must be [K, E] with K = {keys}, or integers [K] with num_classes, got {values.shape}"
+        )
+    whole = jnp.issubdtype(values.dtype, jnp.integer)
+    if num_classes is not None and (values.shape != (keys,) or not whole or num_classes < 1):
+        raise ValueError(
+            f"key_value_lookup: with num_classes, here {num_classes}, above 0, values must be integers [K] with K = {keys}, "
+            f"got {values.dtype} {values.shape}"
+        )

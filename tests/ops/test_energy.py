@@ -9,8 +9,10 @@ import pytest
 from finite_differences import numerical_gradient
 from sharding import CASES, assert_same_in_pieces
 
+from ssl_jax.evaluate.knn import knn_votes
 from ssl_jax.ops.collectives import mean_over_shards
 from ssl_jax.ops.energy import free_energy, key_value_lookup
+from ssl_jax.ops.normalize import unit_length
 
 B, K, D, E = 8, 24, 3, 2
 
@@ -38,10 +40,8 @@ def energy_number(query, keys, *, axis_name=None, block_size=None):
     return mean_over_shards((energies**2).mean(), axis_name)
 
 
-def lookup_number(query, keys, values, *, axis_name=None, block_size=None, top=None):
-    read = key_value_lookup(
-        query, keys, values, inverse_temperature=2.0, top=top, axis_name=axis_name, block_size=block_size
-    )
+def lookup_number(query, keys, values, *, axis_name=None, **options):
+    read = key_value_lookup(query, keys, values, inverse_temperature=2.0, axis_name=axis_name, **options)
     return mean_over_shards((read**3 + read).mean(), axis_name)
 
 
@@ -79,10 +79,31 @@ def test_a_look_up_is_its_definition(block_size, top):
 def test_a_cut_store_is_the_whole_store(way, shards):
     assert_same_in_pieces(energy_number, way, shards, arrays()[:2], cut=(0, 0), rtol=1e-4)
     assert_same_in_pieces(lookup_number, way, shards, arrays(), cut=(0, 0, 0), rtol=1e-4, atol=1e-5)
-    assert_same_in_pieces(nearest_five, way, shards, arrays(), cut=(0, 0, 0), rtol=1e-4, atol=1e-5)
+    for block_size in (None, 2):
+        nearest = functools.partial(lookup_number, top=5, block_size=block_size)
+        assert_same_in_pieces(nearest, way, shards, arrays(), cut=(0, 0, 0), rtol=1e-4, atol=1e-5)
+    classes = functools.partial(lookup_number, top=5, num_classes=7)
+    assert_same_in_pieces(classes, way, shards, (*arrays()[:2], labels()), cut=(0, 0, 0), rtol=1e-4, atol=1e-5)
 
 
-nearest_five = functools.partial(lookup_number, top=5, block_size=2)
+def labels():
+    return jnp.asarray(np.random.default_rng(3).integers(0, 7, K))
+
+
+@pytest.mark.parametrize("top", [None, 1, 5])
+def test_classes_are_read_as_their_one_hot_rows(top):
+    query, keys, _ = arrays()
+    read = key_value_lookup(query, keys, labels(), num_classes=7, inverse_temperature=2.0, top=top)
+    wide = [np.asarray(array, np.float64) for array in (query, keys)]
+    np.testing.assert_allclose(read, naive_lookup(*wide, np.eye(7)[labels()], top=top), rtol=1e-4, atol=1e-6)
+
+
+def test_k_nn_is_the_look_up_of_labels():
+    query, keys, _ = arrays()
+    votes = knn_votes(keys, labels(), query, num_classes=7, k=5, temperature=0.5)
+    similar = unit_length(query), unit_length(keys)
+    read = key_value_lookup(*similar, labels(), num_classes=7, inverse_temperature=2.0, top=5)
+    np.testing.assert_allclose(read, votes, rtol=1e-5)
 
 
 def test_attention_is_minus_the_gradient_of_the_free_energy():
@@ -94,7 +115,8 @@ def test_attention_is_minus_the_gradient_of_the_free_energy():
 
 def test_cold_reading_is_hard_and_cold_energy_is_the_best_score():
     query, keys, values = arrays()
-    hard = key_value_lookup(query, keys, values, top=1)
+    hard = key_value_lookup(query, keys, values, hard=True)
+    np.testing.assert_array_equal(hard, key_value_lookup(query, keys, values, top=1))
     np.testing.assert_allclose(key_value_lookup(query, keys, values, inverse_temperature=1e5), hard, rtol=1e-4)
     np.testing.assert_array_equal(hard, values[np.argmax(query @ keys.T, axis=1)])
     best = np.max(query @ keys.T, axis=1)
@@ -130,7 +152,10 @@ def test_wrong_arguments_are_named():
         (lambda: free_energy(query, keys[:0], inverse_temperature=1.0), "not empty"),
         (lambda: free_energy(query, keys, inverse_temperature=0), "inverse_temperature must be above 0, got 0"),
         (lambda: free_energy(query, keys, inverse_temperature=1.0, axis_name="nowhere"), "'nowhere' is not bound"),
-        (lambda: key_value_lookup(query, keys, values[:4]), r"values must be \[K, E\] with K = 24, got \(4, 2\)"),
+        (lambda: key_value_lookup(query, keys, values[:4]), r"values must be \[K, E\] with K = 24, .* \(4, 2\)"),
+        (lambda: key_value_lookup(query, keys, labels()), r"or integers \[K\] with num_classes, got \(24,\)"),
+        (lambda: key_value_lookup(query, keys, values, num_classes=7), r"must be integers .* got float32 \(24, 2\)"),
+        (lambda: key_value_lookup(query, keys, values, hard=True, top=2), "hard reads one key, got top=2: leave out"),
         (lambda: key_value_lookup(query, keys, values, top=0), "top must be from 1 to the 24 keys, got 0"),
         (lambda: key_value_lookup(query, keys, values, top=25), "got 25"),
     )
