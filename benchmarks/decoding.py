@@ -6,7 +6,6 @@ Greedy with its cache, the same without, and a beam, in one run, with fresh para
 all places are written. Best of interleaved rounds after a call that compiles.
 """
 
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ import jax.numpy as jnp
 import tyro
 from jax import lax
 from machine import about
+from timing import best_times
 
 from ssl_jax.data.vocabulary import END, FIRST, PADDING
 from ssl_jax.networks.decoding import beam, greedy
@@ -100,19 +100,6 @@ def anew(net: Net, params: Tree, stats: Tree, source: jax.Array, *, length: int)
         return lax.dynamic_update_slice_in_dim(target, best[:, None], place, axis=1)
 
     return lax.fori_loop(0, length, write, jnp.full((len(source), length), PADDING, jnp.int32))
-
-
-def best_times(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Best seconds of each call, interleaved so that a busy machine hits all alike."""
-    best = dict.fromkeys(calls, float("inf"))
-    for call in calls.values():
-        jax.block_until_ready(call())
-    for _ in range(rounds):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            jax.block_until_ready(call())
-            best[name] = min(best[name], time.perf_counter() - start)
-    return best
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ import importlib.metadata
 import os
 import subprocess
 import sys
-import time
 import types
 from collections.abc import Callable
 from functools import partial
@@ -27,6 +26,7 @@ import numpy as np
 import tyro
 from jax.sharding import Mesh, PartitionSpec
 from machine import about, version
+from timing import best_times, high_water_mark, matmul_peak
 
 from ssl_jax.losses.contrastive import ntxent
 
@@ -217,25 +217,6 @@ def missing(name: str, size: int) -> str:
     return f"needs {dense_gib(name, size):.0f} GiB" if installed else "-"
 
 
-def best_times(calls: dict, rounds: int) -> dict:
-    """Best seconds of each call, interleaved so that a busy machine hits all alike."""
-    best = dict.fromkeys(calls, float("inf"))
-    for call in calls.values():
-        call()
-    for _ in range(rounds):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            call()
-            best[name] = min(best[name], time.perf_counter() - start)
-    return best
-
-
-def matmul_peak(size: int = 2048) -> float:
-    rows = jnp.ones((size, size), jnp.float32)
-    product = jax.jit(lambda rows: jnp.matmul(rows, rows, precision="highest"))
-    return 2 * size**3 / best_times({"product": lambda: product(rows).block_until_ready()}, 5)["product"]
-
-
 def memory_elsewhere(name: str, size: int) -> float:
     told = subprocess.run(
         [sys.executable, __file__, "--only", f"{name}:{size}"], capture_output=True, text=True, check=True
@@ -251,12 +232,6 @@ def memory_here(name: str, size: str) -> float | str:
     before = high_water_mark()
     make(name, int(size))()
     return high_water_mark() - before
-
-
-def high_water_mark() -> float:
-    """MiB; from /proc, because getrusage's figure is inherited from the parent process."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
 if __name__ == "__main__":

@@ -6,10 +6,15 @@ heads of queries; D: size of a key; E: size of a value. Arrays are `[B, T, H, D]
 A query reads the values of the keys that it resembles: with weights that are the softmax of `inverse_temperature * query .
 key` (soft), or from the best key alone (hard). Its output is minus the gradient of the free energy of the query among the
 keys, where values are keys (`ops.energy`). Self-attention is the case of one set for all three.
+
+How it is computed is chosen by size and can be said. With few scores all are held at once ("dense"), for the gradient
+too. With many, `ops.streaming` reads piece by piece, and scores are computed again for the gradient ("streaming"):
+memory is O(T), not O(T S). On one CPU a piece is what stays in the cache, one head after the other; accelerators and
+several devices take all heads together. Measured in `benchmarks/attention.py`.
 """
 
-from collections.abc import Callable
 from functools import partial
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +22,11 @@ from jax import Array, lax
 
 from ssl_jax.ops.blocks import product
 from ssl_jax.ops.checks import check_positive
-from ssl_jax.ops.collectives import row_numbers, shards
-from ssl_jax.ops.streaming import MOST_SCORES, softmax_sum
+from ssl_jax.ops.collectives import shards
+from ssl_jax.ops.pieces import choose_piece, over_heads, platform_of
+from ssl_jax.ops.streaming import softmax_sum
+
+Implementation = Literal["dense", "streaming", "cudnn"]
 
 
 def attention(
@@ -33,47 +41,53 @@ def attention(
     straight_through: bool = False,
     axis_name: str | None = None,
     block_size: int | None = None,
+    implementation: Implementation | None = None,
 ) -> Array:
-    """What each query reads from the values.
-
-    Soft attention without many scores is computed at once; with many, in blocks of keys, so that memory is O(T), not O(T S).
+    """What each query reads from the values; `attention_weights` says how much from which.
 
     Args:
       query, key, value: `[B, T, H, D]`, `[B, S, G, D]`, `[B, S, G, E]`; G divides H.
-      mask: booleans that broadcast to `[B, H, T, S]`, S of all shards; True where a query may look.
+      mask: booleans that broadcast to `[B, H, T, S]`, S of all shards; True where a query may look. `[B, 1, 1, S]` hides
+        padding.
       causal: a query sees no key that comes after it, by their places.
       inverse_temperature: above 0; `1 / sqrt(D)` when None.
       hard: read the value of the best key; of equal ones the first.
       straight_through: of hard attention, pretend in the gradient that it was soft; else only values have one.
       axis_name: mapped axis over which T and S are cut, each shard holding the queries and keys of its places: keys go
         round a ring. Not for hard attention.
-      block_size: keys compared at once; None chooses by size.
+      block_size: keys compared at once, in "streaming"; None chooses by size.
+      implementation: of soft attention on whole arrays; None chooses between the first two by size. "dense" can be
+        differentiated in any way, "streaming" backwards only. "cudnn" is the kernel of `jax.nn.dot_product_attention` for
+        NVIDIA GPUs: 16-bit types, E = D, no mask; never chosen by itself.
 
     Returns:
       `[B, T, H, E]` in the type of the values; zeros for a query that may look nowhere.
 
     Raises:
       ValueError: shapes do not fit or something is empty, heads do not divide, a mask that does not broadcast or is not
-        boolean, a temperature or block that is not positive, hard attention over shards.
+        boolean, a temperature or block that is not positive, hard attention over shards, an implementation that does not
+        exist or cannot do what is asked.
 
     Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, equation 1.
     """
     _check(query, key, value, mask, shards(axis_name))
     check_positive("attention", inverse_temperature=inverse_temperature, block_size=block_size)
-    if hard and axis_name is not None:
-        raise ValueError("attention: hard attention has no axis_name: gather the keys, or read softly")
+    _check_ways(hard, axis_name, block_size, implementation)
     scale = query.shape[-1] ** -0.5 if inverse_temperature is None else inverse_temperature
+    if implementation == "cudnn":
+        _check_cudnn(query, value, mask)
+        return jax.nn.dot_product_attention(query, key, value, scale=scale, is_causal=causal, implementation="cudnn")
+    dense = implementation == "dense"
+    piece = choose_piece(query, key, axis_name=axis_name, block_size=block_size, dense=dense, rows_only=hard)
     if hard:
-        weights = attention_weights(query, key, mask=mask, causal=causal, inverse_temperature=scale, hard=True)
-        if straight_through:
-            soft = attention_weights(query, key, mask=mask, causal=causal, inverse_temperature=scale)
-            weights = soft + lax.stop_gradient(weights - soft)
-        return _read(weights, value)
-    size, length, heads = query.shape[:3]
-    if block_size is None and size * heads * length * key.shape[1] * shards(axis_name) > MOST_SCORES:
-        block_size = max(64, MOST_SCORES // (size * heads * length))
-    read = partial(_read_one_head, scale=scale, causal=causal, axis_name=axis_name, block_size=block_size)
-    return _over_heads(read, query, key, value, mask).astype(value.dtype)
+        read = partial(_read_best, scale=scale, straight_through=straight_through)
+    else:
+        read = partial(_read_mean, scale=scale, axis_name=axis_name, block_size=piece.keys)
+    if piece.again:
+        read = jax.checkpoint(read)
+    mask = None if mask is None else _four(mask)
+    found = over_heads(read, piece, query, key, value, mask=mask, causal=causal, axis_name=axis_name)
+    return found.astype(value.dtype)
 
 
 def attention_weights(
@@ -104,32 +118,22 @@ def attention_weights(
     return jnp.where(somewhere, jax.nn.softmax(jnp.where(somewhere, scores, 0)), 0)
 
 
-def _read(weights: Array, value: Array) -> Array:
-    """Means of the values under weights `[B, H, T, S]`: `[B, T, H, E]`."""
-    groups = weights.reshape(weights.shape[0], value.shape[2], -1, *weights.shape[2:])
-    read = product("bgrts,bsge->btgre", groups, value.astype(weights.dtype))
-    return read.reshape(*read.shape[:2], weights.shape[1], -1).astype(value.dtype)
-
-
-def _read_one_head(
-    query: Array,
-    key: Array,
-    value: Array,
+def _read_mean(
+    queries: Array,
+    keys: Array,
+    values: Array,
+    last: Array | None,
     mask: Array | None,
     *,
     scale: float | Array,
-    causal: bool,
     axis_name: str | None,
     block_size: int | None,
 ) -> Array:
-    """`[T, D]`, `[S, D]`, `[S, E]`, and a mask `[T, S]` -> `[T, E]`, float32."""
-    last = row_numbers(len(query), axis_name) if causal else None
-    if mask is not None:
-        mask = jnp.broadcast_to(mask, (len(query), len(key) * shards(axis_name)))
+    """`[Q, D]`, `[S, D]`, `[S, E]`, last keys `[Q]` and a mask `[Q or 1, S]` -> `[Q, E]`, float32."""
     _, means = softmax_sum(
-        query,
-        key,
-        value,
+        queries,
+        keys,
+        values,
         inverse_temperature=scale,
         last=last,
         mask=mask,
@@ -139,22 +143,26 @@ def _read_one_head(
     return means
 
 
-def _over_heads(read: Callable[..., Array], query: Array, key: Array, value: Array, mask: Array | None) -> Array:
-    """`read` for each example and head; a mask that is the same for several is not repeated."""
-    size, length, heads, _ = query.shape
-    groups = key.shape[2]
-    queries = query.reshape(size, length, groups, heads // groups, -1).transpose(0, 2, 3, 1, 4)
-    axes: list[int | None] = [None, None, None]
-    if mask is not None:
-        mask = _four(mask)
-        of_heads = mask.shape[1] > 1
-        mask = mask.reshape(len(mask), groups if of_heads else 1, heads // groups if of_heads else 1, *mask.shape[2:])
-        axes = [0 if count > 1 else None for count in mask.shape[:3]]
-        mask = mask[tuple(0 if axis is None else slice(None) for axis in axes)]
-    for axis, shared in ((axes[2], True), (axes[1], False), (axes[0], False)):
-        read = jax.vmap(read, in_axes=(0, None if shared else 0, None if shared else 0, axis))
-    found = read(queries, key.swapaxes(1, 2), value.swapaxes(1, 2), mask)  # [B, G, H / G, T, E]
-    return found.reshape(size, heads, length, -1).swapaxes(1, 2)
+def _read_best(
+    queries: Array,
+    keys: Array,
+    values: Array,
+    last: Array | None,
+    mask: Array | None,
+    *,
+    scale: float | Array,
+    straight_through: bool,
+) -> Array:
+    """As `_read_mean`, from the best key alone."""
+    seen = jnp.ones((1, len(keys)), bool) if mask is None else mask
+    if last is not None:
+        seen = seen & (jnp.arange(len(keys))[None] <= last[:, None])
+    best = jnp.where(seen, product("qd,kd->qk", queries, keys), -jnp.inf).argmax(axis=1)
+    read = jnp.where(seen.any(axis=1, keepdims=True), values[best], 0)
+    if not straight_through:
+        return read
+    soft = softmax_sum(queries, keys, lax.stop_gradient(values), inverse_temperature=scale, last=last, mask=mask)[1]
+    return read.astype(soft.dtype) + (soft - lax.stop_gradient(soft))
 
 
 def _four(mask: Array) -> Array:
@@ -178,3 +186,32 @@ def _check(query: Array, key: Array, value: Array, mask: Array | None, count: in
     broad = mask.ndim <= 4 and all(a in (1, b) for a, b in zip(_four(mask).shape, whole, strict=True))
     if not broad or mask.dtype != bool:
         raise ValueError(f"attention: mask must be booleans that broadcast to {whole}, got {mask.dtype} {mask.shape}")
+
+
+def _check_ways(
+    hard: bool, axis_name: str | None, block_size: int | None, implementation: Implementation | None
+) -> None:
+    if hard and axis_name is not None:
+        raise ValueError("attention: hard attention has no axis_name: gather the keys, or read softly")
+    if implementation is None:
+        return
+    if implementation not in get_args(Implementation):
+        raise ValueError(f"attention: implementation must be one of {get_args(Implementation)}, got {implementation!r}")
+    if hard or axis_name is not None:
+        raise ValueError(
+            f"attention: implementation={implementation!r} is for soft attention without an axis_name: leave it out"
+        )
+    if block_size is not None and implementation != "streaming":
+        raise ValueError(
+            f"attention: implementation={implementation!r} has no blocks: leave out block_size, got {block_size}"
+        )
+
+
+def _check_cudnn(query: Array, value: Array, mask: Array | None) -> None:
+    narrow = query.dtype in (jnp.bfloat16, jnp.float16)
+    if mask is not None or not narrow or query.shape[-1] != value.shape[-1] or platform_of(query) == "cpu":
+        raise ValueError(
+            "attention: implementation='cudnn' needs an NVIDIA GPU, bfloat16 or float16, values of the size of keys and no "
+            f"mask, got {platform_of(query)}, {query.dtype}, {query.shape[-1]} and {value.shape[-1]}, "
+            f"{'no mask' if mask is None else 'a mask'}: take 'streaming'"
+        )

@@ -12,7 +12,7 @@ Rabe and Staats 2021, https://arxiv.org/abs/2112.05682; Liu et al. 2023, https:/
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
 from typing import Any, NamedTuple
 
 import jax
@@ -30,7 +30,7 @@ class Hidden(NamedTuple):
 
     skip: Array | None  # [Q, S] keys that it skips
     last: Array | None  # [Q] the last key that it sees
-    mask: Array | None  # [Q, N] False where it does not see the key
+    mask: Array | None  # [Q, N], or [1, N] for all alike, False where it does not see the key
 
 
 class Sums(NamedTuple):
@@ -62,8 +62,9 @@ def softmax_sum(
       queries, keys, values: `[Q, D]`, `[K, D]`, `[K, E]`; without values, E is 0.
       inverse_temperature: multiplies scores.
       skip: `[Q, S]` integers, keys that a query does not see; numbers of no key are allowed.
-      last: `[Q]` integers, the last key that a query sees; its own number for causal attention.
-      mask: `[Q, N]` booleans, True where a query sees a key.
+      last: `[Q]` integers, the last key that a query sees; its own number for causal attention. A block that comes after
+        the last keys of all queries costs nothing.
+      mask: `[Q, N]` booleans, True where a query sees a key; `[1, N]` is the same for all queries.
       axis_name: mapped axis over which queries and keys are cut; keys are numbered through all shards, in their order.
       block_size: b; then keys go round the ring. None chooses by size: while there are few scores, keys of all shards
         are gathered and taken at once.
@@ -86,7 +87,7 @@ def softmax_sum(
     block = len(keys) if few else min(block_size or max(1, most // len(queries)), len(keys))
     if axis_name is None and block == len(keys):
         scores = _scores(queries, keys, scale, hidden, 0, 0, len(keys))
-        return _finish(_absorb(_nothing(queries, values), scores, values))
+        return _finish(_sums(scores, values, _highest(scores)))
     if mask is not None:  # a last block may reach over the end
         hidden = hidden._replace(mask=jnp.pad(mask, ((0, 0), (0, block))))
     store = (cut_rows(keys, block), cut_rows(values, block))
@@ -108,7 +109,11 @@ def _forward(axis_name: str | None, count: int, queries: Array, store: Any, scal
     def visit(sums: Sums, shard: Any, store: Any) -> tuple[Sums, None]:
         def read(sums: Sums, numbered: Any) -> tuple[Sums, None]:
             number, (keys, values) = numbered
-            return _absorb(sums, _scores(queries, keys, scale, hidden, shard, number, count), values), None
+
+            def absorb() -> Sums:
+                return _absorb(sums, _scores(queries, keys, scale, hidden, shard, number, count), values)
+
+            return _unless_later(hidden, shard * count + number * len(keys), absorb, sums), None
 
         return lax.scan(read, sums, (jnp.arange(len(store[0])), store))
 
@@ -126,23 +131,29 @@ def _backward(axis_name: str | None, count: int, kept: Any, cotangents: tuple[Ar
 
     def visit(of_queries: Array, shard: Any, store: Any) -> tuple[Array, Any]:
         def read(of_queries: Array, numbered: Any) -> tuple[Array, Any]:
-            number, (keys, values) = numbered
-            scores = _scores(queries, keys, scale, hidden, shard, number, count)
-            weights = jnp.exp(scores - finite_log_sums[:, None])
-            slopes = weights * (offset[:, None] + product("qe,ke->qk", of_means, values))
-            # [D, b] rather than [b, D]: XLA's CPU product is half as fast when its long side has to be transposed.
-            of_keys = product("dq,qk->dk", queries.T, slopes) * scale
-            of_values = product("eq,qk->ek", of_means.T, weights)
-            return of_queries + product("qk,kd->qd", slopes, keys), (of_keys, of_values)
+            number, (keys, values), keys_turned = numbered
 
-        return lax.scan(read, of_queries, (jnp.arange(len(store[0])), store))
+            def differentiate() -> tuple[Array, Any]:
+                # [b, Q] rather than [Q, b]: then no product has to transpose its long side, which takes XLA's CPU code
+                # twice as long. Keys are transposed beforehand, or it would have to do that too.
+                scores = _scores(queries, keys, scale, hidden, shard, number, count, turned=True)
+                weights = jnp.exp(scores - finite_log_sums[None])
+                slopes = weights * (offset[None] + product("ke,qe->kq", values, of_means))
+                of_keys = product("kq,qd->kd", slopes, queries) * scale
+                of_values = product("kq,qe->ke", weights, of_means)
+                return of_queries + product("dk,kq->dq", keys_turned, slopes), (of_keys, of_values)
 
-    start = jnp.zeros(queries.shape, scale.dtype)
-    owed = jax.tree.map(lambda blocks: jnp.zeros_like(blocks.mT, scale.dtype), store)
-    start, owed, _ = varying_together((start, owed, queries))
+            nothing, _ = varying_together((jax.tree.map(_wide_zeros, (keys, values)), of_queries))
+            first = shard * count + number * len(keys)
+            return _unless_later(hidden, first, differentiate, (of_queries, nothing))
+
+        return lax.scan(read, of_queries, (jnp.arange(len(store[0])), store, store[0].mT))
+
+    start, owed, _ = varying_together((_wide_zeros(queries.T), jax.tree.map(_wide_zeros, store), queries))
     of_queries, of_store = _round(visit, start, owed, store, axis_name)
+    of_queries = of_queries.T
     of_scale = jnp.sum(of_queries * queries.astype(scale.dtype))
-    of_store = jax.tree.map(lambda found, blocks: found.mT.astype(blocks.dtype), of_store, store)
+    of_store = jax.tree.map(lambda found, blocks: found.astype(blocks.dtype), of_store, store)
     return (of_queries * scale).astype(queries.dtype), of_store, of_scale, None
 
 
@@ -168,39 +179,77 @@ def _round(visit: Callable[..., Any], state: Any, owed: Any, store: Any, axis_na
     return state, pass_on(owed, axis_name)
 
 
-def _scores(queries: Array, keys: Array, scale: Array, hidden: Hidden, shard: Any, number: Any, count: int) -> Array:
-    """`[Q, b]` scores of block `number` of a shard that holds `count` keys; minus infinity for what is not seen."""
-    places = number * len(keys) + jnp.arange(len(keys))
+def _unless_later(hidden: Hidden, first: Any, visit: Callable[[], Any], otherwise: Any) -> Any:
+    """`visit()`, or `otherwise` where the last keys that queries see all come before key `first`."""
+    return visit() if hidden.last is None else lax.cond(first <= hidden.last.max(), visit, lambda: otherwise)
+
+
+def _scores(
+    queries: Array,
+    keys: Array,
+    scale: Array,
+    hidden: Hidden,
+    shard: Any,
+    number: Any,
+    count: int,
+    *,
+    turned: bool = False,
+) -> Array:
+    """`[Q, b]`, or turned `[b, Q]`: scores of block `number` of a shard of `count` keys; minus infinity for what is hidden."""
+    scores = product("kd,qd->kq", keys, queries) if turned else product("qd,kd->qk", queries, keys)
+    seen = _seen(len(keys), hidden, shard, number, count, turned)
+    return scores * scale if seen is None else jnp.where(seen, scores * scale, -jnp.inf)
+
+
+def _seen(block: int, hidden: Hidden, shard: Any, number: Any, count: int, turned: bool) -> Array | None:
+    """What broadcasts to `[Q, b]`, or turned to `[b, Q]`; None where all is seen: XLA's CPU code is slower with a `where`."""
+    of_queries, of_keys = (0, 1) if turned else (1, 0)
+    places = jnp.expand_dims(number * block + jnp.arange(block), of_keys)
     numbers = shard * count + places
-    seen = (places < count)[None]
+    seen = [] if count % block == 0 else [places < count]
     if hidden.skip is not None:
-        for skipped in hidden.skip.T:
-            seen = seen & (numbers[None] != skipped[:, None])
+        seen += [numbers != jnp.expand_dims(skipped, of_queries) for skipped in hidden.skip.T]
     if hidden.last is not None:
-        seen = seen & (numbers[None] <= hidden.last[:, None])
+        seen += [numbers <= jnp.expand_dims(hidden.last, of_queries)]
     if hidden.mask is not None:
-        seen = seen & lax.dynamic_slice_in_dim(hidden.mask, numbers[0], len(keys), axis=1)
-    return jnp.where(seen, product("qd,kd->qk", queries, keys) * scale, -jnp.inf)
+        part = lax.dynamic_slice_in_dim(hidden.mask, shard * count + number * block, block, axis=1)
+        seen += [part.T if turned else part]
+    return reduce(jnp.logical_and, seen) if seen else None
+
+
+def _wide_zeros(rows: Array) -> Array:
+    return jnp.zeros(rows.shape, wide(rows.dtype))
 
 
 def _nothing(queries: Array, values: Array) -> Sums:
     count, dtype = len(queries), wide(queries.dtype)
-    return Sums(jnp.full(count, -jnp.inf, dtype), jnp.zeros(count, dtype), jnp.zeros((count, values.shape[-1]), dtype))
+    lowest = jnp.full(count, jnp.finfo(dtype).min, dtype)
+    return Sums(lowest, jnp.zeros(count, dtype), jnp.zeros((count, values.shape[-1]), dtype))
+
+
+def _highest(scores: Array) -> Array:
+    """`[Q]`; finite, so that where all is hidden exponentials are 0, not NaN."""
+    return lax.stop_gradient(jnp.maximum(scores.max(axis=1), jnp.finfo(scores.dtype).min))
+
+
+def _sums(scores: Array, values: Array, top: Array) -> Sums:
+    """Those of one block, `[Q, b]` and `[b, E]`."""
+    weights = jnp.exp(scores - top[:, None])
+    return Sums(top, weights.sum(axis=1), product("qk,ke->qe", weights, values))
 
 
 def _absorb(sums: Sums, scores: Array, values: Array) -> Sums:
-    """The sums with one more block, `[Q, b]` and `[b, E]`, over the new highest score."""
-    top = lax.stop_gradient(jnp.maximum(sums.top, scores.max(axis=1)))
-    finite_top = jnp.where(top == -jnp.inf, 0, top)
-    weights, decay = jnp.exp(scores - finite_top[:, None]), jnp.exp(sums.top - finite_top)
-    weighted = sums.weighted * decay[:, None] + product("qk,ke->qe", weights, values)
-    return Sums(top, sums.total * decay + weights.sum(axis=1), weighted)
+    """The sums with one more block, over the new highest score."""
+    top = jnp.maximum(sums.top, _highest(scores))
+    decay, new = jnp.exp(sums.top - top), _sums(scores, values, top)
+    return Sums(top, sums.total * decay + new.total, sums.weighted * decay[:, None] + new.weighted)
 
 
 def _finish(sums: Sums) -> tuple[Array, Array]:
-    blind = sums.total == 0
-    total = jnp.where(blind, 1, sums.total)  # both branches of a `where` are differentiated
-    return jnp.where(blind, -jnp.inf, jnp.log(total) + sums.top), sums.weighted / total[:, None]
+    # At least 1 where something is seen, the highest score's share. A `where` would do, but XLA's CPU code makes one loop of
+    # products, exponentials and sums only while it meets nothing else.
+    total = jnp.maximum(sums.total, 0.5)
+    return jnp.where(sums.total == 0, -jnp.inf, jnp.log(total) + sums.top), sums.weighted / total[:, None]
 
 
 def _check(
@@ -214,10 +263,14 @@ def _check(
         raise ValueError(f"softmax_sum: values must be [K, E] with K = {len(keys)}, got {values.shape}")
     if block_size is not None and block_size < 1:
         raise ValueError(f"softmax_sum: block_size must be at least 1, or None for one block, got {block_size}")
-    rows, wanted = len(queries), {"skip": "[Q, S]", "last": "[Q]", "mask": "[Q, N]"}
-    fits = {"skip": lambda s: len(s) == 2, "last": lambda s: len(s) == 1, "mask": lambda s: s[1:] == (total,)}
+    rows, wanted = len(queries), {"skip": "[Q, S]", "last": "[Q]", "mask": "[Q, N] or [1, N]"}
+    fits = {
+        "skip": lambda shape: len(shape) == 2 and shape[0] == rows,
+        "last": lambda shape: shape == (rows,),
+        "mask": lambda shape: shape in ((rows, total), (1, total)),
+    }
     for name, array in hidden._asdict().items():
-        if array is not None and (array.shape[:1] != (rows,) or not fits[name](array.shape)):
+        if array is not None and not fits[name](array.shape):
             raise ValueError(
                 f"softmax_sum: {name} must be {wanted[name]} with Q = {rows} and N = {total}, got {array.shape}"
             )

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from jax.sharding import PartitionSpec
 from sharding import CASES, assert_same_in_pieces
 
+from ssl_jax.ops import pieces
 from ssl_jax.ops.attention import attention, attention_weights
 from ssl_jax.ops.collectives import mean_over_shards
 from ssl_jax.ops.energy import free_energy
@@ -100,6 +101,51 @@ def test_it_is_jaxs(causal, groups, block_size=5):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
 
 
+def cut_small(monkeypatch, scores, rows):
+    """As if a cache held so many scores, and a long sequence had more than so many rows."""
+    for name, value in {"CACHED_SCORES": scores, "ROWS": rows, "FEWEST_KEYS": 1}.items():
+        monkeypatch.setattr(pieces, name, value)
+
+
+# Several heads whole; rows of a head with all keys; rows with blocks of keys.
+@pytest.mark.parametrize(("scores", "rows"), [(2 * B * T * S, 99), (40, 5), (10, 5)])
+@pytest.mark.parametrize("masked", MASKS)
+def test_pieces_are_the_whole(monkeypatch, masked, scores, rows):
+    def gradients(**arguments):
+        of = lambda *arrays: number(attention(*arrays, **ours, **arguments))  # noqa: E731
+        return jax.jit(jax.value_and_grad(of, (0, 1, 2)))(*arrays(2))
+
+    ours = {name: jnp.asarray(value) if name == "mask" else value for name, value in MASKS[masked].items()}
+    whole, hard = gradients(implementation="dense"), attention(*arrays(2), **ours, hard=True)
+    cut_small(monkeypatch, scores, rows)
+    for one, other in zip(jax.tree.leaves(gradients()), jax.tree.leaves(whole), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(attention(*arrays(2), **ours, hard=True), hard)
+
+
+def test_pieces_within_a_shard_are_the_whole(monkeypatch):
+    def gradients():
+        spec = PartitionSpec("data")
+        read = jax.shard_map(
+            functools.partial(attention, causal=True), mesh=make_mesh(2), in_specs=spec, out_specs=spec
+        )
+        return jax.jit(jax.value_and_grad(lambda *arrays: number(read(*arrays)), (0, 1, 2)))(*arrays())
+
+    whole = gradients()
+    cut_small(monkeypatch, 10, 5)
+    for one, other in zip(jax.tree.leaves(gradients()), jax.tree.leaves(whole), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_keys_after_the_last_query_cost_nothing():
+    def operations(causal):
+        rows = jax.ShapeDtypeStruct((1, 2048, 1, 8), jnp.float32)
+        function = functools.partial(attention, causal=causal)
+        return jax.jit(function).lower(rows, rows, rows).compile().as_text().count(" conditional(")
+
+    assert operations(True) > operations(False) == 0
+
+
 def in_ring(query, key, value, mask, *, axis_name=None):
     read = attention(query, key, value, mask=mask, causal=True, axis_name=axis_name, block_size=1)
     return mean_over_shards(jnp.mean(read**3 + read), axis_name)
@@ -167,15 +213,15 @@ def test_bfloat16_comes_back_as_bfloat16_and_sums_wide(block_size):
 
 
 def test_memory_is_linear_in_the_length():
-    def temporary_bytes(length, block_size):
+    def temporary_bytes(length, **arguments):
         rows = jax.ShapeDtypeStruct((1, length, 1, 8), jnp.float32)
-        gradient = jax.grad(lambda q, k, v: attention(q, k, v, causal=True, block_size=block_size).sum(), (0, 1, 2))
+        gradient = jax.grad(lambda q, k, v: attention(q, k, v, causal=True, **arguments).sum(), (0, 1, 2))
         return jax.jit(gradient).lower(rows, rows, rows).compile().memory_analysis().temp_size_in_bytes
 
-    assert temporary_bytes(4096, 4096) > 4 * 4096**2
-    assert temporary_bytes(4096, 64) < 4 * 4096**2 / 8
-    assert temporary_bytes(8192, 64) < 2.5 * temporary_bytes(4096, 64)
-    assert temporary_bytes(8192, None) < 4 * 8192**2  # the default chooses blocks
+    assert temporary_bytes(4096, implementation="dense") > 4 * 4096**2
+    assert temporary_bytes(4096, block_size=64) < 4 * 4096**2 / 8
+    assert temporary_bytes(8192, block_size=64) < 2.5 * temporary_bytes(4096, block_size=64)
+    assert temporary_bytes(8192) < min(2 * temporary_bytes(4096), 4 * 8192**2 / 8)  # the default chooses pieces
 
 
 def test_a_ring_holds_a_part_of_the_sequence():
@@ -207,6 +253,10 @@ def test_wrong_arguments_are_named():
         (lambda: attention(query, key, value, axis_name="nowhere"), "'nowhere' is not bound"),
         (lambda: jax.vmap(functools.partial(attention, hard=True, axis_name="x"), axis_name="x")(
             query[None], key[None], value[None]), "hard attention has no axis_name"),
+        (lambda: attention(query, key, value, implementation="flash"), "must be one of .*'streaming'.*, got 'flash'"),
+        (lambda: attention(query, key, value, implementation="dense", hard=True), "'dense' is for soft attention"),
+        (lambda: attention(query, key, value, implementation="dense", block_size=4), "has no blocks: .* got 4"),
+        (lambda: attention(query, key, key, implementation="cudnn"), "needs an NVIDIA GPU.*got cpu, float32"),
     )  # fmt: skip
     for call, words in mistakes:
         with pytest.raises(ValueError, match=words):

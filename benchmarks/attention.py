@@ -1,0 +1,197 @@
+"""Attention forward, and forward and backward, beside jax.nn.dot_product_attention and PyTorch's, in one run.
+
+    python benchmarks/attention.py --markdown benchmarks/results/attention-cpu.md
+    python benchmarks/attention.py --quick
+
+Float32, 8 heads of 64. "jax.nn" is `jax.nn.dot_product_attention`, whose one setting on a CPU is "xla"; where there is an
+NVIDIA GPU, arrays are bfloat16 and its kernel is a column too. PyTorch's column is filled where torch can be imported. Times
+are the best of interleaved rounds. "of peak" counts the products that the whole needs, 4 T^2 D a head forward and 10 more
+backward, of which causal attention needs half, against the best matrix product of the same run. Memory is what a process of
+its own takes above what it held before, gradients and inputs included.
+"""
+
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from jax.sharding import Mesh, PartitionSpec
+from machine import about, version
+from timing import best_times, high_water_mark, matmul_peak
+
+from ssl_jax.ops.attention import attention
+
+HEADS, DIM, MIB = 8, 64, 2**20
+GPU = jax.default_backend() == "gpu"
+DTYPE = jnp.bfloat16 if GPU else jnp.float32
+NAMES = ("ours", "jax.nn", *(("cudnn",) if GPU else ()), "PyTorch")
+
+
+def benchmark(
+    *,
+    quick: bool = False,
+    sizes: tuple[tuple[int, int], ...] = ((32, 197), (8, 1024), (1, 4096)),
+    lengths: tuple[int, ...] = (1024, 2048, 4096, 8192),
+    rounds: int = 8,
+    markdown: Path | None = None,
+    only: str | None = None,
+) -> None:
+    """Prints the tables.
+
+    Args:
+      quick: small sizes only, to see that all of it works.
+      sizes: examples and their length, each.
+      lengths: of one example, for the memory.
+      rounds: of each measurement.
+      markdown: file for the tables.
+      only: for the memory of one entry, in a process of its own: NAME:LENGTH.
+    """
+    if only:
+        return print(memory_here(*only.rsplit(":", 1)))
+    if quick:
+        sizes, lengths, rounds = ((2, 256),), (512, 1024), 2
+    head = f"# Attention\n\n{about('jax', 'torch')}. {HEADS} heads of {DIM}, {DTYPE.dtype}.\n"
+    text = "\n".join([head, speed(sizes, rounds), memory(lengths), ring(lengths)])
+    print(text)
+    if markdown:
+        markdown.parent.mkdir(parents=True, exist_ok=True)
+        markdown.write_text(text + "\n")
+
+
+def speed(sizes: tuple[tuple[int, int], ...], rounds: int) -> str:
+    peak = max(matmul_peak() for _ in range(3))
+    lines = [
+        f"Best matrix product in float32: {peak / 1e9:,.0f} GFLOP/s.",
+        "",
+        "| examples x length | causal | pass | " + " | ".join(f"{name}, ms" for name in NAMES) + " | ours of peak | "
+        "faster than jax.nn, PyTorch |",
+        "|" + "---|" * (len(NAMES) + 5),
+    ]
+    for size, length in sizes:
+        for causal in (False, True):
+            for backward in (False, True):
+                calls = {name: make(name, size, length, causal=causal, backward=backward) for name in NAMES}
+                times = best_times({name: call for name, call in calls.items() if call}, rounds)
+                cells = [f"{times[name] * 1e3:,.1f}" if name in times else "-" for name in NAMES]
+                ratios = [
+                    f"{times[peer] / times['ours']:.1f}" if peer in times else "-" for peer in ("jax.nn", "PyTorch")
+                ]
+                needed = (14 if backward else 4) * size * HEADS * length**2 * DIM / (2 if causal else 1)
+                told = f"{size} x {length:,} | {'yes' if causal else 'no'} | {'both' if backward else 'forward'}"
+                of_peak = f"{needed / times['ours'] / peak:.0%}"
+                lines.append(f"| {told} | {' | '.join(cells)} | {of_peak} | {', '.join(ratios)} |")
+                print(lines[-1], file=sys.stderr)
+    return "\n".join([*lines, ""])
+
+
+def make(name: str, size: int, length: int, *, causal: bool, backward: bool) -> Callable[[], object] | None:
+    """A call that computes what is to be timed; None where the peer is not installed."""
+    arrays = [
+        np.random.default_rng(seed).standard_normal((size, length, HEADS, DIM), np.float32) for seed in (0, 1, 2, 3)
+    ]
+    if name == "PyTorch":
+        return make_torch(arrays, causal=causal, backward=backward) if version("torch") else None
+    ways = {
+        "ours": partial(attention, causal=causal),
+        "jax.nn": partial(jax.nn.dot_product_attention, is_causal=causal, implementation="xla"),
+        "cudnn": partial(jax.nn.dot_product_attention, is_causal=causal, implementation="cudnn"),
+    }
+    *rows, cotangent = (jnp.asarray(array, DTYPE) for array in arrays)
+
+    def forward_and_backward(cotangent: jax.Array, *rows: jax.Array) -> object:
+        return jax.vjp(ways[name], *rows)[1](cotangent)
+
+    return partial(jax.jit(forward_and_backward), cotangent, *rows) if backward else partial(jax.jit(ways[name]), *rows)
+
+
+def make_torch(arrays: list[np.ndarray], *, causal: bool, backward: bool) -> Callable[[], object]:
+    torch = importlib.import_module("torch")
+    torch.set_num_threads(os.cpu_count())
+    device, dtype = ("cuda", torch.bfloat16) if GPU else ("cpu", torch.float32)
+    *rows, cotangent = (torch.from_numpy(array).transpose(1, 2).to(device, dtype).contiguous() for array in arrays)
+    read = partial(torch.nn.functional.scaled_dot_product_attention, is_causal=causal)
+
+    def call() -> None:
+        if backward:
+            torch.autograd.grad(read(*(row.requires_grad_() for row in rows)), rows, cotangent)
+        else:
+            with torch.no_grad():
+                read(*rows)
+        if GPU:
+            torch.cuda.synchronize()
+
+    return call
+
+
+def memory(lengths: tuple[int, ...]) -> str:
+    lines = [
+        "MiB of one example, forward and backward, by its length.",
+        "",
+        "| length | " + " | ".join(NAMES[:2]) + " |",
+        "|---|---|---|",
+    ]
+    for length in lengths:
+        cells = [elsewhere(f"{name}:{length}") for name in NAMES[:2]]
+        lines.append(f"| {length:,} | {' | '.join(cells)} |")
+        print(lines[-1], file=sys.stderr)
+    return "\n".join([*lines, ""])
+
+
+def ring(lengths: tuple[int, ...]) -> str:
+    """Temporary memory of the compiled program on each of 8 devices: read, not run."""
+    lines = [
+        "Temporary MiB on each of 8 devices over which one causal sequence is cut, forward and backward: keys and values",
+        "going round a ring, and gathered on every device for jax.nn.",
+        "",
+        "| length | ring | gathered |",
+        "|---|---|---|",
+    ]
+    lines += [f"| {length:,} | {elsewhere(f'ring:{length}', devices=8)} |" for length in lengths]
+    return "\n".join(lines)
+
+
+def ring_memory(length: int) -> str:
+    mesh, spec = Mesh(np.array(jax.devices()), ("data",)), PartitionSpec(None, "data")
+    rows = jax.ShapeDtypeStruct((1, length, HEADS, DIM), jnp.float32)
+
+    def gathered(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
+        key, value = (jax.lax.all_gather(array, "data", axis=1, tiled=True) for array in (key, value))
+        here = jax.lax.axis_index("data") * query.shape[1] + jnp.arange(query.shape[1])
+        mask = here[:, None] >= jnp.arange(length)[None]
+        return jax.nn.dot_product_attention(query, key, value, mask=mask[None, None], implementation="xla")
+
+    held = []
+    for read in (partial(attention, axis_name="data", causal=True), gathered):
+        sharded = jax.shard_map(read, mesh=mesh, in_specs=spec, out_specs=spec)
+        program = jax.jit(jax.grad(lambda *rows, read=sharded: read(*rows).sum(), (0, 1, 2))).lower(rows, rows, rows)
+        held.append(f"{program.compile().memory_analysis().temp_size_in_bytes / MIB:,.0f}")
+    return " | ".join(held)
+
+
+def elsewhere(entry: str, *, devices: int = 1) -> str:
+    environment = os.environ | {"JAX_NUM_CPU_DEVICES": str(devices), "JAX_PLATFORMS": "cpu"}
+    told = subprocess.run(
+        [sys.executable, __file__, "--only", entry], env=environment, capture_output=True, text=True, check=True
+    )
+    return told.stdout.strip()
+
+
+def memory_here(name: str, length: str) -> str:
+    """MiB above what the process held when libraries were loaded; "ring" asks the compiled programs instead."""
+    if name == "ring":
+        return ring_memory(int(length))
+    jax.block_until_ready(make(name, 1, 128, causal=False, backward=True)())
+    before = high_water_mark()
+    jax.block_until_ready(make(name, 1, int(length), causal=False, backward=True)())
+    return f"{high_water_mark() - before:,.0f}"
+
+
+if __name__ == "__main__":
+    tyro.cli(benchmark)

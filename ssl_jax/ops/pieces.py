@@ -1,0 +1,151 @@
+"""Attention in pieces: how many heads, queries and keys are computed at once, and walking over them.
+
+B: examples; T: queries of each; S: keys held here; H: heads of queries; G: heads of keys, of which each serves H / G
+heads of queries, which ask together; Q: queries that ask at once; D: size of a key; E: size of a value.
+
+An accelerator, and several devices, take all heads together, so that the compiler can spread them. One CPU is fastest
+where the scores of a piece stay in its cache: few heads, or part of one, one piece after the other.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from ssl_jax.ops.blocks import cut_rows
+from ssl_jax.ops.collectives import devices_under, row_numbers, shards
+from ssl_jax.ops.streaming import MOST_SCORES
+
+# Measured on two cores, forward and backward (benchmarks/attention.py): scores of a piece, and queries of a long sequence.
+CACHED_SCORES, ROWS = 2**20, 1024
+FEWEST_KEYS = 64  # of a block
+
+
+class Piece(NamedTuple):
+    """What is computed at once."""
+
+    heads: int  # of keys, with all queries that they serve
+    queries: int
+    keys: int | None  # None: `softmax_sum` chooses
+    again: bool  # its scores are not kept for the gradient but computed again
+
+
+def choose_piece(
+    query: Array, key: Array, *, axis_name: str | None, block_size: int | None, dense: bool, rows_only: bool
+) -> Piece:
+    """By size and platform.
+
+    Args:
+      query, key: `[B, T, H, D]`, `[B, S, G, D]`.
+      block_size: keys compared at once, where they are not all.
+      dense: everything at once.
+      rows_only: all keys at once.
+    """
+    pairs, queries, keys = len(key) * key.shape[2], query.shape[1] * query.shape[2] // key.shape[2], key.shape[1]
+    if axis_name is not None:
+        many = pairs * queries * keys * shards(axis_name) > MOST_SCORES
+        blocks = max(FEWEST_KEYS, MOST_SCORES // (pairs * queries)) if many else None
+        return Piece(pairs, queries, block_size or blocks, again=False)
+    one_cpu = devices_under(query) == 1 and platform_of(query) == "cpu"
+    most = CACHED_SCORES if one_cpu else MOST_SCORES * devices_under(query)
+    few = pairs * queries * keys <= most and block_size is None
+    if dense or few:
+        return Piece(pairs, queries, keys, again=False)
+    heads = 1 if one_cpu else pairs
+    if rows_only:
+        queries = min(queries, max(1, most // (heads * keys)))
+    else:
+        queries = min(queries, ROWS) if one_cpu else queries
+        keys = min(keys, block_size or max(FEWEST_KEYS, most // (heads * queries)))
+    return Piece(max(heads, most // (queries * keys)), queries, keys, again=keys == key.shape[1])
+
+
+def platform_of(array: Array) -> str:
+    """Where it will be computed, as far as is known while it is traced."""
+    device = jax.typeof(array).sharding.mesh.abstract_device
+    return jax.default_backend() if device is None else device.platform
+
+
+def over_heads(
+    read: Callable[..., Array],
+    piece: Piece,
+    query: Array,
+    key: Array,
+    value: Array,
+    *,
+    mask: Array | None,
+    causal: bool,
+    axis_name: str | None,
+) -> Array:
+    """`read` for each example and head of keys, and what it finds put together, `[B, T, H, E]`.
+
+    Args:
+      read: of queries `[Q, D]`, keys `[S, D]`, values `[S, E]`, the last key that each query sees `[Q]` or None, and a mask
+        `[Q or 1, S]` or None, S of all shards: `[Q, E]`.
+      query, key, value: `[B, T, H, D]`, `[B, S, G, D]`, `[B, S, G, E]`.
+      mask: booleans `[B or 1, H or 1, T or 1, S or 1]`; what is the same for several is not repeated.
+    """
+    size, length, heads, _ = query.shape
+    groups, every = key.shape[2], key.shape[1] * shards(axis_name)
+    queries = query.reshape(size, length, groups, heads // groups, -1).transpose(0, 2, 3, 1, 4)
+    if mask is not None:
+        per_head = (groups, heads // groups) if mask.shape[1] > 1 else (1, 1)
+        mask = mask.reshape(len(mask), *per_head, *mask.shape[2:])
+
+    def of_head(queries: Array, keys: Array, values: Array, mask: Array | None) -> Array:
+        last = jnp.tile(row_numbers(length, axis_name), len(queries)) if causal else None
+        if mask is not None:
+            rows = (1, 1) if mask.shape[:2] == (1, 1) else queries.shape[:2]
+            mask = jnp.broadcast_to(mask, (*rows, every)).reshape(-1, every)
+        queries = queries.reshape(-1, queries.shape[-1])
+        # Tied together, since JAX would compute what depends on the hidden keys alone for all pieces before the first.
+        queries, last, mask = lax.optimization_barrier((queries, last, mask))
+        return _over_rows(read, piece.queries, queries, keys, values, last, mask)
+
+    def of_example(*arrays: Array | None) -> Array:
+        return _each(of_head, piece.heads, *arrays)
+
+    arrays = queries, key.swapaxes(1, 2), value.swapaxes(1, 2), mask
+    found = _each(of_example, piece.heads // groups, *arrays)  # [B, G, H / G * T, E]
+    return found.reshape(size, heads, length, -1).swapaxes(1, 2)
+
+
+def _over_rows(
+    read: Callable[..., Array],
+    at_once: int,
+    queries: Array,
+    keys: Array,
+    values: Array,
+    last: Array | None,
+    mask: Array | None,
+) -> Array:
+    if at_once >= len(queries):
+        return read(queries, keys, values, last, mask)
+
+    def cut(rows: Array | None) -> Array | None:
+        return None if rows is None else rows[None] if len(rows) == 1 else cut_rows(rows, at_once)
+
+    def of_rows(queries: Array, last: Array | None, mask: Array | None) -> Array:
+        return read(queries, keys, values, last, mask)
+
+    found = _each(of_rows, 1, cut(queries), cut(last), cut(mask))
+    return found.reshape(-1, found.shape[-1])[: len(queries)]
+
+
+def _each(function: Callable[..., Array], at_once: int, *arrays: Array | None) -> Array:
+    """`function` of each item of the arrays, about so many at once; an array of one item is the same for all."""
+    count = max(len(array) for array in arrays if array is not None)
+    single = [array is not None and len(array) == count for array in arrays]
+
+    def of_items(items: list[Array]) -> Array:
+        rest = iter(items)
+        shared = (array if array is None else array[0] for array in arrays)
+        return function(*(next(rest) if own else one for own, one in zip(single, shared, strict=True)))
+
+    items = [array for array, own in zip(arrays, single, strict=True) if own]
+    if at_once >= count:
+        return jax.vmap(of_items)(items)
+    at_once = max(size for size in range(1, max(1, at_once) + 1) if count % size == 0)  # no rest, compiled apart
+    return lax.map(of_items, items, batch_size=at_once if at_once > 1 else None)
