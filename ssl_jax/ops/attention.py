@@ -13,6 +13,7 @@ memory is O(T), not O(T S). On one CPU a piece is what stays in the cache, one h
 several devices take all heads together. Measured in `benchmarks/attention.py`.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Literal, get_args
 
@@ -76,9 +77,11 @@ def attention(
     scale = query.shape[-1] ** -0.5 if inverse_temperature is None else inverse_temperature
     if implementation == "cudnn":
         _check_cudnn(query, value, mask)
-        return jax.nn.dot_product_attention(query, key, value, scale=scale, is_causal=causal, implementation="cudnn")
+        query = (query * scale).astype(query.dtype)  # since its own scale cannot be traced
+        return jax.nn.dot_product_attention(query, key, value, scale=1.0, is_causal=causal, implementation="cudnn")
     dense = implementation == "dense"
     piece = choose_piece(query, key, axis_name=axis_name, block_size=block_size, dense=dense, rows_only=hard)
+    read: Callable[..., Array]
     if hard:
         read = partial(_read_best, scale=scale, straight_through=straight_through)
     else:

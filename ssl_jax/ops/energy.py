@@ -125,7 +125,8 @@ def _ask(answer: Callable[[Array], Any], query: Array, axis_name: str | None) ->
 def _nearest(queries: Array, keys: Array, count: int, block: int) -> tuple[Array, Array]:
     """The `count` highest scores of each query and the numbers of their keys, best first, `[N, count]`."""
     if block == len(keys):
-        return tuple(lax.top_k(product("nd,kd->nk", queries, keys), count))
+        scores, numbers = lax.top_k(product("nd,kd->nk", queries, keys), count)
+        return scores, numbers
     numbers = _nearest_by_blocks(*lax.stop_gradient((queries, keys)), count, block)
     return product("nd,nkd->nk", queries, keys[numbers]), numbers  # again, of what was found alone, for the gradient
 

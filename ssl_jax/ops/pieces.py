@@ -144,7 +144,7 @@ def _each(function: Callable[..., Array], at_once: int, *arrays: Array | None) -
         shared = (array if array is None else array[0] for array in arrays)
         return function(*(next(rest) if own else one for own, one in zip(single, shared, strict=True)))
 
-    items = [array for array, own in zip(arrays, single, strict=True) if own]
+    items = [array for array in arrays if array is not None and len(array) == count]
     if at_once >= count:
         return jax.vmap(of_items)(items)
     at_once = max(size for size in range(1, max(1, at_once) + 1) if count % size == 0)  # no rest, compiled apart
