@@ -132,8 +132,8 @@ NOTES = """## What failed first, and why
   steps of 64 images these changed little: a slower teacher with more weight decay and gentler crops (36.1 / 59.2 / 45.7),
   targets freed of their mean at each place (37.0 / 60.3 / 41.5), fixed positions (39.1 / 69.9 / 46.2; untrained 37.7 / 69.1 /
   39.8). MAE's features turn good only after some 500 steps of 256 images, so that its length is the first suspect.
-- *Inpainting* of a hole in the middle beats untrained features with few labels and linearly, and loses in k-NN, as
-  generative features do: what pixels need is not what classes differ in.
+- *Inpainting* of one hole in the middle, a quarter of the image, taught little: 63.3 / 86.0 / 80.2. Its paper says why:
+  features of the hole's border are enough. Four squares anywhere, half of the image, make 77.0 / 92.4 / 91.7 of it (seed 0).
 """
 
 

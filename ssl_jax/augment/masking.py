@@ -125,25 +125,37 @@ def _largest(grid: int, area: Range, aspect: Range) -> int:
     return max(int(np.prod(np.clip(np.round(pair), 1, grid))) for pair in sides)
 
 
-def with_a_hole(view: Views, *, hole: int) -> MaskedViews:
-    """One view with a square in its middle filled with the mean colour.
+def with_a_hole(view: Views, *, hole: int, anywhere: int | None = None) -> MaskedViews:
+    """One view with a square in its middle, or several squares anywhere, filled with the mean colour.
 
     Args:
-      hole: side of the square in pixels.
+      hole: side of a square in pixels.
+      anywhere: how many squares, each anywhere and perhaps over another; None for one in the middle.
 
     Returns:
-      `(rng, image) -> {"views": [1, size, size, C], "hole": [hole, hole, C]}`.
+      `(rng, image) -> {"views": [1, size, size, C], "hole": [hole, hole, C]}`; with squares anywhere "hole" is the whole view,
+      and there is "counted", bool `[size, size]`, true within the squares.
 
-    Source: Pathak et al. 2016, https://arxiv.org/abs/1604.07379, section 3.3, "central region".
+    Source: Pathak et al. 2016, https://arxiv.org/abs/1604.07379, section 3.3, "central region" and "random block".
     """
 
     def augment(rng: Array, image: Array) -> dict[str, Array]:
-        seen = view(rng, image)[0]
-        if not 0 < hole < min(seen.shape[:2]):
-            raise UsageError(f"hole: must be above 0 and below the view's {min(seen.shape[:2])} pixels, got {hole}.")
-        top, left = ((side - hole) // 2 for side in seen.shape[:2])
-        inside = slice(top, top + hole), slice(left, left + hole)
+        view_rng, hole_rng = jax.random.split(rng)
+        seen = view(view_rng, image)[0]
+        sides = np.array(seen.shape[:2])
+        if not 0 < hole < sides.min():
+            raise UsageError(f"hole: must be above 0 and below the view's {sides.min()} pixels, got {hole}.")
         # Views are standardised: 0 is the mean of the data set.
-        return {"views": seen.at[inside].set(0)[None], "hole": seen[inside]}
+        if anywhere is None:
+            top, left = (sides - hole) // 2
+            inside = slice(top, top + hole), slice(left, left + hole)
+            return {"views": seen.at[inside].set(0)[None], "hole": seen[inside]}
+        corners = jax.random.randint(hole_rng, (anywhere, 2), 0, sides[None] - hole + 1)
+        rows, columns = (
+            (numbers[None] >= corner[:, None]) & (numbers[None] < corner[:, None] + hole)
+            for numbers, corner in zip(map(jnp.arange, sides), corners.T, strict=True)
+        )
+        counted = (rows[:, :, None] & columns[:, None]).any(axis=0)
+        return {"views": jnp.where(counted[..., None], 0, seen)[None], "hole": seen, "counted": counted}
 
     return augment

@@ -1,4 +1,4 @@
-"""Inpainting: what was in the hole in the middle?
+"""Inpainting: what was in the hole, or in the holes?
 
 Generative: nothing collapses, since the pixels are given. The encoder has to sum up the whole image for it, which is why
 the decoder sees nothing but its features. The paper adds an adversarial loss, for sharper pixels, not for better features.
@@ -21,16 +21,19 @@ class Inpainting(JointEmbedding):
     """Mean squared error of the hole's pixels; the head is the decoder, features -> pixels. Views: `with_a_hole`."""
 
     def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
-        """ "embedding" `[B, 1, P]`, the pixels that the head tells, and those that are right, "target" `[B, 1, P]`."""
+        """ "embedding" `[B, 1, P]`, the pixels that the head tells; those that are right, "target" `[B, Q, C]`, Q C = P, and
+        which of them count, "counted" `[B, Q]`."""
         if "hole" not in views:
             raise UsageError("inpainting: views need what was in the hole: make them with with_a_hole.")
         embeddings, state = super().encode(params, state, views, rng, step)
-        return {**embeddings, "target": views["hole"].reshape(len(views["hole"]), 1, -1)}, state
+        target = views["hole"].reshape(len(views["hole"]), -1, views["hole"].shape[-1])
+        counted = views.get("counted", jnp.ones(target.shape[:2], bool)).reshape(target.shape[:2])
+        return {**embeddings, "target": target, "counted": counted}, state
 
     def objective(
         self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
-        prediction, target = embeddings["embedding"], embeddings["target"]
-        everywhere = jnp.ones(prediction.shape[:2])
-        loss = masked_regression(prediction, target, everywhere, normalize_targets=False, axis_name=axis_name)
+        target, counted = embeddings["target"], embeddings["counted"]
+        prediction = embeddings["embedding"].reshape(target.shape)
+        loss = masked_regression(prediction, target, counted, normalize_targets=False, axis_name=axis_name)
         return loss, state, {}

@@ -19,22 +19,24 @@ def demo(
     batch_size: int = 256,
     learning_rate: float = 3e-3,
     weight_decay: float = 1e-4,
-    hole: int = 14,
+    hole: int = 10,
+    holes: int = 4,
     precision: Precision = "auto",
     strict: bool = False,
 ) -> Recipe:
-    """Minutes on a laptop, AdamW, a hole of a quarter of the image.
+    """Minutes on a laptop, AdamW, holes anywhere, half of the image together; the whole image is told, the holes count.
 
     Args:
-      hole: side of the square in the middle that is to be told, in pixels.
+      hole: side of a square that is to be told, in pixels.
+      holes: how many, anywhere; they may overlap.
     """
     here = scale(data=data, image_size=image_size, encoder=encoder, precision=precision, strict=strict)
-    pixels = hole**2 * len(here.mean)
+    pixels = image_size**2 * len(here.mean)
     head = projection_head(inputs=here.encoder.width, widths=(512, pixels), last_bias=True, dtype=here.dtype)
     return Recipe(
         data=here.data,
         method=Inpainting(here.encoder, head),
-        augment=with_a_hole(demo_views(here, image_size=image_size, views=1), hole=hole),
+        augment=with_a_hole(demo_views(here, image_size=image_size, views=1), hole=hole, anywhere=holes),
         prepare=here.prepare,
         optimizer=demo_optimizer(learning_rate, weight_decay),
         batch_size=batch_size,

@@ -76,3 +76,16 @@ def test_a_hole_is_the_middle_and_what_was_in_it_is_handed_over():
     np.testing.assert_array_equal(drawn["views"][0], expected)
     with pytest.raises(UsageError, match="hole: must be above 0 and below the view's 16 pixels, got 16"):
         with_a_hole(whole, hole=16)(jax.random.key(0), jnp.asarray(IMAGE))
+
+
+def test_holes_anywhere_are_squares_and_the_whole_view_is_handed_over():
+    image = jnp.asarray(IMAGE)
+    drawn = jax.vmap(with_a_hole(whole, hole=6, anywhere=1), (0, None))(KEYS, image)
+    counted = np.asarray(drawn["counted"])
+    assert (counted.sum(axis=(1, 2)) == 36).all() and (counted.any(axis=1).sum(axis=1) == 6).all()
+    assert len(np.unique(counted, axis=0)) > 3
+    hidden = np.where(counted[..., None], 0, IMAGE)
+    np.testing.assert_array_equal(drawn["views"][:, 0], hidden)
+    np.testing.assert_array_equal(drawn["hole"][0], IMAGE)
+    three = with_a_hole(whole, hole=6, anywhere=3)(jax.random.key(2), image)["counted"]
+    assert 36 < three.sum() <= 108

@@ -135,6 +135,16 @@ def test_inpainting_compares_with_what_was_in_the_hole():
         encoded(method, {"views": IMAGES[:, None]})
 
 
+def test_inpainting_of_holes_anywhere_counts_their_pixels_alone():
+    side, channels = IMAGES.shape[1], IMAGES.shape[3]
+    method = Inpainting(CONV, linear_head(inputs=CONV.width, outputs=side**2 * channels))
+    views = views_of(with_a_hole(as_it_is, hole=6, anywhere=2))
+    embeddings = encoded(method, views)
+    loss, _, _ = method.objective(embeddings, {}, STEP)
+    errors = (np.asarray(embeddings["embedding"]).reshape(views["hole"].shape) - np.asarray(views["hole"])) ** 2
+    np.testing.assert_allclose(loss, errors[np.asarray(views["counted"])].mean(), rtol=1e-5)
+
+
 def test_lejepa_looks_in_other_directions_in_each_step_and_weighs_its_terms():
     method = LeJEPA(CONV, linear_head(inputs=CONV.width, outputs=8), weight=0.25, directions=2)
     views = jax.random.normal(jax.random.key(3), (64, 2, 8)) * jnp.arange(1.0, 9)[None, None]
