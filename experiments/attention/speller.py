@@ -11,7 +11,7 @@ file does not hold yet, one network and seed after the other, so that it can be 
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -19,15 +19,25 @@ from typing import Any, Literal
 import jax
 import numpy as np
 import tyro
-from numpy.typing import NDArray
-from speller_setup import NETWORKS, PUBLISHED, SIZES, Pairs, Size, Task, of_one_size, parameters, prepare, untouched
+from speller_judge import by_chunks, draw_alignment, judge
+from speller_setup import (
+    NETWORKS,
+    PUBLISHED,
+    SIZES,
+    WITH_ATTENTION,
+    Pairs,
+    Size,
+    Task,
+    of_one_size,
+    parameters,
+    prepare,
+    untouched,
+)
 
 from ssl_jax.data import Batches
 from ssl_jax.data.spelling import open_spelling
 from ssl_jax.data.vocabulary import PADDING
-from ssl_jax.evaluate.transcription import error_rates
 from ssl_jax.methods.transcription import Transcription
-from ssl_jax.networks.decoding import beam, greedy
 from ssl_jax.networks.functional import Net
 from ssl_jax.recipes.optimizers import adamw, warmup_cosine
 from ssl_jax.rundir import open_run, write_json
@@ -36,7 +46,7 @@ from ssl_jax.train.mesh import batch_sharding, make_mesh
 from ssl_jax.train.state import TrainState
 
 RESULTS = Path(__file__).parents[1] / "results" / "speller.json"
-CHUNK = 256  # Words that are judged at a time.
+PICTURES = Path(__file__).parent / "pictures"
 
 
 def speller(
@@ -48,6 +58,7 @@ def speller(
     seeds: tuple[int, ...] = (0,),
     run: Path = Path("runs/speller"),
     results: Path = RESULTS,
+    pictures: Path = PICTURES,
     steps: int | None = None,
     words: int | None = None,
     dim: int | None = None,
@@ -62,6 +73,7 @@ def speller(
       seeds: one run each, in RUN/SETTING/NETWORK-seed0, ...
       run: folder of the runs.
       results: file that gathers what was measured.
+      pictures: folder for the alignments of the networks with attention.
       steps, words, dim: of training, in training and in the test, and of the transformer; for a trial.
     """
     changes = {"steps": steps, "train_words": words, "test_words": words, "dim": dim}
@@ -81,7 +93,9 @@ def speller(
         folder = run / setting / f"{name}-seed{seed}"
         request = {"method": "transcription", "recipe": setting, "arguments": chosen._asdict(), "seed": seed}
         open_run(folder, request, resume=True)
-        kept = train_and_judge(nets[name], prepared, chosen, seed=seed, folder=folder)
+        state, kept = train_and_judge(nets[name], prepared, chosen, seed=seed, folder=folder)
+        if seed == 0 and name in WITH_ATTENTION:
+            draw_alignment(nets[name], state, prepared, pictures / f"alignment_{setting}_{name}.svg")
         if task == "denoising":
             kept["untouched"] = round(untouched(prepared), 4)
         about = json.loads((folder / "run.json").read_text())
@@ -92,8 +106,8 @@ def speller(
     report(of_setting, compare=task == "spelling" and not stress)
 
 
-def train_and_judge(net: Net, task: Task, size: Size, *, seed: int, folder: Path) -> dict[str, Any]:
-    """Trains, or goes on, and returns what is to be kept."""
+def train_and_judge(net: Net, task: Task, size: Size, *, seed: int, folder: Path) -> tuple[TrainState, dict[str, Any]]:
+    """Trains, or goes on, and returns the state and what of it is to be kept."""
     method, mesh = Transcription(net=net, label_smoothing=size.label_smoothing), make_mesh()
     rate = warmup_cosine(size.learning_rate, steps=size.steps, warmup=size.warmup)
     energies = jax.jit(method.energies)
@@ -118,32 +132,7 @@ def train_and_judge(net: Net, task: Task, size: Size, *, seed: int, folder: Path
     kept: dict[str, Any] = {"parameters": parameters(net), "width": net.width, "steps": size.steps}
     kept["seconds"] = round(time.perf_counter() - started, 1)
     kept |= {"validation_nats": nats_per_symbol(state, task.validation), "test_nats": nats_per_symbol(state, task.test)}
-    return kept | judge(net, state, task, size)
-
-
-def judge(net: Net, state: TrainState, task: Task, size: Size) -> dict[str, Any]:
-    """Error rates of what is written greedily and with a beam, and some of it to look at."""
-    params, stats, length = state.params["net"], state.state["net"], task.test[1].shape[1]
-
-    def best_of_beam(read: jax.Array) -> jax.Array:
-        return beam(net, params, stats, read, length=length, width=size.width)[0][:, 0]
-
-    kept: dict[str, Any] = {}
-    for how, write in (("greedy", partial(greedy, net, params, stats, length=length)), ("beam", best_of_beam)):
-        hypotheses = [task.written.decode(row) for row in by_chunks(write, task.read)]
-        rates = error_rates(hypotheses, task.references)
-        kept[how] = jax.tree.map(lambda value: round(value, 4), rates._asdict())
-    kept["written"] = [" ".join(symbols) for symbols in hypotheses[:8]]
-    return kept
-
-
-def by_chunks(function: Callable[..., jax.Array], *arrays: NDArray[np.int32]) -> NDArray[Any]:
-    """What a jitted function makes of rows, CHUNK at a time: the last are filled up, so that it is compiled once."""
-    size, parts, spread = len(arrays[0]), [], batch_sharding(make_mesh())
-    for first in range(0, size, CHUNK):
-        rows = np.minimum(np.arange(first, first + CHUNK), size - 1)
-        parts.append(jax.device_get(function(*jax.device_put([array[rows] for array in arrays], spread))))
-    return np.concatenate(parts)[:size]
+    return state, kept | judge(net, state, task, size)
 
 
 def report(of_setting: dict[str, Any], *, compare: bool) -> None:

@@ -69,7 +69,8 @@ class Task(NamedTuple):
 
     train: Arrays
     augment: Callable[[Any, Any], Any]
-    numbers: int  # that can be read
+    letters: Vocabulary  # that are read
+    numbers: int  # that can be read; the last masks a letter
     written: Vocabulary
     validation: Pairs
     test: Pairs
@@ -87,7 +88,9 @@ def prepare(task: str, dictionary: Spelling) -> Task:
     if task == "spelling":
         pairs = [tuple(part.examples.arrays.values()) for part in (validation, test)]
         read = test.spellings.arrays["spelling"]
-        return Task(train.examples, transcribed, numbers, dictionary.sounds, *pairs, read, test.references)
+        return Task(
+            train.examples, transcribed, dictionary.letters, numbers, dictionary.sounds, *pairs, read, test.references
+        )
     corrupt = noise(mask=mask, reach=1)  # Neighbours change places, as in typing.
 
     def in_noise(part: Part) -> Pairs:
@@ -95,7 +98,16 @@ def prepare(task: str, dictionary: Spelling) -> Task:
         return np.asarray(jax.vmap(corrupt)(jax.random.split(jax.random.key(0), len(clean)), clean)), clean
 
     pairs, references = [in_noise(part) for part in (validation, test)], [[tuple(word)] for word in test.words]
-    return Task(train.spellings, denoised(corrupt), numbers, dictionary.letters, *pairs, pairs[1][0], references)
+    return Task(
+        train.spellings,
+        denoised(corrupt),
+        dictionary.letters,
+        numbers,
+        dictionary.letters,
+        *pairs,
+        pairs[1][0],
+        references,
+    )
 
 
 def untouched(task: Task) -> float:
@@ -118,6 +130,7 @@ NETWORKS: dict[str, Callable[..., Net]] = {
     "recurrent": partial(make_recurrent, attention=True),
     "recurrent-without-attention": partial(make_recurrent, attention=False),
 }
+WITH_ATTENTION = ("transformer", "recurrent")
 
 
 def of_one_size(names: Sequence[str], size: Size, *, read: int, written: int) -> dict[str, Net]:

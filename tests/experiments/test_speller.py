@@ -4,6 +4,7 @@ import json
 import runpy
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from speller_setup import NETWORKS, SIZES, of_one_size, parameters, prepare, untouched
@@ -17,7 +18,7 @@ SCRIPT = str(Path(__file__).parents[2] / "experiments/attention/speller.py")
 def test_it_runs_what_is_missing_and_prints_a_table(tmp_path, monkeypatch, capsys):
     results = tmp_path / "results/speller.json"
     words = ["--network", "transformer", "--steps", 2, "--words", 150, "--dim", 16]
-    command = ["speller.py", *words, "--run", tmp_path / "runs", "--results", results]
+    command = ["speller.py", *words, "--run", tmp_path / "runs", "--results", results, "--pictures", tmp_path]
     monkeypatch.setattr(sys, "argv", list(map(str, command)))
     runpy.run_path(SCRIPT, run_name="__main__")
     first, out = json.loads(results.read_text()), capsys.readouterr().out
@@ -26,6 +27,9 @@ def test_it_runs_what_is_missing_and_prints_a_table(tmp_path, monkeypatch, capsy
     assert 0 < kept["greedy"]["word_error_rate"] <= 1 and kept["beam"]["symbol_error_rate"] > 0
     assert kept["test_nats"] > 0 and len(kept["written"]) == 8
     assert "Yolchuyeva" in out and "±" in out
+    drawn = ElementTree.parse(tmp_path / "alignment_demo-spelling_transformer.svg")
+    texts = [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts.count("end") >= 1 and set("abcdefghijklmnopqrstuvwxyz") & set(texts)
 
     runpy.run_path(SCRIPT, run_name="__main__")
     assert json.loads(results.read_text()) == first
