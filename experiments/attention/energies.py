@@ -37,7 +37,7 @@ def energies(
     every: int = 100,
     pictures: Path = PICTURES,
 ) -> dict[str, list[tuple[float, float]]]:
-    """Returns a curve for each kind of transcription: (step, mean energy in nats).
+    """Draws a curve for each kind of transcription; returns it as (step, mean energy in nats).
 
     Args:
       seed: of the run and of what is wrong.

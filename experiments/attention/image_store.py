@@ -30,7 +30,7 @@ def image_store(
     shown: int = 9,
     pictures: Path = PICTURES,
 ) -> dict[str, float]:
-    """Returns the root mean square error of the lower halves, pixels in [0, 1], by the way of reading.
+    """Draws what is found; returns the root mean square error of the lower halves, pixels in [0, 1], by the way of reading.
 
     Args:
       data: what is stored (its training images) and asked (its test images).

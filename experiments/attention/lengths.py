@@ -36,7 +36,7 @@ def lengths(
     seed: int = 0,
     pictures: Path = PICTURES,
 ) -> dict[str, list[tuple[int, float, float]]]:
-    """Returns, for each network, (length, share of wrong letters, milliseconds a step).
+    """Draws errors and times; returns, for each network, (length, share of wrong letters, milliseconds a step).
 
     Args:
       lengths: of the strings, a network being trained anew for each.

@@ -36,7 +36,7 @@ def rotations(
     every: int = 100,
     pictures: Path = PICTURES,
 ) -> dict[str, list[tuple[float, float]]]:
-    """Returns the curve of each projection: (step, nats a sound of unseen words), the mean over seeds.
+    """Draws the learning curve of each projection; returns it as (step, nats a sound of unseen words), the mean over seeds.
 
     Args:
       seeds: one run each.

@@ -29,7 +29,7 @@ def temperature(
     inverse_temperatures: tuple[float, ...] = (1.0, 10.0, 30.0, 100.0, 300.0, 1000.0),
     pictures: Path = PICTURES,
 ) -> dict[float, tuple[float, float]]:
-    """Returns, for each inverse temperature, the distance to the hard reading and the effective number of images read.
+    """Draws what is read; returns, for each inverse temperature, the distance to hard reading and how many images are read.
 
     Args:
       data: what is stored (its training images) and asked (its test images).

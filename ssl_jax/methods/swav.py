@@ -28,7 +28,9 @@ class SwAV(JointEmbedding):
 
     prototypes: how many.
     temperature: of the prediction.
-    epsilon, iterations: of Sinkhorn's rounds.
+    epsilon, iterations: of Sinkhorn's rounds. Where all scores are nearly equal, which is a solution with the loss log K,
+      a step pulls them apart only along what two crops agree on: more than epsilon / temperature of it, as a correlation.
+      A loss that stays at log K asks for a smaller epsilon.
     queue_length: embeddings of former batches that share in the partition, for small batches; a multiple of the batch.
     queue_start: step from which they do, once the queue is full.
     hard: codes are rounded to one prototype; soft ones are better in the paper.

@@ -73,6 +73,20 @@ def test_swav_does_not_depend_on_the_order_of_examples_or_prototypes():
         np.testing.assert_allclose(moved, run(scores, assignments), rtol=1e-5)
 
 
+@pytest.mark.parametrize(("epsilon", "leaves"), [(0.05, False), (0.03, True)])
+def test_crops_leave_the_uniform_solution_if_they_agree_on_more_than_epsilon_over_temperature(epsilon, leaves):
+    """Nearly equal scores of two crops that correlate by 0.4, at the temperature 0.1: the step of one along its scores."""
+    shared, *own = np.random.default_rng(0).normal(size=(3, 512, 8))
+    scores = 1e-3 * jnp.asarray([0.4**0.5 * shared + 0.6**0.5 * noise for noise in own], jnp.float32)
+
+    def loss(scores):
+        return swav(scores, jnp.stack([sinkhorn(crop, epsilon=epsilon) for crop in scores]))
+
+    centred = scores - scores.mean(axis=2, keepdims=True)
+    grows = -(jax.jit(jax.grad(loss))(scores) * centred).sum() > 0
+    assert grows == leaves
+
+
 def swav_with_its_sinkhorn(scores, *, axis_name=None):
     assignments = jnp.stack([sinkhorn(crop, axis_name=axis_name) for crop in scores[:2]])
     return swav(scores, assignments, axis_name=axis_name)
