@@ -129,10 +129,10 @@ NOTES = """## What failed first, and why
 - *SwAV* with the paper's epsilon of 0.05: one seed of three learned (80.1 / 94.1 / 92.5), two stayed at a loss of log K for all
   781 steps (64.3 / 88.5 / 75.8 and 61.1 / 88.1 / 77.5). Where all scores are nearly equal, a step pulls them apart only along
   what two crops agree on, and they must agree on more than epsilon / temperature of it, here a half; large and small crops of
-  a digit agree on less at first (a test has this on drawn scores). With 0.03, which the authors advise where a loss stays on its
-  plateau, every seed leaves it within 100 steps.
-- *CPC* is judged by the mean of its patches' features, which a linear layer can read (91.6 against 84.8 untrained, and ahead with few
-  labels), while their cosines, which k-NN compares, say less than those of the untrained encoder (75.2 against 86.1).
+  a digit agree on less at first (a test has this on drawn scores). The demo has 0.03, which the authors advise for a loss that
+  stays at log K, and leaves it within 100 steps with every seed.
+- *CPC* is judged by the mean of its patches' features, which a linear layer can read (91.6 against 84.8 untrained, and ahead
+  with few labels), while cosines of it, which k-NN compares, say less than those of the untrained encoder (75.2 against 86.1).
 - *MAE* and *I-JEPA*: a small transformer has none of a convolution's bias, so that its untrained features are far worse, and
   its tables stand apart.
 - *I-JEPA* does not yet beat its untrained encoder clearly: 36.5 / 59.6 / 42.7 against 30.4 / 51.4 / 37.3 (seed 0). After 1,000

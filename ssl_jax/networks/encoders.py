@@ -67,6 +67,7 @@ ENCODERS: dict[str, Callable[..., Net]] = {
     "resnet34": partial(residual, resnet34),
     "resnet50": partial(residual, resnet50),
     "vit_micro": partial(transformer, vit_micro, None),
+    "vit_micro/7": partial(transformer, vit_micro, 7),
     "vit_tiny": partial(transformer, vit_tiny, None),
     "vit_tiny/4": partial(transformer, vit_tiny, 4),
     "vit_tiny/8": partial(transformer, vit_tiny, 8),
