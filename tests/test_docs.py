@@ -1,6 +1,7 @@
 """The snippets of the guide run, from top to bottom of each page, and what it points to exists."""
 
 import re
+import runpy
 from pathlib import Path
 
 import jax
@@ -26,3 +27,15 @@ def test_the_paths_exist(page):
         assert (ROOT / path).exists(), path
     for script in re.findall(r"^\| `(\w+\.py)` \|", text, re.MULTILINE):
         assert (ROOT / "experiments/attention" / script).exists(), script
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_pictures_exist(page):
+    for path in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page.read_text()):
+        assert (page.parent / path).exists(), path
+
+
+def test_the_error_rates_are_the_measured_ones():
+    with_table = runpy.run_path(str(ROOT / "experiments/attention/speller_table.py"))["with_table"]
+    text = (ROOT / "docs/attention.md").read_text()
+    assert with_table(text) == text, "run: python experiments/attention/speller_table.py"

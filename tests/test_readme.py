@@ -1,5 +1,6 @@
 """Every command, snippet and number of the README is what the code does."""
 
+import json
 import re
 import runpy
 import subprocess
@@ -26,6 +27,17 @@ def test_the_methods_are_the_measured_ones():
     assert script["with_table"](README) == README, "run: python experiments/methods_table.py"
     assert script["page"]() == (ROOT / "docs/methods.md").read_text(), "run: python experiments/methods_table.py"
     assert set(script["FACTS"]) == set(recipes.methods()), "a method has no line in docs/methods.md"
+
+
+def test_every_method_beats_its_untrained_encoder():
+    """By more than two points, on average over three seeds, with few labels, linearly and by neighbours."""
+    found = json.loads((ROOT / "experiments/results/all_methods.json").read_text())
+    assert set(found) == set(recipes.methods())
+    for method, of_seeds in found.items():
+        assert set(of_seeds) == {"0", "1", "2"}, method
+        for judge in ("few_label_probe", "linear_probe", "knn"):
+            margin = sum(kept[judge] - kept[f"{judge}_random_init"] for kept in of_seeds.values()) / 3
+            assert margin > 0.02, (method, judge, margin)
 
 
 @pytest.mark.parametrize("line", PRETRAIN)

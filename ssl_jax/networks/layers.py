@@ -3,13 +3,17 @@
 B: examples; C: channels; G: groups of the batch. Images and activations are `[B, H, W, C]`.
 """
 
+from typing import Literal
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 from jax.typing import DTypeLike
 
-from ssl_jax.errors import UsageError
+from ssl_jax.errors import UsageError, pick
+
+Norm = Literal["batch", "layer"]
 
 
 class BatchNorm(nnx.Module):
@@ -78,7 +82,11 @@ class BatchNorm(nnx.Module):
 
 
 class ConvNorm(nnx.Module):
-    """Convolution without bias, then batch norm; `size // 2` places of zeros on every side.
+    """Convolution without bias, then a norm; `size // 2` places of zeros on every side.
+
+    norm: "batch", over the batch and all places, or "layer", over places and channels of each example; the gain and the
+    offset are of each channel.
+    scale: what the gain starts at.
 
     Padding is spelled out because XLA's "SAME" pads a strided convolution on one side more than on the other, which is
     not what the published weights were trained with.
@@ -92,10 +100,12 @@ class ConvNorm(nnx.Module):
         size: int = 3,
         stride: int = 1,
         scale: float = 1.0,
+        norm: Norm = "batch",
         groups: int | None = None,
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
+        pick("norm", norm, ("batch", "layer"))
         self.conv = nnx.Conv(
             inputs,
             outputs,
@@ -107,7 +117,12 @@ class ConvNorm(nnx.Module):
             dtype=dtype,
             rngs=rngs,
         )
-        self.norm = BatchNorm(outputs, scale=scale, groups=groups, dtype=dtype)
+        self.norm: BatchNorm | nnx.GroupNorm
+        if norm == "batch":
+            self.norm = BatchNorm(outputs, scale=scale, groups=groups, dtype=dtype)
+        else:
+            gain = nnx.initializers.constant(scale)
+            self.norm = nnx.GroupNorm(outputs, num_groups=1, epsilon=1e-5, scale_init=gain, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: Array) -> Array:
         return self.norm(self.conv(x))

@@ -24,7 +24,7 @@ from jax.typing import DTypeLike
 
 from ssl_jax.errors import pick
 from ssl_jax.networks.functional import Net, functional
-from ssl_jax.networks.layers import ConvNorm
+from ssl_jax.networks.layers import ConvNorm, Norm
 
 Stem = Literal["imagenet", "cifar", "mnist"]
 
@@ -93,6 +93,7 @@ def resnet(
     channels: int = 3,
     width: int = 64,
     dtype: DTypeLike = jnp.float32,
+    norm: Norm = "batch",
     groups: int | None = None,
 ) -> Net:
     """A residual network as `Net`; the arguments of `resnet18`, and the blocks of each stage.
@@ -102,6 +103,7 @@ def resnet(
       channels: of the images.
       width: channels of the first stage before the bottleneck's factor of four; 64 is the published network.
       dtype: of the activations; parameters, statistics and "features" are float32.
+      norm: "batch", or "layer" for one over places and channels of each image.
       groups: parts of the batch with statistics of their own; None for statistics of the whole batch.
 
     Raises:
@@ -116,6 +118,7 @@ def resnet(
             channels=channels,
             width=width,
             dtype=dtype,
+            norm=norm,
             groups=groups,
             rngs=rngs,
         )

@@ -15,11 +15,11 @@ from jax.typing import DTypeLike
 
 from ssl_jax.errors import UsageError
 from ssl_jax.networks.functional import Net, functional
-from ssl_jax.networks.layers import ConvNorm
+from ssl_jax.networks.layers import ConvNorm, Norm
 
 
 class SmallConvNet(nnx.Module):
-    """3x3 convolutions in a row, each with batch norm and relu."""
+    """3x3 convolutions in a row, each with its norm and relu."""
 
     def __init__(
         self,
@@ -27,6 +27,7 @@ class SmallConvNet(nnx.Module):
         strides: Sequence[int],
         *,
         channels: int,
+        norm: Norm,
         groups: int | None,
         dtype: DTypeLike,
         rngs: nnx.Rngs,
@@ -34,7 +35,7 @@ class SmallConvNet(nnx.Module):
         self.layers, self.width, self.dtype = len(widths), 2 * widths[-1], dtype
         for number, (width, stride) in enumerate(zip(widths, strides, strict=True), 1):
             inputs = channels if number == 1 else widths[number - 2]
-            layer = ConvNorm(inputs, width, stride=stride, groups=groups, dtype=dtype, rngs=rngs)
+            layer = ConvNorm(inputs, width, stride=stride, norm=norm, groups=groups, dtype=dtype, rngs=rngs)
             setattr(self, f"layer{number}", layer)
 
     def __call__(self, images: Array, *, rngs: nnx.Rngs | None = None) -> dict[str, Array]:
@@ -54,6 +55,7 @@ def small_convnet(
     widths: Sequence[int] = (32, 64, 128),
     strides: Sequence[int] = (2, 2, 2),
     dtype: DTypeLike = jnp.float32,
+    norm: Norm = "batch",
     groups: int | None = None,
 ) -> Net:
     """As many 3x3 convolutions as there are widths, as `Net`.
@@ -63,6 +65,7 @@ def small_convnet(
       widths: output channels of each convolution.
       strides: of each convolution.
       dtype: of the activations; parameters, statistics and "features" are float32.
+      norm: "batch", or "layer" for one over places and channels of each image.
       groups: parts of the batch with statistics of their own; None for statistics of the whole batch.
 
     Raises:
@@ -71,5 +74,5 @@ def small_convnet(
     if len(widths) != len(strides):
         raise UsageError(f"small_convnet needs one stride a width, got {len(widths)} widths and {len(strides)} strides")
     return functional(
-        lambda rngs: SmallConvNet(widths, strides, channels=channels, groups=groups, dtype=dtype, rngs=rngs)
+        lambda rngs: SmallConvNet(widths, strides, channels=channels, norm=norm, groups=groups, dtype=dtype, rngs=rngs)
     )

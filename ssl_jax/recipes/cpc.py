@@ -1,5 +1,7 @@
 """CPC: our demo on small patches, and the paper's task on ImageNet."""
 
+from typing import Any
+
 from ssl_jax.augment.views import photo_views
 from ssl_jax.methods.cpc import CPC
 from ssl_jax.networks import linear_head
@@ -23,6 +25,14 @@ def method(
         rows=rows,
         temperature=temperature,
     )
+
+
+def by_layer(encoder: str) -> dict[str, Any]:
+    """Layer norm in the encoder: through batch norm, patches would tell one another where they come from.
+
+    Source: Hénaff et al. 2019, https://arxiv.org/abs/1905.09272, section 4.1.
+    """
+    return {} if encoder.startswith("vit") else {"norm": "layer"}
 
 
 @recipe
@@ -50,8 +60,9 @@ def demo(
       rows: how many rows are predicted, from two below on.
     """
     here = scale(
-        data=data, image_size=image_size, encoder=encoder, precision=precision, strict=strict, view_size=patch_size
-    )
+        data=data, image_size=image_size, encoder=encoder, precision=precision, strict=strict, view_size=patch_size,
+        network=by_layer(encoder),
+    )  # fmt: skip
     return Recipe(
         data=here.data,
         method=method(
@@ -95,7 +106,7 @@ def imagenet(
     """
     here = scale(
         data=data, image_size=image_size, stored_size=stored_size, encoder=encoder, precision=precision, strict=strict,
-        view_size=patch_size,
+        view_size=patch_size, network=by_layer(encoder),
     )  # fmt: skip
     return Recipe(
         data=here.data,

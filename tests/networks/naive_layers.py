@@ -53,9 +53,16 @@ def conv(x, kernel, *, stride, padding):
     return out
 
 
-def conv_norm(x, params, *, stride=1):
-    kernel, norm = params["conv"]["kernel"], params["norm"]
-    return batch_norm(conv(x, kernel, stride=stride, padding=len(kernel) // 2), norm["scale"], norm["bias"])
+def image_norm(x, scale, bias, epsilon=1e-5):
+    """Over places and channels of each image."""
+    mean, var = x.mean((1, 2, 3), keepdims=True), x.var((1, 2, 3), keepdims=True)
+    return (x - mean) / np.sqrt(var + epsilon) * scale + bias
+
+
+def conv_norm(x, params, *, stride=1, norm="batch"):
+    kernel, normed = params["conv"]["kernel"], {"batch": batch_norm, "layer": image_norm}[norm]
+    x = conv(x, kernel, stride=stride, padding=len(kernel) // 2)
+    return normed(x, params["norm"]["scale"], params["norm"]["bias"])
 
 
 def linear(x, params):

@@ -7,12 +7,13 @@ from ssl_jax.errors import UsageError
 from ssl_jax.networks import small_convnet
 
 
-def test_it_is_the_definition_and_layers_come_in_order():
-    net = small_convnet(channels=2, widths=(3, 4), strides=(1, 2))
+@pytest.mark.parametrize("norm", ["batch", "layer"])
+def test_it_is_the_definition_and_layers_come_in_order(norm):
+    net = small_convnet(channels=2, widths=(3, 4), strides=(1, 2), norm=norm)
     (params, stats), images = drawn(net), np.random.default_rng(1).normal(size=(4, 7, 7, 2)).astype(np.float32)
     layers, _ = jax.jit(lambda *inputs: net.apply(*inputs, train=True))(params, stats, images)
-    first = relu(conv_norm(double(images), double(params)["layer1"], stride=1))
-    second = relu(conv_norm(first, double(params)["layer2"], stride=2))
+    first = relu(conv_norm(double(images), double(params)["layer1"], stride=1, norm=norm))
+    second = relu(conv_norm(first, double(params)["layer2"], stride=2, norm=norm))
     features = np.concatenate([second.mean((1, 2)), second.max((1, 2))], axis=1)
     assert list(layers) == ["layer1", "layer2", "features"] and net.width == 8
     for layer, expected in zip(layers.values(), (first, second, features), strict=True):
@@ -31,3 +32,8 @@ def test_every_parameter_learns_at_once():
 def test_as_many_strides_as_widths():
     with pytest.raises(UsageError, match="one stride a width, got 3 widths and 2 strides"):
         small_convnet(strides=(2, 2))
+
+
+def test_norms_are_those_of_a_batch_or_of_a_layer():
+    with pytest.raises(UsageError, match="norm"):
+        small_convnet(norm="group").init(jax.random.key(0))

@@ -47,3 +47,16 @@ def test_every_option_is_explained(method, name):
 @pytest.mark.parametrize("method", methods())
 def test_every_method_has_a_demo_and_the_scale_of_its_paper(method):
     assert "demo" in recipes(method) and set(recipes(method)) <= SCALES and len(recipes(method)) > 1
+
+
+@pytest.mark.parametrize("encoder", ["small", "resnet18", "vit_micro"])
+def test_patches_of_cpc_do_not_meet_in_batch_statistics(encoder):
+    """Through those a patch would tell the others where it comes from: Hénaff et al. 2019, section 4.1."""
+    size = {"patch_size": 14, "stride": 7, "rows": 1}
+    statistics = [
+        jax.eval_shape(
+            find("cpc", name)(data="synthetic", encoder=encoder, **size).method.encoder.init, jax.random.key(0)
+        )[1]
+        for name in ("demo", "imagenet")
+    ]
+    assert not jax.tree.leaves(statistics)
