@@ -77,9 +77,22 @@ class CPC(JointEmbedding):
         return loss, state, {}
 
     def embed(self, params: Params, state: State, images: Array) -> dict[str, Array]:
-        """Layers "patches" `[B, H, W, D]` and "features", their mean, as the paper's linear classifier takes it."""
+        """What is known of patches, and of images.
+
+        Layers "patches" `[B, H, W, D]` of the encoder, "patch_features" `[B, D]`, their mean, as the paper's linear classifier
+        takes it, "context" `[B, H, W, E]`, and "features" `[B, E]`, the mean of its last row, which has read the whole image.
+        Section 2.2 leaves the choice of the two to what has to be told.
+        """
         patches = overlapping_patches(images, self.patch_size, stride=self.stride)
+        size, height, width = patches.shape[:3]
         flat = patches.reshape(-1, *patches.shape[3:])
         features = self.encoder.apply(params["encoder"], state["encoder"], flat, train=False)[0]["features"]
-        grid = features.reshape(*patches.shape[:3], -1)
-        return OrderedDict(patches=grid, features=grid.mean(axis=(1, 2)))
+        embedding = self.head.apply(params["head"], state["head"], features, train=False)[0]
+        of_patches, grid = (rows.reshape(size, height, width, -1) for rows in (features, embedding))
+        context = self.context.apply(params["context"], state["context"], grid, train=False)[0]
+        return OrderedDict(
+            patches=of_patches,
+            patch_features=of_patches.mean(axis=(1, 2)),
+            context=context,
+            features=context[:, -1].mean(axis=1),
+        )

@@ -124,6 +124,26 @@ def test_cpc_knows_its_patch_from_all_patches_of_the_batch():
         cpc_method(rows=3)
 
 
+def test_cpc_tells_patches_from_the_image_that_it_has_read():
+    """The pixel in the corner is of one patch only, and yet the last row knows of it where the context is deep enough."""
+    method = cpc_method()
+    params, state = method.init(jax.random.key(0))
+    embed = jax.jit(method.embed)
+    layers = embed(params, state, IMAGES)
+    assert {name: layer.shape[1:] for name, layer in layers.items()} == {
+        "patches": (5, 5, CONV.width), "patch_features": (CONV.width,), "context": (5, 5, 8), "features": (8,),
+    }  # fmt: skip
+    np.testing.assert_allclose(layers["patch_features"], layers["patches"].mean(axis=(1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(layers["features"], layers["context"][:, 4].mean(axis=1), rtol=1e-5)
+    for row, known in (
+        (0, False),
+        (6, True),
+    ):  # Two blocks see two rows above; pixel row 6 is of patches of rows 1 and 2.
+        changed = embed(params, state, IMAGES.at[:, row, 0].add(1.0))
+        assert (np.abs(changed["patch_features"] - layers["patch_features"]) > 1e-5).any()
+        assert (np.abs(changed["features"] - layers["features"]) > 1e-6).any() == known
+
+
 def test_inpainting_compares_with_what_was_in_the_hole():
     method = Inpainting(CONV, linear_head(inputs=CONV.width, outputs=36))
     views = views_of(with_a_hole(as_it_is, hole=6))

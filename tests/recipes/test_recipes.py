@@ -51,7 +51,7 @@ def test_every_method_has_a_demo_and_the_scale_of_its_paper(method):
 
 @pytest.mark.parametrize("encoder", ["small", "resnet18", "vit_micro"])
 def test_patches_of_cpc_do_not_meet_in_batch_statistics(encoder):
-    """Through those a patch would tell the others where it comes from: Hénaff et al. 2019, section 4.1."""
+    """Those make the task easier than it should be: Hénaff et al. 2019, section 4.1."""
     size = {"patch_size": 14, "stride": 7, "rows": 1}
     statistics = [
         jax.eval_shape(
