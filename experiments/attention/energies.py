@@ -2,8 +2,8 @@
 
     python experiments/attention/energies.py
 
-At first all transcriptions cost the same. Then what is no English word at all becomes expensive, then the sounds of another
-word, and last the right ones with one sound changed. Words are of the CMU Pronouncing Dictionary (`pip install
+At first all transcriptions cost the same. Soon nonsense is expensive, and the sounds of another word; one wrong sound comes
+to cost several times what the right ones do. Words are of the CMU Pronouncing Dictionary (`pip install
 'ssl_jax[speech]'`). Prints mean energies in nats; writes pictures/energies.svg beside this file.
 """
 
@@ -29,11 +29,11 @@ PICTURES = Path(__file__).parent / "pictures"
 def energies(
     *,
     seed: int = 0,
-    words: int = 5000,
+    words: int = 20_000,
     unseen: int = 500,
     dim: int = 64,
     depth: int = 2,
-    steps: int = 1500,
+    steps: int = 1000,
     every: int = 100,
     pictures: Path = PICTURES,
 ) -> dict[str, list[tuple[float, float]]]:

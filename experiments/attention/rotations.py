@@ -29,10 +29,10 @@ PICTURES = Path(__file__).parent / "pictures"
 def rotations(
     *,
     seeds: tuple[int, ...] = (0,),
-    words: int = 5000,
+    words: int = 20_000,
     dim: int = 64,
     depth: int = 2,
-    steps: int = 1500,
+    steps: int = 1000,
     every: int = 100,
     pictures: Path = PICTURES,
 ) -> dict[str, list[tuple[float, float]]]:
