@@ -72,5 +72,12 @@ class IJEPA(Method):
         return params, {**state, "target": moving_average(state["target"], params["encoder"], momentum=momentum)}
 
     def embed(self, params: Params, state: State, images: Array) -> dict[str, Array]:
-        """Features of the target encoder, as the authors evaluate it."""
-        return self.encoder.apply(state["target"], state["encoder"], images, train=False)[0]
+        """The target encoder's layers, as the authors evaluate it, and "features": its last four blocks side by side.
+
+        The mean over patches of each block's normed tokens, `[B, 4 D]`: the very last block serves the prediction more than the
+        image. So Caron et al. 2021, https://arxiv.org/abs/2104.14294, judge small ViTs.
+        """
+        layers = self.encoder.apply(state["target"], state["encoder"], images, train=False)[0]
+        last = [layers[name].astype(jnp.float32) for name in layers if name.startswith("block")][-4:]
+        layers["features"] = jnp.concatenate([layer_norm(tokens).mean(axis=1) for tokens in last], axis=-1)
+        return layers

@@ -90,6 +90,18 @@ def test_ijepa_target_follows_with_a_momentum_that_rises_linearly():
         np.testing.assert_allclose(state["target"]["a"], weight, atol=1e-6)
 
 
+def test_ijepa_is_judged_by_the_last_four_blocks_of_the_target_encoder():
+    method = ijepa()
+    params, state = method.init(jax.random.key(0))
+    tokens = method.encoder.apply(state["target"], state["encoder"], IMAGES, train=False)[0]
+    features = jax.jit(method.embed)({**params, "encoder": None}, state, IMAGES)["features"]
+    blocks = [np.asarray(tokens[name]) for name in tokens if name.startswith("block")][-4:]
+    normed = [(x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5) for x in blocks]
+    expected = np.concatenate([x.mean(axis=1) for x in normed], axis=-1)
+    assert features.shape == expected.shape
+    np.testing.assert_allclose(features, expected, rtol=1e-3, atol=1e-4)
+
+
 def cpc_method(rows=2):
     return CPC(
         CONV,
