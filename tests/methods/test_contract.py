@@ -298,7 +298,8 @@ def test_embed_names_every_layer_and_ends_with_features(method, start):
     images = jnp.zeros((2, SIZE, SIZE, 1))
     seen = {"image": images[:, None], "audio": images} if isinstance(method, AVID) else images
     layers = jax.eval_shape(method.embed, start.params, start.state, seen)
-    assert list(layers)[-1] == "features" and layers["features"].shape == (2, ENCODER.width) and len(layers) > 1
+    width = method.context.width if isinstance(method, CPC) else ENCODER.width
+    assert list(layers)[-1] == "features" and layers["features"].shape == (2, width) and len(layers) > 1
 
 
 def test_loss_falls(method, step, start, batch):

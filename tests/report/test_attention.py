@@ -13,6 +13,7 @@ from ssl_jax.methods.cpc import CPC
 from ssl_jax.methods.ijepa import IJEPA
 from ssl_jax.methods.simclr import SimCLR
 from ssl_jax.networks import encoder, projection_head, vit
+from ssl_jax.networks.context import row_context
 from ssl_jax.recipes.optimizers import adamw
 from ssl_jax.recipes.recipe import Recipe
 from ssl_jax.report import save_pictures, write_report
@@ -142,9 +143,9 @@ def test_attention_is_that_of_the_weights_that_are_judged():
 
 
 def test_features_that_are_no_vits_own_have_no_attention():
-    params, stats = NET.init(jax.random.key(0))
-    of_tiles = CPC(encoder=NET, head=HEAD, context=HEAD, predictor=HEAD, patch_size=8, stride=8, rows=1)
-    assert attentions_of(of_tiles, prepare)({"encoder": params}, {"encoder": stats}, IMAGES) is None
+    context = row_context(inputs=HEAD.width, width=4, depth=1)
+    of_tiles = CPC(encoder=NET, head=HEAD, context=context, predictor=HEAD, patch_size=8, stride=8, rows=1)
+    assert attentions_of(of_tiles, prepare)(*of_tiles.init(jax.random.key(0)), IMAGES) is None
     assert attentions_of(IJEPA(encoder=HEAD, predictor=HEAD, steps=1), prepare)({}, {}, IMAGES) is None
 
 
