@@ -137,7 +137,8 @@ what they gained is an optimistic figure. Only untrained weights and pixels had 
 - *CPC* was judged by the mean of its patches' features: 65.4 / 91.6 / 75.2, where the untrained encoder has 56.8 / 87.7 / 76.7.
   In one run the mean of patches had 65.8 / 91.4 / 81.7 (untrained 60.7 / 86.1 / 82.8) and the last row of the context, which
   has read the whole image, 68.6 / 89.9 / 87.5 (59.0 / 81.3 / 83.6); of five such readings this one was taken. The paper
-  (section 2.2) leaves the choice. Layer norm, as in CPC v2, larger patches and shorter runs came with it; none was measured alone.
+  (section 2.2) leaves the choice. Layer norm, as in CPC v2, larger patches and shorter runs came with it; none was measured
+  alone.
 - *MAE* and *I-JEPA*: a small transformer has none of a convolution's bias, so that its untrained features are far worse, and
   its tables stand apart.
 - *I-JEPA* first had 36.5 / 59.6 / 42.7 with 49 patches of 4 pixels, against 30.4 / 51.4 / 37.3 untrained. With 16 patches of
