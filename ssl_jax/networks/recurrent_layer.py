@@ -60,8 +60,11 @@ class Recurrence(nnx.Module):
             dtype=dtype,
             rngs=rngs,
         )
-        square = jax.vmap(lambda key: nnx.initializers.orthogonal()(key, (units, units)))
-        self.kernel = nnx.Param(jnp.concatenate([*square(jax.random.split(rngs.params(), len(starts)))], axis=1))
+        # Not under vmap: see `ops.rotation`, what jaxlib's CPU solvers do with batches.
+        square = partial(nnx.initializers.orthogonal(), shape=(units, units))
+        self.kernel = nnx.Param(
+            jnp.concatenate([square(key) for key in jax.random.split(rngs.params(), len(starts))], axis=1)
+        )
         self.bias = nnx.Param(jnp.zeros(units, jnp.float32)) if cell == "gru" else None
         self.cell, self.units, self.dtype = cell, units, dtype
 

@@ -1,7 +1,7 @@
 """Rotations that gradient descent cannot leave: a free square matrix in, a rotation matrix out."""
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 
 def rotation_matrix(free: Array) -> Array:
@@ -31,4 +31,11 @@ def rotation_matrix(free: Array) -> Array:
     free = free.astype(jnp.float32)
     skew = (free - jnp.swapaxes(free, -1, -2)) / 4
     identity = jnp.broadcast_to(jnp.eye(free.shape[-1]), free.shape)
-    return jnp.linalg.solve(identity - skew, identity + skew)
+    # jaxlib's CPU solver shares a batch out among the threads and waits in one of them: several layers' at once wait for ever.
+    return lax.platform_dependent(identity - skew, identity + skew, cpu=_one_by_one, default=jnp.linalg.solve)
+
+
+def _one_by_one(matrices: Array, right: Array) -> Array:
+    size = matrices.shape[-1]
+    flat = (array.reshape(-1, size, size) for array in (matrices, right))
+    return lax.map(lambda pair: jnp.linalg.solve(*pair), tuple(flat)).reshape(right.shape)

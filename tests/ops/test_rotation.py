@@ -1,5 +1,8 @@
 """A rotation for every free matrix: orthogonal, determinant 1, norms and angles kept."""
 
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -69,3 +72,24 @@ def test_gradient_descent_finds_any_rotation_and_stays_orthogonal():
 def test_wrong_input_is_one_sentence():
     with pytest.raises(ValueError, match=r"rotation_matrix: free must be \[..., D, D\], got \(3, 4\)"):
         rotation_matrix(jnp.ones((3, 4)))
+
+
+MANY = """
+import os
+if hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:2]))
+import jax
+from ssl_jax.networks.recurrent import recurrent
+from ssl_jax.ops import rotation_matrix
+layers = [jax.random.normal(jax.random.key(layer), (3, 64, 64)) for layer in range(8)]
+turn = jax.jit(jax.grad(lambda layers: sum((rotation_matrix(layer) ** 3).sum() for layer in layers)))
+for _ in range(20):
+    jax.block_until_ready(turn(layers))
+init = jax.jit(recurrent(sources=9, symbols=9, dim=128, depth=2).init)
+for seed in range(20):
+    jax.block_until_ready(init(jax.random.key(seed)))
+"""
+
+
+def test_many_at_once_on_two_cores_do_not_wait_for_each_other():
+    subprocess.run([sys.executable, "-c", MANY], check=True, timeout=120)
