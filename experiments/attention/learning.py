@@ -25,7 +25,7 @@ def learn(
     seed: int = 0,
     batch_size: int = 128,
     learning_rate: float = 2e-3,
-    look: Callable[[TrainState], Mapping[str, Array]] | None = None,
+    look: Callable[[TrainState], Mapping[str, Array | float]] | None = None,
     every: int = 100,
 ) -> tuple[TrainState, list[tuple[int, dict[str, float]]]]:
     """The state after `steps` steps, and what `look` saw: (step, its numbers) every so many steps and at the end.

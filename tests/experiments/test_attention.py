@@ -51,6 +51,6 @@ def test_wrong_transcriptions_are_wrong():
 
 def test_the_longer_the_string_the_longer_the_step(tmp_path):
     found = function("lengths")(lengths=(2, 16), dim=16, steps=3, batch_size=8, pictures=tmp_path)
-    assert set(found) == {"transformer", "recurrent with attention", "recurrent without"}
+    assert set(found) == {"transformer", "GRU, attention", "GRU alone"}
     assert all([row[0] for row in rows] == [2, 16] and 0 <= rows[0][1] <= 1 for rows in found.values())
     assert {path.name for path in tmp_path.iterdir()} == {"lengths_error.svg", "lengths_time.svg"}
