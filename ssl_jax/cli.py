@@ -75,13 +75,21 @@ def evaluate(words: list[str]) -> None:
     from ssl_jax.options import parse
 
     def options(
-        run: Positional[Path], *, data: str | None = None, step: int | None = None, seed: int = 0
+        run: Positional[Path],
+        *,
+        data: str | None = None,
+        layer: str = "features",
+        held_out: bool = False,
+        step: int | None = None,
+        seed: int = 0,
     ) -> dict[str, Any]:
         """Judges the frozen features of a run: k-NN, linear probe, few labels; beside untrained weights and pixels.
 
         Args:
           run: folder of the run.
           data: judge on this data set instead of the run's own; same names as in pretrain.
+          layer: of the encoder; of one with places, their mean.
+          held_out: judge on a fifth of the training images instead of the test images: for choosing settings.
           step: the checkpoint of this step; the last one when not given.
           seed: decides the held-out part and the draws of few labels.
         """
@@ -111,7 +119,7 @@ def embed(words: list[str]) -> None:
           run: folder of the run.
           output: file to write, ending in .npy.
           data: of this data set instead of the run's own; same names as in pretrain.
-          layer: of the encoder; one without places.
+          layer: of the encoder; of one with places, their mean.
           step: the checkpoint of this step; the last one when not given.
         """
         return locals()

@@ -13,7 +13,7 @@ import numpy as np
 import tyro
 from jax.sharding import Mesh
 
-from ssl_jax.data import Batches, Data, in_order, open_data
+from ssl_jax.data import Batches, Data, in_order, open_data, split_training
 from ssl_jax.errors import RunError, UsageError, above_zero
 from ssl_jax.evaluate.features import Features, compute_features, embedding_of, features_of, pixels
 from ssl_jax.evaluate.judge import judge, online_knn
@@ -138,12 +138,22 @@ def pretrain(make: MakeRecipe, options: Options) -> dict[str, Any] | None:
     return _finish(run, recipe, state, None, seed=options.seed, began=began) if jax.process_index() == 0 else None
 
 
-def evaluate(run: Path, *, data: str | None = None, step: int | None = None, seed: int = 0) -> dict[str, Any]:
+def evaluate(
+    run: Path,
+    *,
+    data: str | None = None,
+    layer: str = "features",
+    held_out: bool = False,
+    step: int | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
     """Judges the features of a run again: of its last checkpoint or of a given step, on its own or on other data."""
     request, recipe, state, mesh = _restore(run, step)
     judged = open_data(data, image_size=request["arguments"].get("image_size")) if data else recipe.data
-    results, _, _ = _judge(recipe, judged, state, mesh, seed=seed, init_seed=request["seed"])
-    about = {"method": request["method"], "recipe": request["recipe"], "steps": int(state.step), "data": judged.name}
+    judged = split_training(judged) if held_out else judged
+    results, _, _ = _judge(recipe, judged, state, mesh, layer=layer, seed=seed, init_seed=request["seed"])
+    about = {"method": request["method"], "recipe": request["recipe"], "steps": int(state.step)}
+    about |= {"data": judged.name, "layer": layer}
     return about | results | {"run": str(run)}
 
 
@@ -214,14 +224,21 @@ def _finish(
 
 
 def _judge(
-    recipe: Recipe, data: Data, state: TrainState, mesh: Mesh | None, *, seed: int, init_seed: int
+    recipe: Recipe,
+    data: Data,
+    state: TrainState,
+    mesh: Mesh | None,
+    *,
+    layer: str = "features",
+    seed: int,
+    init_seed: int,
 ) -> tuple[dict[str, Any], Features | None, Features | None]:
     """The verdict on trained weights, untrained weights and pixels; and the features before and after training."""
     names = ("knn", "linear_probe", "few_label_probe")
     if data.test is None:
         say(f"{data.name} has no labelled test images: nothing to judge by")
         return dict.fromkeys(f"{name}{of}" for of in ("", "_random_init", "_pixels") for name in names), None, None
-    embed = embedding_of(recipe.method, recipe.prepare)
+    embed = embedding_of(recipe.method, recipe.prepare, layer=layer)
     untrained = jax.jit(lambda: recipe.method.init(jax.random.key(init_seed)))()
     if mesh is not None:
         untrained = jax.device_put(untrained, replicated(mesh))

@@ -61,6 +61,17 @@ def test_evaluate_agrees_with_pretrain(finished, capsys):
         assert second[name] == pytest.approx(first[name], abs=0.01), name
 
 
+def test_evaluate_a_layer_on_held_out_training_images(finished, capsys):
+    run, out = finished
+    code, told, _ = command(capsys, "evaluate", run, "--layer", "layer1", "--held-out")
+    first, other = json.loads(out), json.loads(told)
+    assert (
+        code == 0 and other["layer"] == "layer1" and other["data"].endswith("a fifth of its training images held out")
+    )
+    assert other["linear_probe_pixels"] != first["linear_probe_pixels"]  # Other images.
+    assert other["linear_probe"] != first["linear_probe"]
+
+
 def test_embed_writes_the_features_that_clusterfit_takes(finished, tmp_path, capsys):
     run, _ = finished
     file = tmp_path / "new" / "features.npy"

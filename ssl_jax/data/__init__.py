@@ -4,6 +4,7 @@ from ssl_jax.data.batches import Batches
 from ssl_jax.data.clips import Clips
 from ssl_jax.data.datasets import NAMES, open_data
 from ssl_jax.data.emblems import Emblems
+from ssl_jax.data.parts import at_most, split_training
 from ssl_jax.data.shapes import Shapes
 from ssl_jax.data.source import Arrays, ArraySource, Data, Readable, Source, hold, in_order, inputs_of
 from ssl_jax.data.synthetic import Synthetic
@@ -20,8 +21,10 @@ __all__ = [
     "Shapes",
     "Source",
     "Synthetic",
+    "at_most",
     "hold",
     "in_order",
     "inputs_of",
     "open_data",
+    "split_training",
 ]

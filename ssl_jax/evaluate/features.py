@@ -16,7 +16,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding, SingleDev
 from numpy.typing import NDArray
 
 from ssl_jax.augment.audio import log_spectrogram
-from ssl_jax.data import Data, Source, in_order, inputs_of
+from ssl_jax.data import Data, at_most, in_order, inputs_of
 from ssl_jax.errors import pick
 from ssl_jax.methods.method import Method
 
@@ -34,34 +34,17 @@ class Features(NamedTuple):
     num_classes: int
 
 
-class Subset:
-    """Some of a source's images, evenly spaced over it."""
-
-    def __init__(self, source: Source, size: int):
-        self._source, self._rows = source, np.linspace(0, len(source) - 1, size).astype(int)
-        self.name, self.classes, self.image_shape = source.name, source.classes, source.image_shape
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return self._source[int(self._rows[index])]
-
-
-def at_most(source: Source, size: int) -> Source:
-    """The source, or an evenly spaced part of it."""
-    return source if len(source) <= size else Subset(source, size)
-
-
 def embedding_of(method: Method, prepare: Callable[[Any], Any], *, layer: str = "features") -> Embed:
     """`(params, state, uint8 images [B, H, W, C]) -> [B, D]` of that layer in float32, to be jitted.
 
-    Images stand for what `inputs_of` leaves of a batch, as everywhere in this file.
+    Of a layer with places, `[B, ..., D]`, their mean. Images stand for what `inputs_of` leaves of a batch, as everywhere
+    in this file.
     """
 
     def embed(params: Any, state: Any, images: Any) -> Array:
         layers = method.embed(params, state, jax.vmap(prepare)(images))
-        return layers[pick("layer", layer, layers)].astype(jnp.float32)
+        found = layers[pick("layer", layer, layers)].astype(jnp.float32)
+        return found.mean(axis=tuple(range(1, found.ndim - 1))) if found.ndim > 2 else found
 
     return embed
 

@@ -8,8 +8,8 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from ssl_jax.data import Data, Source, hold, inputs_of
-from ssl_jax.evaluate.features import Embed, Features, at_most
+from ssl_jax.data import Data, Source, at_most, hold, inputs_of
+from ssl_jax.evaluate.features import Embed, Features
 from ssl_jax.evaluate.few_labels import few_label_probe
 from ssl_jax.evaluate.knn import knn_accuracy
 from ssl_jax.evaluate.linear import linear_probe, wilson_interval

@@ -9,7 +9,7 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 from ssl_jax.data import ArraySource, Data, in_order
-from ssl_jax.evaluate.features import at_most, compute_features, embedding_of, features_of, pixels
+from ssl_jax.evaluate.features import compute_features, embedding_of, features_of, pixels
 
 IMAGES = np.random.default_rng(0).integers(0, 256, size=(21, 4, 4, 1), dtype=np.uint8)
 LABELS = np.arange(21, dtype=np.int32) % 3
@@ -58,12 +58,6 @@ def test_both_parts_of_a_data_set():
     assert features.num_classes == 3
 
 
-def test_an_evenly_spaced_part():
-    part = at_most(SOURCE, 5)
-    assert [int(part[i]["image"][0, 0, 0]) for i in range(len(part))] == list(IMAGES[[0, 5, 10, 15, 20], 0, 0, 0])
-    assert at_most(SOURCE, 21) is SOURCE
-
-
 class Doubles:
     """A method whose first layer is the prepared images, and whose features are twice their mean."""
 
@@ -75,6 +69,8 @@ def test_a_layer_of_a_method_by_name():
     prepare = partial(jnp.asarray, dtype=jnp.float32)
     features = embedding_of(Doubles(), prepare)(None, None, jnp.asarray(IMAGES))
     np.testing.assert_allclose(features, 2 * EXPECTED.mean(axis=1, keepdims=True), rtol=1e-6)
+    of_places = embedding_of(Doubles(), prepare, layer="layer1")(None, None, jnp.asarray(IMAGES))
+    np.testing.assert_allclose(of_places, EXPECTED.mean(axis=1, keepdims=True), rtol=1e-6)  # The mean over places.
     with pytest.raises(ValueError, match="unknown layer 'feature': did you mean 'features'"):
         embedding_of(Doubles(), prepare, layer="feature")(None, None, jnp.asarray(IMAGES))
 
