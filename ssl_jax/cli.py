@@ -90,6 +90,7 @@ def evaluate(words: list[str]) -> None:
           data: judge on this data set instead of the run's own; same names as in pretrain.
           layer: of the encoder; of one with places, their mean.
           held_out: judge on a fifth of the training images instead of the test images: for choosing settings.
+            Pre-training has seen these images; what learns from labels has seen theirs, too, and cannot be judged so.
           step: the checkpoint of this step; the last one when not given.
           seed: decides the held-out part and the draws of few labels.
         """
