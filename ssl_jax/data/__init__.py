@@ -2,7 +2,7 @@
 
 from ssl_jax.data.batches import Batches
 from ssl_jax.data.clips import Clips
-from ssl_jax.data.datasets import NAMES, open_data
+from ssl_jax.data.datasets import NAMES, open_data, resolve_name
 from ssl_jax.data.emblems import Emblems
 from ssl_jax.data.parts import at_most, split_training
 from ssl_jax.data.shapes import Shapes
@@ -26,5 +26,6 @@ __all__ = [
     "in_order",
     "inputs_of",
     "open_data",
+    "resolve_name",
     "split_training",
 ]

@@ -1,7 +1,9 @@
 """Data sets by name, as the command line has them."""
 
+import os
 from pathlib import Path
 
+from ssl_jax.data.channels import Channels, check_channels, with_channels
 from ssl_jax.data.clips import SILENT, SOUNDING, Clips
 from ssl_jax.data.emblems import EMBLEMS, Emblems
 from ssl_jax.data.fashion_mnist import open_fashion_mnist
@@ -13,9 +15,12 @@ from ssl_jax.errors import UsageError
 
 NAMES = ("digits", "fashion-mnist", SHAPES, EMBLEMS, SOUNDING, SILENT, "synthetic")
 DIGITS = Path(__file__).parent / "embedded/digits/1.0.0"
+LARGEST_SIDE = 8192  # Pixels: an image of this side takes 200 MB in colour.
 
 
-def open_data(name: str, *, image_size: int | None = None, strict: bool = False) -> Data:
+def open_data(
+    name: str, *, image_size: int | None = None, channels: Channels | None = None, strict: bool = False
+) -> Data:
     """Opens a data set.
 
     Args:
@@ -25,38 +30,66 @@ def open_data(name: str, *, image_size: int | None = None, strict: bool = False)
         for tests; a folder of images, see `ssl_jax.data.folder`; or a tfds data set of images, or of videos with or without
         sound (`ssl_jax.data.tfds_clips`): `name[/config][:version][:split]`, the split being what to pre-train on:
         imagenet2012:train[:10%].
-      image_size: side in pixels of the squares that all images become, see `ssl_jax.data.images`; None keeps their size
-        where all have the same.
+      image_size: side in pixels of the squares that all images become, 1 to 8192, see `ssl_jax.data.images`; None keeps
+        their size where all have the same.
+      channels: 3 repeats grey images in three equal channels, 1 reduces coloured images to their luma; None keeps one
+        channel where all images are grey, and three otherwise.
       strict: read every image once and refuse the first that is damaged, rather than skip it when it comes.
 
     Raises:
-      UsageError: what `name` asks for is unknown, not there or not usable; or `image_size` is missing or below 1.
+      UsageError: what `name` asks for is unknown, not there or not usable; or `image_size` is missing or out of range; or
+        `channels` is neither 1 nor 3.
     """
-    if image_size is not None and image_size < 1:
+    if image_size is not None and not 1 <= image_size <= LARGEST_SIDE:
         raise UsageError(
-            f"image_size: got {image_size}, but images have at least 1 pixel: choose the side of a square, such as 32."
+            f"image_size: got {image_size}, expected 1 to {LARGEST_SIDE} pixels: choose the side of a square, such as 32."
         )
-    if name == "synthetic":
-        side = image_size or 16
-        return Data(name, Synthetic(size=512, side=side, seed=0), Synthetic(size=256, side=side, seed=1))
-    if name in (SOUNDING, SILENT):
-        side, sound = image_size or 24, name == SOUNDING
-        parts = (Clips(size=size, side=side, seed=seed, sound=sound) for seed, size in enumerate((4000, 1000)))
-        return Data(name, *parts)
-    if name == SHAPES:
-        side = image_size or 24
-        return Data(name, Shapes(size=4000, side=side, seed=0), Shapes(size=1000, side=side, seed=1))
-    if name == EMBLEMS:
-        side = image_size or 42
-        return Data(name, Emblems(size=4000, side=side, seed=0), Emblems(size=1000, side=side, seed=1))
-    if name == "fashion-mnist":
-        return open_fashion_mnist(image_size=image_size)
-    folder = Path(name).expanduser()
-    if name not in NAMES and (folder.is_dir() or name.startswith(("/", ".", "~"))):
-        return open_folder(folder, image_size=image_size, strict=strict)
+    if not name.strip():
+        raise UsageError(f"data: got an empty name: give one of {', '.join(NAMES)}, a folder, or a tfds name.")
+    check_channels(channels)
+    made = fashion_or_drawn(name, side=image_size)
+    if made:
+        test = made.test and with_channels(made.test, channels)
+        return Data(name, with_channels(made.train, channels), test)
+    folder = folder_of(name)
+    if folder:
+        return open_folder(folder, image_size=image_size, channels=channels, strict=strict)
 
     from ssl_jax.data.tfds import open_prepared, open_tfds  # noqa: PLC0415  tfds takes half a second to import.
 
     if name == "digits":
-        return open_prepared(DIGITS, name=name, image_size=image_size, strict=strict)
-    return open_tfds(name, image_size=image_size, strict=strict, own_names=NAMES)
+        return open_prepared(DIGITS, name=name, image_size=image_size, channels=channels, strict=strict)
+    return open_tfds(name, image_size=image_size, channels=channels, strict=strict, own_names=NAMES)
+
+
+def resolve_name(name: str) -> str:
+    """The name of a data set as it holds in every working directory: a folder's absolute path; other names unchanged."""
+    folder = folder_of(name)
+    return os.path.abspath(folder) if folder else name
+
+
+def folder_of(name: str) -> Path | None:
+    """The folder that a name means; None for names of data sets, whatever folders of these names there are."""
+    folder = Path(name).expanduser()
+    named = name.strip() and name not in NAMES
+    return folder if named and (folder.is_dir() or name.startswith(("/", ".", "~"))) else None
+
+
+def fashion_or_drawn(name: str, *, side: int | None) -> Data | None:
+    """The data set of this name if it is Fashion-MNIST, or drawn as it is read, in images of this side; else None."""
+    if name == "fashion-mnist":
+        return open_fashion_mnist(image_size=side)
+    if name == "synthetic":
+        side = side or 16
+        return Data(name, Synthetic(size=512, side=side, seed=0), Synthetic(size=256, side=side, seed=1))
+    if name in (SOUNDING, SILENT):
+        side, sound = side or 24, name == SOUNDING
+        parts = (Clips(size=size, side=side, seed=seed, sound=sound) for seed, size in enumerate((4000, 1000)))
+        return Data(name, *parts)
+    if name == SHAPES:
+        side = side or 24
+        return Data(name, Shapes(size=4000, side=side, seed=0), Shapes(size=1000, side=side, seed=1))
+    if name == EMBLEMS:
+        side = side or 42
+        return Data(name, Emblems(size=4000, side=side, seed=0), Emblems(size=1000, side=side, seed=1))
+    return None

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ssl_jax.data.channels import Channels
 from ssl_jax.data.images import DecodedSource
 from ssl_jax.data.source import Data
 from ssl_jax.errors import UsageError
@@ -42,11 +43,14 @@ class Files:
         return str(self.path(number))
 
 
-def open_folder(root: Path, *, image_size: int | None = None, strict: bool = False) -> Data:
+def open_folder(
+    root: Path, *, image_size: int | None = None, channels: Channels | None = None, strict: bool = False
+) -> Data:
     """The images below `root` as a data set; `test` is the first of the test folders that has labels.
 
     Args:
       image_size: side of the square that all become; None where all have one size already.
+      channels: 1 or 3 that all become; None takes 1 where all are grey.
       strict: refuse unreadable images instead of skipping them.
 
     Raises:
@@ -57,7 +61,7 @@ def open_folder(root: Path, *, image_size: int | None = None, strict: bool = Fal
         raise UsageError(f"data: {root} is {'a file' if root.exists() else 'not there'}: name a folder of images.")
     split = (root / "train").is_dir()
     train = find_images(root / "train" if split else root)
-    shape = common_shape(train, image_size=image_size)
+    shape = common_shape(train, image_size=image_size, channels=channels)
 
     def source(files: Files) -> DecodedSource:
         return DecodedSource(files, name=str(files.folder), classes=files.classes, image_shape=shape, strict=strict)
@@ -93,8 +97,8 @@ def find_images(folder: Path, *, classes: tuple[str, ...] = ()) -> Files:
     return Files(folder, paths, labels, classes=classes)
 
 
-def common_shape(files: Files, *, image_size: int | None) -> tuple[int, int, int]:
-    """Height, width and channels that all images become: 1 channel if all are grey, else 3.
+def common_shape(files: Files, *, image_size: int | None, channels: Channels | None = None) -> tuple[int, int, int]:
+    """Height, width and channels that all images become; without `channels`, 1 if all are grey, else 3.
 
     With `image_size`, grey is judged from a sample, to keep the opening of large folders quick.
     """
@@ -104,7 +108,7 @@ def common_shape(files: Files, *, image_size: int | None) -> tuple[int, int, int
     headers = {header for header in map(_header, map(files.path, numbers)) if header}
     if not headers:
         raise UsageError(f"data: none of {len(numbers)} images in {files.folder} can be read: name another folder.")
-    channels = 1 if all(grey for _, _, grey in headers) else 3
+    channels = channels or (1 if all(grey for _, _, grey in headers) else 3)
     if image_size is not None:
         return image_size, image_size, channels
     sizes = sorted({(height, width) for height, width, _ in headers})

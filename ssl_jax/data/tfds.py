@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from ssl_jax.data.channels import Channels
 from ssl_jax.data.images import DecodedSource
 from ssl_jax.data.source import Data
 from ssl_jax.data.tfds_clips import TfdsClips, clips_of, video_in
@@ -42,13 +43,18 @@ class Examples:
 
 
 def open_tfds(
-    specification: str, *, image_size: int | None = None, strict: bool = False, own_names: Iterable[str] = ()
+    specification: str,
+    *,
+    image_size: int | None = None,
+    channels: Channels | None = None,
+    strict: bool = False,
+    own_names: Iterable[str] = (),
 ) -> Data:
     """The data set of this name in the folder that TFDS_DATA_DIR names, else in `~/tensorflow_datasets`.
 
     Args:
       own_names: what an unknown name may have meant besides tfds's names.
-      image_size, strict: as in `open_prepared`.
+      image_size, channels, strict: as in `open_prepared`.
 
     Raises:
       UsageError: unknown name (with the nearest right one), or not prepared (with the command that prepares it).
@@ -58,11 +64,19 @@ def open_tfds(
         raise UsageError(f"data: {specification!r} is no name of a data set: write it like imagenet2012:train[:10%].")
     folder = _prepared(found["name"], found["version"], own_names)
     split = found["split"] or "train"
-    return open_prepared(folder, name=specification, split=split, image_size=image_size, strict=strict)
+    return open_prepared(
+        folder, name=specification, split=split, image_size=image_size, channels=channels, strict=strict
+    )
 
 
 def open_prepared(
-    folder: Path, *, name: str, split: str = "train", image_size: int | None = None, strict: bool = False
+    folder: Path,
+    *,
+    name: str,
+    split: str = "train",
+    image_size: int | None = None,
+    channels: Channels | None = None,
+    strict: bool = False,
 ) -> Data:
     """The data set in a folder that tfds prepared, the one with `features.json`.
 
@@ -71,6 +85,7 @@ def open_prepared(
     Args:
       split: what to train on.
       image_size: side of the square that all images become; None where all have one size already.
+      channels: 1 or 3 that all images become; None keeps 1 where the data set declares it.
       strict: refuse unreadable images instead of skipping them.
 
     Raises:
@@ -79,10 +94,10 @@ def open_prepared(
     """
     builder = _builder(folder, name)
     if video_in(builder.info.features) and not _pictures(builder):
-        return _clips(builder, name=name, split=split, image_size=image_size)
+        return _clips(builder, name=name, split=split, image_size=image_size, channels=channels)
 
     def source(examples: Examples) -> DecodedSource:
-        shape = _shape(builder, examples.image, image_size=image_size)
+        shape = _shape(builder, examples.image, image_size=image_size, channels=channels)
         return DecodedSource(examples, name=examples.name, classes=examples.classes, image_shape=shape, strict=strict)
 
     train = source(_examples(builder, split))
@@ -105,12 +120,14 @@ def _builder(folder: Path, name: str) -> tfds.core.DatasetBuilder:
     return builder
 
 
-def _clips(builder: tfds.core.DatasetBuilder, *, name: str, split: str, image_size: int | None) -> Data:
+def _clips(
+    builder: tfds.core.DatasetBuilder, *, name: str, split: str, image_size: int | None, channels: Channels | None
+) -> Data:
     """Videos in place of images; `test` is the first of the usual splits that has labels."""
 
     def source(split: str) -> TfdsClips:
         examples, about = _read(builder, split), f"{builder.info.full_name}:{split}"
-        return clips_of(examples, builder.info.features, name=about, image_size=image_size)
+        return clips_of(examples, builder.info.features, name=about, image_size=image_size, channels=channels)
 
     others = (source(other) for other in TEST_SPLITS if other in builder.info.splits and other != split)
     return Data(name, source(split), next((test for test in others if test[0]["label"] >= 0), None))
@@ -157,9 +174,11 @@ def _read(builder: tfds.core.DatasetBuilder, split: str, decoders: Any = None) -
         ) from fault
 
 
-def _shape(builder: tfds.core.DatasetBuilder, image: str, *, image_size: int | None) -> tuple[int, int, int]:
-    height, width, channels = builder.info.features[image].shape
-    channels = 1 if channels == 1 else 3
+def _shape(
+    builder: tfds.core.DatasetBuilder, image: str, *, image_size: int | None, channels: Channels | None
+) -> tuple[int, int, int]:
+    height, width, declared = builder.info.features[image].shape
+    channels = channels or (1 if declared == 1 else 3)
     if image_size is not None:
         return image_size, image_size, channels
     if height is None or width is None:

@@ -12,6 +12,7 @@ import tensorflow_datasets as tfds
 from numpy.typing import NDArray
 from PIL import Image
 
+from ssl_jax.data.channels import Channels
 from ssl_jax.data.images import eight_bit, fit
 from ssl_jax.data.source import Example
 from ssl_jax.errors import UsageError
@@ -65,7 +66,9 @@ class TfdsClips:
         return {"image": image, "label": label, **sound}
 
 
-def clips_of(examples: Any, features: Any, *, name: str, image_size: int | None) -> TfdsClips:
+def clips_of(
+    examples: Any, features: Any, *, name: str, image_size: int | None, channels: Channels | None = None
+) -> TfdsClips:
     """The source of these examples of tfds, described by `features`; `UsageError` without `image_size` where it matters."""
     video, audio = video_in(features), "audio" if "audio" in features else None
     assert video is not None
@@ -75,12 +78,12 @@ def clips_of(examples: Any, features: Any, *, name: str, image_size: int | None)
     labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
     label = "label" if "label" in labels else next(iter(labels), None)
     classes = tuple(features[label].names) if label else ()
-    height, width, channels = features[video].feature.shape
+    height, width, declared = features[video].feature.shape
     if image_size is None and not (height and width):
         raise UsageError(
             f"image_size: none was given, but the videos of {name} differ in size: say the size that all should have."
         )
-    shape = (image_size or height, image_size or width, 1 if channels == 1 else 3)
+    shape = (image_size or height, image_size or width, channels or (1 if declared == 1 else 3))
     return TfdsClips(examples, name, classes, (FRAMES, *shape), video=video, audio=audio, label=label, rate=rate)
 
 

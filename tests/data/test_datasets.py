@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssl_jax.data import hold, open_data
+from ssl_jax.data import NAMES, hold, open_data, resolve_name
+from ssl_jax.data.channels import recolored
 from ssl_jax.data.datasets import DIGITS
 from ssl_jax.errors import UsageError
 
@@ -85,7 +86,7 @@ def test_a_folder_is_a_folder_even_if_it_is_called_like_a_tfds_data_set(tmp_path
         (
             "digits",
             {"image_size": 0},
-            "image_size: got 0, but images have at least 1 pixel: choose the side of a square, such as 32.",
+            "image_size: got 0, expected 1 to 8192 pixels: choose the side of a square, such as 32.",
         ),
     ],
 )
@@ -99,3 +100,56 @@ def test_fashion_mnist_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setattr("ssl_jax.data.fashion_mnist.FOLDER", tmp_path)
     with pytest.raises(UsageError, match="apt-get install dataset-fashion-mnist"):
         open_data("fashion-mnist")
+
+
+@pytest.mark.parametrize("size", [-1, 8193, 1_000_000_000])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_size_out_of_range_is_refused_before_anything_is_read(name, size):
+    with pytest.raises(UsageError, match=f"^image_size: got {size}, expected 1 to 8192 pixels: "):
+        open_data(name, image_size=size)
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_name_is_not_the_current_folder(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.new("L", (4, 4)).save("holiday.png")
+    with pytest.raises(UsageError, match=r"^data: got an empty name: give one of digits, "):
+        open_data(name)
+    assert resolve_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["digits", "emblems", "shapes", "clips", "synthetic"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_have_the_channels_asked_for(name, channels):
+    plain, wanted = (open_data(name, image_size=16, channels=number) for number in (None, channels))
+    for before, after in ((plain.train, wanted.train), (plain.test, wanted.test)):
+        image = after[2]["image"]
+        assert after.image_shape == image.shape == (*before.image_shape[:-1], channels) and image.dtype == np.uint8
+        np.testing.assert_array_equal(image, recolored(before[2]["image"], channels))
+        assert after.classes == before.classes and len(after) == len(before) and after[2]["label"] == before[2]["label"]
+
+
+def test_other_numbers_of_channels_are_refused():
+    with pytest.raises(UsageError, match=r"^channels: got 4, expected 1 \(grey\) or 3 \(colour\), or None "):
+        open_data("digits", channels=4)
+
+
+def test_a_folder_of_colour_stays_in_colour_whatever_the_first_images_show(tmp_path):
+    for number in range(3):
+        Image.new("L", (4, 4), 9).save(tmp_path / f"{number}.png")
+    Image.new("RGB", (4, 4), (255, 0, 0)).save(tmp_path / "3.png")
+    assert open_data(str(tmp_path), channels=3).train[3]["image"][0, 0].tolist() == [255, 0, 0]
+    assert open_data(str(tmp_path), channels=1).train[3]["image"][0, 0].tolist() == [76]
+
+
+def test_the_name_of_a_folder_holds_in_every_working_directory(tmp_path, monkeypatch):
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "digits").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("pictures", "./pictures", "~/pictures", "digits/../pictures", str(tmp_path / "pictures")):
+        assert resolve_name(name) == str(tmp_path / "pictures")
+    assert resolve_name("./nowhere") == str(tmp_path / "nowhere")
+    for name in ("digits", "cifar10:train[:10%]", "imagenet2012", ""):
+        assert resolve_name(name) == name
+    assert resolve_name("./digits") == str(tmp_path / "digits")
