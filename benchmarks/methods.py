@@ -16,7 +16,7 @@ import tyro
 
 from ssl_jax import recipes
 from ssl_jax.data import Batches
-from ssl_jax.rundir import write_json
+from ssl_jax.files import write_json
 from ssl_jax.train.mesh import batch_sharding, make_mesh
 from ssl_jax.train.state import init_state
 from ssl_jax.train.step import make_step

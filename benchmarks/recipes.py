@@ -30,7 +30,7 @@ from jax.sharding import AxisType, Mesh
 
 from ssl_jax import recipes
 from ssl_jax.data import Data
-from ssl_jax.rundir import write_json
+from ssl_jax.files import write_json
 from ssl_jax.train.loop import _compile
 from ssl_jax.train.mesh import batch_sharding
 from ssl_jax.train.state import init_state

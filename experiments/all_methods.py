@@ -15,7 +15,7 @@ import numpy as np
 import tyro
 
 from ssl_jax import recipes
-from ssl_jax.rundir import write_json
+from ssl_jax.files import write_json
 from ssl_jax.runs import Options, pretrain
 
 RESULTS = Path(__file__).parent / "results" / "all_methods.json"

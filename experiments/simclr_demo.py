@@ -13,8 +13,8 @@ from typing import Annotated
 import numpy as np
 import tyro
 
+from ssl_jax.files import write_json
 from ssl_jax.recipes import Recipe, simclr
-from ssl_jax.rundir import write_json
 from ssl_jax.runs import Options, pretrain
 
 

@@ -4,7 +4,6 @@ Progress and messages go to standard error; `pretrain` and `evaluate` end with o
 of the user's is one sentence and exit code 2; a run that cannot go on is one sentence and exit code 1.
 """
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from ssl_jax import __version__
 from ssl_jax.errors import RunError, UsageError, pick
+from ssl_jax.files import to_json
 
 # The rest of ssl_jax is imported inside the commands: --help and a mistyped command should not wait for jax and flax.
 # ruff: noqa: PLC0415
@@ -178,7 +178,7 @@ def _take(words: list[str], option: str) -> str | None:
 def _print(results: dict[str, Any] | None) -> None:
     """The line of JSON that ends a command; on several hosts, process 0 has it."""
     if results is not None:
-        print(json.dumps(results), flush=True)
+        print(to_json(results), flush=True)
 
 
 if __name__ == "__main__":

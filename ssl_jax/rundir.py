@@ -13,6 +13,7 @@ import jax
 
 from ssl_jax import __version__
 from ssl_jax.errors import UsageError
+from ssl_jax.files import write_json
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "grain", "numpy")
 
@@ -55,13 +56,6 @@ def read_request(run: Path) -> dict[str, Any]:
         raise UsageError(f"run: there is no {path}: name the folder of a run, as pretrain printed it.") from None
     except (ValueError, KeyError, UnicodeDecodeError):
         raise UsageError(f"run: {path} is not a run.json that ssl_jax wrote: name the folder of a run.") from None
-
-
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """All or nothing: whoever reads sees the old file or the new one."""
-    draft = path.with_name(path.name + ".draft")
-    draft.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-    draft.replace(path)
 
 
 def _flat(request: dict[str, Any]) -> dict[str, Any]:

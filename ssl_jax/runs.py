@@ -17,14 +17,15 @@ from ssl_jax.data import Batches, Data, in_order, open_data, split_training
 from ssl_jax.errors import RunError, UsageError, above_zero
 from ssl_jax.evaluate.features import Features, compute_features, embedding_of, features_of, pixels
 from ssl_jax.evaluate.judge import judge, online_knn
+from ssl_jax.files import read_metrics, replacing, write_json
 from ssl_jax.options import parse
 from ssl_jax.recipes import Recipe, explained, find
 from ssl_jax.report import save_album, write_report
 from ssl_jax.report.album import attentions_of
-from ssl_jax.rundir import open_run, read_request, write_json
+from ssl_jax.rundir import open_run, read_request
 from ssl_jax.train import fit
 from ssl_jax.train.checkpoint import Checkpoints
-from ssl_jax.train.log import read_metrics, say
+from ssl_jax.train.log import say
 from ssl_jax.train.mesh import batch_sharding, check_batch_size, connect, make_mesh, on_this_process, replicated
 from ssl_jax.train.state import TrainState, init_state
 
@@ -171,9 +172,8 @@ def embed(
     )
     features, _ = features_of(of_images, in_order(images, batch_size=512), sharding=batch_sharding(mesh))
     output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(f".{output.name}.partial.npy")  # So that no half of a file ever has the name.
-    np.save(partial, features)
-    partial.replace(output)
+    with replacing(output) as draft:
+        np.save(draft, features)
 
 
 def _restore(run: Path, step: int | None) -> tuple[dict[str, Any], Recipe, TrainState, Mesh]:
@@ -207,12 +207,16 @@ def _finish(
         before=before, after=after, attend=attend, seed=seed,
     )  # fmt: skip
     speeds = [
-        record["images_per_second"] for record in read_metrics(run / "metrics.jsonl") if "images_per_second" in record
+        speed
+        for record in read_metrics(run / "metrics.jsonl")
+        if (speed := record.get("images_per_second")) is not None
     ]
     results = {
         **{name: _request(recipe, seed)[name] for name in ("method", "recipe")},
         "steps": int(state.step),
-        "images_per_second": round(float(np.median(speeds)), 1),  # The median leaves compilation out.
+        "images_per_second": round(float(np.median(speeds)), 1)
+        if speeds
+        else None,  # The median leaves compilation out.
         **judged,
         "seconds": round(time.perf_counter() - began, 1),
         "run": str(run),

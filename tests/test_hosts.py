@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 
-from ssl_jax.train.log import read_metrics
+from ssl_jax.files import read_metrics
 
 WORDS = "pretrain simclr --data synthetic --image-size 16 --epochs 1 --batch-size 64 --log-every 1 --evaluate-every 4".split()
 

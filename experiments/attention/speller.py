@@ -37,10 +37,11 @@ from speller_setup import (
 from ssl_jax.data import Batches
 from ssl_jax.data.spelling import open_spelling
 from ssl_jax.data.vocabulary import PADDING
+from ssl_jax.files import write_json
 from ssl_jax.methods.transcription import Transcription
 from ssl_jax.networks.functional import Net
 from ssl_jax.recipes.optimizers import adamw, warmup_cosine
-from ssl_jax.rundir import open_run, write_json
+from ssl_jax.rundir import open_run
 from ssl_jax.train import fit
 from ssl_jax.train.mesh import batch_sharding, make_mesh
 from ssl_jax.train.state import TrainState

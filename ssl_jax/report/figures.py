@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ssl_jax.files import write_atomically
 from ssl_jax.report.charts import short, ticks
 from ssl_jax.report.html import Html, tag
 
@@ -92,9 +93,7 @@ def gallery(rows: Mapping[str, np.ndarray], *, title: str, notes: Mapping[str, S
 def write_svg(path: Path, figure: Html) -> None:
     """The figure as a file, all or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(path.name + ".draft")
-    draft.write_text(figure + "\n", encoding="utf-8")
-    draft.replace(path)
+    write_atomically(path, figure + "\n")
 
 
 def _svg(width: float, height: float, title: str, *parts: Html) -> Html:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ssl_jax.files import write_atomically
 from ssl_jax.report import attention, pictures
 from ssl_jax.report.curves import curves
 from ssl_jax.report.html import Html, document, tag
@@ -23,9 +24,7 @@ def write_report(run: Path) -> Path:
     """
     found = read_run(run)
     path = run / "report.html"
-    draft = path.with_name(path.name + ".draft")
-    draft.write_text(make_page(found), encoding="utf-8")
-    draft.replace(path)
+    write_atomically(path, make_page(found))
     return path
 
 

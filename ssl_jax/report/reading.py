@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ssl_jax.errors import UsageError
+from ssl_jax.files import read_metrics, replacing
 
 Pictures = dict[str, np.ndarray]
 
@@ -43,7 +44,7 @@ def read_run(folder: Path) -> Run:
     if request is None:
         raise UsageError(_no_run(folder))
     missing = []
-    metrics = _read_metrics(folder / "metrics.jsonl")
+    metrics = read_metrics(folder / "metrics.jsonl")
     results = _read_object(folder / "results.json")
     pictures = _read_pictures(folder / "pictures.npz")
     if results is None:
@@ -68,10 +69,8 @@ def save_pictures(run: Path, **arrays: np.ndarray) -> Path:
         if array.dtype.hasobject:
             raise ValueError(f"save_pictures: {name} must hold numbers or strings, got Python objects: give it a dtype")
     path = run / "pictures.npz"
-    draft = path.with_name(path.name + ".draft")
-    with open(draft, "wb") as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    draft.replace(path)
+    with replacing(path) as draft:
+        np.savez_compressed(draft, **arrays)  # type: ignore[arg-type]
     return path
 
 
@@ -81,22 +80,6 @@ def _read_object(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
-
-
-def _read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The records in order of step, without lines that a kill or a bad disk left unreadable."""
-    lines = path.read_bytes().splitlines() if path.is_file() else []
-    records = [
-        record for record in map(_parse, lines) if isinstance(record, dict) and isinstance(record.get("step"), int)
-    ]
-    return sorted(records, key=lambda record: record["step"])
-
-
-def _parse(line: bytes) -> Any:
-    try:
-        return json.loads(line)
-    except ValueError:
-        return None
 
 
 def _read_pictures(path: Path) -> Pictures:

@@ -3,7 +3,6 @@
 Everything for people goes to standard error; standard output is left to the one line of JSON at the end.
 """
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any
 
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
+
+from ssl_jax.files import read_metrics, to_json, write_atomically
 
 SHOWN = {"loss": "loss {:.3f}", "knn": "k-NN {:.1%}", "std": "std {:.2f}"}  # What fits into 80 columns.
 
@@ -33,7 +34,7 @@ class Log:
         )  # fmt: skip
         self.file = self.events = None
         if run is not None:
-            forget_after(run / "metrics.jsonl", start)
+            truncate_after(run / "metrics.jsonl", start)
             self.file = open(run / "metrics.jsonl", "a", encoding="utf-8")
             self.events = SummaryWriter(str(run), purge_step=start)
 
@@ -45,7 +46,7 @@ class Log:
             self.last = {"step": step, "time": now}
         self.latest |= metrics
         if self.file and self.events:
-            print(json.dumps({"step": step, **metrics}), file=self.file, flush=True)
+            print(to_json({"step": step, **metrics}), file=self.file, flush=True)
             for name, value in metrics.items():
                 self.events.add_scalar(name, value, step)
         self._show(step)
@@ -76,16 +77,7 @@ class Log:
         self.close()
 
 
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The records of a metrics.jsonl, without a last line that a kill left half-written."""
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("}\n")]
-
-
-def forget_after(path: Path, step: int) -> None:
-    """Drops the records after a step: those steps are about to be made again."""
+def truncate_after(path: Path, step: int) -> None:
+    """Drops the records after a step, since those steps are repeated, and the lines that cannot be read."""
     kept = [record for record in read_metrics(path) if record["step"] <= step]
-    if path.exists():
-        path.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
+    write_atomically(path, "".join(to_json(record) + "\n" for record in kept))

@@ -11,13 +11,13 @@ from sharding import CASES, assert_same_in_pieces, in_pieces
 from ssl_jax.augment.noise import denoised, noise, transcribed
 from ssl_jax.data import Arrays, Batches
 from ssl_jax.data.vocabulary import END, PADDING, START
+from ssl_jax.files import read_metrics
 from ssl_jax.methods.transcription import Transcription, energies, symbol_accuracy
 from ssl_jax.networks.functional import Net
 from ssl_jax.networks.recurrent import recurrent
 from ssl_jax.networks.transformer import transformer
 from ssl_jax.recipes.optimizers import sgd
 from ssl_jax.train import fit
-from ssl_jax.train.log import read_metrics
 from ssl_jax.train.mesh import batch_sharding, make_mesh
 
 SYMBOLS, DIM, BATCH = 9, 6, 16

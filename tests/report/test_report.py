@@ -183,7 +183,7 @@ def test_unlabelled_images_have_neighbours_without_frames(run):
 def test_pictures_of_objects_are_refused(run):
     with pytest.raises(ValueError, match="save_pictures: class_names must hold numbers or strings"):
         save_pictures(run, class_names=np.array(["a", None]))
-    assert not list(run.glob("*.draft"))
+    assert not list(run.glob("*draft*"))
 
 
 def test_large_images_are_made_small():

@@ -11,9 +11,9 @@ import pytest
 from toy import METHOD, OPTIMIZER, Batches, augment
 
 from ssl_jax.errors import RunError, UsageError
+from ssl_jax.files import read_metrics
 from ssl_jax.recipes.optimizers import sgd
 from ssl_jax.train import fit
-from ssl_jax.train.log import read_metrics
 from ssl_jax.train.mesh import make_mesh
 
 EVERY = {"log_every": 2, "hook_every": 4, "save_every": 4, "quiet": True}
@@ -172,3 +172,32 @@ def test_a_half_written_record_is_dropped(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text(json.dumps({"step": 2, "loss": 1.0}) + '\n{"step": 4, "lo')
     assert read_metrics(path) == [{"step": 2, "loss": 1.0}]
+
+
+def test_a_damaged_record_does_not_stop_a_run_from_resuming(tmp_path):
+    train(tmp_path, steps=8)
+    path = tmp_path / "metrics.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([lines[0], b'{"step": 4, "los\x00\xff\n', *lines[2:]]))
+    assert_same(train(tmp_path), train())
+    assert [record["step"] for record in read_metrics(path)] == [2, 6, 8, 10, 12]
+    assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [2, 6, 8, 10, 12]
+
+
+def test_a_kill_while_the_records_are_rewritten_keeps_them(tmp_path, monkeypatch):
+    train(tmp_path, steps=8)
+    before = (tmp_path / "metrics.jsonl").read_bytes()
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pathlib.Path.write_text", lambda path, *_, **__: path.write_bytes(b"half") and killed())
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path)
+    assert (tmp_path / "metrics.jsonl").read_bytes() == before
+
+
+def test_metrics_that_are_not_finite_are_null(tmp_path):
+    train(tmp_path, steps=4, hook=lambda state: {"knn": float("nan"), "other": float("inf")})
+    (hooked,) = (json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines() if "knn" in line)
+    assert hooked == {"step": 4, "knn": None, "other": None}
