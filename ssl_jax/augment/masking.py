@@ -15,10 +15,12 @@ from jax import Array
 from ssl_jax.augment.chance import Range
 from ssl_jax.augment.views import Views
 from ssl_jax.errors import UsageError
+from ssl_jax.settings import configured
 
 MaskedViews = Callable[[Array, Array], dict[str, Array]]
 
 
+@configured
 def random_masking(view: Views, *, grid: int, ratio: float = 0.75) -> MaskedViews:
     """One view, and a random part of its patches hidden.
 
@@ -44,6 +46,7 @@ def random_masking(view: Views, *, grid: int, ratio: float = 0.75) -> MaskedView
     return augment
 
 
+@configured
 def block_masking(
     view: Views,
     *,
@@ -125,6 +128,7 @@ def _largest(grid: int, area: Range, aspect: Range) -> int:
     return max(int(np.prod(np.clip(np.round(pair), 1, grid))) for pair in sides)
 
 
+@configured
 def with_a_hole(view: Views, *, hole: int, anywhere: int | None = None) -> MaskedViews:
     """One view with a square in its middle, or several squares anywhere, filled with the mean colour.
 

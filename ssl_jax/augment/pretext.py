@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ssl_jax.augment.geometry import rotate90
 from ssl_jax.augment.views import Views
 from ssl_jax.errors import UsageError
+from ssl_jax.settings import configured
 
 Color = Literal["keep", "drop", "project"]
 Finish = Callable[[Array, Array], Array]
@@ -26,6 +27,7 @@ GRID = 3
 FLAT = 0.1  # Standard deviation, of standardised pixels, below which a tile's noise is not blown up.
 
 
+@configured
 def four_rotations(view: Views) -> Views:
     """One view by 0, 90, 180 and 270 degrees counter-clockwise, `[4, size, size, C]`: all in one batch.
 
@@ -39,6 +41,7 @@ def four_rotations(view: Views) -> Views:
     return augment
 
 
+@configured
 def grid_views(view: Views, *, size: int, gap: int, jitter: int, finish: Finish) -> Views:
     """The 9 tiles of one view, `[9, size, size, C]`: relative position's.
 
@@ -63,6 +66,7 @@ def grid_views(view: Views, *, size: int, gap: int, jitter: int, finish: Finish)
     return augment
 
 
+@configured
 def without_shortcuts(*, color: Color = "keep") -> Finish:
     """Each tile standardised alone; against chromatic aberration `drop_colors`, `project_colors`, or nothing."""
 
@@ -73,6 +77,7 @@ def without_shortcuts(*, color: Color = "keep") -> Finish:
     return finish
 
 
+@configured
 def jigsaw_views(grid: Views, orders: NDArray[np.int32]) -> Callable[[Array, Array], dict[str, Array]]:
     """Tiles in an order drawn from `orders` `[P, 9]`, and its number.
 
@@ -90,6 +95,7 @@ def jigsaw_views(grid: Views, orders: NDArray[np.int32]) -> Callable[[Array, Arr
     return augment
 
 
+@configured
 def pirl_views(view: Views, transformed: Views) -> Callable[[Array, Array], dict[str, Array]]:
     """PIRL's image, and the same image transformed: its tiles in any order, or one of its rotations.
 
@@ -104,6 +110,7 @@ def pirl_views(view: Views, transformed: Views) -> Callable[[Array, Array], dict
     return augment
 
 
+@configured
 def shuffled(views: Views) -> Views:
     """The same views in a random order."""
 
@@ -114,6 +121,7 @@ def shuffled(views: Views) -> Views:
     return augment
 
 
+@configured
 def one_of(views: Views) -> Views:
     """One view, drawn, `[1, size, size, C]`."""
 

@@ -17,6 +17,7 @@ from ssl_jax.augment.chance import Range
 from ssl_jax.augment.geometry import crop_and_resize
 from ssl_jax.augment.views import Views
 from ssl_jax.errors import UsageError
+from ssl_jax.settings import configured
 
 
 def sight(clip: Any) -> Any:
@@ -24,6 +25,7 @@ def sight(clip: Any) -> Any:
     return clip["image"] if isinstance(clip, dict) else clip
 
 
+@configured
 def audio_video_views(
     view: Views, *, window: int, hop: int, volume: Range = (0.9, 1.1)
 ) -> Callable[[Array, Any], dict[str, Array]]:
@@ -61,6 +63,7 @@ def audio_video_evaluation(
     return view
 
 
+@configured
 def frame_views(view: Views, *, reach: int) -> Views:
     """Two frames of a clip, at most `reach` frames apart and not the same, each as one `view`: `[2 V, size, size, C]`.
 
@@ -82,6 +85,7 @@ def frame_views(view: Views, *, reach: int) -> Views:
     return augment
 
 
+@configured
 def track_views(view: Views, *, size: int, reach: int) -> Views:
     """The moving object at two times, at most `reach` frames apart: `frame_views` of a window that follows it.
 

@@ -17,10 +17,12 @@ from ssl_jax.augment.chance import Range
 from ssl_jax.augment.color import random_color_jitter, random_grayscale, random_solarize
 from ssl_jax.augment.geometry import center_crop, random_flip, random_resized_crop, resize, sample_crop_box
 from ssl_jax.errors import UsageError
+from ssl_jax.settings import configured
 
 Views = Callable[[Array, Array], Array]
 
 
+@configured
 def photo_views(
     *,
     size: int,
@@ -94,6 +96,7 @@ def byol_views(*, size: int, mean: Sequence[float], std: Sequence[float], scale:
     return joined(first, second)
 
 
+@configured
 def digit_views(
     *,
     size: int,
@@ -138,6 +141,7 @@ def digit_views(
     return _several("digit_views", view, views=views, size=size, mean=mean, std=std)
 
 
+@configured
 def joined(*makers: Views) -> Views:
     """The views of several makers after each other, each with a key of its own: `[V1 + V2 + ..., size, size, C]`."""
 
@@ -148,6 +152,7 @@ def joined(*makers: Views) -> Views:
     return augment
 
 
+@configured
 def multi_crop(large: Views, small: Views) -> Callable[[Array, Array], dict[str, Array]]:
     """Multi-crop of SwAV and DINO: "views" of the whole and "small_views" of details, in which few pixels say much.
 

@@ -3,19 +3,39 @@
 An optimizer is its schedule, so that the log can show the learning rate, and the optax transformation that follows it.
 """
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, ParamSpec
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from ssl_jax.settings import settings_of
+
+P = ParamSpec("P")
+
 
 class Optimizer(NamedTuple):
-    """learning_rate: step -> learning rate. transformation: the optax transformation that uses it."""
+    """learning_rate: step -> learning rate. transformation: the optax transformation that uses it.
+
+    name, settings: the function of this module that made it, and its arguments.
+    """
 
     learning_rate: optax.Schedule
     transformation: optax.GradientTransformation
+    name: str = "by-hand"
+    settings: dict[str, Any] = {}  # noqa: RUF012
+
+
+def configured(make: Callable[P, Optimizer]) -> Callable[P, Optimizer]:
+    """Decorates a function that makes an optimizer, which then carries the function's name and arguments."""
+
+    @functools.wraps(make)
+    def made(*given: P.args, **named: P.kwargs) -> Optimizer:
+        return make(*given, **named)._replace(name=make.__name__, settings=settings_of(make, *given, **named))
+
+    return made
 
 
 def warmup_cosine(peak: float, *, steps: int, warmup: int, end: float = 0.0) -> optax.Schedule:
@@ -58,6 +78,7 @@ def weights_only(params: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
 
 
+@configured
 def lars(
     schedule: optax.Schedule, *, weight_decay: float = 1e-6, momentum: float = 0.9, trust_coefficient: float = 1e-3
 ) -> Optimizer:
@@ -78,6 +99,7 @@ def lars(
     )
 
 
+@configured
 def clipped_lars(
     schedule: optax.Schedule, *, weight_decay: float = 1e-4, momentum: float = 0.9, trust_coefficient: float = 0.02
 ) -> Optimizer:
@@ -102,12 +124,14 @@ def clipped_lars(
     return Optimizer(schedule, optax.chain(clipped, optax.sgd(schedule, momentum=momentum)))
 
 
+@configured
 def sgd(schedule: optax.Schedule, *, weight_decay: float = 1e-4, momentum: float = 0.9) -> Optimizer:
     """Momentum SGD; the decay is part of the gradient, as in PyTorch's."""
     decay = optax.add_decayed_weights(weight_decay, mask=weights_only)
     return Optimizer(schedule, optax.chain(decay, optax.sgd(schedule, momentum=momentum)))
 
 
+@configured
 def adamw(
     schedule: optax.Schedule,
     *,
@@ -142,6 +166,7 @@ def cosine(start: float, end: float, *, steps: int) -> optax.Schedule:
     return schedule
 
 
+@configured
 def with_other(optimizer: Optimizer, other: Optimizer, *, network: str) -> Optimizer:
     """`other` for the parameters of one network, such as SimSiam's "predictor", and `optimizer` for the rest."""
 
@@ -152,6 +177,7 @@ def with_other(optimizer: Optimizer, other: Optimizer, *, network: str) -> Optim
     return Optimizer(optimizer.learning_rate, optax.partition(both, label))
 
 
+@configured
 def frozen_at_first(optimizer: Optimizer, *, steps: int, parameter: str) -> Optimizer:
     """Parameters of that name, such as SwAV's "prototypes", stand still and gather no momentum for `steps` steps."""
 

@@ -1,7 +1,6 @@
 """A recipe: everything that a paper, or a finding of ours, fixes about one pre-training run."""
 
 import functools
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, ParamSpec
@@ -12,6 +11,7 @@ from ssl_jax.data import Data
 from ssl_jax.errors import above_zero
 from ssl_jax.methods.method import Method
 from ssl_jax.recipes.optimizers import Optimizer
+from ssl_jax.settings import settings_of
 
 P = ParamSpec("P")
 
@@ -58,9 +58,7 @@ def recipe(make: Callable[P, Recipe]) -> Callable[P, Recipe]:
 
     @functools.wraps(make)
     def noted(*given: P.args, **named: P.kwargs) -> Recipe:
-        bound = inspect.signature(make).bind(*given, **named)
-        bound.apply_defaults()
-        name = f"{make.__module__.rpartition('.')[2]}/{make.__name__}"
-        return replace(make(*given, **named), name=name, arguments=dict(bound.arguments))
+        name, arguments = f"{make.__module__.rpartition('.')[2]}/{make.__name__}", settings_of(make, *given, **named)
+        return replace(make(*given, **named), name=name, arguments=arguments)
 
     return noted

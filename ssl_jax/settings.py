@@ -1,0 +1,40 @@
+"""What functions were called with, so that recipes, views and optimizers can be read back and compared with papers."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar, cast
+
+P = ParamSpec("P")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def settings_of(function: Callable[..., Any], *given: Any, **named: Any) -> dict[str, Any]:
+    """The arguments of a call by name, defaults included."""
+    bound = inspect.signature(function).bind(*given, **named)
+    bound.apply_defaults()
+    return dict(bound.arguments)
+
+
+@dataclass(frozen=True, eq=False)
+class Configured:
+    """A function with the name and the arguments of what made it: `photo_views(size=32, ...).settings["blur"]` is 0.5."""
+
+    function: Callable[..., Any]
+    name: str
+    settings: dict[str, Any]
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        return self.function(*given, **named)
+
+
+def configured(make: Callable[P, F]) -> Callable[P, F]:
+    """Decorates a function that makes functions: each of these becomes `Configured`."""
+
+    @functools.wraps(make)
+    def made(*given: P.args, **named: P.kwargs) -> F:
+        settings = settings_of(make, *given, **named)
+        return cast(F, Configured(make(*given, **named), make.__name__, settings))
+
+    return made

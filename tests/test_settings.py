@@ -1,0 +1,16 @@
+from ssl_jax.settings import Configured, configured, settings_of
+
+
+@configured
+def scaled(factor, *, offset=1):
+    return lambda x: factor * x + offset
+
+
+def test_a_made_function_carries_what_made_it_and_computes_the_same():
+    function = scaled(3)
+    assert isinstance(function, Configured) and function(2) == 7
+    assert (function.name, function.settings) == ("scaled", {"factor": 3, "offset": 1})
+
+
+def test_arguments_by_position_and_in_any_number_have_names():
+    assert settings_of(lambda a, *rest, b=2: None, 1, 3, 4) == {"a": 1, "rest": (3, 4), "b": 2}
