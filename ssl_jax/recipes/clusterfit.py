@@ -89,7 +89,8 @@ def imagenet(
     From jigsaw's features 55.2 % linear on ImageNet there, 45.7 % before.
 
     Args:
-      learning_rate: for 256 images a step, scaled linearly with the batch; divided by 10 after 30, 60, 90, 100 epochs.
+      learning_rate: for 256 images a step, scaled linearly with the batch; divided by 10 at 30, 60, 90 and 100 of 105
+        epochs, in proportion for another number of epochs.
       features: file of `ssl-jax embed RUN --output FILE.npy`, any encoder's; pixels when empty.
       clusters: how many.
     """
@@ -101,13 +102,15 @@ def imagenet(
         mean=here.mean, std=here.std,
     )  # fmt: skip
     head = linear_head(inputs=here.encoder.width, outputs=clusters, dtype=here.dtype)
-    peak, drops = learning_rate * batch_size / 256, [epoch / 105 for epoch in (30, 60, 90, 100)]
+    peak = learning_rate * batch_size / 256
     return Recipe(
         data=here.data,
         method=ClusterFit(here.encoder, head, clusters=cluster(load_features(features, here.data.train), clusters)),
         augment=view,
         prepare=here.prepare,
-        optimizer=lambda steps: sgd(staircase(peak, steps=steps, drops=drops), weight_decay=weight_decay),
+        optimizer=lambda steps: sgd(
+            staircase(peak, steps=steps, drops=(30, 60, 90, 100), of=105), weight_decay=weight_decay
+        ),
         batch_size=batch_size,
         epochs=epochs,
     )

@@ -5,7 +5,7 @@ from math import ceil
 from ssl_jax.augment.views import multi_crop, photo_views
 from ssl_jax.methods.deepcluster import DeepCluster
 from ssl_jax.networks import projection_head
-from ssl_jax.recipes.optimizers import lars, scaled_cosine
+from ssl_jax.recipes.optimizers import larc, scaled_cosine
 from ssl_jax.recipes.recipe import Recipe, recipe
 from ssl_jax.recipes.scales import Precision, demo_optimizer, demo_views, scale
 
@@ -77,7 +77,8 @@ def imagenet(
 
     Args:
       epochs: passes over the training images; warm-up takes 10 of them.
-      learning_rate: peak for 256 images a step, scaled linearly with the batch.
+      learning_rate: peak for 256 images a step, scaled linearly with the batch; the warm-up starts at a sixteenth of the
+        peak and the cosine ends at a thousandth.
       clusters: of each clustering.
       heads: clusterings at a time, of different views.
       small_size: side of the small crops.
@@ -88,6 +89,7 @@ def imagenet(
     )
     head = projection_head(inputs=here.encoder.width, widths=(2048, 128), last_bias=True, dtype=here.dtype)
     examples = len(here.data.train)
+    peak = learning_rate * batch_size / 256
     return Recipe(
         data=here.data,
         method=DeepCluster(
@@ -107,8 +109,10 @@ def imagenet(
             ),
         ),
         prepare=here.prepare,
-        optimizer=lambda steps: lars(
-            scaled_cosine(learning_rate, batch_size=batch_size, epochs=epochs, steps=steps, end=4.8e-3),
+        optimizer=lambda steps: larc(
+            scaled_cosine(
+                learning_rate, batch_size=batch_size, epochs=epochs, steps=steps, start=peak / 16, end=peak / 1000
+            ),
             weight_decay=weight_decay,
         ),
         batch_size=batch_size,

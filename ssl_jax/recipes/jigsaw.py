@@ -90,7 +90,8 @@ def imagenet(
     """VISSL's ImageNet run: tiles of 64 pixels somewhere in cells of 85, two thirds of the images grey, 2,000 orders.
 
     Args:
-      learning_rate: for 256 images a step, scaled linearly with the batch; divided by 10 after 30, 60, 90, 100 epochs.
+      learning_rate: for 256 images a step, scaled linearly with the batch; divided by 10 at 30, 60, 90 and 100 of 105
+        epochs, in proportion for another number of epochs.
       orders: permutations of the tiles, as far apart as possible.
       color: what else is done about chromatic aberration; the grey images are against it.
     """
@@ -104,7 +105,7 @@ def imagenet(
         mean=here.mean, std=here.std,
     )  # fmt: skip
     grid = grid_views(view, size=64, gap=21, jitter=10, finish=without_shortcuts(color=color))
-    peak, drops = learning_rate * batch_size / 256, [epoch / 105 for epoch in (30, 60, 90, 100)]
+    peak = learning_rate * batch_size / 256
     return Recipe(
         data=here.data,
         method=Jigsaw(
@@ -115,7 +116,7 @@ def imagenet(
         augment=jigsaw_views(grid, permutations(orders)),
         prepare=here.prepare,
         optimizer=lambda steps: sgd(
-            staircase(peak, steps=steps, drops=drops, warmup=5 / 105), weight_decay=weight_decay
+            staircase(peak, steps=steps, drops=(30, 60, 90, 100), of=105, warmup=5), weight_decay=weight_decay
         ),
         batch_size=batch_size,
         epochs=epochs,

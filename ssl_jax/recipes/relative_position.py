@@ -68,7 +68,8 @@ def imagenet(
     The paper has an AlexNet and a rate set by hand; ResNet-50 and its schedule are what later comparisons took.
 
     Args:
-      learning_rate: for 256 images a step, scaled linearly with the batch; divided by 10 after 30, 60, 90, 100 epochs.
+      learning_rate: for 256 images a step, scaled linearly with the batch; divided by 10 at 30, 60, 90 and 100 of 105
+        epochs, in proportion for another number of epochs.
       color: what is done about chromatic aberration: channels dropped, as the paper trains, or colours projected.
     """
     here = scale(
@@ -81,7 +82,7 @@ def imagenet(
         size=255, scale=(1.0, 1.0), jitter=(0.0, 0.0, 0.0, 0.0), grey=0.0, blur=0.0, views=1,
         mean=here.mean, std=here.std,
     )  # fmt: skip
-    peak, drops = learning_rate * batch_size / 256, [epoch / 105 for epoch in (30, 60, 90, 100)]
+    peak = learning_rate * batch_size / 256
     return Recipe(
         data=here.data,
         method=RelativePosition(
@@ -92,7 +93,7 @@ def imagenet(
         augment=grid_views(view, size=48, gap=24, jitter=3, finish=without_shortcuts(color=color)),
         prepare=here.prepare,
         optimizer=lambda steps: sgd(
-            staircase(peak, steps=steps, drops=drops, warmup=5 / 105), weight_decay=weight_decay
+            staircase(peak, steps=steps, drops=(30, 60, 90, 100), of=105, warmup=5), weight_decay=weight_decay
         ),
         batch_size=batch_size,
         epochs=epochs,

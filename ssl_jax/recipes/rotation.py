@@ -56,7 +56,7 @@ def cifar(
 
     Args:
       batch_size: images a step; each is seen in four rotations.
-      learning_rate: until the first step down.
+      learning_rate: until the first drop; divided by 5 at 60, 120 and 160 of 200 epochs, in proportion for another number.
     """
     here = scale(
         data=data, image_size=image_size, encoder=encoder, precision=precision, strict=strict,
@@ -69,7 +69,7 @@ def cifar(
         augment=four_rotations(view),
         prepare=here.prepare,
         optimizer=lambda steps: sgd(
-            staircase(learning_rate, steps=steps, drops=(0.3, 0.6, 0.8), factor=0.2), weight_decay=weight_decay
+            staircase(learning_rate, steps=steps, drops=(60, 120, 160), of=200, factor=0.2), weight_decay=weight_decay
         ),
         batch_size=batch_size,
         epochs=epochs,
@@ -90,23 +90,26 @@ def imagenet(
     precision: Precision = "auto",
     strict: bool = False,
 ) -> Recipe:
-    """VISSL's ImageNet run: ResNet-50, the rate divided by 10 after 30, 60, 90 and 100 epochs of 105.
+    """VISSL's ImageNet run: ResNet-50, 105 epochs.
 
     Args:
       batch_size: images a step; each is seen in four rotations, where VISSL draws one.
-      learning_rate: for 256 images a step, scaled linearly with the batch.
+      learning_rate: for 256 images a step, scaled linearly with the batch; divided by 10 at 30, 60, 90 and 100 of 105
+        epochs, in proportion for another number of epochs.
     """
     here = scale(
         data=data, image_size=image_size, stored_size=stored_size, encoder=encoder, precision=precision, strict=strict
     )
     view = crop_views(size=image_size, mean=here.mean, std=here.std)
-    peak, drops = learning_rate * batch_size / 256, [epoch / 105 for epoch in (30, 60, 90, 100)]
+    peak = learning_rate * batch_size / 256
     return Recipe(
         data=here.data,
         method=Rotation(here.encoder, linear_head(inputs=here.encoder.width, outputs=4, dtype=here.dtype)),
         augment=four_rotations(view),
         prepare=here.prepare,
-        optimizer=lambda steps: sgd(staircase(peak, steps=steps, drops=drops), weight_decay=weight_decay),
+        optimizer=lambda steps: sgd(
+            staircase(peak, steps=steps, drops=(30, 60, 90, 100), of=105), weight_decay=weight_decay
+        ),
         batch_size=batch_size,
         epochs=epochs,
     )

@@ -3,7 +3,7 @@
 from ssl_jax.augment.views import multi_crop, photo_views, simclr_views
 from ssl_jax.methods.swav import SwAV
 from ssl_jax.networks import projection_head
-from ssl_jax.recipes.optimizers import clipped_lars, frozen_at_first, lars, scaled_cosine
+from ssl_jax.recipes.optimizers import clipped_lars, frozen_at_first, larc, scaled_cosine
 from ssl_jax.recipes.recipe import Recipe, count_steps, recipe
 from ssl_jax.recipes.scales import CIFAR_STATISTICS, Precision, demo_optimizer, demo_views, scale
 
@@ -135,7 +135,9 @@ def imagenet(
 
     Args:
       epochs: passes over the training images; warm-up takes 10 of them.
-      learning_rate: peak for 256 images a step, scaled linearly with the batch.
+      learning_rate: peak for 256 images a step, scaled linearly with the batch; the warm-up starts at a sixteenth of the
+        peak and the cosine ends at a thousandth: 0.3, 4.8 and 0.0048 at a batch of 4,096
+        (scripts/swav_200ep_pretrain.sh of facebookresearch/swav).
       prototypes: how many.
       small_size: side of the small crops.
       small_views: small crops of an image.
@@ -144,6 +146,7 @@ def imagenet(
         data=data, image_size=image_size, stored_size=stored_size, encoder=encoder, precision=precision, strict=strict
     )
     head = projection_head(inputs=here.encoder.width, widths=(2048, 128), last_bias=True, dtype=here.dtype)
+    peak = learning_rate * batch_size / 256
     return Recipe(
         data=here.data,
         method=SwAV(here.encoder, head, prototypes=prototypes, temperature=temperature),
@@ -160,8 +163,10 @@ def imagenet(
         ),
         prepare=here.prepare,
         optimizer=lambda steps: frozen_at_first(
-            lars(
-                scaled_cosine(learning_rate, batch_size=batch_size, epochs=epochs, steps=steps, end=6e-4),
+            larc(
+                scaled_cosine(
+                    learning_rate, batch_size=batch_size, epochs=epochs, steps=steps, start=peak / 16, end=peak / 1000
+                ),
                 weight_decay=weight_decay,
             ),
             steps=round(steps / epochs),
