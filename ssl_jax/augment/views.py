@@ -5,21 +5,25 @@ Every function here makes a function of ONE image `[H, W, C]`, uint8 or float32 
 enters, so views do not depend on how a batch is cut. Values leave standardised: `(image - mean) / std` by channel.
 """
 
+import functools
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from ssl_jax.augment.affine import affine, crop_matrix, sample_affine_matrix
-from ssl_jax.augment.blur import random_gaussian_blur, simclr_kernel
+from ssl_jax.augment.blur import pillow_kernel, random_gaussian_blur, simclr_kernel
 from ssl_jax.augment.chance import Range
 from ssl_jax.augment.color import random_color_jitter, random_grayscale, random_solarize
-from ssl_jax.augment.geometry import center_crop, random_flip, random_resized_crop, resize, sample_crop_box
+from ssl_jax.augment.geometry import Kernel, center_crop, random_flip, random_resized_crop, resize, sample_crop_box
 from ssl_jax.errors import UsageError
 from ssl_jax.settings import configured
 
 Views = Callable[[Array, Array], Array]
+BlurKernel = Literal["tenth", "pillow"]
+BLUR_KERNELS: dict[str, Callable[[int], int]] = {"tenth": simclr_kernel, "pillow": pillow_kernel}
 
 
 @configured
@@ -30,10 +34,14 @@ def photo_views(
     std: Sequence[float],
     scale: Range = (0.08, 1.0),
     jitter: tuple[float, float, float, float] = (0.4, 0.4, 0.2, 0.1),
+    jitter_probability: float = 0.8,
     grey: float = 0.2,
     blur: float = 0.5,
+    blur_kernel: BlurKernel = "tenth",
     solarize: float = 0.0,
     flip: bool = True,
+    resampling: Kernel = "linear",
+    antialias: bool = True,
     views: int = 2,
 ) -> Views:
     """Views of photographs: random crop, flip, colour jitter, grey, blur, solarisation.
@@ -41,9 +49,14 @@ def photo_views(
     Args:
       size: side of the views; at most that of the images.
       scale: range of the part of the image's area in a crop; width/height lies in [3/4, 4/3].
-      jitter: strengths of brightness, contrast, saturation and hue, in random order, with probability 0.8. On grey
-        images it is brightness and contrast.
-      grey, blur, solarize: probabilities. Blur's kernel is 10 % of the side, its sigma in [0.1, 2].
+      jitter: strengths of brightness, contrast, saturation and hue, in random order. On grey images it is brightness and
+        contrast.
+      jitter_probability, grey, blur, solarize: probabilities. Blur's sigma is in [0.1, 2].
+      blur_kernel: size of the blur's kernel: "tenth" of the side, as SimCLR's and BYOL's code, or "pillow", wide enough for
+        any sigma, as the authors' who blur with Pillow. The two are equal from a side of 130 on.
+      resampling, antialias: `kernel` and `antialias` of `crop_and_resize`. torchvision's RandomResizedCrop of a Pillow
+        image is linear or cubic with antialiasing, TensorFlow's resizing is without. What a cubic kernel overshoots is
+        clipped to [0, 1], as both do.
 
     Returns:
       `(rng, image) -> [views, size, size, C]`; raises `UsageError` for an image that is too small, or whose channels
@@ -54,12 +67,15 @@ def photo_views(
 
     def view(rng: Array, image: Array) -> Array:
         crop_rng, flip_rng, jitter_rng, grey_rng, blur_rng, solarize_rng = jax.random.split(rng, 6)
-        image = random_resized_crop(crop_rng, image, size=(size, size), scale=scale)
+        image = random_resized_crop(
+            crop_rng, image, size=(size, size), scale=scale, kernel=resampling, antialias=antialias
+        )
+        image = jnp.clip(image, 0, 1) if resampling == "cubic" else image
         image = random_flip(flip_rng, image) if flip else image
-        image = random_color_jitter(jitter_rng, image, **strengths)
+        image = random_color_jitter(jitter_rng, image, **strengths, probability=jitter_probability)
         image = random_grayscale(grey_rng, image, probability=grey) if grey else image
         if blur:
-            image = random_gaussian_blur(blur_rng, image, kernel_size=simclr_kernel(size), probability=blur)
+            image = random_gaussian_blur(blur_rng, image, kernel_size=BLUR_KERNELS[blur_kernel](size), probability=blur)
         return random_solarize(solarize_rng, image, probability=solarize) if solarize else image
 
     return _several("photo_views", view, views=views, size=size, mean=mean, std=std)
@@ -74,26 +90,42 @@ def simclr_views(
     min_scale: float = 0.08,
     blur: bool = True,
     flip: bool = True,
+    resampling: Kernel = "cubic",
+    antialias: bool = False,
     views: int = 2,
 ) -> Views:
     """SimCLR's `photo_views`: jitter of strengths `strength * (0.8, 0.8, 0.8, 0.2)`. CIFAR's are `strength=0.5, blur=False`.
 
-    Source: Chen et al. 2020, https://arxiv.org/abs/2002.05709, appendix A; for CIFAR appendix B.9.
+    Crops are resized by a cubic kernel without antialiasing, as TensorFlow does. The authors' function of TensorFlow 1
+    has a kernel with a = -0.75 and aligns the corners of pixels, where ours has a = -0.5 and aligns centres.
+
+    Source: Chen et al. 2020, https://arxiv.org/abs/2002.05709, appendix A; for CIFAR appendix B.9; data_util.py of
+    google-research/simclr.
     """
     return photo_views(
         size=size, mean=mean, std=std, scale=(min_scale, 1.0), flip=flip, views=views,
         jitter=(0.8 * strength, 0.8 * strength, 0.8 * strength, 0.2 * strength), blur=0.5 if blur else 0.0,
+        resampling=resampling, antialias=antialias,
     )  # fmt: skip
 
 
-def byol_views(*, size: int, mean: Sequence[float], std: Sequence[float], scale: Range = (0.08, 1.0)) -> Views:
+def byol_views(
+    *,
+    size: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    scale: Range = (0.08, 1.0),
+    resampling: Kernel = "cubic",
+    antialias: bool = True,
+) -> Views:
     """BYOL's two views, which differ: the first always blurred, the second rarely, but solarised at times.
 
     Source: Grill et al. 2020, https://arxiv.org/abs/2006.07733, appendix B, table 6.
     """
-    first = photo_views(size=size, mean=mean, std=std, scale=scale, blur=1.0, views=1)
-    second = photo_views(size=size, mean=mean, std=std, scale=scale, blur=0.1, solarize=0.2, views=1)
-    return joined(first, second)
+    view = functools.partial(
+        photo_views, size=size, mean=mean, std=std, scale=scale, resampling=resampling, antialias=antialias, views=1
+    )
+    return joined(view(blur=1.0), view(blur=0.1, solarize=0.2))
 
 
 @configured

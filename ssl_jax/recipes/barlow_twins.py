@@ -1,11 +1,11 @@
 """Barlow Twins: our demo, solo-learn's CIFAR-10, and the authors' ImageNet runs."""
 
-from ssl_jax.augment.views import byol_views, simclr_views
+from ssl_jax.augment.views import byol_views
 from ssl_jax.methods.barlow_twins import BarlowTwins
 from ssl_jax.networks import projection_head
 from ssl_jax.recipes.optimizers import clipped_lars, lars, scaled_cosine
 from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.scales import CIFAR_STATISTICS, Precision, demo_optimizer, demo_views, scale
+from ssl_jax.recipes.scales import CIFAR_STATISTICS, Precision, demo_optimizer, demo_views, scale, solo_views
 
 
 @recipe
@@ -50,7 +50,7 @@ def cifar(
     batch_size: int = 256,
     learning_rate: float = 0.3,
     weight_decay: float = 1e-4,
-    off_diagonal_weight: float = 5e-3,
+    off_diagonal_weight: float = 5.1e-3,
     precision: Precision = "auto",
     strict: bool = False,
 ) -> Recipe:
@@ -69,11 +69,11 @@ def cifar(
         precision=precision,
         strict=strict,
     )
-    head = projection_head(inputs=here.encoder.width, widths=(2048, 2048, 2048), dtype=here.dtype)
+    head = projection_head(inputs=here.encoder.width, widths=(2048, 2048, 2048), last_bias=True, dtype=here.dtype)
     return Recipe(
         data=here.data,
         method=BarlowTwins(here.encoder, head, off_diagonal_weight=off_diagonal_weight, scale=0.1),
-        augment=simclr_views(size=image_size, strength=0.5, blur=False, mean=here.mean, std=here.std),
+        augment=solo_views(here, image_size=image_size),
         prepare=here.prepare,
         optimizer=lambda steps: clipped_lars(
             scaled_cosine(learning_rate, batch_size=batch_size, epochs=epochs, steps=steps), weight_decay=weight_decay

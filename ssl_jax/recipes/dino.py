@@ -1,11 +1,11 @@
 """DINO: our demo, solo-learn's CIFAR-10, and the authors' ImageNet runs with a small vision transformer."""
 
-from ssl_jax.augment.views import byol_views, multi_crop, photo_views, simclr_views
+from ssl_jax.augment.views import byol_views, multi_crop, photo_views
 from ssl_jax.methods.dino import DINO
 from ssl_jax.networks import prototype_head
 from ssl_jax.recipes.optimizers import adamw, clipped_lars, cosine, frozen_at_first, scaled_cosine
 from ssl_jax.recipes.recipe import Recipe, count_steps, recipe
-from ssl_jax.recipes.scales import CIFAR_STATISTICS, Precision, demo_optimizer, demo_views, scale
+from ssl_jax.recipes.scales import CIFAR_STATISTICS, Precision, demo_optimizer, demo_views, scale, solo_views
 
 
 @recipe
@@ -81,14 +81,12 @@ def cifar(
         precision=precision,
         strict=strict,
     )
-    head = prototype_head(
-        inputs=here.encoder.width, widths=(2048, 2048, 256), outputs=prototypes, norm=True, dtype=here.dtype
-    )
+    head = prototype_head(inputs=here.encoder.width, widths=(2048, 2048, 256), outputs=prototypes, dtype=here.dtype)
     steps = count_steps(here.data, epochs=epochs, batch_size=batch_size)
     return Recipe(
         data=here.data,
-        method=DINO(here.encoder, head, steps, momentum=momentum),
-        augment=simclr_views(size=image_size, strength=0.5, blur=False, mean=here.mean, std=here.std),
+        method=DINO(here.encoder, head, steps, momentum=momentum, teacher_temperature=0.07, warmup_temperature=0.07),
+        augment=solo_views(here, image_size=image_size),
         prepare=here.prepare,
         optimizer=lambda steps: frozen_at_first(
             clipped_lars(

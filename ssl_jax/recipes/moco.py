@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from ssl_jax.augment.views import photo_views, simclr_views
+from ssl_jax.augment.views import photo_views
 from ssl_jax.methods.moco import MoCo
 from ssl_jax.networks import linear_head, projection_head
 from ssl_jax.recipes.optimizers import scaled_cosine, sgd, staircase
 from ssl_jax.recipes.recipe import Recipe, count_steps, recipe
-from ssl_jax.recipes.scales import CIFAR_STATISTICS, Precision, Scale, demo_optimizer, demo_views, scale
+from ssl_jax.recipes.scales import CIFAR_STATISTICS, Precision, Scale, demo_optimizer, demo_views, scale, solo_views
 
 
 @recipe
@@ -87,7 +87,7 @@ def cifar(
         precision=precision,
         strict=strict,
     )
-    head = projection_head(inputs=here.encoder.width, widths=(2048, 256), last_bias=True, dtype=here.dtype)
+    head = projection_head(inputs=here.encoder.width, widths=(2048, 256), norm=False, last_bias=True, dtype=here.dtype)
     steps = count_steps(here.data, epochs=epochs, batch_size=batch_size)
     return Recipe(
         data=here.data,
@@ -101,7 +101,7 @@ def cifar(
             final_momentum=0.999,
             symmetric=True,
         ),
-        augment=simclr_views(size=image_size, strength=0.5, blur=False, mean=here.mean, std=here.std),
+        augment=solo_views(here, image_size=image_size, jitter=(0.4, 0.4, 0.4, 0.1), blur=0.5, solarize=(0.0, 0.0)),
         prepare=here.prepare,
         optimizer=lambda steps: sgd(
             scaled_cosine(learning_rate, batch_size=batch_size, epochs=epochs, steps=steps), weight_decay=weight_decay

@@ -1,11 +1,11 @@
 """MoCo v3: our demo, solo-learn's CIFAR-10, and the authors' ImageNet runs with a ResNet."""
 
-from ssl_jax.augment.views import byol_views, simclr_views
+from ssl_jax.augment.views import byol_views
 from ssl_jax.methods.moco_v3 import MoCoV3
 from ssl_jax.networks import projection_head
 from ssl_jax.recipes.optimizers import clipped_lars, lars, scaled_cosine
 from ssl_jax.recipes.recipe import Recipe, count_steps, recipe
-from ssl_jax.recipes.scales import CIFAR_STATISTICS, Precision, demo_optimizer, demo_views, scale
+from ssl_jax.recipes.scales import CIFAR_STATISTICS, Precision, demo_optimizer, demo_views, scale, solo_views
 
 
 @recipe
@@ -78,14 +78,12 @@ def cifar(
     head = projection_head(
         inputs=here.encoder.width, widths=(4096, 256), last_norm=True, last_norm_affine=False, dtype=here.dtype
     )
-    predictor = projection_head(
-        inputs=256, widths=(4096, 256), last_norm=True, last_norm_affine=False, dtype=here.dtype
-    )
+    predictor = projection_head(inputs=256, widths=(4096, 256), dtype=here.dtype)
     steps = count_steps(here.data, epochs=epochs, batch_size=batch_size)
     return Recipe(
         data=here.data,
         method=MoCoV3(here.encoder, head, steps, momentum=momentum, predictor=predictor, temperature=temperature),
-        augment=simclr_views(size=image_size, strength=0.5, blur=False, mean=here.mean, std=here.std),
+        augment=solo_views(here, image_size=image_size),
         prepare=here.prepare,
         optimizer=lambda steps: clipped_lars(
             scaled_cosine(learning_rate, batch_size=batch_size, epochs=epochs, steps=steps), weight_decay=weight_decay

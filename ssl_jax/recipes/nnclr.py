@@ -5,7 +5,7 @@ from ssl_jax.methods.nnclr import NNCLR
 from ssl_jax.networks import projection_head
 from ssl_jax.recipes.optimizers import clipped_lars, lars, scaled_cosine
 from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.scales import CIFAR_STATISTICS, Precision, demo_optimizer, demo_views, scale
+from ssl_jax.recipes.scales import CIFAR_STATISTICS, Precision, demo_optimizer, demo_views, scale, solo_views
 
 
 @recipe
@@ -51,7 +51,7 @@ def cifar(
     epochs: float = 1000,
     batch_size: int = 256,
     learning_rate: float = 0.4,
-    weight_decay: float = 1e-4,
+    weight_decay: float = 1e-5,
     queue_length: int = 65536,
     temperature: float = 0.2,
     precision: Precision = "auto",
@@ -72,12 +72,14 @@ def cifar(
         precision=precision,
         strict=strict,
     )
-    head = projection_head(inputs=here.encoder.width, widths=(2048, 2048, 256), last_norm=True, dtype=here.dtype)
+    head = projection_head(
+        inputs=here.encoder.width, widths=(2048, 2048, 256), last_norm=True, last_bias=True, dtype=here.dtype
+    )
     predictor = projection_head(inputs=256, widths=(4096, 256), last_bias=True, dtype=here.dtype)
     return Recipe(
         data=here.data,
         method=NNCLR(here.encoder, head, predictor=predictor, queue_length=queue_length, temperature=temperature),
-        augment=simclr_views(size=image_size, strength=0.5, blur=False, mean=here.mean, std=here.std),
+        augment=solo_views(here, image_size=image_size),
         prepare=here.prepare,
         optimizer=lambda steps: clipped_lars(
             scaled_cosine(learning_rate, batch_size=batch_size, epochs=epochs, steps=steps), weight_decay=weight_decay

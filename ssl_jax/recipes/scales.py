@@ -1,5 +1,6 @@
 """What recipes of one scale share, whatever the method: images and their statistics, the encoder, views, common options."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -7,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ssl_jax.augment.views import Views, digit_views, evaluation_view
+from ssl_jax.augment.views import Views, digit_views, evaluation_view, joined, photo_views
 from ssl_jax.data import Data, open_data
 from ssl_jax.errors import UsageError
 from ssl_jax.networks import ENCODERS, Net
@@ -114,6 +115,30 @@ def demo_views(scale: Scale, *, image_size: int, views: int = 2, part: tuple[flo
         mean=scale.mean,
         std=scale.std,
     )
+
+
+def solo_views(
+    scale: Scale,
+    *,
+    image_size: int,
+    jitter: tuple[float, float, float, float] = (0.4, 0.4, 0.2, 0.1),
+    crop: tuple[float, float] = (0.08, 1.0),
+    blur: float = 0.0,
+    solarize: tuple[float, float] = (0.0, 0.2),
+) -> Views:
+    """solo-learn's two CIFAR views, cut out by Pillow's cubic kernel; those of asymmetric.yaml when nothing else is said.
+
+    crop: range of the part of the image's area in a view.
+    jitter, blur: as `photo_views` has them.
+    solarize: probabilities of the first and of the second view.
+
+    Source: scripts/pretrain/cifar/augmentations and solo/data/pretrain_dataloader.py of vturrisi/solo-learn.
+    """
+    view = functools.partial(
+        photo_views, size=image_size, mean=scale.mean, std=scale.std, scale=crop, jitter=jitter, blur=blur,
+        blur_kernel="pillow", resampling="cubic", views=1,
+    )  # fmt: skip
+    return joined(*(view(solarize=probability) for probability in solarize))
 
 
 def patch_side(encoder: str, image_size: int) -> int:

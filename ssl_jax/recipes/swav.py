@@ -1,11 +1,11 @@
 """SwAV: our demo, solo-learn's CIFAR-10, and the authors' ImageNet runs."""
 
-from ssl_jax.augment.views import multi_crop, photo_views, simclr_views
+from ssl_jax.augment.views import multi_crop, photo_views
 from ssl_jax.methods.swav import SwAV
 from ssl_jax.networks import projection_head
 from ssl_jax.recipes.optimizers import clipped_lars, frozen_at_first, larc, scaled_cosine
 from ssl_jax.recipes.recipe import Recipe, count_steps, recipe
-from ssl_jax.recipes.scales import CIFAR_STATISTICS, Precision, demo_optimizer, demo_views, scale
+from ssl_jax.recipes.scales import CIFAR_STATISTICS, Precision, demo_optimizer, demo_views, scale, solo_views
 
 
 @recipe
@@ -96,7 +96,7 @@ def cifar(
             queue_length=queue_length,
             queue_start=round(steps * 50 / epochs),
         ),
-        augment=simclr_views(size=image_size, strength=0.5, blur=False, mean=here.mean, std=here.std),
+        augment=solo_views(here, image_size=image_size, jitter=(0.8, 0.8, 0.8, 0.2), blur=0.5, solarize=(0.0, 0.0)),
         prepare=here.prepare,
         optimizer=lambda steps: frozen_at_first(
             clipped_lars(

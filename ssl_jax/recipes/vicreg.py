@@ -1,11 +1,11 @@
 """VICReg: our demo, solo-learn's CIFAR-10, and the authors' ImageNet runs."""
 
-from ssl_jax.augment.views import byol_views, photo_views
+from ssl_jax.augment.views import byol_views
 from ssl_jax.methods.vicreg import VICReg
 from ssl_jax.networks import projection_head
 from ssl_jax.recipes.optimizers import clipped_lars, lars, scaled_cosine
 from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.scales import CIFAR_STATISTICS, Precision, demo_optimizer, demo_views, scale
+from ssl_jax.recipes.scales import CIFAR_STATISTICS, Precision, demo_optimizer, demo_views, scale, solo_views
 
 
 @recipe
@@ -55,7 +55,7 @@ def cifar(
     learning_rate: float = 0.3,
     weight_decay: float = 1e-4,
     invariance: float = 25.0,
-    variance: float = 25.0,
+    variance: float = 50.0,
     covariance: float = 1.0,
     precision: Precision = "auto",
     strict: bool = False,
@@ -66,7 +66,7 @@ def cifar(
       epochs: passes over the training images; warm-up takes 10 of them.
       learning_rate: peak for 256 images a step, scaled linearly with the batch; LARS clipped at it.
       invariance: weight of the agreement of views.
-      variance: weight of each dimension's spread.
+      variance: weight of each dimension's spread; solo-learn's 25 is our 50, since it adds the two branches' terms.
       covariance: weight of the dimensions' independence.
     """
     here = scale(
@@ -77,11 +77,11 @@ def cifar(
         precision=precision,
         strict=strict,
     )
-    head = projection_head(inputs=here.encoder.width, widths=(2048, 2048, 2048), dtype=here.dtype)
+    head = projection_head(inputs=here.encoder.width, widths=(2048, 2048, 2048), last_bias=True, dtype=here.dtype)
     return Recipe(
         data=here.data,
         method=VICReg(here.encoder, head, invariance=invariance, variance=variance, covariance=covariance),
-        augment=photo_views(size=image_size, scale=(0.2, 1.0), blur=0.0, solarize=0.1, mean=here.mean, std=here.std),
+        augment=solo_views(here, image_size=image_size, crop=(0.2, 1.0), solarize=(0.1, 0.1)),
         prepare=here.prepare,
         optimizer=lambda steps: clipped_lars(
             scaled_cosine(learning_rate, batch_size=batch_size, epochs=epochs, steps=steps), weight_decay=weight_decay

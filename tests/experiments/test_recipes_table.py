@@ -1,0 +1,35 @@
+"""Every recipe beside its source: they agree, or the reason is written down, and docs/recipes.md says both."""
+
+import pytest
+import recipes_table as table
+
+from ssl_jax.recipes import methods, recipes
+
+ENTRIES = table.published()
+NEEDED = {"source", "figure", "options", "rate", "optimizer"}
+NONE = "none/none"
+ENTRY = {"source": [], "figure": "", "rate": {"peak": 0.3}, "options": {"epochs": 10}}
+
+
+@pytest.mark.parametrize("key", sorted(ENTRIES))
+def test_the_code_agrees_with_the_source_or_the_reason_is_stated(key):
+    assert set(ENTRIES[key]) >= NEEDED and ENTRIES[key]["source"]
+    assert not table.faults(key, ENTRIES[key], table.settings(*key.split("/")))
+
+
+def test_every_entry_is_a_recipe():
+    assert set(ENTRIES) <= {f"{method}/{name}" for method in methods() for name in recipes(method)}
+
+
+def test_the_page_is_what_code_and_file_say():
+    assert table.PAGE.read_text() == table.page(), "stale: run python experiments/recipes_table.py"
+
+
+def test_a_difference_a_missing_setting_and_a_needless_reason_are_faults():
+    ours = {"rate.peak": 0.3, "options.epochs": 12}
+    assert table.faults(NONE, ENTRY, ours) == [f"{NONE}: options.epochs is 12, theirs 10"]
+    reason = {"options.epochs": "why", "rate.peak": "no difference"}
+    assert table.faults(NONE, ENTRY | {"deviations": reason}, ours) == [
+        f"{NONE}: a reason for rate.peak, which is theirs"
+    ]
+    assert table.faults(NONE, ENTRY, {"rate.peak": 0.3}) == [f"{NONE}: no setting options.epochs"]
