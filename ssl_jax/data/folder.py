@@ -7,6 +7,7 @@
 Hidden files and folders are passed over; within a class, images may lie at any depth.
 """
 
+import errno
 import os
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from PIL import Image
 
 from ssl_jax.data.channels import Channels
 from ssl_jax.data.images import DecodedSource
+from ssl_jax.data.skipping import Unreadable
 from ssl_jax.data.source import Data
 from ssl_jax.errors import UsageError
 
@@ -34,7 +36,12 @@ class Files:
         return len(self._paths)
 
     def __getitem__(self, number: int) -> tuple[bytes, int]:
-        return self.path(number).read_bytes(), self._labels[number]
+        try:
+            return self.path(number).read_bytes(), self._labels[number]
+        except OSError as fault:
+            if fault.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):  # The computer's, not the file's.
+                raise
+            raise Unreadable(fault.strerror) from fault
 
     def path(self, number: int) -> Path:
         return self.folder / self._paths[number]

@@ -1,27 +1,25 @@
 """From encoded images of any kind to uint8 arrays of one shape.
 
-Depth: 16 bits become 8; palettes, CMYK and the like become RGB, or grey where one channel is wanted; what is
-transparent lies on white. Size: the largest central part of the wanted proportions is resized with antialiasing
-(Pillow, bicubic); for a square that is resizing the shorter side and cutting the centre out. Smaller images are
-enlarged. EXIF orientation is not applied.
+Depth: pixels of more bits become 8, see `ssl_jax.data.depth`; palettes, CMYK and the like become RGB, or grey where one
+channel is wanted; what is transparent lies on white. Size: the largest central part of the wanted proportions is resized
+with antialiasing (Pillow, bicubic); for a square that is resizing the shorter side and cutting the centre out. Smaller
+images are enlarged. EXIF orientation is not applied.
 """
 
 import io
-import sys
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from ssl_jax.data.source import Example, in_order
-from ssl_jax.errors import UsageError
+from ssl_jax.data.depth import Levels, is_deep, levels_of, to_eight_bits
+from ssl_jax.data.formats import header, load
+from ssl_jax.data.skipping import Skipping, Unreadable
+from ssl_jax.data.source import Example
 
-PATIENCE = 100  # Unreadable images in a row before a source is given up.
-
-
-class Unreadable(Exception):
-    """An image that cannot be decoded; the message says why."""
+SAMPLE = 32  # Images whose depth is looked at.
 
 
 class Records(Protocol):
@@ -36,12 +34,13 @@ class Records(Protocol):
         """What a message calls this image."""
 
 
-class DecodedSource:
-    """A source that decodes and resizes when it is read.
+class DecodedSource(Skipping):
+    """A source that decodes and resizes when it is read, and skips what is unreadable. Attributes are those of a `Source`.
 
-    An unreadable image is skipped: the next readable one, with its label, stands in for it, so that numbers and order
-    stay as they are. Each is reported once on standard error and kept in `unreadable`. With `strict`, every image is
-    read once here, and the first unreadable one is refused.
+    Args:
+      levels: black and white of deep pixels, such as those of the training images for the test images; those of a sample
+        of these images when None.
+      strict: every image is read once here, and the first unreadable one is refused with a `UsageError`.
     """
 
     def __init__(
@@ -51,80 +50,69 @@ class DecodedSource:
         name: str,
         classes: tuple[str, ...],
         image_shape: tuple[int, int, int],
+        levels: Levels | None = None,
         strict: bool = False,
     ):
+        super().__init__(strict=strict)
         self.name, self.classes, self.image_shape = name, classes, image_shape
-        self.unreadable: set[int] = set()
-        self._records, self._strict = records, strict
-        if strict:
-            for _ in in_order(self, batch_size=256):
-                pass  # Refuses now rather than hours into a run.
+        self._records = records
+        self.levels = levels or levels_in(records)
+        self._check_all()
 
     def __len__(self) -> int:
         return len(self._records)
 
-    def __getitem__(self, number: int) -> Example:
-        if not 0 <= number < len(self):
-            raise IndexError(number)
-        patience = min(PATIENCE, len(self))
-        for neighbour in range(number, number + patience):
-            try:
-                return self._decode(neighbour % len(self))
-            except Unreadable as fault:
-                self._report(neighbour % len(self), fault)
-        raise UsageError(
-            f"data: {self._records.where(number)} cannot be read, nor any of the {patience} images from there on: "
-            "repair or remove them."
-        )
+    def _example(self, number: int) -> Example:
+        encoded, label = self._records[number]
+        return {"image": decode(encoded, shape=self.image_shape, levels=self.levels), "label": np.int32(label)}
 
-    def _decode(self, number: int) -> Example:
+    def _where(self, number: int) -> str:
+        return self._records.where(number)
+
+
+def levels_in(records: Records) -> Levels | None:
+    """Black and white of the deep images among 32, evenly spaced; None where there are none."""
+    return levels_of(_deep(records, np.linspace(0, len(records) - 1, min(SAMPLE, len(records))).astype(int).tolist()))
+
+
+def _deep(records: Records, numbers: list[int]) -> Iterator[Image.Image]:
+    for number in numbers:
         try:
-            encoded, label = self._records[number]
-        except OSError as fault:
-            raise Unreadable(fault.strerror) from fault
-        return {"image": decode(encoded, shape=self.image_shape), "label": np.int32(label)}
-
-    def _report(self, number: int, fault: Unreadable) -> None:
-        where = self._records.where(number)
-        if self._strict:
-            raise UsageError(
-                f"strict: {where} cannot be read ({fault}): repair or remove it, or leave strict out to skip it."
-            ) from fault
-        if number not in self.unreadable:
-            self.unreadable.add(number)
-            count = f"{len(self.unreadable)} of {len(self)} images so far"
-            print(f"data: {where} cannot be read ({fault}): skipped, {count}", file=sys.stderr)
+            encoded, _ = records[number]
+            about = header(io.BytesIO(encoded))
+            if about and is_deep(about):
+                yield load(encoded)
+        except Unreadable:  # Reported when it is read as an example.
+            pass
 
 
-def decode(encoded: bytes, *, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+def decode(encoded: bytes, *, shape: tuple[int, int, int], levels: Levels | None = None) -> NDArray[np.uint8]:
     """An encoded image as uint8 of this `[H, W, C]`.
 
+    Args:
+      levels: black and white of deep pixels; its own when None.
+
     Raises:
-      Unreadable: truncated, damaged, or of no known kind.
+      Unreadable: truncated, damaged, too large, or of no known format.
     """
     height, width, channels = shape
-    try:
-        with Image.open(io.BytesIO(encoded)) as image:
-            image.draft(image.mode, (2 * width, 2 * height))  # Large JPEGs: decode 1/2, 1/4 or 1/8.
-            fitted = fit(eight_bit(image, channels=channels), height=height, width=width)
-    except UnidentifiedImageError as fault:
-        raise Unreadable("not an image of a known kind") from fault
-    except Exception as fault:  # Pillow's decoders raise many types on damaged bytes.
-        raise Unreadable(str(fault) or type(fault).__name__) from fault
-    return np.asarray(fitted).reshape(shape)
+    image = load(encoded, near=(2 * width, 2 * height))
+    return np.asarray(fit(eight_bit(image, channels=channels, levels=levels), height=height, width=width)).reshape(
+        shape
+    )
 
 
-def eight_bit(image: Image.Image, *, channels: int) -> Image.Image:
+def eight_bit(image: Image.Image, *, channels: int, levels: Levels | None = None) -> Image.Image:
     """Mode "L" for 1 channel, "RGB" for 3."""
-    if image.mode.startswith("I"):  # Pillow's own conversion would clip 16 bits at 255.
-        sixteen = np.asarray(image).clip(0, 65535).astype(np.uint32)
-        image = Image.fromarray(((sixteen + 128) // 257).astype(np.uint8))
+    if is_deep(image):  # Pillow's own conversion would clip at 255.
+        image = to_eight_bits(image, levels or levels_of([image]) or Levels(0, 255))
     elif image.mode == "F":
         raise Unreadable("floating-point pixels have no known range")
     elif image.has_transparency_data:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return image.convert("L" if channels == 1 else "RGB")
+    mode = "L" if channels == 1 else "RGB"
+    return image if image.mode == mode else image.convert(mode)
 
 
 def fit(image: Image.Image, *, height: int, width: int) -> Image.Image:
@@ -132,6 +120,7 @@ def fit(image: Image.Image, *, height: int, width: int) -> Image.Image:
     if image.size == (width, height):
         return image
     scale = min(image.width / width, image.height / height)
-    left, top = (image.width - width * scale) / 2, (image.height - height * scale) / 2
-    part = (left, top, left + width * scale, top + height * scale)
-    return image.resize((width, height), Image.Resampling.BICUBIC, box=part)
+    left, top = (max(0.0, (side - part * scale) / 2) for side, part in zip(image.size, (width, height), strict=True))
+    # Rounding may put the part outside of the image by a fraction that Pillow refuses.
+    right, bottom = min(image.width, left + width * scale), min(image.height, top + height * scale)
+    return image.resize((width, height), Image.Resampling.BICUBIC, box=(left, top, right, bottom))

@@ -5,6 +5,7 @@ time, waits for another epoch. So no example comes twice in a batch, which memor
 """
 
 import functools
+import threading
 from collections.abc import Iterable
 
 import numpy as np
@@ -25,7 +26,15 @@ def rows_of(slices: Iterable[slice], batch_size: int) -> NDArray[np.intp]:
     return np.flatnonzero(wanted)
 
 
-@functools.lru_cache(maxsize=4)
+_lock = threading.Lock()
+
+
 def _permutation(size: int, seed: int, epoch: int) -> NDArray[np.int32]:
+    with _lock:  # Else each of the threads that begin an epoch together would compute it.
+        return _computed(size, seed, epoch)
+
+
+@functools.lru_cache(maxsize=4)
+def _computed(size: int, seed: int, epoch: int) -> NDArray[np.int32]:
     # RandomState, because numpy promises that its numbers never change: a run can be resumed under another numpy.
     return np.random.RandomState([seed, epoch]).permutation(np.arange(size, dtype=np.int32))

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ssl_jax.data.source import Data, Example, Source
+from ssl_jax.data.source import Data, Example, Source, unreadable_in
 from ssl_jax.errors import UsageError
 
 HELD_OUT = 5  # Every so many images, one is held out.
@@ -18,6 +18,12 @@ class Subset:
 
     def __len__(self) -> int:
         return len(self._numbers)
+
+    @property
+    def unreadable(self) -> set[int]:
+        """The indices of the images for which others stand in, as `ssl_jax.data.in_order` needs them."""
+        missing = unreadable_in(self._source)
+        return {index for index, number in enumerate(self._numbers.tolist()) if number in missing} if missing else set()
 
     def __getitem__(self, index: int) -> Example:
         return self._source[int(self._numbers[index])]

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -111,27 +112,78 @@ def inputs_of(batch: Mapping[str, Any]) -> Any:
     return seen if len(seen) > 1 else next(iter(seen.values()))
 
 
+def unreadable_in(source: Readable) -> frozenset[int]:
+    """The numbers of the examples for which others stand in because they cannot be read, as far as they have been read."""
+    return frozenset(getattr(source, "unreadable", ()))
+
+
 _held: WeakKeyDictionary[Readable, Batch] = WeakKeyDictionary()
+_holding: WeakKeyDictionary[Readable, Lock] = WeakKeyDictionary()  # Of each source, since one may read another.
+_lock = Lock()
 
 
 def hold(source: Readable) -> Batch:
-    """The whole source, in order, as one batch: "image" `[N, H, W, C]`, "label" `[N]`. Read once, then remembered."""
+    """The whole source, in order, as one batch: "image" `[N, H, W, C]`, "label" `[N]`. Read once, then remembered.
+
+    In the rows of `unreadable_in(source)` others stand in.
+    """
     if isinstance(source, Arrays):
         return dict(source.arrays)
     if isinstance(source, ArraySource):
         return {"image": source.images, "label": source.labels}
-    if source not in _held:
-        if len(source) > 20_000:  # Some seconds.
-            print(f"data: reading {len(source)} examples of {source.name} into memory", file=sys.stderr)
-        with ThreadPoolExecutor() as pool:
-            _held[source] = read(source, range(len(source)), pool)
-        for array in _held[source].values():
-            array.setflags(write=False)
-    return _held[source]
+    with _lock:
+        reading = _holding.setdefault(source, Lock())
+    with reading:
+        if source not in _held:
+            _held[source] = _whole(source)
+        return _held[source]
+
+
+def _whole(source: Readable) -> Batch:
+    if len(source) > 20_000:  # Some seconds.
+        print(f"data: reading {len(source)} examples of {source.name} into memory", file=sys.stderr)
+    with ThreadPoolExecutor() as pool:
+        whole = read(source, range(len(source)), pool)
+    for array in whole.values():
+        array.setflags(write=False)
+    return whole
+
+
+_left_out: WeakKeyDictionary[Readable, int] = WeakKeyDictionary()  # How many were counted in a line already.
 
 
 def in_order(source: Readable, *, batch_size: int) -> Iterator[Batch]:
-    """The whole source once, in order, in numpy batches for evaluation; the last may be short."""
+    """The readable examples once, in order, in numpy batches for evaluation; the last may be short.
+
+    Beside the arrays of the examples, "index" int32 `[B]` holds their numbers in the source. What cannot be read is left out
+    and counted in one line on standard error.
+    """
+    left: Batch | None = None  # Rows that wait for a whole batch.
     with ThreadPoolExecutor() as pool:
         for first in range(0, len(source), batch_size):
-            yield read(source, range(first, min(first + batch_size, len(source))), pool)
+            part = _readable(source, range(first, min(first + batch_size, len(source))), pool)
+            if part and left:
+                part = {name: np.concatenate([left[name], array]) for name, array in part.items()}
+            left = part or left
+            if left and len(left["index"]) >= batch_size:
+                yield {name: array[:batch_size] for name, array in left.items()}
+                left = {name: array[batch_size:] for name, array in left.items()}
+                left = left if len(left["index"]) else None
+    if left:
+        yield left
+    missing = len(unreadable_in(source))
+    if missing > _left_out.get(source, 0):
+        _left_out[source] = missing
+        print(f"data: {missing} of {len(source)} examples of {source.name} cannot be read: left out", file=sys.stderr)
+
+
+def _readable(source: Readable, numbers: range, pool: Executor) -> Batch | None:
+    """Of these numbers, the examples that can be read, and "index"; None where there are none."""
+    known = unreadable_in(source)
+    wanted = np.array([number for number in numbers if number not in known], np.int32)
+    if not len(wanted):
+        return None
+    batch = read(source, wanted, pool) | {"index": wanted}
+    found = unreadable_in(source)
+    kept = np.array([number not in found for number in wanted.tolist()])
+    return batch if kept.all() else {name: array[kept] for name, array in batch.items()} if kept.any() else None

@@ -5,8 +5,13 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
-from ssl_jax.data.images import DecodedSource, Unreadable, decode
+from ssl_jax.data import in_order
+from ssl_jax.data.images import DecodedSource, decode, fit
+from ssl_jax.data.parts import Subset
+from ssl_jax.data.skipping import Unreadable
+from ssl_jax.data.source import unreadable_in
 from ssl_jax.errors import UsageError
 
 
@@ -131,3 +136,78 @@ def test_numbers_outside_are_refused():
     for number in (-1, 1):
         with pytest.raises(IndexError):
             source([encode(Image.fromarray(picture()))])[number]
+
+
+@pytest.mark.parametrize("side", [28, 56, 64, 112, 196, 224])
+def test_no_size_of_photo_is_refused(side):
+    sizes = np.random.default_rng(side).integers(20, 700, (150, 2))
+    for width, height in sizes.tolist():
+        image = Image.new("L", (width, height), 77)
+        assert (np.asarray(fit(image, height=side, width=side)) == 77).all()
+
+
+@pytest.mark.parametrize("width, height", [(1, 500), (500, 1), (3, 1000), (33, 34)])
+@pytest.mark.parametrize("shape", [(7, 224), (224, 7), (196, 196)])
+def test_the_part_that_is_resized_lies_within_the_image_and_in_its_middle(width, height, shape, monkeypatch):
+    boxes = []
+    resize = Image.Image.resize
+    monkeypatch.setattr(
+        Image.Image, "resize", lambda self, *size, box: boxes.append(box) or resize(self, *size, box=box)
+    )
+    fit(Image.new("L", (width, height)), height=shape[0], width=shape[1])
+    left, top, right, bottom = boxes[0]
+    assert 0 <= left < right <= width and 0 <= top < bottom <= height
+    np.testing.assert_allclose([left, top], [width - right, height - bottom], atol=1e-9)
+    np.testing.assert_allclose((right - left) * shape[0], (bottom - top) * shape[1])
+
+
+def test_a_fault_of_ours_is_not_taken_for_a_damaged_image(monkeypatch):
+    def faulty(*_, **__):
+        raise ValueError("a fault of ours")
+
+    images = source([encode(Image.fromarray(picture()))])
+    monkeypatch.setattr("ssl_jax.data.images.fit", faulty)
+    with pytest.raises(ValueError, match="a fault of ours"):
+        images[0]
+    assert not images.unreadable
+
+
+def test_too_little_memory_is_not_taken_for_a_damaged_image(monkeypatch):
+    images = source([encode(Image.fromarray(picture()))])
+    monkeypatch.setattr(PngImageFile, "load", lambda self: (_ for _ in ()).throw(MemoryError()))
+    with pytest.raises(MemoryError):
+        images[0]
+
+
+def test_what_is_unreadable_is_left_out_of_evaluation(capsys):
+    images = source([encode(Image.fromarray(picture(seed=seed))) if seed % 3 else b"broken" for seed in range(10)])
+    for _ in range(2):
+        parts = list(in_order(images, batch_size=4))
+        assert [part["index"].tolist() for part in parts] == [[1, 2, 4, 5], [7, 8]]
+        assert [part["label"].tolist() for part in parts] == [[1, 2, 4, 5], [7, 8]]
+        for part in parts:
+            for row, number in zip(part["image"], part["index"], strict=True):
+                np.testing.assert_array_equal(row, picture(seed=number))
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 5 and said[-1] == "data: 4 of 10 examples of list cannot be read: left out"
+    assert int(images[3]["label"]) == 4  # In training the next one stands in.
+
+
+def test_a_part_of_a_source_has_its_unreadable_examples():
+    images = source([b"broken" if number in (2, 5) else encode(Image.fromarray(picture())) for number in range(8)])
+    part = Subset(images, [0, 2, 4, 5])
+    assert [part["index"].tolist() for part in in_order(part, batch_size=4)] == [[0, 2]]
+    assert unreadable_in(part) == {1, 3}
+
+
+def test_depth_is_measured_over_the_data_set_so_that_dark_stays_darker_than_bright():
+    def deep(value):
+        return encode(Image.fromarray(np.full((4, 4), value, np.uint16)))
+
+    images = DecodedSource(
+        Listed([deep(value) for value in (0, 1000, 4000, 4095)]), name="deep", classes=(), image_shape=(4, 4, 1)
+    )
+    assert [int(images[number]["image"].max()) for number in range(4)] == [0, 62, 249, 255]
+    test = DecodedSource(Listed([deep(1000)]), name="t", classes=(), image_shape=(4, 4, 1), levels=images.levels)
+    assert test[0]["image"].max() == 62
+    assert source([encode(Image.fromarray(picture()))]).levels is None

@@ -1,5 +1,9 @@
 """The order: each epoch a permutation, decided by the seed, the same for any division among processes."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import jax
 import numpy as np
 import pytest
@@ -36,3 +40,23 @@ def test_processes_read_each_row_once_in_runs_and_together_the_whole_batch(proce
     each = 8 // processes
     read = [rows_of(places[process * each : (process + 1) * each], 16) for process in range(processes)]
     np.testing.assert_array_equal(np.concatenate(read), np.arange(16))
+
+
+def test_threads_that_begin_an_epoch_together_compute_its_permutation_once(monkeypatch):
+    computed, begin = [], threading.Barrier(8)
+    state = np.random.RandomState
+
+    def counted(seed):
+        computed.append(seed)
+        time.sleep(0.05)
+        return state(seed)
+
+    def first_batch(_):
+        begin.wait()
+        return numbers(0, seed=12345)
+
+    monkeypatch.setattr(np.random, "RandomState", counted)
+    with ThreadPoolExecutor(8) as pool:
+        batches = list(pool.map(first_batch, range(8)))
+    assert computed == [[12345, 0]]
+    np.testing.assert_array_equal(batches, [batches[0]] * 8)

@@ -1,7 +1,9 @@
 """Reading a source whole, in order."""
 
 import gc
+import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -22,11 +24,27 @@ def test_hold_is_the_source_in_order_and_remembered_as_long_as_the_source_lives(
     assert gone() is None
 
 
+def test_threads_that_hold_a_source_together_read_it_once():
+    class Counted(Synthetic):
+        def __getitem__(self, number):
+            read.append(number)
+            return super().__getitem__(number)
+
+    def held(_):
+        begin.wait()
+        return hold(source)
+
+    read, begin, source = [], threading.Barrier(4), Counted(size=40, side=4)
+    with ThreadPoolExecutor(4) as pool:
+        wholes = list(pool.map(held, range(4)))
+    assert sorted(read) == list(range(40)) and all(whole is wholes[0] for whole in wholes)
+
+
 def test_in_order_goes_through_once_with_a_short_last_batch():
     source = Synthetic(size=22, side=4)
     parts = list(in_order(source, batch_size=8))
     assert [len(part["label"]) for part in parts] == [8, 8, 6]
-    for name, whole in hold(source).items():
+    for name, whole in {**hold(source), "index": np.arange(22)}.items():
         np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), whole)
 
 
