@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 from ssl_jax.data import Batches, Data, in_order, open_data, split_training
 from ssl_jax.errors import RunError, UsageError, above_zero
 from ssl_jax.evaluate.features import Features, compute_features, embedding_of, features_of, pixels
-from ssl_jax.evaluate.judge import judge, online_knn
+from ssl_jax.evaluate.judge import judge, online_knn, without_labels
 from ssl_jax.files import read_metrics, replacing, write_json
 from ssl_jax.options import parse
 from ssl_jax.recipes import Recipe, explained, find
@@ -239,15 +239,19 @@ def _judge(
 ) -> tuple[dict[str, Any], Features | None, Features | None]:
     """The verdict on trained weights, untrained weights and pixels; and the features before and after training."""
     names = ("knn", "linear_probe", "few_label_probe")
+    nothing = dict.fromkeys(f"{name}{of}" for of in ("", "_random_init", "_pixels") for name in names)
     if data.test is None:
-        say(f"{data.name} has no labelled test images: nothing to judge by")
-        return dict.fromkeys(f"{name}{of}" for of in ("", "_random_init", "_pixels") for name in names), None, None
+        say(f"{data.name} has no labelled test images: nothing to evaluate by")
+        return nothing, None, None
     embed = embedding_of(recipe.method, recipe.prepare, layer=layer)
     untrained = jax.jit(lambda: recipe.method.init(jax.random.key(init_seed)))()
     if mesh is not None:
         untrained = jax.device_put(untrained, replicated(mesh))
     after = compute_features(embed, state.params, state.state, data, mesh=mesh)
     before = compute_features(embed, untrained[0], untrained[1], data, mesh=mesh)
+    if unlabelled := without_labels(after):
+        say(f"{data.name} has no labelled {' and no labelled '.join(unlabelled)} images: nothing to evaluate by")
+        return nothing, before, after
     raw = compute_features(pixels, None, None, data, mesh=mesh)
     results: dict[str, Any] = {}
     for suffix, features in {"": after, "_random_init": before, "_pixels": raw}.items():

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ssl_jax.cli import main
 
@@ -200,3 +201,21 @@ def test_evaluate_before_the_first_checkpoint(finished, tmp_path, capsys):
     (tmp_path / "run.json").write_text((run / "run.json").read_text())
     code, _, err = command(capsys, "evaluate", tmp_path)
     assert code == 1 and "holds no checkpoint yet" in err
+
+
+def test_training_images_without_labels_beside_labelled_test_images(tmp_path, capsys):
+    """STL-10's usual case: the run ends well, without accuracies, and says why."""
+    for number in range(16):
+        for place in (f"train/{number}.png", f"test/{'ab'[number % 2]}/{number}.png"):
+            (tmp_path / "data" / place).parent.mkdir(parents=True, exist_ok=True)
+            pixels = np.random.default_rng(number).integers(0, 255, (12, 12), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "data" / place)
+    words = f"--data {tmp_path}/data --image-size 12 --batch-size 8 --epochs 0.5 --devices 1".split()
+    code, out, err = command(capsys, "pretrain", "simclr", *words, "--run", tmp_path / "run")
+    results = json.loads(out)
+    assert code == 0 and results["steps"] == 1 and results["knn"] is results["linear_probe_pixels"] is None
+    assert "has no labelled training images: nothing to evaluate by\n" in err and "nan" not in err.lower()
+    assert results == json.loads((tmp_path / "run/results.json").read_text())
+    page = (tmp_path / "run/report.html").read_text()
+    assert "A simclr run without labels to evaluate by." in page and page.count("<img") > 20
+    assert "NaN" not in (tmp_path / "run/metrics.jsonl").read_text()

@@ -53,6 +53,11 @@ class Data:
     train: Source
     test: Source | None
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the labels, of the test images where no training image has one; empty when there are none."""
+        return self.train.classes or (self.test.classes if self.test else ())
+
 
 @dataclass(frozen=True, eq=False)
 class ArraySource:

@@ -1,4 +1,4 @@
-"""What every judge of features asks of its arguments."""
+"""What every evaluation of features requires of its arguments. A label of -1 is no label, as everywhere in the project."""
 
 import jax
 import numpy as np
@@ -14,7 +14,7 @@ def check_features(
     *,
     num_classes: int,
 ) -> None:
-    """Raises a `ValueError`, one sentence, about the first thing that does not fit. Under jit only shapes are seen."""
+    """Raises a `ValueError`, one sentence, about the first thing that does not fit. Under jit only shapes are checked."""
     train, test = np.shape(train_features), np.shape(test_features)
     if len(train) != 2 or len(test) != 2 or train[1] != test[1] or 0 in train + test:
         raise ValueError(
@@ -24,8 +24,22 @@ def check_features(
     _check_part("test", test_features, test_labels, num_classes)
 
 
+def labelled_rows(what: str, *arrays: Rows, labels: Rows) -> tuple[Rows, ...]:
+    """The rows of the arrays that have a label, and these labels. Labels are concrete: not for use under jit.
+
+    Raises:
+      ValueError: no row has a label. `what` names the part in the sentence: "training" or "test".
+    """
+    has_label = np.asarray(jax.device_get(labels)) >= 0
+    if has_label.all():
+        return *arrays, labels
+    if not has_label.any():
+        raise ValueError(f"{what} labels are all -1, which is no label: give at least one example with a label.")
+    return tuple(jax.device_get(array)[has_label] for array in (*arrays, labels))
+
+
 def _check_part(what: str, features: Rows, labels: Rows | None, num_classes: int) -> None:
-    if _known(features) and not np.isfinite(jax.device_get(features)).all():
+    if is_concrete(features) and not np.isfinite(jax.device_get(features)).all():
         raise ValueError(f"{what} features must be finite, got NaN or infinity: look at the weights, or at the images.")
     if labels is None:
         return
@@ -33,14 +47,15 @@ def _check_part(what: str, features: Rows, labels: Rows | None, num_classes: int
         raise ValueError(f"{what} labels must be one a feature, got {np.shape(labels)} for {np.shape(features)}.")
     if not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(f"{what} labels must be integers, got {labels.dtype}.")
-    if _known(labels):
+    if is_concrete(labels):
         host = jax.device_get(labels)
-        if host.min() < 0 or host.max() >= num_classes:
+        if host.min() < -1 or host.max() >= num_classes:
             raise ValueError(
-                f"{what} labels must be from 0 to {num_classes - 1}, got {host.min()} to {host.max()}: "
-                "leave out examples without a label, or raise num_classes."
+                f"{what} labels must be from 0 to {num_classes - 1}, or -1 for no label, got {host.min()} to {host.max()}: "
+                "raise num_classes, or set the labels that are none to -1."
             )
 
 
-def _known(array: Rows) -> bool:
+def is_concrete(array: Rows) -> bool:
+    """False for what jit traces, whose values do not exist yet."""
     return not isinstance(array, jax.core.Tracer)

@@ -25,7 +25,7 @@ Embed = Callable[[Any, Any, Any], Array]
 
 
 class Features(NamedTuple):
-    """float32 `[N, D]`, int32 `[N]`, `[M, D]`, `[M]`, and the number of classes; numpy arrays."""
+    """float32 `[N, D]`, int32 `[N]`, `[M, D]`, `[M]`, and the number of classes; numpy arrays. A label of -1 is no label."""
 
     train: NDArray[np.float32]
     train_labels: NDArray[np.int32]
@@ -73,7 +73,7 @@ def compute_features(
 
     Args:
       embed: pure; jitted here. params, state: its first arguments, on the devices of `mesh`.
-      data: with a labelled test part.
+      data: with a test part.
       mesh: the images of a batch are spread over its axis "data"; on the default device when None.
     """
     assert data.test is not None
@@ -81,7 +81,7 @@ def compute_features(
     sharding = None if mesh is None else NamedSharding(mesh, PartitionSpec("data"))
     sources = at_most(data.train, MOST_TRAINING_IMAGES), data.test
     train, test = (features_of(run, in_order(source, batch_size=batch_size), sharding=sharding) for source in sources)
-    return Features(*train, *test, len(data.train.classes))
+    return Features(*train, *test, len(data.classes))
 
 
 def features_of(
@@ -103,8 +103,8 @@ def features_of(
     size = 0
     for batch in batches:
         count = len(batch["image"])
-        size = size or _round_up(count, len(sharding.device_set))
-        images = jax.tree.map(partial(_filled_up, size=size), inputs_of(batch))
+        size = size or round_up(count, len(sharding.device_set))
+        images = jax.tree.map(partial(filled_up, size=size), inputs_of(batch))
         rows = embed(jax.device_put(images, sharding))
         if rows.ndim != 2:
             raise ValueError(f"features_of: embed must give [B, D], got {rows.shape}: choose a layer without places.")
@@ -118,11 +118,13 @@ def features_of(
     return np.concatenate(features), np.concatenate(labels)
 
 
-def _round_up(count: int, pieces: int) -> int:
+def round_up(count: int, pieces: int) -> int:
+    """The next multiple of `pieces`, `count` itself where it is one."""
     return -(-count // pieces) * pieces
 
 
-def _filled_up(images: NDArray[Any], *, size: int) -> NDArray[Any]:
+def filled_up(images: NDArray[Any], *, size: int) -> NDArray[Any]:
+    """The images, and copies of the last one up to `size`."""
     missing = size - len(images)
     if missing < 0:
         raise ValueError(

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_jax.evaluate.checks import check_features
+from ssl_jax.evaluate.checks import check_features, labelled_rows
 from ssl_jax.evaluate.linear import accuracy, logistic_regression, moments, no_opinion, standardized
 from ssl_jax.ops.normalize import Rows
 
@@ -41,23 +41,25 @@ def few_label_probe(
     and to 7x7, and as features of an untrained and a trained encoder, 0.01 is within 0.6 points of the best of 17.
 
     Args:
-      train_features, train_labels: `[N, D]` and integers `[N]` below K.
-      test_features, test_labels: `[M, D]` and `[M]`.
+      train_features, train_labels: `[N, D]` and integers `[N]` below K, or -1 where there is no label.
+      test_features, test_labels: `[M, D]` and `[M]`; rows with the label -1 are left out.
       per_class: labels of each class that occurs.
       seed: decides the draws, together with the labels alone: all features of a data set are judged by the same draws.
       strength: see `logistic_regression`.
 
     Raises:
       ValueError: shapes that do not fit, labels out of range, features that are not finite, a class with fewer than
-        `per_class` features, a count below 1, or a strength that is not above 0.
+        `per_class` features, no training or no test feature with a label, a count below 1, or a strength that is not
+        above 0.
     """
     check_features(train_features, train_labels, test_features, test_labels, num_classes=num_classes)
     if min(per_class, draws) < 1 or strength <= 0:
         raise ValueError(
             f"few_label_probe: per_class, draws and strength must be above 0, got {per_class}, {draws} and {strength}."
         )
-    features, labels = jax.device_get((train_features, train_labels))
-    mean, scale = moments(jax.device_put(features))
+    mean, scale = moments(jax.device_put(train_features))
+    features, labels = jax.device_get(labelled_rows("training", train_features, labels=train_labels))
+    test_features, test_labels = labelled_rows("test", test_features, labels=test_labels)
     tests, answers = standardized(jax.device_put(test_features), mean, scale), jax.device_put(test_labels)
     accuracies = []
     for draw in range(draws):

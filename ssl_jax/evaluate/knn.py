@@ -1,8 +1,10 @@
 """k-NN classification of frozen features: no training, so nothing to tune but k.
 
-It is the reading of a key-value store, `ops.key_value_lookup`: training features are its keys, their labels its values.
+It reads a key-value store, `ops.key_value_lookup`: training features are its keys, their labels its values. A training
+feature with the label -1, which is no label, is no neighbour; a test feature with it is not counted.
 
-N: training features; M: test features; D: their size; K: classes. All of it works under jit too.
+N: training features with a label; M: test features; D: their size; K: classes. All of it works under jit too, where N counts
+the training features without a label as well.
 """
 
 from functools import partial
@@ -11,10 +13,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ssl_jax.evaluate.checks import check_features
+from ssl_jax.evaluate.checks import check_features, is_concrete, labelled_rows
 from ssl_jax.ops.blocks import cut_rows
 from ssl_jax.ops.energy import key_value_lookup
 from ssl_jax.ops.normalize import Rows, unit_length
+
+UNLABELLED = -1e9  # What is added to the cosine similarity of a training feature without a label.
 
 
 def knn(
@@ -46,13 +50,23 @@ def knn_accuracy(
     temperature: float = 0.07,
     block_size: int = 256,
 ) -> Array:
-    """Share of the test features whose label k-NN predicts, a scalar. Chance level: 1/K."""
+    """Share of the labelled test features whose label k-NN predicts, a scalar. Chance level: 1/K.
+
+    Args:
+      test_labels: integers `[M]`, -1 for a test feature without a label.
+      train_features, train_labels, test_features, num_classes, k, temperature, block_size: as in `knn_votes`.
+
+    Raises:
+      ValueError: as in `knn_votes`; no training or no test feature has a label. Under jit the result is NaN instead.
+    """
     check_features(train_features, train_labels, test_features, test_labels, num_classes=num_classes)
+    if is_concrete(test_labels):
+        test_features, test_labels = labelled_rows("test", test_features, labels=test_labels)
     found = knn(
         train_features, train_labels, test_features,
         num_classes=num_classes, k=k, temperature=temperature, block_size=block_size,
     )  # fmt: skip
-    return _share(found, jax.device_put(test_labels))
+    return _share(found, *jax.device_put((train_labels, test_labels)))
 
 
 def knn_votes(
@@ -68,7 +82,8 @@ def knn_votes(
     """Vote of the k training features of highest cosine similarity, each with weight exp(similarity / temperature).
 
     Args:
-      train_features, train_labels: `[N, D]`, of images without augmentation, and integers `[N]` from 0 to K - 1.
+      train_features, train_labels: `[N, D]`, of images without augmentation, and integers `[N]` from 0 to K - 1, or -1
+        where there is no label.
       test_features: `[M, D]`, compared `block_size` rows at a time, so that memory is O(block_size N).
       k: neighbours; `default_neighbors(N, K)` when None, and never more than N.
       temperature: above 0; the lower it is, the more the nearest of the k decide.
@@ -77,12 +92,14 @@ def knn_votes(
       Shares of the vote `[M, K]`, float32, each row summing to 1.
 
     Raises:
-      ValueError: shapes that do not fit, labels out of range, features that are not finite, or a k, temperature or
-        block_size that is not above 0.
+      ValueError: shapes that do not fit, labels out of range, no training feature with a label, features that are not
+        finite, or a k, temperature or block_size that is not above 0.
 
     Source: Wu et al. 2018, https://arxiv.org/abs/1805.01978, section 3.4.
     """
     check_features(train_features, train_labels, test_features, num_classes=num_classes)
+    if is_concrete(train_labels):
+        train_features, train_labels = labelled_rows("training", train_features, labels=train_labels)
     size = len(train_features)
     k = min(default_neighbors(size, num_classes) if k is None else k, size)
     if k < 1 or temperature <= 0 or block_size < 1:
@@ -112,15 +129,19 @@ def _votes(
     temperature: float,
     block_size: int,
 ) -> Array:
+    # A further coordinate, 1 in each query, so that a key without a label is further away than all with one.
+    penalty = jnp.where(train_labels < 0, UNLABELLED, 0.0)[:, None]
+    keys = jnp.concatenate([unit_length(train_features), penalty], axis=1)
+    queries = jnp.pad(unit_length(test_features), ((0, 0), (0, 1)), constant_values=1)
     read = partial(
         key_value_lookup,
-        keys=unit_length(train_features),
+        keys=keys,
         values=train_labels,
         num_classes=num_classes,
         inverse_temperature=1 / temperature,
         top=k,
     )
-    blocks = cut_rows(unit_length(test_features), min(block_size, len(test_features)))
+    blocks = cut_rows(queries, min(block_size, len(queries)))
     return jax.lax.map(read, blocks).reshape(-1, num_classes)[: len(test_features)]
 
 
@@ -130,5 +151,7 @@ def _largest(votes: Array) -> Array:
 
 
 @jax.jit
-def _share(predictions: Array, labels: Array) -> Array:
-    return jnp.mean(predictions == labels, dtype=jnp.float32)
+def _share(predictions: Array, train_labels: Array, labels: Array) -> Array:
+    """NaN without a labelled training feature, whose votes are all 0, and without a labelled test feature."""
+    share = jnp.mean(predictions == labels, dtype=jnp.float32, where=labels >= 0)
+    return jnp.where(jnp.any(train_labels >= 0), share, jnp.nan)

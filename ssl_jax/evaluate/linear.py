@@ -17,7 +17,7 @@ import optax
 from jax import Array
 from numpy.typing import NDArray
 
-from ssl_jax.evaluate.checks import check_features
+from ssl_jax.evaluate.checks import check_features, labelled_rows
 from ssl_jax.ops.normalize import Rows
 
 STRENGTHS = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
@@ -53,18 +53,20 @@ def linear_probe(
 
     Args:
       train_features, train_labels: `[N, D]`, standardised here by their own statistics, and integers `[N]` below K.
-      test_features, test_labels: `[M, D]` and `[M]`.
+      test_features, test_labels: `[M, D]` and `[M]`. Rows with the label -1, which is no label, are left out of both parts.
       strengths: L2 strengths to choose from, see `logistic_regression`.
       held_out: share of each class that chooses.
       seed: decides which examples are held out.
 
     Raises:
       ValueError: shapes that do not fit, labels out of range, features that are not finite, a strength that is not
-        above 0, a share that is not between 0 and 1, or no class with two examples.
+        above 0, a share that is not between 0 and 1, no class with two examples, or no test feature with a label.
     """
     check_features(train_features, train_labels, test_features, test_labels, num_classes=num_classes)
     if not strengths or min(strengths) <= 0:
         raise ValueError(f"linear_probe: strengths must be one or more numbers above 0, got {tuple(strengths)}.")
+    train_features, train_labels = labelled_rows("training", train_features, labels=train_labels)
+    test_features, test_labels = labelled_rows("test", test_features, labels=test_labels)
     held = held_out_rows(jax.device_get(train_labels), share=held_out, seed=seed)
     features, labels, tests, answers = jax.device_put((train_features, train_labels, test_features, test_labels))
     mean, scale = moments(features)

@@ -45,7 +45,7 @@ def save_album(
     if attend is not None:
         arrays |= _attention(data, prepare, attend)
     if before and after and data.test and len(before.train) == len(data.train):
-        arrays |= {"class_names": np.array(data.train.classes)} | _neighbors(data, before, after) | _map(before, after)
+        arrays |= {"class_names": np.array(data.classes, str)} | _neighbors(data, before, after) | _map(before, after)
     return save_pictures(run, **arrays)
 
 

@@ -39,7 +39,8 @@ def headline(run: Run) -> tuple[str, str]:
         return sentences[0], " ".join(sentences[1:])
     online = [knn for record in run.metrics if (knn := number(record, "knn")) is not None]
     deck = f"Its last online k-NN accuracy is {percent(online[-1])}." if online else ""
-    return f"A {method} run that is not judged yet.", deck
+    state = "without labels to evaluate by" if run.results else "that is not evaluated yet"
+    return f"A {method} run {state}.", deck
 
 
 def _sentence(lead: str, results: dict[str, Any], probe: str) -> str:

@@ -3,6 +3,7 @@
 Everything for people goes to standard error; standard output is left to the one line of JSON at the end.
 """
 
+import math
 import sys
 import time
 from pathlib import Path
@@ -22,7 +23,10 @@ def say(message: str) -> None:
 
 
 class Log:
-    """Writes the metrics of a run. With `run=None` nothing is written to disk; with `quiet` nothing is shown."""
+    """Writes the metrics of a run, NaN and infinity as null.
+
+    With `run=None` nothing is written to disk; with `quiet` nothing is shown.
+    """
 
     def __init__(self, run: Path | None, *, steps: int, start: int = 0, quiet: bool = False):
         self.steps, self.last = steps, {"step": start, "time": time.perf_counter()}
@@ -48,7 +52,8 @@ class Log:
         if self.file and self.events:
             print(to_json({"step": step, **metrics}), file=self.file, flush=True)
             for name, value in metrics.items():
-                self.events.add_scalar(name, value, step)
+                if math.isfinite(value):
+                    self.events.add_scalar(name, value, step)
         self._show(step)
 
     def rest(self) -> None:
@@ -57,7 +62,11 @@ class Log:
 
     def _show(self, step: int) -> None:
         shown = [f"{self.latest['images_per_second']:.0f} img/s"] if "images_per_second" in self.latest else []
-        shown += [text.format(self.latest[name]) for name, text in SHOWN.items() if name in self.latest]
+        shown += [
+            text.format(self.latest[name])
+            for name, text in SHOWN.items()
+            if math.isfinite(self.latest.get(name, math.nan))
+        ]
         if self.plain:
             print(f"step {step}/{self.steps}  {'  '.join(shown)}", file=sys.stderr, flush=True)
         self.bar.set_description_str("  ".join(shown), refresh=False)

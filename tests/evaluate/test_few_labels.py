@@ -40,6 +40,16 @@ def test_nothing_is_learned_from_labels_outside_the_draw():
     assert moved.accuracies == probe(per_class=4, draws=1).accuracies
 
 
+def test_rows_without_a_label_are_neither_drawn_nor_counted():
+    labels, answers = LABELS.copy(), ANSWERS.copy()
+    labels[::3], answers[::2] = -1, -1
+    found = probe(TRAIN, labels, TEST, answers, per_class=4, draws=2)
+    assert found == probe(TRAIN, labels, TEST[1::2], ANSWERS[1::2], per_class=4, draws=2)
+    for name, arrays in {"training": (labels * 0 - 1, answers), "test": (labels, answers * 0 - 1)}.items():
+        with pytest.raises(ValueError, match=f"{name} labels are all -1, which is no label"):
+            probe(TRAIN, arrays[0], TEST, arrays[1], per_class=4)
+
+
 def test_few_labels_are_enough_for_separate_classes():
     assert probe(*problem(spread=0.1), per_class=4, draws=2).accuracy == 1
 

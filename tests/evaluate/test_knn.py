@@ -1,5 +1,7 @@
 """k-NN against a loop over test rows in numpy, and where it could go wrong: ties of scale, k, blocks, temperature."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -74,6 +76,32 @@ def test_half_precision_features_are_compared_in_float32():
 def test_only_explicit_transfers():
     with jax.transfer_guard("disallow"):
         knn_accuracy(TRAIN, LABELS, TEST, ANSWERS, num_classes=CLASSES)
+        knn_accuracy(*jax.device_put((TRAIN, SOME_LABELS, TEST, SOME_ANSWERS)), num_classes=CLASSES)
+
+
+SOME_LABELS, SOME_ANSWERS = LABELS.copy(), ANSWERS.copy()
+SOME_LABELS[::2], SOME_ANSWERS[1::3] = -1, -1
+LABELLED = TRAIN[1::2], LABELS[1::2], TEST[SOME_ANSWERS >= 0], ANSWERS[SOME_ANSWERS >= 0]
+
+
+@pytest.mark.parametrize("k", [7, 50])  # 50 neighbours are more than the 30 that have a label
+def test_rows_without_a_label_are_neither_neighbours_nor_counted(k):
+    """Also under jit, where their number is not known."""
+    expected = knn_accuracy(*LABELLED, num_classes=CLASSES, k=k)
+    whole = TRAIN, SOME_LABELS, TEST, SOME_ANSWERS
+    accuracy = partial(knn_accuracy, num_classes=CLASSES, k=k)
+    assert accuracy(*whole) == jax.jit(accuracy)(*whole) == expected
+    votes = partial(knn_votes, num_classes=CLASSES, k=k)
+    for found in (votes(*whole[:3]), jax.jit(votes)(*whole[:3])):
+        np.testing.assert_allclose(found, votes(*LABELLED[:2], TEST), rtol=1e-5, atol=1e-7)
+
+
+def test_without_a_label_there_is_no_accuracy():
+    none = np.full_like(LABELS, -1)
+    accuracy = jax.jit(partial(knn_accuracy, num_classes=CLASSES))
+    assert np.isnan(accuracy(TRAIN, none, TEST, ANSWERS)) and np.isnan(accuracy(TRAIN, LABELS, TEST, none[: len(TEST)]))
+    with pytest.raises(ValueError, match="test labels are all -1, which is no label"):
+        knn_accuracy(TRAIN, LABELS, TEST, none[: len(TEST)], num_classes=CLASSES)
 
 
 @pytest.mark.parametrize(
@@ -83,8 +111,13 @@ def test_only_explicit_transfers():
         ((TRAIN[:0], LABELS[:0], TEST), {}, r"not empty, got \(0, 5\)"),
         ((TRAIN, LABELS[:-1], TEST), {}, r"training labels must be one a feature, got \(59,\) for \(60, 5\)"),
         ((TRAIN, LABELS.astype(np.float32), TEST), {}, "training labels must be integers, got float32"),
-        ((TRAIN, LABELS - 1, TEST), {}, "training labels must be from 0 to 2, got -1 to 1: leave out"),
-        ((TRAIN, LABELS + 1, TEST), {}, "training labels must be from 0 to 2, got 1 to 3"),
+        ((TRAIN, LABELS - 2, TEST), {}, "training labels must be from 0 to 2, or -1 for no label, got -2 to 0: raise"),
+        ((TRAIN, LABELS + 1, TEST), {}, "training labels must be from 0 to 2, or -1 for no label, got 1 to 3"),
+        (
+            (TRAIN, np.full_like(LABELS, -1), TEST),
+            {},
+            "training labels are all -1, which is no label: give at least one",
+        ),
         ((TRAIN, LABELS, np.where(TEST > 3, np.nan, TEST)), {}, "test features must be finite, got NaN"),
         ((TRAIN, LABELS, TEST), {"k": 0}, "k, temperature and block_size must be above 0, got 0, 0.07, 256"),
         ((TRAIN, LABELS, TEST), {"temperature": 0.0}, "got 5, 0.0, 256"),
@@ -97,5 +130,5 @@ def test_wrong_input_is_one_sentence(arrays, options, sentence):
 
 
 def test_wrong_test_labels_are_named():
-    with pytest.raises(ValueError, match="test labels must be from 0 to 2, got 0 to 3"):
+    with pytest.raises(ValueError, match="test labels must be from 0 to 2, or -1 for no label, got 0 to 3"):
         knn_accuracy(TRAIN, LABELS, TEST, np.where(ANSWERS == 2, 3, ANSWERS), num_classes=CLASSES)

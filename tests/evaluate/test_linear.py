@@ -150,3 +150,17 @@ def test_wrong_arrays_are_one_sentence():
         probe(TRAIN, LABELS, TEST, ANSWERS[1:])
     with pytest.raises(ValueError, match="no class has two training features"):
         probe(TRAIN[::20], LABELS[::20], TEST, ANSWERS)
+
+
+def test_rows_without_a_label_are_left_out():
+    labels, answers = LABELS.copy(), ANSWERS.copy()
+    labels[::3], answers[::2] = -1, -1
+    found, expected = (
+        probe(TRAIN, labels, TEST, answers),
+        probe(TRAIN[labels >= 0], LABELS[labels >= 0], TEST[1::2], ANSWERS[1::2]),
+    )
+    assert found[:4] == expected[:4]
+    np.testing.assert_array_equal(found.weights, expected.weights)
+    for name, arrays in {"training": (labels * 0 - 1, answers), "test": (labels, answers * 0 - 1)}.items():
+        with pytest.raises(ValueError, match=f"{name} labels are all -1, which is no label"):
+            probe(TRAIN, arrays[0], TEST, arrays[1])
