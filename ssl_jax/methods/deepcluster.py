@@ -1,8 +1,9 @@
 """DeepCluster-v2: every view names the cluster that k-means found for its image, on the whole data set, once an epoch.
 
 Collapse is prevented by k-means: clusters of one constant are no clusters, and an empty one takes half of the largest.
-Labels come from what was remembered of the epoch before, so that the data set is not encoded twice; in the first epoch
-there is nothing to name yet, and the memory is filled.
+Labels come from what was remembered of the epoch before, so that the data set is not encoded twice. Before the first
+epoch the untrained network encodes the data set once, as init_memory of the authors' code does: labels of -1 would give
+a gradient of zero for an epoch.
 Source: Caron et al. 2020, https://arxiv.org/abs/2006.09882, section 4.1 and appendix C, the authors' main_deepclusterv2.py;
 Caron et al. 2018, "Deep Clustering for Unsupervised Learning of Visual Features", https://arxiv.org/abs/1807.05520.
 """
@@ -17,7 +18,7 @@ from ssl_jax.errors import UsageError, above_zero
 from ssl_jax.losses.clustering import cluster_cross_entropy
 from ssl_jax.methods.joint_embedding import JointEmbedding
 from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
-from ssl_jax.ops.bank import Bank, fresh, write
+from ssl_jax.ops.bank import Bank, write
 from ssl_jax.ops.collectives import replicate_rows
 from ssl_jax.ops.kmeans import kmeans
 from ssl_jax.ops.normalize import unit_length
@@ -30,7 +31,7 @@ class DeepCluster(JointEmbedding):
     """Cross-entropy of the clusters, with their centroids at unit length as the classifier; chance level log(clusters).
 
     examples: of the data set; entries of a memory.
-    every: steps after which they are clustered again; those of an epoch.
+    every: steps after which they are clustered again; those of an epoch. As many fill the memories before the first step.
     heads: clusterings, which differ in their seeds and in the view that they cluster.
     temperature: of the prediction.
     iterations: of k-means.
@@ -48,15 +49,21 @@ class DeepCluster(JointEmbedding):
         if self.clusters > self.examples:
             raise UsageError(f"clusters: must be at most the {self.examples} images, got {self.clusters}.")
 
+    @property
+    def fill_steps(self) -> int:
+        return self.every
+
     def init(self, rng: Array) -> tuple[Params, State]:
         rng, bank_rng = jax.random.split(rng)
         params, state = super().init(rng)
-        banks = jnp.stack(
-            [fresh(key, self.examples, self.head.width).rows for key in jax.random.split(bank_rng, LARGE)]
-        )
+        banks = self.fresh_banks(bank_rng)
         labels = jnp.full((self.heads, self.examples), -1, jnp.int32)
         centroids = jnp.zeros((self.heads, self.clusters, self.head.width))
         return params, {**state, "banks": banks, "labels": labels, "centroids": centroids}
+
+    def fresh_banks(self, rng: Array) -> Array:
+        """The memories before anything is encoded, `[LARGE, examples, D]`: zero, so that `cluster` passes over them."""
+        return jnp.zeros((LARGE, self.examples, self.head.width))
 
     def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
         """ "embedding" `[B, V, D]` at unit length, its "scores" `[B, heads, V, clusters]`, and "index" `[B]`."""
@@ -88,12 +95,19 @@ class DeepCluster(JointEmbedding):
         return params, {**state, **lax.cond(due, lambda: self.cluster(params, state, step), lambda: found)}
 
     def cluster(self, params: Params, state: State, step: Array) -> State:
-        """New labels and centroids, one head after the other, each of the next view's memory."""
+        """New labels and centroids, one head after the other, each of the next view's memory.
+
+        An image that was never encoded, since a pass leaves out what is no whole batch, keeps the label -1: no loss.
+        """
 
         def of_head(head: Array) -> State:
             rng = jax.random.fold_in(jax.random.key(0), step * self.heads + head)
             points = state["banks"][head % LARGE]
+            seen = jnp.any(points != 0, axis=1)
+            # Rows of zeros would pull a centroid to zero: rows that were seen stand in for them, each as often as the next.
+            stand_ins = jnp.argsort(~seen)[jnp.arange(len(points)) % jnp.maximum(seen.sum(), 1)]
+            points = jnp.where(seen[:, None], points, points[stand_ins])
             found = kmeans(rng, points, clusters=self.clusters, iterations=self.iterations, spherical=True)
-            return {"labels": found.labels, "centroids": found.centroids}
+            return {"labels": jnp.where(seen, found.labels, -1), "centroids": found.centroids}
 
         return lax.map(of_head, jnp.arange(self.heads))

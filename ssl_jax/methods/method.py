@@ -27,6 +27,15 @@ class Method(Protocol):
         """Fresh parameters and state. Run under `jit`, so that no two leaves share a buffer."""
         ...
 
+    @property
+    def fill_steps(self) -> int:
+        """Steps without an update before the first: they have the numbers -fill_steps to -1. Default: none.
+
+        The trainer encodes a batch in each, and keeps the state that `objective` and `after_step` return. A method whose
+        targets come from what it has encoded before has its first targets this way.
+        """
+        return 0
+
     def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
         """The networks, example by example (batch statistics aside): views -> embeddings, every leaf with leading axis B.
 

@@ -14,6 +14,7 @@ from jax import Array, lax
 
 from ssl_jax.methods.deepcluster import LARGE, DeepCluster
 from ssl_jax.methods.method import Params, State
+from ssl_jax.ops.bank import fresh
 from ssl_jax.ops.normalize import unit_length
 from ssl_jax.ops.sinkhorn import equal_labels
 
@@ -29,6 +30,15 @@ class SeLa(DeepCluster):
 
     sharpness: float = 25.0
     iterations: int = 100
+
+    @property
+    def fill_steps(self) -> int:
+        """None: the first labels are random and equally frequent, so that the first epoch has a gradient."""
+        return 0
+
+    def fresh_banks(self, rng: Array) -> Array:
+        """Random directions: every image has a label from the start, whether it was encoded or not."""
+        return jnp.stack([fresh(key, self.examples, self.head.width).rows for key in jax.random.split(rng, LARGE)])
 
     def init(self, rng: Array) -> tuple[Params, State]:
         rng, prototype_rng, label_rng = jax.random.split(rng, 3)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import jax
+import numpy as np
 from jax.sharding import Mesh
 
 from ssl_jax.errors import RunError
@@ -17,7 +18,7 @@ from ssl_jax.train.checkpoint import Checkpoints
 from ssl_jax.train.log import Log, say
 from ssl_jax.train.mesh import batch_sharding, check_batch_size, make_mesh, replicated, state_shardings
 from ssl_jax.train.state import TrainState, init_state
-from ssl_jax.train.step import Augment, Batch, make_gauges, make_step
+from ssl_jax.train.step import Augment, Batch, make_fill, make_gauges, make_step
 
 Hook = Callable[[TrainState], Mapping[str, Any]]
 
@@ -74,11 +75,16 @@ def fit(
     step = make_step(method, augment, optimizer, seed=seed, microbatches=microbatches, rematerialize=rematerialize)
     gauges = make_gauges(method, augment, seed=seed)
     init = partial(init_state, method, optimizer.transformation, seed=seed)
-    program = _compile(init, step, gauges, mesh, shard_parameters=shard_parameters)
+    fill = make_fill(method, augment, seed=seed)
+    program = _compile(init, fill, step, gauges, mesh, shard_parameters=shard_parameters)
     checkpoints = Checkpoints(run / "checkpoints", keep=keep) if run else None
-    state = _resume(checkpoints, program, batches) or program.init()
-    start = int(jax.device_get(state.step))
     speaks = jax.process_index() == 0  # Of several processes, one keeps the log.
+    state = _resume(checkpoints, program, batches)
+    if state is None:
+        if method.fill_steps and speaks and not quiet:
+            say(f"encoding {method.fill_steps} batches before the first step: its targets come from them")
+        state = _begin(method, program, batches)
+    start = int(jax.device_get(state.step))
     if start and speaks and not quiet:
         say(f"going on from step {start} of {steps} in {run}")
 
@@ -114,12 +120,15 @@ class _Program(NamedTuple):
     """The jitted functions of a run, and the state as shapes with shardings."""
 
     init: Callable[[], TrainState]
+    fill: Callable[[TrainState, Batch, Any], TrainState]
     step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
     gauges: Callable[[TrainState, Batch], Metrics]
     like: Any
 
 
-def _compile(init: Callable, step: Callable, gauges: Callable, mesh: Mesh, *, shard_parameters: bool) -> _Program:
+def _compile(
+    init: Callable, fill: Callable, step: Callable, gauges: Callable, mesh: Mesh, *, shard_parameters: bool
+) -> _Program:
     shapes = jax.eval_shape(init)
     shardings = state_shardings(mesh, shapes, shard_parameters=shard_parameters)
     like = jax.tree.map(lambda leaf, sharding: leaf.update(sharding=sharding), shapes, shardings)
@@ -129,8 +138,18 @@ def _compile(init: Callable, step: Callable, gauges: Callable, mesh: Mesh, *, sh
         out_shardings=(shardings, replicated(mesh)),
         donate_argnums=0,
     )
+    fill = jax.jit(fill, out_shardings=shardings, donate_argnums=0)
     gauges = jax.jit(gauges, out_shardings=replicated(mesh))
-    return _Program(jax.jit(init, out_shardings=shardings), step, gauges, like)
+    return _Program(jax.jit(init, out_shardings=shardings), fill, step, gauges, like)
+
+
+def _begin(method: Method, program: _Program, batches: Input) -> TrainState:
+    """The state before the first step. A run that is killed in here begins anew; the order of its batches is the same."""
+    state, place = program.init(), batches.state()
+    for step in range(-method.fill_steps, 0):
+        state = program.fill(state, next(batches), np.int32(step))
+    batches.restore(place)
+    return state
 
 
 def _resume(checkpoints: Checkpoints | None, program: _Program, batches: Input) -> TrainState | None:

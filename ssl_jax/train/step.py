@@ -74,6 +74,20 @@ def make_step(
     return step
 
 
+def make_fill(method: Method, augment: Augment, *, seed: int) -> Callable[[TrainState, Batch, Array], TrainState]:
+    """A step without an update, `(state, batch, step) -> state`: what `Method.fill_steps` lets come before the first."""
+
+    def fill(current: TrainState, batch: Batch, step: Array) -> TrainState:
+        views_rng, encode_rng = step_keys(seed, step)
+        views = make_views(augment, views_rng, batch)
+        embeddings, state = method.encode(current.params, current.state, views, encode_rng, step)
+        _, state, _ = method.objective(embeddings, state, step)
+        _, state = method.after_step(current.params, state, step)
+        return current._replace(state=state)
+
+    return fill
+
+
 def make_gauges(method: Method, augment: Augment, *, seed: int) -> Callable[[TrainState, Batch], Metrics]:
     """Collapse gauges of the embeddings of a batch: "std", "effective_rank", "uniformity", and "alignment" of two views."""
 

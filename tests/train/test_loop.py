@@ -8,13 +8,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from toy import METHOD, OPTIMIZER, Batches, augment
+from toy import IMAGES, METHOD, OPTIMIZER, Batches, augment
 
 from ssl_jax.errors import RunError, UsageError
 from ssl_jax.files import read_metrics
+from ssl_jax.methods.deepcluster import DeepCluster
 from ssl_jax.recipes.optimizers import sgd
 from ssl_jax.train import fit
 from ssl_jax.train.mesh import make_mesh
+from ssl_jax.train.state import init_state
 
 EVERY = {"log_every": 2, "hook_every": 4, "save_every": 4, "quiet": True}
 
@@ -59,6 +61,55 @@ class Killing(Batches):
         return super().__next__()
 train(Path(sys.argv[1]), batches=Killing())
 """
+
+
+CLUSTERING = DeepCluster(METHOD.encoder, METHOD.head, examples=len(IMAGES), every=4, clusters=4, heads=2)
+
+
+def cluster(run=None, *, steps=4, optimizer=OPTIMIZER, batches=None, **options):
+    return fit(
+        CLUSTERING,
+        augment,
+        optimizer,
+        batches or Batches(),
+        steps=steps,
+        run=run,
+        mesh=make_mesh(1),
+        **(EVERY | options),
+    )
+
+
+def test_a_method_that_clusters_has_targets_at_its_first_step(tmp_path):
+    """Labels of -1 gave a loss and a gradient of 0 for an epoch, and LARS let the decay alone halve the weights."""
+    cluster(tmp_path, log_every=1)
+    records = [record for record in read_metrics(tmp_path / "metrics.jsonl") if "loss" in record]
+    assert [record["step"] for record in records] == [1, 2, 3, 4]
+    assert all(record["loss"] > 0.1 and record["gradient_norm"] > 0 for record in records)
+
+
+def test_before_the_first_step_memories_are_filled_and_parameters_stay():
+    start = init_state(CLUSTERING, OPTIMIZER.transformation, seed=0)
+    batches = Batches()
+    filled = cluster(steps=0, batches=batches)
+    assert batches.step == 0  # The first step has the batch that it has without.
+    assert_same((filled.params, filled.optimizer, filled.step), (start.params, start.optimizer, start.step))
+    seen = np.unique([Batches.index_of(step) for step in range(CLUSTERING.fill_steps)])
+    labels = np.asarray(filled.state["labels"])
+    assert (labels[:, seen] >= 0).all() and (np.delete(labels, seen, axis=1) == -1).all() and len(seen) < len(IMAGES)
+    assert len(np.unique(labels[0, seen])) == 4
+
+
+def test_killed_while_memories_are_filled_it_begins_anew(tmp_path):
+    class Killed(Batches):
+        def __next__(self):
+            if self.step == 2:
+                raise KeyboardInterrupt
+            return super().__next__()
+
+    with pytest.raises(KeyboardInterrupt):
+        cluster(tmp_path, batches=Killed())
+    cluster(tmp_path, save_every=2, steps=2)
+    assert_same(cluster(tmp_path), cluster())  # Resumed from step 2, without another fill.
 
 
 @pytest.mark.parametrize("step", [5, 9])

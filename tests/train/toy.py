@@ -29,10 +29,14 @@ class Batches:
         self.step, self.sharding = 0, batch_sharding(make_mesh(devices))
 
     def __next__(self):
-        index = np.random.default_rng(self.step).permutation(len(IMAGES))[: self.batch_size].astype(np.int32)
+        index = self.index_of(self.step)
         self.step += 1
         batch = {"image": IMAGES[index], "label": index % 2, "index": index}
         return jax.device_put(batch, self.sharding)
+
+    @classmethod
+    def index_of(cls, step):
+        return np.random.default_rng(step).permutation(len(IMAGES))[: cls.batch_size].astype(np.int32)
 
     def state(self):
         return {"step": self.step}
