@@ -90,14 +90,14 @@ def simclr_views(
     min_scale: float = 0.08,
     blur: bool = True,
     flip: bool = True,
-    resampling: Kernel = "cubic",
-    antialias: bool = False,
+    resampling: Kernel = "linear",
+    antialias: bool = True,
     views: int = 2,
 ) -> Views:
     """SimCLR's `photo_views`: jitter of strengths `strength * (0.8, 0.8, 0.8, 0.2)`. CIFAR's are `strength=0.5, blur=False`.
 
-    Crops are resized by a cubic kernel without antialiasing, as TensorFlow does. The authors' function of TensorFlow 1
-    has a kernel with a = -0.75 and aligns the corners of pixels, where ours has a = -0.5 and aligns centres.
+    The authors resize crops with `resampling="cubic", antialias=False`, in a function of TensorFlow 1 whose kernel has
+    a = -0.75 and whose pixels' corners are aligned, where ours has a = -0.5 and aligned centres.
 
     Source: Chen et al. 2020, https://arxiv.org/abs/2002.05709, appendix A; for CIFAR appendix B.9; data_util.py of
     google-research/simclr.
@@ -115,7 +115,7 @@ def byol_views(
     mean: Sequence[float],
     std: Sequence[float],
     scale: Range = (0.08, 1.0),
-    resampling: Kernel = "cubic",
+    resampling: Kernel = "linear",
     antialias: bool = True,
 ) -> Views:
     """BYOL's two views, which differ: the first always blurred, the second rarely, but solarised at times.

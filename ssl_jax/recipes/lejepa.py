@@ -60,7 +60,10 @@ def imagenet(
     precision: Precision = "auto",
     strict: bool = False,
 ) -> Recipe:
-    """The paper's settings for ViTs: 2 x 224 and 6 x 96, AdamW, one weight.
+    """The authors' settings for ViTs: 2 x 224 and 6 x 98 pixels, AdamW, one weight. No figure is stated for this ViT.
+
+    "GOTO hyperparameters" in README.md of rbalestr-lab/lejepa. Small crops have 96 pixels, since patches of 16 do not divide
+    98. The batch, the epochs of the warm-up and the head are not stated there: the head is MINIMAL.md's but for its width.
 
     Args:
       epochs: passes over the training images; warm-up takes 10 of them.
@@ -78,9 +81,15 @@ def imagenet(
         data=here.data,
         method=LeJEPA(here.encoder, head, weight=weight, directions=directions),
         augment=multi_crop(
-            photo_views(size=image_size, scale=(0.3, 1.0), jitter=jitter, mean=here.mean, std=here.std),
+            photo_views(size=image_size, scale=(0.3, 1.0), jitter=jitter, solarize=0.2, mean=here.mean, std=here.std),
             photo_views(
-                size=small_size, scale=(0.05, 0.3), jitter=jitter, views=small_views, mean=here.mean, std=here.std
+                size=small_size,
+                scale=(0.05, 0.3),
+                jitter=jitter,
+                solarize=0.2,
+                views=small_views,
+                mean=here.mean,
+                std=here.std,
             ),
         ),
         prepare=here.prepare,

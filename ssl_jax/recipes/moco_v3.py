@@ -60,7 +60,7 @@ def cifar(
     precision: Precision = "auto",
     strict: bool = False,
 ) -> Recipe:
-    """solo-learn's CIFAR-10 recipe. 93.1 % linear there.
+    """solo-learn's CIFAR-10 recipe (scripts/pretrain/cifar/mocov3.yaml of vturrisi/solo-learn). 93.10 % linear there.
 
     Args:
       epochs: passes over the training images; warm-up takes 10 of them.
@@ -103,15 +103,16 @@ def imagenet(
     epochs: float = 100,
     batch_size: int = 4096,
     learning_rate: float = 0.6,
-    weight_decay: float = 1.5e-6,
+    weight_decay: float = 1e-6,
     momentum: float = 0.99,
     temperature: float = 1.0,
     precision: Precision = "auto",
     strict: bool = False,
 ) -> Recipe:
-    """The authors' ImageNet runs of 100 epochs with a ResNet-50: LARS, temperature 1.
+    """The authors' ImageNet command of 100 epochs with a ResNet-50: LARS, temperature 1. 68.9 % linear there.
 
-    68.9 % linear there (facebookresearch/moco-v3).
+    Numbers of CONFIG.md, main_moco.py and moco/builder.py of facebookresearch/moco-v3, which also has a rate of 0.3 for 300
+    epochs, and for 1000 a weight decay of 1.5e-6 and a momentum of 0.996, too. A ResNet's predictor has no last norm.
 
     Args:
       epochs: passes over the training images; warm-up takes 10 of them.
@@ -124,9 +125,7 @@ def imagenet(
     head = projection_head(
         inputs=here.encoder.width, widths=(4096, 256), last_norm=True, last_norm_affine=False, dtype=here.dtype
     )
-    predictor = projection_head(
-        inputs=256, widths=(4096, 256), last_norm=True, last_norm_affine=False, dtype=here.dtype
-    )
+    predictor = projection_head(inputs=256, widths=(4096, 256), dtype=here.dtype)
     steps = count_steps(here.data, epochs=epochs, batch_size=batch_size)
     return Recipe(
         data=here.data,
@@ -134,7 +133,9 @@ def imagenet(
         augment=byol_views(size=image_size, scale=(0.2, 1.0), mean=here.mean, std=here.std),
         prepare=here.prepare,
         optimizer=lambda steps: lars(
-            scaled_cosine(learning_rate, batch_size=batch_size, epochs=epochs, steps=steps), weight_decay=weight_decay
+            scaled_cosine(learning_rate, batch_size=batch_size, epochs=epochs, steps=steps),
+            weight_decay=weight_decay,
+            rate_last=True,
         ),
         batch_size=batch_size,
         epochs=epochs,

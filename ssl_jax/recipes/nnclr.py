@@ -57,7 +57,7 @@ def cifar(
     precision: Precision = "auto",
     strict: bool = False,
 ) -> Recipe:
-    """solo-learn's CIFAR-10 recipe. 91.88 % linear there.
+    """solo-learn's CIFAR-10 recipe (scripts/pretrain/cifar/nnclr.yaml of vturrisi/solo-learn). 91.88 % linear there.
 
     Args:
       epochs: passes over the training images; warm-up takes 10 of them.
@@ -122,7 +122,7 @@ def imagenet(
     return Recipe(
         data=here.data,
         method=NNCLR(here.encoder, head, predictor=predictor, queue_length=queue_length, temperature=temperature),
-        augment=simclr_views(size=image_size, mean=here.mean, std=here.std),
+        augment=simclr_views(size=image_size, resampling="cubic", antialias=False, mean=here.mean, std=here.std),
         prepare=here.prepare,
         optimizer=lambda steps: lars(
             scaled_cosine(learning_rate, batch_size=batch_size, epochs=epochs, steps=steps), weight_decay=weight_decay

@@ -66,9 +66,9 @@ def cifar(
     precision: Precision = "auto",
     strict: bool = False,
 ) -> Recipe:
-    """solo-learn's CIFAR-10 recipe: two crops, a queue from epoch 50, prototypes frozen for 2 epochs.
+    """solo-learn's CIFAR-10 recipe: two crops, a queue from epoch 50, prototypes frozen for 2 epochs. 89.17 % linear there.
 
-    89.17 % linear there.
+    Numbers of scripts/pretrain/cifar/swav.yaml and augmentations/symmetric.yaml of vturrisi/solo-learn.
 
     Args:
       epochs: passes over the training images; warm-up takes 10 of them.
@@ -129,15 +129,17 @@ def imagenet(
     precision: Precision = "auto",
     strict: bool = False,
 ) -> Recipe:
-    """The authors' ImageNet runs: 2 x 224 and 6 x 96, prototypes frozen for one epoch.
+    """The authors' ImageNet command of 200 epochs: 2 x 224 and 6 x 96, prototypes frozen for one epoch. 73.9 % linear there.
 
-    73.9 % linear after 200 epochs there.
+    Numbers of scripts/swav_200ep_pretrain.sh, main_swav.py and src/multicropdataset.py of facebookresearch/swav; their 313
+    steps of frozen prototypes are one epoch of batches of 4,096.
 
     Args:
       epochs: passes over the training images; warm-up takes 10 of them.
       learning_rate: peak for 256 images a step, scaled linearly with the batch; the warm-up starts at a sixteenth of the
         peak and the cosine ends at a thousandth: 0.3, 4.8 and 0.0048 at a batch of 4,096
         (scripts/swav_200ep_pretrain.sh of facebookresearch/swav).
+      weight_decay: on all parameters, biases and norms included.
       prototypes: how many.
       small_size: side of the small crops.
       small_views: small crops of an image.
@@ -157,6 +159,7 @@ def imagenet(
                 scale=(0.05, 0.14),
                 jitter=(0.8, 0.8, 0.8, 0.2),
                 views=small_views,
+                blur_kernel="pillow",
                 mean=here.mean,
                 std=here.std,
             ),

@@ -297,3 +297,9 @@ def test_gradients_are_clipped_each_by_its_own_norm(size):
         expected[name] = PARAMS[name] - 0.1 * gradient * min(1, 3 / (np.linalg.norm(gradient) + 1e-6))
     inner: Optimizer = sgd(lambda step: 0.1, weight_decay=0.0)
     assert_close(run(with_clipping(inner, limit=3.0), gradients), expected)
+
+
+def test_sgd_may_decay_biases_and_norms_too():
+    zero = [jax.tree.map(np.zeros_like, PARAMS)]
+    decayed = run(sgd(lambda step: 0.1, weight_decay=0.1, decay_all=True), zero)
+    np.testing.assert_allclose(decayed["bias"], 0.99 * PARAMS["bias"], rtol=1e-6)

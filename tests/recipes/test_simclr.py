@@ -19,7 +19,8 @@ def test_imagenet_is_the_authors():
     recipe = imagenet(data="synthetic", epochs=100)
     state = shapes(recipe)
     assert count(state.params["encoder"]) == 23_508_032  # ResNet-50 without its classifier
-    assert count(state.params["head"]) == 2048 * 2048 + 2 * 2048 + 2048 * 128 + 128  # gains and offsets; the last gain
+    layer = 2048 * 2048 + 2 * 2048  # gains and offsets; the last norm has gains
+    assert count(state.params["head"]) == 2 * layer + 2048 * 128 + 128
     rate = recipe.optimizer(1000).learning_rate
     assert float(rate(0)) == 0 and float(rate(100)) == pytest.approx(0.3 * 4096 / 256) and float(rate(1000)) == 0
     assert imagenet(data="synthetic", scaling="sqrt", learning_rate=0.075).optimizer(1000).learning_rate(
