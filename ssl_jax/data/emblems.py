@@ -41,6 +41,10 @@ class Emblems:
     def __len__(self) -> int:
         return self._size
 
+    @property
+    def labels(self) -> NDArray[np.int32]:
+        return np.arange(self._size, dtype=np.int32) % len(self.classes)
+
     def __getitem__(self, number: int) -> Example:
         if not 0 <= number < len(self):
             raise IndexError(number)

@@ -30,14 +30,15 @@ class Files:
 
     def __init__(self, folder: Path, paths: list[str], labels: list[int], *, classes: tuple[str, ...]):
         self.folder, self.classes = folder, classes
-        self._paths, self._labels = paths, labels
+        self.labels = np.array(labels, np.int32)
+        self._paths = paths
 
     def __len__(self) -> int:
         return len(self._paths)
 
     def __getitem__(self, number: int) -> tuple[bytes, int]:
         try:
-            return self.path(number).read_bytes(), self._labels[number]
+            return self.path(number).read_bytes(), int(self.labels[number])
         except OSError as fault:
             if fault.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):  # The computer's, not the file's.
                 raise

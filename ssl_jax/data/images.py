@@ -62,6 +62,11 @@ class DecodedSource(Skipping):
     def __len__(self) -> int:
         return len(self._records)
 
+    @property
+    def labels(self) -> NDArray[np.int32] | None:
+        """Those of the records, where they have them at hand."""
+        return getattr(self._records, "labels", None)
+
     def _example(self, number: int) -> Example:
         encoded, label = self._records[number]
         return {"image": decode(encoded, shape=self.image_shape, levels=self.levels), "label": np.int32(label)}

@@ -1,12 +1,18 @@
-"""Parts of a source, evenly spaced over it, so that they have all classes also where the images are sorted by class."""
+"""Parts of a source that stand for the whole of it, whatever the order of its images.
+
+Where the labels are at hand, each class has its share of a part; elsewhere the part is drawn at random. Both are decided by
+the source and the size of the part alone. A part by position would not do: labels that come in turn, or sorted, line up
+with it.
+"""
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from ssl_jax.data.source import Data, Example, Source, unreadable_in
+from ssl_jax.data.source import Data, Example, Source, labels_of, unreadable_in
 from ssl_jax.errors import UsageError
 
-HELD_OUT = 5  # Every so many images, one is held out.
+HELD_OUT = 5  # One image of so many is held out.
+SEED = 0
 
 
 class Subset:
@@ -20,6 +26,12 @@ class Subset:
         return len(self._numbers)
 
     @property
+    def labels(self) -> NDArray[np.int32] | None:
+        """Those of its images, where the source has them at hand."""
+        labels = labels_of(self._source)
+        return None if labels is None else labels[self._numbers]
+
+    @property
     def unreadable(self) -> set[int]:
         """The indices of the images for which others stand in, as `ssl_jax.data.in_order` needs them."""
         missing = unreadable_in(self._source)
@@ -30,24 +42,50 @@ class Subset:
 
 
 def at_most(source: Source, size: int) -> Source:
-    """The source, or an evenly spaced part of it."""
-    return source if len(source) <= size else Subset(source, np.linspace(0, len(source) - 1, size))
+    """The source, or a part of this size that stands for it."""
+    return source if len(source) <= size else Subset(source, stratified(source, size))
+
+
+def stratified(source: Source, size: int) -> NDArray[np.intp]:
+    """Numbers of `size` images, ascending, that stand for all images of the source; with repeats only where it has fewer."""
+    order = np.concatenate(_classes_of(source))
+    return np.sort(order[(np.arange(size) * 2 + 1) * len(source) // (2 * size)])
+
+
+def readable(source: Source) -> Source:
+    """The source without the images that were found to be unreadable: those that evaluation has features of, in order."""
+    missing = unreadable_in(source)
+    return Subset(source, np.setdiff1d(np.arange(len(source)), list(missing))) if missing else source
 
 
 def split_training(data: Data) -> Data:
-    """The training images alone: of each five the third stands for a test image, the others are trained on.
+    """The training images alone: a fifth of each class stands for the test images, the others are trained on.
 
-    For choosing what to train and to judge by without a look at the test images.
+    For choosing what to train and to evaluate by without a look at the test images. Of a class of two to seven images one
+    is held out; a single image, and images without a label, stay in the training part.
 
     Raises:
       UsageError: no labels, or fewer than five images.
     """
-    if not data.train.classes or len(data.train) < HELD_OUT:
+    labels = labels_of(data.train)
+    groups = [group for group in _classes_of(data.train) if labels is None or labels[group[0]] >= 0]
+    held = [group[: max(1, (len(group) + HELD_OUT // 2) // HELD_OUT)] for group in groups if len(group) > 1]
+    if not data.train.classes or len(data.train) < HELD_OUT or not held:
         raise UsageError(
             f"held_out: {data.name} has {len(data.train)} training images of {len(data.train.classes)} classes, expected "
             f"labels and at least {HELD_OUT} images: choose a labelled data set."
         )
-    numbers = np.arange(len(data.train))
-    apart = numbers % HELD_OUT == HELD_OUT // 2
-    train, test = (Subset(data.train, part) for part in (numbers[~apart], numbers[apart]))
-    return Data(f"{data.name}, a fifth of its training images held out", train, test)
+    test = np.sort(np.concatenate(held))
+    train = np.setdiff1d(np.arange(len(data.train)), test)
+    name = f"{data.name}, a fifth of its training images held out"
+    return Data(name, Subset(data.train, train), Subset(data.train, test))
+
+
+def _classes_of(source: Source) -> list[NDArray[np.intp]]:
+    """The numbers of each class in random order; of all images together where the labels are not at hand."""
+    order = np.random.RandomState(SEED).permutation(len(source))
+    labels = labels_of(source)
+    if labels is None:
+        return [order]
+    order = order[np.argsort(labels[order], kind="stable")]
+    return np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)

@@ -122,6 +122,11 @@ def unreadable_in(source: Readable) -> frozenset[int]:
     return frozenset(getattr(source, "unreadable", ()))
 
 
+def labels_of(source: Readable) -> NDArray[np.int32] | None:
+    """The labels `[N]` of all examples where the source has them at hand, as its `labels`; else None."""
+    return getattr(source, "labels", None)
+
+
 _held: WeakKeyDictionary[Readable, Batch] = WeakKeyDictionary()
 _holding: WeakKeyDictionary[Readable, Lock] = WeakKeyDictionary()  # Of each source, since one may read another.
 _lock = Lock()

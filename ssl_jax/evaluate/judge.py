@@ -11,7 +11,7 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ssl_jax.data import Data, Source, at_most, hold, inputs_of
-from ssl_jax.data.source import Batch
+from ssl_jax.data.source import Batch, unreadable_in
 from ssl_jax.evaluate.features import Embed, Features, filled_up, round_up
 from ssl_jax.evaluate.few_labels import few_label_probe
 from ssl_jax.evaluate.knn import knn_accuracy
@@ -89,5 +89,8 @@ def online_knn(
 
 
 def _labelled_part(source: Source, size: int) -> Batch:
-    part = hold(at_most(source, size))
-    return {name: array[part["label"] >= 0] for name, array in part.items()}
+    sample = at_most(source, size)
+    part = hold(sample)
+    kept = part["label"] >= 0
+    kept[list(unreadable_in(sample))] = False  # Others stand in for them.
+    return {name: array[kept] for name, array in part.items()}

@@ -15,6 +15,7 @@ from jax import Array
 
 from ssl_jax.augment.video import sight
 from ssl_jax.data import Data, Source, inputs_of
+from ssl_jax.data.parts import readable, stratified
 from ssl_jax.data.source import read
 from ssl_jax.evaluate.features import Features
 from ssl_jax.methods.method import Method
@@ -41,11 +42,13 @@ def save_album(
       before, after: features of all of `data`, untrained and trained, if it has labels.
       attend: `attentions_of` the trained method with its weights; no maps of attention when None.
     """
+    data = replace(data, train=readable(data.train), test=data.test and readable(data.test))  # As the features are.
     arrays = _views(data, augment, prepare, seed=seed)
     if attend is not None:
         arrays |= _attention(data, prepare, attend)
     if before and after and data.test and len(before.train) == len(data.train):
-        arrays |= {"class_names": np.array(data.classes, str)} | _neighbors(data, before, after) | _map(before, after)
+        arrays |= {"class_names": np.array(data.classes, str)} | _neighbors(data, before, after)
+        arrays |= _map(data.test, before, after)
     return save_pictures(run, **arrays)
 
 
@@ -71,7 +74,7 @@ def attentions_of(method: Method, prepare: Callable[[Any], Any]) -> Attend:
 
 
 def _views(data: Data, augment: Callable, prepare: Callable, *, seed: int, count: int = 8) -> dict[str, np.ndarray]:
-    rows = np.linspace(0, len(data.train) - 1, count).astype(int)
+    rows = stratified(data.train, count)
     batch = read(data.train, rows)
     views = jax.jit(jax.vmap(augment))(jax.random.split(jax.random.key(seed), count), inputs_of(batch))
     views = views["views"] if isinstance(views, dict) else views
@@ -96,7 +99,7 @@ def _attention(
     data: Data, prepare: Callable, attend: Callable[[Any], Array | None], *, count: int = 8
 ) -> dict[str, np.ndarray]:
     source = data.test or data.train
-    inputs = inputs_of(read(source, np.linspace(0, len(source) - 1, count).astype(int)))
+    inputs = inputs_of(read(source, stratified(source, count)))
     maps, rolled = [], []
     for number in range(count):  # One at a time: all weights of a large ViT are hundreds of megabytes for each image.
         found = attend(jax.tree.map(lambda array, row=number: array[row : row + 1], inputs))
@@ -119,7 +122,7 @@ def _neighbors(
     data: Data, before: Features, after: Features, *, queries: int = 10, k: int = 8
 ) -> dict[str, np.ndarray]:
     assert data.test is not None
-    rows = np.linspace(0, len(data.test) - 1, queries).astype(int)
+    rows = stratified(data.test, queries)
     arrays = {
         "query": np.stack([_still(data.test, row) for row in rows]),
         "query_label": after.test_labels[rows],
@@ -132,8 +135,8 @@ def _neighbors(
     return arrays
 
 
-def _map(before: Features, after: Features, *, size: int = 800) -> dict[str, np.ndarray]:
-    rows = np.linspace(0, len(after.test) - 1, min(size, len(after.test))).astype(int)
+def _map(test: Source, before: Features, after: Features, *, size: int = 800) -> dict[str, np.ndarray]:
+    rows = stratified(test, min(size, len(test)))
     return {
         "embedding": after.test[rows],
         "embedding_before": before.test[rows],
