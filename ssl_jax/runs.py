@@ -14,6 +14,7 @@ import tyro
 from jax.sharding import Mesh
 
 from ssl_jax.data import Batches, Data, in_order, open_data, split_training
+from ssl_jax.data.source import readable_indices
 from ssl_jax.errors import RunError, UsageError, above_zero
 from ssl_jax.evaluate.features import Features, compute_features, embedding_of, features_of, pixels
 from ssl_jax.evaluate.judge import judge, online_knn, without_labels
@@ -161,7 +162,10 @@ def evaluate(
 def embed(
     run: Path, *, output: Path, data: str | None = None, layer: str = "features", step: int | None = None
 ) -> None:
-    """Writes the frozen features of all training images, in their order: a .npy file, float32 `[N, D]`."""
+    """Writes the frozen features of all training images, in their order: a .npy file, float32 `[N, D]`.
+
+    The rows of unreadable images are NaN.
+    """
     if output.suffix != ".npy":
         raise UsageError(f"output: got {output}, expected a file that ends in .npy: name it {output.stem}.npy.")
     request, recipe, state, mesh = _restore(run, step)
@@ -170,7 +174,9 @@ def embed(
     of_images = functools.partial(
         jax.jit(embedding_of(recipe.method, recipe.prepare, layer=layer)), state.params, state.state
     )
-    features, _ = features_of(of_images, in_order(images, batch_size=512), sharding=batch_sharding(mesh))
+    found, _ = features_of(of_images, in_order(images, batch_size=512), sharding=batch_sharding(mesh))
+    features = np.full((len(images), found.shape[1]), np.nan, np.float32)
+    features[readable_indices(images)] = found
     output.parent.mkdir(parents=True, exist_ok=True)
     with replacing(output) as draft:
         np.save(draft, features)

@@ -94,6 +94,20 @@ def test_embed_writes_the_features_that_clusterfit_takes(finished, tmp_path, cap
         assert code == 2 and message in err and err.count("\n") == 1
 
 
+def test_embed_gives_no_image_the_features_of_another(finished, tmp_path, capsys):
+    run, _ = finished
+    (tmp_path / "images").mkdir()
+    for number in range(5):
+        pixels = np.random.default_rng(number).integers(0, 256, (20, 20, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"images/{number}.png")
+    (tmp_path / "images/2.png").write_text("no image")
+    code, _, err = command(capsys, "embed", run, "--data", tmp_path / "images", "--output", tmp_path / "features.npy")
+    features = np.load(tmp_path / "features.npy")
+    assert code == 0 and "cannot be read: left out" in err
+    assert np.isnan(features).all(axis=1).tolist() == [False, False, True, False, False]
+    assert np.isfinite(features[[0, 1, 3, 4]]).all() and len(np.unique(features, axis=0)) == 5
+
+
 def test_the_same_command_again_finds_the_run_finished(finished, capsys):
     run, out = finished
     code, again, err = command(capsys, "pretrain", "simclr", *SMALL, "--run", run)

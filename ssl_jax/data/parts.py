@@ -8,7 +8,7 @@ with it.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ssl_jax.data.source import Data, Example, Source, labels_of, unreadable_in
+from ssl_jax.data.source import Data, Example, Source, labels_of, readable_indices, unreadable_in
 from ssl_jax.errors import UsageError
 
 HELD_OUT = 5  # One image of so many is held out.
@@ -54,8 +54,7 @@ def stratified(source: Source, size: int) -> NDArray[np.intp]:
 
 def readable(source: Source) -> Source:
     """The source without the images that were found to be unreadable: those that evaluation has features of, in order."""
-    missing = unreadable_in(source)
-    return Subset(source, np.setdiff1d(np.arange(len(source)), list(missing))) if missing else source
+    return Subset(source, readable_indices(source)) if unreadable_in(source) else source
 
 
 def split_training(data: Data) -> Data:

@@ -122,6 +122,11 @@ def unreadable_in(source: Readable) -> frozenset[int]:
     return frozenset(getattr(source, "unreadable", ()))
 
 
+def readable_indices(source: Readable) -> NDArray[np.intp]:
+    """The numbers of the examples that were not found to be unreadable, ascending: those of the rows of `in_order`."""
+    return np.setdiff1d(np.arange(len(source)), list(unreadable_in(source)))
+
+
 def labels_of(source: Readable) -> NDArray[np.int32] | None:
     """The labels `[N]` of all examples where the source has them at hand, as its `labels`; else None."""
     return getattr(source, "labels", None)

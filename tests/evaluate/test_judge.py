@@ -9,10 +9,10 @@ import pytest
 from blobs import CLASSES, problem
 from jax.sharding import NamedSharding, PartitionSpec
 
-from ssl_jax.data import ArraySource, Data
+from ssl_jax.data import ArraySource, Data, Synthetic
 from ssl_jax.evaluate import few_label_probe, judge, knn_accuracy, linear_probe
 from ssl_jax.evaluate.features import Features, compute_features, pixels
-from ssl_jax.evaluate.judge import online_knn, without_labels
+from ssl_jax.evaluate.judge import _labelled_part, online_knn, without_labels
 
 PROBLEM = problem(dim=40, spread=6.0)
 
@@ -134,3 +134,12 @@ def test_online_knn_leaves_out_images_without_a_label():
     assert online(data(everything, some, counted)) == online(data(labelled, labels, labels))
     none = np.full_like(labels, -1)
     assert np.isnan([online(data(everything, none, labels)), online(data(everything, labels, none))]).all()
+
+
+def test_online_knn_leaves_out_unreadable_images_for_which_others_stand_in():
+    class Damaged(Synthetic):
+        unreadable = frozenset({0, 5})
+
+    part = _labelled_part(Damaged(size=8, side=4), 8)
+    np.testing.assert_array_equal(part["label"], np.array([1, 2, 3, 0, 2, 3]))
+    assert len(part["image"]) == 6
