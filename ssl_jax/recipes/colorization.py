@@ -4,7 +4,8 @@ import jax.numpy as jnp
 
 from ssl_jax.augment.lab import color_bins, grey_and_color, lightness
 from ssl_jax.augment.views import Views, evaluation_view, photo_views
-from ssl_jax.data import open_data
+from ssl_jax.data import Data, open_data
+from ssl_jax.errors import UsageError
 from ssl_jax.methods.colorization import Colorization
 from ssl_jax.networks import encoder as make_encoder
 from ssl_jax.networks import projection_head
@@ -13,6 +14,16 @@ from ssl_jax.recipes.recipe import Recipe, recipe
 from ssl_jax.recipes.scales import Precision, compute_dtype, demo_optimizer
 
 MEAN, STD = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)  # Colours stay in [0, 1] until they become Lab.
+
+
+def coloured(name: str, *, image_size: int, strict: bool) -> Data:
+    """`open_data`; a `UsageError` for grey images, which have no colours to predict."""
+    images = open_data(name, image_size=image_size, strict=strict)
+    if images.train.image_shape[-1] != 3:
+        raise UsageError(
+            f"data: {name} holds grey images, expected colour: colorization predicts colours from lightness."
+        )
+    return images
 
 
 def crops(*, size: int, part: tuple[float, float]) -> Views:
@@ -52,7 +63,7 @@ def demo(
       data: drawn "shapes", or other coloured images.
       cells: on a side of each place of the last layer, the colours of which it tells.
     """
-    images = open_data(data, image_size=image_size, strict=strict)
+    images = coloured(data, image_size=image_size, strict=strict)
     prepare = evaluation_view(size=image_size, crop_fraction=1.0, mean=MEAN, std=STD)
     return Recipe(
         data=images,
@@ -85,7 +96,7 @@ def imagenet(
     Args:
       cells: on a side of each place of the last layer, the colours of which it tells.
     """
-    images = open_data(data, image_size=stored_size, strict=strict)
+    images = coloured(data, image_size=stored_size, strict=strict)
     prepare = evaluation_view(size=image_size, crop_fraction=image_size / stored_size, mean=MEAN, std=STD)
     return Recipe(
         data=images,

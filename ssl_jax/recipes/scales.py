@@ -10,6 +10,7 @@ from jax import Array
 
 from ssl_jax.augment.views import Views, digit_views, evaluation_view, joined, photo_views
 from ssl_jax.data import Data, open_data
+from ssl_jax.data.channels import Channels
 from ssl_jax.errors import UsageError
 from ssl_jax.networks import ENCODERS, Net
 from ssl_jax.networks import encoder as make_encoder
@@ -72,11 +73,13 @@ def scale(
 
     Args:
       stored_size: images are kept larger than the views, and evaluation crops `image_size` of it; `image_size` when None.
-      statistics: of the pixels; those of digits for grey images and of ImageNet for others when None.
+      statistics: of the pixels; images become as many channels as they have, grey ones three equal channels for instance.
+        Those of digits for grey images and of ImageNet for others when None.
       view_size: side of what the encoder sees in pre-training, where that is not a whole image (tiles); needed by ViTs.
       network: options of the encoder that its name does not say, such as a ViT's positions.
     """
-    images = open_data(data, image_size=stored_size or image_size, strict=strict)
+    shown: Channels | None = None if statistics is None else 1 if len(statistics[0]) == 1 else 3
+    images = open_data(data, image_size=stored_size or image_size, channels=shown, strict=strict)
     if len(images.train.image_shape) != 3:
         raise UsageError(
             f"data: {images.name} holds clips, expected images: choose frames, tracks, avid or cma for them."

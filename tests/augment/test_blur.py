@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssl_jax.augment.blur import gaussian_blur, random_gaussian_blur, simclr_kernel
+from ssl_jax.augment.blur import gaussian_blur, pillow_kernel, random_gaussian_blur, simclr_kernel
 from ssl_jax.errors import UsageError
 
 
@@ -52,6 +52,14 @@ def test_random_blur_draws_sigma_from_its_range_with_its_probability():
 
 def test_kernel_of_simclr():
     assert [simclr_kernel(size) for size in (16, 32, 96, 224)] == [1, 3, 9, 23]
+
+
+def test_a_kernel_for_pillows_blur_holds_its_widest_and_fits_the_image():
+    assert [pillow_kernel(size) for size in (1, 4, 32, 96)] == [1, 7, 13, 13]
+    image = np.random.default_rng(0).random((32, 32, 1), np.float32)
+    wide = gaussian_blur(jnp.asarray(image), 2.0, kernel_size=31)
+    np.testing.assert_allclose(gaussian_blur(jnp.asarray(image), 2.0, kernel_size=pillow_kernel(32)), wide, atol=3e-3)
+    assert abs(gaussian_blur(jnp.asarray(image), 2.0, kernel_size=simclr_kernel(32)) - wide).max() > 0.1
 
 
 def test_wrong_arguments_are_told_in_a_sentence():

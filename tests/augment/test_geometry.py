@@ -49,6 +49,31 @@ def test_crop_and_resize_is_pillows_crop_then_resize(kernel, size):
         np.testing.assert_allclose(made, expected, atol=3e-6)
 
 
+def skipping_cubic(line, size):
+    """Keys' kernel with a = -0.5 without antialiasing, along one axis, its weights inside the image summing to 1."""
+    result = np.zeros((size, *line.shape[1:]))
+    for i in range(size):
+        centre = (i + 0.5) * len(line) / size - 0.5
+        taps = [tap for tap in range(math.floor(centre) - 1, math.floor(centre) + 3) if 0 <= tap < len(line)]
+        away = np.abs(np.array(taps) - centre)
+        near, far = 1.5 * away**3 - 2.5 * away**2 + 1, -0.5 * away**3 + 2.5 * away**2 - 4 * away + 2
+        weights = np.where(away < 1, near, far)
+        result[i] = np.tensordot(weights / weights.sum(), line[taps], axes=1)
+    return result
+
+
+@pytest.mark.parametrize("size", [(3, 4), (20, 17)])
+def test_cubic_without_antialias_is_its_definition(size):
+    """As tf.image.resize has it, whose sixteen neighbours are not widened where the image shrinks."""
+    image = picture(12, 10)
+    for top, left, height, width in BOXES:
+        box = jnp.array([top, left, height, width], jnp.float32)
+        made = geometry.crop_and_resize(image, box, size=size, kernel="cubic", antialias=False)
+        rows = skipping_cubic(np.float64(image[top : top + height, left : left + width]), size[0])
+        expected = skipping_cubic(rows.swapaxes(0, 1), size[1]).swapaxes(0, 1)
+        np.testing.assert_allclose(made, expected, atol=3e-6)
+
+
 @pytest.mark.parametrize("size", [(3, 4), (20, 17)])
 def test_without_antialias_the_four_nearest_pixels_count(size):
     image = picture(12, 10)

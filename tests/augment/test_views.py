@@ -18,6 +18,7 @@ from ssl_jax.augment.views import (
     evaluation_view,
     joined,
     multi_crop,
+    photo_views,
     simclr_views,
     standardize,
 )
@@ -103,10 +104,53 @@ def test_strengths_are_the_papers(monkeypatch):
     for name in ("random_resized_crop", "random_color_jitter", "random_grayscale", "random_gaussian_blur"):
         tell(name, getattr(views, name))
     jax.eval_shape(simclr_views(size=32, strength=0.5, **COLOUR), jax.random.key(0), pictures(32, 32, 3))
-    assert told["random_color_jitter"] == {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}
-    assert told["random_resized_crop"] == {"size": (32, 32), "scale": (0.08, 1.0)}
+    strengths = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}
+    assert told["random_color_jitter"] == strengths | {"probability": 0.8}
+    assert told["random_resized_crop"] == {
+        "size": (32, 32),
+        "scale": (0.08, 1.0),
+        "kernel": "linear",
+        "antialias": True,
+    }
     assert told["random_gaussian_blur"] == {"kernel_size": 3, "probability": 0.5}
     assert told["random_grayscale"] == {"probability": 0.2}
+    jax.eval_shape(
+        photo_views(size=96, jitter_probability=1.0, blur_kernel="pillow", **COLOUR),
+        jax.random.key(0),
+        pictures(96, 96, 3),
+    )
+    assert told["random_color_jitter"]["probability"] == 1.0 and told["random_gaussian_blur"]["kernel_size"] == 13
+
+
+@pytest.mark.parametrize("resampling", ["linear", "cubic"])
+def test_crops_are_resized_as_pillow_does_it(resampling):
+    """A whole image, so that no crop is drawn: half as large as uint8, which Pillow rounds and clips."""
+    image = pictures(24, 24, 3)
+    plain = {"scale": (1.0, 1.0), "jitter": (0.0,) * 4, "grey": 0.0, "blur": 0.0, "flip": False, "views": 1}
+    made = photo_views(size=12, resampling=resampling, mean=(0.0,) * 3, std=(1.0,) * 3, **plain)(
+        jax.random.key(0), image
+    )
+    kernel = {"linear": Image.Resampling.BILINEAR, "cubic": Image.Resampling.BICUBIC}[resampling]
+    expected = np.asarray(Image.fromarray(np.asarray(image)).resize((12, 12), kernel))
+    np.testing.assert_allclose(255 * made[0], expected, atol=1.01)  # a rounding after each axis
+    skipping = photo_views(
+        size=12, resampling=resampling, antialias=False, mean=(0.0,) * 3, std=(1.0,) * 3, **plain
+    )(jax.random.key(0), image)  # fmt: skip
+    assert abs(skipping - made).max() > 0.1
+
+
+def test_what_a_cubic_kernel_overshoots_is_clipped():
+    image = np.zeros((8, 8, 1), np.uint8)
+    image[:, 4:] = 255  # an edge, which the kernel overshoots by 7 % at twice the size
+    plain = {"scale": (1.0, 1.0), "jitter": (0.0,) * 4, "grey": 0.0, "blur": 0.0, "flip": False, "views": 1}
+    view = photo_views(size=8, resampling="cubic", mean=(0.0,), std=(1.0,), **plain)
+    for fraction in (0.3, 0.6):
+        crop = photo_views(
+            size=8, resampling="cubic", mean=(0.0,), std=(1.0,), **plain | {"scale": (fraction, fraction)}
+        )
+        made = crop(jax.random.key(1), jnp.asarray(image))
+        assert made.min() >= 0 and made.max() <= 1
+    np.testing.assert_allclose(view(jax.random.key(0), jnp.asarray(image))[0], image / 255, atol=1e-6)
 
 
 @pytest.mark.parametrize(("shape", "fraction"), [((30, 40), 1.0), ((40, 30), 0.8), ((12, 16), 1.0), ((25, 25), 0.8)])
