@@ -4,6 +4,8 @@ Progress and messages go to standard error; `pretrain` and `evaluate` end with o
 of the user's is one sentence and exit code 2; a run that cannot go on is one sentence and exit code 1.
 """
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +17,14 @@ from ssl_jax.files import to_json
 
 # The rest of ssl_jax is imported inside the commands: --help and a mistyped command should not wait for jax and flax.
 # ruff: noqa: PLC0415
+
+# What an operating system says of a place rather than of a program; other errors of its are faults, and keep their traceback.
+REFUSED = {
+    getattr(errno, name)
+    for name in ("EACCES", "EDQUOT", "EIO", "EISDIR", "EMFILE", "ENAMETOOLONG", "ENOSPC", "ENOTDIR", "EPERM", "EROFS")
+}
+# Set, a sentence about a fault of the package or of a library comes with its traceback.
+TRACEBACK = "SSL_JAX_TRACEBACK"
 
 USAGE = f"""ssl-jax {__version__}: self-supervised learning in JAX
 
@@ -39,10 +49,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         commands[pick("command", words[0], commands)](words[1:])
     except (UsageError, RunError) as reason:
+        if reason.__cause__ and os.environ.get(TRACEBACK):
+            raise
         print(f"ssl-jax: {reason}", file=sys.stderr)
         return 2 if isinstance(reason, UsageError) else 1
+    except OSError as fault:
+        if fault.errno not in REFUSED or os.environ.get(TRACEBACK):
+            raise
+        place = fault.filename or "a file of the run"
+        print(
+            f"ssl-jax: {place}: {fault.strerror}: make room or access there, then repeat the command.", file=sys.stderr
+        )
+        return 1
     except KeyboardInterrupt:
-        print("ssl-jax: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        print(
+            "ssl-jax: stopped; pretrain resumes from its last checkpoint when the command is repeated", file=sys.stderr
+        )
         return 130
     return 0
 
@@ -165,13 +187,14 @@ def show(words: list[str]) -> None:
 def _take(words: list[str], option: str) -> str | None:
     """Removes `option VALUE` or `option=VALUE` from the words and returns the value."""
     for place, word in enumerate(words):
-        if word.startswith(f"{option}="):
-            return words.pop(place).partition("=")[2]
-        if word == option:
-            if place + 1 == len(words):
-                raise UsageError(f"{option} needs a value after it.")
+        name, joined, value = word.partition("=")
+        if name == option:
             del words[place]
-            return words.pop(place)
+            if not joined and place < len(words):
+                value = words.pop(place)
+            if not value:
+                raise UsageError(f"{option} needs a value after it.")
+            return value
     return None
 
 

@@ -1,15 +1,24 @@
 """The two ways a run ends early in one sentence instead of a traceback. Below every floor: imports nothing of ours."""
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+import sysconfig
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+PACKAGE = str(Path(__file__).parent)
+# Faults that a value can cause in code that is right. Others, such as AttributeError or KeyError, are faults of the code.
+CAUSED_BY_VALUES = (ValueError, TypeError, ArithmeticError, MemoryError)
 
 
 class UsageError(ValueError):
-    """What was asked for cannot be done: names the argument, what came, what was expected, what to do. Exit code 2."""
+    """The request cannot be carried out: names the argument, what came, what was expected, what to do. Exit code 2."""
 
 
 class RunError(RuntimeError):
-    """The request was sound but the run cannot go on (NaN loss, damaged files, full disk). Exit code 1."""
+    """The request was sound but the run cannot continue (NaN loss, damaged files, full disk). Exit code 1."""
 
 
 def pick(what: str, name: str, options: Iterable[str]) -> str:
@@ -22,8 +31,49 @@ def pick(what: str, name: str, options: Iterable[str]) -> str:
     raise UsageError(f"unknown {what} {name!r}: {hint}")
 
 
-def above_zero(**values: float) -> None:
-    """A `UsageError` about the first of the named values that is not above 0."""
-    for name, value in values.items():
-        if not value > 0:
-            raise UsageError(f"{name}: got {value}, expected a number above 0.")
+@contextlib.contextmanager
+def usage_errors(chosen: Mapping[str, Any]) -> Iterator[None]:
+    """Turns a fault that chosen values cause inside the package or a library into a `UsageError` that names these values.
+
+    A fault keeps its traceback where no value differs from the defaults, where it is raised by or below code outside the
+    package (an augmentation or a method of one's own), and where its type says that the code is wrong: a TypeError raised
+    by the package itself, JAX's errors about tracers, and every type that `CAUSED_BY_VALUES` does not list. The `UsageError`
+    has the fault as its cause.
+
+    Args:
+      chosen: options by name, those that were given other values than their defaults.
+    """
+    try:
+        yield
+    except (UsageError, RunError):
+        raise
+    except CAUSED_BY_VALUES as fault:
+        if not chosen or _is_fault_of_code(fault):
+            raise
+        values = ", ".join(f"{name}={value!r}" for name, value in chosen.items())
+        what = "one of these values" if len(chosen) > 1 else "this value"
+        raise UsageError(f"{values}: {reason_of(fault)}: change {what}.") from fault
+
+
+@contextlib.contextmanager
+def writing(option: str, path: Path, remedy: str) -> Iterator[None]:
+    """Turns an operating system's refusal to write at `path`, which `option` names, into a `UsageError` with a remedy."""
+    try:
+        yield
+    except OSError as fault:
+        reason = fault.strerror or reason_of(fault)
+        raise UsageError(f"{option}: cannot write {str(path)[:200]} ({reason}): {remedy}.") from fault
+
+
+def reason_of(fault: BaseException) -> str:
+    """The first sentence of a fault's message, on one line."""
+    lines = [line.strip() for line in str(fault).splitlines() if line.strip()]
+    return (lines[0][:300].rstrip(".:") if lines else "") or type(fault).__name__
+
+
+def _is_fault_of_code(fault: BaseException) -> bool:
+    files = [frame.filename for frame in traceback.extract_tb(fault.__traceback__)]
+    libraries = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+    outside = [file for file in files if not file.startswith((PACKAGE, "<", *libraries))]
+    of_the_package = isinstance(fault, TypeError) and bool(files) and files[-1].startswith(PACKAGE)
+    return bool(outside) or of_the_package or type(fault).__module__.startswith("jax")

@@ -1,18 +1,86 @@
-"""Reads typed options from a function's signature with tyro, and says what is wrong with them in one sentence."""
+"""Options: how a run is executed, and how tyro reads the options of any function, with one sentence about a wrong one."""
 
 import contextlib
 import io
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import tyro
 
 from ssl_jax.errors import UsageError
+from ssl_jax.ranges import check_ranges
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where and how a run goes. Of these, only the seed changes what is learned.
+
+    Attributes:
+      run: folder of the run; runs/METHOD-RECIPE when not given.
+      seed: decides initial weights, order of the images, and views.
+      devices: how many to use; all when not given.
+      shard_parameters: spread parameters and moments over the devices (FSDP) instead of copying them.
+      microbatches: parts in which a batch is encoded, to save memory; the loss is that of the whole batch, but batch norms
+        take the statistics of a part.
+      rematerialize: keep only products and convolutions for the gradient, to save memory.
+      resume: go on from the last checkpoint in the run's folder.
+      workers: processes that decode images; 0 decodes in threads.
+      log_every: steps between records of loss, speed and collapse gauges.
+      evaluate_every: steps between online k-NN evaluations and checkpoints.
+      keep: how many of the last checkpoints stay, beside the best.
+      distributed: join the hosts of a TPU pod, Slurm or Kubernetes job, which JAX finds itself; elsewhere give the next three.
+      coordinator: address of process 0, host:port.
+      processes: how many processes the run has.
+      process: number of this one.
+    """
+
+    run: Path | None = None
+    seed: int = 0
+    devices: int | None = None
+    shard_parameters: bool = False
+    microbatches: int = 1
+    rematerialize: bool = False
+    resume: bool = True
+    workers: int = 0
+    log_every: int = 50
+    evaluate_every: int = 250
+    keep: int = 2
+    distributed: bool = False
+    coordinator: str | None = None
+    processes: int | None = None
+    process: int | None = None
+
+    def __post_init__(self) -> None:
+        check_ranges(**vars(self))
+        hosts = {name: vars(self)[name] for name in ("coordinator", "processes", "process")}
+        if len({value is None for value in hosts.values()}) > 1:
+            missing = " and ".join(f"--{name}" for name, value in hosts.items() if value is None)
+            raise UsageError(
+                f"coordinator, processes and process go together, and {missing} is not given: give all three, or none of them "
+                "and --distributed on a TPU pod, Slurm or Kubernetes."
+            )
+        if self.coordinator is not None and not re.fullmatch(r"\S+:\d{1,5}", self.coordinator):
+            raise UsageError(f"coordinator: got {self.coordinator!r}, expected host:port, such as 10.0.0.1:1234.")
+        if self.process is not None and self.processes is not None and self.process >= self.processes:
+            raise UsageError(
+                f"process: got {self.process}, expected 0 to {self.processes - 1}, since there are {self.processes} processes."
+            )
+
+
+DEFAULTS = Options()
 
 
 def parse(function: Callable[..., Any], words: list[str], *, prog: str) -> Any:
     """Calls `function` with what the words say; its signature is the options, its docstring the help."""
+    empty = [option for option, word in zip(["", *words], words, strict=False) if word == ""]
+    empty += [word for word in words if word.startswith("--") and word.endswith("=")]
+    if empty:
+        raise UsageError(
+            f"{empty[0].rstrip('=') or 'the first argument'}: the value is empty: give one, or leave the option out."
+        )
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):

@@ -1,10 +1,12 @@
 """A run from beginning to end: pre-train, judge the features, write the report. Commands and experiments call this."""
 
+import contextlib
+import errno
 import functools
 import inspect
+import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -13,13 +15,15 @@ import numpy as np
 import tyro
 from jax.sharding import Mesh
 
-from ssl_jax.data import Batches, Data, in_order, open_data, split_training
+from ssl_jax.data import Data, in_order, open_data, split_training
 from ssl_jax.data.source import readable_indices
-from ssl_jax.errors import RunError, UsageError, above_zero
+from ssl_jax.errors import RunError, UsageError, reason_of, usage_errors, writing
 from ssl_jax.evaluate.features import Features, compute_features, embedding_of, features_of, pixels
-from ssl_jax.evaluate.judge import judge, online_knn, without_labels
+from ssl_jax.evaluate.judge import judge, without_labels
 from ssl_jax.files import read_metrics, replacing, write_json
-from ssl_jax.options import parse
+from ssl_jax.options import DEFAULTS, Options, parse
+from ssl_jax.prepare import MakeRecipe, check_embed, chosen_arguments, prepare
+from ssl_jax.ranges import check_ranges
 from ssl_jax.recipes import Recipe, explained, find
 from ssl_jax.report import save_album, write_report
 from ssl_jax.report.album import attentions_of
@@ -27,55 +31,8 @@ from ssl_jax.rundir import open_run, read_request
 from ssl_jax.train import fit
 from ssl_jax.train.checkpoint import Checkpoints
 from ssl_jax.train.log import say
-from ssl_jax.train.mesh import batch_sharding, check_batch_size, connect, make_mesh, on_this_process, replicated
+from ssl_jax.train.mesh import batch_sharding, connect, make_mesh, on_this_process, replicated
 from ssl_jax.train.state import TrainState, init_state
-
-MakeRecipe = Callable[[], Recipe]
-
-
-@dataclass(frozen=True)
-class Options:
-    """Where and how a run goes. Of these, only the seed changes what is learned.
-
-    Attributes:
-      run: folder of the run; runs/METHOD-RECIPE when not given.
-      seed: decides initial weights, order of the images, and views.
-      devices: how many to use; all when not given.
-      shard_parameters: spread parameters and moments over the devices (FSDP) instead of copying them.
-      microbatches: parts in which a batch is encoded, to save memory; the loss is that of the whole batch, but batch norms
-        take the statistics of a part.
-      rematerialize: keep only products and convolutions for the gradient, to save memory.
-      resume: go on from the last checkpoint in the run's folder.
-      workers: processes that decode images; 0 decodes in threads.
-      log_every: steps between records of loss, speed and collapse gauges.
-      evaluate_every: steps between online k-NN evaluations and checkpoints.
-      keep: how many of the last checkpoints stay, beside the best.
-      distributed: join the hosts of a TPU pod, Slurm or Kubernetes job, which JAX finds itself; elsewhere give the next three.
-      coordinator: address of process 0, host:port.
-      processes: how many processes the run has.
-      process: number of this one.
-    """
-
-    run: Path | None = None
-    seed: int = 0
-    devices: int | None = None
-    shard_parameters: bool = False
-    microbatches: int = 1
-    rematerialize: bool = False
-    resume: bool = True
-    workers: int = 0
-    log_every: int = 50
-    evaluate_every: int = 250
-    keep: int = 2
-    distributed: bool = False
-    coordinator: str | None = None
-    processes: int | None = None
-    process: int | None = None
-
-    def __post_init__(self) -> None:
-        above_zero(log_every=self.log_every, evaluate_every=self.evaluate_every, keep=self.keep)
-        if not 0 <= self.seed < 2**32 or self.workers < 0:
-            raise UsageError(f"seed must be 0 to 2**32 - 1 and workers 0 or more, got {self.seed} and {self.workers}.")
 
 
 def read_options(
@@ -89,7 +46,7 @@ def read_options(
     arguments.__signature__, arguments.__annotations__ = inspect.signature(make), get_type_hints(make)  # type: ignore[attr-defined]
     recipe_options = Annotated[dict, tyro.conf.arg(constructor=arguments)]
 
-    def both(recipe: recipe_options, run_options: Options = Options()) -> tuple[dict[str, Any], Options]:  # type: ignore[valid-type]
+    def both(recipe: recipe_options, run_options: Options = DEFAULTS) -> tuple[dict[str, Any], Options]:  # type: ignore[valid-type]
         return recipe, run_options
 
     both.__doc__ = arguments.__doc__ = explained(make)
@@ -100,7 +57,7 @@ def read_options(
 def repeat(path: Path, words: list[str]) -> tuple[MakeRecipe, Options]:
     """The recipe and the seed of a `run.json`; the words may say where and how the run goes this time."""
     request = read_request(path)
-    make = functools.partial(find(request["method"], request["recipe"]), **request["arguments"])
+    make = _make_again(request)
     again = Options(run=Path("runs") / f"{request['method']}-{request['recipe']}-again", seed=request["seed"])
 
     def options(run_options: Options = again) -> Options:
@@ -114,30 +71,39 @@ def pretrain(make: MakeRecipe, options: Options) -> dict[str, Any] | None:
     """Pre-trains, judges, reports; returns what `results.json` holds, or None on all processes but the first."""
     began = time.perf_counter()
     if options.distributed or options.coordinator:
+        _connect(options)
+    recipe, mesh, batches, hook, program = prepare(make, options)
+    run, first = options.run or Path("runs") / recipe.name.replace("/", "-"), jax.process_index() == 0
+    opened = open_run(run, _request(recipe, options.seed), resume=options.resume) if first else contextlib.nullcontext()
+    with opened:
+        with batches:
+            state = fit(
+                recipe.method, recipe.augment, recipe.optimizer(recipe.steps), batches,
+                steps=recipe.steps, seed=options.seed, run=run, mesh=mesh, shard_parameters=options.shard_parameters,
+                microbatches=options.microbatches, rematerialize=options.rematerialize,
+                hook=hook, log_every=options.log_every, hook_every=options.evaluate_every,
+                save_every=options.evaluate_every, keep=options.keep, program=program,
+            )  # fmt: skip
+        if jax.process_count() == 1:
+            return _finish(run, recipe, state, mesh, seed=options.seed, began=began)
+        state = on_this_process(state, mesh)
+        return _finish(run, recipe, state, None, seed=options.seed, began=began) if first else None
+
+
+def _connect(options: Options) -> None:
+    """Joins the processes of a run on several hosts, or says in a sentence why they cannot be joined."""
+    try:
         connect(coordinator=options.coordinator, processes=options.processes, process=options.process)
-    recipe = make()
-    mesh = make_mesh(options.devices)
-    check_batch_size(recipe.batch_size, mesh, microbatches=options.microbatches)
-    run = options.run or Path("runs") / recipe.name.replace("/", "-")
-    if jax.process_index() == 0:
-        open_run(run, _request(recipe, options.seed), resume=options.resume)
-    embed = embedding_of(recipe.method, recipe.prepare)
-    hook = online_knn(embed, recipe.data, mesh=mesh) if recipe.data.test else None
-    sharding = batch_sharding(mesh)
-    with Batches(
-        recipe.data.train, recipe.batch_size, seed=options.seed, sharding=sharding, workers=options.workers
-    ) as batches:
-        state = fit(
-            recipe.method, recipe.augment, recipe.optimizer(recipe.steps), batches,
-            steps=recipe.steps, seed=options.seed, run=run, mesh=mesh, shard_parameters=options.shard_parameters,
-            microbatches=options.microbatches, rematerialize=options.rematerialize,
-            hook=hook, log_every=options.log_every, hook_every=options.evaluate_every,
-            save_every=options.evaluate_every, keep=options.keep,
-        )  # fmt: skip
-    if jax.process_count() == 1:
-        return _finish(run, recipe, state, mesh, seed=options.seed, began=began)
-    state = on_this_process(state, mesh)
-    return _finish(run, recipe, state, None, seed=options.seed, began=began) if jax.process_index() == 0 else None
+    except ValueError as fault:
+        raise UsageError(
+            f"distributed: JAX finds no other hosts ({reason_of(fault)}): give --coordinator host:port, --processes and "
+            "--process, or leave out --distributed."
+        ) from fault
+    except RuntimeError as fault:
+        raise RunError(
+            f"coordinator: the processes cannot be joined ({reason_of(fault)}): check that all of them run, with the same "
+            "--coordinator and --processes."
+        ) from fault
 
 
 def evaluate(
@@ -150,8 +116,9 @@ def evaluate(
     seed: int = 0,
 ) -> dict[str, Any]:
     """Judges the features of a run again: of its last checkpoint or of a given step, on its own or on other data."""
+    check_ranges(seed=seed)
     request, recipe, state, mesh = _restore(run, step)
-    judged = open_data(data, image_size=request["arguments"].get("image_size")) if data else recipe.data
+    judged = _open(data, recipe, state, layer=layer)
     judged = split_training(judged) if held_out else judged
     results, _, _ = _judge(recipe, judged, state, mesh, layer=layer, seed=seed, init_seed=request["seed"])
     about = {"method": request["method"], "recipe": request["recipe"], "steps": int(state.step)}
@@ -168,8 +135,14 @@ def embed(
     """
     if output.suffix != ".npy":
         raise UsageError(f"output: got {output}, expected a file that ends in .npy: name it {output.stem}.npy.")
-    request, recipe, state, mesh = _restore(run, step)
-    images = (open_data(data, image_size=request["arguments"].get("image_size")) if data else recipe.data).train
+    _, recipe, state, mesh = _restore(run, step)
+    images = _open(data, recipe, state, layer=layer).train
+    with writing("output", output, "name a file in a folder that can be written"):  # Tried before minutes of computing.
+        if output.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output.parent):
+            pass
     say(f"computing {layer} of the {len(images)} images of {images.name}")
     of_images = functools.partial(
         jax.jit(embedding_of(recipe.method, recipe.prepare, layer=layer)), state.params, state.state
@@ -177,15 +150,34 @@ def embed(
     found, _ = features_of(of_images, in_order(images, batch_size=512), sharding=batch_sharding(mesh))
     features = np.full((len(images), found.shape[1]), np.nan, np.float32)
     features[readable_indices(images)] = found
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(output) as draft:
+    with writing("output", output, "make room there, or name another file"), replacing(output) as draft:
         np.save(draft, features)
+
+
+def _open(data: str | None, recipe: Recipe, state: TrainState, *, layer: str) -> Data:
+    """The run's own data, or others of the same kind, in the size and the channels that the run's encoder takes."""
+    own = recipe.data
+    with usage_errors({"data": data or own.name, "layer": layer}):
+        width, channels = own.train.image_shape[-2:]
+        opened = open_data(data, image_size=width, channels=3 if channels == 3 else 1) if data is not None else own
+        kinds = [
+            ("clips" if len(source.image_shape) == 4 else "images") + (" with sound" if "audio" in source[0] else "")
+            for source in (opened.train, own.train)
+        ]
+        if kinds[0] != kinds[1]:
+            raise UsageError(
+                f"data: {data} holds {kinds[0]}, but the run was pre-trained on {kinds[1]}: choose data that hold {kinds[1]}."
+            )
+        check_embed(embedding_of(recipe.method, recipe.prepare, layer=layer), state, opened.train)
+    return opened
 
 
 def _restore(run: Path, step: int | None) -> tuple[dict[str, Any], Recipe, TrainState, Mesh]:
     """What a run was asked for, its recipe, and its state at a checkpoint, the last one when none is named."""
     request = read_request(run)
-    recipe = find(request["method"], request["recipe"])(**request["arguments"])
+    make = _make_again(request)
+    with usage_errors(chosen_arguments(make)):
+        recipe = make()
     like = jax.eval_shape(lambda: init_state(recipe.method, recipe.optimizer(recipe.steps).transformation, seed=0))
     mesh = make_mesh()
     like = jax.tree.map(lambda leaf: leaf.update(sharding=replicated(mesh)), like)
@@ -196,8 +188,20 @@ def _restore(run: Path, step: int | None) -> tuple[dict[str, Any], Recipe, Train
     return request, recipe, found[0], mesh
 
 
+def _make_again(request: dict[str, Any]) -> functools.partial[Recipe]:
+    """The recipe of a `run.json`, not yet made; a `UsageError` where it is one of another version."""
+    make, arguments = find(request["method"], request["recipe"]), request["arguments"]
+    unknown = sorted(arguments.keys() - inspect.signature(make).parameters.keys())
+    if unknown:
+        raise UsageError(
+            f"run: its run.json has {', '.join(unknown)}, which {request['method']}/{request['recipe']} does not take: use the "
+            "version of ssl_jax that it names."
+        )
+    return functools.partial(make, **arguments)
+
+
 def _request(recipe: Recipe, seed: int) -> dict[str, Any]:
-    method, name = recipe.name.split("/")
+    method, _, name = recipe.name.partition("/")
     return {"method": method, "recipe": name, "arguments": recipe.arguments, "seed": seed}
 
 

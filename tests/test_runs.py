@@ -168,16 +168,36 @@ MISTAKES = {
     "pretrain simclr --data digit": "digits",
     "pretrain simclr --data synthetic --image-size 16 --devices 3 --batch-size 64": "batch_size: 64 examples",
     "pretrain simclr --devices 99": "devices: got 99, but 8 are there",
-    "pretrain simclr --temperature 0": "temperature: got 0.0, expected a number above 0.",
-    "pretrain simclr --epochs -1": "epochs: got -1.0, expected a number above 0.",
-    "pretrain simclr --batch-size 0": "batch_size: got 0, expected a number above 0.",
-    "pretrain simclr --log-every 0": "log_every: got 0, expected a number above 0.",
-    "pretrain simclr --seed -1": "seed must be 0 to 2**32 - 1 and workers 0 or more, got -1 and 0.",
+    "pretrain simclr --temperature 0": "temperature: got 0.0, expected 0.001 to 1000.",
+    "pretrain simclr --epochs -1": "epochs: got -1.0, expected 1e-06 to 1e+06.",
+    "pretrain simclr --batch-size 0": "batch_size: got 0, expected 1 to 2,147,483,647.",
+    "pretrain simclr --log-every 0": "log_every: got 0, expected 1 to 2,147,483,647.",
+    "pretrain simclr --seed -1": "seed: got -1, expected 0 to 4,294,967,295.",
     "evaluate nowhere": "run: there is no nowhere/run.json: name the folder of a run",
     "report nowhere": "nowhere",
     "embed nowhere --output features.npz": "output: got features.npz, expected a file that ends in .npy",
     "pretrain mae --encoder small": "encoder: mae hides patches from a ViT, got small: choose one of vit_micro,",
     "pretrain --from nowhere/run.json": "run: there is no nowhere/run.json",
+    "pretrain --from=": "--from needs a value after it.",
+    "pretrain simclr --recipe=": "--recipe needs a value after it.",
+    "pretrain simclr --run=": "--run: the value is empty",
+    "pretrain simclr --learning-rate nan": "learning_rate: got nan, expected 1e-12 to 10000.",
+    "pretrain simclr --epochs inf": "epochs: got inf, expected 1e-06 to 1e+06.",
+    "pretrain simclr --weight-decay -1": "weight_decay: got -1.0, expected 0 to 100.",
+    "pretrain simclr --epochs 1e6 --batch-size 1": "epochs: 1e+06 passes over 4,000 examples in batches of 1 are 4,000,000,000",
+    "pretrain simclr --image-size 8000": "has ",  # The memory of this machine.
+    "pretrain moco --batch-size 104": "batch_size=104: queue.push: the queue's length must be a multiple of the keys",
+    "pretrain simclr --batch-size 1 --devices 1": "batch_size=1: diagnostics: embeddings must be [B, D] with at least two",
+    "pretrain dino --encoder vit_tiny/8 --image-size 32": "image_size=32, encoder='vit_tiny/8': vit: images must be square",
+    "pretrain cpc --image-size 7": "image_size=7: integer modulo by zero: change this value.",
+    "pretrain vicreg --covariance nan": "covariance: got nan, expected 0 to 1e+06.",
+    "pretrain simclr --run /dev/null --data synthetic": "run: /dev/null exists and is not a run",
+    "pretrain simclr --run /dev/null/run --data synthetic": "run: cannot write /dev/null/run (Not a directory): choose another",
+    f"pretrain simclr --run {'a' * 300} --data synthetic": "(File name too long): choose another folder with --run",
+    "pretrain simclr --coordinator here --processes 2 --process 0": "coordinator: got 'here', expected host:port",
+    "pretrain simclr --coordinator a:1 --processes 2 --process 2": "process: got 2, expected 0 to 1",
+    "pretrain simclr --processes 2": "--coordinator and --process is not given",
+    "evaluate . --seed -1": "seed: got -1, expected 0 to 4,294,967,295.",
 }
 
 
@@ -206,7 +226,7 @@ def test_a_run_directory_of_another_run(finished, capsys):
 def test_a_folder_that_is_not_a_run(tmp_path, capsys):
     (tmp_path / "thesis.tex").write_text("years of work")
     code, _, err = command(capsys, "pretrain", "simclr", *SMALL, "--run", tmp_path)
-    assert code == 2 and "is there already and is not a run" in err
+    assert code == 2 and "exists and is not a run" in err
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 

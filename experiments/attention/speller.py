@@ -93,8 +93,8 @@ def speller(
     for name, seed in missing:
         folder = run / setting / f"{name}-seed{seed}"
         request = {"method": "transcription", "recipe": setting, "arguments": chosen._asdict(), "seed": seed}
-        open_run(folder, request, resume=True)
-        state, kept = train_and_judge(nets[name], prepared, chosen, seed=seed, folder=folder)
+        with open_run(folder, request, resume=True):
+            state, kept = train_and_judge(nets[name], prepared, chosen, seed=seed, folder=folder)
         if seed == 0 and name in WITH_ATTENTION:
             draw_alignment(nets[name], state, prepared, pictures / f"alignment_{setting}_{name}.svg")
         if task == "denoising":

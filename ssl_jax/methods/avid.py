@@ -16,7 +16,6 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.errors import above_zero
 from ssl_jax.losses.audiovisual import avid
 from ssl_jax.losses.negatives import estimate_log_partition, nce
 from ssl_jax.methods.joint_embedding import init_networks
@@ -49,9 +48,6 @@ class AVID(Method):
     negatives: int = 1024
     temperature: float = 0.07
     momentum: float = 0.5
-
-    def __post_init__(self) -> None:
-        above_zero(clips=self.clips, negatives=self.negatives, temperature=self.temperature)
 
     def init(self, rng: Array) -> tuple[Params, State]:
         rng, *rngs = jax.random.split(rng, 3)

@@ -4,7 +4,7 @@ Collapse is prevented by the negatives, as in AVID. What CMA adds compares withi
 sight, a clip must find clips that look like it among others, by sound clips that sound like it. Positives are the clips
 with the best worse similarity: one modality alone would also name clips that are only alike in it.
 
-It is one run: from step `start` on the positives are there, found from the banks, and found again now and then.
+It is one run: from step `start_step` on the positives are there, found from the banks, and found again now and then.
 Source: Morgado et al. 2021, https://arxiv.org/abs/2004.12943, section 4; the authors' code, criterions/avid_cma.py.
 """
 
@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.errors import UsageError, above_zero
+from ssl_jax.errors import UsageError
 from ssl_jax.losses.audiovisual import agreeing_clips, cma
 from ssl_jax.methods.avid import AVID
 from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
@@ -23,16 +23,16 @@ from ssl_jax.ops.bank import keys_of
 
 @dataclass(frozen=True, kw_only=True)
 class CMA(AVID):
-    """AVID's loss, and from `start` on that of positives within a modality, with equal weights.
+    """AVID's loss, and from `start_step` on that of positives within a modality, with equal weights.
 
-    start: first step with positives; about half of the run.
+    start_step: first step with positives; about half of the run.
     every: steps after which positives are found again.
     agreeing: clips that are kept as positives of each.
     drawn: of them in each step.
     negatives_within: of the negatives, for comparisons within a modality.
     """
 
-    start: int
+    start_step: int
     every: int
     agreeing: int = 32
     drawn: int = 8
@@ -40,7 +40,6 @@ class CMA(AVID):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        above_zero(start=self.start, every=self.every, drawn=self.drawn, negatives_within=self.negatives_within)
         if not self.agreeing < self.clips - 1:
             raise UsageError(f"agreeing: must be below {self.clips - 1} for {self.clips} clips, got {self.agreeing}.")
 
@@ -48,7 +47,7 @@ class CMA(AVID):
         params, state = super().init(rng)
         clips = jnp.arange(self.clips, dtype=jnp.int32)[:, None]
         neighbours = (clips + 1 + jnp.arange(self.agreeing, dtype=jnp.int32)[None]) % self.clips
-        return params, {**state, "agreeing": neighbours}  # any, until `start`
+        return params, {**state, "agreeing": neighbours}  # any, until `start_step`
 
     def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
         """As AVID's, with the numbers of "positives" `[B, P]`; negatives are neither the clip nor agree with it."""
@@ -73,11 +72,11 @@ class CMA(AVID):
         across, after, _ = super().objective(embeddings, state, step, axis_name=axis_name)
         estimator = self.estimator(after, axis_name=axis_name)
         within = cma(video, audio, *positives, *negatives, estimator=estimator)
-        within = jnp.where(step < self.start, 0, within)
+        within = jnp.where(step < self.start_step, 0, within)
         return across + within, after, {"across": across, "within": within}
 
     def after_step(self, params: Params, state: State, step: Array) -> tuple[Params, State]:
-        since = step + 1 - self.start  # of the step that follows
+        since = step + 1 - self.start_step  # of the step that follows
         due = (since >= 0) & (since % self.every == 0)
         banks = state["banks"]
         agreeing = lax.cond(

@@ -14,7 +14,7 @@ from jax import Array, lax
 from numpy.typing import NDArray
 
 from ssl_jax.augment.lab import color_bins
-from ssl_jax.errors import UsageError, above_zero
+from ssl_jax.errors import UsageError
 from ssl_jax.losses.pretext import weighted_cross_entropy
 from ssl_jax.methods.joint_embedding import JointEmbedding, on_views
 from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
@@ -40,7 +40,7 @@ class Colorization(JointEmbedding):
     colors: NDArray[np.float32] = field(default_factory=color_bins, repr=False)
 
     def __post_init__(self) -> None:
-        above_zero(cells=self.cells, rare=self.rare)
+        super().__post_init__()
         if self.head.width != len(self.colors) * self.cells**2:
             raise UsageError(
                 f"colorization: the head must have {len(self.colors)} outputs for each of {self.cells**2} cells, "

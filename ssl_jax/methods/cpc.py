@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from jax import Array
 
-from ssl_jax.errors import UsageError, above_zero
+from ssl_jax.errors import UsageError
 from ssl_jax.losses.negatives import cpc
 from ssl_jax.methods.joint_embedding import JointEmbedding, init_networks, on_views
 from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
@@ -40,7 +40,7 @@ class CPC(JointEmbedding):
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
-        above_zero(patch_size=self.patch_size, stride=self.stride, rows=self.rows, temperature=self.temperature)
+        super().__post_init__()
         if self.predictor.width != self.rows * self.head.width:
             raise UsageError(
                 f"cpc: the predictor gives {self.predictor.width} values, {self.rows} rows take {self.head.width} each."

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.errors import UsageError, above_zero
+from ssl_jax.errors import UsageError
 from ssl_jax.losses.clustering import cluster_cross_entropy
 from ssl_jax.methods.joint_embedding import JointEmbedding
 from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
@@ -45,7 +45,7 @@ class DeepCluster(JointEmbedding):
     iterations: int = 10
 
     def __post_init__(self) -> None:
-        above_zero(every=self.every, clusters=self.clusters, heads=self.heads, temperature=self.temperature)
+        super().__post_init__()
         if self.clusters > self.examples:
             raise UsageError(f"clusters: must be at most the {self.examples} images, got {self.clusters}.")
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from jax import Array
 
-from ssl_jax.errors import above_zero
 from ssl_jax.losses.distillation import dino, update_center
 from ssl_jax.methods.joint_embedding import MomentumTeacher
 from ssl_jax.methods.method import Embeddings, Metrics, Params, State
@@ -30,13 +29,6 @@ class DINO(MomentumTeacher):
     warmup_temperature: float = 0.04
     warmup: int = 0
     center_momentum: float = 0.9
-
-    def __post_init__(self) -> None:
-        above_zero(
-            student_temperature=self.student_temperature,
-            teacher_temperature=self.teacher_temperature,
-            warmup_temperature=self.warmup_temperature,
-        )
 
     def init(self, rng: Array) -> tuple[Params, State]:
         params, state = super().init(rng)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import jax
 from jax import Array
 
-from ssl_jax.errors import UsageError, above_zero
 from ssl_jax.losses.decorrelation import isotropic_gaussian, to_center
 from ssl_jax.methods.joint_embedding import JointEmbedding
 from ssl_jax.methods.method import Embeddings, Metrics, State
@@ -28,11 +27,6 @@ class LeJEPA(JointEmbedding):
     weight: float = 0.05
     directions: int = 256
     large: int = 2
-
-    def __post_init__(self) -> None:
-        above_zero(directions=self.directions, large=self.large)
-        if not 0 <= self.weight <= 1:
-            raise UsageError(f"lejepa: weight must be in [0, 1], got {self.weight}.")
 
     def objective(
         self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 from jax import Array
 
+from ssl_jax.ranges import check_ranges
+
 Tree = dict[str, Any]
 Params = Tree
 State = Tree
@@ -22,6 +24,10 @@ Metrics = dict[str, Array]
 
 class Method(Protocol):
     """Five pure functions; a method is a frozen dataclass of hyperparameters that subclasses this and fills them in."""
+
+    def __post_init__(self) -> None:
+        """Refuses hyperparameters outside their `ssl_jax.ranges`. A subclass with checks of its own calls this, too."""
+        check_ranges(**vars(self))
 
     def init(self, rng: Array) -> tuple[Params, State]:
         """Fresh parameters and state. Run under `jit`, so that no two leaves share a buffer."""

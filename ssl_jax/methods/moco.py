@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.errors import UsageError, above_zero
+from ssl_jax.errors import UsageError
 from ssl_jax.losses.negatives import info_nce
 from ssl_jax.methods.joint_embedding import MomentumTeacher
 from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
@@ -42,7 +42,9 @@ class MoCo(MomentumTeacher):
     shuffle: bool = True
 
     def __post_init__(self) -> None:
-        above_zero(temperature=self.temperature, queue_length=self.queue_length)
+        super().__post_init__()
+        if self.queue_length < 1:
+            raise UsageError("queue_length: got 0, expected at least the keys of one batch.")
 
     def init(self, rng: Array) -> tuple[Params, State]:
         rng, queue_rng = jax.random.split(rng)

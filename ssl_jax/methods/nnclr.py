@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import jax
 from jax import Array, lax
 
-from ssl_jax.errors import above_zero
+from ssl_jax.errors import UsageError
 from ssl_jax.losses.contrastive import in_batch_info_nce
 from ssl_jax.methods.method import Embeddings, Metrics, Params, State
 from ssl_jax.methods.simsiam import SimSiam
@@ -34,7 +34,9 @@ class NNCLR(SimSiam):
     temperature: float = 0.1
 
     def __post_init__(self) -> None:
-        above_zero(queue_length=self.queue_length, temperature=self.temperature)
+        super().__post_init__()
+        if self.queue_length < 1:
+            raise UsageError("queue_length: got 0, expected at least the embeddings of one batch.")
 
     def init(self, rng: Array) -> tuple[Params, State]:
         rng, queue_rng = jax.random.split(rng)

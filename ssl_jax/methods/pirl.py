@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.errors import UsageError, above_zero, pick
+from ssl_jax.errors import pick
 from ssl_jax.losses.negatives import estimate_log_partition, info_nce, nce
 from ssl_jax.methods.joint_embedding import JointEmbedding, init_networks, on_views
 from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
@@ -53,9 +53,7 @@ class PIRL(JointEmbedding):
 
     def __post_init__(self) -> None:
         pick("estimator", self.estimator, ("nce", "info_nce"))
-        above_zero(examples=self.examples, negatives=self.negatives, temperature=self.temperature)
-        if not 0 <= self.weight <= 1:
-            raise UsageError(f"pirl: weight must be in [0, 1], got {self.weight}.")
+        super().__post_init__()
 
     def init(self, rng: Array) -> tuple[Params, State]:
         rng, bank_rng = jax.random.split(rng)

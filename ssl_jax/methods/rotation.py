@@ -26,6 +26,7 @@ class Rotation(JointEmbedding):
     """
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.head.width != 4:
             raise UsageError(f"rotation: the head must have 4 outputs, got {self.head.width}.")
 

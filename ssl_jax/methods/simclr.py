@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from jax import Array
 
-from ssl_jax.errors import above_zero
 from ssl_jax.losses.contrastive import ntxent
 from ssl_jax.methods.joint_embedding import JointEmbedding
 from ssl_jax.methods.method import Embeddings, Metrics, State
@@ -23,9 +22,6 @@ class SimCLR(JointEmbedding):
     """
 
     temperature: float = 0.1
-
-    def __post_init__(self) -> None:
-        above_zero(temperature=self.temperature)
 
     def objective(
         self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None

@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.errors import above_zero
 from ssl_jax.losses.clustering import swav
 from ssl_jax.methods.joint_embedding import JointEmbedding
 from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
@@ -43,9 +42,6 @@ class SwAV(JointEmbedding):
     queue_length: int = 0
     queue_start: int = 0
     hard: bool = False
-
-    def __post_init__(self) -> None:
-        above_zero(prototypes=self.prototypes, temperature=self.temperature, epsilon=self.epsilon)
 
     def init(self, rng: Array) -> tuple[Params, State]:
         rng, prototype_rng, queue_rng = jax.random.split(rng, 3)

@@ -1,5 +1,6 @@
 """ClusterFit: our demo, and the paper's ImageNet run, each on the features of any encoder."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,10 @@ def load_features(path: str, source: Source) -> NDArray[np.float32]:
         raise UsageError(f"features: found no file {path}: make it with `ssl-jax embed RUN --output {path}`.")
     try:
         features = np.load(path, allow_pickle=False)
-    except ValueError as reason:
-        raise UsageError(f"features: {path} is no .npy file of numbers: make it with `ssl-jax embed`.") from reason
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile):
+        features = None
+    if not isinstance(features, np.ndarray) or features.dtype.kind not in "fiu":  # An .npz is no array.
+        raise UsageError(f"features: {path} is no .npy file of numbers: make it with `ssl-jax embed`.")
     if features.ndim != 2 or len(features) != len(source):
         raise UsageError(
             f"features: {path} holds an array {features.shape}, expected a row for each of the {len(source)} images "

@@ -1,15 +1,18 @@
 """A recipe: everything that a paper, or a finding of ours, fixes about one pre-training run."""
 
 import functools
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, ParamSpec
+from numbers import Integral, Real
+from typing import Any, Literal, ParamSpec, get_args, get_origin, get_type_hints
 
 from jax import Array
 
-from ssl_jax.data import Data
-from ssl_jax.errors import above_zero
+from ssl_jax.data import Data, resolve_name
+from ssl_jax.errors import UsageError
 from ssl_jax.methods.method import Method
+from ssl_jax.ranges import COUNT, check_ranges
 from ssl_jax.recipes.optimizers import Optimizer
 from ssl_jax.settings import settings_of
 
@@ -39,7 +42,7 @@ class Recipe:
     arguments: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        above_zero(batch_size=self.batch_size, epochs=self.epochs)
+        check_ranges(batch_size=self.batch_size, epochs=self.epochs)
 
     @property
     def steps(self) -> int:
@@ -48,17 +51,58 @@ class Recipe:
 
 
 def count_steps(data: Data, *, epochs: float, batch_size: int) -> int:
-    """Optimizer steps of a run, which schedules inside a method (momentum, temperature) have to know."""
-    above_zero(batch_size=batch_size, epochs=epochs)
-    return max(1, round(epochs * len(data.train) / batch_size))
+    """Optimizer steps of a run, which schedules inside a method (momentum, temperature) depend on."""
+    check_ranges(batch_size=batch_size, epochs=epochs)
+    steps = max(1, round(epochs * len(data.train) / batch_size))
+    if steps > COUNT.high:
+        raise UsageError(
+            f"epochs: {epochs:g} passes over {len(data.train):,} examples in batches of {batch_size:,} are {steps:,} steps, "
+            f"expected {COUNT}: lower epochs or raise batch_size."
+        )
+    return steps
 
 
 def recipe(make: Callable[P, Recipe]) -> Callable[P, Recipe]:
-    """Notes on the recipe that a function makes what it is called and what it was called with."""
+    """Checks the arguments of a function that makes a recipe, and records them and its name in the recipe.
+
+    A value of another type than the annotation, or outside the range that `ssl_jax.ranges` states for its name, is a
+    `UsageError` before anything is opened. Relative paths are recorded as absolute ones, so that run.json holds in every
+    working directory.
+    """
+    kinds = functools.cache(lambda: get_type_hints(make))
 
     @functools.wraps(make)
-    def noted(*given: P.args, **named: P.kwargs) -> Recipe:
-        name, arguments = f"{make.__module__.rpartition('.')[2]}/{make.__name__}", settings_of(make, *given, **named)
-        return replace(make(*given, **named), name=name, arguments=arguments)
+    def recorded(*given: P.args, **named: P.kwargs) -> Recipe:
+        arguments = settings_of(make, *given, **named)
+        for name, value in arguments.items():
+            if not _is_of_kind(value, kinds()[name]):
+                raise UsageError(f"{name}: got {value!r}, expected {_description(kinds()[name])}.")
+        check_ranges(**arguments)
+        name = f"{make.__module__.rpartition('.')[2]}/{make.__name__}"
+        return replace(make(*given, **named), name=name, arguments=absolute(arguments))
 
-    return noted
+    return recorded
+
+
+def absolute(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of a recipe with the paths among them made absolute: a folder of images, and a file of features."""
+    made = dict(arguments)
+    if "data" in made:
+        made["data"] = resolve_name(made["data"])
+    if made.get("features"):
+        made["features"] = os.path.abspath(made["features"])
+    return made
+
+
+def _is_of_kind(value: Any, kind: Any) -> bool:
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    if get_args(kind):  # A union.
+        return any(_is_of_kind(value, part) for part in get_args(kind))
+    numeric = {int: Integral, float: Real}.get(kind)
+    return isinstance(value, numeric) and not isinstance(value, bool) if numeric else isinstance(value, kind)
+
+
+def _description(kind: Any) -> str:
+    names = [repr(part) if get_origin(kind) is Literal else part.__name__ for part in get_args(kind)]
+    return f"one of {', '.join(names)}" if names else f"a value of type {kind.__name__}"

@@ -3,7 +3,6 @@
 from typing import Literal
 
 from ssl_jax.augment.views import simclr_views
-from ssl_jax.errors import above_zero
 from ssl_jax.methods.simclr import SimCLR
 from ssl_jax.networks import projection_head
 from ssl_jax.recipes.optimizers import lars, scaled_cosine, warmup_cosine
@@ -64,7 +63,6 @@ def cifar(
       learning_rate: peak for 256 images a step, scaled linearly with the batch.
       head_layers: of the projection head, the last with 128 outputs.
     """
-    above_zero(head_layers=head_layers)
     here = scale(
         data=data, image_size=image_size, encoder=encoder, precision=precision, strict=strict,
         statistics=CIFAR_STATISTICS,
@@ -115,7 +113,6 @@ def imagenet(
       warmup_epochs: passes in which the rate rises.
       head_layers: of the projection head, the last with 128 outputs.
     """
-    above_zero(head_layers=head_layers)
     here = scale(
         data=data, image_size=image_size, stored_size=stored_size, encoder=encoder, precision=precision, strict=strict
     )

@@ -76,6 +76,8 @@ def section(pictures: Pictures) -> Html | None:
     if any(name not in pictures or not np.isfinite(pictures[name]).all() for name in names):
         return None
     images, heads, rolled = (pictures[name][:MOST_IMAGES] for name in names)
+    if images.shape[1] % rolled.shape[1]:  # No whole number of pixels for each patch.
+        return None
     maps = {f"Head {number + 1}": heads[:, number] for number in range(heads.shape[1])}
     if not 1 < len(maps) <= MOST_HEADS:
         maps = {"Mean of heads": heads.mean(axis=1)}

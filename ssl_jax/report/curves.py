@@ -1,6 +1,5 @@
 """The section with the curves of a run, as small multiples: one metric a chart."""
 
-import math
 from functools import partial
 
 from ssl_jax.report.charts import Series, line_chart, short
@@ -50,8 +49,8 @@ def _figure(run: Run, name: str) -> Html | None:
 
 def read_series(run: Run, name: str) -> Series:
     """The finite values of one metric over the steps; the last record of a step counts."""
-    values = {record["step"]: record[name] for record in run.metrics if isinstance(record.get(name), int | float)}
-    return [(step, value) for step, value in values.items() if math.isfinite(value)]
+    found = [(record["step"], number(record, name)) for record in run.metrics if abs(record["step"]) < 2**53]
+    return list({step: value for step, value in found if value is not None}.items())
 
 
 def _references(run: Run, name: str) -> list[tuple[str, float]]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ssl_jax.errors import writing
 from ssl_jax.files import write_atomically
 from ssl_jax.report import attention, pictures
 from ssl_jax.report.curves import curves
@@ -24,7 +25,8 @@ def write_report(run: Path) -> Path:
     """
     found = read_run(run)
     path = run / "report.html"
-    write_atomically(path, make_page(found))
+    with writing("run", path, "make room there, or report on a copy of the run's folder"):
+        write_atomically(path, make_page(found))
     return path
 
 

@@ -50,9 +50,13 @@ def _sentence(lead: str, results: dict[str, Any], probe: str) -> str:
 
 
 def number(results: dict[str, Any], key: str) -> float | None:
-    """An accuracy of results.json; None where it is not there or not a number."""
+    """A finite number of a record; None where there is none."""
     value = results.get(key)
-    return float(value) if isinstance(value, int | float) else None
+    if (
+        isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e300
+    ):  # No NaN, no huge integer.
+        return None
+    return float(value)
 
 
 def judged(results: dict[str, Any]) -> list[str]:
@@ -64,7 +68,9 @@ def spread(results: dict[str, Any], key: str) -> tuple[float, float] | None:
     """Lowest and highest plausible value: `key`_interval as it is, else one `key`_std to both sides."""
     interval, deviation = results.get(f"{key}_interval"), number(results, f"{key}_std")
     if isinstance(interval, list) and len(interval) == 2:
-        return float(interval[0]), float(interval[1])
+        ends = [number({key: end}, key) for end in interval]
+        if ends[0] is not None and ends[1] is not None:
+            return ends[0], ends[1]
     value = number(results, key)
     return (value - deviation, value + deviation) if value is not None and deviation is not None else None
 

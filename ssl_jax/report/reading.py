@@ -9,8 +9,7 @@ pictures.npz, every array optional (n images, V views, q test images, k neighbou
 
 import difflib
 import json
-import zipfile
-import zlib
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +19,26 @@ from ssl_jax.errors import UsageError
 from ssl_jax.files import read_metrics, replacing
 
 Pictures = dict[str, np.ndarray]
+# Kinds of numbers, and axes: those of one small letter are of one length in all arrays.
+IMAGE, LABEL, NUMBER = "u", "iu", "fiu"
+LAYOUT = {
+    "views_original": (IMAGE, "nHWC"),
+    "views": (IMAGE, "nVHWC"),
+    "query": (IMAGE, "qHWC"),
+    "query_label": (LABEL, "q"),
+    "neighbors_before": (IMAGE, "qbHWC"),
+    "neighbors_before_label": (LABEL, "qb"),
+    "neighbors_after": (IMAGE, "qaHWC"),
+    "neighbors_after_label": (LABEL, "qa"),
+    "embedding": (NUMBER, "mD"),
+    "embedding_before": (NUMBER, "mD"),
+    "embedding_label": (LABEL, "m"),
+    "class_names": ("US", "K"),
+    "attention_image": (IMAGE, "iSSC"),
+    "attention": (NUMBER, "iHgg"),
+    "rollout": (NUMBER, "igg"),
+}
+GROUPS = ("arguments", "versions")  # Of run.json: each a dict.
 
 
 class Run(NamedTuple):
@@ -46,7 +65,7 @@ def read_run(folder: Path) -> Run:
     missing = []
     metrics = read_metrics(folder / "metrics.jsonl")
     results = _read_object(folder / "results.json")
-    pictures = _read_pictures(folder / "pictures.npz")
+    pictures, unusable = _fitting(_read_pictures(folder / "pictures.npz"))
     if results is None:
         reached = f" at step {metrics[-1]['step']:,}" if metrics else ""
         missing.append(
@@ -56,6 +75,9 @@ def read_run(folder: Path) -> Run:
         missing.append("No metrics were recorded, so there are no curves.")
     if not pictures:
         missing.append("No pictures to show: views, neighbours and the map are saved at the end of a run.")
+    if unusable:
+        missing.append(f"pictures.npz holds {', '.join(unusable)} in a shape or type that the page cannot show.")
+    request = {name: value for name, value in request.items() if name not in GROUPS or isinstance(value, dict)}
     return Run(folder, request, metrics, results or {}, pictures, missing)
 
 
@@ -77,7 +99,7 @@ def save_pictures(run: Path, **arrays: np.ndarray) -> Path:
 def _read_object(path: Path) -> dict[str, Any] | None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 
@@ -86,13 +108,28 @@ def _read_pictures(path: Path) -> Pictures:
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+    except (
+        Exception
+    ):  # numpy and zipfile raise many types about a damaged file; a page without pictures can still be made.
         return {}
+
+
+def _fitting(pictures: Pictures) -> tuple[Pictures, list[str]]:
+    """The arrays that have the layout of the page, in its order, and the names of the others."""
+    fitting, lengths = Pictures(), dict[str, int]()
+    for name, (kinds, axes) in LAYOUT.items():
+        array = pictures.get(name, np.empty(0))
+        right = array.dtype.kind in kinds and array.ndim == len(axes) and array.size
+        if right and (kinds != IMAGE or array.dtype == np.uint8):
+            shared = [(axis, length) for axis, length in zip(axes, array.shape, strict=True) if axis.islower()]
+            if all(lengths.setdefault(axis, length) == length for axis, length in shared):
+                fitting[name] = array
+    return fitting, [name for name in pictures if name not in fitting]
 
 
 def _no_run(folder: Path) -> str:
     """The sentence for a folder that is no run's; names the nearest one that is."""
-    what = "holds no run.json that can be read" if folder.is_dir() else "is not a folder"
+    what = "holds no run.json that can be read" if os.path.isdir(folder) else "is not a folder"
     near = _nearest(folder)
     hint = f"did you mean {near}?" if near else "name the folder of a run, as ssl-jax pretrain printed it."
     return f"run: {folder} {what}: {hint}"
@@ -100,7 +137,7 @@ def _no_run(folder: Path) -> str:
 
 def _nearest(folder: Path) -> Path | None:
     """The folder above, else the one inside or beside with the most similar name, that holds a run.json."""
-    if (folder.parent / "run.json").is_file():
+    if os.path.isfile(folder.parent / "run.json"):
         return folder.parent
     inside_or_beside = sorted(folder.glob("*/run.json")) or sorted(folder.parent.glob("*/run.json"))
     names = {path.parent.name: path.parent for path in inside_or_beside if path.parent != folder}

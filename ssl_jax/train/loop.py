@@ -3,9 +3,8 @@
 import math
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import jax
 import numpy as np
@@ -16,9 +15,10 @@ from ssl_jax.methods.method import Method, Metrics
 from ssl_jax.recipes.optimizers import Optimizer
 from ssl_jax.train.checkpoint import Checkpoints
 from ssl_jax.train.log import Log, say
-from ssl_jax.train.mesh import batch_sharding, check_batch_size, make_mesh, replicated, state_shardings
-from ssl_jax.train.state import TrainState, init_state
-from ssl_jax.train.step import Augment, Batch, make_fill, make_gauges, make_step
+from ssl_jax.train.mesh import check_batch_size, make_mesh
+from ssl_jax.train.program import Program, make_program
+from ssl_jax.train.state import TrainState
+from ssl_jax.train.step import Augment, Batch
 
 Hook = Callable[[TrainState], Mapping[str, Any]]
 
@@ -54,6 +54,7 @@ def fit(
     save_every: int = 500,
     keep: int = 2,
     quiet: bool = False,
+    program: Program | None = None,
 ) -> TrainState:
     """Pre-trains for `steps` steps in all and returns the last state. Same arguments, same machine: the same bits.
 
@@ -65,6 +66,7 @@ def fit(
       microbatches, rematerialize: memory for time, as `loss_and_gradient` explains.
       hook: `state -> metrics`, called every `hook_every` steps and after the last; its "knn" decides the best checkpoint.
       keep: how many of the last checkpoints stay, beside the best.
+      program: `make_program` of these arguments; made here when None.
 
     Raises:
       UsageError: the devices cannot share the batch equally.
@@ -72,11 +74,10 @@ def fit(
     """
     mesh = mesh or make_mesh()
     check_batch_size(batches.batch_size, mesh, microbatches=microbatches)
-    step = make_step(method, augment, optimizer, seed=seed, microbatches=microbatches, rematerialize=rematerialize)
-    gauges = make_gauges(method, augment, seed=seed)
-    init = partial(init_state, method, optimizer.transformation, seed=seed)
-    fill = make_fill(method, augment, seed=seed)
-    program = _compile(init, fill, step, gauges, mesh, shard_parameters=shard_parameters)
+    program = program or make_program(
+        method, augment, optimizer,
+        seed=seed, mesh=mesh, shard_parameters=shard_parameters, microbatches=microbatches, rematerialize=rematerialize,
+    )  # fmt: skip
     checkpoints = Checkpoints(run / "checkpoints", keep=keep) if run else None
     speaks = jax.process_index() == 0  # Of several processes, one keeps the log.
     state = _resume(checkpoints, program, batches)
@@ -116,34 +117,7 @@ def fit(
     return state
 
 
-class _Program(NamedTuple):
-    """The jitted functions of a run, and the state as shapes with shardings."""
-
-    init: Callable[[], TrainState]
-    fill: Callable[[TrainState, Batch, Any], TrainState]
-    step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
-    gauges: Callable[[TrainState, Batch], Metrics]
-    like: Any
-
-
-def _compile(
-    init: Callable, fill: Callable, step: Callable, gauges: Callable, mesh: Mesh, *, shard_parameters: bool
-) -> _Program:
-    shapes = jax.eval_shape(init)
-    shardings = state_shardings(mesh, shapes, shard_parameters=shard_parameters)
-    like = jax.tree.map(lambda leaf, sharding: leaf.update(sharding=sharding), shapes, shardings)
-    step = jax.jit(
-        step,
-        in_shardings=(shardings, batch_sharding(mesh)),
-        out_shardings=(shardings, replicated(mesh)),
-        donate_argnums=0,
-    )
-    fill = jax.jit(fill, out_shardings=shardings, donate_argnums=0)
-    gauges = jax.jit(gauges, out_shardings=replicated(mesh))
-    return _Program(jax.jit(init, out_shardings=shardings), fill, step, gauges, like)
-
-
-def _begin(method: Method, program: _Program, batches: Input) -> TrainState:
+def _begin(method: Method, program: Program, batches: Input) -> TrainState:
     """The state before the first step. A run that is killed in here begins anew; the order of its batches is the same."""
     state, place = program.init(), batches.state()
     for step in range(-method.fill_steps, 0):
@@ -152,7 +126,7 @@ def _begin(method: Method, program: _Program, batches: Input) -> TrainState:
     return state
 
 
-def _resume(checkpoints: Checkpoints | None, program: _Program, batches: Input) -> TrainState | None:
+def _resume(checkpoints: Checkpoints | None, program: Program, batches: Input) -> TrainState | None:
     found = checkpoints.restore(program.like, set_aside=True) if checkpoints else None
     if found is None:
         return None

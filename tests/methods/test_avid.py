@@ -26,7 +26,7 @@ AGREE = CMA(
     clips=CLIPS,
     negatives=NEGATIVES,
     temperature=0.2,
-    start=3,
+    start_step=3,
     every=4,
     agreeing=5,
     drawn=2,
@@ -223,4 +223,4 @@ def test_others_than_are_uniform_over_the_rest(excluded):
 
 def test_more_positives_than_clips_are_refused():
     with pytest.raises(UsageError, match="agreeing: must be below 39 for 40 clips, got 39"):
-        CMA(**NETWORKS, clips=CLIPS, start=1, every=1, agreeing=39)
+        CMA(**NETWORKS, clips=CLIPS, start_step=1, every=1, agreeing=39)

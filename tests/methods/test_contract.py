@@ -158,7 +158,7 @@ METHODS = {
     "barlow_twins": (BarlowTwins(ENCODER, HEAD), two_views),
     "byol": (BYOL(ENCODER, HEAD, STEPS, predictor=PREDICTOR), two_views),
     "clusterfit": (ClusterFit(ENCODER, CLASSIFIER, clusters=np.arange(2 * BATCH, dtype=np.int32) % 3), two_views),
-    "cma": (CMA(**CLIPS, negatives=16, temperature=0.2, start=1, every=4, agreeing=4, drawn=2), clip_views),
+    "cma": (CMA(**CLIPS, negatives=16, temperature=0.2, start_step=1, every=4, agreeing=4, drawn=2), clip_views),
     "colorization": (
         Colorization(ENCODER, COLORS, layer="layer2", cells=2, colors=SIX_COLORS),
         grey_and_color(tinted_view),

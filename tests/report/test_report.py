@@ -12,6 +12,7 @@ from ssl_jax.report.charts import thin, ticks
 from ssl_jax.report.html import tag
 from ssl_jax.report.pictures import thumbnail
 from ssl_jax.report.projection import descend, embedding_map, forces, neighbor_probabilities, principal_components
+from ssl_jax.report.reading import read_run
 
 NASTY = '<script>alert("1")</script> & co'
 HEADINGS = [
@@ -121,6 +122,51 @@ def test_what_came_from_the_run_is_escaped(run):
     assert NASTY not in page and page.count("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt; &amp; co") > 3
     assert tag("p", NASTY, title=NASTY).count("<") == 2
     assert tag("p", tag("b", 1), None, "a<b", stroke_width=2) == '<p stroke-width="2"><b>1</b>a&lt;b</p>'
+
+
+DAMAGED = {
+    "an axis more": lambda array: array[None],
+    "other lengths": lambda array: np.concatenate([array, array]),
+    "another type": lambda array: np.zeros(array.shape, np.complex64),
+    "empty": lambda array: array[:0],
+    "no axis": lambda array: np.asarray(array.flat[0]),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_pictures_of_other_shapes_are_left_out_with_a_sentence(run, damage):
+    whole = make_pictures()
+    for name in whole:
+        save_pictures(run, **whole | {name: DAMAGED[damage](whole[name])})
+        found = read_run(run)
+        fits = damage == "other lengths" and name == "class_names"  # Any number of names can be shown.
+        assert bool(found.missing) is not fits
+    save_pictures(run, **{name: DAMAGED[damage](array) for name, array in whole.items()})
+    assert "How the training went" in page_of(run)
+    save_pictures(run, **whole | {"views": DAMAGED[damage](whole["views"])})
+    page = page_of(run)
+    assert "pictures.npz holds views in a shape or type that the page cannot show." in page
+    assert "What the network saw" not in page and "Nearest neighbours" in page
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\x93NUMPY", b"PK\x03\x04"])
+def test_pictures_that_are_no_archive(run, content):
+    (run / "pictures.npz").write_bytes(content)
+    assert "No pictures to show" in page_of(run)
+    np.save(run / "pictures.npy", np.ones(3))
+    (run / "pictures.npy").replace(run / "pictures.npz")
+    assert "No pictures to show" in page_of(run)
+
+
+@pytest.mark.parametrize("value", [None, "text", True, [1], {"a": 1}, 10**400, float("nan"), float("inf")])
+def test_values_of_other_kinds_in_the_files_of_a_run(run, value):
+    for file in ("run.json", "results.json"):
+        content = json.loads((run / file).read_text())
+        (run / file).write_text(json.dumps(dict.fromkeys(content, value)))
+    names = {name for record in METRICS for name in record}
+    lines = [dict.fromkeys(names, value) | {"step": step} for step in (1, 10**400)] + [value]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert "To repeat this run" in page_of(run)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,73 @@
+"""Everything that is checked before a run starts: the recipe, its data, and a trace of all of training. Nothing is written."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+from jax.sharding import Mesh
+
+from ssl_jax.data import Batches, Source, inputs_of
+from ssl_jax.errors import usage_errors
+from ssl_jax.evaluate.features import Embed, embedding_of
+from ssl_jax.evaluate.judge import online_knn
+from ssl_jax.options import DEFAULTS, Options
+from ssl_jax.recipes import Recipe
+from ssl_jax.train.loop import Hook
+from ssl_jax.train.mesh import batch_sharding, check_batch_size, make_mesh
+from ssl_jax.train.program import Program, batch_shapes, check_program, make_program
+
+MakeRecipe = Callable[[], Recipe]
+
+
+class Prepared(NamedTuple):
+    """A run that can start. program: traced, not yet compiled. hook: None without labelled test images."""
+
+    recipe: Recipe
+    mesh: Mesh
+    batches: Batches
+    hook: Hook | None
+    program: Program
+
+
+def prepare(make: MakeRecipe, options: Options) -> Prepared:
+    """Makes the recipe, opens its data, and traces a step, the gauges and the evaluation for batches of their real shapes.
+
+    Raises:
+      UsageError: an argument of the recipe or an option cannot be used, whether the package or a library says so.
+    """
+    execution = ("shard_parameters", "microbatches", "rematerialize")
+    changed = {name: value for name in execution if (value := getattr(options, name)) != getattr(DEFAULTS, name)}
+    with usage_errors(chosen_arguments(make) | changed):
+        recipe, mesh = make(), make_mesh(options.devices)
+        check_batch_size(recipe.batch_size, mesh, microbatches=options.microbatches)
+        data, seed = recipe.data, options.seed
+        sharding = batch_sharding(mesh)
+        batches = Batches(data.train, recipe.batch_size, seed=seed, sharding=sharding, workers=options.workers)
+        optimizer = recipe.optimizer(recipe.steps)
+        program = make_program(
+            recipe.method, recipe.augment, optimizer, seed=seed, mesh=mesh,
+            shard_parameters=options.shard_parameters, microbatches=options.microbatches,
+            rematerialize=options.rematerialize,
+        )  # fmt: skip
+        check_program(
+            program, data.train[0], batch_size=recipe.batch_size, mesh=mesh, microbatches=options.microbatches
+        )
+        embed = embedding_of(recipe.method, recipe.prepare)
+        check_embed(embed, program.like, data.train)
+        hook = online_knn(embed, data, mesh=mesh) if data.test else None
+    return Prepared(recipe, mesh, batches, hook, program)
+
+
+def check_embed(embed: Embed, state: Any, source: Source) -> None:
+    """Traces the frozen features of two examples; raises what the network raises about their shape."""
+    jax.eval_shape(embed, state.params, state.state, inputs_of(batch_shapes(source[0], 2)))
+
+
+def chosen_arguments(make: MakeRecipe) -> dict[str, Any]:
+    """The arguments that differ from the defaults of the recipe's function; none where `make` is no partial call of one."""
+    if not isinstance(make, functools.partial):
+        return {}
+    defaults = inspect.signature(make.func).parameters
+    return {name: value for name, value in make.keywords.items() if value != defaults[name].default}

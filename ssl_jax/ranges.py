@@ -1,0 +1,122 @@
+"""Ranges of numeric settings, each stated once by name: options of recipes and commands, and fields of methods.
+
+An option and a field of one name mean the same. Below every floor: imports only `ssl_jax.errors`.
+"""
+
+from numbers import Real
+from typing import Any, NamedTuple
+
+from ssl_jax.errors import UsageError
+
+
+class Range(NamedTuple):
+    """Both ends belong to it; NaN and infinity never do."""
+
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        low, high = (f"{end:,}" if isinstance(end, int) else f"{end:g}" for end in self)
+        return f"{low} to {high}"
+
+
+COUNT = Range(1, 2**31 - 1)  # Counts and steps are int32 on the devices.
+COUNT_OR_NONE = Range(0, 2**31 - 1)
+FEW = Range(1, 64)  # Parts of a network or of a step, each compiled by itself.
+PIXELS = Range(1, 8192)
+SHIFT = Range(0, 8192)
+SHARE = Range(0.0, 1.0)
+WEIGHT = Range(0.0, 1e6)
+TEMPERATURE = Range(1e-3, 1e3)  # Of similarities in [-1, 1]: below, one term is all of a softmax; above, all are equal.
+
+RANGES = {
+    # Training.
+    "epochs": Range(1e-6, 1e6),
+    "warmup_epochs": Range(0.0, 1e6),
+    "batch_size": COUNT,
+    "learning_rate": Range(1e-12, 1e4),
+    "weight_decay": Range(0.0, 1e2),
+    "steps": COUNT,
+    "warmup": COUNT_OR_NONE,
+    # Images and views.
+    "image_size": PIXELS,
+    "stored_size": PIXELS,
+    "small_size": PIXELS,
+    "large_size": PIXELS,
+    "tile_size": PIXELS,
+    "patch_size": PIXELS,
+    "stride": PIXELS,
+    "hole": PIXELS,
+    "gap": SHIFT,
+    "jitter": SHIFT,
+    "small_views": Range(0, 64),
+    "holes": FEW,
+    "blocks": FEW,
+    "rows": FEW,
+    "first_row": FEW,
+    "cells": FEW,
+    "large": FEW,
+    "mask_ratio": Range(0.01, 0.99),
+    "orders": Range(2, 10_000),
+    "reach": Range(1, 1024),
+    # Networks.
+    "head_layers": FEW,
+    "heads": FEW,
+    "norm_groups": Range(1, 2**16),
+    # Similarities, memories and teachers.
+    "temperature": TEMPERATURE,
+    "student_temperature": TEMPERATURE,
+    "teacher_temperature": TEMPERATURE,
+    "warmup_temperature": TEMPERATURE,
+    "epsilon": TEMPERATURE,
+    "sharpness": TEMPERATURE,
+    "momentum": SHARE,
+    "final_momentum": SHARE,
+    "center_momentum": SHARE,
+    "memory": SHARE,
+    "rare": Range(1e-6, 1.0),
+    "queue_length": COUNT_OR_NONE,
+    "queue_start": COUNT_OR_NONE,
+    "negatives": COUNT,
+    "negatives_within": COUNT,
+    "examples": COUNT,
+    "clips": COUNT,
+    "agreeing": COUNT,
+    "drawn": COUNT,
+    "every": COUNT,
+    "start": SHARE,
+    "start_step": COUNT,
+    "prototypes": COUNT,
+    "clusters": Range(2, 2**31 - 1),
+    "directions": Range(1, 2**20),
+    "iterations": COUNT_OR_NONE,
+    # Weights of a loss.
+    "weight": SHARE,
+    "invariance": WEIGHT,
+    "variance": WEIGHT,
+    "covariance": WEIGHT,
+    "off_diagonal_weight": WEIGHT,
+    "scale": Range(1e-9, 1e6),
+    "label_smoothing": Range(0.0, 0.999),
+    # Commands.
+    "seed": Range(0, 2**32 - 1),
+    "devices": COUNT,
+    "microbatches": COUNT,
+    "workers": Range(0, 1024),
+    "log_every": COUNT,
+    "evaluate_every": COUNT,
+    "keep": COUNT,
+    "processes": COUNT,
+    "process": COUNT_OR_NONE,
+}
+
+
+def check_ranges(**values: Any) -> None:
+    """A `UsageError` about the first of the named values that lies outside its range.
+
+    Names without a range, values that are no numbers, and arrays are taken as they are.
+    """
+    for name, value in values.items():
+        allowed = RANGES.get(name)
+        if allowed and isinstance(value, Real) and not allowed.low <= float(value) <= allowed.high:
+            raise UsageError(f"{name}: got {value}, expected {allowed}.")
