@@ -72,7 +72,9 @@ def reason_of(fault: BaseException) -> str:
 
 
 def _is_fault_of_code(fault: BaseException) -> bool:
-    files = [frame.filename for frame in traceback.extract_tb(fault.__traceback__)]
+    files = [frame.filename for frame in traceback.extract_tb(fault.__traceback__)][
+        2:
+    ]  # Below `usage_errors` and its caller.
     libraries = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
     outside = [file for file in files if not file.startswith((PACKAGE, "<", *libraries))]
     of_the_package = isinstance(fault, TypeError) and bool(files) and files[-1].startswith(PACKAGE)
