@@ -35,7 +35,9 @@ RANGES = {
     "warmup_epochs": Range(0.0, 1e6),
     "batch_size": COUNT,
     "learning_rate": Range(1e-12, 1e4),
+    "bias_learning_rate": Range(0.0, 1e4),
     "weight_decay": Range(0.0, 1e2),
+    "clip": Range(1e-6, 1e6),
     "steps": COUNT,
     "warmup": COUNT_OR_NONE,
     # Images and views.
@@ -62,6 +64,7 @@ RANGES = {
     # Networks.
     "head_layers": FEW,
     "heads": FEW,
+    "drop_path": Range(0.0, 0.999),
     "norm_groups": Range(1, 2**16),
     # Similarities, memories and teachers.
     "temperature": TEMPERATURE,

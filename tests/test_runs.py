@@ -184,7 +184,7 @@ MISTAKES = {
     "pretrain simclr --learning-rate nan": "learning_rate: got nan, expected 1e-12 to 10000.",
     "pretrain simclr --epochs inf": "epochs: got inf, expected 1e-06 to 1e+06.",
     "pretrain simclr --weight-decay -1": "weight_decay: got -1.0, expected 0 to 100.",
-    "pretrain simclr --epochs 1e6 --batch-size 1 --devices 1": "epochs: 1e+06 passes over 4,000 examples in batches of 1 are 4,000,000,000",
+    "pretrain simclr --epochs 1e6 --batch-size 1 --devices 1": "examples in batches of 1 are 4,000,000,000 steps",
     "pretrain simclr --image-size 8000": "has ",  # The memory of this machine.
     "pretrain moco --batch-size 104": "batch_size=104: queue.push: the queue's length must be a multiple of the keys",
     "pretrain simclr --batch-size 1 --devices 1": "batch_size=1: diagnostics: embeddings must be [B, D] with at least two",
