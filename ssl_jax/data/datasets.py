@@ -1,6 +1,7 @@
 """Data sets by name, as the command line has them."""
 
 import os
+import re
 from pathlib import Path
 
 from ssl_jax.data.channels import Channels, check_channels, with_channels
@@ -28,8 +29,9 @@ def open_data(
         package dataset-fashion-mnist; "shapes", 4,000 + 1,000 drawn in colour; "emblems", as many of nine signs in their
         places; "clips", as many drawn shapes that move and sound, and "silent-clips", the same without sound; "synthetic",
         for tests; a folder of images, see `ssl_jax.data.folder`; or a tfds data set of images, or of videos with or without
-        sound (`ssl_jax.data.tfds_clips`): `name[/config][:version][:split]`, the split being what to pre-train on:
-        imagenet2012:train[:10%].
+        sound (`ssl_jax.data.tfds_clips`): `name[/config][:version][:split][,image=KEY][,label=KEY]`, the split
+        being what to pre-train on, imagenet2012:train[:10%], and the keys the features to use where there are several,
+        smallnorb:train,image=image2,label=label_azimuth; digits takes a split, too.
       image_size: side in pixels of the squares that all images become, 1 to 8192, see `ssl_jax.data.images`; None keeps
         their size where all have the same.
       channels: 3 repeats grey images in three equal channels, 1 reduces coloured images to their luma; None keeps one
@@ -55,11 +57,16 @@ def open_data(
     if folder:
         return open_folder(folder, image_size=image_size, channels=channels, strict=strict)
 
-    from ssl_jax.data.tfds import open_prepared, open_tfds  # noqa: PLC0415  tfds takes half a second to import.
+    own = re.split("[:,]", name)[0]
+    if own in NAMES and own != "digits":
+        raise UsageError(f"data: {own} has no splits or keys to choose from, got {name!r}: name it {own}.")
 
-    if name == "digits":
-        return open_prepared(DIGITS, name=name, image_size=image_size, channels=channels, strict=strict)
-    return open_tfds(name, image_size=image_size, channels=channels, strict=strict, own_names=NAMES)
+    from ssl_jax.data.tfds import open_tfds  # noqa: PLC0415  tfds takes half a second to import.
+
+    return open_tfds(
+        name, image_size=image_size, channels=channels, strict=strict, own_names=NAMES,
+        folder=DIGITS if own == "digits" else None,
+    )  # fmt: skip
 
 
 def resolve_name(name: str) -> str:

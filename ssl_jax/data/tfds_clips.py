@@ -4,7 +4,7 @@ A video is what tfds calls `Video`, or a sequence of images; sound is an `Audio`
 "sample_rate". Features of the kinds `Video` and `Audio` themselves need TensorFlow, even to be read.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,85 +14,89 @@ from PIL import Image
 
 from ssl_jax.data.channels import Channels
 from ssl_jax.data.images import eight_bit, fit
+from ssl_jax.data.skipping import Skipping, Unreadable
 from ssl_jax.data.source import Example
+from ssl_jax.data.tfds_records import Examples
 from ssl_jax.errors import UsageError
 
 FRAMES = 8
 SECONDS, RATE = 2, 24_000  # Of sound: what AVID hears, https://arxiv.org/abs/2004.12943, section 3.4.
 
 
-@dataclass(frozen=True, eq=False)
-class TfdsClips:
-    """A split of a data set of videos. Attributes are those of a `Source`.
+class TfdsClips(Skipping):
+    """A split of a data set of videos. Attributes are those of a `Source`; an unreadable or empty video is skipped.
 
     A clip is 8 frames, evenly spaced over the middle two seconds where there is sound, else over the whole video, cut to
     the middle and resized as images are; and under "audio" these two seconds, int16 `[48000]`, silent where the sound ends.
 
-    examples: of tfds, decoded.
-    video, audio, label: names of the features; None where there is none.
-    rate: samples a second, where the feature of the sound has it.
+    Args:
+      examples: of tfds, their videos decoded.
+      features: of the data set, by name.
+      video: the feature that is the video. Sound is "audio", where its rate is known.
+      strict: every video is read once here, and the first unreadable one is refused with a `UsageError`.
     """
 
-    examples: Any
-    name: str
-    classes: tuple[str, ...]
-    image_shape: tuple[int, int, int, int]
-    video: str
-    audio: str | None
-    label: str | None
-    rate: int | None
+    examples = "videos"
+
+    def __init__(
+        self,
+        examples: Examples,
+        features: Mapping[str, Any],
+        *,
+        video: str,
+        classes: tuple[str, ...],
+        image_shape: tuple[int, int, int, int],
+        strict: bool = False,
+    ):
+        super().__init__(strict=strict)
+        self.name, self.classes, self.image_shape = examples.name, classes, image_shape
+        self._examples, self._video = examples, video
+        self._rate = _sample_rate(features["audio"]) if "audio" in features else None
+        self._sounding = self._rate is not None or {"audio", "sample_rate"} <= set(features)
+        self._check_all()
 
     def __len__(self) -> int:
-        return len(self.examples)
+        return len(self._examples)
 
-    def __getitem__(self, number: int) -> Example:
-        if not 0 <= number < len(self):
-            raise IndexError(number)
-        example = self.examples[number]
-        label = np.int32(example[self.label] if self.label else -1)
-        frames, sound = example[self.video], {}
+    @property
+    def labels(self) -> NDArray[np.int32] | None:
+        """All labels, where reading them takes no longer than a second; else None."""
+        return self._examples.labels
+
+    def _example(self, number: int) -> Example:
+        example, label = self._examples.example(number)
+        frames, sound = example[self._video], {}
         if not len(frames):
-            raise UsageError(f"data: video {number} of {self.name} has no frames: remove it.")
+            raise Unreadable("no frames")
         first, last = 0.0, 1.0
-        if self.audio:
-            heard, rate = np.asarray(example[self.audio]), self.rate or int(example["sample_rate"])
-            middle, reach = 0.5, min(0.5, SECONDS * rate / max(len(heard), 1) / 2)
+        if self._sounding:
+            wave, rate = np.asarray(example["audio"]), self._rate or int(example["sample_rate"])
+            if rate < 1:
+                raise Unreadable(f"sound of {rate} samples a second")
+            middle, reach = 0.5, min(0.5, SECONDS * rate / max(len(wave), 1) / 2)
             first, last = middle - reach, middle + reach
-            part = heard[round(first * len(heard)) : round(last * len(heard))]
+            part = wave[round(first * len(wave)) : round(last * len(wave))]
             sound = {"audio": resampled(part, rate=rate, size=SECONDS * RATE)}
-        places = first + (last - first) * (np.arange(FRAMES) + 0.5) / FRAMES
-        chosen = (places * len(frames)).astype(int).clip(0, len(frames) - 1)
-        image = np.stack([_fitted(np.asarray(frames[place]), self.image_shape[1:]) for place in chosen])
-        return {"image": image, "label": label, **sound}
+        positions = first + (last - first) * (np.arange(FRAMES) + 0.5) / FRAMES
+        chosen = (positions * len(frames)).astype(int).clip(0, len(frames) - 1)
+        image = np.stack([_fitted(np.asarray(frames[position]), self.image_shape[1:]) for position in chosen])
+        return {"image": image, "label": np.int32(label), **sound}
+
+    def _where(self, number: int) -> str:
+        return f"video {number} of {self.name}"
 
 
-def clips_of(
-    examples: Any, features: Any, *, name: str, image_size: int | None, channels: Channels | None = None
-) -> TfdsClips:
-    """The source of these examples of tfds, described by `features`; `UsageError` without `image_size` where it matters."""
-    video, audio = video_in(features), "audio" if "audio" in features else None
-    assert video is not None
-    rate = _sample_rate(features["audio"]) if audio else None
-    if audio and rate is None and "sample_rate" not in features:
-        audio = None  # Nobody says how fast it goes.
-    labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
-    label = "label" if "label" in labels else next(iter(labels), None)
-    classes = tuple(features[label].names) if label else ()
-    height, width, declared = features[video].feature.shape
+def clip_shape(
+    info: tfds.core.DatasetInfo, video: str, *, image_size: int | None, channels: Channels | None
+) -> tuple[int, int, int, int]:
+    """Frames, height, width and channels that all become; a `UsageError` without `image_size` where that is needed."""
+    height, width, declared = info.features[video].feature.shape
     if image_size is None and not (height and width):
         raise UsageError(
-            f"image_size: none was given, but the videos of {name} differ in size: say the size that all should have."
+            f"image_size: none was given, but the videos of {info.full_name} differ in size: say the size that all "
+            "should have, such as 112."
         )
-    shape = (image_size or height, image_size or width, channels or (1 if declared == 1 else 3))
-    return TfdsClips(examples, name, classes, (FRAMES, *shape), video=video, audio=audio, label=label, rate=rate)
-
-
-def video_in(features: Any) -> str | None:
-    """The name of the first feature that is a sequence of images, as tfds's `Video` is."""
-    for key, feature in features.items():
-        if isinstance(getattr(feature, "feature", None), tfds.features.Image):
-            return key
-    return None
+    return FRAMES, image_size or height, image_size or width, channels or (1 if declared == 1 else 3)
 
 
 def resampled(sound: NDArray[Any], *, rate: int, size: int) -> NDArray[np.int16]:

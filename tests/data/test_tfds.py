@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
+from ssl_jax.data import in_order, open_data
 from ssl_jax.data.tfds import open_tfds
 from ssl_jax.errors import UsageError
 
@@ -90,6 +92,36 @@ def test_the_test_split_is_one_with_labels():
     assert open_tfds("tiny:test").test is None
 
 
+@pytest.mark.parametrize(
+    "split, train, test, rest",
+    [
+        ("train", 3, 6, "tiny"), ("train+test", 9, None, ""), ("all", 9, None, ""),
+        ("test[:50%]", 3, 3, "test[3:6]"), ("train[:1]+test[1:2]+test[-1:]", 3, 4, "test[0:1]+test[2:5]"),
+        ("test[2:4]", 2, 4, "test[0:2]+test[4:6]"), ("test", 6, None, ""), ("test[1:]+test[:1]", 6, None, ""),
+    ],
+)  # fmt: skip
+def test_no_example_is_evaluated_on_that_was_trained_on(tmp_path, monkeypatch, capsys, split, train, test, rest):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    Tiny("parts", {"train": [0, 1, 2], "test": [0, 1, 2, 0, 1, 2]}, data_dir=tmp_path).download_and_prepare()
+    data = open_tfds(f"parts:{split}")
+    assert len(data.train) == train and (data.test and len(data.test)) == test
+    if test and split != "train":
+        assert data.test.name == f"parts/1.2.0:{rest}"
+        assert not set(pairs(data.train)) & set(pairs(data.test)) or "train" in split
+    err = capsys.readouterr().err
+    left = "none is" if test is None else f"the other {test} are"
+    expected = (
+        f"data: {6 - (test or 0)} of the 6 examples of parts/1.2.0:test are trained on: {left} left to evaluate with"
+    )
+    assert err.strip() == ("" if split == "train" else expected)
+
+
+def test_examples_of_a_validation_split_are_held_out_too():
+    for split, test in (("train", 1), ("validation", None), ("train+validation[:1]", None)):
+        data = open_tfds(f"competition:{split}", image_size=4)
+        assert (data.test and len(data.test)) == test
+
+
 PREPARE = "`tfds build NAME --data_dir=ROOT --file_format=array_record` (only preparing needs tensorflow)"
 
 
@@ -100,7 +132,11 @@ PREPARE = "`tfds build NAME --data_dir=ROOT --file_format=array_record` (only pr
         ("cifar", "unknown data set 'cifar': did you mean 'cifar10'?"),
         ("digit", "unknown data set 'digit': did you mean 'digits'?"),
         ("no/folder", "data: no/folder is neither a folder that is there nor a data set of tfds: name one of these."),
-        ("tiny:", "data: 'tiny:' is no name of a data set: write it like imagenet2012:train[:10%]."),
+        (
+            "tiny:",
+            "data: 'tiny:' is no name of a data set: write it like imagenet2012:train[:10%] or "
+            "smallnorb:train,image=image2,label=label_azimuth.",
+        ),
         (
             "cifar10",
             f"data: cifar10 is not prepared in ROOT: run `pip install tensorflow` and {PREPARE}, "
@@ -158,3 +194,76 @@ def test_files_that_cannot_be_read_at_random_are_refused_with_the_command_that_c
         "data: tiny/1.2.0 is stored as tfrecord, which cannot be read in random order: run `pip install tensorflow` "
         f"and `tfds convert_format --dataset_version_dir={info.parent} --out_file_format=array_record`."
     )
+
+
+def records(folder):
+    return next(folder.glob("*train*array_record*"))
+
+
+def truncated(folder):
+    records(folder).write_bytes(records(folder).read_bytes()[:70_000])
+
+
+def other(folder):
+    records(folder).write_bytes(next(folder.glob("*test*array_record*")).read_bytes())
+
+
+def as_text(name, text):
+    return lambda folder: (folder / name).write_text(text)
+
+
+@pytest.mark.parametrize(
+    "damage, reason",
+    [
+        (lambda folder: records(folder).unlink(), r"train\S* cannot be read \(open\(\) failed: No such file"),
+        (lambda folder: records(folder).write_bytes(b""), r"train\S* cannot be read \(.* at least 64KB big\): copy it anew"),
+        (lambda folder: records(folder).write_text("text" * 50_000), r"train\S* cannot be read \(Corrupted "),
+        (truncated, r"train\S* cannot be read \(.*\): copy it anew"),
+        (other, r"train\S* cannot be read \(2 records instead of 3\): copy it anew"),
+        (as_text("dataset_info.json", "{"), r"description of tiny in .* cannot be read \(Failed to load JSON: .*\): copy it"),
+        (as_text("dataset_info.json", "[]"), r"description of tiny in .* cannot be read \(.*\): copy it"),
+        (as_text("features.json", "{"), r"description of tiny in .* cannot be read \(.*\): copy it"),
+        (as_text("features.json", "{}"), r"description of tiny in .* cannot be read \(.*\): copy it"),
+        (lambda folder: (folder / "dataset_info.json").unlink(), r"description of tiny in .* cannot be read \(.*\): copy it"),
+    ],
+)  # fmt: skip
+def test_damaged_files_are_named_in_a_sentence(data_dir, tmp_path, monkeypatch, damage, reason):
+    shutil.copytree(data_dir / "tiny", tmp_path / "tiny")
+    damage(tmp_path / "tiny/1.2.0")
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    with pytest.raises(UsageError, match=reason) as refused:
+        open_tfds("tiny")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_damaged_record_is_skipped_and_counted(data_dir, tmp_path, monkeypatch, capsys):
+    shutil.copytree(data_dir / "tiny", tmp_path / "tiny")
+    file = records(tmp_path / "tiny/1.2.0")
+    content = bytearray(file.read_bytes())
+    place = content.rindex(b"IHDR")
+    content[place] ^= 255
+    file.write_bytes(content)
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    source = open_tfds("tiny").train
+    assert sum(len(part["label"]) for part in in_order(source, batch_size=2)) == 2
+    assert len(source.unreadable) == 1 and "1 of 3 images so far" in capsys.readouterr().err
+    with pytest.raises(UsageError, match=r"strict: image \d of tiny/1.2.0:train cannot be read \(Corrupted"):
+        open_tfds("tiny", strict=True)
+
+
+def test_the_embedded_digits_take_a_split(monkeypatch, tmp_path):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    assert [len(open_data(f"digits:{split}").train) for split in ("train[:10%]", "1.0.0", "1.*.*:train[:7]")] == [
+        400,
+        4000,
+        7,
+    ]
+    assert len(open_data("digits:train+test[:300]").test) == 700
+    for name, sentence in {
+        "digits:2.0.0": r"data: digits is there in version 1.0.0 only, got 2.0.0",
+        "digits:valid": r"data: digits/1.0.0 has no images in a split 'valid': choose from train \(4000\), test \(1000\)",
+        "emblems:train": r"data: emblems has no splits or keys to choose from, got 'emblems:train': name it emblems\.",
+        "synthetic,label=a": r"data: synthetic has no splits or keys to choose from",
+    }.items():
+        with pytest.raises(UsageError, match=sentence):
+            open_data(name)

@@ -8,6 +8,7 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
+from ssl_jax.data import in_order
 from ssl_jax.data.tfds import open_tfds
 from ssl_jax.data.tfds_clips import FRAMES, RATE, SECONDS, resampled
 from ssl_jax.errors import UsageError
@@ -20,8 +21,8 @@ class Films(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     VERSION = tfds.core.Version("1.0.0")
 
-    def __init__(self, name, *, sound, **options):
-        Films.name, self.sound = name, sound
+    def __init__(self, name, *, sound, empty=(), **options):
+        Films.name, self.sound, self.empty = name, sound, empty
         super().__init__(file_format="array_record", **options)
 
     def _info(self):
@@ -38,7 +39,10 @@ class Films(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _generate_examples(self, labels):
         for number, label in enumerate(labels):
-            example = {"video": [self.frame(10 * time + label) for time in range(16)], "label": label}
+            example = {
+                "video": [self.frame(10 * time + label) for time in range(0 if number in self.empty else 16)],
+                "label": label,
+            }
             sound = {"audio": np.arange(4 * HERTZ), "sample_rate": HERTZ}
             yield number, example | (sound if self.sound else {})
 
@@ -55,6 +59,7 @@ def data_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tfds")
     for name, sound in (("films", True), ("silent_films", False)):
         Films(name, sound=sound, data_dir=folder).download_and_prepare()
+    Films("damaged_films", sound=True, empty=[1], data_dir=folder).download_and_prepare()
     return folder
 
 
@@ -77,6 +82,26 @@ def test_a_silent_video_is_seen_whole():
     clip = open_tfds("silent_films", image_size=4).train[0]
     assert set(clip) == {"image", "label"}
     np.testing.assert_array_equal(clip["image"][:, 0, 0, 0], np.arange(1, 16, 2) * 10)
+
+
+def test_an_empty_video_is_skipped_and_counted_or_refused(capsys):
+    source = open_tfds("damaged_films", image_size=4).train
+    parts = list(in_order(source, batch_size=2))
+    assert [len(part["label"]) for part in parts] == [2] and len(source.unreadable) == 1
+    (empty,) = source.unreadable
+    np.testing.assert_array_equal(source[empty]["image"], source[(empty + 1) % 3]["image"])
+    said = f"data: video {empty} of damaged_films/1.0.0:train cannot be read (no frames): skipped, 1 of 3 videos so far"
+    assert capsys.readouterr().err.splitlines()[0] == said
+    with pytest.raises(
+        UsageError, match=rf"^strict: video {empty} of damaged_films/1.0.0:train cannot be read \(no frames"
+    ):
+        open_tfds("damaged_films", image_size=4, strict=True)
+
+
+def test_the_channels_of_clips_can_be_chosen():
+    grey, colour = (open_tfds("silent_films", image_size=4, channels=channels).train[0]["image"] for channels in (1, 3))
+    assert grey.shape == (FRAMES, 4, 4, 1) and colour.shape == (FRAMES, 4, 4, 3)
+    np.testing.assert_array_equal(np.repeat(grey, 3, axis=-1), colour)
 
 
 def test_sound_becomes_slower_without_what_is_too_fast():
@@ -106,5 +131,5 @@ def test_what_only_tensorflow_reads_is_one_sentence(data_dir):
 
 
 def test_videos_of_several_sizes_need_one():
-    with pytest.raises(UsageError, match=r"image_size: none was given, but the videos of films/1.0.0:train differ"):
+    with pytest.raises(UsageError, match=r"image_size: none was given, but the videos of films/1.0.0 differ"):
         open_tfds("films")

@@ -1,0 +1,77 @@
+"""Names of tfds data sets and the folders in which they are prepared."""
+
+import difflib
+import fnmatch
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import tensorflow_datasets as tfds
+
+from ssl_jax.errors import UsageError
+
+PATTERN = re.compile(
+    r"(?P<name>[^:,]+)(:(?P<version>[\d*]+\.[\d*]+\.[\d*]+))?(:(?P<split>[^:,][^,]*))?(?P<keys>(,(image|label)=[^,=]+)*)"
+)
+
+
+class Specification(NamedTuple):
+    """The parts of `name[/config][:version][:split][,image=KEY][,label=KEY]`; None for those left out."""
+
+    name: str
+    version: str | None
+    split: str | None
+    image: str | None
+    label: str | None
+
+
+def parse(specification: str) -> Specification:
+    """The parts of a name; a `UsageError` if it is none."""
+    found = PATTERN.fullmatch(specification)
+    pairs = [pair.split("=") for pair in found["keys"].split(",") if pair] if found else []
+    keys = dict(pairs)
+    if not found or len(keys) < len(pairs):
+        raise UsageError(
+            f"data: {specification!r} is no name of a data set: write it like imagenet2012:train[:10%] or "
+            "smallnorb:train,image=image2,label=label_azimuth."
+        )
+    return Specification(found["name"], found["version"], found["split"], keys.get("image"), keys.get("label"))
+
+
+def prepared(name: str, version: str | None, own_names: Iterable[str]) -> Path:
+    """The folder of the newest version that fits; a `UsageError` where there is none, with what to do."""
+    data_dir = tfds.core.Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    configs = sorted({path.parent.parent.name for path in (data_dir / name).glob("*/*/features.json")})
+    if len(configs) > 1:
+        variants = ", ".join(f"{name}/{config}" for config in configs)
+        raise UsageError(f"data: {name} is prepared in several variants: choose one of {variants}.")
+    pattern = "*/*/features.json" if configs else "*/features.json"
+    folders = {
+        path.parent.name: path.parent
+        for path in (data_dir / name).glob(pattern)
+        if re.fullmatch(r"\d+\.\d+\.\d+", path.parent.name)
+    }
+    fitting = fnmatch.filter(folders, version or "*")
+    if fitting:
+        return folders[max(fitting, key=lambda version: [int(part) for part in version.split(".")])]
+    if not folders:
+        _check_known(name, own_names)
+    wanted = f"{name}:{version}" if version else name
+    raise UsageError(
+        f"data: {wanted} is not prepared in {data_dir}{f', only {min(folders)}' if folders else ''}: run "
+        f"`pip install tensorflow` and `tfds build {wanted} --data_dir={data_dir} --file_format=array_record` "
+        "(only preparing needs tensorflow), or set TFDS_DATA_DIR to where it is."
+    )
+
+
+def _check_known(name: str, own_names: Iterable[str]) -> None:
+    known = tfds.list_builders(with_community_datasets=False)  # Those of the community would be asked from the network.
+    if name.split("/")[0] in known:
+        return
+    if "/" in name:
+        raise UsageError(f"data: {name} is neither a folder that is there nor a data set of tfds: name one of these.")
+    near = difflib.get_close_matches(name, [*own_names, *known], n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"choose {', '.join(own_names)}, a folder, or a tfds name."
+    raise UsageError(f"unknown data set {name!r}: {hint}")
