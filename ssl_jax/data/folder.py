@@ -1,28 +1,32 @@
 """Folders of images.
 
     root/dog/1.jpg  root/cat/2.png ...             each folder a class, in alphabetical order
-    root/train/dog/1.jpg  root/test/dog/2.jpg ...  the same with a part to judge on, called test, val or validation
+    root/train/dog/1.jpg  root/test/dog/2.jpg ...  the same with a part to evaluate on
     root/1.jpg  root/2.jpg ...                     no labels; a single folder of images is no label either
 
-Hidden files and folders are passed over; within a class, images may lie at any depth.
+Parts are called train or training; test or testing; val, valid or validation; in any case, and also followed by set, data,
+images or a year. Within a class, images may lie at any depth. Formats: see `ssl_jax.data.formats`; links: see
+`ssl_jax.data.scan`. Files that are passed over, and folders without images, are counted in one line on standard error.
 """
 
 import errno
-import os
+import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from ssl_jax.data.channels import Channels
+from ssl_jax.data.depth import is_deep
+from ssl_jax.data.folder_parts import check_depth, find_parts, without_training_images
+from ssl_jax.data.formats import header
 from ssl_jax.data.images import DecodedSource
+from ssl_jax.data.scan import Found, described, say_passed_over, scan, shortened, visible_folders
 from ssl_jax.data.skipping import Unreadable
 from ssl_jax.data.source import Data
 from ssl_jax.errors import UsageError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
-TEST_FOLDERS = ("test", "val", "validation")
 SAMPLE = 256  # Images looked at to tell grey sets from coloured ones, where the size is given.
+LARGEST_FILE = 2**30  # Bytes.
 
 
 class Files:
@@ -37,8 +41,11 @@ class Files:
         return len(self._paths)
 
     def __getitem__(self, number: int) -> tuple[bytes, int]:
+        path = self.path(number)
         try:
-            return self.path(number).read_bytes(), int(self.labels[number])
+            if path.stat().st_size > LARGEST_FILE:
+                raise Unreadable(f"{path.stat().st_size} bytes, more than {LARGEST_FILE}")
+            return path.read_bytes(), int(self.labels[number])
         except OSError as fault:
             if fault.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):  # The computer's, not the file's.
                 raise
@@ -54,7 +61,7 @@ class Files:
 def open_folder(
     root: Path, *, image_size: int | None = None, channels: Channels | None = None, strict: bool = False
 ) -> Data:
-    """The images below `root` as a data set; `test` is the first of the test folders that has labels.
+    """The images below `root` as a data set; `test` is the test part if it has labels, else the validation part.
 
     Args:
       image_size: side of the square that all become; None where all have one size already.
@@ -62,47 +69,62 @@ def open_folder(
       strict: refuse unreadable images instead of skipping them.
 
     Raises:
-      UsageError: no folder, no images in it, unreadable, images of several sizes without `image_size`, or a class in
-        the test folder that the training folder does not have.
+      UsageError: no folder, no images in it, unreadable, images of several sizes without `image_size`, parts that cannot be
+        told from classes, or a class in the test folder that the training folder does not have.
     """
     if not root.is_dir():
         raise UsageError(f"data: {root} is {'a file' if root.exists() else 'not there'}: name a folder of images.")
-    split = (root / "train").is_dir()
-    train = find_images(root / "train" if split else root)
+    parts = find_parts(root)
+    found = scan(parts.get("train", root))
+    train = label(parts.get("train", root), found)
     shape = common_shape(train, image_size=image_size, channels=channels)
-
-    def source(files: Files) -> DecodedSource:
-        return DecodedSource(files, name=str(files.folder), classes=files.classes, image_shape=shape, strict=strict)
-
-    for folder in [root / name for name in TEST_FOLDERS if split and (root / name).is_dir()]:
-        test = find_images(folder, classes=train.classes)
+    trained = DecodedSource(train, name=str(train.folder), classes=train.classes, image_shape=shape, strict=strict)
+    for folder in [parts[part] for part in ("test", "val") if part in parts]:
+        there = scan(folder)
+        others = without_training_images(folder, there, found)
+        if there.images and not others.images:
+            continue
+        test = label(folder, others, classes=train.classes)
         if test.classes:
-            return Data(str(root), source(train), source(test))
-    return Data(str(root), source(train), None)
+            source = DecodedSource(
+                test, name=str(folder), classes=test.classes, image_shape=shape, levels=trained.levels, strict=strict
+            )
+            return Data(str(root), trained, source)
+    return Data(str(root), trained, None)
 
 
-def find_images(folder: Path, *, classes: tuple[str, ...] = ()) -> Files:
-    """The images below a folder; labels count in `classes` where these are known, else in the folder's own."""
-    loose, below = _scan(folder)
+def label(folder: Path, found: Found, *, classes: tuple[str, ...] = ()) -> Files:
+    """The images of a folder with their labels; these count in `classes` where there are any, else in the folder's own."""
+    loose = [path for path in found.images if "/" not in path]
+    below = [path.split("/")[0] for path in found.images if "/" in path]
+    names = tuple(dict.fromkeys(below))
     if loose and below:
         raise UsageError(
-            f"data: {folder} holds both images ({loose[0]}) and folders of images ({min(below)}): "
+            f"data: {folder} holds both images ({loose[0]}) and folders of images ({names[0]}): "
             "move the images into the folders of their classes."
         )
-    if not loose and not below:
-        raise UsageError(f"data: {folder} holds no images ({', '.join(SUFFIXES)}): name another folder.")
-    paths = loose or [path for inside in below.values() for path in inside]
-    if loose or (len(below) == 1 and not below.keys() & set(classes)):
-        return Files(folder, paths, [-1] * len(paths), classes=())
-    classes = classes or tuple(below)
-    strangers = [name for name in below if name not in classes]
+    if not found.images:
+        passed = f", but {described(found.passed_over)}" if found.passed_over else ""
+        raise UsageError(
+            f"data: {folder} holds no images (.jpg, .png, .webp, .tif and others){passed}: name another folder."
+        )
+    say_passed_over(folder, found.passed_over)
+    check_depth(folder, found.images)
+    single = loose or (len(names) == 1 and names[0] not in classes)
+    empty = [name for name in visible_folders(folder) if name not in names] if names else []
+    if empty:
+        without = ", so that its images have no labels" if single else ""
+        print(f"data: {folder}: no images in {shortened(empty)}: not counted as classes{without}", file=sys.stderr)
+    if single:
+        return Files(folder, found.images, [-1] * len(found.images), classes=())
+    classes = classes or names
+    strangers = [name for name in names if name not in classes]
     if strangers:
         raise UsageError(
             f"data: {folder} has a class {strangers[0]!r} that the training images do not have: rename it or remove it."
         )
     number = {name: label for label, name in enumerate(classes)}
-    labels = [number[name] for name, inside in below.items() for _ in inside]
-    return Files(folder, paths, labels, classes=classes)
+    return Files(folder, found.images, [number[name] for name in below], classes=classes)
 
 
 def common_shape(files: Files, *, image_size: int | None, channels: Channels | None = None) -> tuple[int, int, int]:
@@ -113,13 +135,14 @@ def common_shape(files: Files, *, image_size: int | None, channels: Channels | N
     numbers = list(range(len(files)))
     if image_size is not None:
         numbers = np.linspace(0, len(files) - 1, min(SAMPLE, len(files))).astype(int).tolist()
-    headers = {header for header in map(_header, map(files.path, numbers)) if header}
+    headers = [image for image in map(header, map(files.path, numbers)) if image]
     if not headers:
         raise UsageError(f"data: none of {len(numbers)} images in {files.folder} can be read: name another folder.")
-    channels = channels or (1 if all(grey for _, _, grey in headers) else 3)
+    grey = all(image.mode in ("1", "L", "LA", "La") or is_deep(image) for image in headers)
+    channels = channels or (1 if grey else 3)
     if image_size is not None:
         return image_size, image_size, channels
-    sizes = sorted({(height, width) for height, width, _ in headers})
+    sizes = sorted({(image.height, image.width) for image in headers})
     if len(sizes) > 1:
         smallest, largest = (f"{height}x{width}" for height, width in (sizes[0], sizes[-1]))
         raise UsageError(
@@ -127,34 +150,3 @@ def common_shape(files: Files, *, image_size: int | None, channels: Channels | N
             f"{largest} pixels: say the size that all should have, such as 224."
         )
     return *sizes[0], channels
-
-
-def _scan(folder: Path) -> tuple[list[str], dict[str, list[str]]]:
-    """Images directly in a folder, and those below each of its folders that has any: relative paths, sorted."""
-    loose: list[str] = []
-    below: dict[str, list[str]] = {}
-    for place, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        images = sorted(name for name in files if name.lower().endswith(SUFFIXES) and not name.startswith("."))
-        inside = os.path.relpath(place, folder)
-        if inside == ".":
-            loose = images
-        elif images:
-            below.setdefault(inside.split(os.sep)[0], []).extend(os.path.join(inside, name) for name in images)
-    return loose, below
-
-
-def _refuse(fault: OSError) -> None:
-    raise UsageError(
-        f"data: {fault.filename} cannot be read ({fault.strerror}): make it readable or name another folder."
-    ) from fault
-
-
-def _header(path: Path) -> tuple[int, int, bool] | None:
-    """Height, width, and whether the image is grey, without decoding it; None where even that cannot be read."""
-    try:
-        with Image.open(path) as image:
-            grey = image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I")
-            return image.height, image.width, grey
-    except Exception:  # Reported when the image itself is read.
-        return None

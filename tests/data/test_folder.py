@@ -1,6 +1,8 @@
 """Folders of images: classes, parts, sizes, and what can be wrong with them."""
 
+import errno
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -96,14 +98,14 @@ def test_a_file_that_vanishes_is_skipped(tmp_path, capsys):
     assert "No such file or directory" in capsys.readouterr().err
 
 
-KINDS = ".jpg, .jpeg, .png, .webp, .bmp, .gif, .tif, .tiff, .ppm, .pgm"
+KINDS = ".jpg, .png, .webp, .tif and others"
 
 
 @pytest.mark.parametrize(
     "files, sentence",
     [
         ({}, f"data: ROOT holds no images ({KINDS}): name another folder."),
-        ({"train/x.txt": None}, f"data: ROOT/train holds no images ({KINDS}): name another folder."),
+        ({"train/x.txt": None}, f"data: ROOT/train holds no images ({KINDS}), but 1 .txt: name another folder."),
         (
             {"a/1.png": (4, 4), "1.png": (4, 4)},
             "data: ROOT holds both images (1.png) and folders of images (a): "
@@ -146,3 +148,119 @@ def test_a_folder_that_is_none_or_cannot_be_listed_is_refused(tmp_path, monkeypa
     assert str(refused.value) == (
         f"data: {tmp_path} cannot be read (Permission denied): make it readable or name another folder."
     )
+
+
+@pytest.mark.parametrize(
+    "train, test",
+    [
+        ("Train", "Test"), ("training", "testing"), ("train", "valid"), ("train", "Val"), ("TRAIN", "validation"),
+        ("training_set", "test_set"), ("train2017", "val2017"), ("Training Data", "Validation data"),
+    ],
+)  # fmt: skip
+def test_parts_are_known_by_their_usual_names(tmp_path, train, test):
+    for path in (f"{train}/a/1.png", f"{train}/b/1.png", f"{test}/b/1.png"):
+        put(tmp_path / path)
+    data = open_folder(tmp_path)
+    assert labels(data.train) == [0, 1] and labels(data.test) == [1] and data.train.classes == ("a", "b")
+
+
+@pytest.mark.parametrize("names", [("tested", "trainer"), ("valley", "trains"), ("pretest", "retrain")])
+def test_classes_that_only_sound_like_parts_are_classes(tmp_path, names):
+    for name in names:
+        put(tmp_path / name / "1.png")
+    assert open_folder(tmp_path).train.classes == tuple(sorted(names))
+
+
+@pytest.mark.parametrize(
+    "paths, sentence",
+    [
+        (
+            ["train/a/1.png", "Train/a/2.png", "test/a/3.png"],
+            "data: ROOT holds several folders for one part, Train, test, train: move all but one away.",
+        ),
+        (
+            ["test/a/1.png", "cats/2.png"],
+            "data: ROOT holds test but no folder train: name the folder of training images so, or give a class that is "
+            "called like a part another name.",
+        ),
+        (
+            ["train/1.png", "boat/2.png"],
+            "data: ROOT holds train beside boat: move boat away if these are parts, or give train another name if they are "
+            "classes.",
+        ),
+        (
+            ["set/train/a/1.png", "set/test/a/2.png"],
+            "data: ROOT/set holds parts (test, train): name that folder, or move the parts above the classes.",
+        ),
+        (
+            ["cat/Train/1.png", "cat/Val/2.png", "dog/train/3.png", "dog/val/4.png"],
+            "data: ROOT/cat holds parts (Train, Val): name that folder, or move the parts above the classes.",
+        ),
+    ],
+)
+def test_parts_that_cannot_be_told_from_classes_are_refused(tmp_path, paths, sentence):
+    for path in paths:
+        put(tmp_path / path)
+    with pytest.raises(UsageError) as refused:
+        open_folder(tmp_path)
+    assert str(refused.value) == sentence.replace("ROOT", str(tmp_path))
+
+
+def test_what_lies_beside_the_parts_is_mentioned(tmp_path, capsys):
+    for path in ("train/a/1.png", "train/b/1.png", "test/a/1.png", "more/x/1.png", "cover.png"):
+        put(tmp_path / path)
+    (tmp_path / "notes").mkdir()
+    assert len(open_folder(tmp_path).train) == 2
+    said = f"data: {tmp_path}: the images in test, train are read, those in more, cover.png are not\n"
+    assert capsys.readouterr().err == said
+
+
+def test_folders_without_images_are_mentioned(tmp_path, capsys):
+    for path in ("cat/1.png", "dog/1.png"):
+        put(tmp_path / path)
+    (tmp_path / "emu").mkdir()
+    assert open_folder(tmp_path).train.classes == ("cat", "dog")
+    assert capsys.readouterr().err == f"data: {tmp_path}: no images in emu: not counted as classes\n"
+    os.remove(tmp_path / "dog/1.png")
+    assert open_folder(tmp_path).train.classes == ()
+    said = f"data: {tmp_path}: no images in dog, emu: not counted as classes, so that its images have no labels\n"
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("link", ["file", "folder"])
+def test_test_images_that_are_links_to_training_images_are_left_out(tmp_path, capsys, link):
+    for path in ("train/a/1.png", "train/b/1.png", "store/2.png"):
+        put(tmp_path / path)
+    (tmp_path / "test").mkdir()
+    if link == "folder":
+        (tmp_path / "test/a").symlink_to(tmp_path / "train/a")
+    else:
+        (tmp_path / "test/a").mkdir()
+        (tmp_path / "test/a/1.png").symlink_to(tmp_path / "train/a/1.png")
+    (tmp_path / "test/b").symlink_to(tmp_path / "store")
+    data = open_folder(tmp_path)
+    assert labels(data.test) == [1] and len(data.train) == 2
+    assert f"data: {tmp_path}/test: 1 images are training images, too: left out\n" in capsys.readouterr().err
+
+
+def test_a_file_that_is_too_large_is_skipped(tmp_path, monkeypatch, capsys):
+    for name in ("1.png", "2.png"):
+        put(tmp_path / name, value=(int(name[0]),) * 3)
+    monkeypatch.setattr("ssl_jax.data.folder.LARGEST_FILE", (tmp_path / "2.png").stat().st_size)
+    with open(tmp_path / "1.png", "ab") as file:
+        file.write(b"0" * 10_000)
+    source = open_folder(tmp_path).train
+    assert (source[0]["image"] == 2).all() and "bytes, more than" in capsys.readouterr().err
+
+
+def test_a_computer_out_of_files_is_no_damage(tmp_path, monkeypatch):
+    put(tmp_path / "1.png")
+    source = open_folder(tmp_path).train
+
+    def exhausted(path):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(Path, "read_bytes", exhausted)
+    with pytest.raises(OSError, match="Too many open files"):
+        source[0]
+    assert not source.unreadable

@@ -1,0 +1,82 @@
+"""The parts of a folder of images: what to train on and what to evaluate on, and that they do not overlap."""
+
+import functools
+import os
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from ssl_jax.data.scan import Found, images_in, scan, shortened, visible_folders
+from ssl_jax.errors import UsageError
+
+PART = re.compile(r"(?P<train>train(ing)?)|(?P<test>test(ing)?)|(?P<val>val(id(ation)?)?)")
+SUFFIX = re.compile(r"[ _-]?(set|data|images|\d{4})$")
+
+
+def part_of(name: str) -> str | None:
+    """The part that a folder of this name is, "train", "test" or "val"; None for other names."""
+    found = PART.fullmatch(SUFFIX.sub("", name.lower()))
+    return found and found.lastgroup
+
+
+def find_parts(root: Path) -> dict[str, Path]:
+    """The folders in `root` that are its parts "train", "test" and "val"; none where it has classes or images of its own.
+
+    Raises:
+      UsageError: two folders for one part, a part to evaluate on but none to train on, or images beside the parts that may
+        as well be classes.
+    """
+    folders = visible_folders(root)
+    kinds = {name: part for name in folders if (part := part_of(name))}
+    parts = {kind: root / name for name, kind in kinds.items()}
+    if len(parts) < len(kinds):
+        raise UsageError(f"data: {root} holds several folders for one part, {', '.join(kinds)}: move all but one away.")
+    if parts and "train" not in parts:
+        raise UsageError(
+            f"data: {root} holds {', '.join(kinds)} but no folder train: name the folder of training images so, or give a "
+            "class that is called like a part another name."
+        )
+    others = [name for name in folders if name not in kinds and scan(root / name).images] if parts else []
+    if len(parts) == 1 and others:
+        raise UsageError(
+            f"data: {root} holds {', '.join(kinds)} beside {others[0]}: move {others[0]} away if these are parts, or give "
+            f"{', '.join(kinds)} another name if they are classes."
+        )
+    others += images_in(root) if parts else []
+    if others:
+        print(
+            f"data: {root}: the images in {', '.join(kinds)} are read, those in {shortened(others)} are not",
+            file=sys.stderr,
+        )
+    return parts
+
+
+def check_depth(folder: Path, images: list[str]) -> None:
+    """Refuses folders whose parts lie one level deeper, where training would take the test images for its own."""
+    deeper = {tuple(path.split("/")[:2]) for path in images if path.count("/") > 1}
+    kinds = {(first, part_of(second)): second for first, second in deeper if part_of(second)}
+    for first, part in sorted(kinds):
+        if part == "train" and ((first, "test") in kinds or (first, "val") in kinds):
+            inside = ", ".join(sorted(second for (where, _), second in kinds.items() if where == first))
+            raise UsageError(
+                f"data: {folder / first} holds parts ({inside}): name that folder, or move the parts above the classes."
+            )
+
+
+def without_training_images(folder: Path, test: Found, train: Found) -> Found:
+    """The images of a test folder but those that are training images, too, since links lead to the same files."""
+
+    @functools.cache
+    def real(inside: str) -> str:
+        return os.path.realpath(folder / inside)
+
+    def target(path: str) -> str:
+        inside, name = os.path.split(path)
+        return test.real.get(path) or os.path.join(real(inside), name)
+
+    kept = [path for path in test.images if not train.has(target(path))]
+    both = len(test.images) - len(kept)
+    if both:
+        print(f"data: {folder}: {both} images are training images, too: left out", file=sys.stderr)
+    return replace(test, images=kept)

@@ -1,0 +1,139 @@
+"""Which image files lie below a folder: each real file once, and a count of what is passed over.
+
+Hidden files and folders are left out. Links are followed after the folder itself has been read, but not to a folder that the
+link lies in, nor to what was read already. Pipes, devices and the like are never opened.
+"""
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ssl_jax.data.formats import suffixes
+from ssl_jax.errors import UsageError
+
+
+@dataclass
+class Found:
+    """What lies below a folder.
+
+    images: paths within the folder; of each folder its files in alphabetical order, then those of the folders in it.
+    passed_over: how many files of each kind are no images, or none that is read.
+    real: the images that are links, and where they lead.
+    folders: real paths of all folders that were read.
+    targets: real paths of the images that are links.
+    """
+
+    images: list[str] = field(default_factory=list)
+    passed_over: Counter[str] = field(default_factory=Counter)
+    real: dict[str, str] = field(default_factory=dict)
+    folders: set[str] = field(default_factory=set)
+    targets: set[str] = field(default_factory=set)
+
+    def has(self, file: str) -> bool:
+        """Whether the image at this real path is among these."""
+        return os.path.dirname(file) in self.folders or file in self.targets
+
+
+def scan(folder: str | os.PathLike[str]) -> Found:
+    """The images below a folder; a `UsageError` where a folder cannot be listed."""
+    found, links = Found(), list[tuple[str, str]]()
+    root = os.path.realpath(folder)
+    endings = suffixes()
+    _read(root, "", found, links, endings)
+    links_there, files = bool(links), []
+    while links:
+        inside, link = links.pop(0)
+        target = os.path.realpath(link)
+        around = (root, os.path.realpath(os.path.dirname(link)))
+        if not os.path.isdir(target):
+            files.append((inside, target))
+        elif target in found.folders or any(path == target or path.startswith(_within(target)) for path in around):
+            found.passed_over["links to folders that are read already"] += 1
+        else:
+            _read(target, inside, found, links, endings)
+    for inside, target in files:
+        if not os.path.isfile(target):
+            found.passed_over["links to no file"] += 1
+        elif not inside.lower().endswith(endings):
+            found.passed_over[_ending(inside)] += 1
+        elif target in found.targets or (os.path.dirname(target) in found.folders and target.lower().endswith(endings)):
+            found.passed_over["links to images that are read already"] += 1
+        else:
+            found.targets.add(target)
+            found.real[inside] = target
+            found.images.append(inside)
+    if links_there:
+        found.images.sort(key=_in_walking_order)
+    return found
+
+
+def visible_folders(folder: str | os.PathLike[str]) -> list[str]:
+    """Names of the folders in a folder, and of links to folders, that are not hidden; sorted."""
+    return [entry.name for entry in _listed(folder) if entry.is_dir()]
+
+
+def images_in(folder: str | os.PathLike[str]) -> list[str]:
+    """Names of the image files that lie in a folder itself."""
+    return [entry.name for entry in _listed(folder) if entry.name.lower().endswith(suffixes()) and entry.is_file()]
+
+
+def shortened(names: list[str]) -> str:
+    """At most five names, and how many more there are."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def say_passed_over(folder: object, passed_over: Counter[str]) -> None:
+    """One line on standard error about what was passed over, where anything was."""
+    if passed_over:
+        print(f"data: {folder}: {passed_over.total()} passed over: {described(passed_over)}", file=sys.stderr)
+
+
+def described(passed_over: Counter[str]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(passed_over.items()))
+
+
+def _read(real: str, inside: str, found: Found, links: list[tuple[str, str]], endings: tuple[str, ...]) -> None:
+    """Adds what lies in a folder and below; links are left for later."""
+    if real in found.folders:
+        return
+    found.folders.add(real)
+    below = []
+    for entry in _listed(real):
+        path = os.path.join(inside, entry.name)
+        if entry.is_symlink():
+            links.append((path, entry.path))
+        elif entry.is_dir(follow_symlinks=False):
+            below.append((entry.path, path))
+        elif not entry.is_file(follow_symlinks=False):
+            found.passed_over["pipes and devices"] += 1
+        elif entry.name.lower().endswith(endings):
+            found.images.append(path)
+        else:
+            found.passed_over[_ending(entry.name)] += 1
+    for folder, path in below:
+        _read(folder, path, found, links, endings)
+
+
+def _listed(folder: str | os.PathLike[str]) -> Iterable[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    except OSError as fault:
+        raise UsageError(
+            f"data: {fault.filename} cannot be read ({fault.strerror}): make it readable or name another folder."
+        ) from fault
+
+
+def _within(folder: str) -> str:
+    return folder if folder.endswith(os.sep) else folder + os.sep
+
+
+def _ending(name: str) -> str:
+    return os.path.splitext(name)[1].lower() or "without an ending"
+
+
+def _in_walking_order(path: str) -> tuple[list[str], str]:
+    *folders, name = path.split(os.sep)
+    return folders, name
