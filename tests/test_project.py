@@ -2,6 +2,8 @@
 
 import re
 import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -37,3 +39,13 @@ def test_nothing_is_unpickled():
         text = path.read_text()
         assert not re.search(r"^\s*(import|from) (pickle|dill|cloudpickle|joblib)", text, re.MULTILINE), path
         assert "allow_pickle=True" not in text, path
+
+
+def test_setup_py_prints_the_version_or_which_setuptools_it_needs():
+    """Python 3.11's venv brings setuptools 65, which cannot read the licences in pyproject.toml."""
+    ended = subprocess.run([sys.executable, "setup.py", "--version"], cwd=ROOT, capture_output=True, text=True)
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    if ended.returncode:
+        assert "is too old, expected 77 or newer" in ended.stderr and ended.stderr.count("\n") == 1
+    else:
+        assert ended.stdout.splitlines()[-1] == version

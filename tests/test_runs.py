@@ -108,6 +108,32 @@ def test_embed_gives_no_image_the_features_of_another(finished, tmp_path, capsys
     assert np.isfinite(features[[0, 1, 3, 4]]).all() and len(np.unique(features, axis=0)) == 5
 
 
+@pytest.mark.parametrize("words", [["evaluate"], ["embed", "--output", "x.npy"]])
+def test_data_of_another_kind_than_the_run(finished, tmp_path, monkeypatch, capsys, words):
+    run, _ = finished
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command(capsys, *words, run, "--data", "clips")
+    assert code == 2 and out == "" and err.count("\n") == 1 and not list(tmp_path.iterdir())
+    assert (
+        "data: clips holds clips with sound, but the run was pre-trained on images: choose data that hold images."
+        in err
+    )
+
+
+def test_places_that_embed_cannot_write(finished, tmp_path, monkeypatch, capsys):
+    run, _ = finished
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.npy").mkdir()
+    (tmp_path / "file").write_text("mine")
+    for output in ("folder.npy", "file/x.npy", "/dev/null/x.npy", "/proc/x.npy", "n" * 300 + ".npy"):
+        code, out, err = command(capsys, "embed", run, "--output", output)
+        assert code == 2 and out == "" and err.count("\n") == 1, err
+        assert (
+            err.startswith("ssl-jax: output: cannot write ") and "name a file in a folder that can be written." in err
+        )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.npy"]
+
+
 def test_the_same_command_again_finds_the_run_finished(finished, capsys):
     run, out = finished
     code, again, err = command(capsys, "pretrain", "simclr", *SMALL, "--run", run)

@@ -24,7 +24,8 @@ def load_features(path: str, source: Source) -> NDArray[np.float32]:
     if not Path(path).is_file():
         raise UsageError(f"features: found no file {path}: make it with `ssl-jax embed RUN --output {path}`.")
     try:
-        features = np.load(path, allow_pickle=False)
+        with open(path, "rb") as file:  # np.load leaves a damaged archive open.
+            features = np.load(file, allow_pickle=False)
     except (OSError, EOFError, ValueError, zipfile.BadZipFile):
         features = None
     if not isinstance(features, np.ndarray) or features.dtype.kind not in "fiu":  # An .npz is no array.

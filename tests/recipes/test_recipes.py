@@ -4,7 +4,9 @@ import inspect
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
+from PIL import Image
 
 from ssl_jax.recipes import explained, find, methods, recipes
 from ssl_jax.train.state import init_state
@@ -60,3 +62,16 @@ def test_patches_of_cpc_do_not_meet_in_batch_statistics(encoder):
         for name in ("demo", "imagenet")
     ]
     assert not jax.tree.leaves(statistics)
+
+
+def test_relative_paths_are_recorded_as_absolute_ones(tmp_path, monkeypatch):
+    (tmp_path / "pictures").mkdir()
+    for number in range(4):
+        Image.new("L", (16, 16), 9 * number).save(tmp_path / f"pictures/{number}.png")
+    np.save(tmp_path / "features.npy", np.eye(4))
+    monkeypatch.chdir(tmp_path)
+    made = find("clusterfit", "demo")(data="./pictures", features="features.npy", image_size=16, clusters=2)
+    assert made.arguments["data"] == str(tmp_path / "pictures")
+    assert made.arguments["features"] == str(tmp_path / "features.npy")
+    monkeypatch.chdir("/")
+    assert find("clusterfit", "demo")(**made.arguments).arguments == made.arguments

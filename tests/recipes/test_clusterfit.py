@@ -1,0 +1,45 @@
+"""The file of features that ClusterFit takes."""
+
+import numpy as np
+import pytest
+
+from ssl_jax.data.synthetic import Synthetic
+from ssl_jax.errors import UsageError
+from ssl_jax.recipes.clusterfit import load_features
+
+SOURCE = Synthetic(size=6, side=4, seed=0)
+
+
+def test_a_row_for_each_image(tmp_path):
+    rows = np.arange(12, dtype=np.float32).reshape(6, 2)
+    np.save(tmp_path / "x.npy", rows)
+    assert (load_features(str(tmp_path / "x.npy"), SOURCE) == rows).all()
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"\x93NUMPY", b"PK\x03\x04", b"\x93NUMPY\x01\x00\x02\x00{}"])
+def test_files_that_hold_no_array(tmp_path, content):
+    (tmp_path / "x.npy").write_bytes(content)
+    with pytest.raises(UsageError, match=r"features: .* is no \.npy file of numbers: make it with `ssl-jax embed`"):
+        load_features(str(tmp_path / "x.npy"), SOURCE)
+
+
+@pytest.mark.parametrize(
+    "array", [np.array(["a"] * 6), np.ones((6, 2), np.complex64), np.ones((6, 2), bool), np.array([None] * 6)]
+)
+def test_arrays_of_other_types(tmp_path, array):
+    np.save(tmp_path / "x.npy", array, allow_pickle=True)
+    with pytest.raises(UsageError, match=r"is no \.npy file of numbers"):
+        load_features(str(tmp_path / "x.npy"), SOURCE)
+
+
+def test_several_arrays_in_one_file(tmp_path):
+    np.savez(tmp_path / "x.npz", np.ones((6, 2)))
+    with pytest.raises(UsageError, match=r"is no \.npy file of numbers"):
+        load_features(str(tmp_path / "x.npz"), SOURCE)
+
+
+@pytest.mark.parametrize("shape", [(), (6,), (5, 2), (6, 2, 1)])
+def test_arrays_of_other_shapes(tmp_path, shape):
+    np.save(tmp_path / "x.npy", np.ones(shape))
+    with pytest.raises(UsageError, match="expected a row for each of the 6 images"):
+        load_features(str(tmp_path / "x.npy"), SOURCE)
