@@ -10,18 +10,18 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
 from ssl_jax.losses.audiovisual import avid
 from ssl_jax.losses.negatives import estimate_log_partition, nce
 from ssl_jax.methods.joint_embedding import init_networks
-from ssl_jax.methods.method import Embeddings, Method, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Layouts, Method, Metrics, Params, State, Views
 from ssl_jax.networks.functional import Net
-from ssl_jax.ops.bank import Bank, fresh, others, read, write
+from ssl_jax.ops.bank import fresh, others, read, write
 from ssl_jax.ops.collectives import replicate_rows
 from ssl_jax.ops.normalize import unit_length
 
@@ -40,6 +40,18 @@ class AVID(Method):
     momentum: weight of what a bank remembered when it is written.
     """
 
+    facts: ClassVar[Facts] = Facts(
+        family="audio-video",
+        against_collapse="negatives",
+        positives="sight and sound of a clip",
+        negatives="a memory of clips",
+        memory="bank",
+        passes="1 + 1 sound",
+        paper="2004.12943",
+    )
+
+    objective_state: ClassVar[Layouts] = {"banks": "whole", "log_partition": "whole"}
+
     video: Net
     audio: Net
     video_head: Net
@@ -55,7 +67,7 @@ class AVID(Method):
         heads = {"video_head": self.video_head, "audio_head": self.audio_head}
         params, stats = init_networks(rng, **networks, **heads)
         banks = {
-            name: fresh(key, self.clips, self.video_head.width).rows for name, key in zip(MODALITIES, rngs, strict=True)
+            name: fresh(key, self.clips, self.video_head.width) for name, key in zip(MODALITIES, rngs, strict=True)
         }
         return params, {**stats, "banks": banks, "log_partition": jnp.zeros(())}
 
@@ -75,39 +87,36 @@ class AVID(Method):
         return {"embedding": jnp.stack(projected, axis=1), **numbers}, {**state, **stats}
 
     def objective(
-        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+        self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         video, audio = embeddings["embedding"][:, 0], embeddings["embedding"][:, 1]
         negatives = self.remembered(state, embeddings["negatives"])
         memories = self.remembered(state, embeddings["index"])
-        state = self.with_partition(state, video, negatives[1], step, axis_name=axis_name)
-        loss = avid(video, audio, *memories, *negatives, estimator=self.estimator(state, axis_name=axis_name))
-        return loss, self.remember(state, embeddings, axis_name=axis_name), {}
+        log_partition = self.partition(state, video, negatives[1], step, axis_name=axis_name)
+        loss = avid(video, audio, *memories, *negatives, estimator=self.estimator(log_partition, axis_name=axis_name))
+        banks = self.remember(state["banks"], embeddings, axis_name=axis_name)
+        return loss, {"banks": banks, "log_partition": log_partition}, {}
 
     def remembered(self, state: State, index: Array) -> tuple[Array, Array]:
         """Entries of both banks, `[..., D]` each, without gradient."""
-        video, audio = (read(Bank(lax.stop_gradient(state["banks"][name])), index) for name in MODALITIES)
+        video, audio = (read(state["banks"][name], index) for name in MODALITIES)
         return video, audio
 
-    def remember(self, state: State, embeddings: Embeddings, *, axis_name: str | None) -> State:
-        """The state with the clips of this batch in its banks; of all shards, since each has the whole banks."""
+    def remember(self, banks: State, embeddings: Embeddings, *, axis_name: str | None) -> State:
+        """The banks with the clips of this batch in them; of all shards, since each has the whole banks."""
         index, rows = (replicate_rows(embeddings[name], axis_name) for name in ("index", "embedding"))
-        banks = {
-            name: write(Bank(state["banks"][name]), index, rows[:, place], momentum=self.momentum).rows
+        return {
+            name: write(banks[name], index, rows[:, place], momentum=self.momentum)
             for place, name in enumerate(MODALITIES)
         }
-        return {**state, "banks": banks}
 
-    def with_partition(
-        self, state: State, query: Array, negatives: Array, step: Array, *, axis_name: str | None
-    ) -> State:
-        """The state with the constant of the loss, for both directions, as the first batch has it."""
+    def partition(self, state: State, query: Array, negatives: Array, step: Array, *, axis_name: str | None) -> Array:
+        """The constant of the loss, for both directions, as the first batch has it."""
         measured = estimate_log_partition(query, negatives, temperature=self.temperature, axis_name=axis_name)
-        kept = lax.stop_gradient(state["log_partition"])
-        return {**state, "log_partition": jnp.where(step == 0, measured, kept)}
+        return jnp.where(step == 0, measured, state["log_partition"])
 
-    def estimator(self, state: State, *, axis_name: str | None) -> Callable[[Array, Array, Array], Array]:
-        return partial(nce, log_partition=state["log_partition"], temperature=self.temperature, axis_name=axis_name)
+    def estimator(self, log_partition: Array, *, axis_name: str | None) -> Callable[[Array, Array, Array], Array]:
+        return partial(nce, log_partition=log_partition, temperature=self.temperature, axis_name=axis_name)
 
     def embed(self, params: Params, state: State, images: Any) -> dict[str, Array]:
         """Layers of both, "video_layer1" .., then "video" and "audio", their features; and both as "features".

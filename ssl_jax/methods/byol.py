@@ -5,13 +5,14 @@ Source: Grill et al. 2020, "Bootstrap Your Own Latent", https://arxiv.org/abs/20
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import jax
 from jax import Array
 
 from ssl_jax.losses.distillation import negative_cosine
 from ssl_jax.methods.joint_embedding import MomentumTeacher, on_views
-from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, Views
 from ssl_jax.networks.functional import Net
 
 
@@ -21,6 +22,14 @@ class BYOL(MomentumTeacher):
 
     predictor: embedding -> embedding; the student's alone.
     """
+
+    facts: ClassVar[Facts] = Facts(
+        family="distillation",
+        against_collapse="predictor and slow teacher",
+        memory="teacher",
+        passes="2 + 2 teacher",
+        paper="2006.07733",
+    )
 
     apart = True
 
@@ -39,9 +48,9 @@ class BYOL(MomentumTeacher):
         return {**embeddings, "prediction": prediction}, {**state, "predictor": stats}
 
     def objective(
-        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+        self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         prediction, target = embeddings["prediction"], embeddings["target"]
         there = negative_cosine(prediction[:, 0], target[:, 1], axis_name=axis_name)
         back = negative_cosine(prediction[:, 1], target[:, 0], axis_name=axis_name)
-        return 4 + 2 * (there + back), state, {}
+        return 4 + 2 * (there + back), {}, {}

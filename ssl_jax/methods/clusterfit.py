@@ -7,6 +7,7 @@ https://arxiv.org/abs/1912.03330.
 """
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from ssl_jax.errors import UsageError
-from ssl_jax.methods.method import Embeddings, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Params, State, Views
 from ssl_jax.methods.supervised import Supervised
 from ssl_jax.ops.kmeans import kmeans
 
@@ -26,6 +27,15 @@ class ClusterFit(Supervised):
 
     clusters: of each example of the data set, integers `[N]`.
     """
+
+    facts: ClassVar[Facts] = Facts(
+        family="clustering",
+        against_collapse="labels",
+        positives="images of one cluster",
+        memory="clusters",
+        passes="1",
+        paper="1912.03330",
+    )
 
     clusters: NDArray[np.int32] = field(repr=False)
 

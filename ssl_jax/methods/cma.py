@@ -9,6 +9,7 @@ Source: Morgado et al. 2021, https://arxiv.org/abs/2004.12943, section 4; the au
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ from jax import Array, lax
 from ssl_jax.errors import UsageError
 from ssl_jax.losses.audiovisual import agreeing_clips, cma
 from ssl_jax.methods.avid import AVID
-from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, Views
 from ssl_jax.ops.bank import keys_of
 
 
@@ -31,6 +32,16 @@ class CMA(AVID):
     drawn: of them in each step.
     negatives_within: of the negatives, for comparisons within a modality.
     """
+
+    facts: ClassVar[Facts] = Facts(
+        family="audio-video",
+        against_collapse="negatives",
+        positives="a clip, and clips alike in sight and sound",
+        negatives="a memory of clips",
+        memory="bank",
+        passes="1 + 1 sound",
+        paper="2004.12943",
+    )
 
     start_step: int
     every: int
@@ -64,13 +75,13 @@ class CMA(AVID):
         return positives, others_than(negatives_key, excluded, self.negatives, length=self.clips)
 
     def objective(
-        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+        self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         video, audio = embeddings["embedding"][:, 0], embeddings["embedding"][:, 1]
         positives = self.remembered(state, embeddings["positives"])
         negatives = self.remembered(state, embeddings["negatives"][:, : self.negatives_within])
-        across, after, _ = super().objective(embeddings, state, step, axis_name=axis_name)
-        estimator = self.estimator(after, axis_name=axis_name)
+        across, after, _ = super().objective(embeddings, state, rng, step, axis_name=axis_name)
+        estimator = self.estimator(after["log_partition"], axis_name=axis_name)
         within = cma(video, audio, *positives, *negatives, estimator=estimator)
         within = jnp.where(step < self.start_step, 0, within)
         return across + within, after, {"across": across, "within": within}
@@ -81,7 +92,7 @@ class CMA(AVID):
         banks = state["banks"]
         agreeing = lax.cond(
             due,
-            lambda: agreeing_clips(banks["video"], banks["audio"], count=self.agreeing),
+            lambda: agreeing_clips(banks["video"].rows, banks["audio"].rows, count=self.agreeing),
             lambda: state["agreeing"],
         )
         return params, {**state, "agreeing": agreeing}

@@ -6,18 +6,19 @@ Source: Zhang et al. 2016, "Colorful Image Colorization", https://arxiv.org/abs/
 """
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 from numpy.typing import NDArray
 
 from ssl_jax.augment.lab import color_bins
 from ssl_jax.errors import UsageError
 from ssl_jax.losses.pretext import weighted_cross_entropy
 from ssl_jax.methods.joint_embedding import JointEmbedding, on_views
-from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Layouts, Metrics, Params, State, Views
 from ssl_jax.ops.collectives import mean_over_shards
 
 
@@ -32,6 +33,18 @@ class Colorization(JointEmbedding):
     rare: weight of a uniform distribution in the frequencies by which colours are divided; 1 is no rebalancing.
     memory: weight of what was known of the frequencies, which are counted as training goes on.
     """
+
+    facts: ClassVar[Facts] = Facts(
+        family="generative",
+        against_collapse="colours",
+        positives="-",
+        negatives="-",
+        memory="frequencies",
+        passes="1",
+        paper="1603.08511",
+    )
+
+    objective_state: ClassVar[Layouts] = {"frequency": "whole"}
 
     layer: str
     cells: int = 4
@@ -79,11 +92,11 @@ class Colorization(JointEmbedding):
         return jnp.argmax(closeness, axis=-1).astype(jnp.int32)
 
     def objective(
-        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+        self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
-        color, before = embeddings["color"], lax.stop_gradient(state["frequency"])
+        color, before = embeddings["color"], state["frequency"]
         weights = 1 / ((1 - self.rare) * before + self.rare / len(before))
         loss = weighted_cross_entropy(embeddings["logits"], color, weights, axis_name=axis_name)
         here = jnp.zeros(len(before)).at[color.ravel()].add(1 / color.size)
         found = mean_over_shards(here, axis_name)
-        return loss, {**state, "frequency": self.memory * before + (1 - self.memory) * found}, {}
+        return loss, {"frequency": self.memory * before + (1 - self.memory) * found}, {}

@@ -8,6 +8,7 @@ https://arxiv.org/abs/1807.03748, section 3.3.
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import ClassVar
 
 import jax.numpy as jnp
 from jax import Array
@@ -15,7 +16,7 @@ from jax import Array
 from ssl_jax.errors import UsageError
 from ssl_jax.losses.negatives import cpc
 from ssl_jax.methods.joint_embedding import JointEmbedding, init_networks, on_views
-from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, Views
 from ssl_jax.networks.functional import Net
 from ssl_jax.ops.patches import overlapping_patches
 
@@ -30,6 +31,15 @@ class CPC(JointEmbedding):
     patch_size, stride: in pixels; patches overlap.
     first_row: 2 where patches overlap by half: the next row can be copied.
     """
+
+    facts: ClassVar[Facts] = Facts(
+        family="contrastive",
+        against_collapse="negatives",
+        positives="a patch and the rows above",
+        negatives="all patches of the batch",
+        passes="1 a patch",
+        paper="1807.03748",
+    )
 
     context: Net
     predictor: Net
@@ -65,7 +75,7 @@ class CPC(JointEmbedding):
         return embeddings, {**state, **stats, "context": context, "predictor": predictor}
 
     def objective(
-        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+        self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         loss = cpc(
             jnp.moveaxis(embeddings["predictions"], 3, 0),
@@ -74,7 +84,7 @@ class CPC(JointEmbedding):
             temperature=self.temperature,
             axis_name=axis_name,
         )
-        return loss, state, {}
+        return loss, {}, {}
 
     def embed(self, params: Params, state: State, images: Array) -> dict[str, Array]:
         """What is known of patches, and of images.

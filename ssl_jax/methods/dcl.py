@@ -5,11 +5,12 @@ Source: Yeh et al. 2021, "Decoupled Contrastive Learning", https://arxiv.org/abs
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from jax import Array
 
 from ssl_jax.losses.contrastive import decoupled_contrastive
-from ssl_jax.methods.method import Embeddings, Metrics, State
+from ssl_jax.methods.method import Embeddings, Facts, Metrics, State
 from ssl_jax.methods.simclr import SimCLR
 
 
@@ -17,8 +18,12 @@ from ssl_jax.methods.simclr import SimCLR
 class DCL(SimCLR):
     """temperature: 0.1 in the paper."""
 
+    facts: ClassVar[Facts] = Facts(
+        family="contrastive", against_collapse="negatives", negatives="2N - 2 in the batch", paper="2110.06848"
+    )
+
     def objective(
-        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+        self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         first, second = embeddings["embedding"][:, 0], embeddings["embedding"][:, 1]
-        return decoupled_contrastive(first, second, temperature=self.temperature, axis_name=axis_name), state, {}
+        return decoupled_contrastive(first, second, temperature=self.temperature, axis_name=axis_name), {}, {}

@@ -9,6 +9,7 @@ Caron et al. 2018, "Deep Clustering for Unsupervised Learning of Visual Features
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ from jax import Array, lax
 from ssl_jax.errors import UsageError
 from ssl_jax.losses.clustering import cluster_cross_entropy
 from ssl_jax.methods.joint_embedding import JointEmbedding
-from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Layouts, Metrics, Params, State, Views
 from ssl_jax.ops.bank import Bank, write
 from ssl_jax.ops.collectives import replicate_rows
 from ssl_jax.ops.kmeans import kmeans
@@ -36,6 +37,12 @@ class DeepCluster(JointEmbedding):
     temperature: of the prediction.
     iterations: of k-means.
     """
+
+    facts: ClassVar[Facts] = Facts(
+        family="clustering", against_collapse="clusters of the data set", memory="bank, clusters", paper="2006.09882"
+    )
+
+    objective_state: ClassVar[Layouts] = {"banks": "whole", "labels": "whole"}
 
     examples: int
     every: int
@@ -74,15 +81,15 @@ class DeepCluster(JointEmbedding):
 
     def prototypes(self, params: Params, state: State) -> Array:
         """Directions of the clusters, `[heads, clusters, D]`."""
-        return lax.stop_gradient(state["centroids"])
+        return state["centroids"]
 
     def objective(
-        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+        self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         scores, index = embeddings["scores"], embeddings["index"]
         labels = jnp.broadcast_to(state["labels"][:, index].T[:, :, None], scores.shape[:-1])
         loss = cluster_cross_entropy(scores, labels, temperature=self.temperature, axis_name=axis_name)
-        return loss, {**state, "banks": self.remember(state["banks"], embeddings, axis_name)}, {}
+        return loss, {"banks": self.remember(state["banks"], embeddings, axis_name)}, {}
 
     def remember(self, banks: Array, embeddings: Embeddings, axis_name: str | None) -> Array:
         """The memories with the large views of this batch in them."""

@@ -6,13 +6,14 @@ https://arxiv.org/abs/2104.14294.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import jax.numpy as jnp
 from jax import Array
 
 from ssl_jax.losses.distillation import dino, update_center
 from ssl_jax.methods.joint_embedding import MomentumTeacher
-from ssl_jax.methods.method import Embeddings, Metrics, Params, State
+from ssl_jax.methods.method import Embeddings, Facts, Layouts, Metrics, Params, State
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,17 @@ class DINO(MomentumTeacher):
     warmup_temperature: of the teacher at first; it rises linearly for `warmup` steps.
     center_momentum: of the moving average of the teacher's outputs.
     """
+
+    facts: ClassVar[Facts] = Facts(
+        family="distillation",
+        against_collapse="centring and sharpening",
+        positives="small and large crops",
+        memory="teacher, centre",
+        passes="4 + 2 teacher",
+        paper="2104.14294",
+    )
+
+    objective_state: ClassVar[Layouts] = {"center": "whole"}
 
     student_temperature: float = 0.1
     teacher_temperature: float = 0.04
@@ -35,7 +47,7 @@ class DINO(MomentumTeacher):
         return params, {**state, "center": jnp.zeros(self.head.width)}
 
     def objective(
-        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+        self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         student, teacher = embeddings["embedding"].swapaxes(0, 1), embeddings["target"].swapaxes(0, 1)  # [V, B, K]
         progress = jnp.clip(step.astype(jnp.float32) / max(self.warmup, 1), 0, 1)
@@ -49,4 +61,4 @@ class DINO(MomentumTeacher):
             axis_name=axis_name,
         )
         center = update_center(state["center"], teacher, momentum=self.center_momentum, axis_name=axis_name)
-        return loss, {**state, "center": center}, {}
+        return loss, {"center": center}, {}

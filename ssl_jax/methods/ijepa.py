@@ -7,13 +7,14 @@ https://arxiv.org/abs/2301.08243, section 3, and the authors' code.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
 from ssl_jax.losses.reconstruction import masked_smooth_l1
 from ssl_jax.methods.joint_embedding import init_networks
-from ssl_jax.methods.method import Embeddings, Method, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Method, Metrics, Params, State, Views
 from ssl_jax.networks.functional import Net
 from ssl_jax.ops.moving_average import moving_average
 from ssl_jax.ops.normalize import layer_norm
@@ -29,6 +30,15 @@ class IJEPA(Method):
     predictor: tokens, their places and the places wanted -> tokens of these.
     steps: of the whole run, in which the target's momentum rises from `momentum` to 1 linearly, as in the authors' code.
     """
+
+    facts: ClassVar[Facts] = Facts(
+        family="distillation",
+        against_collapse="predictor and slow teacher",
+        positives="a part and blocks",
+        memory="teacher",
+        passes="1/3 + 1 teacher",
+        paper="2301.08243",
+    )
 
     encoder: Net
     predictor: Net
@@ -53,19 +63,19 @@ class IJEPA(Method):
         embeddings = {
             "embedding": layers["features"][:, None],
             "prediction": prediction.reshape(*wanted.shape, -1),
-            "target": lax.stop_gradient(target).reshape(*wanted.shape, -1),
+            "target": target.reshape(*wanted.shape, -1),
             "counted": views["counted"],
         }
         return embeddings, {**state, "encoder": encoder, "predictor": predictor}
 
     def objective(
-        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+        self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         prediction, target, counted = (embeddings[name] for name in ("prediction", "target", "counted"))
         size, blocks, places, dim = prediction.shape
         prediction, target = (array.reshape(size, blocks * places, dim) for array in (prediction, target))
         loss = masked_smooth_l1(prediction, target, counted.reshape(size, -1), axis_name=axis_name)
-        return loss, state, {}
+        return loss, {}, {}
 
     def after_step(self, params: Params, state: State, step: Array) -> tuple[Params, State]:
         momentum = self.momentum + (1 - self.momentum) * step.astype(jnp.float32) / self.steps

@@ -6,6 +6,7 @@ Source: Pathak et al. 2016, "Context Encoders: Feature Learning by Inpainting", 
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import jax.numpy as jnp
 from jax import Array
@@ -13,12 +14,16 @@ from jax import Array
 from ssl_jax.errors import UsageError
 from ssl_jax.losses.reconstruction import masked_regression
 from ssl_jax.methods.joint_embedding import JointEmbedding
-from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, Views
 
 
 @dataclass(frozen=True)
 class Inpainting(JointEmbedding):
     """Mean squared error of the hole's pixels; the head is the decoder, features -> pixels. Views: `with_a_hole`."""
+
+    facts: ClassVar[Facts] = Facts(
+        family="generative", against_collapse="pixels", positives="-", negatives="-", passes="1", paper="1604.07379"
+    )
 
     def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
         """ "embedding" `[B, 1, P]`, the pixels that the head tells; those that are right, "target" `[B, Q, C]`, Q C = P, and
@@ -31,9 +36,9 @@ class Inpainting(JointEmbedding):
         return {**embeddings, "target": target, "counted": counted}, state
 
     def objective(
-        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+        self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         target, counted = embeddings["target"], embeddings["counted"]
         prediction = embeddings["embedding"].reshape(target.shape)
         loss = masked_regression(prediction, target, counted, normalize_targets=False, axis_name=axis_name)
-        return loss, state, {}
+        return loss, {}, {}

@@ -7,6 +7,7 @@ https://arxiv.org/abs/1603.09246.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import jax
 from jax import Array
@@ -14,7 +15,7 @@ from jax import Array
 from ssl_jax.errors import UsageError
 from ssl_jax.losses.pretext import accuracy, cross_entropy
 from ssl_jax.methods.joint_embedding import JointEmbedding, init_networks
-from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, Views
 from ssl_jax.networks.functional import Net
 
 
@@ -25,6 +26,10 @@ class Jigsaw(JointEmbedding):
     head: features of a tile -> embedding, rectified.
     classifier: embeddings of the tiles as they are shown, concatenated -> P logits.
     """
+
+    facts: ClassVar[Facts] = Facts(
+        family="pretext", against_collapse="labels", positives="-", negatives="-", passes="9 tiles", paper="1603.09246"
+    )
 
     classifier: Net
 
@@ -45,8 +50,8 @@ class Jigsaw(JointEmbedding):
         return embeddings, {**state, **stats, "classifier": classifier}
 
     def objective(
-        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+        self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         logits, order = embeddings["logits"], embeddings["order"]
         metrics = {"task_accuracy": accuracy(logits, order, axis_name=axis_name)}
-        return cross_entropy(logits, order, axis_name=axis_name), state, metrics
+        return cross_entropy(logits, order, axis_name=axis_name), {}, metrics

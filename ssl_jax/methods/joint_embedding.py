@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
 from ssl_jax.methods.method import Embeddings, Method, Params, State, Views
 from ssl_jax.networks.functional import Net
@@ -66,10 +66,15 @@ class JointEmbedding(Method):
         """Embeddings of all views, large ones first, `[B, V, D]`, and the new batch statistics."""
         encoder, head = stats["encoder"], stats["head"]
         features = []
-        for name in ("views", "small_views"):
+        for number, name in enumerate(("views", "small_views")):
             if name in views:
                 layers, encoder = on_views(
-                    self.encoder, params["encoder"], encoder, views[name], rng=rng, apart=self.apart
+                    self.encoder,
+                    params["encoder"],
+                    encoder,
+                    views[name],
+                    rng=jax.random.fold_in(rng, number),
+                    apart=self.apart,
                 )
                 features.append(layers["features"])
         embedding, head = on_views(self.head, params["head"], head, jnp.concatenate(features, axis=1), apart=self.apart)
@@ -103,14 +108,15 @@ class MomentumTeacher(JointEmbedding):
 
     def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
         """The student on all views, the teacher on the large ones: "embedding" `[B, V, D]` and "target" `[B, 2, D]`."""
-        embedding, stats = self.project(params, state, views, rng)
-        target, teacher = self.teach(state["teacher"], {"views": views["views"]}, rng)
+        student_rng, teacher_rng = jax.random.split(rng)
+        embedding, stats = self.project(params, state, views, student_rng)
+        target, teacher = self.teach(state["teacher"], {"views": views["views"]}, teacher_rng)
         return {"embedding": embedding, "target": target}, {**state, **stats, "teacher": teacher}
 
     def teach(self, teacher: State, views: Views, rng: Array) -> tuple[Array, State]:
-        """Embeddings by the teacher, `[B, V, D]`, without gradient, and the teacher with its new statistics."""
+        """Embeddings by the teacher, `[B, V, D]`, and the teacher with its new statistics."""
         targets, stats = self.project(teacher["params"], teacher["stats"], views, rng)
-        return lax.stop_gradient(targets), {**teacher, "stats": lax.stop_gradient(stats)}
+        return targets, {**teacher, "stats": stats}
 
     def after_step(self, params: Params, state: State, step: Array) -> tuple[Params, State]:
         momentum = cosine_momentum(step, steps=self.steps, start=self.momentum, end=self.final_momentum)

@@ -7,13 +7,13 @@ https://arxiv.org/abs/2511.08544, section 5.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-import jax
 from jax import Array
 
 from ssl_jax.losses.decorrelation import isotropic_gaussian, to_center
 from ssl_jax.methods.joint_embedding import JointEmbedding
-from ssl_jax.methods.method import Embeddings, Metrics, State
+from ssl_jax.methods.method import Embeddings, Facts, Metrics, State
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,17 +24,19 @@ class LeJEPA(JointEmbedding):
     directions: in which the distribution is looked at, drawn anew in each step.
     """
 
+    facts: ClassVar[Facts] = Facts(
+        family="redundancy", against_collapse="a Gaussian in all directions", paper="2511.08544"
+    )
+
     weight: float = 0.05
     directions: int = 256
     large: int = 2
 
     def objective(
-        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+        self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         views = embeddings["embedding"].swapaxes(0, 1)  # [V, B, D]
-        # The same directions on every shard, and others in the next step.
-        rng = jax.random.fold_in(jax.random.key(0), step)
         prediction = to_center(views, large=self.large, axis_name=axis_name)
         gaussian = isotropic_gaussian(rng, views, directions=self.directions, axis_name=axis_name)
         loss = (1 - self.weight) * prediction + self.weight * gaussian
-        return loss, state, {"prediction": prediction, "gaussian": gaussian}
+        return loss, {}, {"prediction": prediction, "gaussian": gaussian}

@@ -6,13 +6,14 @@ Source: He et al. 2021, "Masked Autoencoders Are Scalable Vision Learners", http
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import jax.numpy as jnp
 from jax import Array
 
 from ssl_jax.losses.reconstruction import masked_regression
 from ssl_jax.methods.joint_embedding import init_networks
-from ssl_jax.methods.method import Embeddings, Method, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Method, Metrics, Params, State, Views
 from ssl_jax.networks.functional import Net
 from ssl_jax.ops.patches import patchify
 
@@ -28,6 +29,10 @@ class MAE(Method):
     patch_size: in pixels.
     normalize_targets: predict each patch in units of its own deviation, from its own mean.
     """
+
+    facts: ClassVar[Facts] = Facts(
+        family="generative", against_collapse="pixels", positives="-", negatives="-", passes="1/4", paper="2111.06377"
+    )
 
     encoder: Net
     decoder: Net
@@ -49,14 +54,14 @@ class MAE(Method):
         return embeddings, {**state, "encoder": encoder, "decoder": decoder}
 
     def objective(
-        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+        self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         prediction, target = embeddings["prediction"], embeddings["target"]
         wanted = jnp.ones(prediction.shape[:2])
         loss = masked_regression(
             prediction, target, wanted, normalize_targets=self.normalize_targets, axis_name=axis_name
         )
-        return loss, state, {}
+        return loss, {}, {}
 
     def embed(self, params: Params, state: State, images: Array) -> dict[str, Array]:
         return self.encoder.apply(params["encoder"], state["encoder"], images, train=False)[0]

@@ -1,17 +1,20 @@
 """The contract of a method. Only what happens in `encode` and `objective` differs from method to method.
 
 B: examples of the batch. `Params` is what the optimizer trains; `State` is everything else that is carried (batch
-statistics, teacher, queue, bank, centre). Both are plain nested dicts of arrays.
+statistics, teacher, queue, bank, centre). `Params` is a nested dict of arrays, `State` a dict of any pytrees of arrays.
 
 `views`, as `encode` gets them, is a dict whose arrays have the leading axis B: "views" `[B, V, H, W, C]` float32, and
 whatever else the augmentation returned by name (small crops, tiles, which permutation they are in); "index" `[B]` is the
 number of the example in its data set; "label" `[B]` is its class, -1 where unknown, for supervised upper bounds only.
 """
 
-from typing import Any, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol
 
 from jax import Array
 
+from ssl_jax.errors import pick
 from ssl_jax.ranges import check_ranges
 
 Tree = dict[str, Any]
@@ -20,10 +23,56 @@ State = Tree
 Views = Tree
 Embeddings = Tree
 Metrics = dict[str, Array]
+FAMILIES = (
+    "audio-video",
+    "clustering",
+    "contrastive",
+    "distillation",
+    "generative",
+    "pretext",
+    "redundancy",
+    "supervised",
+    "transcription",
+)
+Layouts = Mapping[str, Literal["whole", "rows"]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a method is, in words: docs/methods.md is made of it.
+
+    family: one of `FAMILIES`.
+    against_collapse: what keeps it from the trivial solution.
+    positives, negatives: what is to be alike, and what is not; "-" where nothing is compared.
+    memory: what is carried from step to step beside batch statistics.
+    passes: how often an image goes forward through an encoder in a step.
+    paper: its number at arxiv.org, or "-".
+    """
+
+    family: str
+    against_collapse: str
+    positives: str = "two views of an image"
+    negatives: str = "none"
+    memory: str = "none"
+    passes: str = "2"
+    paper: str = "-"
+
+    def __post_init__(self) -> None:
+        pick("family", self.family, FAMILIES)
 
 
 class Method(Protocol):
-    """Five pure functions; a method is a frozen dataclass of hyperparameters that subclasses this and fills them in."""
+    """Five pure functions; a method is a frozen dataclass of hyperparameters that subclasses this and fills them in.
+
+    No gradient flows into the state: the trainer cuts it.
+
+    facts: what the method is, in words.
+    objective_state: the entries of the state that `objective` reads or replaces, and where they lie: "whole", a copy on
+      every device, or "rows", cut over the devices along the first axis of each array (scalars are copied).
+    """
+
+    facts: ClassVar[Facts]
+    objective_state: ClassVar[Layouts] = {}
 
     def __post_init__(self) -> None:
         """Refuses hyperparameters outside their `ssl_jax.ranges`. A subclass with checks of its own calls this, too."""
@@ -50,11 +99,20 @@ class Method(Protocol):
         ...
 
     def objective(
-        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+        self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
-        """The only place where examples, and devices, meet: embeddings -> (loss, state, metrics). No network in here.
+        """The only place where examples, and devices, meet: embeddings -> (loss, changes, metrics). No network in here.
 
-        `axis_name=None`: the embeddings are the whole batch. A name: one shard of it, under that mapped axis.
+        Args:
+          embeddings: what `encode` returned, with the leading axis B.
+          state: its entries named in `objective_state`, at least.
+          rng: key of this step, the same on every shard.
+          step: steps made before this one, int32.
+          axis_name: None, and embeddings and state are whole; or the mapped axis under which they are one shard of the
+            whole. Loss, metrics and the changes of whole entries are then the same on every shard.
+
+        Returns:
+          The loss, a scalar; the entries of the state that change; metrics by name, scalars.
         """
         ...
 

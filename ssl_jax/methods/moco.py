@@ -7,17 +7,16 @@ https://arxiv.org/abs/2003.04297.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import jax
-import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
 from ssl_jax.errors import UsageError
 from ssl_jax.losses.negatives import info_nce
 from ssl_jax.methods.joint_embedding import MomentumTeacher
-from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Layouts, Metrics, Params, State, Views
 from ssl_jax.ops import queue
-from ssl_jax.ops.collectives import replicate_rows
 from ssl_jax.ops.normalize import unit_length
 
 
@@ -27,19 +26,30 @@ class MoCo(MomentumTeacher):
 
     queue_length: keys that are remembered; a multiple of the batch.
     temperature: 0.07 in the first version, 0.2 in the second.
-    symmetric: both views ask, and the keys of both enter the queue.
-    shuffle: the teacher sees the batch in another order, so that batch statistics of a part of it (`groups` of the
-      encoder's norms) do not give away which key belongs to a query.
+    symmetric: both views are queries, and the keys of both enter the queue.
+    norm_groups: parts of the batch with statistics of their own, as the encoder's norms have them (`groups`). The teacher
+      takes every `norm_groups`-th example into one part, where the student takes neighbours, so that the statistics do not
+      reveal which key belongs to a query (the paper's shuffled batch norm).
     """
 
+    facts: ClassVar[Facts] = Facts(
+        family="contrastive",
+        against_collapse="negatives",
+        negatives="a queue",
+        memory="teacher, queue",
+        passes="1 + 1 teacher",
+        paper="2003.04297",
+    )
+
     apart = True
+    objective_state: ClassVar[Layouts] = {"queue": "rows"}
 
     queue_length: int = 65536
     temperature: float = 0.07
     momentum: float = 0.999
     final_momentum: float = 0.999
     symmetric: bool = False
-    shuffle: bool = True
+    norm_groups: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -49,27 +59,46 @@ class MoCo(MomentumTeacher):
     def init(self, rng: Array) -> tuple[Params, State]:
         rng, queue_rng = jax.random.split(rng)
         params, state = super().init(rng)
-        return params, {**state, "queue": queue.fresh(queue_rng, self.queue_length, self.head.width)._asdict()}
+        return params, {**state, "queue": queue.fresh(queue_rng, self.queue_length, self.head.width)}
 
     def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
         if views["views"].shape[1] != 2:
             raise UsageError(f"moco: needs 2 views of an image, got {views['views'].shape[1]}: set views=2.")
-        asking = views["views"] if self.symmetric else views["views"][:, :1]
+        student_rng, teacher_rng = jax.random.split(rng)
+        queries = views["views"] if self.symmetric else views["views"][:, :1]
         keys = views["views"] if self.symmetric else views["views"][:, 1:]
-        query, stats = self.project(params, state, {"views": asking}, rng)
-        size = len(keys)
-        order = jax.random.permutation(rng, size) if self.shuffle else jnp.arange(size)
-        target, teacher = self.teach(state["teacher"], {"views": keys[order]}, rng)
-        target = target[jnp.argsort(order)]
+        query, stats = self.project(params, state, {"views": queries}, student_rng)
+        shuffled = interleave(keys, self.norm_groups)
+        target, teacher = self.teach(state["teacher"], {"views": shuffled}, teacher_rng)
+        target = interleave(target, len(target) // self.norm_groups)  # back into the order of the batch
         return {"embedding": query, "target": target}, {**state, **stats, "teacher": teacher}
 
     def objective(
-        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+        self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         keys = embeddings["target"][:, ::-1]  # with both views, each asks for the other
         batch, views, dim = keys.shape
         query, positive = (part.reshape(batch * views, dim) for part in (embeddings["embedding"], keys))
-        remembered = queue.Queue(**lax.stop_gradient(state["queue"]))
-        loss = info_nce(query, positive, remembered.rows, temperature=self.temperature, axis_name=axis_name)
-        remembered = queue.push(remembered, replicate_rows(unit_length(positive), axis_name))  # after the loss
-        return loss, {**state, "queue": remembered._asdict()}, {}
+        loss = info_nce(
+            query,
+            positive,
+            state["queue"].rows,
+            temperature=self.temperature,
+            axis_name=axis_name,
+            negatives_axis_name=axis_name,
+        )
+        return loss, {"queue": queue.push(state["queue"], unit_length(positive))}, {}  # pushed after the loss
+
+
+def interleave(rows: Array, groups: int) -> Array:
+    """`[B, ...]` with every `groups`-th row moved into one of `groups` consecutive parts.
+
+    A fixed transposition, which devices do in one exchange; a random permutation would gather the batch on every device.
+    The batch is drawn at random, so that the parts are random all the same. `interleave(..., B // groups)` is the inverse.
+    """
+    if len(rows) % groups:
+        raise UsageError(
+            f"batch_size: {len(rows)} examples cannot be cut into {groups} parts with statistics of their own: "
+            f"choose a multiple of {groups}, or norm_groups=1."
+        )
+    return rows.reshape(len(rows) // groups, groups, *rows.shape[1:]).swapaxes(0, 1).reshape(rows.shape)

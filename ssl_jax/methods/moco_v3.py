@@ -6,12 +6,13 @@ https://arxiv.org/abs/2104.02057.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from jax import Array
 
 from ssl_jax.losses.contrastive import moco_v3
 from ssl_jax.methods.byol import BYOL
-from ssl_jax.methods.method import Embeddings, Metrics, State
+from ssl_jax.methods.method import Embeddings, Facts, Metrics, State
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,13 +22,22 @@ class MoCoV3(BYOL):
     temperature: 0.2 for vision transformers, 1 for ResNets.
     """
 
+    facts: ClassVar[Facts] = Facts(
+        family="contrastive",
+        against_collapse="negatives",
+        negatives="N - 1 in the batch",
+        memory="teacher",
+        passes="2 + 2 teacher",
+        paper="2104.02057",
+    )
+
     temperature: float = 0.2
 
     def objective(
-        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+        self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         query, key = embeddings["prediction"], embeddings["target"]
         loss = moco_v3(
             query[:, 0], query[:, 1], key[:, 0], key[:, 1], temperature=self.temperature, axis_name=axis_name
         )
-        return loss, state, {}
+        return loss, {}, {}

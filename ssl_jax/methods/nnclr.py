@@ -6,18 +6,18 @@ Source: Dwibedi et al. 2021, "With a Little Help from My Friends", https://arxiv
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import jax
 from jax import Array, lax
 
 from ssl_jax.errors import UsageError
 from ssl_jax.losses.contrastive import in_batch_info_nce
-from ssl_jax.methods.method import Embeddings, Metrics, Params, State
+from ssl_jax.methods.method import Embeddings, Facts, Layouts, Metrics, Params, State
 from ssl_jax.methods.simsiam import SimSiam
-from ssl_jax.ops.collectives import replicate_rows
 from ssl_jax.ops.energy import key_value_lookup
 from ssl_jax.ops.normalize import unit_length
-from ssl_jax.ops.queue import Queue, fresh, push
+from ssl_jax.ops.queue import fresh, push
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,17 @@ class NNCLR(SimSiam):
     temperature: 0.1 in the paper.
     """
 
+    facts: ClassVar[Facts] = Facts(
+        family="contrastive",
+        against_collapse="negatives",
+        positives="a view and its neighbour",
+        negatives="N - 1 in the batch",
+        memory="queue",
+        paper="2104.14548",
+    )
+
     apart = False  # As SimCLR, whose training the paper follows.
+    objective_state: ClassVar[Layouts] = {"queue": "rows"}
 
     queue_length: int = 98304
     temperature: float = 0.1
@@ -41,21 +51,20 @@ class NNCLR(SimSiam):
     def init(self, rng: Array) -> tuple[Params, State]:
         rng, queue_rng = jax.random.split(rng)
         params, state = super().init(rng)
-        return params, {**state, "queue": fresh(queue_rng, self.queue_length, self.head.width)._asdict()}
+        return params, {**state, "queue": fresh(queue_rng, self.queue_length, self.head.width)}
 
     def objective(
-        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+        self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         embedding = unit_length(lax.stop_gradient(embeddings["embedding"]))
-        queue = Queue(**lax.stop_gradient(state["queue"]))
+        queue = state["queue"]
         there, back = (
             in_batch_info_nce(
-                key_value_lookup(embedding[:, view], queue.rows, queue.rows, top=1),
+                key_value_lookup(embedding[:, view], queue.rows, queue.rows, top=1, axis_name=axis_name),
                 embeddings["prediction"][:, 1 - view],
                 temperature=self.temperature,
                 axis_name=axis_name,
             )
             for view in (0, 1)
         )
-        queue = push(queue, replicate_rows(embedding[:, 0], axis_name))  # after the loss
-        return (there + back) / 2, {**state, "queue": queue._asdict()}, {}
+        return (there + back) / 2, {"queue": push(queue, embedding[:, 0])}, {}  # pushed after the loss

@@ -8,18 +8,18 @@ https://arxiv.org/abs/1912.01991; the authors' code in VISSL, configs/config/pre
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
 from ssl_jax.errors import pick
 from ssl_jax.losses.negatives import estimate_log_partition, info_nce, nce
 from ssl_jax.methods.joint_embedding import JointEmbedding, init_networks, on_views
-from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Layouts, Metrics, Params, State, Views
 from ssl_jax.networks.functional import Net
-from ssl_jax.ops.bank import Bank, fresh, others, read, write
+from ssl_jax.ops.bank import fresh, others, read, write
 from ssl_jax.ops.collectives import replicate_rows
 
 Estimator = Literal["nce", "info_nce"]
@@ -42,6 +42,18 @@ class PIRL(JointEmbedding):
       has no such constant, is the safe choice.
     """
 
+    facts: ClassVar[Facts] = Facts(
+        family="contrastive",
+        against_collapse="negatives",
+        positives="an image and its tiles",
+        negatives="a memory of images",
+        memory="bank",
+        passes="1 + 9 tiles",
+        paper="1912.01991",
+    )
+
+    objective_state: ClassVar[Layouts] = {"bank": "whole", "log_partition": "whole"}
+
     part_head: Net
     joined_head: Net
     examples: int
@@ -59,13 +71,16 @@ class PIRL(JointEmbedding):
         rng, bank_rng = jax.random.split(rng)
         heads = {"head": self.head, "part_head": self.part_head, "joined_head": self.joined_head}
         params, stats = init_networks(rng, encoder=self.encoder, **heads)
-        bank = fresh(bank_rng, self.examples, self.head.width).rows
+        bank = fresh(bank_rng, self.examples, self.head.width)
         return params, {**stats, "bank": bank, "log_partition": jnp.zeros(())}
 
     def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
         """ "embedding" `[B, 2, D]`, of image and transformed; numbers of it, "index" `[B]`, and of "negatives" `[B, K]`."""
-        image, stats = self.project(params, state, {"views": views["views"]}, rng)
-        layers, encoder = on_views(self.encoder, params["encoder"], stats["encoder"], views["transformed"], rng=rng)
+        image_rng, transformed_rng = jax.random.split(rng)
+        image, stats = self.project(params, state, {"views": views["views"]}, image_rng)
+        layers, encoder = on_views(
+            self.encoder, params["encoder"], stats["encoder"], views["transformed"], rng=transformed_rng
+        )
         parts, part = on_views(self.part_head, params["part_head"], state["part_head"], layers["features"])
         together, joined = self.joined_head.apply(
             params["joined_head"], state["joined_head"], parts.reshape(len(parts), -1), train=True
@@ -79,13 +94,13 @@ class PIRL(JointEmbedding):
         return {"embedding": embedding, **numbers}, {**state, **stats}
 
     def objective(
-        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+        self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         image, transformed = embeddings["embedding"][:, 0], embeddings["embedding"][:, 1]
-        bank = Bank(lax.stop_gradient(state["bank"]))
+        bank = state["bank"]
         own, negatives = read(bank, embeddings["index"]), read(bank, embeddings["negatives"])
         measured = estimate_log_partition(image, negatives, temperature=self.temperature, axis_name=axis_name)
-        log_partition = jnp.where(step == 0, measured, lax.stop_gradient(state["log_partition"]))
+        log_partition = jnp.where(step == 0, measured, state["log_partition"])
 
         def term(query: Array) -> Array:
             options: dict[str, Any] = {"temperature": self.temperature, "axis_name": axis_name}
@@ -98,4 +113,4 @@ class PIRL(JointEmbedding):
         index, rows = (replicate_rows(array, axis_name) for array in (embeddings["index"], image))
         bank = write(bank, index, rows, momentum=self.momentum)
         metrics = {"of_transformed": of_transformed, "of_image": of_image}
-        return loss, {**state, "bank": bank.rows, "log_partition": log_partition}, metrics
+        return loss, {"bank": bank, "log_partition": log_partition}, metrics

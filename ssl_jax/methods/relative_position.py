@@ -7,6 +7,7 @@ https://arxiv.org/abs/1505.05192.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ from jax import Array
 
 from ssl_jax.losses.pretext import accuracy, cross_entropy
 from ssl_jax.methods.joint_embedding import JointEmbedding, init_networks, on_views
-from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, Views
 from ssl_jax.networks.functional import Net
 
 MIDDLE = 4
@@ -29,6 +30,10 @@ class RelativePosition(JointEmbedding):
     head: features of a tile -> embedding, rectified.
     classifier: embeddings of the middle tile and of another, concatenated -> 8 logits.
     """
+
+    facts: ClassVar[Facts] = Facts(
+        family="pretext", against_collapse="labels", positives="-", negatives="-", passes="9 tiles", paper="1505.05192"
+    )
 
     classifier: Net
 
@@ -45,9 +50,9 @@ class RelativePosition(JointEmbedding):
         return {"embedding": tiles, "logits": logits}, {**state, **stats, "classifier": classifier}
 
     def objective(
-        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+        self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         logits = embeddings["logits"]
         places = jnp.broadcast_to(jnp.arange(8)[None], logits.shape[:2])
         metrics = {"task_accuracy": accuracy(logits, places, axis_name=axis_name)}
-        return cross_entropy(logits, places, axis_name=axis_name), state, metrics
+        return cross_entropy(logits, places, axis_name=axis_name), {}, metrics

@@ -8,6 +8,7 @@ https://arxiv.org/abs/1803.07728.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import jax.numpy as jnp
 from jax import Array
@@ -15,7 +16,7 @@ from jax import Array
 from ssl_jax.errors import UsageError
 from ssl_jax.losses.pretext import accuracy, cross_entropy
 from ssl_jax.methods.joint_embedding import JointEmbedding
-from ssl_jax.methods.method import Embeddings, Metrics, State
+from ssl_jax.methods.method import Embeddings, Facts, Metrics, State
 
 
 @dataclass(frozen=True)
@@ -25,15 +26,19 @@ class Rotation(JointEmbedding):
     head: classifier, features -> 4 logits.
     """
 
+    facts: ClassVar[Facts] = Facts(
+        family="pretext", against_collapse="labels", positives="-", negatives="-", passes="4", paper="1803.07728"
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.head.width != 4:
             raise UsageError(f"rotation: the head must have 4 outputs, got {self.head.width}.")
 
     def objective(
-        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+        self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         logits = embeddings["embedding"]  # [B, 4, 4]
         turns = jnp.broadcast_to(jnp.arange(4)[None], logits.shape[:2])
         metrics = {"task_accuracy": accuracy(logits, turns, axis_name=axis_name)}
-        return cross_entropy(logits, turns, axis_name=axis_name), state, metrics
+        return cross_entropy(logits, turns, axis_name=axis_name), {}, metrics

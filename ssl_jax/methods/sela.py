@@ -7,13 +7,14 @@ https://arxiv.org/abs/1911.05371; with a memory, several crops and a projection 
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
 from ssl_jax.methods.deepcluster import LARGE, DeepCluster
-from ssl_jax.methods.method import Params, State
+from ssl_jax.methods.method import Facts, Params, State
 from ssl_jax.ops.bank import fresh
 from ssl_jax.ops.normalize import unit_length
 from ssl_jax.ops.sinkhorn import equal_labels
@@ -27,6 +28,13 @@ class SeLa(DeepCluster):
       1 / lambda.
     iterations: of Sinkhorn's rounds.
     """
+
+    facts: ClassVar[Facts] = Facts(
+        family="clustering",
+        against_collapse="equal partition of the data set",
+        memory="bank, labels",
+        paper="1911.05371",
+    )
 
     sharpness: float = 25.0
     iterations: int = 100

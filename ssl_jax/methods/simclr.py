@@ -6,12 +6,13 @@ https://arxiv.org/abs/2002.05709.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from jax import Array
 
 from ssl_jax.losses.contrastive import ntxent
 from ssl_jax.methods.joint_embedding import JointEmbedding
-from ssl_jax.methods.method import Embeddings, Metrics, State
+from ssl_jax.methods.method import Embeddings, Facts, Metrics, State
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,14 @@ class SimCLR(JointEmbedding):
     temperature: of NT-Xent; 0.1 in the paper's ImageNet runs, 0.5 on CIFAR-10.
     """
 
+    facts: ClassVar[Facts] = Facts(
+        family="contrastive", against_collapse="negatives", negatives="2N - 2 in the batch", paper="2002.05709"
+    )
+
     temperature: float = 0.1
 
     def objective(
-        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+        self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         first, second = embeddings["embedding"][:, 0], embeddings["embedding"][:, 1]
-        return ntxent(first, second, temperature=self.temperature, axis_name=axis_name), state, {}
+        return ntxent(first, second, temperature=self.temperature, axis_name=axis_name), {}, {}

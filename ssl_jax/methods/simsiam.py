@@ -5,12 +5,13 @@ Source: Chen and He 2020, "Exploring Simple Siamese Representation Learning", ht
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from jax import Array
 
 from ssl_jax.losses.distillation import negative_cosine
 from ssl_jax.methods.joint_embedding import JointEmbedding, init_networks, on_views
-from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, Views
 from ssl_jax.networks.functional import Net
 
 
@@ -20,6 +21,10 @@ class SimSiam(JointEmbedding):
 
     predictor: embedding -> embedding, with a bottleneck; its learning rate stays constant in the paper.
     """
+
+    facts: ClassVar[Facts] = Facts(
+        family="distillation", against_collapse="predictor and stop-gradient", paper="2011.10566"
+    )
 
     apart = True
 
@@ -36,9 +41,9 @@ class SimSiam(JointEmbedding):
         return {"embedding": embedding, "prediction": prediction}, {**state, **stats, "predictor": predictor}
 
     def objective(
-        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+        self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         prediction, target = embeddings["prediction"], embeddings["embedding"]
         there = negative_cosine(prediction[:, 0], target[:, 1], axis_name=axis_name)
         back = negative_cosine(prediction[:, 1], target[:, 0], axis_name=axis_name)
-        return (there + back) / 2, state, {}
+        return (there + back) / 2, {}, {}

@@ -5,12 +5,13 @@ Source: Khosla et al. 2020, "Supervised Contrastive Learning", https://arxiv.org
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import jax.numpy as jnp
 from jax import Array
 
 from ssl_jax.losses.contrastive import supervised_contrastive
-from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, Views
 from ssl_jax.methods.simclr import SimCLR
 
 
@@ -18,12 +19,20 @@ from ssl_jax.methods.simclr import SimCLR
 class SupCon(SimCLR):
     """temperature: 0.1 in the paper."""
 
+    facts: ClassVar[Facts] = Facts(
+        family="supervised",
+        against_collapse="negatives",
+        positives="views of one class",
+        negatives="other classes",
+        paper="2004.11362",
+    )
+
     def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
         embeddings, state = super().encode(params, state, views, rng, step)
         return {**embeddings, "label": views["label"]}, state
 
     def objective(
-        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+        self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         embedding = embeddings["embedding"]
         size, views, dim = embedding.shape
@@ -33,4 +42,4 @@ class SupCon(SimCLR):
             temperature=self.temperature,
             axis_name=axis_name,
         )
-        return loss, state, {}
+        return loss, {}, {}

@@ -1,13 +1,14 @@
 """Supervised cross-entropy through the same contract: the upper bound to which methods without labels are compared."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import jax.numpy as jnp
 from jax import Array
 
 from ssl_jax.losses.pretext import cross_entropy
 from ssl_jax.methods.joint_embedding import JointEmbedding
-from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, Views
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,10 @@ class Supervised(JointEmbedding):
     label_smoothing: probability that is spread over all classes.
     """
 
+    facts: ClassVar[Facts] = Facts(
+        family="supervised", against_collapse="labels", positives="-", negatives="-", passes="1"
+    )
+
     label_smoothing: float = 0.0
 
     def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
@@ -24,7 +29,7 @@ class Supervised(JointEmbedding):
         return {**embeddings, "label": views["label"]}, state
 
     def objective(
-        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+        self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         logits = embeddings["embedding"]  # [B, V, classes]
         size, views, classes = logits.shape
@@ -34,4 +39,4 @@ class Supervised(JointEmbedding):
             label_smoothing=self.label_smoothing,
             axis_name=axis_name,
         )
-        return loss, state, {}
+        return loss, {}, {}

@@ -7,6 +7,7 @@ https://arxiv.org/abs/2006.09882.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +15,9 @@ from jax import Array, lax
 
 from ssl_jax.losses.clustering import swav
 from ssl_jax.methods.joint_embedding import JointEmbedding
-from ssl_jax.methods.method import Embeddings, Metrics, Params, State, Views
-from ssl_jax.ops.collectives import gather_rows, replicate_rows, row_numbers
+from ssl_jax.methods.method import Embeddings, Facts, Layouts, Metrics, Params, State, Views
 from ssl_jax.ops.normalize import unit_length
-from ssl_jax.ops.queue import Queue, fresh, push
+from ssl_jax.ops.queue import Queue, fresh, is_full, push
 from ssl_jax.ops.sinkhorn import sinkhorn
 
 
@@ -35,6 +35,17 @@ class SwAV(JointEmbedding):
     hard: codes are rounded to one prototype; soft ones are better in the paper.
     """
 
+    facts: ClassVar[Facts] = Facts(
+        family="clustering",
+        against_collapse="equal partition of the batch",
+        positives="small and large crops",
+        memory="prototypes",
+        passes="4",
+        paper="2006.09882",
+    )
+
+    objective_state: ClassVar[Layouts] = {"queues": "rows", "prototypes": "whole"}
+
     prototypes: int = 3000
     temperature: float = 0.1
     epsilon: float = 0.05
@@ -49,7 +60,7 @@ class SwAV(JointEmbedding):
         params["prototypes"] = unit_length(jax.random.normal(prototype_rng, (self.prototypes, self.head.width)))
         if self.queue_length:
             rngs = jax.random.split(queue_rng, 2)
-            queues = [fresh(rng, self.queue_length, self.head.width)._asdict() for rng in rngs]
+            queues = [fresh(rng, self.queue_length, self.head.width) for rng in rngs]
             state |= {"queues": dict(zip("01", queues, strict=True)), "prototypes": jnp.copy(params["prototypes"])}
         return params, state
 
@@ -60,20 +71,20 @@ class SwAV(JointEmbedding):
         return {"embedding": embedding, "scores": scores}, state
 
     def objective(
-        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+        self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         scores = embeddings["scores"].swapaxes(0, 1)  # [V, B, K]
-        codes = []
+        codes, queues = [], {}
         for crop in range(2):  # the large crops; no gradient flows through codes
             fresh_scores = lax.stop_gradient(scores[crop])
             if self.queue_length:
-                remembered = Queue(**state["queues"][str(crop)])
-                codes.append(self._codes_with_queue(fresh_scores, remembered, state["prototypes"], step, axis_name))
-                keys = replicate_rows(embeddings["embedding"][:, crop], axis_name)
-                state = {**state, "queues": {**state["queues"], str(crop): push(remembered, keys)._asdict()}}
+                queue = state["queues"][str(crop)]
+                codes.append(self._codes_with_queue(fresh_scores, queue, state["prototypes"], step, axis_name))
+                queues[str(crop)] = push(queue, embeddings["embedding"][:, crop])  # after its codes
             else:
                 codes.append(self._codes(fresh_scores, axis_name))
-        return swav(scores, jnp.stack(codes), temperature=self.temperature, axis_name=axis_name), state, {}
+        loss = swav(scores, jnp.stack(codes), temperature=self.temperature, axis_name=axis_name)
+        return loss, {"queues": queues} if queues else {}, {}
 
     def after_step(self, params: Params, state: State, step: Array) -> tuple[Params, State]:
         prototypes = unit_length(params["prototypes"])
@@ -87,13 +98,10 @@ class SwAV(JointEmbedding):
     def _codes_with_queue(
         self, scores: Array, queue: Queue, prototypes: Array, step: Array, axis_name: str | None
     ) -> Array:
-        """Codes of this shard's rows, with the queue's rows sharing in the partition once it is full."""
-        batch, here = gather_rows(scores, axis_name), row_numbers(len(scores), axis_name)
+        """Codes of the batch's rows, with the queue's rows sharing in the partition once it is full."""
         old = jnp.matmul(queue.rows, prototypes.T, precision="highest")
-        ready = (step >= self.queue_start) & (queue.filled == self.queue_length)
-        codes = lax.cond(
-            ready,
-            lambda: self._codes(jnp.concatenate([batch, old]), None)[: len(batch)],
-            lambda: self._codes(batch, None),
+        return lax.cond(
+            (step >= self.queue_start) & is_full(queue, len(scores)),
+            lambda: self._codes(jnp.concatenate([scores, old]), axis_name)[: len(scores)],
+            lambda: self._codes(scores, axis_name),
         )
-        return codes[here]

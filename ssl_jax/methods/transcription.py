@@ -12,6 +12,7 @@ S: numbers of what is read, T: of what is written, both with an END and PADDING 
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,7 @@ from jax import Array
 from ssl_jax.data.vocabulary import END, PADDING
 from ssl_jax.losses.pretext import cross_entropy
 from ssl_jax.methods.joint_embedding import init_networks
-from ssl_jax.methods.method import Embeddings, Method, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Method, Metrics, Params, State, Views
 from ssl_jax.networks.functional import Net
 from ssl_jax.ops.collectives import mean_over_shards
 
@@ -36,6 +37,10 @@ class Transcription(Method):
     label_smoothing: probability that is spread over all V.
     """
 
+    facts: ClassVar[Facts] = Facts(
+        family="transcription", against_collapse="labels", positives="-", negatives="-", passes="1", paper="1409.3215"
+    )
+
     net: Net
     label_smoothing: float = 0.0
 
@@ -50,13 +55,13 @@ class Transcription(Method):
         return embeddings, {**state, "net": stats}
 
     def objective(
-        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+        self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         """Mean over the symbols of the whole batch, so that a long word counts more than a short one."""
         logits, target = embeddings["logits"], embeddings["target"]
         uncounted = jnp.where(target == PADDING, -1, target)
         loss = cross_entropy(logits, uncounted, label_smoothing=self.label_smoothing, axis_name=axis_name)
-        return loss, state, {"symbol_accuracy": symbol_accuracy(logits, target, axis_name=axis_name)}
+        return loss, {}, {"symbol_accuracy": symbol_accuracy(logits, target, axis_name=axis_name)}
 
     def energies(self, params: Params, state: State, source: Array, target: Array) -> Array:
         """Energies of transcriptions in nats, `[B]`: of `[B, S]` and `[B, T]`. At least 0; T log V by chance."""

@@ -5,17 +5,22 @@ Source: Bardes et al. 2021, "VICReg", https://arxiv.org/abs/2105.04906.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from jax import Array
 
 from ssl_jax.losses.decorrelation import vicreg
 from ssl_jax.methods.joint_embedding import JointEmbedding
-from ssl_jax.methods.method import Embeddings, Metrics, State
+from ssl_jax.methods.method import Embeddings, Facts, Metrics, State
 
 
 @dataclass(frozen=True)
 class VICReg(JointEmbedding):
     """invariance, variance, covariance: weights of the three terms."""
+
+    facts: ClassVar[Facts] = Facts(
+        family="redundancy", against_collapse="variance and covariance terms", paper="2105.04906"
+    )
 
     apart = True
 
@@ -24,7 +29,7 @@ class VICReg(JointEmbedding):
     covariance: float = 1.0
 
     def objective(
-        self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None = None
+        self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         loss = vicreg(
             embeddings["embedding"][:, 0],
@@ -34,4 +39,4 @@ class VICReg(JointEmbedding):
             covariance=self.covariance,
             axis_name=axis_name,
         )
-        return loss, state, {}
+        return loss, {}, {}

@@ -1,9 +1,9 @@
 """A first-in first-out memory of embeddings, as a value (MoCo, NNCLR, the late queue of SwAV).
 
 K: rows of the queue; B: keys pushed at once; D: size of an embedding. A queue comes in as an argument and goes out as a
-result; nothing is changed in place. Over shards there are two layouts, which hold the same set of rows:
-- replicated: every shard holds all K rows and pushes the keys of all shards (`replicate_rows`); read it without a name;
-- cut: every shard holds its own K / shards rows and pushes its own keys, without communication; read it with the name.
+result; nothing is changed in place. Row `b * (K / B) + t` holds the key of row b of the batch that was pushed at time t,
+modulo K / B. A queue that is cut over devices along its rows, as the batch is, therefore takes the keys of its own part of
+the batch without communication, and holds the same rows in the same places on any number of devices.
 """
 
 from typing import NamedTuple
@@ -17,25 +17,24 @@ from ssl_jax.ops.normalize import unit_length
 
 
 class Queue(NamedTuple):
-    """Rows in a ring: `next` is the oldest row, which is overwritten first."""
+    """Rows in a ring, and how often keys were pushed; rows that no key has replaced yet are random."""
 
-    rows: Array  # [K, D]
-    next: Array  # int32, in [0, K)
-    filled: Array  # int32, in [0, K]: rows that were pushed; the others are random, and stand first in line to go
+    rows: Array  # [K, D], or [K / shards, D]
+    pushes: Array  # int32
 
 
 def fresh(rng: Array, length: int, dim: int) -> Queue:
     """`length` random directions of size `dim`, float32: negatives that teach nothing until keys have replaced them."""
     if length < 1 or dim < 1:
         raise ValueError(f"queue.fresh: length and dim must be at least 1, got {length} and {dim}")
-    return Queue(unit_length(jax.random.normal(rng, (length, dim))), jnp.int32(0), jnp.int32(0))
+    return Queue(unit_length(jax.random.normal(rng, (length, dim))), jnp.int32(0))
 
 
 def push(queue: Queue, keys: Array) -> Queue:
     """The queue with its B oldest rows replaced by `keys` `[B, D]`, without gradient, in the queue's dtype.
 
     Push after the loss, so that the queue holds keys of former batches only. The length must be a multiple of B, so
-    that the keys of one batch leave together and a cut queue holds the same rows as a whole one.
+    that the keys of one batch leave together. Of a queue that is cut, each shard pushes its own keys.
 
     Raises:
       ValueError: the keys do not fit the rows, are none, or do not divide the queue's length.
@@ -45,10 +44,16 @@ def push(queue: Queue, keys: Array) -> Queue:
         raise ValueError(f"queue.push: keys must be [B, {dim}] like the queue's rows, got {keys.shape}")
     if len(keys) == 0 or length % len(keys):
         raise ValueError(f"queue.push: the queue's length must be a multiple of the keys, got {length} and {len(keys)}")
-    places = (queue.next + jnp.arange(len(keys), dtype=jnp.int32)) % length
-    rows = queue.rows.at[places].set(lax.stop_gradient(keys).astype(queue.rows.dtype))
-    filled = jnp.minimum(queue.filled + len(keys), length)
-    return Queue(rows, (queue.next + len(keys)) % length, filled)
+    times = length // len(keys)
+    rows = queue.rows.reshape(len(keys), times, dim)
+    keys = lax.stop_gradient(keys).astype(rows.dtype)
+    rows = lax.dynamic_update_index_in_dim(rows, keys, queue.pushes % times, axis=1)
+    return Queue(rows.reshape(length, dim), queue.pushes + 1)
+
+
+def is_full(queue: Queue, batch: int) -> Array:
+    """Whether keys, `batch` at a time, have replaced all rows; of a queue that is cut, `batch` is that of the shard."""
+    return queue.pushes * batch >= len(queue.rows)
 
 
 def read(queue: Queue, *, axis_name: str | None = None) -> Array:

@@ -9,7 +9,7 @@ from ssl_jax.augment.video import frame_views, sight
 from ssl_jax.augment.views import Views, digit_views, evaluation_view, simclr_views
 from ssl_jax.data import Data, open_data
 from ssl_jax.errors import UsageError
-from ssl_jax.methods.simclr import SimCLR
+from ssl_jax.methods.frames import Frames
 from ssl_jax.networks import Net, projection_head
 from ssl_jax.networks import encoder as make_encoder
 from ssl_jax.recipes.avid import statistics_of
@@ -44,7 +44,7 @@ def demo(
     net, head = networks(encoder, side=image_size, statistics=statistics, widths=(256, 64), precision=precision)
     return Recipe(
         data=clips,
-        method=SimCLR(net, head, temperature=temperature),
+        method=Frames(net, head, temperature=temperature),
         augment=frame_views(demo_view(size=image_size, statistics=statistics), reach=reach),
         prepare=middle_frame(evaluation_view(size=image_size, mean=statistics[0], std=statistics[1])),
         optimizer=demo_optimizer(learning_rate, weight_decay),
@@ -87,7 +87,7 @@ def kinetics(
     prepare = evaluation_view(size=image_size, crop_fraction=image_size / stored_size, mean=mean, std=std)
     return Recipe(
         data=clips,
-        method=SimCLR(net, head, temperature=temperature),
+        method=Frames(net, head, temperature=temperature),
         augment=frame_views(view, reach=reach),
         prepare=middle_frame(prepare),
         optimizer=lambda steps: lars(

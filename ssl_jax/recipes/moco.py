@@ -162,6 +162,7 @@ def imagenet(
             temperature=temperature,
             momentum=momentum,
             final_momentum=momentum,
+            norm_groups=norm_groups if encoder.startswith("resnet") else 1,
         ),
         augment=photo_views(
             size=image_size, scale=(0.2, 1.0), jitter=(0.4, 0.4, 0.4, 0.1), mean=here.mean, std=here.std
@@ -223,6 +224,7 @@ def imagenet_v1(
             temperature=temperature,
             momentum=momentum,
             final_momentum=momentum,
+            norm_groups=norm_groups if encoder.startswith("resnet") else 1,
         ),
         augment=photo_views(
             size=image_size,

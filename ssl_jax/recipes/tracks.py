@@ -7,7 +7,7 @@ from jax import Array
 
 from ssl_jax.augment.video import follow, sight, track_views
 from ssl_jax.augment.views import evaluation_view, simclr_views
-from ssl_jax.methods.simclr import SimCLR
+from ssl_jax.methods.tracks import Tracks
 from ssl_jax.recipes.avid import statistics_of
 from ssl_jax.recipes.frames import demo_view, middle_frame, networks, open_videos
 from ssl_jax.recipes.optimizers import lars, scaled_cosine
@@ -45,7 +45,7 @@ def demo(
     view = demo_view(size=image_size, statistics=statistics)
     return Recipe(
         data=clips,
-        method=SimCLR(net, head, temperature=temperature),
+        method=Tracks(net, head, temperature=temperature),
         augment=track_views(view, size=image_size, reach=reach),
         prepare=followed(evaluation_view(size=image_size, mean=statistics[0], std=statistics[1]), size=image_size),
         optimizer=demo_optimizer(learning_rate, weight_decay),
@@ -89,7 +89,7 @@ def kinetics(
     view = simclr_views(size=image_size, views=1, mean=mean, std=std)
     return Recipe(
         data=clips,
-        method=SimCLR(net, head, temperature=temperature),
+        method=Tracks(net, head, temperature=temperature),
         augment=track_views(view, size=image_size, reach=reach),
         prepare=followed(evaluation_view(size=image_size, mean=mean, std=std), size=image_size),
         optimizer=lambda steps: lars(

@@ -1,22 +1,29 @@
 """Loss and gradient of one batch, at once or in microbatches that together give the same.
 
-B: examples of the batch; m: microbatches. The encoder's activations are what takes memory, and `encode` works example by
-example; `objective` needs all embeddings, and they are small. So embeddings are made in microbatches and kept, the
-objective is differentiated at all of them, and each microbatch is encoded again to carry its part of that gradient back
-(gradient caching: Gao et al. 2021, https://arxiv.org/abs/2101.06983). Negatives, assignments and batch correlations are
-those of the whole batch; only batch norms see less, a microbatch at a time.
+B: examples of the batch; m: microbatches. Encoding is spread over the devices by the compiler; `objective`, in which
+examples meet, runs under `jax.shard_map`, so that what devices exchange is what the losses state.
+
+The encoder's activations are what takes memory, and `encode` works example by example; `objective` needs all embeddings,
+and they are small. So embeddings are made in microbatches and kept, the objective is differentiated at all of them, and
+each microbatch is encoded again to carry its part of that gradient back (gradient caching: Gao et al. 2021,
+https://arxiv.org/abs/2101.06983). Negatives, assignments and batch correlations are those of the whole batch; only batch
+norms see less, a microbatch at a time.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.sharding import Mesh, PartitionSpec
 
 from ssl_jax.methods.method import Embeddings, Method, Metrics, Params, State, Views
+from ssl_jax.train.mesh import rows_specs
 
 Encode = Callable[[Params, State, Any], tuple[Embeddings, State]]
+Objective = Callable[[Embeddings, State], tuple[Array, State, Metrics]]
 Found = tuple[Array, State, Metrics, Params]
 COSTLY = ("dot_general", "conv_general_dilated", "ragged_dot_general")
 
@@ -29,7 +36,9 @@ def loss_and_gradient(
     batch: Any,
     *,
     rng: Array,
+    objective_rng: Array,
     step: Array,
+    mesh: Mesh | None = None,
     microbatches: int = 1,
     rematerialize: bool = False,
 ) -> Found:
@@ -37,29 +46,60 @@ def loss_and_gradient(
 
     Args:
       make_views: views of a batch or of a part of it.
+      rng, objective_rng: keys of `encode` and of `objective`.
+      mesh: the devices over whose axis "data" the batch is spread; None where one device has it all.
       microbatches: m, divides B. With m > 1 the encoder runs twice, on B / m examples at a time.
       rematerialize: keep only products and convolutions for the gradient, and compute norms and the like again.
     """
+    state = lax.stop_gradient(state)
 
     def encode(params: Params, state: State, part: Any) -> tuple[Embeddings, State]:
-        return method.encode(params, state, make_views(part), rng, step)
+        embeddings, state = method.encode(params, state, make_views(part), rng, step)
+        return embeddings, lax.stop_gradient(state)
 
     if rematerialize:
         encode = jax.checkpoint(encode, policy=lambda primitive, *_, **__: primitive.name in COSTLY)
+    objective = partial(sharded_objective, method, mesh, rng=objective_rng, step=step)
     if microbatches > 1:
-        return _cached(method, encode, params, state, batch, step=step, microbatches=microbatches)
+        return _cached(encode, objective, params, state, batch, microbatches=microbatches)
 
     def loss_of(params: Params) -> tuple[Array, tuple[State, Metrics]]:
-        embeddings, after = encode(params, state, batch)
-        loss, after, metrics = method.objective(embeddings, after, step)
+        loss, after, metrics = objective(*encode(params, state, batch))
         return loss, (after, metrics)
 
     (loss, (state, metrics)), gradient = jax.value_and_grad(loss_of, has_aux=True)(params)
     return loss, state, metrics, gradient
 
 
+def sharded_objective(
+    method: Method, mesh: Mesh | None, embeddings: Embeddings, state: State, *, rng: Array, step: Array
+) -> tuple[Array, State, Metrics]:
+    """`method.objective` of global arrays, run on each device's shard of them: loss, new state, metrics.
+
+    Only the entries of `objective_state` enter it, so that teachers and batch statistics stay where they are.
+    """
+    carried = {name: state[name] for name in method.objective_state if name in state}
+    if mesh is None or mesh.size == 1:
+        loss, changes, metrics = method.objective(embeddings, carried, rng, step)
+        return loss, {**state, **changes}, metrics
+
+    def shard(embeddings: Embeddings, carried: State, rng: Array, step: Array) -> tuple[Array, State, Metrics]:
+        loss, changes, metrics = method.objective(embeddings, carried, rng, step, axis_name="data")
+        return loss, {**carried, **changes}, metrics
+
+    spread, copied = PartitionSpec("data"), PartitionSpec()
+    layouts = {
+        name: rows_specs(carried[name]) if method.objective_state[name] == "rows" else copied for name in carried
+    }
+    run = jax.shard_map(
+        shard, mesh=mesh, in_specs=(spread, layouts, copied, copied), out_specs=(copied, layouts, copied)
+    )
+    loss, carried, metrics = run(embeddings, carried, rng, step)
+    return loss, {**state, **carried}, metrics
+
+
 def _cached(
-    method: Method, encode: Encode, params: Params, state: State, batch: Any, *, step: Array, microbatches: int
+    encode: Encode, objective: Objective, params: Params, state: State, batch: Any, *, microbatches: int
 ) -> Found:
     parts = jax.tree.map(lambda rows: _cut(rows, microbatches), batch)
 
@@ -71,7 +111,7 @@ def _cached(
     real, whole_numbers = _split(jax.tree.map(_join, embedded))
 
     def loss_of(real: list[Array]) -> tuple[Array, tuple[State, Metrics]]:
-        loss, carried, metrics = method.objective(_merge(real, whole_numbers, embedded), after, step)
+        loss, carried, metrics = objective(_merge(real, whole_numbers, embedded), after)
         return loss, (carried, metrics)
 
     (loss, (after, metrics)), at_embeddings = jax.value_and_grad(loss_of, has_aux=True)(real)

@@ -5,6 +5,7 @@ Everything else in the project sees global arrays and does not know how many dev
 
 import math
 import os
+from functools import partial
 from typing import Any
 
 import jax
@@ -54,6 +55,16 @@ def state_shardings(mesh: Mesh, shapes: Any, *, shard_parameters: bool = False) 
         return NamedSharding(mesh, PartitionSpec(*[None] * longest, mesh.axis_names))
 
     return jax.tree.map(rule, shapes)
+
+
+def rows_specs(tree: Any) -> Any:
+    """For each leaf of what is cut over the devices by rows: its first axis over "data"; scalars are copied."""
+    return jax.tree.map(lambda leaf: PartitionSpec("data") if leaf.ndim else PartitionSpec(), tree)
+
+
+def rows_shardings(mesh: Mesh, tree: Any) -> Any:
+    """`rows_specs` on this mesh."""
+    return jax.tree.map(partial(NamedSharding, mesh), rows_specs(tree))
 
 
 def on_this_process(tree: Any, mesh: Mesh) -> Any:

@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from ssl_jax.errors import UsageError
 from ssl_jax.methods.method import Method, Metrics
 from ssl_jax.recipes.optimizers import Optimizer
-from ssl_jax.train.mesh import batch_sharding, replicated, state_shardings
+from ssl_jax.train.mesh import batch_sharding, replicated, rows_shardings, state_shardings
 from ssl_jax.train.state import TrainState, init_state
 from ssl_jax.train.step import Augment, Batch, make_fill, make_gauges, make_step, make_views
 
@@ -41,12 +41,17 @@ def make_program(
     rematerialize: bool = False,
 ) -> Program:
     """Traces `init` and jits the rest. The arguments are those of `fit`."""
-    step = make_step(method, augment, optimizer, seed=seed, microbatches=microbatches, rematerialize=rematerialize)
+    step = make_step(
+        method, augment, optimizer, seed=seed, mesh=mesh, microbatches=microbatches, rematerialize=rematerialize
+    )
     gauges = make_gauges(method, augment, seed=seed)
-    fill = make_fill(method, augment, seed=seed)
+    fill = make_fill(method, augment, seed=seed, mesh=mesh)
     init = partial(init_state, method, optimizer.transformation, seed=seed)
     shapes = jax.eval_shape(init)
     shardings = state_shardings(mesh, shapes, shard_parameters=shard_parameters)
+    rows = [name for name, layout in method.objective_state.items() if layout == "rows" and name in shapes.state]
+    cut = {name: rows_shardings(mesh, shapes.state[name]) for name in rows}
+    shardings = shardings._replace(state={**shardings.state, **cut})
     like = jax.tree.map(lambda leaf, sharding: leaf.update(sharding=sharding), shapes, shardings)
     step = jax.jit(
         step,

@@ -7,16 +7,18 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jax.sharding import Mesh
 
 from ssl_jax.data import inputs_of
 from ssl_jax.evaluate.diagnostics import alignment, diagnostics, uniformity
 from ssl_jax.methods.method import Method, Metrics, Views
 from ssl_jax.recipes.optimizers import Optimizer
-from ssl_jax.train.gradient import loss_and_gradient
+from ssl_jax.train.gradient import loss_and_gradient, sharded_objective
 from ssl_jax.train.state import TrainState
 
 Augment = Callable[[Array, Any], Any]
 Batch = dict[str, Array]
+MOST_GAUGED = 1024
 
 
 def make_views(augment: Augment, rng: Array, batch: Batch) -> Views:
@@ -31,10 +33,10 @@ def make_views(augment: Augment, rng: Array, batch: Batch) -> Views:
     return {**named, **{name: batch[name] for name in ("index", "label") if name in batch}}
 
 
-def step_keys(seed: int, step: Array) -> tuple[Array, Array]:
-    """Keys of the views and of the networks at a step: nothing random is carried, so nothing can be lost in a resume."""
-    views_rng, encode_rng = jax.random.split(jax.random.fold_in(jax.random.key(seed), step))
-    return views_rng, encode_rng
+def step_keys(seed: int, step: Array) -> tuple[Array, Array, Array]:
+    """Keys of views, networks and objective at a step: nothing random is carried, so nothing can be lost in a resume."""
+    views_rng, encode_rng, objective_rng = jax.random.split(jax.random.fold_in(jax.random.key(seed), step), 3)
+    return views_rng, encode_rng, objective_rng
 
 
 def make_step(
@@ -43,16 +45,17 @@ def make_step(
     optimizer: Optimizer,
     *,
     seed: int,
+    mesh: Mesh | None = None,
     microbatches: int = 1,
     rematerialize: bool = False,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """The pure function `(state, batch) -> (state, metrics)`. The trainer jits it over the mesh and donates the state.
 
-    microbatches, rematerialize: as `loss_and_gradient` has them.
+    mesh, microbatches, rematerialize: as `loss_and_gradient` has them.
     """
 
     def step(current: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        views_rng, encode_rng = step_keys(seed, current.step)
+        views_rng, encode_rng, objective_rng = step_keys(seed, current.step)
         loss, state, metrics, gradient = loss_and_gradient(
             method,
             lambda part: make_views(augment, views_rng, part),
@@ -60,7 +63,9 @@ def make_step(
             current.state,
             batch,
             rng=encode_rng,
+            objective_rng=objective_rng,
             step=current.step,
+            mesh=mesh,
             microbatches=microbatches,
             rematerialize=rematerialize,
         )
@@ -74,14 +79,16 @@ def make_step(
     return step
 
 
-def make_fill(method: Method, augment: Augment, *, seed: int) -> Callable[[TrainState, Batch, Array], TrainState]:
+def make_fill(
+    method: Method, augment: Augment, *, seed: int, mesh: Mesh | None = None
+) -> Callable[[TrainState, Batch, Array], TrainState]:
     """A step without an update, `(state, batch, step) -> state`: what `Method.fill_steps` lets come before the first."""
 
     def fill(current: TrainState, batch: Batch, step: Array) -> TrainState:
-        views_rng, encode_rng = step_keys(seed, step)
+        views_rng, encode_rng, objective_rng = step_keys(seed, step)
         views = make_views(augment, views_rng, batch)
         embeddings, state = method.encode(current.params, current.state, views, encode_rng, step)
-        _, state, _ = method.objective(embeddings, state, step)
+        _, state, _ = sharded_objective(method, mesh, embeddings, state, rng=objective_rng, step=step)
         _, state = method.after_step(current.params, state, step)
         return current._replace(state=state)
 
@@ -89,13 +96,17 @@ def make_fill(method: Method, augment: Augment, *, seed: int) -> Callable[[Train
 
 
 def make_gauges(method: Method, augment: Augment, *, seed: int) -> Callable[[TrainState, Batch], Metrics]:
-    """Collapse gauges of the embeddings of a batch: "std", "effective_rank", "uniformity", and "alignment" of two views."""
+    """Collapse gauges of embeddings: "std", "effective_rank", "uniformity", and "alignment" of two views.
+
+    Of a large batch they take an even sample of at most 1,024 examples, since uniformity compares all pairs.
+    """
 
     def gauges(current: TrainState, batch: Batch) -> Metrics:
-        views_rng, encode_rng = step_keys(seed, current.step)
+        views_rng, encode_rng, _ = step_keys(seed, current.step)
         views = make_views(augment, views_rng, batch)
         embeddings, _ = method.encode(current.params, current.state, views, encode_rng, current.step)
-        embedding = embeddings["embedding"]  # [B, V, D]
+        every = -(-len(batch["index"]) // MOST_GAUGED)
+        embedding = embeddings["embedding"][::every]  # [B, V, D]
         first = embedding[:, 0].astype(jnp.float32)
         metrics = {**diagnostics(first), "uniformity": uniformity(first)}
         if embedding.shape[1] > 1:

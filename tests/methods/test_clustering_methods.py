@@ -30,7 +30,8 @@ def after(method, step):
     """State before and after the step's end, with every image in the memories."""
     params, state = method.init(jax.random.key(0))
     embeddings, state = method.encode(params, state, VIEWS, jax.random.key(1), jnp.int32(step))
-    loss, state, _ = method.objective(embeddings, state, jnp.int32(step))
+    loss, changes, _ = method.objective(embeddings, state, jax.random.key(2), jnp.int32(step))
+    state = {**state, **changes}
     return params, embeddings, loss, state, method.after_step(params, state, jnp.int32(step))[1]
 
 
@@ -62,7 +63,7 @@ def test_deepcluster_labels_what_it_has_encoded_by_the_nearest_centroid():
         np.testing.assert_allclose(jnp.linalg.norm(new["centroids"][head], axis=-1), 1, rtol=1e-5)
     assert (new["labels"][0] != new["labels"][2]).any()  # another seed
     scores = jnp.einsum("bvd,hkd->bhvk", embeddings["embedding"], new["centroids"])
-    loss, _, _ = method.objective({**embeddings, "scores": scores}, new, jnp.int32(3))
+    loss, _, _ = method.objective({**embeddings, "scores": scores}, new, jax.random.key(2), jnp.int32(3))
     log_probabilities = np.asarray(jax.nn.log_softmax(scores / 0.1))
     picked = [
         -log_probabilities[row, head, view, new["labels"][head, number]]
@@ -90,7 +91,7 @@ def test_selas_prototypes_are_trained_and_kept_at_unit_length():
 
     def loss(params):
         embeddings, after = method.encode(params, state, VIEWS, jax.random.key(1), jnp.int32(0))
-        return method.objective(embeddings, after, jnp.int32(0))[0]
+        return method.objective(embeddings, after, jax.random.key(2), jnp.int32(0))[0]
 
     assert (jax.grad(loss)(params)["prototypes"] != 0).any()
     params, _ = method.after_step({**params, "prototypes": 3 * params["prototypes"]}, state, jnp.int32(0))
@@ -103,7 +104,9 @@ def test_with_labels_the_sharded_objective_is_the_whole(method):
     embeddings = method.encode(params, state, VIEWS, jax.random.key(1), jnp.int32(3))[0]
 
     def whole(scores, others, *, axis_name=None):
-        return method.objective({**others, "scores": scores}, state, jnp.int32(3), axis_name=axis_name)[0]
+        return method.objective(
+            {**others, "scores": scores}, state, jax.random.key(2), jnp.int32(3), axis_name=axis_name
+        )[0]
 
     spec = PartitionSpec("data")
     sharded = jax.shard_map(

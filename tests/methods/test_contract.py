@@ -1,12 +1,12 @@
 """One contract, every method: to add a method, add a line to METHODS."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import PartitionSpec
 
 from ssl_jax.augment.lab import grey_and_color
 from ssl_jax.augment.masking import block_masking, random_masking, with_a_hole
@@ -48,7 +48,8 @@ from ssl_jax.networks.predictor import predictor
 from ssl_jax.ops.patches import patchify
 from ssl_jax.recipes.optimizers import sgd
 from ssl_jax.train.checkpoint import Checkpoints
-from ssl_jax.train.mesh import batch_sharding, make_mesh, replicated
+from ssl_jax.train.gradient import loss_and_gradient, sharded_objective
+from ssl_jax.train.mesh import batch_sharding, make_mesh, replicated, rows_shardings
 from ssl_jax.train.state import init_state
 from ssl_jax.train.step import make_step, make_views, step_keys
 
@@ -266,15 +267,26 @@ def on_devices(count):
     return lambda value, spread: jax.device_put(value, batch_sharding(mesh) if spread else replicated(mesh))
 
 
-def run(step, state, batch, *, devices=1, steps=3):
+def run(step, state, batch, *, devices=1, steps=3, layouts=()):
+    """`steps` steps with the state's entries named in `layouts` cut over the devices, the others copied."""
     put = on_devices(devices)
+    cut = {
+        name: jax.device_put(state.state[name], rows_shardings(make_mesh(devices), state.state[name]))
+        for name in layouts
+    }
     state, batch, losses = put(state, False), put(batch, True), []
+    state = state._replace(state={**state.state, **cut})
     compiled = step._cache_size()
     for _ in range(steps):
         state, metrics = step(state, batch)
         losses.append(float(metrics["loss"]))
     assert step._cache_size() <= compiled + 1, "the step was compiled more than once"
     return jax.device_get(state), losses
+
+
+def test_the_facts_are_the_methods_own(method):
+    """docs/methods.md has a row of its own for it, so that a subclass does not pass under its parent's name."""
+    assert "facts" in vars(type(method))
 
 
 def test_init_is_decided_by_the_seed(method):
@@ -309,9 +321,12 @@ def test_loss_falls(method, step, start, batch):
     assert np.isfinite(losses).all() and np.mean(losses[-5:]) < before
 
 
-def test_one_device_equals_eight(step, start, batch):
+def test_one_device_equals_eight(method, augment, optimizer, step, start, batch):
+    """Also with the objective run on shards, and what the method cuts by rows cut."""
+    on_eight = jax.jit(make_step(method, augment, optimizer, seed=1, mesh=make_mesh(8)))
+    layouts = [name for name, layout in method.objective_state.items() if layout == "rows" and name in start.state]
     one, losses = run(step, start, batch, devices=1)
-    eight, sharded_losses = run(step, start, batch, devices=8)
+    eight, sharded_losses = run(on_eight, start, batch, devices=8, layouts=layouts)
     np.testing.assert_allclose(losses, sharded_losses, rtol=1e-5, atol=1e-6)
     for part in ("params", "state"):
         jax.tree.map(
@@ -331,7 +346,8 @@ def test_microbatches_and_rematerialisation_change_nothing(method, augment, batc
     method, optimizer = dataclasses.replace(method, **networks), sgd(lambda step: 0.05, momentum=0.9)
     start = jax.jit(lambda: init_state(method, optimizer.transformation, seed=1))()
     whole, losses = run(jax.jit(make_step(method, augment, optimizer, seed=1)), start, batch)
-    parts = jax.jit(make_step(method, augment, optimizer, seed=1, microbatches=4, rematerialize=True))
+    mesh = make_mesh(4)
+    parts = jax.jit(make_step(method, augment, optimizer, seed=1, mesh=mesh, microbatches=4, rematerialize=True))
     found, losses_in_parts = run(parts, start, batch, devices=4)
     np.testing.assert_allclose(losses, losses_in_parts, rtol=1e-5, atol=1e-6)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), found.params, whole.params)
@@ -354,35 +370,33 @@ def test_objective_sharded_equals_whole(method, start, embeddings):
         for is_real in (True, False)
     )
 
-    def whole(real, others, *, axis_name=None):
-        loss, state, _ = method.objective({**real, **others}, start.state, start.step, axis_name=axis_name)
-        return loss, state
+    def objective(real, others, *, mesh):
+        embeddings, rng = {**real, **others}, jax.random.key(3)
+        loss, state, metrics = sharded_objective(method, mesh, embeddings, start.state, rng=rng, step=start.step)
+        return loss, (state, metrics)
 
-    def sharded(real, others):
-        def shard(real, others):
-            return whole(real, others, axis_name="data")
-
-        spec = PartitionSpec("data")
-        return jax.shard_map(shard, mesh=make_mesh(4), in_specs=spec, out_specs=PartitionSpec())(real, others)
-
-    both = [jax.jit(jax.value_and_grad(function, has_aux=True))(real, others) for function in (whole, sharded)]
+    both = [
+        jax.jit(jax.value_and_grad(functools.partial(objective, mesh=mesh), has_aux=True))(real, others)
+        for mesh in (None, make_mesh(4))
+    ]
     for a, b in zip(*map(jax.tree.leaves, both), strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-6)
 
 
 def test_nothing_that_is_carried_is_a_variable_of_the_loss(method, start, views):
-    """Teachers, queues, banks and centres are targets: no gradient flows into them, nor through what they made."""
+    """Teachers, queues, banks and centres are targets: the trainer cuts the gradient into them, and through them."""
+    rng = jax.random.key(0)
 
     def loss_of(state):
-        embeddings, state = method.encode(start.params, state, views, jax.random.key(0), start.step)
-        return method.objective(embeddings, state, start.step)[0]
+        arguments = {"rng": rng, "objective_rng": rng, "step": start.step}
+        return loss_and_gradient(method, lambda part: part, start.params, state, views, **arguments)[0]
 
     gradient = jax.jit(jax.grad(loss_of, allow_int=True))(start.state)
     assert all((leaf == 0).all() for leaf in jax.tree.leaves(gradient) if leaf.dtype != jax.dtypes.float0)
 
 
 def test_views_follow_the_example_not_its_place(augment, batch):
-    rng, _ = step_keys(1, jnp.int32(5))
+    rng, *_ = step_keys(1, jnp.int32(5))
     views = make_views(augment, rng, batch)
     order = np.random.default_rng(1).permutation(BATCH)
     shuffled = make_views(augment, rng, {name: value[order] for name, value in batch.items()})

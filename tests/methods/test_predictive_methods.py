@@ -50,7 +50,7 @@ def test_mae_predicts_the_pixels_of_the_hidden_patches():
     changed = encoded(method, {**views, "views": hidden})
     np.testing.assert_array_equal(changed["prediction"], embeddings["prediction"])
     right = {**embeddings, "prediction": embeddings["target"]}
-    assert method.objective(right, {}, STEP)[0] == 0
+    assert method.objective(right, {}, RNG, STEP)[0] == 0
 
 
 def ijepa(steps=10):
@@ -79,7 +79,7 @@ def test_ijepa_does_not_count_what_fills_a_block_up():
     method, views = ijepa(), views_of(block_masking(as_it_is, grid=8))
     embeddings = encoded(method, views)
     wrong = jnp.where(views["counted"][..., None], embeddings["target"], 100.0)
-    assert not views["counted"].all() and method.objective({**embeddings, "prediction": wrong}, {}, STEP)[0] == 0
+    assert not views["counted"].all() and method.objective({**embeddings, "prediction": wrong}, {}, RNG, STEP)[0] == 0
 
 
 def test_ijepa_target_follows_with_a_momentum_that_rises_linearly():
@@ -130,8 +130,8 @@ def test_cpc_knows_its_patch_from_all_patches_of_the_batch():
     """A prediction that is the right patch, far away, costs nothing; one row off costs."""
     method, grid = cpc_method(), 30 * jnp.asarray(RANDOM.normal(size=(2, 5, 5, 64)), jnp.float32)
     right = jnp.stack([jnp.roll(grid, -step, axis=1) for step in (2, 3)], axis=3)
-    assert method.objective({"predictions": right, "grid": grid}, {}, STEP)[0] < 1e-3
-    assert method.objective({"predictions": jnp.roll(right, 1, axis=1), "grid": grid}, {}, STEP)[0] > 10
+    assert method.objective({"predictions": right, "grid": grid}, {}, RNG, STEP)[0] < 1e-3
+    assert method.objective({"predictions": jnp.roll(right, 1, axis=1), "grid": grid}, {}, RNG, STEP)[0] > 10
     with pytest.raises(UsageError, match="the predictor gives 12 values, 3 rows take 6 each"):
         cpc_method(rows=3)
 
@@ -160,7 +160,7 @@ def test_inpainting_compares_with_what_was_in_the_hole():
     method = Inpainting(CONV, linear_head(inputs=CONV.width, outputs=36))
     views = views_of(with_a_hole(as_it_is, hole=6))
     embeddings = encoded(method, views)
-    loss, _, _ = method.objective(embeddings, {}, STEP)
+    loss, _, _ = method.objective(embeddings, {}, RNG, STEP)
     expected = np.mean((np.asarray(embeddings["embedding"][:, 0]) - np.asarray(views["hole"]).reshape(4, -1)) ** 2)
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
     with pytest.raises(UsageError, match="views need what was in the hole"):
@@ -172,15 +172,17 @@ def test_inpainting_of_holes_anywhere_counts_their_pixels_alone():
     method = Inpainting(CONV, linear_head(inputs=CONV.width, outputs=side**2 * channels))
     views = views_of(with_a_hole(as_it_is, hole=6, anywhere=2))
     embeddings = encoded(method, views)
-    loss, _, _ = method.objective(embeddings, {}, STEP)
+    loss, _, _ = method.objective(embeddings, {}, RNG, STEP)
     errors = (np.asarray(embeddings["embedding"]).reshape(views["hole"].shape) - np.asarray(views["hole"])) ** 2
     np.testing.assert_allclose(loss, errors[np.asarray(views["counted"])].mean(), rtol=1e-5)
 
 
-def test_lejepa_looks_in_other_directions_in_each_step_and_weighs_its_terms():
+def test_lejepa_draws_its_directions_from_the_key_and_weighs_its_terms():
     method = LeJEPA(CONV, linear_head(inputs=CONV.width, outputs=8), weight=0.25, directions=2)
     views = jax.random.normal(jax.random.key(3), (64, 2, 8)) * jnp.arange(1.0, 9)[None, None]
-    (first, _, terms), (second, _, _) = (method.objective({"embedding": views}, {}, jnp.int32(s)) for s in (0, 1))
+    (first, _, terms), (second, _, _) = (
+        method.objective({"embedding": views}, {}, jax.random.key(seed), STEP) for seed in (0, 1)
+    )
     assert first != second
     np.testing.assert_allclose(first, 0.75 * terms["prediction"] + 0.25 * terms["gaussian"], rtol=1e-6)
     with pytest.raises(UsageError, match=r"lejepa: weight must be in \[0, 1\], got 1.5"):
@@ -221,11 +223,11 @@ def test_colorization_counts_rare_colours_more_as_it_learns_how_rare_they_are():
     _, state = method.init(jax.random.key(0))
     color = jnp.zeros((1, 4, 4), jnp.int32).at[0, 0, 0].set(1)
     embeddings = {"logits": jnp.zeros((1, 4, 4, 3)), "color": color}
-    loss, state, _ = method.objective(embeddings, state, STEP)
+    loss, state, _ = method.objective(embeddings, state, RNG, STEP)
     np.testing.assert_allclose(loss, np.log(3), rtol=1e-6)
     np.testing.assert_allclose(state["frequency"], [15 / 16, 1 / 16, 0])
     sure = {**embeddings, "logits": embeddings["logits"].at[..., 0].set(5.0)}  # wrong about the rare one
-    loss, _, _ = method.objective(sure, state, STEP)
+    loss, _, _ = method.objective(sure, state, RNG, STEP)
     weights = 1 / (0.5 * np.array([15 / 16, 1 / 16]) + 0.5 / 3)
     nats = -np.log(np.array([np.exp(5), 1]) / (np.exp(5) + 2))
     shares = weights * [15, 1]

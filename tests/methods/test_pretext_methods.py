@@ -15,15 +15,15 @@ from ssl_jax.networks import linear_head, small_convnet
 ENCODER = small_convnet(channels=1, widths=(4,), strides=(2,))
 HEAD = linear_head(inputs=ENCODER.width, outputs=5)
 RANDOM = np.random.default_rng(0)
-STEP = jnp.int32(0)
+RNG, STEP = jax.random.key(1), jnp.int32(0)
 
 
 def test_rotations_are_told_by_their_place():
     method = Rotation(ENCODER, linear_head(inputs=ENCODER.width, outputs=4))
     right = 20 * jnp.broadcast_to(jnp.eye(4)[None], (3, 4, 4))
-    loss, _, metrics = method.objective({"embedding": right}, {}, STEP)
+    loss, _, metrics = method.objective({"embedding": right}, {}, RNG, STEP)
     assert loss < 1e-6 and metrics["task_accuracy"] == 1
-    loss, _, metrics = method.objective({"embedding": right[:, ::-1]}, {}, STEP)
+    loss, _, metrics = method.objective({"embedding": right[:, ::-1]}, {}, RNG, STEP)
     assert loss > 19 and metrics["task_accuracy"] == 0
     with pytest.raises(UsageError, match="must have 4 outputs, got 5"):
         Rotation(ENCODER, HEAD)
@@ -40,7 +40,7 @@ def test_relative_position_pairs_each_tile_with_the_middle_one():
     for row, place in enumerate((0, 1, 2, 3, 5, 6, 7, 8)):
         pair = np.concatenate([tiles[:, 4], tiles[:, place]], axis=1)
         np.testing.assert_allclose(embeddings["logits"][:, row], pair @ kernel + bias, rtol=1e-4, atol=1e-5)
-    loss, _, _ = method.objective({"logits": 20 * jnp.eye(8)[None]}, state, STEP)
+    loss, _, _ = method.objective({"logits": 20 * jnp.eye(8)[None]}, state, RNG, STEP)
     assert loss < 1e-6
 
 
@@ -54,7 +54,7 @@ def test_jigsaw_reads_its_tiles_as_they_are_shown():
     logits = tiles @ kernel + bias
     np.testing.assert_allclose(embeddings["logits"], logits, rtol=1e-4, atol=1e-5)
     nats = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(3), [0, 3, 1]]
-    np.testing.assert_allclose(method.objective(embeddings, state, STEP)[0], nats.mean(), rtol=1e-5)
+    np.testing.assert_allclose(method.objective(embeddings, state, RNG, STEP)[0], nats.mean(), rtol=1e-5)
     with pytest.raises(UsageError, match="make them with jigsaw_views"):
         method.encode(params, state, {"views": views["views"]}, jax.random.key(1), STEP)
 
@@ -86,7 +86,7 @@ def test_both_terms_of_pirl_ask_for_the_memory_of_the_image(weight):
     embeddings, state = encoded(method)
     index, negatives = np.asarray(embeddings["index"]), np.asarray(embeddings["negatives"])
     assert negatives.shape == (4, 7) and (negatives != index[:, None]).all()
-    bank = np.asarray(state["bank"], np.float64)
+    bank = np.asarray(state["bank"].rows, np.float64)
     image, transformed = (unit(embeddings["embedding"][:, place]) for place in (0, 1))
     noise = 7 * np.mean(np.exp(np.einsum("bd,bkd->bk", image, bank[negatives]) / 0.3))
 
@@ -95,21 +95,21 @@ def test_both_terms_of_pirl_ask_for_the_memory_of_the_image(weight):
         wrong = np.exp(np.einsum("bd,bkd->bk", query, bank[negatives]) / 0.3)
         return (-np.log(right / (right + noise)) - np.log(noise / (wrong + noise)).sum(axis=1)).mean()
 
-    loss, after, metrics = method.objective(embeddings, state, STEP)
+    loss, after, metrics = method.objective(embeddings, state, RNG, STEP)
     np.testing.assert_allclose(loss, weight * nce(transformed) + (1 - weight) * nce(image), rtol=1e-5)
     np.testing.assert_allclose(metrics["of_image"], nce(image), rtol=1e-5)
 
     written = bank.copy()
     written[index] = unit(0.5 * bank[index] + 0.5 * image)  # with the image, at unit length; the others as they were
-    np.testing.assert_allclose(after["bank"], written, atol=1e-6)
+    np.testing.assert_allclose(after["bank"].rows, written, atol=1e-6)
 
 
 def test_the_constant_of_pirl_is_that_of_the_first_batch():
     method = pirl()
     embeddings, state = encoded(method)
-    _, after, _ = method.objective(embeddings, state, STEP)
+    _, after, _ = method.objective(embeddings, state, RNG, STEP)
     moved = {**embeddings, "embedding": -embeddings["embedding"]}
-    _, later, _ = method.objective(moved, after, STEP + 1)
+    _, later, _ = method.objective(moved, after, RNG, STEP + 1)
     assert after["log_partition"] != 0 and later["log_partition"] == after["log_partition"]
 
 

@@ -21,7 +21,7 @@ from ssl_jax.train import fit
 from ssl_jax.train.mesh import batch_sharding, make_mesh
 
 SYMBOLS, DIM, BATCH = 9, 6, 16
-STEP = jnp.int32(0)
+RNG, STEP = jax.random.key(1), jnp.int32(0)
 
 
 def bag_and_last(symbols=SYMBOLS, dim=DIM):
@@ -86,7 +86,7 @@ def losses(run):
 
 
 def test_the_loss_is_the_mean_over_symbols_and_ends():
-    loss, _, metrics = METHOD.objective(embeddings(), {}, STEP)
+    loss, _, metrics = METHOD.objective(embeddings(), {}, RNG, STEP)
     counted = TARGET != PADDING
     np.testing.assert_allclose(loss, nats(LOGITS, TARGET)[counted].mean(), rtol=1e-5)
     right = (LOGITS.argmax(axis=-1) == TARGET)[counted]
@@ -95,13 +95,13 @@ def test_the_loss_is_the_mean_over_symbols_and_ends():
 
 
 def test_chance_level_is_the_logarithm_of_the_symbols():
-    loss, _, _ = METHOD.objective(embeddings(np.zeros_like(LOGITS)), {}, STEP)
+    loss, _, _ = METHOD.objective(embeddings(np.zeros_like(LOGITS)), {}, RNG, STEP)
     np.testing.assert_allclose(loss, np.log(SYMBOLS), rtol=1e-6)
     smooth = Transcription(net=METHOD.net, label_smoothing=0.3)
     expected = 0.7 * nats(LOGITS, TARGET) + 0.3 * np.mean(
         [nats(LOGITS, np.full_like(TARGET, symbol)) for symbol in range(SYMBOLS)], axis=0
     )
-    loss, _, _ = smooth.objective(embeddings(), {}, STEP)
+    loss, _, _ = smooth.objective(embeddings(), {}, RNG, STEP)
     np.testing.assert_allclose(loss, expected[TARGET != PADDING].mean(), rtol=1e-5)
 
 
@@ -120,7 +120,7 @@ def test_the_accuracy_of_all_shards_is_that_of_the_whole(way, shards):
 
 
 def loss_of(logits, target, *, axis_name=None):
-    return METHOD.objective({"logits": logits, "target": target}, {}, STEP, axis_name=axis_name)[0]
+    return METHOD.objective({"logits": logits, "target": target}, {}, RNG, STEP, axis_name=axis_name)[0]
 
 
 def test_the_energy_is_that_of_all_symbols_together():
@@ -176,7 +176,12 @@ def test_it_takes_every_sequence_network(net):
         params, state = method.init(rng)
         found, _ = method.encode(params, state, views, rng, STEP)
         energies = method.energies(params, state, views["source"], views["target"])
-        return found, method.objective(found, state, STEP)[0], energies, method.embed(params, state, views["source"])
+        return (
+            found,
+            method.objective(found, state, RNG, STEP)[0],
+            energies,
+            method.embed(params, state, views["source"]),
+        )
 
     found, loss, energies, layers = jax.eval_shape(both, jax.random.key(0))
     assert found["embedding"].shape == (BATCH, 1, DIM) and found["logits"].shape == (BATCH, 7, SYMBOLS)
