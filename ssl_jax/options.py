@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tyro
 
@@ -23,6 +23,9 @@ class Options:
       seed: decides initial weights, order of the images, and views.
       devices: how many to use; all when not given.
       shard_parameters: spread parameters and moments over the devices (FSDP) instead of copying them.
+      keys: how contrastive losses reach the embeddings of other devices: gather brings all to each device, ring passes them
+        from device to device, auto chooses by size.
+      block_size: embeddings compared at once, to save memory; chosen by size when not given.
       microbatches: parts in which a batch is encoded, to save memory; the loss is that of the whole batch, but batch norms
         take the statistics of a part.
       rematerialize: keep only products and convolutions for the gradient, to save memory.
@@ -41,6 +44,8 @@ class Options:
     seed: int = 0
     devices: int | None = None
     shard_parameters: bool = False
+    keys: Literal["auto", "gather", "ring"] = "auto"
+    block_size: int | None = None
     microbatches: int = 1
     rematerialize: bool = False
     resume: bool = True

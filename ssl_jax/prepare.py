@@ -12,6 +12,7 @@ from ssl_jax.data import Batches, Source, inputs_of
 from ssl_jax.errors import usage_errors
 from ssl_jax.evaluate.features import Embed, embedding_of
 from ssl_jax.evaluate.judge import online_knn
+from ssl_jax.ops.streaming import Exchange
 from ssl_jax.options import DEFAULTS, Options
 from ssl_jax.recipes import Recipe
 from ssl_jax.train.loop import Hook
@@ -37,7 +38,7 @@ def prepare(make: MakeRecipe, options: Options) -> Prepared:
     Raises:
       UsageError: an argument of the recipe or an option cannot be used, whether the package or a library says so.
     """
-    execution = ("shard_parameters", "microbatches", "rematerialize")
+    execution = ("shard_parameters", "keys", "block_size", "microbatches", "rematerialize")
     changed = {name: value for name in execution if (value := getattr(options, name)) != getattr(DEFAULTS, name)}
     with usage_errors(chosen_arguments(make) | changed):
         recipe, mesh = make(), make_mesh(options.devices)
@@ -48,7 +49,8 @@ def prepare(make: MakeRecipe, options: Options) -> Prepared:
         optimizer = recipe.optimizer(recipe.steps)
         program = make_program(
             recipe.method, recipe.augment, optimizer, seed=seed, mesh=mesh,
-            shard_parameters=options.shard_parameters, microbatches=options.microbatches,
+            shard_parameters=options.shard_parameters, exchange=Exchange(options.keys, options.block_size),
+            microbatches=options.microbatches,
             rematerialize=options.rematerialize,
         )  # fmt: skip
         check_program(

@@ -109,6 +109,7 @@ RANGES = {
     "log_every": COUNT,
     "evaluate_every": COUNT,
     "keep": COUNT,
+    "block_size": COUNT,
     "processes": COUNT,
     "process": COUNT_OR_NONE,
 }

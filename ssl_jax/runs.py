@@ -21,6 +21,7 @@ from ssl_jax.errors import RunError, UsageError, reason_of, usage_errors, writin
 from ssl_jax.evaluate.features import Features, compute_features, embedding_of, features_of, pixels
 from ssl_jax.evaluate.judge import judge, without_labels
 from ssl_jax.files import read_metrics, replacing, write_json
+from ssl_jax.ops.streaming import Exchange
 from ssl_jax.options import DEFAULTS, Options, parse
 from ssl_jax.prepare import MakeRecipe, check_embed, chosen_arguments, prepare
 from ssl_jax.ranges import check_ranges
@@ -80,6 +81,7 @@ def pretrain(make: MakeRecipe, options: Options) -> dict[str, Any] | None:
             state = fit(
                 recipe.method, recipe.augment, recipe.optimizer(recipe.steps), batches,
                 steps=recipe.steps, seed=options.seed, run=run, mesh=mesh, shard_parameters=options.shard_parameters,
+                exchange=Exchange(options.keys, options.block_size),
                 microbatches=options.microbatches, rematerialize=options.rematerialize,
                 hook=hook, log_every=options.log_every, hook_every=options.evaluate_every,
                 save_every=options.evaluate_every, keep=options.keep, program=program,

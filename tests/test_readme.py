@@ -29,7 +29,7 @@ def test_the_methods_are_the_measured_ones():
 
 
 def test_every_method_beats_its_untrained_encoder():
-    """Where it was measured, by more than two points, on average over three seeds, with few labels, linearly and by neighbours."""
+    """Where it was measured: by more than two points, the mean of three seeds, with few labels, linearly and by neighbours."""
     found = json.loads((ROOT / "experiments/results/all_methods.json").read_text())
     assert set(found) <= set(recipes.methods())
     for method, of_seeds in found.items():

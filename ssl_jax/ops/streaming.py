@@ -11,9 +11,12 @@ Products are taken in the type of the arrays, sums in float32 (Milakov and Gimel
 Rabe and Staats 2021, https://arxiv.org/abs/2112.05682; Liu et al. 2023, https://arxiv.org/abs/2310.01889).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import partial, reduce
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +26,33 @@ from ssl_jax.ops.blocks import cut_rows, product, wide
 from ssl_jax.ops.collectives import devices_under, gather_rows, on_several_devices, pass_on, shards, varying_together
 
 MOST_SCORES = 2**24  # held at once on a device when no block size is given: 64 MiB
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """How rows are compared across devices where a caller gives no `block_size` of its own.
+
+    keys: "gather" brings the keys of all devices to each; "ring" passes them from device to device, so that a device holds
+      those of one other at a time; "auto" gathers while there are few scores, and passes otherwise.
+    block_size: keys compared at once; None chooses by size.
+    """
+
+    keys: Literal["auto", "gather", "ring"] = "auto"
+    block_size: int | None = None
+
+
+BY_SIZE = Exchange()
+_exchange: ContextVar[Exchange] = ContextVar("exchange", default=BY_SIZE)
+
+
+@contextmanager
+def exchanging(exchange: Exchange) -> Iterator[None]:
+    """What is traced inside compares rows across devices in this way."""
+    token = _exchange.set(exchange)
+    try:
+        yield
+    finally:
+        _exchange.reset(token)
 
 
 class Hidden(NamedTuple):
@@ -80,8 +110,11 @@ def softmax_sum(
     values = jnp.zeros((len(keys), 0), keys.dtype) if values is None else values
     scale = jnp.asarray(inverse_temperature, wide(queries.dtype))
     most = MOST_SCORES * devices_under(queries)
+    chosen = _exchange.get()
+    block_size = chosen.block_size if block_size is None else block_size
     few = block_size is None and len(queries) * len(keys) * shards(axis_name) <= most
-    if few or not on_several_devices(axis_name):  # a ring within one device would only move memory
+    gather = chosen.keys == "gather" or (chosen.keys == "auto" and few)
+    if gather or not on_several_devices(axis_name):  # a ring within one device would only move memory
         keys, values, axis_name = gather_rows(keys, axis_name), gather_rows(values, axis_name), None
 
     block = len(keys) if few else min(block_size or max(1, most // len(queries)), len(keys))

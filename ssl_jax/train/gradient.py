@@ -20,6 +20,7 @@ from jax import Array, lax
 from jax.sharding import Mesh, PartitionSpec
 
 from ssl_jax.methods.method import Embeddings, Method, Metrics, Params, State, Views
+from ssl_jax.ops.streaming import BY_SIZE, Exchange, exchanging
 from ssl_jax.train.mesh import rows_specs
 
 Encode = Callable[[Params, State, Any], tuple[Embeddings, State]]
@@ -39,6 +40,7 @@ def loss_and_gradient(
     objective_rng: Array,
     step: Array,
     mesh: Mesh | None = None,
+    exchange: Exchange = BY_SIZE,
     microbatches: int = 1,
     rematerialize: bool = False,
 ) -> Found:
@@ -48,6 +50,7 @@ def loss_and_gradient(
       make_views: views of a batch or of a part of it.
       rng, objective_rng: keys of `encode` and of `objective`.
       mesh: the devices over whose axis "data" the batch is spread; None where one device has it all.
+      exchange: how the objective compares rows of several devices.
       microbatches: m, divides B. With m > 1 the encoder runs twice, on B / m examples at a time.
       rematerialize: keep only products and convolutions for the gradient, and compute norms and the like again.
     """
@@ -59,7 +62,7 @@ def loss_and_gradient(
 
     if rematerialize:
         encode = jax.checkpoint(encode, policy=lambda primitive, *_, **__: primitive.name in COSTLY)
-    objective = partial(sharded_objective, method, mesh, rng=objective_rng, step=step)
+    objective = partial(sharded_objective, method, mesh, rng=objective_rng, step=step, exchange=exchange)
     if microbatches > 1:
         return _cached(encode, objective, params, state, batch, microbatches=microbatches)
 
@@ -72,7 +75,14 @@ def loss_and_gradient(
 
 
 def sharded_objective(
-    method: Method, mesh: Mesh | None, embeddings: Embeddings, state: State, *, rng: Array, step: Array
+    method: Method,
+    mesh: Mesh | None,
+    embeddings: Embeddings,
+    state: State,
+    *,
+    rng: Array,
+    step: Array,
+    exchange: Exchange = BY_SIZE,
 ) -> tuple[Array, State, Metrics]:
     """`method.objective` of global arrays, run on each device's shard of them: loss, new state, metrics.
 
@@ -80,7 +90,8 @@ def sharded_objective(
     """
     carried = {name: state[name] for name in method.objective_state if name in state}
     if mesh is None or mesh.size == 1:
-        loss, changes, metrics = method.objective(embeddings, carried, rng, step)
+        with exchanging(exchange):
+            loss, changes, metrics = method.objective(embeddings, carried, rng, step)
         return loss, {**state, **changes}, metrics
 
     def shard(embeddings: Embeddings, carried: State, rng: Array, step: Array) -> tuple[Array, State, Metrics]:
@@ -94,7 +105,8 @@ def sharded_objective(
     run = jax.shard_map(
         shard, mesh=mesh, in_specs=(spread, layouts, copied, copied), out_specs=(copied, layouts, copied)
     )
-    loss, carried, metrics = run(embeddings, carried, rng, step)
+    with exchanging(exchange):
+        loss, carried, metrics = run(embeddings, carried, rng, step)
     return loss, {**state, **carried}, metrics
 
 

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 
 from ssl_jax.errors import RunError
 from ssl_jax.methods.method import Method, Metrics
+from ssl_jax.ops.streaming import BY_SIZE, Exchange
 from ssl_jax.recipes.optimizers import Optimizer
 from ssl_jax.train.checkpoint import Checkpoints
 from ssl_jax.train.log import Log, say
@@ -46,6 +47,7 @@ def fit(
     run: Path | None = None,
     mesh: Mesh | None = None,
     shard_parameters: bool = False,
+    exchange: Exchange = BY_SIZE,
     microbatches: int = 1,
     rematerialize: bool = False,
     hook: Hook | None = None,
@@ -63,6 +65,7 @@ def fit(
       batches: the input, sharded over the mesh as `batch_sharding(mesh)` says.
       run: folder for metrics and checkpoints; training goes on from the last checkpoint in it. None writes nothing.
       shard_parameters: spread parameters and moments over the devices (FSDP) rather than copy them.
+      exchange: how the objective compares rows of several devices.
       microbatches, rematerialize: memory for time, as `loss_and_gradient` explains.
       hook: `state -> metrics`, called every `hook_every` steps and after the last; its "knn" decides the best checkpoint.
       keep: how many of the last checkpoints stay, beside the best.
@@ -76,7 +79,8 @@ def fit(
     check_batch_size(batches.batch_size, mesh, microbatches=microbatches)
     program = program or make_program(
         method, augment, optimizer,
-        seed=seed, mesh=mesh, shard_parameters=shard_parameters, microbatches=microbatches, rematerialize=rematerialize,
+        seed=seed, mesh=mesh, shard_parameters=shard_parameters, exchange=exchange, microbatches=microbatches,
+        rematerialize=rematerialize,
     )  # fmt: skip
     checkpoints = Checkpoints(run / "checkpoints", keep=keep) if run else None
     speaks = jax.process_index() == 0  # Of several processes, one keeps the log.

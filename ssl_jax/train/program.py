@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 
 from ssl_jax.errors import UsageError
 from ssl_jax.methods.method import Method, Metrics
+from ssl_jax.ops.streaming import BY_SIZE, Exchange
 from ssl_jax.recipes.optimizers import Optimizer
 from ssl_jax.train.mesh import batch_sharding, replicated, rows_shardings, state_shardings
 from ssl_jax.train.state import TrainState, init_state
@@ -37,13 +38,15 @@ def make_program(
     seed: int,
     mesh: Mesh,
     shard_parameters: bool = False,
+    exchange: Exchange = BY_SIZE,
     microbatches: int = 1,
     rematerialize: bool = False,
 ) -> Program:
     """Traces `init` and jits the rest. The arguments are those of `fit`."""
     step = make_step(
-        method, augment, optimizer, seed=seed, mesh=mesh, microbatches=microbatches, rematerialize=rematerialize
-    )
+        method, augment, optimizer, seed=seed, mesh=mesh, exchange=exchange, microbatches=microbatches,
+        rematerialize=rematerialize,
+    )  # fmt: skip
     gauges = make_gauges(method, augment, seed=seed)
     fill = make_fill(method, augment, seed=seed, mesh=mesh)
     init = partial(init_state, method, optimizer.transformation, seed=seed)

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from ssl_jax.data import inputs_of
 from ssl_jax.evaluate.diagnostics import alignment, diagnostics, uniformity
 from ssl_jax.methods.method import Method, Metrics, Views
+from ssl_jax.ops.streaming import BY_SIZE, Exchange
 from ssl_jax.recipes.optimizers import Optimizer
 from ssl_jax.train.gradient import loss_and_gradient, sharded_objective
 from ssl_jax.train.state import TrainState
@@ -46,12 +47,13 @@ def make_step(
     *,
     seed: int,
     mesh: Mesh | None = None,
+    exchange: Exchange = BY_SIZE,
     microbatches: int = 1,
     rematerialize: bool = False,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """The pure function `(state, batch) -> (state, metrics)`. The trainer jits it over the mesh and donates the state.
 
-    mesh, microbatches, rematerialize: as `loss_and_gradient` has them.
+    mesh, exchange, microbatches, rematerialize: as `loss_and_gradient` has them.
     """
 
     def step(current: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
@@ -66,6 +68,7 @@ def make_step(
             objective_rng=objective_rng,
             step=current.step,
             mesh=mesh,
+            exchange=exchange,
             microbatches=microbatches,
             rematerialize=rematerialize,
         )

@@ -9,10 +9,11 @@ import pytest
 from finite_differences import numerical_gradient
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jax.sharding import Mesh, PartitionSpec
 from sharding import CASES, assert_same_in_pieces, in_pieces
 
 from ssl_jax.ops.collectives import mean_over_shards, shards
-from ssl_jax.ops.streaming import log_sum_exp, softmax_sum
+from ssl_jax.ops.streaming import BY_SIZE, Exchange, exchanging, log_sum_exp, softmax_sum
 
 QUERIES, KEYS = 16, 24
 
@@ -212,3 +213,29 @@ def test_wrong_arguments_are_named():
     for arguments, keywords, words in mistakes:
         with pytest.raises(ValueError, match=words):
             softmax_sum(*arguments, **keywords)
+
+
+@pytest.mark.parametrize(
+    ("exchange", "collective"),
+    [
+        (Exchange("gather", block_size=8), "all_gather"),
+        (Exchange("ring"), "ppermute"),
+        (Exchange(block_size=8), "ppermute"),
+        (BY_SIZE, "all_gather"),  # few keys
+    ],
+)
+def test_the_exchange_of_keys_can_be_chosen_and_changes_nothing(exchange, collective):
+    rows = jax.random.normal(jax.random.key(0), (64, 3))
+    shard = functools.partial(softmax_sum, axis_name="data")
+    spec = PartitionSpec("data")
+    run = jax.shard_map(
+        lambda rows: shard(rows, rows)[0],
+        mesh=Mesh(np.array(jax.devices()[:4]), ("data",)),
+        in_specs=spec,
+        out_specs=spec,
+    )
+    with exchanging(exchange):
+        program = str(jax.make_jaxpr(run)(rows))
+        found = jax.jit(run)(rows)
+    np.testing.assert_allclose(found, softmax_sum(rows, rows)[0], rtol=1e-6)
+    assert {name for name in ("all_gather", "ppermute") if f"{name}[" in program} == {collective}
