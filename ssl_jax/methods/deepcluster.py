@@ -66,7 +66,8 @@ class DeepCluster(JointEmbedding):
         banks = self.fresh_banks(bank_rng)
         labels = jnp.full((self.heads, self.examples), -1, jnp.int32)
         centroids = jnp.zeros((self.heads, self.clusters, self.head.width))
-        return params, {**state, "banks": banks, "labels": labels, "centroids": centroids}
+        seed = jax.random.bits(jax.random.fold_in(bank_rng, 0), dtype=jnp.uint32)  # of every clustering
+        return params, {**state, "banks": banks, "labels": labels, "centroids": centroids, "seed": seed}
 
     def fresh_banks(self, rng: Array) -> Array:
         """The memories before anything is encoded, `[LARGE, examples, D]`: zero, so that `cluster` passes over them."""
@@ -108,7 +109,7 @@ class DeepCluster(JointEmbedding):
         """
 
         def of_head(head: Array) -> State:
-            rng = jax.random.fold_in(jax.random.key(0), step * self.heads + head)
+            rng = jax.random.fold_in(jax.random.key(state["seed"]), step * self.heads + head)
             points = state["banks"][head % LARGE]
             seen = jnp.any(points != 0, axis=1)
             # Rows of zeros would pull a centroid to zero: rows that were seen stand in for them, each as often as the next.
