@@ -56,6 +56,20 @@ def usage_errors(chosen: Mapping[str, Any]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def memory_errors() -> Iterator[None]:
+    """Turns a failed allocation, on a device or in the host's memory, into a `RunError` that says what takes less."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as fault:
+        if not isinstance(fault, MemoryError) and "RESOURCE_EXHAUSTED" not in str(fault):
+            raise
+        raise RunError(
+            f"memory: the run needs more than there is ({reason_of(fault)}): lower --batch-size, or try --microbatches 2 and "
+            "--rematerialize; on several devices, --shard-parameters."
+        ) from fault
+
+
+@contextlib.contextmanager
 def writing(option: str, path: Path, remedy: str) -> Iterator[None]:
     """Turns an operating system's refusal to write at `path`, which `option` names, into a `UsageError` with a remedy."""
     try:

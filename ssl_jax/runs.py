@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 
 from ssl_jax.data import Data, in_order, open_data, split_training
 from ssl_jax.data.source import readable_indices
-from ssl_jax.errors import RunError, UsageError, reason_of, usage_errors, writing
+from ssl_jax.errors import RunError, UsageError, memory_errors, reason_of, usage_errors, writing
 from ssl_jax.evaluate.features import Features, compute_features, embedding_of, features_of, pixels
 from ssl_jax.evaluate.judge import judge, without_labels
 from ssl_jax.files import read_metrics, replacing, write_json
@@ -76,7 +76,7 @@ def pretrain(make: MakeRecipe, options: Options) -> dict[str, Any] | None:
     recipe, mesh, batches, hook, program = prepare(make, options)
     run, first = options.run or Path("runs") / recipe.name.replace("/", "-"), jax.process_index() == 0
     opened = open_run(run, _request(recipe, options.seed), resume=options.resume) if first else contextlib.nullcontext()
-    with opened:
+    with opened, memory_errors():
         with batches:
             state = fit(
                 recipe.method, recipe.augment, recipe.optimizer(recipe.steps), batches,

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssl_jax.errors import RunError, UsageError, usage_errors, writing
+from ssl_jax.errors import RunError, UsageError, memory_errors, usage_errors, writing
 from ssl_jax.ops import queue
 from ssl_jax.ops.moving_average import cosine_momentum
 
@@ -64,6 +64,23 @@ def test_sentences_pass_unchanged(kind):
 
     with pytest.raises(kind, match=r"^a sentence\.$"), usage_errors(CHOSEN):
         stop()
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (MemoryError("Unable to allocate 2 GiB"), "Unable to allocate 2 GiB"),
+        (jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes.\nmore"), "Out of memory"),
+    ],
+)
+def test_too_little_memory_is_a_sentence(fault, reason):
+    with pytest.raises(
+        RunError, match=rf"memory: the run needs more than there is \(.*{reason}.*\): lower --batch-size"
+    ):
+        with memory_errors():
+            raise fault
+    with pytest.raises(RuntimeError, match=r"^INTERNAL$"), memory_errors():
+        raise jax.errors.JaxRuntimeError("INTERNAL")
 
 
 def test_a_place_that_cannot_be_written_is_named_with_a_remedy(tmp_path):
