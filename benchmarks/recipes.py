@@ -16,7 +16,6 @@ import os
 import re
 import time
 import traceback
-from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -31,10 +30,8 @@ from jax.sharding import AxisType, Mesh
 from ssl_jax import recipes
 from ssl_jax.data import Data
 from ssl_jax.files import write_json
-from ssl_jax.train.loop import _compile
 from ssl_jax.train.mesh import batch_sharding
-from ssl_jax.train.state import init_state
-from ssl_jax.train.step import make_gauges, make_step
+from ssl_jax.train.program import make_program
 
 GRIDS = {4: "2x2", 8: "2x4", 16: "4x4", 32: "4x8", 64: "8x8", 128: "8x16", 256: "16x16"}  # of a v5e pod
 EXAMPLES_A_CHIP, SMALL_EXAMPLES_A_CHIP, SMALL_SIDE = 16, 64, 64
@@ -50,7 +47,7 @@ def compile_recipes(
     """Compiles the training step of each recipe but the demos, and prints what it takes.
 
     Args:
-      names: methods, or "method/recipe"; all when none is named.
+      names: methods, or "method/recipe", or "method/recipe@BATCH" with another batch; all when none is named.
       again: also those that are in the results.
       effort: of the compiler, from -1 to 1. A run has 0, which takes several times as long, for the same operations in
         somewhat less memory; what does not fit with less is compiled with 0.
@@ -60,6 +57,7 @@ def compile_recipes(
     os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # There is no TPU to ask what it is.
     every = [f"{method}/{name}" for method in recipes.methods() for name in recipes.recipes(method) if name != "demo"]
     wanted = [name for name in every if not names or name in names or name.split("/")[0] in names]
+    wanted += [name for name in names if "@" in name]
     found = json.loads(results.read_text()) if results and results.exists() else {}
     for name in wanted:
         if name not in found or again:
@@ -75,11 +73,7 @@ def figures(name: str, *, effort: float) -> dict[str, Any]:
     recipe = at_full_size(name)
     chips = chips_for(recipe)
     mesh = mesh_of(chips)
-    optimizer = recipe.optimizer(recipe.steps)
-    step = make_step(recipe.method, recipe.augment, optimizer, seed=0)
-    gauges = make_gauges(recipe.method, recipe.augment, seed=0)
-    init = partial(init_state, recipe.method, optimizer.transformation, seed=0)
-    program = _compile(init, step, gauges, mesh, shard_parameters=False)
+    program = make_program(recipe.method, recipe.augment, recipe.optimizer(recipe.steps), seed=0, mesh=mesh)
     traced = program.step.trace(program.like, batch_of(recipe, mesh))
     about = {
         "encoder": recipe.arguments.get("encoder", "r2plus1d_18 and audio_convnet"),
@@ -107,8 +101,9 @@ def figures(name: str, *, effort: float) -> dict[str, Any]:
 
 def at_full_size(name: str) -> recipes.Recipe:
     """The recipe on the outline of its data, with the activations of accelerators."""
-    method, scale = name.split("/")
+    (method, scale), batch = name.partition("@")[0].split("/"), name.partition("@")[2]
     given = {"data": "kinetics"} if scale == "kinetics" else {}  # There the default is drawn clips.
+    given |= {"batch_size": int(batch)} if batch else {}
     with (
         mock.patch("ssl_jax.data.tfds.open_tfds", open_outline),
         mock.patch("ssl_jax.recipes.clusterfit.load_features", lambda path, source: np.zeros((len(source), 1))),
