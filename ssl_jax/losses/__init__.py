@@ -3,7 +3,7 @@
 from ssl_jax.losses.audiovisual import agreeing_clips, avid, cma
 from ssl_jax.losses.clustering import cluster_cross_entropy, swav
 from ssl_jax.losses.contrastive import decoupled_contrastive, in_batch_info_nce, moco_v3, ntxent, supervised_contrastive
-from ssl_jax.losses.decorrelation import barlow_twins, isotropic_gaussian, vicreg
+from ssl_jax.losses.decorrelation import barlow_twins, sigreg, vicreg
 from ssl_jax.losses.distillation import dino, negative_cosine, update_center
 from ssl_jax.losses.negatives import cpc, estimate_log_partition, info_nce, nce
 from ssl_jax.losses.pretext import cross_entropy, weighted_cross_entropy
@@ -22,13 +22,13 @@ __all__ = [
     "estimate_log_partition",
     "in_batch_info_nce",
     "info_nce",
-    "isotropic_gaussian",
     "masked_regression",
     "masked_smooth_l1",
     "moco_v3",
     "nce",
     "negative_cosine",
     "ntxent",
+    "sigreg",
     "supervised_contrastive",
     "swav",
     "update_center",

@@ -70,7 +70,7 @@ def vicreg(
     return invariance * agreement + variance * spread + covariance * redundancy
 
 
-def to_center(views: Array, *, large: int = 2, axis_name: str | None = None) -> Array:
+def lejepa_prediction(views: Array, *, large: int = 2, axis_name: str | None = None) -> Array:
     """Mean squared distance of views `[V, B, D]` from the mean of the first `large` ones: LeJEPA's prediction.
 
     Two views that do not agree at all, of variance 1 each, give 0.5.
@@ -81,12 +81,12 @@ def to_center(views: Array, *, large: int = 2, axis_name: str | None = None) -> 
     Source: Balestriero and LeCun 2025, https://arxiv.org/abs/2511.08544, section 5.1.
     """
     if views.ndim != 3 or views.size == 0 or not 1 <= large <= len(views):
-        raise ValueError(f"to_center: needs views [V, B, D] with V of at least {large}, got {views.shape}")
+        raise ValueError(f"lejepa_prediction: needs views [V, B, D] with V of at least {large}, got {views.shape}")
     views = views.astype(jnp.float32)
     return mean_over_shards(jnp.mean((views - views[:large].mean(axis=0, keepdims=True)) ** 2), axis_name)
 
 
-def isotropic_gaussian(rng: Array, views: Array, *, directions: int = 256, axis_name: str | None = None) -> Array:
+def sigreg(rng: Array, views: Array, *, directions: int = 256, axis_name: str | None = None) -> Array:
     """SIGReg: how far the N embeddings of a view are from a standard normal, in random directions (Epps and Pulley's test).
 
     In each direction the squared difference of the characteristic functions, weighted with exp(-t^2 / 2), is integrated
@@ -107,9 +107,7 @@ def isotropic_gaussian(rng: Array, views: Array, *, directions: int = 256, axis_
     Source: Balestriero and LeCun 2025, https://arxiv.org/abs/2511.08544, section 4.2 and algorithm 1.
     """
     if views.ndim != 3 or views.size == 0 or directions < 1:
-        raise ValueError(
-            f"isotropic_gaussian: needs views [V, B, D] and directions >= 1, got {views.shape}, {directions}"
-        )
+        raise ValueError(f"sigreg: needs views [V, B, D] and directions >= 1, got {views.shape}, {directions}")
     total, dim = views.shape[1] * shards(axis_name), views.shape[2]
     axes = jax.random.normal(rng, (directions, dim))
     axes = axes / jnp.linalg.norm(axes, axis=1, keepdims=True)

@@ -27,7 +27,7 @@ class BarlowTwins(JointEmbedding):
         family="redundancy", against_collapse="standardised, decorrelated dimensions", paper="2103.03230"
     )
 
-    apart = True
+    per_view_statistics = True
 
     off_diagonal_weight: float = 5e-3
     scale: float = 1.0

@@ -31,7 +31,7 @@ class BYOL(MomentumTeacher):
         paper="2006.07733",
     )
 
-    apart = True
+    per_view_statistics = True
 
     predictor: Net
 
@@ -43,7 +43,12 @@ class BYOL(MomentumTeacher):
     def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
         embeddings, state = super().encode(params, state, views, rng, step)
         prediction, stats = on_views(
-            self.predictor, params["predictor"], state["predictor"], embeddings["embedding"], rng=rng, apart=True
+            self.predictor,
+            params["predictor"],
+            state["predictor"],
+            embeddings["embedding"],
+            rng=rng,
+            per_view_statistics=True,
         )
         return {**embeddings, "prediction": prediction}, {**state, "predictor": stats}
 

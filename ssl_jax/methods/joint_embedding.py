@@ -24,14 +24,20 @@ def init_networks(rng: Array, **networks: Net) -> tuple[Params, State]:
 
 
 def on_views(
-    net: Net, params: Params, stats: State, inputs: Array, *, rng: Array | None = None, apart: bool = False
+    net: Net,
+    params: Params,
+    stats: State,
+    inputs: Array,
+    *,
+    rng: Array | None = None,
+    per_view_statistics: bool = False,
 ) -> tuple[Any, State]:
     """A network in training on `[B, V, ...]`: its outputs, leaves `[B, V, ...]`, and statistics.
 
-    apart: each view is a batch with statistics of its own; otherwise all are one batch.
+    per_view_statistics: each view is a batch with statistics of its own; otherwise all are one batch.
     """
     size, views = inputs.shape[:2]
-    if apart:
+    if per_view_statistics:
         made = []
         for view in range(views):
             of_view = None if rng is None else jax.random.fold_in(rng, view)
@@ -48,12 +54,12 @@ class JointEmbedding(Method):
 
     encoder: images -> dict of layers with "features".
     head: projection head, features -> embedding; thrown away after pre-training.
-    apart: whether each view has batch statistics of its own, as in the code of the method's authors.
+    per_view_statistics: whether each view has batch statistics of its own, as in the code of the method's authors.
     """
 
     encoder: Net
     head: Net
-    apart = False  # Of the method, not of an instance: no field.
+    per_view_statistics = False  # Of the method, not of an instance: no field.
 
     def init(self, rng: Array) -> tuple[Params, State]:
         return init_networks(rng, encoder=self.encoder, head=self.head)
@@ -74,10 +80,16 @@ class JointEmbedding(Method):
                     encoder,
                     views[name],
                     rng=jax.random.fold_in(rng, number),
-                    apart=self.apart,
+                    per_view_statistics=self.per_view_statistics,
                 )
                 features.append(layers["features"])
-        embedding, head = on_views(self.head, params["head"], head, jnp.concatenate(features, axis=1), apart=self.apart)
+        embedding, head = on_views(
+            self.head,
+            params["head"],
+            head,
+            jnp.concatenate(features, axis=1),
+            per_view_statistics=self.per_view_statistics,
+        )
         return embedding, {"encoder": encoder, "head": head}
 
     def embed(self, params: Params, state: State, images: Array) -> dict[str, Array]:
@@ -100,9 +112,9 @@ class MomentumTeacher(JointEmbedding):
 
     def init(self, rng: Array) -> tuple[Params, State]:
         params, stats = super().init(rng)
-        return params, {**stats, "teacher": {"params": self.taught(params), "stats": stats}}
+        return params, {**stats, "teacher": {"params": self.teacher_subset(params), "stats": stats}}
 
-    def taught(self, params: Params) -> Params:
+    def teacher_subset(self, params: Params) -> Params:
         """The part of the student's parameters that the teacher has too."""
         return {"encoder": params["encoder"], "head": params["head"]}
 
@@ -110,15 +122,15 @@ class MomentumTeacher(JointEmbedding):
         """The student on all views, the teacher on the large ones: "embedding" `[B, V, D]` and "target" `[B, 2, D]`."""
         student_rng, teacher_rng = jax.random.split(rng)
         embedding, stats = self.project(params, state, views, student_rng)
-        target, teacher = self.teach(state["teacher"], {"views": views["views"]}, teacher_rng)
+        target, teacher = self.teacher_forward(state["teacher"], {"views": views["views"]}, teacher_rng)
         return {"embedding": embedding, "target": target}, {**state, **stats, "teacher": teacher}
 
-    def teach(self, teacher: State, views: Views, rng: Array) -> tuple[Array, State]:
+    def teacher_forward(self, teacher: State, views: Views, rng: Array) -> tuple[Array, State]:
         """Embeddings by the teacher, `[B, V, D]`, and the teacher with its new statistics."""
         targets, stats = self.project(teacher["params"], teacher["stats"], views, rng)
         return targets, {**teacher, "stats": stats}
 
     def after_step(self, params: Params, state: State, step: Array) -> tuple[Params, State]:
         momentum = cosine_momentum(step, steps=self.steps, start=self.momentum, end=self.final_momentum)
-        taught = moving_average(state["teacher"]["params"], self.taught(params), momentum=momentum)
-        return params, {**state, "teacher": {**state["teacher"], "params": taught}}
+        averaged = moving_average(state["teacher"]["params"], self.teacher_subset(params), momentum=momentum)
+        return params, {**state, "teacher": {**state["teacher"], "params": averaged}}

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from jax import Array
 
-from ssl_jax.losses.decorrelation import isotropic_gaussian, to_center
+from ssl_jax.losses.decorrelation import lejepa_prediction, sigreg
 from ssl_jax.methods.joint_embedding import JointEmbedding
 from ssl_jax.methods.method import Embeddings, Facts, Metrics, State
 
@@ -36,7 +36,7 @@ class LeJEPA(JointEmbedding):
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         views = embeddings["embedding"].swapaxes(0, 1)  # [V, B, D]
-        prediction = to_center(views, large=self.large, axis_name=axis_name)
-        gaussian = isotropic_gaussian(rng, views, directions=self.directions, axis_name=axis_name)
+        prediction = lejepa_prediction(views, large=self.large, axis_name=axis_name)
+        gaussian = sigreg(rng, views, directions=self.directions, axis_name=axis_name)
         loss = (1 - self.weight) * prediction + self.weight * gaussian
         return loss, {}, {"prediction": prediction, "gaussian": gaussian}

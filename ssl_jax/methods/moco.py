@@ -41,7 +41,7 @@ class MoCo(MomentumTeacher):
         paper="2003.04297",
     )
 
-    apart = True
+    per_view_statistics = True
     objective_state: ClassVar[Layouts] = {"queue": "rows"}
 
     queue_length: int = 65536
@@ -69,7 +69,7 @@ class MoCo(MomentumTeacher):
         keys = views["views"] if self.symmetric else views["views"][:, 1:]
         query, stats = self.project(params, state, {"views": queries}, student_rng)
         shuffled = interleave(keys, self.norm_groups)
-        target, teacher = self.teach(state["teacher"], {"views": shuffled}, teacher_rng)
+        target, teacher = self.teacher_forward(state["teacher"], {"views": shuffled}, teacher_rng)
         target = interleave(target, len(target) // self.norm_groups)  # back into the order of the batch
         return {"embedding": query, "target": target}, {**state, **stats, "teacher": teacher}
 

@@ -37,7 +37,7 @@ class NNCLR(SimSiam):
         paper="2104.14548",
     )
 
-    apart = False  # As SimCLR, whose training the paper follows.
+    per_view_statistics = False  # As SimCLR, whose training the paper follows.
     objective_state: ClassVar[Layouts] = {"queue": "rows"}
 
     queue_length: int = 98304

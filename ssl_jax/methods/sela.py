@@ -17,7 +17,7 @@ from ssl_jax.methods.deepcluster import LARGE, DeepCluster
 from ssl_jax.methods.method import Facts, Params, State
 from ssl_jax.ops.bank import fresh
 from ssl_jax.ops.normalize import unit_length
-from ssl_jax.ops.sinkhorn import equal_labels
+from ssl_jax.ops.sinkhorn import sinkhorn_labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +69,6 @@ class SeLa(DeepCluster):
         def of_head(head: Array) -> Array:
             points, prototypes = state["banks"][head % LARGE], params["prototypes"][head]
             epsilon = self.temperature / self.sharpness
-            return equal_labels(points, prototypes, epsilon=epsilon, iterations=self.iterations)
+            return sinkhorn_labels(points, prototypes, epsilon=epsilon, iterations=self.iterations)
 
         return {"labels": lax.map(of_head, jnp.arange(self.heads))}

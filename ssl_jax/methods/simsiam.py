@@ -26,7 +26,7 @@ class SimSiam(JointEmbedding):
         family="distillation", against_collapse="predictor and stop-gradient", paper="2011.10566"
     )
 
-    apart = True
+    per_view_statistics = True
 
     predictor: Net
 
@@ -36,7 +36,11 @@ class SimSiam(JointEmbedding):
     def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
         embedding, stats = self.project(params, state, views, rng)
         prediction, predictor = on_views(
-            self.predictor, params["predictor"], state["predictor"], embedding, apart=self.apart
+            self.predictor,
+            params["predictor"],
+            state["predictor"],
+            embedding,
+            per_view_statistics=self.per_view_statistics,
         )
         return {"embedding": embedding, "prediction": prediction}, {**state, **stats, "predictor": predictor}
 

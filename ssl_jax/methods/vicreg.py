@@ -22,7 +22,7 @@ class VICReg(JointEmbedding):
         family="redundancy", against_collapse="variance and covariance terms", paper="2105.04906"
     )
 
-    apart = True
+    per_view_statistics = True
 
     invariance: float = 25.0
     variance: float = 25.0

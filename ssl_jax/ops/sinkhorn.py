@@ -48,7 +48,7 @@ def sinkhorn(scores: Array, *, epsilon: float = 0.05, iterations: int = 3, axis_
     return jax.nn.softmax(lax.fori_loop(0, iterations, scale, logits))
 
 
-def equal_labels(
+def sinkhorn_labels(
     points: Array, prototypes: Array, *, epsilon: float = 0.004, iterations: int = 100, block_size: int = 4096
 ) -> Array:
     """The prototype of each point of a whole data set: the largest entry of its row of the assignments.
@@ -72,9 +72,9 @@ def equal_labels(
     """
     if points.ndim != 2 or prototypes.ndim != 2 or points.shape[1] != prototypes.shape[1] or points.size == 0:
         raise ValueError(
-            f"equal_labels: needs points [N, D] and prototypes [K, D], got {points.shape} and {prototypes.shape}"
+            f"sinkhorn_labels: needs points [N, D] and prototypes [K, D], got {points.shape} and {prototypes.shape}"
         )
-    check_positive("equal_labels", epsilon=epsilon, iterations=iterations, block_size=block_size)
+    check_positive("sinkhorn_labels", epsilon=epsilon, iterations=iterations, block_size=block_size)
     points, prototypes = (lax.stop_gradient(array).astype(jnp.float32) for array in (points, prototypes))
     total, block = len(points), min(block_size, len(points))
     blocks = -(-total // block)

@@ -13,8 +13,8 @@ from ssl_jax.losses.decorrelation import (
     barlow_twins,
     covariance_term,
     invariance_term,
-    isotropic_gaussian,
-    to_center,
+    lejepa_prediction,
+    sigreg,
     variance_term,
     vicreg,
 )
@@ -207,7 +207,7 @@ def test_isotropic_gaussian_is_its_definition_and_so_is_its_gradient():
     def definition(both):
         return np.mean([numpy_isotropic_gaussian(axes, rows) for rows in both])
 
-    value, gradient = jax.jit(jax.value_and_grad(lambda both: isotropic_gaussian(rng, both, directions=4)))(both)
+    value, gradient = jax.jit(jax.value_and_grad(lambda both: sigreg(rng, both, directions=4)))(both)
     np.testing.assert_allclose(value, definition(both), rtol=1e-5)
     expected = numerical_gradient(definition, (both,), 0)
     np.testing.assert_allclose(gradient, expected, rtol=1e-3, atol=1e-5)
@@ -215,26 +215,26 @@ def test_isotropic_gaussian_is_its_definition_and_so_is_its_gradient():
 
 def test_isotropic_gaussian_of_normal_samples_and_of_a_collapse():
     normal = jax.random.normal(jax.random.key(0), (400, 32, 8))
-    np.testing.assert_allclose(isotropic_gaussian(jax.random.key(1), normal), 1.06, atol=0.06)
-    np.testing.assert_allclose(isotropic_gaussian(jax.random.key(1), 0 * normal), 0.41 * 32, rtol=0.01)
+    np.testing.assert_allclose(sigreg(jax.random.key(1), normal), 1.06, atol=0.06)
+    np.testing.assert_allclose(sigreg(jax.random.key(1), 0 * normal), 0.41 * 32, rtol=0.01)
     stretched = normal * jnp.array([3.0] + 7 * [0.5])[None, None]
-    assert isotropic_gaussian(jax.random.key(1), stretched) > 1.6
+    assert sigreg(jax.random.key(1), stretched) > 1.6
 
 
 def test_views_that_do_not_agree_are_half_a_variance_from_their_mean():
     apart = jax.random.normal(jax.random.key(0), (2, 4096, 16))
-    np.testing.assert_allclose(to_center(apart), 0.5, atol=0.01)
-    assert to_center(jnp.stack([apart[0], apart[0]])) == 0
+    np.testing.assert_allclose(lejepa_prediction(apart), 0.5, atol=0.01)
+    assert lejepa_prediction(jnp.stack([apart[0], apart[0]])) == 0
     crops = jnp.concatenate([apart, apart[:1]])  # small crops do not move the mean
-    np.testing.assert_allclose(to_center(crops), to_center(apart), rtol=0.02)
+    np.testing.assert_allclose(lejepa_prediction(crops), lejepa_prediction(apart), rtol=0.02)
 
 
 def gaussian(both, *, axis_name=None):
-    return isotropic_gaussian(jax.random.key(3), both, directions=4, axis_name=axis_name)
+    return sigreg(jax.random.key(3), both, directions=4, axis_name=axis_name)
 
 
 @pytest.mark.parametrize(("way", "shards"), CASES)
-@pytest.mark.parametrize("loss", [to_center, gaussian])
+@pytest.mark.parametrize("loss", [lejepa_prediction, gaussian])
 def test_lejepas_terms_of_shards_are_those_of_the_whole(loss, way, shards):
     assert_same_in_pieces(loss, way, shards, (jnp.stack(views((8, 3))),), cut=(1,))
 
@@ -242,6 +242,6 @@ def test_lejepas_terms_of_shards_are_those_of_the_whole(loss, way, shards):
 @pytest.mark.parametrize("shape", [(4, 3), (2, 0, 3)])
 def test_lejepas_terms_refuse_what_is_no_views(shape):
     with pytest.raises(ValueError, match=r"needs views \[V, B, D\]"):
-        to_center(jnp.zeros(shape))
+        lejepa_prediction(jnp.zeros(shape))
     with pytest.raises(ValueError, match=r"needs views \[V, B, D\]"):
-        isotropic_gaussian(jax.random.key(0), jnp.zeros(shape))
+        sigreg(jax.random.key(0), jnp.zeros(shape))

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sharding import WITHOUT_GRADIENT, in_pieces
 
-from ssl_jax.ops.sinkhorn import equal_labels
 from ssl_jax.ops.sinkhorn import sinkhorn as eager
+from ssl_jax.ops.sinkhorn import sinkhorn_labels
 
 sinkhorn = jax.jit(eager, static_argnames=("epsilon", "iterations", "axis_name"))
 
@@ -114,7 +114,7 @@ POINTS, PROTOTYPES = (jax.random.normal(jax.random.key(seed), shape) for seed, s
 
 @pytest.mark.parametrize("block_size", [8, 37, 4096])
 def test_labels_of_a_whole_data_set_are_those_of_its_assignments_however_it_is_cut(block_size):
-    labels = equal_labels(POINTS, PROTOTYPES, epsilon=0.5, iterations=20, block_size=block_size)
+    labels = sinkhorn_labels(POINTS, PROTOTYPES, epsilon=0.5, iterations=20, block_size=block_size)
     rows_first = jax.nn.log_softmax(POINTS @ PROTOTYPES.T / 0.5) * 0.5
     np.testing.assert_array_equal(labels, sinkhorn(rows_first, epsilon=0.5, iterations=20).argmax(axis=1))
 
@@ -122,7 +122,7 @@ def test_labels_of_a_whole_data_set_are_those_of_its_assignments_however_it_is_c
 def test_labels_are_equally_frequent_where_the_nearest_prototypes_are_not():
     points = POINTS.at[:, 0].add(3.0)  # one side of all prototypes
     nearest = np.bincount((points @ PROTOTYPES.T).argmax(axis=1), minlength=4)
-    counts = np.bincount(equal_labels(points, PROTOTYPES, epsilon=0.02, iterations=300), minlength=4)
+    counts = np.bincount(sinkhorn_labels(points, PROTOTYPES, epsilon=0.02, iterations=300), minlength=4)
     assert nearest.max() > 15 and counts.min() >= 8 and counts.max() <= 11
 
 
@@ -138,4 +138,4 @@ def test_labels_are_equally_frequent_where_the_nearest_prototypes_are_not():
 )
 def test_bad_points_or_options_of_labels_are_refused(points, options, message):
     with pytest.raises(ValueError, match=message):
-        equal_labels(points, PROTOTYPES, **options)
+        sinkhorn_labels(points, PROTOTYPES, **options)
