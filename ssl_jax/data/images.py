@@ -7,6 +7,7 @@ images are enlarged. EXIF orientation is not applied.
 """
 
 import io
+import sys
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ssl_jax.data.depth import Levels, is_deep, levels_of, to_eight_bits
+from ssl_jax.data.depth import Levels, is_deep, is_deep_colour, levels_of, to_eight_bits
 from ssl_jax.data.formats import header, load
 from ssl_jax.data.skipping import Skipping, Unreadable
 from ssl_jax.data.source import Example
@@ -56,7 +57,7 @@ class DecodedSource(Skipping):
         super().__init__(strict=strict)
         self.name, self.classes, self.image_shape = name, classes, image_shape
         self._records = records
-        self.levels = levels or levels_in(records)
+        self.levels = levels or levels_in(records, name=name)
         self._check_all()
 
     def __len__(self) -> int:
@@ -75,18 +76,28 @@ class DecodedSource(Skipping):
         return self._records.where(number)
 
 
-def levels_in(records: Records) -> Levels | None:
-    """Black and white of the deep images among 32, evenly spaced; None where there are none."""
-    return levels_of(_deep(records, np.linspace(0, len(records) - 1, min(SAMPLE, len(records))).astype(int).tolist()))
+def levels_in(records: Records, *, name: str) -> Levels | None:
+    """Black and white of the deep images among 32, evenly spaced; None where there are none. `name`: for messages."""
+    return levels_of(
+        _deep(records, name, np.linspace(0, len(records) - 1, min(SAMPLE, len(records))).astype(int).tolist())
+    )
 
 
-def _deep(records: Records, numbers: list[int]) -> Iterator[Image.Image]:
+def _deep(records: Records, name: str, numbers: list[int]) -> Iterator[Image.Image]:
+    mentioned = False
     for number in numbers:
         try:
             encoded, _ = records[number]
             about = header(io.BytesIO(encoded))
             if about and is_deep(about):
                 yield load(encoded)
+            if about and is_deep_colour(about) and not mentioned:
+                mentioned = True
+                print(
+                    f"data: {name} has colour of 16 bits a channel, of which the upper 8 are read: convert images that use "
+                    "fewer than 16.",
+                    file=sys.stderr,
+                )
         except Unreadable:  # Reported when it is read as an example.
             pass
 

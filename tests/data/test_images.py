@@ -1,6 +1,8 @@
 """Images of every kind become uint8 of one shape; what cannot be read is skipped and counted, or refused."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -19,6 +21,15 @@ def encode(image, kind="PNG", **options):
     encoded = io.BytesIO()
     image.save(encoded, kind, **options)
     return encoded.getvalue()
+
+
+def deep_colour_png(side):
+    rows = b"".join(b"\0" + bytes([1, 2] * 3 * side) for _ in range(side))
+    parts = (
+        b"IHDR" + struct.pack(">IIBBBBB", side, side, 16, 2, 0, 0, 0), b"IDAT" + zlib.compress(rows), b"IEND",
+    )  # fmt: skip
+    chunks = (struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part)) for part in parts)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 def picture(height=4, width=4, seed=0):
@@ -146,8 +157,8 @@ def test_no_size_of_photo_is_refused(side):
         assert (np.asarray(fit(image, height=side, width=side)) == 77).all()
 
 
-@pytest.mark.parametrize("width, height", [(1, 500), (500, 1), (3, 1000), (33, 34)])
-@pytest.mark.parametrize("shape", [(7, 224), (224, 7), (196, 196)])
+@pytest.mark.parametrize("width, height", [(1, 500), (500, 1), (3, 1000), (33, 34), (29, 31)])
+@pytest.mark.parametrize("shape", [(7, 224), (224, 7), (196, 196), (28, 28)])
 def test_the_part_that_is_resized_lies_within_the_image_and_in_its_middle(width, height, shape, monkeypatch):
     boxes = []
     resize = Image.Image.resize
@@ -211,3 +222,10 @@ def test_depth_is_measured_over_the_data_set_so_that_dark_stays_darker_than_brig
     test = DecodedSource(Listed([deep(1000)]), name="t", classes=(), image_shape=(4, 4, 1), levels=images.levels)
     assert test[0]["image"].max() == 62
     assert source([encode(Image.fromarray(picture()))]).levels is None
+
+
+def test_colour_of_16_bits_is_mentioned_once(capsys):
+    images = source([deep_colour_png(4)] * 3)
+    assert (images[0]["image"] == 1).all()  # Of 0x0102.
+    said = "data: list has colour of 16 bits a channel, of which the upper 8 are read: convert images that use fewer than 16.\n"
+    assert capsys.readouterr().err == said
