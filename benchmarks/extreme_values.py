@@ -42,6 +42,8 @@ def cases(method: str, recipe: str) -> list[tuple[str, str, list[str]]]:
     make = find(method, recipe)
     kinds, defaults = get_type_hints(make), inspect.signature(make).parameters
     small = {"data": DATA.get(method, "shapes"), **{name: value for name, value in SMALL.items() if name in kinds}}
+    if method == "clusterfit":  # k-means of the pixels.
+        small |= {"image_size": "16"} | ({"stored_size": "16"} if "stored_size" in kinds else {})
     if "encoder" in kinds and str(defaults["encoder"].default).startswith("resnet"):
         small["encoder"] = "small"
     found = []
@@ -100,6 +102,8 @@ def run(only: str | None, part: int, parts: int) -> None:
         ended, said = outcome(words)
         counts[ended] += 1
         accepted[f"{option}={value}"] += ended == "accepted"
+        if sys.stderr.isatty():
+            print(f"{sum(counts.values())} lines", end="\r", file=sys.stderr)
         if ended not in ("sentence", "accepted"):
             print(f"{ended}: {' '.join(words[1:])}: {said}", flush=True)
         jax.clear_caches()
