@@ -51,5 +51,11 @@ def cluster(features: NDArray[np.floating], count: int) -> NDArray[np.int32]:
     """k-means of features `[N, D]` at unit length, as VISSL's ClusterFit has it: the cluster of each, int32 `[N]`."""
     if not 1 < count <= len(features):
         raise UsageError(f"clusters: must be from 2 to the {len(features)} images, got {count}.")
+    broken = np.flatnonzero(~np.isfinite(features).all(axis=1))
+    if len(broken):
+        raise UsageError(
+            f"features: {len(broken)} of {len(features)} rows are not finite, the first that of image {broken[0]}: remove "
+            "unreadable images and run `ssl-jax embed` again."
+        )
     run = jax.jit(lambda rows: kmeans(jax.random.key(0), rows, clusters=count, spherical=True).labels)
     return np.asarray(run(jnp.asarray(features, jnp.float32)))

@@ -5,6 +5,7 @@ import pytest
 
 from ssl_jax.data.synthetic import Synthetic
 from ssl_jax.errors import UsageError
+from ssl_jax.methods.clusterfit import cluster
 from ssl_jax.recipes.clusterfit import load_features
 
 SOURCE = Synthetic(size=6, side=4, seed=0)
@@ -43,3 +44,11 @@ def test_arrays_of_other_shapes(tmp_path, shape):
     np.save(tmp_path / "x.npy", np.ones(shape))
     with pytest.raises(UsageError, match="expected a row for each of the 6 images"):
         load_features(str(tmp_path / "x.npy"), SOURCE)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_features_that_are_not_finite_are_refused(value):
+    features = np.ones((6, 2), np.float32)
+    features[[3, 5], 1] = value
+    with pytest.raises(UsageError, match=r"^features: 2 of 6 rows are not finite, the first that of image 3: remove "):
+        cluster(features, 2)
