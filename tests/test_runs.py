@@ -256,6 +256,13 @@ def test_a_folder_that_is_not_a_run(tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+def test_evaluate_a_step_that_has_no_checkpoint(finished, capsys):
+    run, _ = finished
+    code, out, err = command(capsys, "evaluate", run, "--step", 77)
+    assert code == 2 and out == "" and "anew" not in err
+    assert "step: got 77" in err and "has the checkpoints of steps 8 and 16: choose one that is there." in err
+
+
 def test_evaluate_before_the_first_checkpoint(finished, tmp_path, capsys):
     run, _ = finished
     (tmp_path / "run.json").write_text((run / "run.json").read_text())

@@ -1,16 +1,25 @@
-"""Checkpoints: the state and the place in the input, written together, asynchronously and all or nothing, by Orbax."""
+"""Checkpoints: the state, the place in the input and checksums of both, written together, asynchronously and all or nothing,
+by Orbax. What is restored is what was saved, or it is refused."""
 
+import gc
+import json
+import logging
 import shutil
 import sys
 import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
-from ssl_jax.errors import RunError
+from ssl_jax.errors import RunError, UsageError
+from ssl_jax.train.integrity import by_name, checksums
 from ssl_jax.train.state import TrainState
 
 
@@ -23,16 +32,17 @@ class Checkpoints:
 
     def __init__(self, folder: Path, *, keep: int = 2):
         self.folder = folder.absolute()
-        best = BestN(get_metric_fn=_score, n=1)
+        best = BestN(get_metric_fn=_score, n=1, keep_checkpoints_without_metrics=False)
         options = ocp.CheckpointManagerOptions(
-            best_fn=_score, preservation_policy=AnyPreservationPolicy([LatestN(keep), best]), create=True
-        )
-        self._manager = ocp.CheckpointManager(self.folder, options=options)
+            best_fn=_score, preservation_policy=AnyPreservationPolicy([LatestN(keep), best]), create=True,
+            prevent_write_metrics=True,
+        )  # fmt: skip
+        self._manager = _Manager(self.folder, options=options)
 
     def save(self, state: TrainState, *, input_state: dict[str, Any], score: float) -> None:
-        """Starts writing; training goes on meanwhile. `score`: higher is better. Refuses a disk that is too full."""
+        """Starts writing, beside the training. `score`: higher is better. Refuses a disk that is too full."""
         step = int(jax.device_get(state.step))
-        if step in self._manager.all_steps():
+        if step in self.steps:
             return
         needed = 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(state))  # Twice: room for the one being replaced.
         free = shutil.disk_usage(self.folder).free
@@ -41,36 +51,76 @@ class Checkpoints:
                 f"run: the checkpoint of step {step} needs {needed / 2**20:.0f} MiB in {self.folder} and "
                 f"{free / 2**20:.0f} MiB are free: make room and start the same command again; those before it are kept."
             )
-        parts = ocp.args.Composite(state=ocp.args.StandardSave(state), input=ocp.args.JsonSave(input_state))
+        manifest = {"input": input_state, "score": score, "checksums": checksums(state)}
+        manifest["checksum"] = _checksum(manifest)
+        parts = ocp.args.Composite(state=ocp.args.StandardSave(state), manifest=ocp.args.JsonSave(manifest))
         self._manager.save(step, args=parts, metrics={"score": score})
 
     def restore(
         self, like: Any, *, step: int | None = None, set_aside: bool = False
     ) -> tuple[TrainState, dict[str, Any]] | None:
-        """The last checkpoint that can be read, or that of `step`, in the shardings of `like`; None if there is none.
+        """The last checkpoint that is whole, or that of `step`, in the shardings of `like`; None if there is none.
 
         A damaged one is passed over, with a sentence on standard error, for the one before. `set_aside` renames it, so that
         the run can write its step anew.
+
+        Raises:
+          UsageError: there are checkpoints, but none of `step`.
+          RunError: none is whole, or that of `step` is not.
         """
-        steps = sorted(self._manager.all_steps(), reverse=True) if step is None else [step]
-        for number, candidate in enumerate(steps):
-            try:
-                parts = ocp.args.Composite(state=ocp.args.StandardRestore(like), input=ocp.args.JsonRestore())
-                found = self._manager.restore(candidate, args=parts)
-            except Exception as fault:  # Orbax raises many types; whichever it is, the one before may be whole.
-                reason = str(fault).strip().split("\n")[0][:200] or type(fault).__name__
-                print(f"checkpoint of step {candidate} in {self.folder} cannot be read ({reason})", file=sys.stderr)
-                continue
+        steps = self.steps[::-1]
+        if steps and step not in (None, *steps):
+            raise UsageError(f"step: got {step}, but {self.folder} has {_list(steps)}: choose one that is there.")
+        candidates = steps if step is None else [step] * bool(steps)
+        with _without_messages_of_abandoned_reads():
+            number, found = self._first_whole(candidates, like)
+        if found is not None:
             if set_aside and number:
-                for damaged in steps[:number]:
-                    (self.folder / str(damaged)).rename(self.folder / f"damaged-{damaged}-{time.time_ns()}")
-                self._manager.reload()
-            return found.state, found.input
+                self._set_aside(candidates[:number])
+            return found
+        if step is not None and len(steps) > 1:
+            others = _list([other for other in steps if other != step])
+            raise RunError(f"step: the checkpoint of step {step} cannot be read: {self.folder} also has {others}.")
         if steps:
             raise RunError(
                 f"run: none of the checkpoints in {self.folder} can be read: start anew with another --run folder."
             )
         return None
+
+    def _first_whole(self, steps: list[int], like: Any) -> tuple[int, tuple[TrainState, dict[str, Any]] | None]:
+        """The first of the checkpoints that can be read, and how many before it cannot."""
+        for number, step in enumerate(steps):
+            try:
+                return number, self._read(step, like)
+            except Exception as fault:  # Orbax raises many types; whichever it is, the one before may be whole.
+                reason = str(fault).strip().split("\n")[0][:200] or type(fault).__name__
+                print(f"checkpoint of step {step} in {self.folder} cannot be read ({reason})", file=sys.stderr)
+        return len(steps), None
+
+    def _read(self, step: int, like: Any) -> tuple[TrainState, dict[str, Any]]:
+        """Raises an exception of any type where something is missing or damaged."""
+        manifest = _read_manifest(self.folder / str(step))
+        parts = ocp.args.Composite(state=ocp.args.StandardRestore(like))
+        state = self._manager.restore(step, args=parts).state
+        wanted, found = by_name(like), checksums(state)
+        for name, leaf in by_name(state).items():
+            if leaf.dtype != wanted[name].dtype:  # A random key whose type was lost is an array of the same bits.
+                raise ValueError(f"{name} has the type {leaf.dtype}, expected {wanted[name].dtype}")
+            if found[name] != manifest.get("checksums", found).get(name):
+                raise ValueError(f"{name} is not what was saved: its checksum differs")
+        return state, manifest["input"]
+
+    def _set_aside(self, steps: list[int]) -> None:
+        if jax.process_index() == 0:
+            for step in steps:
+                (self.folder / str(step)).rename(self.folder / f"damaged-{step}-{time.time_ns()}")
+        multihost_utils.sync_global_devices("checkpoints set aside")
+        self._manager.reload()
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps of which there is a checkpoint, in order."""
+        return sorted(self._manager.all_steps())
 
     @property
     def best_step(self) -> int | None:
@@ -87,3 +137,48 @@ class Checkpoints:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class _Manager(ocp.CheckpointManager):
+    """Orbax's manager with the scores of the manifests. Where one is damaged, so is the checkpoint, and it has no score."""
+
+    def metrics(self, step: int) -> Any:
+        try:
+            return {"score": float(_read_manifest(Path(self.directory) / str(step))["score"])}
+        except Exception:  # Of any type; `Checkpoints.restore` reports it.
+            return None
+
+
+@contextmanager
+def _without_messages_of_abandoned_reads() -> Iterator[None]:
+    """Orbax abandons the other reads after one has failed: asyncio and the interpreter would print a traceback for each."""
+    logger, hook = logging.getLogger("asyncio"), sys.unraisablehook
+    before, logger.disabled, sys.unraisablehook = logger.disabled, True, lambda _: None
+    try:
+        yield
+    finally:
+        gc.collect()
+        logger.disabled, sys.unraisablehook = before, hook
+
+
+def _read_manifest(checkpoint: Path) -> dict[str, Any]:
+    """Its "input", "score" and "checksums"; the first two alone if an older version wrote them, each in its own file."""
+    read = ocp.JsonCheckpointHandler().restore
+    if (checkpoint / "input").exists():
+        return {
+            "input": read(checkpoint / "input"),
+            **ocp.JsonCheckpointHandler("metrics").restore(checkpoint / "metrics"),
+        }
+    manifest = read(checkpoint / "manifest")
+    if manifest.pop("checksum") != _checksum(manifest):
+        raise ValueError("its manifest is not what was saved: the checksum differs")
+    return manifest
+
+
+def _checksum(manifest: dict[str, Any]) -> str:
+    return f"{zlib.crc32(json.dumps(manifest, sort_keys=True).encode()):08x}"
+
+
+def _list(steps: list[int]) -> str:
+    *before, last = map(str, sorted(steps))
+    return f"the checkpoints of steps {', '.join(before)} and {last}" if before else f"the checkpoint of step {last}"

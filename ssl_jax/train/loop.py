@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from ssl_jax.methods.method import Method, Metrics
 from ssl_jax.ops.streaming import BY_SIZE, Exchange
 from ssl_jax.recipes.optimizers import Optimizer
 from ssl_jax.train.checkpoint import Checkpoints
+from ssl_jax.train.integrity import not_finite
 from ssl_jax.train.log import Log, say
 from ssl_jax.train.mesh import check_batch_size, make_mesh
 from ssl_jax.train.program import Program, make_program
@@ -67,13 +69,14 @@ def fit(
       shard_parameters: spread parameters and moments over the devices (FSDP) rather than copy them.
       exchange: how the objective compares rows of several devices.
       microbatches, rematerialize: memory for time, as `loss_and_gradient` explains.
-      hook: `state -> metrics`, called every `hook_every` steps and after the last; its "knn" decides the best checkpoint.
+      hook: `state -> metrics`, called every `hook_every` steps and after the last; its "knn", where it is finite, decides
+        the best checkpoint.
       keep: how many of the last checkpoints stay, beside the best.
       program: `make_program` of these arguments; made here when None.
 
     Raises:
       UsageError: the devices cannot share the batch equally.
-      RunError: the loss is no longer finite, or the disk is full; the checkpoints before stay.
+      RunError: the loss or the state is no longer finite, or the disk is full; the checkpoints before stay.
     """
     mesh = mesh or make_mesh()
     check_batch_size(batches.batch_size, mesh, microbatches=microbatches)
@@ -89,7 +92,7 @@ def fit(
         if method.fill_steps and speaks and not quiet:
             say(f"encoding {method.fill_steps} batches before the first step: its targets come from them")
         state = _begin(method, program, batches)
-    start = int(jax.device_get(state.step))
+    start, at_start = int(jax.device_get(state.step)), not_finite(state)
     if start and speaks and not quiet:
         say(f"going on from step {start} of {steps} in {run}")
 
@@ -99,22 +102,27 @@ def fit(
         jax.transfer_guard("disallow"),
     ):
         recent: list[Metrics] = []
+        kept = partial(_kept, run, checkpoints)
         for number in range(start + 1, steps + 1):
             batch = next(batches)
             state, metrics = program.step(state, batch)
             recent.append(metrics)
             last = number == steps
             save, call = (last or number % every == 0 for every in (save_every, hook_every))
-            if number % log_every == 0 or save:  # Before anything is saved, its loss is known to be finite.
-                means = _finite_means(recent, number, run)
+            if number % log_every == 0 or save:
+                means = _finite_means(recent, number, kept)
                 log.write(
                     number, {**means, **_floats(program.gauges(state, batch))}, images=len(recent) * batches.batch_size
                 )
                 recent = []
-            if hook and call:
-                log.write(number, _floats(hook(state)))
+            if save:
+                _check_state(state, number, kept, at_start)
+            measured = _floats(hook(state)) if hook and call else {}
+            if measured:
+                log.write(number, measured)
             if checkpoints and save:
-                score = log.latest.get("knn", -log.latest["loss"])
+                knn = measured.get("knn", math.nan)
+                score = knn if math.isfinite(knn) else -log.latest["loss"]
                 checkpoints.save(state, input_state=batches.state(), score=score)
             if save or call:
                 log.rest()
@@ -143,14 +151,32 @@ def _floats(metrics: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in jax.device_get(dict(metrics)).items()}
 
 
-def _finite_means(recent: list[Metrics], number: int, run: Path | None) -> dict[str, float]:
+ADVICE = "try a lower learning rate, a longer warm-up or a higher temperature."
+
+
+def _kept(run: Path | None, checkpoints: Checkpoints | None) -> str:
+    """What remains of a run that cannot continue."""
+    return (
+        f"the last good checkpoint is kept in {run}"
+        if checkpoints and checkpoints.steps
+        else "nothing was saved before"
+    )
+
+
+def _check_state(state: TrainState, number: int, kept: Callable[[], str], at_start: dict[str, str]) -> None:
+    """Refuses a state that is not finite: the loss depends on the parameters before the update, not after it.
+
+    What is infinite at the start, such as the lowest value so far, may remain so.
+    """
+    for name, kind in not_finite(state).items():
+        if kind == "NaN" or at_start.get(name) != kind:
+            raise RunError(f"after step {number} {name} is {kind}: {kept()}; {ADVICE}")
+
+
+def _finite_means(recent: list[Metrics], number: int, kept: Callable[[], str]) -> dict[str, float]:
     """Means of the metrics of the last steps, up to step `number`; stops the run at the first loss that is not finite."""
     fetched = jax.device_get(recent)
     for step, metrics in enumerate(fetched, start=number - len(fetched) + 1):
         if not math.isfinite(metrics["loss"]):
-            kept = f"the last good checkpoint is kept in {run}" if run else "nothing was written"
-            raise RunError(
-                f"the loss became {metrics['loss']} at step {step}: {kept}; try a lower learning rate, a longer warm-up "
-                "or a higher temperature."
-            )
+            raise RunError(f"the loss became {metrics['loss']} at step {step}: {kept()}; {ADVICE}")
     return {name: sum(float(metrics[name]) for metrics in fetched) / len(fetched) for name in fetched[0]}

@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from toy import IMAGES, METHOD, OPTIMIZER, Batches, augment
 
@@ -15,6 +16,7 @@ from ssl_jax.files import read_metrics
 from ssl_jax.methods.deepcluster import DeepCluster
 from ssl_jax.recipes.optimizers import sgd
 from ssl_jax.train import fit
+from ssl_jax.train.checkpoint import Checkpoints
 from ssl_jax.train.mesh import make_mesh
 from ssl_jax.train.state import init_state
 
@@ -206,6 +208,75 @@ def test_a_loss_that_turns_nan_stops_the_run_and_keeps_the_checkpoint(tmp_path):
     ):
         fit(METHOD, augment, explode, Batches(), steps=12, run=tmp_path, mesh=make_mesh(1), **EVERY)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["4"]
+
+
+def poisoned(part, value, when):
+    """The toy's optimizer, which puts a value into its own state or into the weights in one step, where no loss sees it yet."""
+    inner = OPTIMIZER.transformation
+
+    def init(params):
+        return {
+            "inner": inner.init(params),
+            "lowest": jnp.float32(jnp.inf),
+            "counter": jnp.int32(0),
+            "moment": jnp.zeros(3),
+        }
+
+    def update(gradient, state, params):
+        updates, kept = inner.update(gradient, state["inner"], params)
+        hit = state["counter"] == when
+        if part == "params":
+            updates = jax.tree.map(lambda leaf: jnp.where(hit, value, leaf).astype(leaf.dtype), updates)
+        else:
+            state = state | {part: jnp.where(hit, value, state[part])}
+        return updates, state | {"inner": kept, "counter": state["counter"] + 1}
+
+    return OPTIMIZER._replace(transformation=optax.GradientTransformation(init, update))
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "sentence"),
+    [
+        (
+            "params",
+            np.nan,
+            r"after step 8 params\.encoder\.\S+ is NaN: the last good checkpoint is kept in .*; try a lower",
+        ),
+        ("moment", np.inf, r"after step 8 optimizer\.moment is infinite: the last good"),
+        ("lowest", np.nan, r"after step 8 optimizer\.lowest is NaN: the last good"),
+    ],
+)
+def test_a_state_that_is_not_finite_is_not_saved(tmp_path, part, value, sentence):
+    """The loss of step 8 is finite, since it depends on the parameters before the update."""
+    optimizer = poisoned(part, value, when=7)
+    with pytest.raises(RunError, match=sentence):
+        fit(METHOD, augment, optimizer, Batches(), steps=12, run=tmp_path, mesh=make_mesh(1), **EVERY)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["4"]
+
+
+def test_a_last_state_that_is_not_finite_is_not_returned():
+    with pytest.raises(RunError, match=r"after step 4 params\.\S+ is NaN: nothing was saved before; try a lower"):
+        fit(METHOD, augment, poisoned("params", np.nan, when=3), Batches(), steps=4, mesh=make_mesh(1), **EVERY)
+
+
+def test_what_is_infinite_from_the_start_may_be_saved(tmp_path):
+    """The lowest loss so far, say: it is infinite before the first, and resuming does not change that."""
+    for steps in (4, 8):
+        options = {"steps": steps, "run": tmp_path, "mesh": make_mesh(1), **EVERY}
+        state = fit(METHOD, augment, poisoned("moment", 1.0, when=2), Batches(), **options)
+    assert np.isinf(state.optimizer["lowest"]) and state.step == 8
+
+
+def test_a_score_is_that_of_the_saved_weights(tmp_path):
+    """k-NN of step 4 is not the score of step 8, where it is not measured, and NaN is no score."""
+    scores = iter([0.9, np.nan])
+    options = {"hook": lambda state: {"knn": next(scores)}, "hook_every": 6, "save_every": 3, "keep": 9}
+    train(tmp_path, **options)
+    with Checkpoints(tmp_path / "checkpoints") as checkpoints:
+        assert checkpoints.steps == [3, 6, 9, 12] and checkpoints.best_step == 6
+        found = {step: checkpoints._manager.metrics(step)["score"] for step in checkpoints.steps}
+    losses = {record["step"]: record["loss"] for record in read_metrics(tmp_path / "metrics.jsonl") if "loss" in record}
+    assert found == {3: -losses[3], 6: 0.9, 9: -losses[9], 12: -losses[12]}
 
 
 def test_a_batch_that_the_devices_cannot_share():
