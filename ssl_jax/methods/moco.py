@@ -17,6 +17,7 @@ from ssl_jax.losses.negatives import info_nce
 from ssl_jax.methods.joint_embedding import MomentumTeacher
 from ssl_jax.methods.method import Embeddings, Facts, Layouts, Metrics, Params, State, Views
 from ssl_jax.ops import queue
+from ssl_jax.ops.collectives import spread
 from ssl_jax.ops.normalize import unit_length
 
 
@@ -101,4 +102,5 @@ def interleave(rows: Array, groups: int) -> Array:
             f"batch_size: {len(rows)} examples cannot be cut into {groups} parts with statistics of their own: "
             f"choose a multiple of {groups}, or norm_groups=1."
         )
-    return rows.reshape(len(rows) // groups, groups, *rows.shape[1:]).swapaxes(0, 1).reshape(rows.shape)
+    interleaved = rows.reshape(len(rows) // groups, groups, *rows.shape[1:]).swapaxes(0, 1).reshape(rows.shape)
+    return spread(interleaved)

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.sharding import NamedSharding, PartitionSpec
 
 
 def shards(axis_name: str | None) -> int:
@@ -62,6 +63,17 @@ def devices_under(array: Array) -> int:
     """Devices over which the compiler may spread a global array; 1 within the shards of a `shard_map`."""
     mesh = jax.typeof(array).sharding.mesh
     return math.prod(size for name, size in mesh.shape.items() if name not in mesh.manual_axes)
+
+
+def spread(rows: Array, axis_name: str = "data") -> Array:
+    """The same global array, whose rows the compiler is to keep spread over the devices of an axis, where there is one.
+
+    After some rearrangements of rows it would rather gather them on every device, and repeat there what follows.
+    """
+    mesh = jax.typeof(rows).sharding.mesh
+    if axis_name not in mesh.axis_names or axis_name in mesh.manual_axes:
+        return rows
+    return lax.with_sharding_constraint(rows, NamedSharding(mesh, PartitionSpec(axis_name)))
 
 
 def return_to_owners(tree: Any, axis_name: str | None) -> Any:
