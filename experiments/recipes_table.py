@@ -65,10 +65,11 @@ def settings(method: str, name: str) -> Settings:
 
 
 def build(method: str, name: str) -> Recipe:
-    """The recipe on drawn images, or clips; clusters of ClusterFit are those of two numbers an image."""
-    data = {"data": CLIPS.get(method, "synthetic")}
+    """The recipe on a few drawn images, or clips, with few clusters; those of ClusterFit are of two numbers an image."""
+    data: Settings = {"data": CLIPS.get(method, "synthetic")}
     if method != "clusterfit":
-        return recipes.find(method, name)(**data)
+        few = {"clusters": 2} if "clusters" in settings_of(recipes.find(method, name)) else {}
+        return recipes.find(method, name)(**data, **few)
     with tempfile.TemporaryDirectory() as folder:
         features = Path(folder, "features.npy")
         np.save(features, np.random.default_rng(0).standard_normal((512, 2)).astype(np.float32))

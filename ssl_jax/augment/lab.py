@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ssl_jax.augment.views import Views
 from ssl_jax.errors import UsageError
+from ssl_jax.settings import configured
 
 # From linear RGB of sRGB's primaries to XYZ over that of its white, D65 (IEC 61966-2-1).
 TO_XYZ = np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]])
@@ -46,6 +47,7 @@ def lightness(image: Array) -> Array:
     return (rgb_to_lab(image)[..., :1] - MIDDLE) / SPREAD
 
 
+@configured
 def grey_and_color(view: Views) -> Callable[[Array, Array], dict[str, Array]]:
     """One view in grey, and its colours.
 

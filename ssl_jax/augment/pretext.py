@@ -67,12 +67,12 @@ def grid_views(view: Views, *, size: int, gap: int, jitter: int, finish: Finish)
 
 
 @configured
-def without_shortcuts(*, color: Color = "keep") -> Finish:
-    """Each tile standardised alone; against chromatic aberration `drop_colors`, `project_colors`, or nothing."""
+def without_shortcuts(*, color: Color = "keep", standardize: bool = True) -> Finish:
+    """Each tile standardised alone, or not; against chromatic aberration `drop_colors`, `project_colors`, or nothing."""
 
     def finish(rng: Array, tile: Array) -> Array:
         tile = drop_colors(rng, tile) if color == "drop" else project_colors(tile) if color == "project" else tile
-        return standardize_tile(tile)
+        return standardize_tile(tile) if standardize else tile
 
     return finish
 

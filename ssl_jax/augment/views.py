@@ -18,6 +18,7 @@ from ssl_jax.augment.blur import pillow_kernel, random_gaussian_blur, simclr_ker
 from ssl_jax.augment.chance import Range
 from ssl_jax.augment.color import random_color_jitter, random_grayscale, random_solarize
 from ssl_jax.augment.geometry import Kernel, center_crop, random_flip, random_resized_crop, resize, sample_crop_box
+from ssl_jax.augment.photometric import random_photometric
 from ssl_jax.errors import UsageError
 from ssl_jax.settings import configured
 
@@ -35,6 +36,7 @@ def photo_views(
     scale: Range = (0.08, 1.0),
     jitter: tuple[float, float, float, float] = (0.4, 0.4, 0.2, 0.1),
     jitter_probability: float = 0.8,
+    photometric: float = 0.0,
     grey: float = 0.2,
     blur: float = 0.5,
     blur_kernel: BlurKernel = "tenth",
@@ -51,7 +53,8 @@ def photo_views(
       scale: range of the part of the image's area in a crop; width/height lies in [3/4, 4/3].
       jitter: strengths of brightness, contrast, saturation and hue, in random order. On grey images it is brightness and
         contrast.
-      jitter_probability, grey, blur, solarize: probabilities. Blur's sigma is in [0.1, 2].
+      jitter_probability, photometric, grey, blur, solarize: probabilities. `photometric` is that of PIRL's four transforms,
+        `random_photometric`. Blur's sigma is in [0.1, 2].
       blur_kernel: size of the blur's kernel: "tenth" of the side, as SimCLR's and BYOL's code, or "pillow", wide enough for
         any sigma, as the authors' who blur with Pillow. The two are equal from a side of 130 on.
       resampling, antialias: `kernel` and `antialias` of `crop_and_resize`. torchvision's RandomResizedCrop of a Pillow
@@ -73,6 +76,8 @@ def photo_views(
         image = jnp.clip(image, 0, 1) if resampling == "cubic" else image
         image = random_flip(flip_rng, image) if flip else image
         image = random_color_jitter(jitter_rng, image, **strengths, probability=jitter_probability)
+        if photometric:
+            image = random_photometric(jax.random.fold_in(jitter_rng, 1), image, probability=photometric)
         image = random_grayscale(grey_rng, image, probability=grey) if grey else image
         if blur:
             image = random_gaussian_blur(blur_rng, image, kernel_size=BLUR_KERNELS[blur_kernel](size), probability=blur)

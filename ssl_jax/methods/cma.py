@@ -29,7 +29,7 @@ class CMA(AVID):
     start_step: first step with positives; about half of the run.
     every: steps after which positives are found again.
     agreeing: clips that are kept as positives of each.
-    drawn: of them in each step.
+    drawn: of them in each step; all, each once, where it is `agreeing`, as in the authors' code.
     negatives_within: of the negatives, for comparisons within a modality.
     """
 
@@ -70,7 +70,8 @@ class CMA(AVID):
     def draw_apart(self, key: Array, number: Array, agreeing: Array) -> tuple[Array, Array]:
         """Of one clip: some of those that agree with it, `[P]`, and some of the rest, `[K]`."""
         positives_key, negatives_key = jax.random.split(key)
-        positives = jax.random.choice(positives_key, agreeing, (self.drawn,))
+        all_of_them = self.drawn == self.agreeing
+        positives = agreeing if all_of_them else jax.random.choice(positives_key, agreeing, (self.drawn,))
         excluded = jnp.concatenate([number[None], agreeing])
         return positives, others_than(negatives_key, excluded, self.negatives, length=self.clips)
 

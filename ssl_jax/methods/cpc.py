@@ -10,6 +10,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import ClassVar
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -18,7 +19,7 @@ from ssl_jax.losses.negatives import cpc
 from ssl_jax.methods.joint_embedding import JointEmbedding, init_networks, on_views
 from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, Views
 from ssl_jax.networks.functional import Net
-from ssl_jax.ops.patches import overlapping_patches
+from ssl_jax.ops.patches import overlapping_patches, sub_crops
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,8 @@ class CPC(JointEmbedding):
 
     patch_size, stride: in pixels; patches overlap.
     first_row: 2 where patches overlap by half: the next row can be copied.
+    sub_crop: side of a square somewhere in each patch; what is around it is lost, and the patch padded with zeros, so that
+      its place is not told by edges that meet. None keeps patches whole.
     """
 
     facts: ClassVar[Facts] = Facts(
@@ -48,9 +51,12 @@ class CPC(JointEmbedding):
     rows: int
     first_row: int = 2
     temperature: float = 1.0
+    sub_crop: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.sub_crop is not None and not 0 < self.sub_crop <= self.patch_size:
+            raise UsageError(f"sub_crop: must be 1 to the {self.patch_size} pixels of a patch, got {self.sub_crop}.")
         if self.predictor.width != self.rows * self.head.width:
             raise UsageError(
                 f"cpc: the predictor gives {self.predictor.width} values, {self.rows} rows take {self.head.width} each."
@@ -65,6 +71,8 @@ class CPC(JointEmbedding):
         patches = overlapping_patches(views["views"][:, 0], self.patch_size, stride=self.stride)
         size, height, width = patches.shape[:3]
         flat = patches.reshape(size, height * width, *patches.shape[3:])
+        if self.sub_crop is not None:
+            flat = sub_crops(jax.random.fold_in(rng, 1), flat, self.sub_crop)
         embedding, stats = self.project(params, state, {"views": flat}, rng)
         grid = embedding.reshape(size, height, width, -1)
         seen, context = self.context.apply(params["context"], state["context"], grid, train=True, rng=rng)

@@ -1,7 +1,8 @@
 """Images cut into patches."""
 
+import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 
 def patchify(images: Array, size: int) -> Array:
@@ -20,3 +21,14 @@ def overlapping_patches(images: Array, size: int, *, stride: int) -> Array:
         jnp.arange(0, side - size + 1, stride)[:, None] + jnp.arange(size)[None] for side in images.shape[1:3]
     )
     return images[:, rows[:, None, :, None], columns[None, :, None, :]]
+
+
+def sub_crops(rng: Array, patches: Array, size: int) -> Array:
+    """A square of `size` pixels somewhere in each patch, moved to its middle, zeros around it: `[..., P, P, C]` as before."""
+    side, lead = patches.shape[-2], patches.shape[:-3]
+    flat = patches.reshape(-1, *patches.shape[-3:])
+    corners = jax.random.randint(rng, (len(flat), 2), 0, side - size + 1)
+    cut = jax.vmap(lambda patch, at: lax.dynamic_slice(patch, (at[0], at[1], 0), (size, size, patch.shape[-1])))
+    before = (side - size) // 2
+    room = (before, side - size - before)
+    return jnp.pad(cut(flat, corners), ((0, 0), room, room, (0, 0))).reshape(*lead, *patches.shape[-3:])

@@ -2,7 +2,7 @@
 
 from ssl_jax.methods.cma import CMA
 from ssl_jax.recipes.avid import demo_clips, kinetics_clips
-from ssl_jax.recipes.optimizers import adamw
+from ssl_jax.recipes.optimizers import adam
 from ssl_jax.recipes.recipe import Recipe, count_steps, recipe
 from ssl_jax.recipes.scales import Precision, demo_optimizer
 
@@ -85,10 +85,11 @@ def kinetics(
             temperature=temperature,
             start_step=max(1, round(start * steps)),
             every=max(1, steps // 10),
+            drawn=32,
         ),
         augment=here.augment,
         prepare=here.prepare,
-        optimizer=lambda steps: adamw(lambda step: learning_rate, weight_decay=weight_decay),
+        optimizer=lambda steps: adam(lambda step: learning_rate, weight_decay=weight_decay, decay_all=True),
         batch_size=batch_size,
         epochs=epochs,
     )

@@ -75,6 +75,8 @@ def imagenet(
 ) -> Recipe:
     """The runs of SwAV's authors: 2 x 224 and 6 x 96, three clusterings of 3,000. 75.2 % linear after 800 epochs there.
 
+    Source: scripts/deepclusterv2_800ep_pretrain.sh, main_deepclusterv2.py and README.md of facebookresearch/swav.
+
     Args:
       epochs: passes over the training images; warm-up takes 10 of them.
       learning_rate: peak for 256 images a step, scaled linearly with the batch; the warm-up starts at a sixteenth of the
@@ -104,7 +106,7 @@ def imagenet(
         augment=multi_crop(
             photo_views(size=image_size, scale=(0.14, 1.0), jitter=(0.8, 0.8, 0.8, 0.2), mean=here.mean, std=here.std),
             photo_views(
-                size=small_size, scale=(0.05, 0.14), jitter=(0.8, 0.8, 0.8, 0.2), views=small_views,
+                size=small_size, scale=(0.05, 0.14), jitter=(0.8, 0.8, 0.8, 0.2), views=small_views, blur_kernel="pillow",
                 mean=here.mean, std=here.std,
             ),
         ),

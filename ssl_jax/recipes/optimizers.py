@@ -224,14 +224,19 @@ def _norm(array: jax.Array) -> jax.Array:
 
 @configured
 def sgd(
-    schedule: optax.Schedule, *, weight_decay: float = 1e-4, momentum: float = 0.9, decay_all: bool = False
+    schedule: optax.Schedule,
+    *,
+    weight_decay: float = 1e-4,
+    momentum: float = 0.9,
+    nesterov: bool = False,
+    decay_all: bool = False,
 ) -> Optimizer:
-    """Momentum SGD; the decay is part of the gradient, as in PyTorch's.
+    """Momentum SGD, or Nesterov's; the decay is part of the gradient, as in PyTorch's.
 
     decay_all: decay biases and norms, too, as torch.optim.SGD does where all parameters are in one group.
     """
     decay = optax.add_decayed_weights(weight_decay, mask=None if decay_all else weights_only)
-    return Optimizer(schedule, optax.chain(decay, optax.sgd(schedule, momentum=momentum)))
+    return Optimizer(schedule, optax.chain(decay, optax.sgd(schedule, momentum=momentum, nesterov=nesterov)))
 
 
 @configured

@@ -65,10 +65,13 @@ def imagenet(
 ) -> Recipe:
     """The paper's task at half its resolution (tiles of 48 pixels, gaps of 24, jitter of 3), with VISSL's jigsaw schedule.
 
-    The paper has an AlexNet and a rate set by hand; ResNet-50 and its schedule are what later comparisons took.
+    train.py of cdoersch/deepcontext has tiles of 96 pixels, gaps of 48 and jitter of 7, an AlexNet, and a constant rate of
+    1e-5 without momentum or decay for a loss that is summed over all pairs of neighbours; it also blurs a third of the tiles
+    by resizing, which is left out. ResNet-50 and its schedule are what later comparisons took.
 
     Args:
-      learning_rate: for 256 images a step, scaled linearly with the batch; divided by 10 at 30, 60, 90 and 100 of 105
+      learning_rate: for 256 images a step, scaled linearly with the batch, after 5 epochs of warm-up from a
+        quarter of it; divided by 10 at 30, 60, 90 and 100 of 105
         epochs, in proportion for another number of epochs.
       color: what is done about chromatic aberration: channels dropped, as the paper trains, or colours projected.
     """
@@ -93,7 +96,8 @@ def imagenet(
         augment=grid_views(view, size=48, gap=24, jitter=3, finish=without_shortcuts(color=color)),
         prepare=here.prepare,
         optimizer=lambda steps: sgd(
-            staircase(peak, steps=steps, drops=(30, 60, 90, 100), of=105, warmup=5), weight_decay=weight_decay
+            staircase(peak, steps=steps, drops=(30, 60, 90, 100), of=105, warmup=5, start=peak / 4),
+            weight_decay=weight_decay,
         ),
         batch_size=batch_size,
         epochs=epochs,

@@ -52,7 +52,10 @@ def cifar(
     precision: Precision = "auto",
     strict: bool = False,
 ) -> Recipe:
-    """The authors' CIFAR-10 schedule, the rate divided by 5 three times, on a ResNet-18 where they had a network in network.
+    """The authors' CIFAR-10 schedule, Nesterov momentum, on a ResNet-18 where they had a network in network.
+
+    Crops are of 0.8 to 1 of the image, where theirs are moved by 4 pixels over a border of black. Source:
+    config/CIFAR10_RotNet_NIN4blocks.py and dataloader.py of gidariss/FeatureLearningRotNet.
 
     Args:
       batch_size: images a step; each is seen in four rotations.
@@ -69,7 +72,10 @@ def cifar(
         augment=four_rotations(view),
         prepare=here.prepare,
         optimizer=lambda steps: sgd(
-            staircase(learning_rate, steps=steps, drops=(60, 120, 160), of=200, factor=0.2), weight_decay=weight_decay
+            staircase(learning_rate, steps=steps, drops=(60, 120, 160), of=200, factor=0.2),
+            weight_decay=weight_decay,
+            nesterov=True,
+            decay_all=True,
         ),
         batch_size=batch_size,
         epochs=epochs,
@@ -90,7 +96,9 @@ def imagenet(
     precision: Precision = "auto",
     strict: bool = False,
 ) -> Recipe:
-    """VISSL's ImageNet run: ResNet-50, 105 epochs.
+    """VISSL's ImageNet run: ResNet-50, 105 epochs. 48.2 % linear there.
+
+    Source: configs/config/pretrain/rotnet/rotnet_8gpu_resnet.yaml and MODEL_ZOO.md of facebookresearch/vissl.
 
     Args:
       batch_size: images a step; each is seen in four rotations, where VISSL draws one.

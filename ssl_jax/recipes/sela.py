@@ -76,6 +76,9 @@ def imagenet(
 ) -> Recipe:
     """SeLa-v2, as SwAV's authors ran it: their crops, head and schedule. 71.8 % linear after 400 epochs there.
 
+    The authors published the weights, but neither a script nor code: crops are those of README.md of facebookresearch/swav,
+    the schedule and the optimizer those of its scripts/deepclusterv2_400ep_pretrain.sh.
+
     Args:
       epochs: passes over the training images; warm-up takes 10 of them.
       learning_rate: peak for 256 images a step, scaled linearly with the batch; the warm-up starts at a sixteenth of the
@@ -106,7 +109,7 @@ def imagenet(
         augment=multi_crop(
             photo_views(size=large_size, scale=(0.08, 1.0), jitter=(0.8, 0.8, 0.8, 0.2), mean=here.mean, std=here.std),
             photo_views(
-                size=small_size, scale=(0.05, 0.14), jitter=(0.8, 0.8, 0.8, 0.2), views=small_views,
+                size=small_size, scale=(0.05, 0.14), jitter=(0.8, 0.8, 0.8, 0.2), views=small_views, blur_kernel="pillow",
                 mean=here.mean, std=here.std,
             ),
         ),

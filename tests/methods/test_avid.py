@@ -1,5 +1,7 @@
 """AVID: across modalities only, against banks that are read before they are written, with the first batch's constant."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -185,6 +187,15 @@ def test_from_start_on_clips_that_agree_are_positives_within_a_modality():
     )
     np.testing.assert_allclose(metrics["within"], within / 2, rtol=1e-5)
     np.testing.assert_allclose(loss, metrics["across"] + metrics["within"], rtol=1e-6)
+
+
+def test_all_clips_that_agree_are_positives_once_where_as_many_are_drawn():
+    """As the authors' code, which has 32 of 32; drawn with replacement, a third of them would be missing."""
+    everyone = dataclasses.replace(AGREE, drawn=AGREE.agreeing)
+    agreeing = jnp.array([3, 5, 8, 13, 21], jnp.int32)
+    positives, negatives = everyone.draw_apart(jax.random.key(0), jnp.int32(2), agreeing)
+    np.testing.assert_array_equal(np.sort(positives), agreeing)
+    assert not np.isin(negatives, [2, *agreeing]).any()
 
 
 def test_shards_give_the_loss_of_the_whole_batch_with_positives():

@@ -1,5 +1,7 @@
 """MAE, I-JEPA, CPC, inpainting, colourisation and LeJEPA: what is told from what, and what is commonly got wrong."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -124,6 +126,21 @@ def test_cpc_predicts_from_rows_above_only():
     np.testing.assert_array_equal(told[:, :3], below[:, :3])
     embeddings = encoded(method, {"views": IMAGES[:, None]})
     assert embeddings["predictions"].shape == (4, 5, 5, 2, 6) and embeddings["grid"].shape == (4, 5, 5, 6)
+
+
+def test_cpc_hides_the_rim_of_a_patch_in_training_only():
+    """With sub-crops of one pixel out of 4 x 4 the encoder sees no more of a patch than that, moved to its middle."""
+    whole, cropped = cpc_method(), dataclasses.replace(cpc_method(), sub_crop=1)
+    flat = {"views": jnp.ones_like(IMAGES[:, None])}  # Every pixel of every patch is the same one.
+    spread = jnp.ptp(encoded(cropped, flat)["grid"], axis=(0, 1, 2)).max()
+    np.testing.assert_allclose(spread, 0, atol=1e-4)
+    seen = {"views": IMAGES[:, None]}
+    assert not np.allclose(encoded(cropped, seen)["grid"], encoded(whole, seen)["grid"], atol=1e-3)
+    params, state = whole.init(jax.random.key(0))
+    pair = (method.embed(params, state, IMAGES)["features"] for method in (whole, cropped))
+    np.testing.assert_array_equal(*pair)
+    with pytest.raises(UsageError, match="sub_crop: must be 1 to the 4 pixels of a patch, got 5"):
+        dataclasses.replace(cpc_method(), sub_crop=5)
 
 
 def test_cpc_knows_its_patch_from_all_patches_of_the_batch():

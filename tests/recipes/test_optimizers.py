@@ -134,6 +134,15 @@ def test_sgd_decays_through_the_gradient():
     np.testing.assert_allclose(run(sgd(lambda step: 0.2, weight_decay=0.1))["kernel"], params, rtol=1e-6)
 
 
+def test_nesterovs_momentum_is_pytorchs():
+    params, velocity = PARAMS["kernel"].copy(), 0.0
+    for gradients in GRADIENTS:
+        velocity = 0.9 * velocity + gradients["kernel"]
+        params = params - 0.2 * (gradients["kernel"] + 0.9 * velocity)
+    found = run(sgd(lambda step: 0.2, weight_decay=0.0, nesterov=True))
+    np.testing.assert_allclose(found["kernel"], params, rtol=1e-6)
+
+
 def test_warmup_then_cosine():
     schedule = warmup_cosine(2.0, steps=110, warmup=10, end=0.5)
     np.testing.assert_allclose([schedule(step) for step in (0, 5, 10, 60, 110)], [0, 1, 2, 1.25, 0.5], rtol=1e-6)
