@@ -47,6 +47,7 @@ RANGES = {
     "large_size": PIXELS,
     "tile_size": PIXELS,
     "patch_size": PIXELS,
+    "sub_crop": PIXELS,
     "stride": PIXELS,
     "hole": PIXELS,
     "gap": SHIFT,
