@@ -22,8 +22,8 @@ import numpy as np
 
 from ssl_jax import recipes
 from ssl_jax.networks import Net
+from ssl_jax.optimizers import Optimizer
 from ssl_jax.recipes import Recipe
-from ssl_jax.recipes.optimizers import Optimizer
 from ssl_jax.settings import Configured, settings_of
 
 ROOT = Path(__file__).parents[1]

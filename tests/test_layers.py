@@ -13,14 +13,14 @@ FLOORS = {
     "errors": -1, "files": -1, "ranges": -1, "settings": -1,
     "ops": 0,
     "losses": 1, "augment": 1, "data": 1,
-    "networks": 2,
+    "networks": 2, "optimizers": 2,
     "methods": 3, "recipes": 3,
     "train": 4, "evaluate": 4, "report": 4,
 }  # fmt: skip
 TOP = 5
 ROOMS = {
     "flax": {"networks"},
-    "optax": {"train", "recipes", "evaluate"},
+    "optax": {"train", "optimizers", "evaluate"},
     "orbax": {"train/checkpoint.py"},
     "grain": {"data"},
     "tensorflow_datasets": {"data"},

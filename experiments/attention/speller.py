@@ -40,7 +40,7 @@ from ssl_jax.data.vocabulary import PADDING
 from ssl_jax.files import write_json
 from ssl_jax.methods.transcription import Transcription
 from ssl_jax.networks.functional import Net
-from ssl_jax.recipes.optimizers import adamw, warmup_cosine
+from ssl_jax.optimizers import adamw, warmup_cosine
 from ssl_jax.rundir import open_run
 from ssl_jax.train import fit
 from ssl_jax.train.mesh import batch_sharding, make_mesh

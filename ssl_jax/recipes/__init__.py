@@ -13,7 +13,7 @@ from ssl_jax.recipes.scales import COMMON_OPTIONS
 def methods() -> list[str]:
     """Names of the methods that have recipes: the modules of this folder that define one."""
     names = [module.name for module in pkgutil.iter_modules(__path__)]
-    return [name for name in names if name not in ("optimizers", "recipe", "scales")]
+    return [name for name in names if name not in ("recipe", "scales")]
 
 
 def recipes(method: str) -> dict[str, Callable[..., Recipe]]:

@@ -12,7 +12,7 @@ from ssl_jax.errors import UsageError
 from ssl_jax.methods.avid import AVID
 from ssl_jax.networks import projection_head, small_convnet
 from ssl_jax.networks.audio_video import audio_convnet, r2plus1d_18, small_video_convnet
-from ssl_jax.recipes.optimizers import adam
+from ssl_jax.optimizers import adam
 from ssl_jax.recipes.recipe import Recipe, recipe
 from ssl_jax.recipes.scales import IMAGENET_STATISTICS, Precision, Statistics, compute_dtype, demo_optimizer
 

@@ -11,7 +11,7 @@ from ssl_jax.data import Source, hold
 from ssl_jax.errors import UsageError
 from ssl_jax.methods.clusterfit import ClusterFit, cluster
 from ssl_jax.networks import linear_head
-from ssl_jax.recipes.optimizers import sgd, staircase
+from ssl_jax.optimizers import sgd, staircase
 from ssl_jax.recipes.recipe import Recipe, recipe
 from ssl_jax.recipes.scales import Precision, demo_optimizer, demo_views, scale
 

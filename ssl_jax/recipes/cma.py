@@ -1,8 +1,8 @@
 """CMA: our demo on drawn clips that sound, and the authors' Kinetics runs; AVID's views, networks and optimizers."""
 
 from ssl_jax.methods.cma import CMA
+from ssl_jax.optimizers import adam
 from ssl_jax.recipes.avid import demo_clips, kinetics_clips
-from ssl_jax.recipes.optimizers import adam
 from ssl_jax.recipes.recipe import Recipe, count_steps, recipe
 from ssl_jax.recipes.scales import Precision, demo_optimizer
 

@@ -9,7 +9,7 @@ from ssl_jax.errors import UsageError
 from ssl_jax.methods.colorization import Colorization
 from ssl_jax.networks import encoder as make_encoder
 from ssl_jax.networks import projection_head
-from ssl_jax.recipes.optimizers import adam, staircase
+from ssl_jax.optimizers import adam, staircase
 from ssl_jax.recipes.recipe import Recipe, recipe
 from ssl_jax.recipes.scales import Precision, compute_dtype, demo_optimizer
 

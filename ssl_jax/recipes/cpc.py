@@ -6,7 +6,7 @@ from ssl_jax.augment.views import photo_views
 from ssl_jax.methods.cpc import CPC
 from ssl_jax.networks import linear_head
 from ssl_jax.networks.context import row_context
-from ssl_jax.recipes.optimizers import adam
+from ssl_jax.optimizers import adam
 from ssl_jax.recipes.recipe import Recipe, recipe
 from ssl_jax.recipes.scales import Precision, Scale, demo_optimizer, demo_views, scale
 

@@ -5,7 +5,7 @@ from math import ceil
 from ssl_jax.augment.views import multi_crop, photo_views
 from ssl_jax.methods.deepcluster import DeepCluster
 from ssl_jax.networks import projection_head
-from ssl_jax.recipes.optimizers import larc, scaled_cosine
+from ssl_jax.optimizers import larc, scaled_cosine
 from ssl_jax.recipes.recipe import Recipe, recipe
 from ssl_jax.recipes.scales import Precision, demo_optimizer, demo_views, scale
 

@@ -3,7 +3,7 @@
 from ssl_jax.augment.views import byol_views, multi_crop, photo_views
 from ssl_jax.methods.dino import DINO
 from ssl_jax.networks import prototype_head
-from ssl_jax.recipes.optimizers import adamw, clipped_lars, cosine, frozen_at_first, scaled_cosine, with_clipping
+from ssl_jax.optimizers import adamw, clipped_lars, cosine, frozen_at_first, scaled_cosine, with_clipping
 from ssl_jax.recipes.recipe import Recipe, count_steps, recipe
 from ssl_jax.recipes.scales import CIFAR_STATISTICS, Precision, demo_optimizer, demo_views, scale, solo_views
 

@@ -12,8 +12,8 @@ from ssl_jax.errors import UsageError
 from ssl_jax.methods.frames import Frames
 from ssl_jax.networks import Net, projection_head
 from ssl_jax.networks import encoder as make_encoder
+from ssl_jax.optimizers import lars, scaled_cosine
 from ssl_jax.recipes.avid import statistics_of
-from ssl_jax.recipes.optimizers import lars, scaled_cosine
 from ssl_jax.recipes.recipe import Recipe, recipe
 from ssl_jax.recipes.scales import Precision, Statistics, compute_dtype, demo_optimizer
 

@@ -4,7 +4,7 @@ from ssl_jax.augment.masking import block_masking
 from ssl_jax.augment.views import photo_views
 from ssl_jax.methods.ijepa import IJEPA
 from ssl_jax.networks.predictor import predictor
-from ssl_jax.recipes.optimizers import adamw, cosine, warmup_cosine
+from ssl_jax.optimizers import adamw, cosine, warmup_cosine
 from ssl_jax.recipes.recipe import Recipe, count_steps, recipe
 from ssl_jax.recipes.scales import Precision, demo_optimizer, demo_views, patch_side, patches_only, scale
 

@@ -4,7 +4,7 @@ from ssl_jax.augment.masking import with_a_hole
 from ssl_jax.augment.views import photo_views
 from ssl_jax.methods.inpainting import Inpainting
 from ssl_jax.networks import projection_head
-from ssl_jax.recipes.optimizers import adam
+from ssl_jax.optimizers import adam
 from ssl_jax.recipes.recipe import Recipe, recipe
 from ssl_jax.recipes.scales import Precision, demo_optimizer, demo_views, scale
 

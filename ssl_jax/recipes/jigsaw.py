@@ -9,7 +9,7 @@ from ssl_jax.augment.pretext import Color, grid_views, jigsaw_views, standardize
 from ssl_jax.augment.views import Views, photo_views
 from ssl_jax.methods.jigsaw import Jigsaw
 from ssl_jax.networks import linear_head, projection_head
-from ssl_jax.recipes.optimizers import sgd, staircase
+from ssl_jax.optimizers import sgd, staircase
 from ssl_jax.recipes.recipe import Recipe, recipe
 from ssl_jax.recipes.scales import Precision, Scale, demo_optimizer, scale
 

@@ -3,7 +3,7 @@
 from ssl_jax.augment.views import multi_crop, photo_views
 from ssl_jax.methods.lejepa import LeJEPA
 from ssl_jax.networks import projection_head
-from ssl_jax.recipes.optimizers import adamw, warmup_cosine
+from ssl_jax.optimizers import adamw, warmup_cosine
 from ssl_jax.recipes.recipe import Recipe, recipe
 from ssl_jax.recipes.scales import Precision, demo_optimizer, demo_views, scale
 

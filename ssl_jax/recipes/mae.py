@@ -4,7 +4,7 @@ from ssl_jax.augment.masking import random_masking
 from ssl_jax.augment.views import photo_views
 from ssl_jax.methods.mae import MAE
 from ssl_jax.networks.predictor import predictor
-from ssl_jax.recipes.optimizers import adamw, scaled_cosine
+from ssl_jax.optimizers import adamw, scaled_cosine
 from ssl_jax.recipes.recipe import Recipe, recipe
 from ssl_jax.recipes.scales import Precision, demo_optimizer, demo_views, patch_side, patches_only, scale
 

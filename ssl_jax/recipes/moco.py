@@ -5,7 +5,7 @@ from typing import Any
 from ssl_jax.augment.views import photo_views
 from ssl_jax.methods.moco import MoCo
 from ssl_jax.networks import linear_head, projection_head
-from ssl_jax.recipes.optimizers import scaled_cosine, sgd, staircase
+from ssl_jax.optimizers import scaled_cosine, sgd, staircase
 from ssl_jax.recipes.recipe import Recipe, count_steps, recipe
 from ssl_jax.recipes.scales import CIFAR_STATISTICS, Precision, Scale, demo_optimizer, demo_views, scale, solo_views
 

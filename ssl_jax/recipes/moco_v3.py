@@ -3,7 +3,7 @@
 from ssl_jax.augment.views import byol_views
 from ssl_jax.methods.moco_v3 import MoCoV3
 from ssl_jax.networks import projection_head
-from ssl_jax.recipes.optimizers import clipped_lars, lars, scaled_cosine
+from ssl_jax.optimizers import clipped_lars, lars, scaled_cosine
 from ssl_jax.recipes.recipe import Recipe, count_steps, recipe
 from ssl_jax.recipes.scales import CIFAR_STATISTICS, Precision, demo_optimizer, demo_views, scale, solo_views
 

@@ -7,7 +7,7 @@ from ssl_jax.augment.pretext import four_rotations, grid_views, one_of, pirl_vie
 from ssl_jax.augment.views import Views, photo_views
 from ssl_jax.methods.pirl import PIRL, Estimator
 from ssl_jax.networks import linear_head
-from ssl_jax.recipes.optimizers import scaled_cosine, sgd
+from ssl_jax.optimizers import scaled_cosine, sgd
 from ssl_jax.recipes.recipe import Recipe, recipe
 from ssl_jax.recipes.scales import Precision, Scale, demo_optimizer, demo_views, scale
 

@@ -12,8 +12,8 @@ from jax import Array
 from ssl_jax.data import Data, resolve_name
 from ssl_jax.errors import UsageError
 from ssl_jax.methods.method import Method
+from ssl_jax.optimizers import Optimizer
 from ssl_jax.ranges import COUNT, check_ranges
-from ssl_jax.recipes.optimizers import Optimizer
 from ssl_jax.settings import settings_of
 
 P = ParamSpec("P")

@@ -4,8 +4,8 @@ from ssl_jax.augment.pretext import Color, grid_views, without_shortcuts
 from ssl_jax.augment.views import photo_views
 from ssl_jax.methods.relative_position import RelativePosition
 from ssl_jax.networks import projection_head
+from ssl_jax.optimizers import sgd, staircase
 from ssl_jax.recipes.jigsaw import demo_tiles, seen_as_tiles
-from ssl_jax.recipes.optimizers import sgd, staircase
 from ssl_jax.recipes.recipe import Recipe, recipe
 from ssl_jax.recipes.scales import Precision, demo_optimizer, scale
 

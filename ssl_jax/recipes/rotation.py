@@ -6,7 +6,7 @@ from ssl_jax.augment.pretext import four_rotations
 from ssl_jax.augment.views import photo_views
 from ssl_jax.methods.rotation import Rotation
 from ssl_jax.networks import linear_head
-from ssl_jax.recipes.optimizers import sgd, staircase
+from ssl_jax.optimizers import sgd, staircase
 from ssl_jax.recipes.recipe import Recipe, recipe
 from ssl_jax.recipes.scales import CIFAR_STATISTICS, Precision, demo_optimizer, demo_views, scale
 

@@ -15,7 +15,7 @@ from ssl_jax.errors import UsageError
 from ssl_jax.networks import ENCODERS, Net
 from ssl_jax.networks import encoder as make_encoder
 from ssl_jax.networks.encoders import patch_size_for
-from ssl_jax.recipes.optimizers import Optimizer, adamw, warmup_cosine
+from ssl_jax.optimizers import Optimizer, adamw, warmup_cosine
 
 Precision = Literal["auto", "float32", "bfloat16"]
 

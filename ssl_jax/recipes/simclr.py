@@ -5,7 +5,7 @@ from typing import Literal
 from ssl_jax.augment.views import simclr_views
 from ssl_jax.methods.simclr import SimCLR
 from ssl_jax.networks import projection_head
-from ssl_jax.recipes.optimizers import lars, scaled_cosine, warmup_cosine
+from ssl_jax.optimizers import lars, scaled_cosine, warmup_cosine
 from ssl_jax.recipes.recipe import Recipe, recipe
 from ssl_jax.recipes.scales import CIFAR_STATISTICS, Precision, demo_optimizer, demo_views, scale
 

@@ -3,7 +3,7 @@
 from ssl_jax.augment.views import photo_views
 from ssl_jax.methods.simsiam import SimSiam
 from ssl_jax.networks import projection_head
-from ssl_jax.recipes.optimizers import scaled_cosine, sgd, with_other
+from ssl_jax.optimizers import scaled_cosine, sgd, with_other
 from ssl_jax.recipes.recipe import Recipe, recipe
 from ssl_jax.recipes.scales import CIFAR_STATISTICS, Precision, demo_optimizer, demo_views, scale
 

@@ -8,9 +8,9 @@ from jax import Array
 from ssl_jax.augment.video import follow, sight, track_views
 from ssl_jax.augment.views import evaluation_view, simclr_views
 from ssl_jax.methods.tracks import Tracks
+from ssl_jax.optimizers import lars, scaled_cosine
 from ssl_jax.recipes.avid import statistics_of
 from ssl_jax.recipes.frames import demo_view, middle_frame, networks, open_videos
-from ssl_jax.recipes.optimizers import lars, scaled_cosine
 from ssl_jax.recipes.recipe import Recipe, recipe
 from ssl_jax.recipes.scales import Precision, demo_optimizer
 

@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from ssl_jax.errors import RunError
 from ssl_jax.methods.method import Method, Metrics
 from ssl_jax.ops.streaming import BY_SIZE, Exchange
-from ssl_jax.recipes.optimizers import Optimizer
+from ssl_jax.optimizers import Optimizer
 from ssl_jax.train.checkpoint import Checkpoints
 from ssl_jax.train.integrity import not_finite
 from ssl_jax.train.log import Log, say

@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from ssl_jax.errors import UsageError
 from ssl_jax.methods.method import Method, Metrics
 from ssl_jax.ops.streaming import BY_SIZE, Exchange
-from ssl_jax.recipes.optimizers import Optimizer
+from ssl_jax.optimizers import Optimizer
 from ssl_jax.train.mesh import batch_sharding, replicated, rows_shardings, state_shardings
 from ssl_jax.train.state import TrainState, init_state
 from ssl_jax.train.step import Augment, Batch, make_fill, make_gauges, make_step, make_views

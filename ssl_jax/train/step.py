@@ -13,7 +13,7 @@ from ssl_jax.data import inputs_of
 from ssl_jax.evaluate.diagnostics import alignment, diagnostics, uniformity
 from ssl_jax.methods.method import Method, Metrics, Views
 from ssl_jax.ops.streaming import BY_SIZE, Exchange
-from ssl_jax.recipes.optimizers import Optimizer
+from ssl_jax.optimizers import Optimizer
 from ssl_jax.train.gradient import loss_and_gradient, sharded_objective
 from ssl_jax.train.state import TrainState
 

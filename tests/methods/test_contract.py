@@ -46,7 +46,7 @@ from ssl_jax.networks.context import row_context
 from ssl_jax.networks.functional import Net
 from ssl_jax.networks.predictor import predictor
 from ssl_jax.ops.patches import patchify
-from ssl_jax.recipes.optimizers import sgd
+from ssl_jax.optimizers import sgd
 from ssl_jax.train.checkpoint import Checkpoints
 from ssl_jax.train.gradient import loss_and_gradient, sharded_objective
 from ssl_jax.train.mesh import batch_sharding, make_mesh, replicated, rows_shardings

@@ -16,7 +16,7 @@ from ssl_jax.methods.transcription import Transcription, energies, symbol_accura
 from ssl_jax.networks.functional import Net
 from ssl_jax.networks.recurrent import recurrent
 from ssl_jax.networks.transformer import transformer
-from ssl_jax.recipes.optimizers import sgd
+from ssl_jax.optimizers import sgd
 from ssl_jax.train import fit
 from ssl_jax.train.mesh import batch_sharding, make_mesh
 

@@ -12,7 +12,7 @@ from ssl_jax.errors import UsageError
 from ssl_jax.networks.decoding import greedy
 from ssl_jax.networks.recurrent import recurrent
 from ssl_jax.networks.recurrent_layer import gru, lstm
-from ssl_jax.recipes.optimizers import adamw
+from ssl_jax.optimizers import adamw
 
 TINY = {"sources": 7, "symbols": 9, "dim": 6, "depth": 2}
 SOURCE = np.array([[3, 4, 5, 6, 2], [6, 4, 2, 0, 0], [5, 2, 0, 0, 0]], np.int32)

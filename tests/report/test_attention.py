@@ -14,7 +14,7 @@ from ssl_jax.methods.ijepa import IJEPA
 from ssl_jax.methods.simclr import SimCLR
 from ssl_jax.networks import encoder, projection_head, vit
 from ssl_jax.networks.context import row_context
-from ssl_jax.recipes.optimizers import adamw
+from ssl_jax.optimizers import adamw
 from ssl_jax.recipes.recipe import Recipe
 from ssl_jax.report import save_pictures, write_report
 from ssl_jax.report.album import attentions_of

@@ -14,7 +14,7 @@ from toy import IMAGES, METHOD, OPTIMIZER, Batches, augment
 from ssl_jax.errors import RunError, UsageError
 from ssl_jax.files import read_metrics
 from ssl_jax.methods.deepcluster import DeepCluster
-from ssl_jax.recipes.optimizers import sgd
+from ssl_jax.optimizers import sgd
 from ssl_jax.train import fit
 from ssl_jax.train.checkpoint import Checkpoints
 from ssl_jax.train.mesh import make_mesh

@@ -6,7 +6,7 @@ import numpy as np
 
 from ssl_jax.methods.simclr import SimCLR
 from ssl_jax.networks import projection_head, small_convnet
-from ssl_jax.recipes.optimizers import sgd
+from ssl_jax.optimizers import sgd
 from ssl_jax.train.mesh import batch_sharding, make_mesh
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (64, 8, 8, 1), np.uint8)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssl_jax.recipes.optimizers import (
+from ssl_jax.optimizers import (
     Optimizer,
     adam,
     adamw,

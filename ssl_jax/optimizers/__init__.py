@@ -1,0 +1,27 @@
+"""The optimizers of the field, their learning rates over a run, and wrappers that treat some parameters differently."""
+
+from ssl_jax.optimizers.elementwise import adam, adamw, sgd
+from ssl_jax.optimizers.layerwise import clipped_lars, larc, lars
+from ssl_jax.optimizers.optimizer import Optimizer, weights_only
+from ssl_jax.optimizers.schedules import cosine, drop_step, scaled_cosine, staircase, warmup_cosine
+from ssl_jax.optimizers.wrappers import frozen_at_first, with_bias_rate, with_clipping, with_other
+
+__all__ = [
+    "Optimizer",
+    "adam",
+    "adamw",
+    "clipped_lars",
+    "cosine",
+    "drop_step",
+    "frozen_at_first",
+    "larc",
+    "lars",
+    "scaled_cosine",
+    "sgd",
+    "staircase",
+    "warmup_cosine",
+    "weights_only",
+    "with_bias_rate",
+    "with_clipping",
+    "with_other",
+]

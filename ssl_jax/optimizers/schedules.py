@@ -1,0 +1,95 @@
+"""Learning rates and other numbers over a run: functions of the step.
+
+Drops are computed in integers, so that no rounding moves them.
+"""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from math import ceil
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+
+def warmup_cosine(peak: float, *, steps: int, warmup: int, end: float = 0.0, start: float = 0.0) -> optax.Schedule:
+    """Linear from `start` to `peak` in `warmup` steps, then half a cosine down to `end` at `steps`."""
+    if warmup >= steps:  # A run of a few steps, as in tests, has no room for the paper's warm-up.
+        warmup = steps // 10
+
+    def schedule(step: Any) -> jax.Array:
+        step = jnp.asarray(step, jnp.float32)
+        progress = jnp.clip((step - warmup) / (steps - warmup), 0, 1)
+        cosine = end + (peak - end) * (1 + jnp.cos(jnp.pi * progress)) / 2
+        return jnp.where(step < warmup, start + (peak - start) * step / max(warmup, 1), cosine)
+
+    return schedule
+
+
+def scaled_cosine(
+    learning_rate: float,
+    *,
+    batch_size: int,
+    epochs: float,
+    steps: int,
+    warmup_epochs: float = 10,
+    end: float = 0.0,
+    start: float = 0.0,
+) -> optax.Schedule:
+    """`warmup_cosine` as papers state it: a peak for 256 images a step, scaled linearly, and a warm-up in epochs.
+
+    `start` and `end` are rates of this batch size, and are not scaled.
+    """
+    peak = learning_rate * batch_size / 256
+    return warmup_cosine(peak, steps=steps, warmup=round(steps * warmup_epochs / epochs), end=end, start=start)
+
+
+def cosine(start: float, end: float, *, steps: int) -> optax.Schedule:
+    """Half a cosine from `start` at step 0 to `end` at `steps`."""
+
+    def schedule(step: Any) -> jax.Array:
+        progress = jnp.clip(jnp.asarray(step, jnp.float32) / steps, 0, 1)
+        return end + (start - end) * (1 + jnp.cos(jnp.pi * progress)) / 2
+
+    return schedule
+
+
+def staircase(
+    peak: float,
+    *,
+    steps: int,
+    drops: Sequence[float],
+    of: float = 1,
+    factor: float = 0.1,
+    warmup: float = 0.0,
+    start: float = 0.0,
+) -> optax.Schedule:
+    """`peak`, multiplied by `factor` at each of `drops`; before, linear from `start` to `peak` in the first `warmup`.
+
+    A run of another length drops in proportion: at the first step that has at least the part drop / `of` of all `steps`
+    behind it. That step is computed in exact fractions, since progress in float32 is one step late at some lengths.
+
+    Args:
+      drops: in the unit of `of`: epochs of a run of `of` epochs, or parts of the run where `of` is 1.
+      of: length of the run for which `drops` and `warmup` are stated.
+
+    Example: drops=(30, 60, 90, 100), of=105 drops a run of 2,100 steps at steps 600, 1,200, 1,800 and 2,000, and one of
+    1,000 steps at 286, 572, 858 and 953.
+    """
+    drop_steps = [drop_step(drop, of=of, steps=steps) for drop in drops]
+    warmup_steps = warmup / of * steps
+
+    def schedule(step: Any) -> jax.Array:
+        step = jnp.asarray(step, jnp.int32)
+        passed = sum((step >= drop).astype(jnp.float32) for drop in drop_steps)
+        part = jnp.minimum(1, step.astype(jnp.float32) / warmup_steps) if warmup_steps else 1.0
+        return (start + (peak - start) * part) * factor**passed
+
+    return schedule
+
+
+def drop_step(drop: float, *, of: float, steps: int) -> int:
+    """The first of `steps` steps with at least the part drop / of of them behind it; 0.1 counts as 1/10, exactly."""
+    part, whole = (Fraction(number).limit_denominator(10**6) for number in (drop, of))
+    return ceil(part / whole * steps)
