@@ -26,4 +26,5 @@ class DCL(SimCLR):
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         first, second = embeddings["embedding"][:, 0], embeddings["embedding"][:, 1]
-        return decoupled_contrastive(first, second, temperature=self.temperature, axis_name=axis_name), {}, {}
+        loss = decoupled_contrastive(first, second, temperature=self.temperature, axis_name=axis_name)
+        return self.scale * loss, {}, {}

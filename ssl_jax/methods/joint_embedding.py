@@ -31,20 +31,24 @@ def on_views(
     *,
     rng: Array | None = None,
     per_view_statistics: bool = False,
+    dropout: bool = True,
 ) -> tuple[Any, State]:
     """A network in training on `[B, V, ...]`: its outputs, leaves `[B, V, ...]`, and statistics.
 
     per_view_statistics: each view is a batch with statistics of its own; otherwise all are one batch.
+    dropout: False leaves out dropout and stochastic depth of a network without batch statistics, which then has nothing
+      else to do in training.
     """
     size, views = inputs.shape[:2]
+    train = dropout or bool(jax.tree.leaves(stats))
     if per_view_statistics:
         made = []
         for view in range(views):
             of_view = None if rng is None else jax.random.fold_in(rng, view)
-            outputs, stats = net.apply(params, stats, inputs[:, view], train=True, rng=of_view)
+            outputs, stats = net.apply(params, stats, inputs[:, view], train=train, rng=of_view)
             made.append(outputs)
         return jax.tree.map(lambda *leaves: jnp.stack(leaves, axis=1), *made), stats
-    outputs, stats = net.apply(params, stats, inputs.reshape(size * views, *inputs.shape[2:]), train=True, rng=rng)
+    outputs, stats = net.apply(params, stats, inputs.reshape(size * views, *inputs.shape[2:]), train=train, rng=rng)
     return jax.tree.map(lambda leaf: leaf.reshape(size, views, *leaf.shape[1:]), outputs), stats
 
 
@@ -68,8 +72,10 @@ class JointEmbedding(Method):
         embedding, stats = self.project(params, state, views, rng)
         return {"embedding": embedding}, {**state, **stats}
 
-    def project(self, params: Params, stats: State, views: Views, rng: Array) -> tuple[Array, State]:
-        """Embeddings of all views, large ones first, `[B, V, D]`, and the new batch statistics."""
+    def project(
+        self, params: Params, stats: State, views: Views, rng: Array, *, dropout: bool = True
+    ) -> tuple[Array, State]:
+        """Embeddings of all views, large ones first, `[B, V, D]`, and the new batch statistics; `dropout` as in `on_views`."""
         encoder, head = stats["encoder"], stats["head"]
         features = []
         for number, name in enumerate(("views", "small_views")):
@@ -81,6 +87,7 @@ class JointEmbedding(Method):
                     views[name],
                     rng=jax.random.fold_in(rng, number),
                     per_view_statistics=self.per_view_statistics,
+                    dropout=dropout,
                 )
                 features.append(layers["features"])
         embedding, head = on_views(
@@ -126,8 +133,8 @@ class MomentumTeacher(JointEmbedding):
         return {"embedding": embedding, "target": target}, {**state, **stats, "teacher": teacher}
 
     def teacher_forward(self, teacher: State, views: Views, rng: Array) -> tuple[Array, State]:
-        """Embeddings by the teacher, `[B, V, D]`, and the teacher with its new statistics."""
-        targets, stats = self.project(teacher["params"], teacher["stats"], views, rng)
+        """Embeddings by the teacher, `[B, V, D]`, and the teacher with its new statistics; it has no stochastic depth."""
+        targets, stats = self.project(teacher["params"], teacher["stats"], views, rng, dropout=False)
         return targets, {**teacher, "stats": stats}
 
     def after_step(self, params: Params, state: State, step: Array) -> tuple[Params, State]:

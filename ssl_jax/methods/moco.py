@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 
 from ssl_jax.errors import UsageError
@@ -27,7 +28,7 @@ class MoCo(MomentumTeacher):
 
     queue_length: keys that are remembered; a multiple of the batch.
     temperature: 0.07 in the first version, 0.2 in the second.
-    symmetric: both views are queries, and the keys of both enter the queue.
+    symmetric: both views are queries, each against a queue of the other view's keys.
     norm_groups: parts of the batch with statistics of their own, as the encoder's norms have them (`groups`). The teacher
       takes every `norm_groups`-th example into one part, where the student takes neighbours, so that the statistics do not
       reveal which key belongs to a query (the paper's shuffled batch norm).
@@ -43,7 +44,7 @@ class MoCo(MomentumTeacher):
     )
 
     per_view_statistics = True
-    objective_state: ClassVar[Layouts] = {"queue": "rows"}
+    objective_state: ClassVar[Layouts] = {"queues": "rows"}
 
     queue_length: int = 65536
     temperature: float = 0.07
@@ -60,7 +61,9 @@ class MoCo(MomentumTeacher):
     def init(self, rng: Array) -> tuple[Params, State]:
         rng, queue_rng = jax.random.split(rng)
         params, state = super().init(rng)
-        return params, {**state, "queue": queue.fresh(queue_rng, self.queue_length, self.head.width)}
+        rngs = jax.random.split(queue_rng, 2) if self.symmetric else [queue_rng]
+        queues = {str(query): queue.fresh(rng, self.queue_length, self.head.width) for query, rng in enumerate(rngs)}
+        return params, {**state, "queues": queues}
 
     def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
         if views["views"].shape[1] != 2:
@@ -77,18 +80,25 @@ class MoCo(MomentumTeacher):
     def objective(
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
-        keys = embeddings["target"][:, ::-1]  # with both views, each asks for the other
-        batch, views, dim = keys.shape
-        query, positive = (part.reshape(batch * views, dim) for part in (embeddings["embedding"], keys))
-        loss = info_nce(
-            query,
-            positive,
-            state["queue"].rows,
-            temperature=self.temperature,
-            axis_name=axis_name,
-            negatives_axis_name=axis_name,
-        )
-        return loss, {"queue": queue.push(state["queue"], unit_length(positive))}, {}  # pushed after the loss
+        query, keys = (
+            embeddings["embedding"],
+            embeddings["target"][:, ::-1],
+        )  # a symmetric query's key is the other view's
+        losses, queues = [], {}
+        for name, former in sorted(state["queues"].items()):
+            positive = keys[:, int(name)]
+            losses.append(
+                info_nce(
+                    query[:, int(name)],
+                    positive,
+                    former.rows,
+                    temperature=self.temperature,
+                    axis_name=axis_name,
+                    negatives_axis_name=axis_name,
+                )
+            )
+            queues[name] = queue.push(former, unit_length(positive))  # after the loss
+        return jnp.stack(losses).mean(), {"queues": queues}, {}
 
 
 def interleave(rows: Array, groups: int) -> Array:

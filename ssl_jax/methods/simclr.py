@@ -20,6 +20,7 @@ class SimCLR(JointEmbedding):
     """NT-Xent on the embeddings of two views.
 
     temperature: of NT-Xent; 0.1 in the paper's ImageNet runs, 0.5 on CIFAR-10.
+    scale: of the whole loss, here the mean over all views; the authors' code adds the means of the two views, which is 2.
     """
 
     facts: ClassVar[Facts] = Facts(
@@ -27,9 +28,11 @@ class SimCLR(JointEmbedding):
     )
 
     temperature: float = 0.1
+    scale: float = 1.0
 
     def objective(
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         first, second = embeddings["embedding"][:, 0], embeddings["embedding"][:, 1]
-        return ntxent(first, second, temperature=self.temperature, axis_name=axis_name), {}, {}
+        loss = ntxent(first, second, temperature=self.temperature, axis_name=axis_name)
+        return self.scale * loss, {}, {}

@@ -17,7 +17,10 @@ from ssl_jax.methods.simclr import SimCLR
 
 @dataclass(frozen=True)
 class SupCon(SimCLR):
-    """temperature: 0.1 in the paper."""
+    """temperature: 0.1 in the paper.
+
+    scale: of the whole loss; the authors' code has temperature / 0.07.
+    """
 
     facts: ClassVar[Facts] = Facts(
         family="supervised",
@@ -42,4 +45,4 @@ class SupCon(SimCLR):
             temperature=self.temperature,
             axis_name=axis_name,
         )
-        return loss, {}, {}
+        return self.scale * loss, {}, {}

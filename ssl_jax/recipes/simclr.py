@@ -71,7 +71,7 @@ def cifar(
     head = projection_head(inputs=width, widths=(*(width,) * (head_layers - 1), 128), last_norm=True, dtype=here.dtype)
     return Recipe(
         data=here.data,
-        method=SimCLR(here.encoder, head, temperature=temperature),
+        method=SimCLR(here.encoder, head, temperature=temperature, scale=2.0),
         augment=simclr_views(
             size=image_size, strength=0.5, blur=False, resampling="cubic", antialias=False, mean=here.mean, std=here.std
         ),
@@ -121,7 +121,7 @@ def imagenet(
     head = projection_head(inputs=width, widths=widths, last_norm=True, dtype=here.dtype)
     return Recipe(
         data=here.data,
-        method=SimCLR(here.encoder, head, temperature=temperature),
+        method=SimCLR(here.encoder, head, temperature=temperature, scale=2.0),
         augment=simclr_views(size=image_size, resampling="cubic", antialias=False, mean=here.mean, std=here.std),
         prepare=here.prepare,
         optimizer=lambda steps: lars(

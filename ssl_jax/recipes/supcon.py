@@ -75,7 +75,7 @@ def cifar(
     peak = learning_rate * batch_size / 256
     return Recipe(
         data=here.data,
-        method=SupCon(here.encoder, head, temperature=temperature),
+        method=SupCon(here.encoder, head, temperature=temperature, scale=temperature / 0.07),
         augment=photo_views(
             size=image_size, scale=(0.2, 1.0), jitter=(0.4, 0.4, 0.4, 0.1), blur=0.0, mean=here.mean, std=here.std
         ),

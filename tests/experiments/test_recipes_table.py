@@ -17,8 +17,11 @@ def test_the_code_agrees_with_the_source_or_the_reason_is_stated(key):
     assert not table.faults(key, ENTRIES[key], table.settings(*key.split("/")))
 
 
-def test_every_entry_is_a_recipe():
-    assert set(ENTRIES) <= {f"{method}/{name}" for method in methods() for name in recipes(method)}
+def test_every_recipe_has_an_entry_but_those_without_files_of_authors():
+    scales = {f"{method}/{name}" for method in methods() for name in recipes(method) if name != "demo"}
+    ours = {"frames/kinetics", "supervised/cifar", "tracks/kinetics"}
+    paper_alone = {"dcl/cifar", "dcl/imagenet"}  # which states some of the settings
+    assert set(ENTRIES) == scales - ours - paper_alone
 
 
 def test_the_page_is_what_code_and_file_say():
