@@ -19,8 +19,7 @@ from ssl_jax.files import write_json
 from ssl_jax.runs import Options, pretrain
 
 RESULTS = Path(__file__).parent / "results" / "all_methods.json"
-JUDGES = ("few_label_probe", "linear_probe", "knn")
-FEATURES = ("", "_random_init", "_pixels")
+PROTOCOLS = ("few_labels", "linear", "knn")
 
 
 def all_methods(
@@ -49,21 +48,20 @@ def all_methods(
             if str(seed) in found.get(method, {}):
                 continue
             make, folder = recipes.find(method, "demo"), run / f"{method}-seed{seed}"
-            told = pretrain(lambda make=make: make(**changes), Options(run=folder, seed=seed))
+            measured = pretrain(lambda make=make: make(**changes), Options(run=folder, seed=seed))
             request = json.loads((folder / "run.json").read_text())
-            kept = {judge + of: told[judge + of] for judge in JUDGES for of in FEATURES if judge + of in told}
-            kept |= {name: told[name] for name in ("images_per_second", "seconds")}
+            kept = {name: measured[name] for name in ("features", "images_per_second", "seconds")}
             kept |= {name: request[name] for name in ("device", "started")}
             found.setdefault(method, {})[str(seed)] = kept
             write_json(results, found)
     for method, of_seeds in found.items():
-        cells = [f"{name} {percent(of_seeds, name)}" for name in JUDGES]
-        print(f"{method:<18} {'  '.join(cells)}  random {percent(of_seeds, JUDGES[0] + FEATURES[1])}")
+        cells = [f"{name} {percent(of_seeds, 'pretrained', name)}" for name in PROTOCOLS]
+        print(f"{method:<18} {'  '.join(cells)}  untrained {percent(of_seeds, 'untrained', PROTOCOLS[0])}")
 
 
-def percent(of_seeds: dict[str, dict[str, Any]], name: str) -> str:
+def percent(of_seeds: dict[str, dict[str, Any]], source: str, protocol: str) -> str:
     """Mean and standard deviation over the seeds."""
-    values = [100 * kept[name] for kept in of_seeds.values()]
+    values = [100 * kept["features"][source][protocol]["accuracy"] for kept in of_seeds.values()]
     return f"{np.mean(values):.1f} ± {np.std(values):.1f}"
 
 

@@ -18,7 +18,7 @@ from ssl_jax.methods.method import Facts
 ROOT = Path(__file__).parents[1]
 PAGE, README = ROOT / "docs/methods.md", ROOT / "README.md"
 RESULTS, COSTS = ROOT / "experiments/results/all_methods.json", ROOT / "benchmarks/results/methods.json"
-JUDGES = {"few_label_probe": "10 labels a class", "linear_probe": "linear", "knn": "k-NN"}
+PROTOCOLS = {"few_labels": "10 labels a class", "linear": "linear", "knn": "k-NN"}
 
 
 def facts_of(name: str) -> Facts:
@@ -65,7 +65,7 @@ def groups(found: dict[str, Any]) -> list[tuple[str, list[str]]]:
 def row(name: str, facts: Facts, cost: dict[str, float] | None, of_seeds: dict[str, Any] | None) -> str:
     paper = facts.paper if facts.paper == "-" else f"[{facts.paper}](https://arxiv.org/abs/{facts.paper})"
     step = f"{cost['relative']:.2f}" if cost else "-"
-    reached = f"{cells(list(of_seeds.values()), '')[1][0]:.1f}" if of_seeds else "-"
+    reached = f"{cells(list(of_seeds.values()), 'pretrained')[1][0]:.1f}" if of_seeds else "-"
     words = (getattr(facts, field.name) for field in dataclasses.fields(facts) if field.name != "paper")
     return f"| {' | '.join((name, *words, step, reached, ', '.join(recipes.recipes(name)), paper))} |"
 
@@ -74,21 +74,22 @@ def table(found: dict[str, Any], methods: list[str]) -> str:
     """Methods by their accuracy with few labels, and what they all have to beat."""
     runs = {name: list(found[name].values()) for name in methods}
     everyone = [kept for of_seeds in runs.values() for kept in of_seeds]
-    lines = {name: cells(of_seeds, "") for name, of_seeds in runs.items()}
-    lines["*untrained encoder*"] = cells(everyone, "_random_init")
-    lines["*raw pixels*"] = cells(everyone, "_pixels")
+    lines = {name: cells(of_seeds, "pretrained") for name, of_seeds in runs.items()}
+    lines["*untrained encoder*"] = cells(everyone, "untrained")
+    lines["*raw pixels*"] = cells(everyone, "pixels")
     rows = []
     for name, numbers in sorted(lines.items(), key=lambda item: -item[1][0][0]):
         count = len(runs.get(name, everyone))
         values = " | ".join(f"{mean:.1f} ± {std:.1f}" if count > 1 else f"{mean:.1f}" for mean, std in numbers)
         rows.append(f"| {name} | {values} | {count if name in runs else '-'} |")
-    head = ["| method | " + " | ".join(JUDGES.values()) + " | seeds |", "|---|" + "---|" * (len(JUDGES) + 1)]
+    head = ["| method | " + " | ".join(PROTOCOLS.values()) + " | seeds |", "|---|" + "---|" * (len(PROTOCOLS) + 1)]
     return "\n".join(head + rows)
 
 
-def cells(of_seeds: list[dict[str, Any]], suffix: str) -> list[tuple[float, float]]:
-    """Mean and standard deviation of each judge, in percent."""
-    values = [[100 * kept[judge + suffix] for kept in of_seeds if judge + suffix in kept] for judge in JUDGES]
+def cells(of_seeds: list[dict[str, Any]], source: str) -> list[tuple[float, float]]:
+    """Mean and standard deviation of the accuracy of these features by each protocol, in percent."""
+    found = [kept["features"][source] for kept in of_seeds]
+    values = [[100 * of[name]["accuracy"] for of in found if name in of] for name in PROTOCOLS]
     return [(float(np.mean(column)), float(np.std(column))) for column in values]
 
 

@@ -6,11 +6,12 @@
 Hardware there: 32 TPU v3, about 6 hours (google-research/simclr). Not measured by us.
 """
 
-import json
 import sys
 from functools import partial
 from typing import Any
 
+from ssl_jax.evaluate.results import digest
+from ssl_jax.files import to_json
 from ssl_jax.recipes import simclr
 from ssl_jax.runs import Options, pretrain, read_options
 
@@ -24,4 +25,4 @@ if __name__ == "__main__":
     make, options = read_options(simclr.imagenet, sys.argv[1:], prog="simclr_imagenet.py")
     results = simclr_imagenet(options, **make.keywords)
     if results:
-        print(json.dumps(results))
+        print(to_json(digest(results)))

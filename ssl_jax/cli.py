@@ -28,9 +28,9 @@ TRACEBACK = "SSL_JAX_TRACEBACK"
 
 USAGE = f"""ssl-jax {__version__}: self-supervised learning in JAX
 
-  ssl-jax pretrain METHOD [--recipe NAME] [options]   pre-train, judge the features, write a report
+  ssl-jax pretrain METHOD [--recipe NAME] [options]   pre-train, evaluate the features, write a report
   ssl-jax pretrain --from RUN/run.json [options]      the same run once more
-  ssl-jax evaluate RUN [options]                      judge a run's features again, on its own or on other data
+  ssl-jax evaluate RUN [options]                      evaluate a run's features again, on its own or on other data
   ssl-jax embed RUN --output FILE.npy                 write the features of all training images
   ssl-jax report RUN                                  write RUN/report.html anew
   ssl-jax list                                        methods with their recipes, encoders and data
@@ -105,14 +105,14 @@ def evaluate(words: list[str]) -> None:
         step: int | None = None,
         seed: int = 0,
     ) -> dict[str, Any]:
-        """Judges the frozen features of a run: k-NN, linear probe, few labels; beside untrained weights and pixels.
+        """Evaluates the frozen features of a run: k-NN, linear probe, few labels; beside untrained weights and pixels.
 
         Args:
           run: folder of the run.
-          data: judge on this data set instead of the run's own; same names as in pretrain.
+          data: evaluate on this data set instead of the run's own; same names as in pretrain.
           layer: of the encoder; of one with places, their mean.
-          held_out: judge on a fifth of the training images instead of the test images: for choosing settings.
-            Pre-training has seen these images; what learns from labels has seen theirs, too, and cannot be judged so.
+          held_out: evaluate on a fifth of the training images instead of the test images: for choosing settings.
+            Pre-training has used these images; supervised methods have trained on their labels, too, and cannot be compared so.
           step: the checkpoint of this step; the last one when not given.
           seed: decides the held-out part and the draws of few labels.
         """
@@ -200,8 +200,10 @@ def _take(words: list[str], option: str) -> str | None:
 
 def _print(results: dict[str, Any] | None) -> None:
     """The line of JSON that ends a command; on several hosts, process 0 has it."""
+    from ssl_jax.evaluate.results import digest
+
     if results is not None:
-        print(to_json(results), flush=True)
+        print(to_json(digest(results)), flush=True)
 
 
 if __name__ == "__main__":

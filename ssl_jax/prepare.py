@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from ssl_jax.data import Batches, Source, inputs_of
 from ssl_jax.errors import usage_errors
 from ssl_jax.evaluate.features import Embed, embedding_of
-from ssl_jax.evaluate.judge import online_knn
+from ssl_jax.evaluate.online import online_knn
 from ssl_jax.ops.streaming import Exchange
 from ssl_jax.options import DEFAULTS, Options
 from ssl_jax.recipes import Recipe

@@ -1,4 +1,4 @@
-"""A run from beginning to end: pre-train, judge the features, write the report. Commands and experiments call this."""
+"""A run from beginning to end: pre-train, evaluate the features, write the report. Commands and experiments call this."""
 
 import contextlib
 import errno
@@ -19,7 +19,8 @@ from ssl_jax.data import Data, in_order, open_data, split_training
 from ssl_jax.data.source import readable_indices
 from ssl_jax.errors import RunError, UsageError, memory_errors, reason_of, usage_errors, writing
 from ssl_jax.evaluate.features import Features, compute_features, embedding_of, features_of, pixels
-from ssl_jax.evaluate.judge import judge, without_labels
+from ssl_jax.evaluate.protocols import without_labels
+from ssl_jax.evaluate.results import evaluate_sources
 from ssl_jax.files import read_metrics, replacing, write_json
 from ssl_jax.ops.streaming import Exchange
 from ssl_jax.options import DEFAULTS, Options, parse
@@ -69,7 +70,7 @@ def repeat(path: Path, words: list[str]) -> tuple[MakeRecipe, Options]:
 
 
 def pretrain(make: MakeRecipe, options: Options) -> dict[str, Any] | None:
-    """Pre-trains, judges, reports; returns what `results.json` holds, or None on all processes but the first."""
+    """Pre-trains, evaluates, reports; returns what `results.json` holds, or None on all processes but the first."""
     began = time.perf_counter()
     if options.distributed or options.coordinator:
         _connect(options)
@@ -117,15 +118,14 @@ def evaluate(
     step: int | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Judges the features of a run again: of its last checkpoint or of a given step, on its own or on other data."""
+    """Evaluates the features of a run again: of its last checkpoint or of a given step, on its own or on other data."""
     check_ranges(seed=seed)
     request, recipe, state, mesh = _restore(run, step)
-    judged = _open(data, recipe, state, layer=layer)
-    judged = split_training(judged) if held_out else judged
-    results, _, _ = _judge(recipe, judged, state, mesh, layer=layer, seed=seed, init_seed=request["seed"])
+    opened = _open(data, recipe, state, layer=layer)
+    opened = split_training(opened) if held_out else opened
+    features, _, _ = _evaluate(recipe, opened, state, mesh, layer=layer, seed=seed, init_seed=request["seed"])
     about = {"method": request["method"], "recipe": request["recipe"], "steps": int(state.step)}
-    about |= {"data": judged.name, "layer": layer}
-    return about | results | {"run": str(run)}
+    return about | {"data": opened.name, "layer": layer, "features": features, "run": str(run)}
 
 
 def embed(
@@ -210,9 +210,9 @@ def _request(recipe: Recipe, seed: int) -> dict[str, Any]:
 def _finish(
     run: Path, recipe: Recipe, state: TrainState, mesh: Mesh | None, *, seed: int, began: float
 ) -> dict[str, Any]:
-    """Judges, draws, writes `results.json` and `report.html`."""
-    say("judging the features, beside untrained weights and raw pixels")
-    judged, before, after = _judge(recipe, recipe.data, state, mesh, seed=seed, init_seed=seed)
+    """Evaluates, draws, writes `results.json` and `report.html`."""
+    say("evaluating the features, beside untrained weights and raw pixels")
+    features, before, after = _evaluate(recipe, recipe.data, state, mesh, seed=seed, init_seed=seed)
     attend = functools.partial(jax.jit(attentions_of(recipe.method, recipe.prepare)), state.params, state.state)
     save_album(
         run, data=recipe.data, augment=recipe.augment, prepare=recipe.prepare,
@@ -229,7 +229,7 @@ def _finish(
         "images_per_second": round(float(np.median(speeds)), 1)
         if speeds
         else None,  # The median leaves compilation out.
-        **judged,
+        "features": features,
         "seconds": round(time.perf_counter() - began, 1),
         "run": str(run),
         "report": str(run / "report.html"),
@@ -239,7 +239,7 @@ def _finish(
     return results
 
 
-def _judge(
+def _evaluate(
     recipe: Recipe,
     data: Data,
     state: TrainState,
@@ -249,12 +249,13 @@ def _judge(
     seed: int,
     init_seed: int,
 ) -> tuple[dict[str, Any], Features | None, Features | None]:
-    """The verdict on trained weights, untrained weights and pixels; and the features before and after training."""
-    names = ("knn", "linear_probe", "few_label_probe")
-    nothing = dict.fromkeys(f"{name}{of}" for of in ("", "_random_init", "_pixels") for name in names)
+    """The results of trained weights, untrained weights and pixels; and the features before and after training.
+
+    Without labels to evaluate by, the results are empty.
+    """
     if data.test is None:
         say(f"{data.name} has no labelled test images: nothing to evaluate by")
-        return nothing, None, None
+        return {}, None, None
     embed = embedding_of(recipe.method, recipe.prepare, layer=layer)
     untrained = jax.jit(lambda: recipe.method.init(jax.random.key(init_seed)))()
     if mesh is not None:
@@ -263,22 +264,6 @@ def _judge(
     before = compute_features(embed, untrained[0], untrained[1], data, mesh=mesh)
     if unlabelled := without_labels(after):
         say(f"{data.name} has no labelled {' and no labelled '.join(unlabelled)} images: nothing to evaluate by")
-        return nothing, before, after
+        return {}, before, after
     raw = compute_features(pixels, None, None, data, mesh=mesh)
-    results: dict[str, Any] = {}
-    for suffix, features in {"": after, "_random_init": before, "_pixels": raw}.items():
-        results |= {_named(name, suffix): _rounded(value) for name, value in judge(features, seed=seed).items()}
-    return results, before, after
-
-
-def _named(name: str, suffix: str) -> str:
-    """`linear_probe_interval` with `_pixels` is `linear_probe_pixels_interval`."""
-    for ending in ("_std", "_interval"):
-        if name.endswith(ending):
-            return name.removesuffix(ending) + suffix + ending
-    return name + suffix
-
-
-def _rounded(value: Any) -> Any:
-    """Accuracies to a hundredth of a percent: finer than any test set here can tell."""
-    return [_rounded(part) for part in value] if isinstance(value, list) else value and round(value, 4)
+    return evaluate_sources({"pretrained": after, "untrained": before, "pixels": raw}, seed=seed), before, after

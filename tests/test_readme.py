@@ -17,11 +17,6 @@ README = (ROOT / "README.md").read_text()
 PRETRAIN = re.findall(r"ssl-jax pretrain (simclr[^\n#]*)", README)
 
 
-def test_the_numbers_are_the_measured_ones():
-    with_table = runpy.run_path(str(ROOT / "experiments/readme_table.py"))["with_table"]
-    assert with_table(README) == README, "run: python experiments/readme_table.py"
-
-
 def test_the_methods_are_the_measured_ones():
     script = runpy.run_path(str(ROOT / "experiments/methods_table.py"))
     for path in (ROOT / "README.md", ROOT / "docs/methods.md"):
@@ -34,9 +29,13 @@ def test_every_method_beats_its_untrained_encoder():
     assert set(found) <= set(recipes.methods())
     for method, of_seeds in found.items():
         assert set(of_seeds) == {"0", "1", "2"}, method
-        for judge in ("few_label_probe", "linear_probe", "knn"):
-            margin = sum(kept[judge] - kept[f"{judge}_random_init"] for kept in of_seeds.values()) / 3
-            assert margin > 0.02, (method, judge, margin)
+        for protocol in ("few_labels", "linear", "knn"):
+            trained, untrained = (
+                [kept["features"][source][protocol]["accuracy"] for kept in of_seeds.values()]
+                for source in ("pretrained", "untrained")
+            )
+            margin = (sum(trained) - sum(untrained)) / 3
+            assert margin > 0.02, (method, protocol, margin)
 
 
 @pytest.mark.parametrize("line", PRETRAIN)

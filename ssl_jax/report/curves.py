@@ -4,7 +4,7 @@ from functools import partial
 
 from ssl_jax.report.charts import Series, line_chart, short
 from ssl_jax.report.html import Html, tag
-from ssl_jax.report.probes import number, percent
+from ssl_jax.report.probes import accuracy, number, percent
 from ssl_jax.report.reading import Run
 
 # Metric -> title of its curve and what to see in it. Other metrics follow under their own names.
@@ -56,6 +56,6 @@ def read_series(run: Run, name: str) -> Series:
 def _references(run: Run, name: str) -> list[tuple[str, float]]:
     if name == "std":
         return [("fills the sphere", 1.0)]
-    baselines = {"untrained": "knn_random_init", "pixels": "knn_pixels"} if name == "knn" else {}
-    found = [(label, number(run.results, key)) for label, key in baselines.items()]
+    baselines = ("untrained", "pixels") if name == "knn" else ()
+    found = [(source, accuracy(run.results, source, "knn")) for source in baselines]
     return [(label, value) for label, value in found if value is not None]

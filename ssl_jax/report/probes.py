@@ -1,23 +1,16 @@
-"""The numbers: a headline, and the table of the probes against an untrained encoder and raw pixels.
-
-Accuracies are shares, 0 to 1, under the names of results.json; "few_labels_per_class" is optional there.
-"""
+"""The numbers: a headline, and the table of the probes against an untrained encoder and raw pixels."""
 
 from typing import Any
 
+from ssl_jax.evaluate.protocols import PROTOCOLS, Words
 from ssl_jax.report.html import Html, tag
 from ssl_jax.report.reading import Run
 
-PROBES = {
-    "knn": ("Nearest neighbours", "k-NN: training images with similar features vote"),
-    "linear_probe": ("Linear probe", "a linear classifier on frozen features, all labels"),
-    "few_label_probe": ("Few-label probe", "the same with a handful of labels a class"),
-}
-# Ending of the name in results.json -> name in the table, style.
-FEATURES = {
-    "": ("Pre-trained", "ours"),
-    "_random_init": ("Untrained encoder", "random"),
-    "_pixels": ("Raw pixels", "pixels"),
+# Source of features -> name in the table, end of the sentence that compares.
+SOURCES = {
+    "pretrained": ("Pre-trained", ""),
+    "untrained": ("Untrained encoder", "with an untrained encoder"),
+    "pixels": ("Raw pixels", "on raw pixels"),
 }
 
 
@@ -28,30 +21,33 @@ def percent(share: float) -> str:
 
 def headline(run: Run) -> tuple[str, str]:
     """The sentence on top and what follows it. They state what was measured, also where the training did not help."""
-    method = run.request.get("method", "pre-trained")
-    leads = {
-        "linear_probe": f"A linear probe on {method} features names {{}} of test images right",
-        "few_label_probe": f"With {run.results.get('few_labels_per_class', 'a few')} labels a class it is {{}}",
-        "knn": f"The nearest neighbours by {method} features name {{}} of test images right",
-    }
-    sentences = [_sentence(lead, run.results, probe) for probe, lead in leads.items() if probe in judged(run.results)]
+    method = str(run.request.get("method", "pre-trained"))
+    names = sorted(measured(run.results), key=lambda name: name != "linear")  # The linear probe first.
+    sentences = [_sentence(run.results, name, method) for name in names]
     if sentences:
         return sentences[0], " ".join(sentences[1:])
     online = [knn for record in run.metrics if (knn := number(record, "knn")) is not None]
     deck = f"Its last online k-NN accuracy is {percent(online[-1])}." if online else ""
-    state = "without labels to evaluate by" if run.results else "that is not evaluated yet"
+    state = "without labels to evaluate by" if "features" in run.results else "that is not evaluated yet"
     return f"A {method} run {state}.", deck
 
 
-def _sentence(lead: str, results: dict[str, Any], probe: str) -> str:
-    others = {"{} with an untrained encoder": f"{probe}_random_init", "{} on raw pixels": f"{probe}_pixels"}
-    against = [text.format(percent(results[key])) for text, key in others.items() if number(results, key) is not None]
-    return lead.format(percent(results[probe])) + (f", against {' and '.join(against)}." if against else ".")
+def _sentence(results: dict[str, Any], protocol: str, method: str) -> str:
+    shares = {source: share for source in SOURCES if (share := accuracy(results, source, protocol)) is not None}
+    text = _words(protocol).sentence or "By {protocol}, {accuracy} of test images are named right"
+    sentence = text.format(method=method, protocol=protocol, accuracy=percent(shares.pop("pretrained")))
+    against = [f"{percent(share)} {SOURCES[source][1]}" for source, share in shares.items()]
+    return f"{sentence}, against {' and '.join(against)}." if against else f"{sentence}."
 
 
-def number(results: dict[str, Any], key: str) -> float | None:
+def _words(protocol: str) -> Words:
+    """Of a protocol that another version of the package measured, its name alone."""
+    return PROTOCOLS[protocol].words if protocol in PROTOCOLS else Words(protocol)
+
+
+def number(values: dict[str, Any], name: str) -> float | None:
     """A finite number of a record; None where there is none."""
-    value = results.get(key)
+    value = values.get(name)
     if (
         isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e300
     ):  # No NaN, no huge integer.
@@ -59,25 +55,36 @@ def number(results: dict[str, Any], key: str) -> float | None:
     return float(value)
 
 
-def judged(results: dict[str, Any]) -> list[str]:
-    """The probes of which there is a result."""
-    return [probe for probe in PROBES if number(results, probe) is not None]
+def fields_of(results: dict[str, Any], source: str, protocol: str) -> dict[str, Any]:
+    """What the results hold of the features of a source by a protocol; {} where there is nothing."""
+    return results.get("features", {}).get(source, {}).get(protocol, {})
 
 
-def spread(results: dict[str, Any], key: str) -> tuple[float, float] | None:
-    """Lowest and highest plausible value: `key`_interval as it is, else one `key`_std to both sides."""
-    interval, deviation = results.get(f"{key}_interval"), number(results, f"{key}_std")
+def accuracy(results: dict[str, Any], source: str, protocol: str) -> float | None:
+    """A share, 0 to 1; None where it was not measured."""
+    return number(fields_of(results, source, protocol), "accuracy")
+
+
+def measured(results: dict[str, Any]) -> list[str]:
+    """The protocols by which the pre-trained features have an accuracy: those of this version first, in their order."""
+    found = results.get("features", {}).get("pretrained", {})
+    return [name for name in dict.fromkeys([*PROTOCOLS, *found]) if accuracy(results, "pretrained", name) is not None]
+
+
+def spread(fields: dict[str, Any]) -> tuple[float, float] | None:
+    """Lowest and highest plausible accuracy: the interval as it is, else one deviation to both sides."""
+    interval, deviation = fields.get("interval"), number(fields, "deviation")
     if isinstance(interval, list) and len(interval) == 2:
-        ends = [number({key: end}, key) for end in interval]
-        if ends[0] is not None and ends[1] is not None:
-            return ends[0], ends[1]
-    value = number(results, key)
+        low, high = (number({"end": end}, "end") for end in interval)
+        if low is not None and high is not None:
+            return low, high
+    value = number(fields, "accuracy")
     return (value - deviation, value + deviation) if value is not None and deviation is not None else None
 
 
 def probe_table(results: dict[str, Any]) -> Html | None:
     """Bars of every probe that was made, on one scale from 0 to 100 %."""
-    groups = [tag("tbody", *_group(results, probe)) for probe in judged(results)]
+    groups = [tag("tbody", *_group(results, protocol)) for protocol in measured(results)]
     if not groups:
         return None
     return tag(
@@ -90,28 +97,30 @@ def probe_table(results: dict[str, Any]) -> Html | None:
 
 
 def _meaning(results: dict[str, Any]) -> str:
-    notes = {"_interval": "95% interval", "_std": "for few labels, one standard deviation over draws"}
-    found = [note for end, note in notes.items() if any(probe + end in results for probe in PROBES)]
+    notes = {"interval": "95% interval", "deviation": "where labels are drawn, one standard deviation over draws"}
+    names = {name for protocol in measured(results) for name in fields_of(results, "pretrained", protocol)}
+    found = [note for name, note in notes.items() if name in names]
     return f" ± and the fine line: {'; '.join(found)}." if found else ""
 
 
-def _group(results: dict[str, Any], probe: str) -> list[Html]:
-    name, meaning = PROBES[probe]
-    head = tag("tr", tag("th", name, tag("span", meaning), colspan=4, scope="colgroup"), class_="group")
-    return [head, *(_row(results, probe, end) for end in FEATURES if number(results, probe + end) is not None)]
+def _group(results: dict[str, Any], protocol: str) -> list[Html | None]:
+    words = _words(protocol)
+    head = tag("tr", tag("th", words.title, tag("span", words.meaning), colspan=4, scope="colgroup"), class_="group")
+    return [head, *(_row(results, protocol, source) for source in SOURCES)]
 
 
-def _row(results: dict[str, Any], probe: str, end: str) -> Html:
-    label, style = FEATURES[end]
-    value, around = results[probe + end], spread(results, probe + end)
-    gain = results[probe] - value
+def _row(results: dict[str, Any], protocol: str, source: str) -> Html | None:
+    value, ours = accuracy(results, source, protocol), accuracy(results, "pretrained", protocol)
+    if value is None or ours is None:
+        return None
+    around, gain = spread(fields_of(results, source, protocol)), ours - value
     return tag(
         "tr",
-        tag("th", label, scope="row"),
+        tag("th", SOURCES[source][0], scope="row"),
         tag("td", tag("div", tag("b", style=f"width: {100 * value:.2f}%"), _whisker(around), class_="bar")),
         tag("td", percent(value), tag("small", around and f"± {50 * (around[1] - around[0]):.1f}"), class_="value"),
-        tag("td", *(_gain(gain) if end else ()), class_="gain" if gain >= 0 else "gain worse"),
-        class_=style,
+        tag("td", *(() if source == "pretrained" else _gain(gain)), class_="gain" if gain >= 0 else "gain worse"),
+        class_="ours" if source == "pretrained" else source,
     )
 
 

@@ -8,7 +8,6 @@ pictures.npz, every array optional (n images, V views, q test images, k neighbou
 """
 
 import difflib
-import json
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ssl_jax.errors import UsageError
-from ssl_jax.files import read_metrics, replacing
+from ssl_jax.files import read_metrics, read_object, read_results, replacing
 
 Pictures = dict[str, np.ndarray]
 # Kinds of numbers, and axes: those of one small letter are of one length in all arrays.
@@ -59,17 +58,21 @@ def read_run(folder: Path) -> Run:
     Raises:
       UsageError: the folder is not there, or holds no run.json that can be read.
     """
-    request = _read_object(folder / "run.json")
+    request = read_object(folder / "run.json")
     if request is None:
         raise UsageError(_no_run(folder))
     missing = []
     metrics = read_metrics(folder / "metrics.jsonl")
-    results = _read_object(folder / "results.json")
+    results = read_results(folder / "results.json")
     pictures, unusable = _fitting(_read_pictures(folder / "pictures.npz"))
     if results is None:
         reached = f" at step {metrics[-1]['step']:,}" if metrics else ""
         missing.append(
             f"No results yet: the run still goes on, or was stopped{reached}. This page shows what is there."
+        )
+    elif "features" not in results:
+        missing.append(
+            "results.json has no features, as in older versions: repeat the command of the run to evaluate it again."
         )
     if not metrics:
         missing.append("No metrics were recorded, so there are no curves.")
@@ -94,14 +97,6 @@ def save_pictures(run: Path, **arrays: np.ndarray) -> Path:
     with replacing(path) as draft:
         np.savez_compressed(draft, **arrays)  # type: ignore[arg-type]
     return path
-
-
-def _read_object(path: Path) -> dict[str, Any] | None:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def _read_pictures(path: Path) -> Pictures:

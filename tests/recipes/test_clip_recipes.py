@@ -1,4 +1,4 @@
-"""Recipes on clips, run from beginning to end on a few of them: the data, the judges and the report know two senses."""
+"""Recipes on clips, run from beginning to end on a few of them: the data, the evaluation and the report handle two senses."""
 
 from functools import partial
 
@@ -31,7 +31,8 @@ def test_a_run_ends_with_results_and_pictures(method, options, views, tmp_path):
     make = partial(find(method, "demo"), image_size=12, epochs=1, batch_size=20, **options)
     results = pretrain(make, Options(run=tmp_path / "run", devices=1, log_every=3, evaluate_every=3))
     assert results["method"] == method and results["steps"] == 3
-    assert 0 <= results["knn"] <= 1 and 0 < results["linear_probe_pixels"] <= 1
+    assert 0 <= results["features"]["pretrained"]["knn"]["accuracy"] <= 1
+    assert 0 < results["features"]["pixels"]["linear"]["accuracy"] <= 1
     side = options.get("stored_size", 12)
     with np.load(tmp_path / "run/pictures.npz") as pictures:
         assert pictures["views"].shape == views and 0 < pictures["views"].mean() < 255

@@ -25,11 +25,19 @@ HEADINGS = [
 ]
 RESULTS = {
     "method": "simclr", "steps": 940, "images_per_second": 1829.4, "seconds": 141.2,
-    "knn": 0.9612, "knn_random_init": 0.876, "knn_pixels": 0.917,
-    "linear_probe": 0.957, "linear_probe_interval": [0.945, 0.967],
-    "linear_probe_random_init": 0.851, "linear_probe_pixels": 0.888,
-    "few_label_probe": 0.838, "few_label_probe_std": 0.012,
-    "few_label_probe_random_init": 0.59, "few_label_probe_pixels": 0.842,
+    "features": {
+        "pretrained": {
+            "knn": {"accuracy": 0.9612},
+            "linear": {"accuracy": 0.957, "interval": [0.945, 0.967]},
+            "few_labels": {"accuracy": 0.838, "deviation": 0.012, "labels_per_class": 10},
+        },
+        "untrained": {
+            "knn": {"accuracy": 0.876}, "linear": {"accuracy": 0.851}, "few_labels": {"accuracy": 0.59},
+        },
+        "pixels": {
+            "knn": {"accuracy": 0.917}, "linear": {"accuracy": 0.888}, "few_labels": {"accuracy": 0.842},
+        },
+    },
 }  # fmt: skip
 METRICS = [
     {"step": 50, "loss": 3.0, "images_per_second": 1800.0, "learning_rate": 3e-3, "std": 0.8, "effective_rank": 20.0},
@@ -90,6 +98,7 @@ def test_a_full_run_has_every_section(run):
     page = page_of(run)
     assert headings(page) == HEADINGS
     assert "names 95.7% of test images right, against 85.1% with an untrained encoder and 88.8% on raw pixels." in page
+    assert "With 10 labels a class, a linear probe names 83.8% right, against 59.0% with an untrained encoder" in page
     assert "95.7%<small>± 1.1" in page and "83.8%<small>± 1.2" in page  # Half an interval; one deviation.
     assert "+10.6<span> points" in page and 'worse">\N{MINUS SIGN}0.4<span> points' in page
     assert "3 of 8 right" not in page and "2 of 8 right" in page and "7 of 8 right" in page
@@ -167,6 +176,34 @@ def test_values_of_other_kinds_in_the_files_of_a_run(run, value):
     lines = [dict.fromkeys(names, value) | {"step": step} for step in (1, 10**400)] + [value]
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert "To repeat this run" in page_of(run)
+
+
+@pytest.mark.parametrize("value", [None, "text", True, [1], {"a": 1}, 10**400, float("nan")])
+def test_results_of_other_kinds_inside_the_features(run, value):
+    fields = {"accuracy": value, "interval": value, "deviation": value}
+    for features in ({"pretrained": value}, {"pretrained": {"knn": value}}, {"pretrained": {"knn": fields}}):
+        (run / "results.json").write_text(json.dumps(RESULTS | {"features": features}))
+        assert HEADINGS[0] not in headings(page_of(run))
+    fields["accuracy"] = 0.5
+    whole = {"pretrained": {"knn": fields}, "pixels": {"knn": value}, "untrained": value}
+    (run / "results.json").write_text(json.dumps(RESULTS | {"features": whole}))
+    assert "features name 50.0% of test images right." in page_of(run)
+
+
+def test_results_in_the_flat_form_of_older_versions(run):
+    (run / "results.json").write_text('{"steps": 940, "knn": 0.9612}')
+    page = page_of(run)
+    assert headings(page) == HEADINGS[1:] and page.count('class="notice"') == 1
+    assert "results.json has no features, as in older versions: repeat the command of the run" in page
+    assert "A simclr run that is not evaluated yet." in page
+
+
+def test_a_protocol_of_another_version_is_shown_under_its_name(run):
+    features = {"pretrained": {"to{y}": {"accuracy": 0.5}}, "pixels": {"to{y}": {"accuracy": 0.25}}}
+    (run / "results.json").write_text(json.dumps(RESULTS | {"features": features}))
+    page = page_of(run)
+    assert "By to{y}, 50.0% of test images are named right, against 25.0% on raw pixels." in page
+    assert "+25.0<span> points" in page
 
 
 @pytest.mark.parametrize(

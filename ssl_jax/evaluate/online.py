@@ -1,4 +1,4 @@
-"""The results of frozen features: k-NN, linear probe, few labels; and k-NN on a part of the data during training."""
+"""k-NN on a part of the data during training."""
 
 import math
 from collections.abc import Callable
@@ -6,51 +6,13 @@ from functools import partial
 from typing import Any
 
 import jax
-import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ssl_jax.data import Data, Source, at_most, hold, inputs_of
 from ssl_jax.data.source import Batch, unreadable_in
-from ssl_jax.evaluate.features import Embed, Features, filled_up, round_up
-from ssl_jax.evaluate.few_labels import few_label_probe
+from ssl_jax.evaluate.features import Embed, filled_up, round_up
 from ssl_jax.evaluate.knn import knn_accuracy
-from ssl_jax.evaluate.linear import linear_probe, wilson_interval
-
-PER_CLASS = 10
-
-
-def judge(features: Features, *, seed: int = 0) -> dict[str, Any]:
-    """Accuracies in [0, 1] on the test images with a label; chance level 1/K for each.
-
-    "knn" and "linear_probe", each with a 95 % "_interval" [low, high]; "few_label_probe" with 10 labels a class, and
-    "few_label_probe_std", its deviation over five draws. None is what cannot be measured: all without a labelled training
-    image or a labelled test image, "linear_probe" where no class has two training images, since one of them chooses its
-    strength, "few_label_probe" where a class has fewer than 10.
-    """
-    train, train_labels, test, test_labels, num_classes = features
-    arrays = (train, train_labels, test, test_labels)
-    results = dict.fromkeys(
-        ("knn", "knn_interval", "linear_probe", "linear_probe_interval", "few_label_probe", "few_label_probe_std")
-    )
-    if without_labels(features):
-        return results
-    examples = np.unique(train_labels[train_labels >= 0], return_counts=True)[1]
-    nearest = float(jax.device_get(knn_accuracy(*arrays, num_classes=num_classes)))
-    results |= {"knn": nearest, "knn_interval": list(wilson_interval(nearest, int((test_labels >= 0).sum())))}
-    if examples.max() > 1:
-        linear = linear_probe(*arrays, num_classes=num_classes, seed=seed)
-        results |= {"linear_probe": linear.accuracy, "linear_probe_interval": list(linear.interval)}
-    if examples.min() >= PER_CLASS:
-        few = few_label_probe(*arrays, num_classes=num_classes, per_class=PER_CLASS, seed=seed)
-        results |= {"few_label_probe": few.accuracy, "few_label_probe_std": few.deviation}
-    return results
-
-
-def without_labels(features: Features) -> list[str]:
-    """The parts in which no image has a label: "training", "test", both or none of them."""
-    parts = {"training": features.train_labels, "test": features.test_labels}
-    return [part for part, labels in parts.items() if not (labels >= 0).any()]
 
 
 def online_knn(

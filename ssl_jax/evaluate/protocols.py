@@ -1,0 +1,121 @@
+"""The protocols that evaluate frozen features: k-NN, linear probe, few labels.
+
+An entry of `PROTOCOLS` is all that another one takes: results.json, the report and the digest have what stands there.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from ssl_jax.evaluate.features import Features
+from ssl_jax.evaluate.few_labels import few_label_probe
+from ssl_jax.evaluate.knn import knn_accuracy
+from ssl_jax.evaluate.linear import linear_probe, wilson_interval
+
+PER_CLASS = 10
+
+
+class Words(NamedTuple):
+    """How the report describes a protocol.
+
+    title, meaning: its name, and what it is in one line.
+    sentence: about the accuracy, with {method} and {accuracy} in it; a general one where it is empty.
+    """
+
+    title: str
+    meaning: str = ""
+    sentence: str = ""
+
+
+class Protocol(NamedTuple):
+    """One way to evaluate frozen features.
+
+    run: `(features, seed) -> fields`, for features with a labelled training image and a labelled test image. "accuracy" is in
+      [0, 1], chance level 1/K, and None where these labels do not suffice; beside it "interval", 95 % as [low, high], or
+      "deviation", the standard deviation over draws of labels; other fields are recorded as they are.
+    words: for the report.
+    """
+
+    run: Callable[[Features, int], dict[str, Any]]
+    words: Words
+
+
+def evaluate_features(features: Features, *, seed: int = 0) -> dict[str, dict[str, Any]]:
+    """The fields of every protocol, `{"linear": {"accuracy": 0.957, "interval": [0.943, 0.968]}, ...}`.
+
+    Empty where no training image or no test image has a label.
+
+    Args:
+      features: of the training and the test images; a label of -1 is no label, and the image is left out.
+      seed: decides the draws of few labels and the images that choose the linear probe's L2 strength.
+    """
+    if without_labels(features):
+        return {}
+    return {name: protocol.run(features, seed) for name, protocol in PROTOCOLS.items()}
+
+
+def without_labels(features: Features) -> list[str]:
+    """The parts in which no image has a label: "training", "test", both or none of them."""
+    parts = {"training": features.train_labels, "test": features.test_labels}
+    return [part for part, labels in parts.items() if not (labels >= 0).any()]
+
+
+def _knn(features: Features, seed: int) -> dict[str, Any]:
+    *arrays, num_classes = features
+    accuracy = float(jax.device_get(knn_accuracy(*arrays, num_classes=num_classes)))
+    return {"accuracy": accuracy, "interval": list(wilson_interval(accuracy, int((features.test_labels >= 0).sum())))}
+
+
+def _linear(features: Features, seed: int) -> dict[str, Any]:
+    """No accuracy where no class has two training images: one of them chooses the L2 strength."""
+    *arrays, num_classes = features
+    if _examples(features).max() < 2:
+        return {"accuracy": None, "interval": None}
+    found = linear_probe(*arrays, num_classes=num_classes, seed=seed)
+    return {"accuracy": found.accuracy, "interval": list(found.interval)}
+
+
+def _few_labels(features: Features, seed: int) -> dict[str, Any]:
+    """The mean accuracy over five draws; none where a class has fewer than 10 training images."""
+    *arrays, num_classes = features
+    fields = {"accuracy": None, "deviation": None, "labels_per_class": PER_CLASS}
+    if _examples(features).min() < PER_CLASS:
+        return fields
+    found = few_label_probe(*arrays, num_classes=num_classes, per_class=PER_CLASS, seed=seed)
+    return fields | {"accuracy": found.accuracy, "deviation": found.deviation}
+
+
+def _examples(features: Features) -> np.ndarray:
+    """How many training images each class has, of those classes that have one."""
+    labels = features.train_labels
+    return np.unique(labels[labels >= 0], return_counts=True)[1]
+
+
+PROTOCOLS = {
+    "knn": Protocol(
+        _knn,
+        Words(
+            "Nearest neighbours",
+            "k-NN: training images with similar features vote",
+            "The nearest neighbours by {method} features name {accuracy} of test images right",
+        ),
+    ),
+    "linear": Protocol(
+        _linear,
+        Words(
+            "Linear probe",
+            "a linear classifier on frozen features, all labels",
+            "A linear probe on {method} features names {accuracy} of test images right",
+        ),
+    ),
+    "few_labels": Protocol(
+        _few_labels,
+        Words(
+            "Few-label probe",
+            f"the same with {PER_CLASS} labels a class",
+            f"With {PER_CLASS} labels a class, a linear probe names {{accuracy}} right",
+        ),
+    ),
+}

@@ -1,0 +1,61 @@
+"""Results of a run: nested in results.json and in code, flat in the line of JSON that ends a command.
+
+    {"method": "simclr", "steps": 782, ...,
+     "features": {"pretrained": {"linear": {"accuracy": 0.974, "interval": [0.962, 0.982]}, "knn": {...}, ...},
+                  "untrained": {...}, "pixels": {...}}}
+
+The features of each source, by each protocol, which `ssl_jax.evaluate.protocols` lists. docs/results.md explains both forms.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ssl_jax.evaluate.features import Features
+from ssl_jax.evaluate.protocols import PROTOCOLS, evaluate_features
+
+# What each part is called in the keys of the digest: protocol, source, field.
+NAMES = {"linear": "linear_probe", "few_labels": "few_label_probe"}
+SOURCES = {"pretrained": "", "untrained": "_random_init", "pixels": "_pixels"}
+FIELDS = {"accuracy": "", "interval": "_interval", "deviation": "_std"}
+
+
+def evaluate_sources(sources: Mapping[str, Features], *, seed: int = 0) -> dict[str, dict[str, dict[str, Any]]]:
+    """What results hold under "features": source -> protocol -> field; numbers to four digits after the point.
+
+    Args:
+      sources: features of the same images: "pretrained", "untrained" and "pixels".
+      seed: as in `evaluate_features`.
+    """
+    return {source: _rounded(evaluate_features(features, seed=seed)) for source, features in sources.items()}
+
+
+def digest(results: Mapping[str, Any]) -> dict[str, Any]:
+    """The results with "features" made flat, PROTOCOL + SOURCE + FIELD: "linear_probe_pixels_interval".
+
+    The protocols are "knn", "linear_probe" and "few_label_probe", and others under their own names. Untrained weights have
+    "_random_init" after that, pixels "_pixels", the pre-trained features nothing. Then comes "_interval" for the 95 % interval
+    [low, high], "_std" for the deviation, nothing for the accuracy, which is None where it was not measured.
+    """
+    flat: dict[str, Any] = {}
+    for name, value in results.items():
+        flat |= _flat(value) if name == "features" else {name: value}
+    return flat
+
+
+def _flat(features: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for source, of in SOURCES.items():
+        found = features.get(source, {})
+        for protocol in dict.fromkeys([*PROTOCOLS, *found]):
+            fields, key = {"accuracy": None} | found.get(protocol, {}), NAMES.get(protocol, protocol) + of
+            flat |= {key + end: fields[field] for field, end in FIELDS.items() if field in fields}
+    return flat
+
+
+def _rounded(value: Any) -> Any:
+    """Accuracies to a hundredth of a percent: finer than any test set here resolves."""
+    if isinstance(value, dict):
+        return {name: _rounded(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_rounded(part) for part in value]
+    return round(value, 4) if isinstance(value, float) else value

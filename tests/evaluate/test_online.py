@@ -1,0 +1,77 @@
+"""The online k-NN agrees with the one after training."""
+
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+from blobs import CLASSES
+from jax.sharding import NamedSharding, PartitionSpec
+
+from ssl_jax.data import ArraySource, Data, Synthetic
+from ssl_jax.evaluate import knn_accuracy
+from ssl_jax.evaluate.features import compute_features, pixels
+from ssl_jax.evaluate.online import _labelled_part, online_knn
+
+MESH = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+
+
+def online(data, **options):
+    """The accuracy that the trainer's hook returns with pixels for features."""
+    nothing = jax.device_put(np.float32(0), NamedSharding(MESH, PartitionSpec()))
+    hook = online_knn(pixels, data, mesh=MESH, **options)
+    with jax.transfer_guard("disallow"):
+        return float(jax.device_get(hook(SimpleNamespace(params=nothing, state=nothing)))["knn"])
+
+
+def images_of(labels):
+    """Images that k-NN by pixels classifies better than by chance, and not without errors."""
+    images = np.random.default_rng(0).integers(0, 150, (len(labels), 4, 4, 1))
+    return (images + 50 * labels[:, None, None, None] * np.eye(4, dtype=int)[..., None]).astype(np.uint8)
+
+
+@pytest.mark.parametrize("chunk", [8, 6, 20, 1000])  # of 48 and 24 images, on 8 devices
+def test_online_knn_agrees_with_knn_on_features(chunk):
+    labels = np.arange(48, dtype=np.int32) % CLASSES
+    source = ArraySource("test", ("a", "b", "c"), images_of(labels), labels)
+    data = Data("test", source, ArraySource("test", source.classes, source.images[::2], labels[::2]))
+    *arrays, _ = compute_features(pixels, None, None, data)
+    found = online(data, chunk=chunk)
+    assert found == pytest.approx(float(knn_accuracy(*arrays, num_classes=CLASSES)))
+    assert 1 / CLASSES < found
+
+
+@pytest.mark.parametrize(("size", "chunk"), [(400, 256), (35, 16), (5, 256), (1, 2)])
+def test_online_knn_counts_every_image_of_sorted_classes(size, chunk):
+    """Images of the last two of five classes are without use: 3/5 are right however the images are cut into chunks."""
+    labels = (np.arange(size) * 5 // size).astype(np.int32)
+    images = np.zeros((size, 1, 5, 1), np.uint8)
+    images[np.arange(size), 0, labels, 0] = 255
+    broken = np.where(labels[:, None, None, None] >= 3, images[:1], images)
+    classes = tuple("abcde")
+    data = Data("test", ArraySource("train", classes, images, labels), ArraySource("test", classes, broken, labels))
+    assert online(data, chunk=chunk) == pytest.approx((labels < 3).mean())
+
+
+def test_online_knn_leaves_out_images_without_a_label():
+    labels = np.arange(48, dtype=np.int32) % CLASSES
+    images, classes = images_of(labels), ("a", "b", "c")
+    some, counted = np.where(np.arange(48) % 4, labels, -1), np.where(np.arange(48) % 2, labels, -1)
+
+    def data(keep, train_labels, test_labels):
+        train = ArraySource("train", classes, images[keep[0]], train_labels[keep[0]])
+        return Data("test", train, ArraySource("test", classes, images[::-1][keep[1]], test_labels[::-1][keep[1]]))
+
+    everything, labelled = (slice(None), slice(None)), (some >= 0, counted[::-1] >= 0)
+    assert online(data(everything, some, counted)) == online(data(labelled, labels, labels))
+    none = np.full_like(labels, -1)
+    assert np.isnan([online(data(everything, none, labels)), online(data(everything, labels, none))]).all()
+
+
+def test_online_knn_leaves_out_unreadable_images_for_which_others_stand_in():
+    class Damaged(Synthetic):
+        unreadable = frozenset({0, 5})
+
+    part = _labelled_part(Damaged(size=8, side=4), 8)
+    np.testing.assert_array_equal(part["label"], np.array([1, 2, 3, 0, 2, 3]))
+    assert len(part["image"]) == 6
