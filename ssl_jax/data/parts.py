@@ -46,6 +46,13 @@ def at_most(source: Source, size: int) -> Source:
     return source if len(source) <= size else Subset(source, stratified(source, size))
 
 
+def labelled(source: Source) -> Source:
+    """The images with a label; all of them where no label is at hand, or none is there."""
+    labels = labels_of(source)
+    rows = None if labels is None else np.flatnonzero(labels >= 0)
+    return source if rows is None or len(rows) in (0, len(source)) else Subset(source, rows)
+
+
 def stratified(source: Source, size: int) -> NDArray[np.intp]:
     """Numbers of `size` images, ascending, that stand for all images of the source; with repeats only where it has fewer."""
     order = np.concatenate(_classes_of(source))

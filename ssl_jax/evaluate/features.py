@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ssl_jax.augment.audio import log_spectrogram
 from ssl_jax.data import Data, at_most, in_order, inputs_of
+from ssl_jax.data.parts import labelled
 from ssl_jax.errors import pick
 from ssl_jax.methods.method import Method
 
@@ -69,7 +70,9 @@ def pixels(params: Any, state: Any, images: Any) -> Array:
 def compute_features(
     embed: Embed, params: Any, state: Any, data: Data, *, mesh: Mesh | None = None, batch_size: int = 512
 ) -> Features:
-    """Features of the training images (at most 60,000, evenly spaced) and of the test images.
+    """Features of the training images and of the test images.
+
+    Of more than 60,000 training images, those of at most 60,000, and of those with a label where there are any.
 
     Args:
       embed: pure; jitted here. params, state: its first arguments, on the devices of `mesh`.
@@ -79,9 +82,12 @@ def compute_features(
     assert data.test is not None
     run = partial(jax.jit(embed), params, state)
     sharding = None if mesh is None else NamedSharding(mesh, PartitionSpec("data"))
-    sources = at_most(data.train, MOST_TRAINING_IMAGES), data.test
-    train, test = (features_of(run, in_order(source, batch_size=batch_size), sharding=sharding) for source in sources)
-    return Features(*train, *test, len(data.classes))
+    train = data.train if len(data.train) <= MOST_TRAINING_IMAGES else labelled(data.train)
+    sources = at_most(train, MOST_TRAINING_IMAGES), data.test
+    of_train, of_test = (
+        features_of(run, in_order(source, batch_size=batch_size), sharding=sharding) for source in sources
+    )
+    return Features(*of_train, *of_test, len(data.classes))
 
 
 def features_of(

@@ -10,6 +10,7 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ssl_jax.data import Data, Source, at_most, hold, inputs_of
+from ssl_jax.data.parts import labelled
 from ssl_jax.data.source import Batch, unreadable_in
 from ssl_jax.evaluate.features import Embed, filled_up, round_up
 from ssl_jax.evaluate.knn import knn_accuracy
@@ -51,7 +52,7 @@ def online_knn(
 
 
 def _labelled_part(source: Source, size: int) -> Batch:
-    sample = at_most(source, size)
+    sample = at_most(labelled(source), size)
     part = hold(sample)
     kept = part["label"] >= 0
     kept[list(unreadable_in(sample))] = False  # Others stand in for them.

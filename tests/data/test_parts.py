@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ssl_jax.data import ArraySource, Data, Emblems, at_most, hold, split_training
-from ssl_jax.data.parts import stratified
+from ssl_jax.data.parts import labelled, stratified
 from ssl_jax.data.source import labels_of
 from ssl_jax.errors import UsageError
 
@@ -106,3 +106,12 @@ def test_nothing_to_hold_out(rows, classes):
         UsageError, match=f"held_out: letters has {rows} training images of {len(classes)} classes, exp"
     ):
         split_training(Data("letters", source, None))
+
+
+def test_images_with_a_label():
+    images = np.zeros((6, 2, 2, 1), np.uint8)
+    some = ArraySource("some", ("a", "b"), images, np.array([-1, 0, -1, -1, 1, 0], np.int32))
+    assert labelled(some).labels.tolist() == [0, 1, 0] and len(labelled(some)) == 3
+    for labels in ([-1] * 6, [0, 1] * 3):
+        same = ArraySource("same", ("a", "b"), images, np.array(labels, np.int32))
+        assert labelled(same) is same

@@ -58,6 +58,15 @@ def test_both_parts_of_a_data_set():
     assert features.num_classes == 3
 
 
+def test_of_many_images_those_with_a_label_are_taken(monkeypatch):
+    monkeypatch.setattr("ssl_jax.evaluate.features.MOST_TRAINING_IMAGES", 10)
+    labels = np.where(np.arange(21) % 4 == 1, LABELS, -1)
+    data = Data("test", ArraySource("test", SOURCE.classes, IMAGES, labels), SOURCE)
+    features = compute_features(lambda params, state, images: flat(images), None, None, data)
+    np.testing.assert_array_equal(features.train, EXPECTED[1::4])
+    np.testing.assert_array_equal(features.train_labels, LABELS[1::4])
+
+
 class Doubles:
     """A method whose first layer is the prepared images, and whose features are twice their mean."""
 

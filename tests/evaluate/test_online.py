@@ -75,3 +75,13 @@ def test_online_knn_leaves_out_unreadable_images_for_which_others_stand_in():
     part = _labelled_part(Damaged(size=8, side=4), 8)
     np.testing.assert_array_equal(part["label"], np.array([1, 2, 3, 0, 2, 3]))
     assert len(part["image"]) == 6
+
+
+def test_online_knn_finds_the_few_images_with_a_label():
+    """The sample is one of images with a label, not of all."""
+    labels = np.full(3000, -1, np.int32)
+    labels[-48:] = np.arange(48) % CLASSES
+    images, classes = images_of(np.maximum(labels, 0)), ("a", "b", "c")
+    test = ArraySource("test", classes, images[-48::2], labels[-48::2])
+    few = Data("few", ArraySource("train", classes, images[-48:], labels[-48:]), test)
+    assert online(Data("all", ArraySource("train", classes, images, labels), test)) == online(few) > 1 / CLASSES
