@@ -7,6 +7,7 @@ https://arxiv.org/abs/2003.04297.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import jax
@@ -80,23 +81,12 @@ class MoCo(MomentumTeacher):
     def objective(
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
-        query, keys = (
-            embeddings["embedding"],
-            embeddings["target"][:, ::-1],
-        )  # a symmetric query's key is the other view's
+        keys = embeddings["target"][:, ::-1]  # of a symmetric query, the other view's
+        nats = partial(info_nce, temperature=self.temperature, axis_name=axis_name, negatives_axis_name=axis_name)
         losses, queues = [], {}
         for name, former in sorted(state["queues"].items()):
-            positive = keys[:, int(name)]
-            losses.append(
-                info_nce(
-                    query[:, int(name)],
-                    positive,
-                    former.rows,
-                    temperature=self.temperature,
-                    axis_name=axis_name,
-                    negatives_axis_name=axis_name,
-                )
-            )
+            query, positive = embeddings["embedding"][:, int(name)], keys[:, int(name)]
+            losses.append(nats(query, positive, former.rows))
             queues[name] = queue.push(former, unit_length(positive))  # after the loss
         return jnp.stack(losses).mean(), {"queues": queues}, {}
 

@@ -267,6 +267,10 @@ def on_devices(count):
     return lambda value, spread: jax.device_put(value, batch_sharding(mesh) if spread else replicated(mesh))
 
 
+def cut_by_rows(method, start):
+    return [name for name, layout in method.objective_state.items() if layout == "rows" and name in start.state]
+
+
 def run(step, state, batch, *, devices=1, steps=3, layouts=()):
     """`steps` steps with the state's entries named in `layouts` cut over the devices, the others copied."""
     put = on_devices(devices)
@@ -324,9 +328,8 @@ def test_loss_falls(method, step, start, batch):
 def test_one_device_equals_eight(method, augment, optimizer, step, start, batch):
     """Also with the objective run on shards, and what the method cuts by rows cut."""
     on_eight = jax.jit(make_step(method, augment, optimizer, seed=1, mesh=make_mesh(8)))
-    layouts = [name for name, layout in method.objective_state.items() if layout == "rows" and name in start.state]
     one, losses = run(step, start, batch, devices=1)
-    eight, sharded_losses = run(on_eight, start, batch, devices=8, layouts=layouts)
+    eight, sharded_losses = run(on_eight, start, batch, devices=8, layouts=cut_by_rows(method, start))
     np.testing.assert_allclose(losses, sharded_losses, rtol=1e-5, atol=1e-6)
     for part in ("params", "state"):
         jax.tree.map(
@@ -348,7 +351,7 @@ def test_microbatches_and_rematerialisation_change_nothing(method, augment, batc
     whole, losses = run(jax.jit(make_step(method, augment, optimizer, seed=1)), start, batch)
     mesh = make_mesh(4)
     parts = jax.jit(make_step(method, augment, optimizer, seed=1, mesh=mesh, microbatches=4, rematerialize=True))
-    found, losses_in_parts = run(parts, start, batch, devices=4)
+    found, losses_in_parts = run(parts, start, batch, devices=4, layouts=cut_by_rows(method, start))
     np.testing.assert_allclose(losses, losses_in_parts, rtol=1e-5, atol=1e-6)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), found.params, whole.params)
 
