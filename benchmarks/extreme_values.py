@@ -23,14 +23,14 @@ from unittest import mock
 
 import jax
 
-from ssl_jax import runs
+from ssl_jax import commands
 from ssl_jax.cli import main
 from ssl_jax.recipes import find, methods, recipes
 
 VALUES = {int: ["-1", "0", "1", str(10**18)], float: ["-1", "0", "nan", "inf", "1e300", "1e-30"], str: ["", "nonsense"]}
 DATA = {"avid": "clips", "cma": "clips", "frames": "silent-clips", "tracks": "silent-clips"}
 SMALL = {"batch_size": "64", "clusters": "16", "queue_length": "1024", "epochs": "1"}
-PREPARE = sys.modules.get("ssl_jax.prepare", runs)  # Where the online k-NN is made, whose images are slow to draw.
+PREPARE = sys.modules.get("ssl_jax.prepare", commands)  # Where the online k-NN is made, whose images are slow to draw.
 
 
 class Accepted(Exception):
@@ -59,7 +59,7 @@ def outcome(words: list[str]) -> tuple[str, str]:
     said = io.StringIO()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(said):
         try:
-            with mock.patch.object(runs, "fit", start), mock.patch.object(PREPARE, "online_knn", no_hook):
+            with mock.patch.object(commands, "fit", start), mock.patch.object(PREPARE, "online_knn", no_hook):
                 code = main([*words, "--run", f"{folder}/run"])
         except Accepted:
             return "accepted", ""
@@ -108,7 +108,7 @@ def run(only: str | None, part: int, parts: int) -> None:
             print(f"{ended}: {' '.join(words[1:])}: {said}", flush=True)
         jax.clear_caches()
     print(
-        f"{Path(runs.__file__).parent}: {sum(counts.values())} lines in {time.perf_counter() - began:.0f} s: {dict(counts)}"
+        f"{Path(commands.__file__).parent}: {sum(counts.values())} lines in {time.perf_counter() - began:.0f} s: {dict(counts)}"
     )
     print("accepted:", ", ".join(f"{name} ({count})" for name, count in sorted(accepted.items()) if count))
 

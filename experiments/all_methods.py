@@ -15,8 +15,9 @@ import numpy as np
 import tyro
 
 from ssl_jax import recipes
+from ssl_jax.commands import Options, pretrain
 from ssl_jax.files import write_json
-from ssl_jax.runs import Options, pretrain
+from ssl_jax.runs import read_record
 
 RESULTS = Path(__file__).parent / "results" / "all_methods.json"
 PROTOCOLS = ("few_labels", "linear", "knn")
@@ -49,7 +50,7 @@ def all_methods(
                 continue
             make, folder = recipes.find(method, "demo"), run / f"{method}-seed{seed}"
             measured = pretrain(lambda make=make: make(**changes), Options(run=folder, seed=seed))
-            request = json.loads((folder / "run.json").read_text())
+            request = read_record(folder) or {}
             kept = {name: measured[name] for name in ("features", "images_per_second", "seconds")}
             kept |= {name: request[name] for name in ("device", "started")}
             found.setdefault(method, {})[str(seed)] = kept

@@ -10,10 +10,10 @@ import sys
 from functools import partial
 from typing import Any
 
+from ssl_jax.commands import Options, pretrain, read_options
 from ssl_jax.evaluate.results import digest
 from ssl_jax.files import to_json
 from ssl_jax.recipes import simclr
-from ssl_jax.runs import Options, pretrain, read_options
 
 
 def simclr_imagenet(options: Options, **recipe: Any) -> dict[str, Any] | None:

@@ -71,11 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def pretrain(words: list[str]) -> None:
     """`ssl-jax pretrain METHOD [--recipe NAME] [options]`"""
-    from ssl_jax import recipes, runs
+    from ssl_jax import commands, recipes
 
     again = _take(words, "--from")
     if again is not None:
-        make, options = runs.repeat(Path(again), words)
+        make, options = commands.repeat(Path(again), words)
     else:
         if not words or words[0].startswith("-"):
             if words and words[0] in ("-h", "--help"):
@@ -83,17 +83,17 @@ def pretrain(words: list[str]) -> None:
                 return
             raise UsageError(f"method: none was given, choose one of: {', '.join(recipes.methods())}.")
         method, name = words.pop(0), _take(words, "--recipe") or "demo"
-        make, options = runs.read_options(
+        make, options = commands.read_options(
             recipes.find(method, name), words, prog=f"ssl-jax pretrain {method} --recipe {name}"
         )
-    _print(runs.pretrain(make, options))
+    _print(commands.pretrain(make, options))
 
 
 def evaluate(words: list[str]) -> None:
     """`ssl-jax evaluate RUN [options]`"""
     from tyro.conf import Positional
 
-    from ssl_jax import runs
+    from ssl_jax import commands
     from ssl_jax.options import parse
 
     def options(
@@ -118,14 +118,14 @@ def evaluate(words: list[str]) -> None:
         """
         return locals()
 
-    _print(runs.evaluate(**parse(options, words, prog="ssl-jax evaluate")))
+    _print(commands.evaluate(**parse(options, words, prog="ssl-jax evaluate")))
 
 
 def embed(words: list[str]) -> None:
     """`ssl-jax embed RUN --output FILE.npy [options]`"""
     from tyro.conf import Positional
 
-    from ssl_jax import runs
+    from ssl_jax import commands
     from ssl_jax.options import parse
 
     def options(
@@ -148,7 +148,7 @@ def embed(words: list[str]) -> None:
         return locals()
 
     arguments = parse(options, words, prog="ssl-jax embed")
-    runs.embed(**arguments)
+    commands.embed(**arguments)
     print(arguments["output"])
 
 

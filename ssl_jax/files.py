@@ -41,44 +41,19 @@ def to_json(value: Any, *, indent: int | None = None) -> str:
     return json.dumps(_finite(value), indent=indent, allow_nan=False)
 
 
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The records of a metrics.jsonl in order of "step", an integer that each has; [] where there is no file.
-
-    Lines that a kill or a disk left unreadable are left out.
-    """
-    lines = path.read_bytes().splitlines() if path.is_file() else []
-    records = [record for line in lines if isinstance(record := _parse(line), dict)]
-    return sorted((record for record in records if type(record.get("step")) is int), key=lambda record: record["step"])
-
-
 def read_object(path: Path) -> dict[str, Any] | None:
     """The object in a file of JSON; None where there is no file, or another or damaged content."""
     try:
-        found = _parse(path.read_bytes())
+        found = parse(path.read_bytes())
     except OSError:
         return None
     return found if isinstance(found, dict) else None
 
 
-def read_results(path: Path) -> dict[str, Any] | None:
-    """The results of a results.json: "features", where it is there, holds source -> protocol -> field, whatever else came.
-
-    None where there is no file, or one that is damaged.
-    """
-    found = read_object(path)
-    return found | {"features": _dicts(found["features"], depth=3)} if found and "features" in found else found
-
-
-def _dicts(value: Any, *, depth: int) -> dict[str, Any]:
-    """Nested dicts of so many levels; parts of other kinds are left out."""
-    if not isinstance(value, dict) or depth == 1:
-        return value if isinstance(value, dict) else {}
-    return {name: _dicts(part, depth=depth - 1) for name, part in value.items() if isinstance(part, dict)}
-
-
-def _parse(line: bytes) -> Any:
+def parse(text: bytes) -> Any:
+    """The value of this JSON; None where it is damaged."""
     try:
-        return json.loads(line, parse_constant=lambda _: None)
+        return json.loads(text, parse_constant=lambda _: None)
     except (ValueError, RecursionError):
         return None
 

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 
-from ssl_jax.files import read_metrics
+from ssl_jax.runs import read_metrics
 
 WORDS = "pretrain simclr --data synthetic --image-size 16 --epochs 1 --batch-size 64 --log-every 1 --evaluate-every 4".split()
 
@@ -44,8 +44,7 @@ def test_two_hosts_equal_one(tmp_path):
     assert one.returncode == 0, said
 
     losses = [
-        [record["loss"] for record in read_metrics(tmp_path / name / "metrics.jsonl") if "loss" in record]
-        for name in ("one", "two")
+        [record["loss"] for record in read_metrics(tmp_path / name) if "loss" in record] for name in ("one", "two")
     ]
     assert len(losses[0]) == 8
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)

@@ -10,7 +10,7 @@ import pytest
 
 from ssl_jax import recipes
 from ssl_jax.cli import _take
-from ssl_jax.runs import read_options
+from ssl_jax.commands import read_options
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -41,7 +41,7 @@ from ssl_jax.files import write_json
 from ssl_jax.methods.transcription import Transcription
 from ssl_jax.networks.functional import Net
 from ssl_jax.optimizers import adamw, warmup_cosine
-from ssl_jax.rundir import open_run
+from ssl_jax.runs import open_run, read_record
 from ssl_jax.train import fit
 from ssl_jax.train.mesh import batch_sharding, make_mesh
 from ssl_jax.train.state import TrainState
@@ -99,7 +99,7 @@ def speller(
             draw_alignment(nets[name], state, prepared, pictures / f"alignment_{setting}_{name}.svg")
         if task == "denoising":
             kept["untouched"] = round(untouched(prepared), 4)
-        about = json.loads((folder / "run.json").read_text())
+        about = read_record(folder) or {}
         kept |= {"train_words": len(dictionary.train.words), "device": about["device"], "started": about["started"]}
         of_setting.setdefault(name, {})[str(seed)] = kept
         results.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from ssl_jax.report.html import Html, document, tag
 from ssl_jax.report.probes import headline, number, probe_table
 from ssl_jax.report.reading import Run, read_run
 from ssl_jax.report.style import STYLE
+from ssl_jax.runs import REPORT, REQUEST
 
 
 def write_report(run: Path) -> Path:
@@ -24,7 +25,7 @@ def write_report(run: Path) -> Path:
       UsageError: `run` is not there, or holds no run.json.
     """
     found = read_run(run)
-    path = run / "report.html"
+    path = run / REPORT
     with writing("run", path, "make room there, or report on a copy of the run's folder"):
         write_atomically(path, make_page(found))
     return path
@@ -90,7 +91,7 @@ def _details(run: Run) -> Html:
     request = run.request
     names = ("device", "devices", "processes", "seed", "commit", "started")
     machine = {name: request[name] for name in names if name in request}
-    again = shlex.join(["ssl-jax", "pretrain", "--from", str(run.folder / "run.json")])
+    again = shlex.join(["ssl-jax", "pretrain", "--from", str(run.folder / REQUEST)])
     return tag(
         "section",
         tag("h2", "To repeat this run"),

@@ -7,7 +7,6 @@ pictures.npz, every array optional (n images, V views, q test images, k neighbou
   attention_image uint8 [n, S, S, C], attention [n, H, g, g] of H heads and g x g patches, and rollout [n, g, g].
 """
 
-import difflib
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ssl_jax.errors import UsageError
-from ssl_jax.files import read_metrics, read_object, read_results, replacing
+from ssl_jax.files import replacing
+from ssl_jax.runs import PICTURES, nearest_run, read_metrics, read_record, read_results
 
 Pictures = dict[str, np.ndarray]
 # Kinds of numbers, and axes: those of one small letter are of one length in all arrays.
@@ -58,13 +58,13 @@ def read_run(folder: Path) -> Run:
     Raises:
       UsageError: the folder is not there, or holds no run.json that can be read.
     """
-    request = read_object(folder / "run.json")
+    request = read_record(folder)
     if request is None:
         raise UsageError(_no_run(folder))
     missing = []
-    metrics = read_metrics(folder / "metrics.jsonl")
-    results = read_results(folder / "results.json")
-    pictures, unusable = _fitting(_read_pictures(folder / "pictures.npz"))
+    metrics = read_metrics(folder)
+    results = read_results(folder)
+    pictures, unusable = _fitting(_read_pictures(folder / PICTURES))
     if results is None:
         reached = f" at step {metrics[-1]['step']:,}" if metrics else ""
         missing.append(
@@ -93,7 +93,7 @@ def save_pictures(run: Path, **arrays: np.ndarray) -> Path:
     for name, array in arrays.items():
         if array.dtype.hasobject:
             raise ValueError(f"save_pictures: {name} must hold numbers or strings, got Python objects: give it a dtype")
-    path = run / "pictures.npz"
+    path = run / PICTURES
     with replacing(path) as draft:
         np.savez_compressed(draft, **arrays)  # type: ignore[arg-type]
     return path
@@ -125,16 +125,6 @@ def _fitting(pictures: Pictures) -> tuple[Pictures, list[str]]:
 def _no_run(folder: Path) -> str:
     """The sentence for a folder that is no run's; names the nearest one that is."""
     what = "holds no run.json that can be read" if os.path.isdir(folder) else "is not a folder"
-    near = _nearest(folder)
+    near = nearest_run(folder)
     hint = f"did you mean {near}?" if near else "name the folder of a run, as ssl-jax pretrain printed it."
     return f"run: {folder} {what}: {hint}"
-
-
-def _nearest(folder: Path) -> Path | None:
-    """The folder above, else the one inside or beside with the most similar name, that holds a run.json."""
-    if os.path.isfile(folder.parent / "run.json"):
-        return folder.parent
-    inside_or_beside = sorted(folder.glob("*/run.json")) or sorted(folder.parent.glob("*/run.json"))
-    names = {path.parent.name: path.parent for path in inside_or_beside if path.parent != folder}
-    close = difflib.get_close_matches(folder.name, names, n=1, cutoff=0)
-    return names[close[0]] if close else None

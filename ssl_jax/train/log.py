@@ -12,7 +12,8 @@ from typing import Any
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from ssl_jax.files import read_metrics, to_json, write_atomically
+from ssl_jax.files import to_json
+from ssl_jax.runs import METRICS, truncate_metrics
 
 SHOWN = {"loss": "loss {:.3f}", "knn": "k-NN {:.1%}", "std": "std {:.2f}"}  # What fits into 80 columns.
 
@@ -38,8 +39,8 @@ class Log:
         )  # fmt: skip
         self.file = self.events = None
         if run is not None:
-            truncate_after(run / "metrics.jsonl", start)
-            self.file = open(run / "metrics.jsonl", "a", encoding="utf-8")
+            truncate_metrics(run, start)
+            self.file = open(run / METRICS, "a", encoding="utf-8")
             self.events = SummaryWriter(str(run), purge_step=start)
 
     def write(self, step: int, metrics: dict[str, float], *, images: int = 0) -> None:
@@ -84,9 +85,3 @@ class Log:
 
     def __exit__(self, *_: Any) -> None:
         self.close()
-
-
-def truncate_after(path: Path, step: int) -> None:
-    """Drops the records after a step, since those steps are repeated, and the lines that cannot be read."""
-    kept = [record for record in read_metrics(path) if record["step"] <= step]
-    write_atomically(path, "".join(to_json(record) + "\n" for record in kept))

@@ -15,6 +15,7 @@ from ssl_jax.errors import RunError
 from ssl_jax.methods.method import Method, Metrics
 from ssl_jax.ops.streaming import BY_SIZE, Exchange
 from ssl_jax.optimizers import Optimizer
+from ssl_jax.runs import CHECKPOINTS
 from ssl_jax.train.checkpoint import Checkpoints
 from ssl_jax.train.integrity import not_finite
 from ssl_jax.train.log import Log, say
@@ -85,7 +86,7 @@ def fit(
         seed=seed, mesh=mesh, shard_parameters=shard_parameters, exchange=exchange, microbatches=microbatches,
         rematerialize=rematerialize,
     )  # fmt: skip
-    checkpoints = Checkpoints(run / "checkpoints", keep=keep) if run else None
+    checkpoints = Checkpoints(run / CHECKPOINTS, keep=keep) if run else None
     speaks = jax.process_index() == 0  # Of several processes, one keeps the log.
     state = _resume(checkpoints, program, batches)
     if state is None:

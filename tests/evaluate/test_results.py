@@ -10,8 +10,8 @@ import pytest
 from ssl_jax.evaluate.features import Features
 from ssl_jax.evaluate.protocols import PROTOCOLS, Protocol, Words
 from ssl_jax.evaluate.results import digest, evaluate_sources
-from ssl_jax.files import read_results, write_json
 from ssl_jax.report import write_report
+from ssl_jax.runs import read_results, write_results
 
 PAGE = Path(__file__).parents[2] / "docs/results.md"
 ACCURACY = {"accuracy": 0.25, "interval": [0.2, 0.3]}
@@ -77,9 +77,9 @@ def test_a_further_protocol_is_in_results_report_and_digest(tmp_path, monkeypatc
     sources = {name: Features(rows, labels, rows, np.array(each, np.int32), 2) for name, each in answers.items()}
     results = {"method": "simclr", "features": evaluate_sources(sources, seed=3)}
     (tmp_path / "run.json").write_text('{"method": "simclr"}')
-    write_json(tmp_path / "results.json", results)
+    write_results(tmp_path, results)
 
-    assert read_results(tmp_path / "results.json") == results
+    assert read_results(tmp_path) == results
     assert results["features"]["pretrained"]["toy"] == {"accuracy": 0.75, "interval": [0.7, 0.8], "seed": 3}
     flat = digest(results)
     assert (flat["toy"], flat["toy_random_init"], flat["toy_pixels"]) == (0.75, 0.5, 0)

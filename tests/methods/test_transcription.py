@@ -11,12 +11,12 @@ from sharding import CASES, assert_same_in_pieces, in_pieces
 from ssl_jax.augment.noise import denoised, noise, transcribed
 from ssl_jax.data import Arrays, Batches
 from ssl_jax.data.vocabulary import END, PADDING, START
-from ssl_jax.files import read_metrics
 from ssl_jax.methods.transcription import Transcription, energies, symbol_accuracy
 from ssl_jax.networks.functional import Net
 from ssl_jax.networks.recurrent import recurrent
 from ssl_jax.networks.transformer import transformer
 from ssl_jax.optimizers import sgd
+from ssl_jax.runs import read_metrics
 from ssl_jax.train import fit
 from ssl_jax.train.mesh import batch_sharding, make_mesh
 
@@ -82,7 +82,7 @@ def train(run=None, *, steps=12, devices=1, source=SOURCE, augment=transcribed, 
 
 
 def losses(run):
-    return [record["loss"] for record in read_metrics(run / "metrics.jsonl")]
+    return [record["loss"] for record in read_metrics(run)]
 
 
 def test_the_loss_is_the_mean_over_symbols_and_ends():
@@ -193,7 +193,7 @@ def test_the_loss_falls_in_the_one_trainer(tmp_path):
     train(tmp_path, steps=40)
     found = losses(tmp_path)
     assert np.mean(found[-5:]) < np.mean(found[:5]) - 0.3
-    assert {"symbol_accuracy", "std", "effective_rank"} <= set(read_metrics(tmp_path / "metrics.jsonl")[-1])
+    assert {"symbol_accuracy", "std", "effective_rank"} <= set(read_metrics(tmp_path)[-1])
 
 
 def test_one_device_in_microbatches_equals_eight(tmp_path):

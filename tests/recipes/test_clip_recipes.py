@@ -5,10 +5,10 @@ from functools import partial
 import numpy as np
 import pytest
 
+from ssl_jax.commands import Options, pretrain
 from ssl_jax.data import Clips, Data
 from ssl_jax.errors import UsageError
 from ssl_jax.recipes import find
-from ssl_jax.runs import Options, pretrain
 
 
 @pytest.fixture(autouse=True)

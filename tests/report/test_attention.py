@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 
+from ssl_jax.commands import Options, pretrain
 from ssl_jax.data import Data, Synthetic
 from ssl_jax.methods.cpc import CPC
 from ssl_jax.methods.ijepa import IJEPA
@@ -19,7 +20,6 @@ from ssl_jax.recipes.recipe import Recipe
 from ssl_jax.report import save_pictures, write_report
 from ssl_jax.report.album import attentions_of
 from ssl_jax.report.attention import alignment_matrix, attention_maps, heat, on_grid, rollout
-from ssl_jax.runs import Options, pretrain
 
 HEADING = "<h2>Where the network looks</h2>"
 

@@ -12,9 +12,9 @@ import pytest
 from toy import IMAGES, METHOD, OPTIMIZER, Batches, augment
 
 from ssl_jax.errors import RunError, UsageError
-from ssl_jax.files import read_metrics
 from ssl_jax.methods.deepcluster import DeepCluster
 from ssl_jax.optimizers import sgd
+from ssl_jax.runs import read_metrics
 from ssl_jax.train import fit
 from ssl_jax.train.checkpoint import Checkpoints
 from ssl_jax.train.mesh import make_mesh
@@ -47,7 +47,7 @@ def test_stopped_and_resumed_equals_uninterrupted(tmp_path):
     """Stopped at step 8 by another total; constant learning rate, so the total does not enter."""
     train(tmp_path, steps=8)
     assert_same(train(tmp_path, steps=12), train(steps=12))
-    assert [record["step"] for record in read_metrics(tmp_path / "metrics.jsonl")] == [2, 4, 6, 8, 10, 12]
+    assert [record["step"] for record in read_metrics(tmp_path)] == [2, 4, 6, 8, 10, 12]
 
 
 KILLED = """
@@ -84,7 +84,7 @@ def cluster(run=None, *, steps=4, optimizer=OPTIMIZER, batches=None, **options):
 def test_a_method_that_clusters_has_targets_at_its_first_step(tmp_path):
     """Labels of -1 gave a loss and a gradient of 0 for an epoch, and LARS let the decay alone halve the weights."""
     cluster(tmp_path, log_every=1)
-    records = [record for record in read_metrics(tmp_path / "metrics.jsonl") if "loss" in record]
+    records = [record for record in read_metrics(tmp_path) if "loss" in record]
     assert [record["step"] for record in records] == [1, 2, 3, 4]
     assert all(record["loss"] > 0.1 and record["gradient_norm"] > 0 for record in records)
 
@@ -127,9 +127,7 @@ def test_devices_do_not_change_the_losses(tmp_path):
     losses = {}
     for devices in (1, 8):
         train(tmp_path / str(devices), devices=devices, log_every=1)
-        losses[devices] = [
-            record["loss"] for record in read_metrics(tmp_path / f"{devices}/metrics.jsonl") if "loss" in record
-        ]
+        losses[devices] = [record["loss"] for record in read_metrics(tmp_path / str(devices)) if "loss" in record]
     assert len(losses[1]) == 12
     np.testing.assert_allclose(losses[1], losses[8], rtol=1e-5)
 
@@ -147,7 +145,7 @@ def test_sharded_parameters_give_the_same_run(monkeypatch):
 
 def test_records_hold_loss_speed_rate_and_gauges(tmp_path):
     train(tmp_path, steps=4, hook=lambda state: {"knn": 0.5})
-    last, hooked = read_metrics(tmp_path / "metrics.jsonl")[-2:]
+    last, hooked = read_metrics(tmp_path)[-2:]
     expected = {
         "step",
         "loss",
@@ -275,7 +273,7 @@ def test_a_score_is_that_of_the_saved_weights(tmp_path):
     with Checkpoints(tmp_path / "checkpoints") as checkpoints:
         assert checkpoints.steps == [3, 6, 9, 12] and checkpoints.best_step == 6
         found = {step: checkpoints._manager.metrics(step)["score"] for step in checkpoints.steps}
-    losses = {record["step"]: record["loss"] for record in read_metrics(tmp_path / "metrics.jsonl") if "loss" in record}
+    losses = {record["step"]: record["loss"] for record in read_metrics(tmp_path) if "loss" in record}
     assert found == {3: -losses[3], 6: 0.9, 9: -losses[9], 12: -losses[12]}
 
 
@@ -293,7 +291,7 @@ def test_plain_lines_where_there_is_no_terminal(tmp_path, capsys):
 def test_a_half_written_record_is_dropped(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text(json.dumps({"step": 2, "loss": 1.0}) + '\n{"step": 4, "lo')
-    assert read_metrics(path) == [{"step": 2, "loss": 1.0}]
+    assert read_metrics(tmp_path) == [{"step": 2, "loss": 1.0}]
 
 
 def test_a_damaged_record_does_not_stop_a_run_from_resuming(tmp_path):
@@ -302,7 +300,7 @@ def test_a_damaged_record_does_not_stop_a_run_from_resuming(tmp_path):
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([lines[0], b'{"step": 4, "los\x00\xff\n', *lines[2:]]))
     assert_same(train(tmp_path), train())
-    assert [record["step"] for record in read_metrics(path)] == [2, 6, 8, 10, 12]
+    assert [record["step"] for record in read_metrics(tmp_path)] == [2, 6, 8, 10, 12]
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [2, 6, 8, 10, 12]
 
 

@@ -1,4 +1,4 @@
-"""A run from beginning to end: pre-train, evaluate the features, write the report. Commands and experiments call this."""
+"""What the commands do: a run from beginning to end, its evaluation again, its features. Experiments call this, too."""
 
 import contextlib
 import errno
@@ -21,15 +21,16 @@ from ssl_jax.errors import RunError, UsageError, memory_errors, reason_of, usage
 from ssl_jax.evaluate.features import Features, compute_features, embedding_of, features_of, pixels
 from ssl_jax.evaluate.protocols import without_labels
 from ssl_jax.evaluate.results import evaluate_sources
-from ssl_jax.files import read_metrics, replacing, write_json
+from ssl_jax.files import replacing
 from ssl_jax.ops.streaming import Exchange
 from ssl_jax.options import DEFAULTS, Options, parse
 from ssl_jax.prepare import MakeRecipe, check_embed, chosen_arguments, prepare
 from ssl_jax.ranges import check_ranges
 from ssl_jax.recipes import Recipe, explained, find
+from ssl_jax.recipes.recipe import absolute
 from ssl_jax.report import save_album, write_report
 from ssl_jax.report.album import attentions_of
-from ssl_jax.rundir import open_run, read_request
+from ssl_jax.runs import CHECKPOINTS, REPORT, open_run, read_metrics, read_request, write_results
 from ssl_jax.train import fit
 from ssl_jax.train.checkpoint import Checkpoints
 from ssl_jax.train.log import say
@@ -76,7 +77,11 @@ def pretrain(make: MakeRecipe, options: Options) -> dict[str, Any] | None:
         _connect(options)
     recipe, mesh, batches, hook, program = prepare(make, options)
     run, first = options.run or Path("runs") / recipe.name.replace("/", "-"), jax.process_index() == 0
-    opened = open_run(run, _request(recipe, options.seed), resume=options.resume) if first else contextlib.nullcontext()
+    request = _request(recipe, options.seed)
+    opened = (
+        # Older runs recorded relative paths.
+        open_run(run, request, resume=options.resume, update=absolute) if first else contextlib.nullcontext()
+    )
     with opened, memory_errors():
         with batches:
             state = fit(
@@ -183,7 +188,7 @@ def _restore(run: Path, step: int | None) -> tuple[dict[str, Any], Recipe, Train
     like = jax.eval_shape(lambda: init_state(recipe.method, recipe.optimizer(recipe.steps).transformation, seed=0))
     mesh = make_mesh()
     like = jax.tree.map(lambda leaf: leaf.update(sharding=replicated(mesh)), like)
-    with Checkpoints(run / "checkpoints") as checkpoints:
+    with Checkpoints(run / CHECKPOINTS) as checkpoints:
         found = checkpoints.restore(like, step=step)
     if found is None:
         raise RunError(f"run: {run} holds no checkpoint yet: let `ssl-jax pretrain` reach its first one.")
@@ -218,11 +223,7 @@ def _finish(
         run, data=recipe.data, augment=recipe.augment, prepare=recipe.prepare,
         before=before, after=after, attend=attend, seed=seed,
     )  # fmt: skip
-    speeds = [
-        speed
-        for record in read_metrics(run / "metrics.jsonl")
-        if (speed := record.get("images_per_second")) is not None
-    ]
+    speeds = [speed for record in read_metrics(run) if (speed := record.get("images_per_second")) is not None]
     results = {
         **{name: _request(recipe, seed)[name] for name in ("method", "recipe")},
         "steps": int(state.step),
@@ -232,9 +233,9 @@ def _finish(
         "features": features,
         "seconds": round(time.perf_counter() - began, 1),
         "run": str(run),
-        "report": str(run / "report.html"),
+        "report": str(run / REPORT),
     }
-    write_json(run / "results.json", results)
+    write_results(run, results)
     write_report(run)
     return results
 

@@ -11,17 +11,18 @@ from pathlib import Path
 import pytest
 
 import ssl_jax
-from ssl_jax import rundir
 from ssl_jax.cli import main
 from ssl_jax.errors import RunError, UsageError
-from ssl_jax.rundir import open_run, read_request
+from ssl_jax.recipes.recipe import absolute
+from ssl_jax.runs import open_run, read_request
+from ssl_jax.runs.circumstances import commit
 
 REQUEST = {"method": "simclr", "recipe": "demo", "arguments": {"epochs": 2.0, "data": "digits"}, "seed": 0}
 OTHER = REQUEST | {"arguments": {"epochs": 3.0, "data": "digits"}}
 
 
-def open_once(run, request=REQUEST, *, resume=True):
-    with open_run(run, request, resume=resume):
+def open_once(run, request=REQUEST, *, resume=True, update=dict):
+    with open_run(run, request, resume=resume, update=update):
         pass
 
 
@@ -66,7 +67,7 @@ def test_two_runs_in_one_folder(tmp_path):
 def test_the_lock_of_a_killed_process_does_not_block(tmp_path):
     program = f"""if True:
         from pathlib import Path
-        from ssl_jax.rundir import open_run
+        from ssl_jax.runs import open_run
         with open_run(Path({str(tmp_path)!r}), {REQUEST!r}, resume=True):
             print("open", flush=True)
             input()
@@ -137,32 +138,31 @@ def test_relative_paths_of_older_runs_are_those_of_now(tmp_path, monkeypatch):
     older = REQUEST | {"arguments": {"data": "./pictures", "features": "f.npy"}}
     open_once(tmp_path / "run", older)
     (tmp_path / "run/checkpoints/8").mkdir(parents=True)
-    absolute = {"data": str(tmp_path / "pictures"), "features": str(tmp_path / "f.npy")}
-    open_once(tmp_path / "run", REQUEST | {"arguments": absolute})
+    now = {"data": str(tmp_path / "pictures"), "features": str(tmp_path / "f.npy")}
+    open_once(tmp_path / "run", REQUEST | {"arguments": now}, update=absolute)
     with pytest.raises(UsageError, match="data is "):
-        open_once(tmp_path / "run", REQUEST | {"arguments": absolute | {"data": str(tmp_path / "others")}})
+        open_once(tmp_path / "run", REQUEST | {"arguments": now | {"data": str(tmp_path / "others")}}, update=absolute)
 
 
 @pytest.mark.parametrize("own", [True, False])
-def test_the_commit_is_that_of_the_package_not_of_a_repository_around_it(tmp_path, monkeypatch, own):
+def test_the_commit_is_that_of_the_package_not_of_a_repository_around_it(tmp_path, own):
     root = tmp_path if own else tmp_path / ".venv/lib"
     (root / "ssl_jax").mkdir(parents=True)
     shutil.copy(Path(ssl_jax.__file__), root / "ssl_jax")
     git = ["git", "-C", str(tmp_path), "-c", "user.name=A", "-c", "user.email=a@b.c"]
     for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
         subprocess.run([*git, *words], check=True)
-    monkeypatch.setattr(rundir, "__file__", str(root / "ssl_jax/rundir.py"))
     head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
-    assert rundir._commit() == (head if own else None)
+    assert commit(root) == (head if own else None)
     (root / "ssl_jax/new.py").touch()
-    assert rundir._commit() == (head + "+" if own else None)
+    assert commit(root) == (head + "+" if own else None)
 
 
 def test_stopping_with_control_c_is_one_sentence(monkeypatch, capsys):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ssl_jax.runs.prepare", stop)
+    monkeypatch.setattr("ssl_jax.commands.prepare", stop)
     with contextlib.suppress(KeyboardInterrupt):
         assert main(["pretrain", "simclr"]) == 130
     assert capsys.readouterr().err.startswith("ssl-jax: stopped; ")

@@ -1,0 +1,104 @@
+"""Who may use the folder of a run: one process at a time, for one request."""
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from ssl_jax.errors import RunError, UsageError, writing
+from ssl_jax.files import write_json
+from ssl_jax.runs.circumstances import circumstances
+from ssl_jax.runs.folder import CHECKPOINTS, LOCK, REQUEST, RESULTS, read_request
+
+REMEDY = "choose another folder with --run, or make room there"
+Arguments = dict[str, Any]
+
+
+@contextlib.contextmanager
+def open_run(
+    run: Path, request: dict[str, Any], *, resume: bool, update: Callable[[Arguments], Arguments] = dict
+) -> Iterator[None]:
+    """The folder of a run, with its `run.json`, locked for this process until the context ends.
+
+    A new folder is made; one that exists has to hold a run of the same request. A run that wrote neither a checkpoint nor
+    results, such as a start that failed, is replaced. The operating system releases the lock when the process ends, however
+    it ends.
+
+    Args:
+      request: "method", "recipe", "arguments" and "seed": all that decides what is learned.
+      resume: whether a run that exists may be continued.
+      update: recorded arguments -> the same as this version records them; applied to both requests before they are
+        compared. Unchanged by default.
+
+    Raises:
+      UsageError: the folder holds something else, or cannot be written.
+      RunError: another process is training in it.
+    """
+    with writing("run", run, REMEDY):
+        _check(run, request, resume=resume, update=update)
+        run.mkdir(parents=True, exist_ok=True)
+        lock = _lock(run)
+    with lock:
+        with writing("run", run, REMEDY):
+            if _check(run, request, resume=resume, update=update):  # Once more: another process may have been faster.
+                write_json(run / REQUEST, request | circumstances())
+        yield
+
+
+def _check(run: Path, request: dict[str, Any], *, resume: bool, update: Callable[[Arguments], Arguments]) -> bool:
+    """Whether `run.json` has to be written; a `UsageError` where this request may not use the folder."""
+    if not (run / REQUEST).exists():
+        if run.exists() and (not run.is_dir() or {path.name for path in run.iterdir()} - {LOCK}):
+            raise UsageError(f"run: {run} exists and is not a run of ssl_jax: choose another folder with --run.")
+        return True
+    if _is_empty(run):
+        return True
+    if not resume:
+        raise UsageError(f"run: {run} holds a run already and --no-resume was given: choose another folder with --run.")
+    old, new = (_flat(each, update) for each in (read_request(run), request))
+    differing = [
+        f"{name} is {old.get(name)!r} there and {new.get(name)!r} here"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    ]
+    if differing:
+        raise UsageError(
+            f"run: {run} holds another run ({'; '.join(differing)}): choose another folder with --run, or repeat its command."
+        )
+    return False
+
+
+def _is_empty(run: Path) -> bool:
+    """Whether a run has nothing to lose: neither results nor a checkpoint, finished or damaged."""
+    checkpoints = run / CHECKPOINTS
+    saved = checkpoints.is_dir() and any(".orbax-checkpoint-tmp" not in path.name for path in checkpoints.iterdir())
+    return not saved and not (run / RESULTS).exists()
+
+
+def _lock(run: Path) -> TextIO:
+    """The open lock file of a folder; closing it releases the lock."""
+    file = open(run / LOCK, "a+", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().strip() or "another process"
+        file.close()
+        raise RunError(
+            f"run: {run} is in use by {holder}: wait for its end, or choose another folder with --run."
+        ) from None
+    except OSError:  # Some network file systems have no locks; there, runs are as unprotected as they were without.
+        return file
+    file.truncate(0)
+    print(f"process {os.getpid()} on {socket.gethostname()}", file=file, flush=True)
+    return file
+
+
+def _flat(request: dict[str, Any], update: Callable[[Arguments], Arguments]) -> dict[str, Any]:
+    """The request as JSON would have it, in one dict."""
+    rest = {name: value for name, value in request.items() if name != "arguments"}
+    return json.loads(json.dumps(rest | update(request["arguments"])))
