@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ssl_jax import recipes
+from ssl_jax.files import filled, write_atomically
 from ssl_jax.methods.method import Facts
 
 ROOT = Path(__file__).parents[1]
@@ -99,14 +100,6 @@ def short() -> str:
     return table(found, groups(found)[0][1])
 
 
-def filled(text: str, parts: dict[str, str]) -> str:
-    """The text with each part between its two marks."""
-    for name, part in parts.items():
-        before, rest = text.split(f"<!-- {name} -->")
-        text = f"{before}<!-- {name} -->\n{part}\n<!-- /{name} -->{rest.split(f'<!-- /{name} -->')[1]}"
-    return text
-
-
 def with_tables(path: Path) -> str:
     """docs/methods.md or the README, with its tables made anew; the prose round them is its own."""
     return filled(path.read_text(), {"methods": short()} if path == README else tables())
@@ -114,4 +107,4 @@ def with_tables(path: Path) -> str:
 
 if __name__ == "__main__":
     for path in (PAGE, README):
-        path.write_text(with_tables(path))
+        write_atomically(path, with_tables(path))

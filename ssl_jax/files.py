@@ -1,11 +1,11 @@
-"""Files that are written whole or not at all, and JSON that every reader of JSON accepts. Below every floor.
+"""Files that are written whole or not at all, JSON that every reader accepts, generated parts. Below every floor.
 
 JSON has no NaN and no infinity: they are written as null, and read as None where an older version wrote them.
 """
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,23 @@ def write_json(path: Path, value: Any) -> None:
 def to_json(value: Any, *, indent: int | None = None) -> str:
     """The value as JSON, NaN and infinity as null."""
     return json.dumps(_finite(value), indent=indent, allow_nan=False)
+
+
+def filled(text: str, parts: Mapping[str, str]) -> str:
+    """A page with each generated part between its two marks, `<!-- NAME -->` and `<!-- /NAME -->`; the rest as it is.
+
+    Raises:
+      ValueError: the page does not have both marks of a part, once each and in this order.
+    """
+    for name, part in parts.items():
+        marks = f"<!-- {name} -->", f"<!-- /{name} -->"
+        start, end = map(text.find, marks)
+        if not 0 <= start < end or any(text.count(mark) > 1 for mark in marks):
+            raise ValueError(
+                f"filled: the page must have {marks[0]} and then {marks[1]}, each once: add or correct them."
+            )
+        text = f"{text[:start]}{marks[0]}\n{part}\n{text[end:]}"
+    return text
 
 
 def read_object(path: Path) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from ssl_jax.files import replacing, to_json, write_atomically, write_json
+from ssl_jax.files import filled, replacing, to_json, write_atomically, write_json
 
 
 def test_text_replaces_a_file_and_leaves_nothing_beside_it(tmp_path):
@@ -32,3 +32,15 @@ def test_numbers_that_json_does_not_have_are_null(tmp_path):
     write_json(tmp_path / "results.json", value)
     text = (tmp_path / "results.json").read_text()
     assert json.loads(text) == expected and text.endswith("}\n") and "Infinity" not in text
+
+
+def test_a_part_is_put_between_its_marks():
+    page = "a <!-- x -->old<!-- /x --> b <!-- y -->\n<!-- /y -->"
+    expected = "a <!-- x -->\n1\n<!-- /x --> b <!-- y -->\n2\n<!-- /y -->"
+    assert filled(page, {"x": "1", "y": "2"}) == expected == filled(expected, {"y": "2", "x": "1"})
+
+
+@pytest.mark.parametrize("page", ["", "<!-- x -->", "<!-- /x --> <!-- x -->", "<!-- x --> <!-- x --> <!-- /x -->"])
+def test_a_page_without_the_marks_of_a_part_is_refused(page):
+    with pytest.raises(ValueError, match="filled: the page must have <!-- x --> and then <!-- /x -->, each once"):
+        filled(page, {"x": "1"})

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from speller_setup import PUBLISHED
 
+from ssl_jax.files import filled, write_atomically
+
 ROOT = Path(__file__).parents[2]
-START, END = "<!-- speller -->", "<!-- /speller -->"
 RATES = [(how, rate) for rate in ("symbol_error_rate", "word_error_rate") for how in ("greedy", "beam")]
 TASKS = {
     "demo-spelling": "Spelling to sound, without stress",
@@ -68,10 +69,9 @@ def spread(values: list[float], digits: int) -> str:
 
 def with_table(text: str) -> str:
     """The page with the table between its marks."""
-    before, rest = text.split(START)
-    return f"{before}{START}\n{table()}\n{END}{rest.split(END)[1]}"
+    return filled(text, {"speller": table()})
 
 
 if __name__ == "__main__":
     path = ROOT / "docs/attention.md"
-    path.write_text(with_table(path.read_text()))
+    write_atomically(path, with_table(path.read_text()))
