@@ -9,12 +9,13 @@ first. "strict" tells whether dm_pix runs without implicit promotion of ranks an
 
 import argparse
 import colorsys
-import time
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from timing import best_times
 
 from ssl_jax.augment.blur import gaussian_blur, simclr_kernel
 from ssl_jax.augment.color import adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation
@@ -93,16 +94,9 @@ OPERATIONS = (
 
 
 def milliseconds(programs: list[Callable], *inputs, repeats: int) -> list[float]:
-    """The best time of each program; they take turns, so that a busy machine is as unkind to all of them."""
-    for program in programs:
-        jax.block_until_ready(program(*inputs))
-    times = np.full((repeats, len(programs)), np.inf)
-    for repeat in range(repeats):
-        for i, program in enumerate(programs):
-            start = time.perf_counter()
-            jax.block_until_ready(program(*inputs))
-            times[repeat, i] = 1e3 * (time.perf_counter() - start)
-    return list(times.min(axis=0))
+    """The best time of each program."""
+    calls = {number: partial(program, *inputs) for number, program in enumerate(programs)}
+    return [1e3 * seconds for seconds in best_times(calls, repeats).values()]
 
 
 def strict(function: Callable, image: jax.Array, amount: jax.Array) -> str:

@@ -18,6 +18,7 @@ from machine import about
 from timing import best_times
 
 from ssl_jax.data.vocabulary import END, FIRST, PADDING
+from ssl_jax.files import write_atomically
 from ssl_jax.networks.decoding import beam, greedy
 from ssl_jax.networks.functional import Net, Tree
 from ssl_jax.networks.recurrent import recurrent
@@ -77,7 +78,7 @@ def decoding(
             print(lines[-1], flush=True)
     if results:
         results.parent.mkdir(parents=True, exist_ok=True)
-        results.write_text("\n".join(lines) + "\n")
+        write_atomically(results, "\n".join(lines) + "\n")
 
 
 def writers(net: Net, *, length: int, batch_size: int, width: int) -> dict[str, Callable[[], object]]:

@@ -8,11 +8,11 @@ run: above 1 means that ours is faster. Temporary memory is the compiled program
 """
 
 import argparse
-import time
 
 import jax
 import jax.numpy as jnp
 from machine import about
+from timing import best_times
 
 from ssl_jax.losses.decorrelation import barlow_twins, vicreg
 from ssl_jax.ops.sinkhorn import sinkhorn
@@ -24,13 +24,7 @@ except ImportError:
 
 
 def best_ms(run, repeats):
-    run()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return 1e3 * min(times)
+    return 1e3 * best_times({"run": run}, repeats)["run"]
 
 
 def jax_runner(function, *arrays):

@@ -28,6 +28,7 @@ from jax.sharding import Mesh, PartitionSpec
 from machine import about, version
 from timing import best_times, high_water_mark, matmul_peak
 
+from ssl_jax.files import write_atomically
 from ssl_jax.losses.contrastive import ntxent
 
 DIM, TEMPERATURE, MIB = 128, 0.1, 2**20
@@ -62,7 +63,7 @@ def benchmark(
     print(text)
     if markdown:
         markdown.parent.mkdir(parents=True, exist_ok=True)
-        markdown.write_text(text + "\n")
+        write_atomically(markdown, text + "\n")
 
 
 def heading() -> str:

@@ -29,7 +29,7 @@ from jax.sharding import AxisType, Mesh
 
 from ssl_jax import recipes
 from ssl_jax.data import Data
-from ssl_jax.files import write_json
+from ssl_jax.files import write_atomically, write_json
 from ssl_jax.train.mesh import batch_sharding
 from ssl_jax.train.program import make_program
 
@@ -65,7 +65,7 @@ def compile_recipes(
             print(line(name, found[name]), flush=True)
         if results:
             write_json(results, dict(sorted(found.items())))
-            results.with_suffix(".md").write_text(page(found))
+            write_atomically(results.with_suffix(".md"), page(found))
 
 
 def figures(name: str, *, effort: float) -> dict[str, Any]:

@@ -21,6 +21,7 @@ import jax
 import numpy as np
 
 from ssl_jax import recipes
+from ssl_jax.files import write_atomically
 from ssl_jax.networks import Net
 from ssl_jax.optimizers import Optimizer
 from ssl_jax.recipes import Recipe
@@ -211,4 +212,4 @@ if __name__ == "__main__":
     if len(sys.argv) == 2:
         print(*(f"{name} = {value}" for name, value in settings(*sys.argv[1].split("/")).items()), sep="\n")
     else:
-        PAGE.write_text(page())
+        write_atomically(PAGE, page())
