@@ -5,6 +5,7 @@ import importlib
 import inspect
 import math
 import pkgutil
+from types import NoneType
 from typing import get_args, get_type_hints
 
 import pytest
@@ -63,7 +64,8 @@ def test_every_numeric_option_of_a_command_has_a_range():
 
 def wrong_values(kind):
     if is_number(kind):
-        return [-1, math.nan, math.inf, -math.inf, 1e300, 10**30, "many", None, [1], True]
+        none = [] if NoneType in get_args(kind) else [None]
+        return [-1, math.nan, math.inf, -math.inf, 1e300, 10**30, "many", *none, [1], True]
     return [b"x", None, 1.5, ["x"]] + ([] if kind is str else ["", "nonsense"])
 
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_jax.augment.views import photo_views
 from ssl_jax.data import Source, hold
 from ssl_jax.errors import UsageError
 from ssl_jax.methods.clusterfit import ClusterFit, cluster
-from ssl_jax.networks import linear_head
-from ssl_jax.optimizers import sgd, staircase
+from ssl_jax.optimizers import sgd
+from ssl_jax.recipes.images import DIGITS, IMAGENET, Images, Opened
 from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.scales import Precision, demo_optimizer, demo_views, scale
+from ssl_jax.recipes.training import VISSL, Laptop, Staircase
+from ssl_jax.recipes.views import crop_views, demo_views
 
 
 def load_features(path: str, source: Source) -> NDArray[np.float32]:
@@ -38,55 +38,27 @@ def load_features(path: str, source: Source) -> NDArray[np.float32]:
     return features
 
 
+def make_method(opened: Opened, *, features: str, clusters: int) -> ClusterFit:
+    """A linear classifier of clusters of these features."""
+    found = cluster(load_features(features, opened.data.train), clusters)
+    return ClusterFit(opened.encoder, opened.linear(clusters), clusters=found)
+
+
 @recipe
-def demo(
-    *,
-    data: str = "digits",
-    image_size: int = 28,
-    encoder: str = "small",
-    epochs: float = 50,
-    batch_size: int = 256,
-    learning_rate: float = 3e-3,
-    weight_decay: float = 1e-4,
-    features: str = "",
-    clusters: int = 256,
-    precision: Precision = "auto",
-    strict: bool = False,
-) -> Recipe:
+def demo(images: Images = DIGITS, training: Laptop = Laptop(), *, features: str = "", clusters: int = 256) -> Recipe:
     """Minutes on a laptop, AdamW; clusters of pixels, if no features are named.
 
     Args:
-      features: file of `ssl-jax embed RUN --output FILE.npy`, any encoder's; pixels when empty.
       clusters: how many.
     """
-    here = scale(data=data, image_size=image_size, encoder=encoder, precision=precision, strict=strict)
-    head = linear_head(inputs=here.encoder.width, outputs=clusters, dtype=here.dtype)
-    return Recipe(
-        data=here.data,
-        method=ClusterFit(here.encoder, head, clusters=cluster(load_features(features, here.data.train), clusters)),
-        augment=demo_views(here, image_size=image_size, views=1),
-        prepare=here.prepare,
-        optimizer=demo_optimizer(learning_rate, weight_decay),
-        batch_size=batch_size,
-        epochs=epochs,
-    )
+    opened = images.open()
+    method = make_method(opened, features=features, clusters=clusters)
+    return opened.recipe(training, method, opened.views(demo_views, views=1), training.adamw)
 
 
 @recipe
 def imagenet(
-    *,
-    data: str = "imagenet2012",
-    image_size: int = 224,
-    stored_size: int = 256,
-    encoder: str = "resnet50",
-    epochs: float = 105,
-    batch_size: int = 256,
-    learning_rate: float = 0.1,
-    weight_decay: float = 1e-4,
-    features: str = "",
-    clusters: int = 16000,
-    precision: Precision = "auto",
-    strict: bool = False,
+    images: Images = IMAGENET, training: Staircase = VISSL, *, features: str = "", clusters: int = 16000
 ) -> Recipe:
     """VISSL's training on 16,000 clusters of another encoder's features; from RotNet's 53.63 % linear there, 48.2 % before.
 
@@ -97,27 +69,9 @@ def imagenet(
     Args:
       learning_rate: for 256 images a step, scaled linearly with the batch, after 5 epochs of warm-up; divided by 10 at
         30, 60, 90 and 100 of 105 epochs, in proportion for another number of epochs.
-      features: file of `ssl-jax embed RUN --output FILE.npy`, any encoder's; pixels when empty.
       clusters: how many.
     """
-    here = scale(
-        data=data, image_size=image_size, stored_size=stored_size, encoder=encoder, precision=precision, strict=strict
-    )
-    view = photo_views(
-        size=image_size, scale=(0.08, 1.0), jitter=(0.4, 0.4, 0.4, 0.2), jitter_probability=1.0, grey=0.0, blur=0.0, views=1,
-        mean=here.mean, std=here.std,
-    )  # fmt: skip
-    head = linear_head(inputs=here.encoder.width, outputs=clusters, dtype=here.dtype)
-    peak = learning_rate * batch_size / 256
-    return Recipe(
-        data=here.data,
-        method=ClusterFit(here.encoder, head, clusters=cluster(load_features(features, here.data.train), clusters)),
-        augment=view,
-        prepare=here.prepare,
-        optimizer=lambda steps: sgd(
-            staircase(peak, steps=steps, drops=(30, 60, 90, 100), of=105, warmup=5, start=peak / 4),
-            weight_decay=weight_decay,
-        ),
-        batch_size=batch_size,
-        epochs=epochs,
-    )
+    opened = images.open()
+    method = make_method(opened, features=features, clusters=clusters)
+    views = opened.views(crop_views, jitter=(0.4, 0.4, 0.4, 0.2), jitter_probability=1.0)
+    return opened.recipe(training, method, views, training.optimizer(sgd, warmup=5, start=training.peak / 4))

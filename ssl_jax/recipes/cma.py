@@ -1,95 +1,59 @@
 """CMA: our demo on drawn clips that sound, and the authors' Kinetics runs; AVID's views, networks and optimizers."""
 
+from typing import Any
+
+from ssl_jax.data import Data
 from ssl_jax.methods.cma import CMA
 from ssl_jax.optimizers import adam
-from ssl_jax.recipes.avid import demo_clips, kinetics_clips
-from ssl_jax.recipes.recipe import Recipe, count_steps, recipe
-from ssl_jax.recipes.scales import Precision, demo_optimizer
+from ssl_jax.recipes.avid import DEMO, DRAWN, KINETICS, open_demo, open_kinetics
+from ssl_jax.recipes.clips import Clips
+from ssl_jax.recipes.recipe import Recipe, recipe
+from ssl_jax.recipes.training import Constant, Laptop, Run
+
+
+def positives_of(data: Data, training: Run, *, start: float) -> dict[str, Any]:
+    """The steps of this run at which positives are found: after the part `start` of it, and then in each tenth."""
+    steps = training.steps(data)
+    return {"start_step": max(1, round(start * steps)), "every": max(1, steps // 10)}
 
 
 @recipe
 def demo(
+    clips: Clips = DRAWN,
+    training: Laptop = DEMO,
     *,
-    data: str = "clips",
-    image_size: int = 24,
-    epochs: float = 40,
-    batch_size: int = 128,
-    learning_rate: float = 3e-3,
-    weight_decay: float = 1e-4,
     negatives: int = 256,
     temperature: float = 0.07,
     start: float = 0.6,
-    precision: Precision = "auto",
-    strict: bool = False,
 ) -> Recipe:
     """Minutes on a laptop: drawn shapes that move and sound; AdamW.
 
     Args:
       data: drawn "clips", or other data with sound.
       negatives: memories of other clips, for each.
-      start: part of the run that is AVID alone.
     """
-    here = demo_clips(data=data, image_size=image_size, precision=precision, strict=strict)
-    steps = count_steps(here.data, epochs=epochs, batch_size=batch_size)
-    return Recipe(
-        data=here.data,
-        method=CMA(
-            **here.networks,
-            clips=len(here.data.train),
-            negatives=negatives,
-            temperature=temperature,
-            start_step=max(1, round(start * steps)),
-            every=max(1, steps // 10),
-        ),
-        augment=here.augment,
-        prepare=here.prepare,
-        optimizer=demo_optimizer(learning_rate, weight_decay),
-        batch_size=batch_size,
-        epochs=epochs,
-    )
+    opened, networks, augment = open_demo(clips)
+    positives = positives_of(opened.data, training, start=start)
+    method = CMA(**networks, **positives, negatives=negatives, temperature=temperature)
+    return opened.recipe(training, method, augment, training.adamw)
 
 
 @recipe
 def kinetics(
+    clips: Clips = KINETICS,
+    training: Constant = Constant(500, 256, 2e-4, 1e-5),
     *,
-    data: str = "clips",
-    image_size: int = 224,
-    stored_size: int = 256,
-    epochs: float = 500,
-    batch_size: int = 256,
-    learning_rate: float = 2e-4,
-    weight_decay: float = 1e-5,
     negatives: int = 1024,
     temperature: float = 0.07,
     start: float = 0.6,
-    precision: Precision = "auto",
-    strict: bool = False,
 ) -> Recipe:
     """The authors' Kinetics runs: AVID, then 32 agreeing clips, found 4 times; 87.5 % on UCF after fine-tuning there.
 
     Args:
-      data: data with sound; drawn "clips" stand in for Kinetics.
       epochs: passes over the training clips: 30 with AVID alone and 20 more, with 10 clips of each video there.
-      learning_rate: from the first step to the last.
       negatives: memories of other clips, for each.
-      start: part of the run that is AVID alone.
     """
-    here = kinetics_clips(data=data, image_size=image_size, stored_size=stored_size, precision=precision, strict=strict)
-    steps = count_steps(here.data, epochs=epochs, batch_size=batch_size)
-    return Recipe(
-        data=here.data,
-        method=CMA(
-            **here.networks,
-            clips=len(here.data.train),
-            negatives=negatives,
-            temperature=temperature,
-            start_step=max(1, round(start * steps)),
-            every=max(1, steps // 10),
-            drawn=32,
-        ),
-        augment=here.augment,
-        prepare=here.prepare,
-        optimizer=lambda steps: adam(lambda step: learning_rate, weight_decay=weight_decay, decay_all=True),
-        batch_size=batch_size,
-        epochs=epochs,
-    )
+    opened, networks, augment = open_kinetics(clips)
+    positives = positives_of(opened.data, training, start=start)
+    method = CMA(**networks, **positives, negatives=negatives, temperature=temperature, drawn=32)
+    return opened.recipe(training, method, augment, training.optimizer(adam, decay_all=True))

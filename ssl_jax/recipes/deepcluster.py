@@ -1,122 +1,60 @@
 """DeepCluster-v2: our demo, and the ImageNet runs of SwAV's authors."""
 
 from math import ceil
+from typing import Any
 
-from ssl_jax.augment.views import multi_crop, photo_views
 from ssl_jax.methods.deepcluster import DeepCluster
-from ssl_jax.networks import projection_head
-from ssl_jax.optimizers import larc, scaled_cosine
+from ssl_jax.optimizers import larc
+from ssl_jax.recipes.images import DIGITS, IMAGENET, Images, Opened
 from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.scales import Precision, demo_optimizer, demo_views, scale
+from ssl_jax.recipes.training import Laptop, Run, Training
+from ssl_jax.recipes.views import demo_views, swav_crops
+
+
+def each_epoch(opened: Opened, training: Run) -> dict[str, Any]:
+    """Options of methods that cluster all training images anew in each epoch."""
+    examples = len(opened.data.train)
+    return {"examples": examples, "every": ceil(examples / training.batch_size)}
 
 
 @recipe
 def demo(
+    images: Images = DIGITS,
+    training: Laptop = Laptop(),
     *,
-    data: str = "digits",
-    image_size: int = 28,
-    encoder: str = "small",
-    epochs: float = 50,
-    batch_size: int = 256,
-    learning_rate: float = 3e-3,
-    weight_decay: float = 1e-4,
     clusters: int = 64,
     heads: int = 3,
     temperature: float = 0.1,
-    precision: Precision = "auto",
-    strict: bool = False,
 ) -> Recipe:
-    """Minutes on a laptop, AdamW, clusters anew in each epoch.
-
-    Args:
-      clusters: of each clustering.
-      heads: clusterings at a time, of different views.
-    """
-    here = scale(data=data, image_size=image_size, encoder=encoder, precision=precision, strict=strict)
-    head = projection_head(inputs=here.encoder.width, widths=(256, 64), dtype=here.dtype)
-    examples = len(here.data.train)
-    return Recipe(
-        data=here.data,
-        method=DeepCluster(
-            here.encoder,
-            head,
-            examples=examples,
-            every=ceil(examples / batch_size),
-            clusters=clusters,
-            heads=heads,
-            temperature=temperature,
-        ),
-        augment=demo_views(here, image_size=image_size),
-        prepare=here.prepare,
-        optimizer=demo_optimizer(learning_rate, weight_decay),
-        batch_size=batch_size,
-        epochs=epochs,
-    )
+    """Minutes on a laptop, AdamW, clusters anew in each epoch."""
+    opened = images.open()
+    head, epoch = opened.head(256, 64), each_epoch(opened, training)
+    method = DeepCluster(opened.encoder, head, clusters=clusters, heads=heads, temperature=temperature, **epoch)
+    return opened.recipe(training, method, opened.views(demo_views), training.adamw)
 
 
 @recipe
 def imagenet(
+    images: Images = IMAGENET,
+    training: Training = Training(800, 4096, 0.3, 1e-6),
     *,
-    data: str = "imagenet2012",
-    image_size: int = 224,
-    stored_size: int = 256,
-    encoder: str = "resnet50",
-    epochs: float = 800,
-    batch_size: int = 4096,
-    learning_rate: float = 0.3,
-    weight_decay: float = 1e-6,
     clusters: int = 3000,
     heads: int = 3,
     temperature: float = 0.1,
     small_size: int = 96,
     small_views: int = 6,
-    precision: Precision = "auto",
-    strict: bool = False,
 ) -> Recipe:
     """The runs of SwAV's authors: 2 x 224 and 6 x 96, three clusterings of 3,000. 75.2 % linear after 800 epochs there.
 
     Source: scripts/deepclusterv2_800ep_pretrain.sh, main_deepclusterv2.py and README.md of facebookresearch/swav.
 
     Args:
-      epochs: passes over the training images; warm-up takes 10 of them.
       learning_rate: peak for 256 images a step, scaled linearly with the batch; the warm-up starts at a sixteenth of the
         peak and the cosine ends at a thousandth.
-      clusters: of each clustering.
-      heads: clusterings at a time, of different views.
-      small_size: side of the small crops.
-      small_views: small crops of an image.
     """
-    here = scale(
-        data=data, image_size=image_size, stored_size=stored_size, encoder=encoder, precision=precision, strict=strict
-    )
-    head = projection_head(inputs=here.encoder.width, widths=(2048, 128), last_bias=True, dtype=here.dtype)
-    examples = len(here.data.train)
-    peak = learning_rate * batch_size / 256
-    return Recipe(
-        data=here.data,
-        method=DeepCluster(
-            here.encoder,
-            head,
-            examples=examples,
-            every=ceil(examples / batch_size),
-            clusters=clusters,
-            heads=heads,
-            temperature=temperature,
-        ),
-        augment=multi_crop(
-            photo_views(size=image_size, scale=(0.14, 1.0), jitter=(0.8, 0.8, 0.8, 0.2), mean=here.mean, std=here.std),
-            photo_views(
-                size=small_size, scale=(0.05, 0.14), jitter=(0.8, 0.8, 0.8, 0.2), views=small_views, blur_kernel="pillow",
-                mean=here.mean, std=here.std,
-            ),
-        ),
-        prepare=here.prepare,
-        optimizer=lambda steps: larc(
-            scaled_cosine(
-                learning_rate, batch_size=batch_size, epochs=epochs, steps=steps, start=peak / 16, end=peak / 1000
-            ),
-            weight_decay=weight_decay,
-        ),
-        batch_size=batch_size,
-        epochs=epochs,
-    )  # fmt: skip
+    opened = images.open()
+    head, epoch = opened.head(2048, 128, last_bias=True), each_epoch(opened, training)
+    method = DeepCluster(opened.encoder, head, clusters=clusters, heads=heads, temperature=temperature, **epoch)
+    views = swav_crops(opened, scale=(0.14, 1.0), small_size=small_size, small_views=small_views)
+    optimizer = training.optimizer(larc, start=training.peak / 16, end=training.peak / 1000)
+    return opened.recipe(training, method, views, optimizer)

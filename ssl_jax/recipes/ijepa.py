@@ -1,72 +1,56 @@
 """I-JEPA: our demo on a small ViT, and the authors' ImageNet run."""
 
+from dataclasses import replace
+
 from ssl_jax.augment.masking import block_masking
-from ssl_jax.augment.views import photo_views
 from ssl_jax.methods.ijepa import IJEPA
 from ssl_jax.networks.predictor import predictor
-from ssl_jax.optimizers import adamw, cosine, warmup_cosine
-from ssl_jax.recipes.recipe import Recipe, count_steps, recipe
-from ssl_jax.recipes.scales import Precision, demo_optimizer, demo_views, patch_side, patches_only, scale
+from ssl_jax.optimizers import Optimizer, adamw, cosine
+from ssl_jax.recipes.images import DIGITS, IMAGENET, Images, Opened
+from ssl_jax.recipes.recipe import Recipe, recipe
+from ssl_jax.recipes.training import Laptop, Run, Training
+from ssl_jax.recipes.views import crop_views, demo_views
+
+MICRO, BASE = replace(DIGITS, encoder="vit_micro/7"), replace(IMAGENET, encoder="vit_base/16")
+
+
+def make_method(opened: Opened, training: Run, *, dim: int, depth: int, heads: int, momentum: float) -> IJEPA:
+    """A predictor of `depth` blocks."""
+    width, steps = opened.encoder.width, training.steps(opened.data)
+    blocks = predictor(
+        inputs=width, outputs=width, grid=opened.grid, dim=dim, depth=depth, heads=heads, dtype=opened.dtype
+    )
+    return IJEPA(encoder=opened.encoder, predictor=blocks, steps=steps, momentum=momentum)
 
 
 @recipe
 def demo(
+    images: Images = MICRO,
+    training: Laptop = Laptop(epochs=96, learning_rate=2e-3, weight_decay=1e-2),
     *,
-    data: str = "digits",
-    image_size: int = 28,
-    encoder: str = "vit_micro/7",
-    epochs: float = 96,
-    batch_size: int = 256,
-    learning_rate: float = 2e-3,
-    weight_decay: float = 1e-2,
     momentum: float = 0.97,
     blocks: int = 4,
-    precision: Precision = "auto",
-    strict: bool = False,
 ) -> Recipe:
     """Minutes on a laptop, AdamW, patches of 7 pixels, of which 2 in 5 are seen, a predictor of two blocks.
 
     Args:
       encoder: a ViT, see `ssl-jax list`.
       momentum: of the target encoder at first; it rises to 1 linearly.
-      blocks: of patches, to be predicted.
     """
-    network = patches_only(encoder, method="ijepa") | {"positions": "learned"}
-    here = scale(data=data, image_size=image_size, encoder=encoder, precision=precision, strict=strict, network=network)
-    grid, width = image_size // patch_side(encoder, image_size), here.encoder.width
-    view = demo_views(here, image_size=image_size, views=1, part=(0.8, 1.0))
-    steps = count_steps(here.data, epochs=epochs, batch_size=batch_size)
-    return Recipe(
-        data=here.data,
-        method=IJEPA(
-            encoder=here.encoder,
-            predictor=predictor(inputs=width, outputs=width, grid=grid, dim=64, depth=2, heads=4, dtype=here.dtype),
-            steps=steps,
-            momentum=momentum,
-        ),
-        augment=block_masking(view, grid=grid, blocks=blocks, block=(0.15, 0.25), seen=0.4),
-        prepare=here.prepare,
-        optimizer=demo_optimizer(learning_rate, weight_decay),
-        batch_size=batch_size,
-        epochs=epochs,
-    )
+    opened = images.open_patches(method="ijepa", positions="learned")
+    method = make_method(opened, training, dim=64, depth=2, heads=4, momentum=momentum)
+    view = opened.views(demo_views, views=1, scale=(0.8, 1.0))
+    views = block_masking(view, grid=opened.grid, blocks=blocks, block=(0.15, 0.25), seen=0.4)
+    return opened.recipe(training, method, views, training.adamw)
 
 
 @recipe
 def imagenet(
+    images: Images = BASE,
+    training: Training = Training(600, 2048, 1e-3, 0.04, warmup_epochs=40),
     *,
-    data: str = "imagenet2012",
-    image_size: int = 224,
-    stored_size: int = 256,
-    encoder: str = "vit_base/16",
-    epochs: float = 600,
-    batch_size: int = 2048,
-    learning_rate: float = 1e-3,
-    weight_decay: float = 0.04,
     momentum: float = 0.996,
     blocks: int = 4,
-    precision: Precision = "auto",
-    strict: bool = False,
 ) -> Recipe:
     """The authors' settings, with a ViT-B/16: crops only, four blocks, a predictor of 6 blocks. 72.9 % linear there.
 
@@ -75,37 +59,17 @@ def imagenet(
 
     Args:
       encoder: a ViT, see `ssl-jax list`.
-      epochs: passes over the training images; warm-up takes 40 of them.
-      learning_rate: peak; the warm-up starts at a fifth of it.
+      learning_rate: peak, whatever the batch; the warm-up starts at a fifth of it.
       weight_decay: at first, on weights; it rises to 0.4 by a cosine.
       momentum: of the target encoder at first; it rises to 1 linearly.
-      blocks: of patches, to be predicted.
     """
-    here = scale(
-        data=data, image_size=image_size, stored_size=stored_size, encoder=encoder, precision=precision, strict=strict,
-        network=patches_only(encoder, method="ijepa"),
-    )  # fmt: skip
-    grid, width = image_size // patch_side(encoder, image_size), here.encoder.width
-    view = photo_views(
-        size=image_size, scale=(0.3, 1.0), jitter=(0.0, 0.0, 0.0, 0.0), grey=0.0, blur=0.0, flip=False, views=1,
-        mean=here.mean, std=here.std,
-    )  # fmt: skip
-    return Recipe(
-        data=here.data,
-        method=IJEPA(
-            encoder=here.encoder,
-            predictor=predictor(inputs=width, outputs=width, grid=grid, dim=384, depth=6, heads=12, dtype=here.dtype),
-            steps=count_steps(here.data, epochs=epochs, batch_size=batch_size),
-            momentum=momentum,
-        ),
-        augment=block_masking(view, grid=grid, blocks=blocks),
-        prepare=here.prepare,
-        optimizer=lambda steps: adamw(
-            warmup_cosine(
-                learning_rate, steps=steps, warmup=round(steps * 40 / epochs), start=learning_rate / 5, end=1e-6
-            ),
-            weight_decay=cosine(weight_decay, 0.4, steps=steps),
-        ),
-        batch_size=batch_size,
-        epochs=epochs,
-    )
+    opened = images.open_patches(method="ijepa")
+    method = make_method(opened, training, dim=384, depth=6, heads=12, momentum=momentum)
+    views = block_masking(opened.views(crop_views, scale=(0.3, 1.0), flip=False), grid=opened.grid, blocks=blocks)
+    peak = training.learning_rate
+
+    def optimizer(steps: int) -> Optimizer:
+        schedule = training.schedule(steps, peak=peak, start=peak / 5, end=1e-6)
+        return adamw(schedule, weight_decay=cosine(training.weight_decay, 0.4, steps=steps))
+
+    return opened.recipe(training, method, views, optimizer)

@@ -4,197 +4,105 @@ from typing import Any
 
 from ssl_jax.augment.views import photo_views
 from ssl_jax.methods.moco import MoCo
-from ssl_jax.networks import linear_head, projection_head
-from ssl_jax.optimizers import scaled_cosine, sgd, staircase
-from ssl_jax.recipes.recipe import Recipe, count_steps, recipe
-from ssl_jax.recipes.scales import CIFAR_STATISTICS, Precision, Scale, demo_optimizer, demo_views, scale, solo_views
+from ssl_jax.networks import Net
+from ssl_jax.optimizers import sgd
+from ssl_jax.recipes.images import CIFAR, DIGITS, IMAGENET, Images, Opened
+from ssl_jax.recipes.recipe import Recipe, recipe
+from ssl_jax.recipes.training import Laptop, Run, Staircase, Training
+from ssl_jax.recipes.views import demo_views, solo_views
+
+
+def make_method(opened: Opened, training: Run, head: Net, *, momentum: float, **options: Any) -> MoCo:
+    """MoCo for the steps of this run, whose momentum stays as it is unless the options have a final one."""
+    options = {"final_momentum": momentum} | options
+    return MoCo(opened.encoder, head, training.steps(opened.data), momentum=momentum, **options)
+
+
+def groups_of(images: Images, norm_groups: int) -> int:
+    """Parts of the batch with batch statistics of their own; one where the encoder has no batch norm."""
+    return norm_groups if images.family == "resnet" else 1
 
 
 @recipe
 def demo(
+    images: Images = DIGITS,
+    training: Laptop = Laptop(),
     *,
-    data: str = "digits",
-    image_size: int = 28,
-    encoder: str = "small",
-    epochs: float = 50,
-    batch_size: int = 256,
-    learning_rate: float = 3e-3,
-    weight_decay: float = 1e-4,
     queue_length: int = 2048,
     momentum: float = 0.99,
     temperature: float = 0.2,
-    precision: Precision = "auto",
-    strict: bool = False,
 ) -> Recipe:
     """Minutes on a laptop, AdamW.
 
     Args:
-      queue_length: keys that are remembered; a multiple of the batch.
       momentum: of the teacher.
     """
-    here = scale(data=data, image_size=image_size, encoder=encoder, precision=precision, strict=strict)
-    head = projection_head(inputs=here.encoder.width, widths=(256, 64), norm=False, last_bias=True, dtype=here.dtype)
-    steps = count_steps(here.data, epochs=epochs, batch_size=batch_size)
-    return Recipe(
-        data=here.data,
-        method=MoCo(
-            here.encoder,
-            head,
-            steps,
-            queue_length=queue_length,
-            temperature=temperature,
-            momentum=momentum,
-            final_momentum=momentum,
-            symmetric=False,
-        ),
-        augment=demo_views(here, image_size=image_size),
-        prepare=here.prepare,
-        optimizer=demo_optimizer(learning_rate, weight_decay),
-        batch_size=batch_size,
-        epochs=epochs,
-    )
+    opened = images.open()
+    head = opened.head(256, 64, norm=False, last_bias=True)
+    method = make_method(opened, training, head, queue_length=queue_length, momentum=momentum, temperature=temperature)
+    return opened.recipe(training, method, opened.views(demo_views), training.adamw)
 
 
 @recipe
 def cifar(
+    images: Images = CIFAR,
+    training: Training = Training(1000, 256, 0.3, 1e-4),
     *,
-    data: str = "cifar10",
-    image_size: int = 32,
-    encoder: str = "resnet18",
-    epochs: float = 1000,
-    batch_size: int = 256,
-    learning_rate: float = 0.3,
-    weight_decay: float = 1e-4,
     queue_length: int = 32768,
     momentum: float = 0.99,
     temperature: float = 0.2,
-    precision: Precision = "auto",
-    strict: bool = False,
 ) -> Recipe:
     """solo-learn's CIFAR-10 recipe of MoCo v2+: symmetric, SGD, momentum rising to 0.999. 92.94 % linear there.
 
     Numbers of scripts/pretrain/cifar/mocov2plus.yaml, augmentations/symmetric_weak.yaml and solo/methods/mocov2plus.py.
 
     Args:
-      epochs: passes over the training images; warm-up takes 10 of them.
-      learning_rate: peak for 256 images a step, scaled linearly with the batch.
       weight_decay: on all parameters, biases and norms included.
-      queue_length: keys that are remembered; a multiple of the batch.
       momentum: of the teacher.
     """
-    here = scale(
-        data=data,
-        image_size=image_size,
-        encoder=encoder,
-        statistics=CIFAR_STATISTICS,
-        precision=precision,
-        strict=strict,
-    )
-    head = projection_head(inputs=here.encoder.width, widths=(2048, 256), norm=False, last_bias=True, dtype=here.dtype)
-    steps = count_steps(here.data, epochs=epochs, batch_size=batch_size)
-    return Recipe(
-        data=here.data,
-        method=MoCo(
-            here.encoder,
-            head,
-            steps,
-            queue_length=queue_length,
-            temperature=temperature,
-            momentum=momentum,
-            final_momentum=0.999,
-            symmetric=True,
-        ),
-        augment=solo_views(here, image_size=image_size, jitter=(0.4, 0.4, 0.4, 0.1), blur=0.5, solarize=(0.0, 0.0)),
-        prepare=here.prepare,
-        optimizer=lambda steps: sgd(
-            scaled_cosine(learning_rate, batch_size=batch_size, epochs=epochs, steps=steps),
-            weight_decay=weight_decay,
-            decay_all=True,
-        ),
-        batch_size=batch_size,
-        epochs=epochs,
-    )
+    opened = images.open()
+    head = opened.head(2048, 256, norm=False, last_bias=True)
+    options = {"queue_length": queue_length, "temperature": temperature}
+    method = make_method(opened, training, head, momentum=momentum, final_momentum=0.999, symmetric=True, **options)
+    views = opened.views(solo_views, jitter=(0.4, 0.4, 0.4, 0.1), blur=0.5, solarize=(0.0, 0.0))
+    return opened.recipe(training, method, views, training.optimizer(sgd, decay_all=True))
 
 
 @recipe
 def imagenet(
+    images: Images = IMAGENET,
+    training: Training = Training(200, 256, 0.03, 1e-4, warmup_epochs=0),
     *,
-    data: str = "imagenet2012",
-    image_size: int = 224,
-    stored_size: int = 256,
-    encoder: str = "resnet50",
-    epochs: float = 200,
-    batch_size: int = 256,
-    learning_rate: float = 0.03,
-    weight_decay: float = 1e-4,
     queue_length: int = 65536,
     momentum: float = 0.999,
     temperature: float = 0.2,
     norm_groups: int = 8,
-    precision: Precision = "auto",
-    strict: bool = False,
 ) -> Recipe:
     """The authors' ImageNet runs of MoCo v2, 200 epochs: head of two layers without norms, blur, cosine.
 
     67.5 % linear there, the mean of five runs; 71.1 % after 800 (README.md and main_moco.py of facebookresearch/moco).
 
     Args:
-      learning_rate: peak for 256 images a step, scaled linearly with the batch.
       weight_decay: on all parameters, biases and norms included.
-      queue_length: keys that are remembered; a multiple of the batch.
       momentum: of the teacher.
-      norm_groups: parts of the batch with statistics of their own in a ResNet, as on the authors' 8 GPUs; the teacher's
-        parts are shuffled.
     """
-    here = _at_scale(
-        data=data, image_size=image_size, stored_size=stored_size, encoder=encoder, norm_groups=norm_groups,
-        precision=precision, strict=strict,
-    )  # fmt: skip
-    head = projection_head(inputs=here.encoder.width, widths=(2048, 128), norm=False, last_bias=True, dtype=here.dtype)
-    steps = count_steps(here.data, epochs=epochs, batch_size=batch_size)
-    return Recipe(
-        data=here.data,
-        method=MoCo(
-            here.encoder,
-            head,
-            steps,
-            queue_length=queue_length,
-            temperature=temperature,
-            momentum=momentum,
-            final_momentum=momentum,
-            norm_groups=norm_groups if encoder.startswith("resnet") else 1,
-        ),
-        augment=photo_views(
-            size=image_size, scale=(0.2, 1.0), jitter=(0.4, 0.4, 0.4, 0.1), mean=here.mean, std=here.std
-        ),
-        prepare=here.prepare,
-        optimizer=lambda steps: sgd(
-            scaled_cosine(learning_rate, batch_size=batch_size, epochs=epochs, steps=steps, warmup_epochs=0),
-            weight_decay=weight_decay,
-            decay_all=True,
-        ),
-        batch_size=batch_size,
-        epochs=epochs,
-    )
+    opened = images.open(resnet={"groups": norm_groups})
+    head, groups = opened.head(2048, 128, norm=False, last_bias=True), groups_of(images, norm_groups)
+    options = {"queue_length": queue_length, "temperature": temperature, "norm_groups": groups}
+    method = make_method(opened, training, head, momentum=momentum, **options)
+    views = opened.views(photo_views, scale=(0.2, 1.0), jitter=(0.4, 0.4, 0.4, 0.1))
+    return opened.recipe(training, method, views, training.optimizer(sgd, decay_all=True))
 
 
 @recipe
 def imagenet_v1(
+    images: Images = IMAGENET,
+    training: Staircase = Staircase(200, 256, 0.03, 1e-4, drops=(120, 160), of=200),
     *,
-    data: str = "imagenet2012",
-    image_size: int = 224,
-    stored_size: int = 256,
-    encoder: str = "resnet50",
-    epochs: float = 200,
-    batch_size: int = 256,
-    learning_rate: float = 0.03,
-    weight_decay: float = 1e-4,
     queue_length: int = 65536,
     momentum: float = 0.999,
     temperature: float = 0.07,
     norm_groups: int = 8,
-    precision: Precision = "auto",
-    strict: bool = False,
 ) -> Recipe:
     """The authors' ImageNet runs of the first MoCo: a linear head, no blur, the rate divided by 10 twice. 60.6 % linear there.
 
@@ -204,49 +112,11 @@ def imagenet_v1(
     Args:
       learning_rate: for 256 images a step, scaled linearly with the batch; divided by 10 after 120 and 160 of 200 epochs.
       weight_decay: on all parameters, biases and norms included.
-      queue_length: keys that are remembered; a multiple of the batch.
       momentum: of the teacher.
-      norm_groups: parts of the batch with statistics of their own in a ResNet, as on the authors' 8 GPUs; the teacher's
-        parts are shuffled.
     """
-    here = _at_scale(
-        data=data, image_size=image_size, stored_size=stored_size, encoder=encoder, norm_groups=norm_groups,
-        precision=precision, strict=strict,
-    )  # fmt: skip
-    steps = count_steps(here.data, epochs=epochs, batch_size=batch_size)
-    return Recipe(
-        data=here.data,
-        method=MoCo(
-            here.encoder,
-            linear_head(inputs=here.encoder.width, outputs=128, dtype=here.dtype),
-            steps,
-            queue_length=queue_length,
-            temperature=temperature,
-            momentum=momentum,
-            final_momentum=momentum,
-            norm_groups=norm_groups if encoder.startswith("resnet") else 1,
-        ),
-        augment=photo_views(
-            size=image_size,
-            scale=(0.2, 1.0),
-            jitter=(0.4, 0.4, 0.4, 0.4),
-            jitter_probability=1.0,
-            blur=0.0,
-            mean=here.mean,
-            std=here.std,
-        ),
-        prepare=here.prepare,
-        optimizer=lambda steps: sgd(
-            staircase(learning_rate * batch_size / 256, steps=steps, drops=(120, 160), of=200),
-            weight_decay=weight_decay,
-            decay_all=True,
-        ),
-        batch_size=batch_size,
-        epochs=epochs,
-    )
-
-
-def _at_scale(*, encoder: str, norm_groups: int, **common: Any) -> Scale:
-    """ImageNet and an encoder whose batch norms, where it has any, see a part of the batch each."""
-    network = {"groups": norm_groups} if encoder.startswith("resnet") else None
-    return scale(encoder=encoder, network=network, **common)
+    opened = images.open(resnet={"groups": norm_groups})
+    groups = groups_of(images, norm_groups)
+    options = {"queue_length": queue_length, "temperature": temperature, "norm_groups": groups}
+    method = make_method(opened, training, opened.linear(128), momentum=momentum, **options)
+    views = opened.views(photo_views, scale=(0.2, 1.0), jitter=(0.4, 0.4, 0.4, 0.4), jitter_probability=1.0, blur=0.0)
+    return opened.recipe(training, method, views, training.optimizer(sgd, decay_all=True))

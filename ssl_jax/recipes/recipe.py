@@ -1,11 +1,13 @@
 """A recipe: everything that a paper, or a finding of ours, fixes about one pre-training run."""
 
 import functools
+import inspect
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from numbers import Integral, Real
-from typing import Any, Literal, ParamSpec, get_args, get_origin, get_type_hints
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from jax import Array
 
@@ -14,9 +16,8 @@ from ssl_jax.errors import UsageError
 from ssl_jax.methods.method import Method
 from ssl_jax.optimizers import Optimizer
 from ssl_jax.ranges import COUNT, check_ranges
+from ssl_jax.recipes.explanations import explanations_of
 from ssl_jax.settings import settings_of
-
-P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
@@ -62,26 +63,57 @@ def count_steps(data: Data, *, epochs: float, batch_size: int) -> int:
     return steps
 
 
-def recipe(make: Callable[P, Recipe]) -> Callable[P, Recipe]:
-    """Checks the arguments of a function that makes a recipe, and records them and its name in the recipe.
+def recipe(make: Callable[..., Recipe]) -> Callable[..., Recipe]:
+    """Makes a recipe's function take flat keywords, checks them, and records them and its name in the recipe.
+
+    A parameter whose default is an instance of a dataclass, such as `Images`, stands for the fields of that dataclass: each
+    becomes a keyword with the value in the instance as its default, unless its metadata has `option=False`. So calls,
+    `--help` and run.json are flat.
 
     A value of another type than the annotation, or outside the range that `ssl_jax.ranges` states for its name, is a
     `UsageError` before anything is opened. Relative paths are recorded as absolute ones, so that run.json holds in every
     working directory.
     """
-    kinds = functools.cache(lambda: get_type_hints(make))
+    parameters = inspect.signature(make, eval_str=True).parameters
+    groups: dict[str, Any] = {name: each.default for name, each in parameters.items() if is_dataclass(each.default)}
+    options = {name: _options(group) for name, group in groups.items()}
+    flat = [option for group in options.values() for option in group]
+    flat += [each for name, each in parameters.items() if name not in groups]
+    kinds = {option.name: option.annotation for option in flat}
 
     @functools.wraps(make)
-    def recorded(*given: P.args, **named: P.kwargs) -> Recipe:
-        arguments = settings_of(make, *given, **named)
+    def recorded(**named: Any) -> Recipe:
+        arguments = settings_of(recorded, **named)
         for name, value in arguments.items():
-            if not _is_of_kind(value, kinds()[name]):
-                raise UsageError(f"{name}: got {value!r}, expected {_description(kinds()[name])}.")
+            if not _is_of_kind(value, kinds[name]):
+                raise UsageError(f"{name}: got {value!r}, expected {_description(kinds[name])}.")
         check_ranges(**arguments)
+        routed = dict(arguments)
+        for name, group in groups.items():
+            routed[name] = replace(group, **{option.name: routed.pop(option.name) for option in options[name]})
         name = f"{make.__module__.rpartition('.')[2]}/{make.__name__}"
-        return replace(make(*given, **named), name=name, arguments=absolute(arguments))
+        return replace(make(**routed), name=name, arguments=absolute(arguments))
 
+    recorded.__signature__ = inspect.Signature(flat, return_annotation=Recipe)  # type: ignore[attr-defined]
+    recorded.__annotations__ = kinds | {"return": Recipe}
+    texts = [explanations_of(type(group)) for group in groups.values()]
+    recorded.explanations = {name: text for each in texts for name, text in each.items()}  # type: ignore[attr-defined]
     return recorded
+
+
+def _options(group: Any) -> list[inspect.Parameter]:
+    """The fields of a dataclass that are options, as keywords whose defaults are the values of the instance."""
+    kinds = get_type_hints(type(group))
+    return [
+        inspect.Parameter(
+            each.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=getattr(group, each.name),
+            annotation=kinds[each.name],
+        )
+        for each in fields(group)
+        if each.metadata.get("option", True)
+    ]
 
 
 def absolute(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -104,5 +136,8 @@ def _is_of_kind(value: Any, kind: Any) -> bool:
 
 
 def _description(kind: Any) -> str:
-    names = [repr(part) if get_origin(kind) is Literal else part.__name__ for part in get_args(kind)]
+    names = [
+        repr(part) if get_origin(kind) is Literal else "None" if part is NoneType else part.__name__
+        for part in get_args(kind)
+    ]
     return f"one of {', '.join(names)}" if names else f"a value of type {kind.__name__}"

@@ -1,56 +1,26 @@
 """RotNet: our demo, the authors' CIFAR-10 schedule, and VISSL's ImageNet run."""
 
-from functools import partial
-
 from ssl_jax.augment.pretext import four_rotations
-from ssl_jax.augment.views import photo_views
 from ssl_jax.methods.rotation import Rotation
-from ssl_jax.networks import linear_head
-from ssl_jax.optimizers import sgd, staircase
+from ssl_jax.optimizers import sgd
+from ssl_jax.recipes.images import CIFAR, DIGITS, IMAGENET, Images
 from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.scales import CIFAR_STATISTICS, Precision, demo_optimizer, demo_views, scale
-
-crop_views = partial(photo_views, jitter=(0.0, 0.0, 0.0, 0.0), grey=0.0, blur=0.0, views=1)
+from ssl_jax.recipes.training import VISSL, Laptop, Staircase
+from ssl_jax.recipes.views import crop_views, demo_views
 
 
 @recipe
-def demo(
-    *,
-    data: str = "digits",
-    image_size: int = 28,
-    encoder: str = "small",
-    epochs: float = 30,
-    batch_size: int = 256,
-    learning_rate: float = 3e-3,
-    weight_decay: float = 1e-4,
-    precision: Precision = "auto",
-    strict: bool = False,
-) -> Recipe:
+def demo(images: Images = DIGITS, training: Laptop = Laptop(epochs=30)) -> Recipe:
     """Minutes on a laptop, AdamW. A 0 or an 8 has no right way up, so the task is never solved."""
-    here = scale(data=data, image_size=image_size, encoder=encoder, precision=precision, strict=strict)
-    return Recipe(
-        data=here.data,
-        method=Rotation(here.encoder, linear_head(inputs=here.encoder.width, outputs=4, dtype=here.dtype)),
-        augment=four_rotations(demo_views(here, image_size=image_size, views=1)),
-        prepare=here.prepare,
-        optimizer=demo_optimizer(learning_rate, weight_decay),
-        batch_size=batch_size,
-        epochs=epochs,
-    )
+    opened = images.open()
+    method = Rotation(opened.encoder, opened.linear(4))
+    return opened.recipe(training, method, four_rotations(opened.views(demo_views, views=1)), training.adamw)
 
 
 @recipe
 def cifar(
-    *,
-    data: str = "cifar10",
-    image_size: int = 32,
-    encoder: str = "resnet18",
-    epochs: float = 200,
-    batch_size: int = 128,
-    learning_rate: float = 0.1,
-    weight_decay: float = 5e-4,
-    precision: Precision = "auto",
-    strict: bool = False,
+    images: Images = CIFAR,
+    training: Staircase = Staircase(200, 128, 0.1, 5e-4, drops=(60, 120, 160), of=200, factor=0.2),
 ) -> Recipe:
     """The authors' CIFAR-10 schedule, Nesterov momentum, on a ResNet-18 where they had a network in network.
 
@@ -61,41 +31,14 @@ def cifar(
       batch_size: images a step; each is seen in four rotations.
       learning_rate: until the first drop; divided by 5 at 60, 120 and 160 of 200 epochs, in proportion for another number.
     """
-    here = scale(
-        data=data, image_size=image_size, encoder=encoder, precision=precision, strict=strict,
-        statistics=CIFAR_STATISTICS,
-    )  # fmt: skip
-    view = crop_views(size=image_size, scale=(0.8, 1.0), mean=here.mean, std=here.std)
-    return Recipe(
-        data=here.data,
-        method=Rotation(here.encoder, linear_head(inputs=here.encoder.width, outputs=4, dtype=here.dtype)),
-        augment=four_rotations(view),
-        prepare=here.prepare,
-        optimizer=lambda steps: sgd(
-            staircase(learning_rate, steps=steps, drops=(60, 120, 160), of=200, factor=0.2),
-            weight_decay=weight_decay,
-            nesterov=True,
-            decay_all=True,
-        ),
-        batch_size=batch_size,
-        epochs=epochs,
-    )
+    opened = images.open()
+    views = four_rotations(opened.views(crop_views, scale=(0.8, 1.0)))
+    optimizer = training.optimizer(sgd, peak=training.learning_rate, nesterov=True, decay_all=True)
+    return opened.recipe(training, Rotation(opened.encoder, opened.linear(4)), views, optimizer)
 
 
 @recipe
-def imagenet(
-    *,
-    data: str = "imagenet2012",
-    image_size: int = 224,
-    stored_size: int = 256,
-    encoder: str = "resnet50",
-    epochs: float = 105,
-    batch_size: int = 256,
-    learning_rate: float = 0.1,
-    weight_decay: float = 1e-4,
-    precision: Precision = "auto",
-    strict: bool = False,
-) -> Recipe:
+def imagenet(images: Images = IMAGENET, training: Staircase = VISSL) -> Recipe:
     """VISSL's ImageNet run: ResNet-50, 105 epochs. 48.2 % linear there.
 
     Source: configs/config/pretrain/rotnet/rotnet_8gpu_resnet.yaml and MODEL_ZOO.md of facebookresearch/vissl.
@@ -105,19 +48,6 @@ def imagenet(
       learning_rate: for 256 images a step, scaled linearly with the batch; divided by 10 at 30, 60, 90 and 100 of 105
         epochs, in proportion for another number of epochs.
     """
-    here = scale(
-        data=data, image_size=image_size, stored_size=stored_size, encoder=encoder, precision=precision, strict=strict
-    )
-    view = crop_views(size=image_size, mean=here.mean, std=here.std)
-    peak = learning_rate * batch_size / 256
-    return Recipe(
-        data=here.data,
-        method=Rotation(here.encoder, linear_head(inputs=here.encoder.width, outputs=4, dtype=here.dtype)),
-        augment=four_rotations(view),
-        prepare=here.prepare,
-        optimizer=lambda steps: sgd(
-            staircase(peak, steps=steps, drops=(30, 60, 90, 100), of=105), weight_decay=weight_decay
-        ),
-        batch_size=batch_size,
-        epochs=epochs,
-    )
+    opened = images.open()
+    views = four_rotations(opened.views(crop_views))
+    return opened.recipe(training, Rotation(opened.encoder, opened.linear(4)), views, training.optimizer(sgd))

@@ -2,143 +2,68 @@
 
 from ssl_jax.augment.views import byol_views
 from ssl_jax.methods.vicreg import VICReg
-from ssl_jax.networks import projection_head
-from ssl_jax.optimizers import clipped_lars, lars, scaled_cosine
+from ssl_jax.optimizers import lars
+from ssl_jax.recipes.images import CIFAR, DIGITS, IMAGENET, Images
 from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.scales import CIFAR_STATISTICS, Precision, demo_optimizer, demo_views, scale, solo_views
+from ssl_jax.recipes.training import Laptop, SoloLearn, Training
+from ssl_jax.recipes.views import demo_views, solo_views
 
 
 @recipe
 def demo(
+    images: Images = DIGITS,
+    training: Laptop = Laptop(),
     *,
-    data: str = "digits",
-    image_size: int = 28,
-    encoder: str = "small",
-    epochs: float = 50,
-    batch_size: int = 256,
-    learning_rate: float = 3e-3,
-    weight_decay: float = 1e-4,
     invariance: float = 25.0,
     variance: float = 25.0,
     covariance: float = 1.0,
-    precision: Precision = "auto",
-    strict: bool = False,
 ) -> Recipe:
-    """Minutes on a laptop, AdamW.
-
-    Args:
-      invariance: weight of the agreement of views.
-      variance: weight of each dimension's spread.
-      covariance: weight of the dimensions' independence.
-    """
-    here = scale(data=data, image_size=image_size, encoder=encoder, precision=precision, strict=strict)
-    head = projection_head(inputs=here.encoder.width, widths=(256, 256, 256), dtype=here.dtype)
-    return Recipe(
-        data=here.data,
-        method=VICReg(here.encoder, head, invariance=invariance, variance=variance, covariance=covariance),
-        augment=demo_views(here, image_size=image_size),
-        prepare=here.prepare,
-        optimizer=demo_optimizer(learning_rate, weight_decay),
-        batch_size=batch_size,
-        epochs=epochs,
-    )
+    """Minutes on a laptop, AdamW."""
+    opened = images.open()
+    head = opened.head(256, 256, 256)
+    method = VICReg(opened.encoder, head, invariance=invariance, variance=variance, covariance=covariance)
+    return opened.recipe(training, method, opened.views(demo_views), training.adamw)
 
 
 @recipe
 def cifar(
+    images: Images = CIFAR,
+    training: SoloLearn = SoloLearn(1000, 256, 0.3, 1e-4),
     *,
-    data: str = "cifar10",
-    image_size: int = 32,
-    encoder: str = "resnet18",
-    epochs: float = 1000,
-    batch_size: int = 256,
-    learning_rate: float = 0.3,
-    weight_decay: float = 1e-4,
     invariance: float = 25.0,
     variance: float = 50.0,
     covariance: float = 1.0,
-    precision: Precision = "auto",
-    strict: bool = False,
 ) -> Recipe:
     """solo-learn's CIFAR-10 recipe (scripts/pretrain/cifar/vicreg.yaml of vturrisi/solo-learn). 92.07 % linear there.
 
     Args:
-      epochs: passes over the training images; warm-up takes 10 of them.
-      learning_rate: peak for 256 images a step, scaled linearly with the batch; LARS clipped at it.
-      invariance: weight of the agreement of views.
       variance: weight of each dimension's spread; solo-learn's 25 is our 50, since it adds the two branches' terms.
-      covariance: weight of the dimensions' independence.
     """
-    here = scale(
-        data=data,
-        image_size=image_size,
-        encoder=encoder,
-        statistics=CIFAR_STATISTICS,
-        precision=precision,
-        strict=strict,
-    )
-    head = projection_head(inputs=here.encoder.width, widths=(2048, 2048, 2048), last_bias=True, dtype=here.dtype)
-    return Recipe(
-        data=here.data,
-        method=VICReg(here.encoder, head, invariance=invariance, variance=variance, covariance=covariance),
-        augment=solo_views(here, image_size=image_size, crop=(0.2, 1.0), solarize=(0.1, 0.1)),
-        prepare=here.prepare,
-        optimizer=lambda steps: clipped_lars(
-            scaled_cosine(learning_rate, batch_size=batch_size, epochs=epochs, steps=steps), weight_decay=weight_decay
-        ),
-        batch_size=batch_size,
-        epochs=epochs,
-    )
+    opened = images.open()
+    head = opened.head(2048, 2048, 2048, last_bias=True)
+    method = VICReg(opened.encoder, head, invariance=invariance, variance=variance, covariance=covariance)
+    views = opened.views(solo_views, scale=(0.2, 1.0), solarize=(0.1, 0.1))
+    return opened.recipe(training, method, views, training.clipped_lars)
 
 
 @recipe
 def imagenet(
+    images: Images = IMAGENET,
+    training: Training = Training(1000, 2048, 0.2, 1e-6),
     *,
-    data: str = "imagenet2012",
-    image_size: int = 224,
-    stored_size: int = 256,
-    encoder: str = "resnet50",
-    epochs: float = 1000,
-    batch_size: int = 2048,
-    learning_rate: float = 0.2,
-    weight_decay: float = 1e-6,
     invariance: float = 25.0,
     variance: float = 25.0,
     covariance: float = 1.0,
-    precision: Precision = "auto",
-    strict: bool = False,
 ) -> Recipe:
     """The authors' ImageNet command of 1000 epochs: three layers of 8192, BYOL's views. 73.2 % linear there.
 
     Numbers of README.md, main_vicreg.py and augmentations.py of facebookresearch/vicreg.
 
     Args:
-      epochs: passes over the training images; warm-up takes 10 of them.
       learning_rate: peak for 256 images a step, scaled linearly with the batch; it ends at a thousandth.
-      invariance: weight of the agreement of views.
-      variance: weight of each dimension's spread.
-      covariance: weight of the dimensions' independence.
     """
-    here = scale(
-        data=data, image_size=image_size, stored_size=stored_size, encoder=encoder, precision=precision, strict=strict
-    )
-    head = projection_head(inputs=here.encoder.width, widths=(8192, 8192, 8192), dtype=here.dtype)
-    return Recipe(
-        data=here.data,
-        method=VICReg(here.encoder, head, invariance=invariance, variance=variance, covariance=covariance),
-        augment=byol_views(size=image_size, resampling="cubic", mean=here.mean, std=here.std),
-        prepare=here.prepare,
-        optimizer=lambda steps: lars(
-            scaled_cosine(
-                learning_rate,
-                batch_size=batch_size,
-                epochs=epochs,
-                steps=steps,
-                end=learning_rate * batch_size / 256 / 1000,
-            ),
-            weight_decay=weight_decay,
-            rate_last=True,
-        ),
-        batch_size=batch_size,
-        epochs=epochs,
-    )
+    opened = images.open()
+    head = opened.head(8192, 8192, 8192)
+    method = VICReg(opened.encoder, head, invariance=invariance, variance=variance, covariance=covariance)
+    optimizer = training.optimizer(lars, end=training.peak / 1000, rate_last=True)
+    return opened.recipe(training, method, opened.views(byol_views, resampling="cubic"), optimizer)

@@ -19,8 +19,7 @@ def few_clips(monkeypatch):
         parts = (Clips(size=size, side=image_size, seed=size, sound=name == "clips") for size in (60, 24))
         return Data(name, *parts)
 
-    for module in ("avid", "frames"):
-        monkeypatch.setattr(f"ssl_jax.recipes.{module}.open_data", opened)
+    monkeypatch.setattr("ssl_jax.recipes.clips.open_data", opened)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,91 @@
+"""Clips, with sound or without: the options of every recipe on clips, and what they are seen as in evaluation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from jax import Array
+
+from ssl_jax.augment.video import sight
+from ssl_jax.augment.views import digit_views, evaluation_view
+from ssl_jax.data import open_data
+from ssl_jax.errors import UsageError
+from ssl_jax.networks import Net
+from ssl_jax.networks import encoder as make_encoder
+from ssl_jax.recipes.images import IMAGENET_STATISTICS, Opened, Precision, Statistics, compute_dtype
+
+CLIP_STATISTICS: Statistics = (0.34,), (0.23,)  # Of the drawn clips, which are grey.
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Options of recipes on clips with sound.
+
+    Attributes:
+      data: clips with sound; drawn "clips" stand in for Kinetics.
+      image_size: side of the views in pixels; frames of other sizes are resized.
+      stored_size: shorter side to which frames are resized on the host; that of the views when not given.
+      precision: of activations; auto is bfloat16 on accelerators, float32 on CPU.
+      strict: refuse unreadable clips instead of skipping them.
+    """
+
+    data: str
+    image_size: int
+    stored_size: int | None = None
+    precision: Precision = "auto"
+    strict: bool = False
+
+    def open(self, make: Callable[..., Net], *, sound: bool = True) -> Opened:
+        """Opens the clips, with `make(channels=, dtype=)` as the encoder of what is seen of them.
+
+        Raises:
+          UsageError: the data hold images, or clips without sound where it is needed.
+        """
+        size = self.stored_size or self.image_size
+        clips = open_data(self.data, image_size=size, strict=self.strict)
+        moving = len(clips.train.image_shape) == 4
+        if sound and not (moving and "audio" in clips.train[0]):
+            raise UsageError(f"data: {clips.name} holds no clips with sound: choose clips.")
+        if not moving:
+            raise UsageError(f"data: {clips.name} holds no clips but still images: choose silent-clips.")
+        mean, std = CLIP_STATISTICS if clips.train.image_shape[-1] == 1 else IMAGENET_STATISTICS
+        side, dtype = self.image_size, compute_dtype(self.precision)
+        prepare = evaluation_view(size=side, crop_fraction=side / size, mean=mean, std=std)
+        return Opened(clips, make(channels=len(mean), dtype=dtype), side, mean, std, prepare, dtype)
+
+
+@dataclass(frozen=True)
+class Frames(Clips):
+    """Options of recipes on frames of clips.
+
+    Attributes:
+      data: clips; drawn "silent-clips" stand in for Kinetics.
+      encoder: of one frame, see `ssl-jax list`.
+    """
+
+    encoder: str = "small"
+
+    def open_frames(self) -> Opened:
+        """`open` with the encoder of one frame; sound is not needed."""
+
+        def make(channels: int, **options: Any) -> Net:
+            return make_encoder(self.encoder, image_shape=(self.image_size, self.image_size, channels), **options)
+
+        return self.open(make, sound=False)
+
+
+# One view of a frame: moved and lit a little otherwise. Turns, places and sizes are left to time.
+frame_view = partial(
+    digit_views, views=1, scale=(0.6, 1.0), degrees=0, translate=0.1, shear=0, brightness=0.6, contrast=0.6
+)
+
+
+def middle_frame(prepare: Callable[[Array], Array]) -> Callable[[Any], Array]:
+    """The view of evaluation of a clip: that of its middle frame."""
+
+    def view(clip: Any) -> Array:
+        video = sight(clip)
+        return prepare(video[len(video) // 2])
+
+    return view

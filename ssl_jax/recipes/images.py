@@ -1,0 +1,179 @@
+"""Images and an encoder for them: the options of every recipe on images, and what a recipe is made of once they are open."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from ssl_jax.augment.views import Views, evaluation_view
+from ssl_jax.data import Data, open_data
+from ssl_jax.data.channels import Channels
+from ssl_jax.errors import UsageError
+from ssl_jax.methods.method import Method
+from ssl_jax.networks import ENCODERS, Net, linear_head, projection_head
+from ssl_jax.networks import encoder as make_encoder
+from ssl_jax.networks.encoders import patch_size_for
+from ssl_jax.optimizers import Optimizer
+from ssl_jax.recipes.recipe import Recipe
+from ssl_jax.recipes.training import Run
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+# Means and standard deviations of the training pixels, in [0, 1], by channel: images are standardised with them.
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+DIGIT_STATISTICS: Statistics = (0.1307,), (0.3081,)
+CIFAR_STATISTICS: Statistics = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+IMAGENET_STATISTICS: Statistics = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Open data, the encoder for them, and what else a recipe needs of both.
+
+    Attributes:
+      image_size: side of the views in pixels.
+      mean, std: of the pixels, by channel.
+      prepare: the one view of evaluation.
+      dtype: of the activations.
+      patch_size: of the encoder, in pixels, if it is a ViT.
+    """
+
+    data: Data
+    encoder: Net
+    image_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    prepare: Callable[[Any], Any]
+    dtype: jnp.dtype
+    patch_size: int = 0
+
+    @property
+    def channels(self) -> int:
+        """Of the images."""
+        return len(self.mean)
+
+    @property
+    def grid(self) -> int:
+        """Patches on a side of an image, if the encoder is a ViT."""
+        return self.image_size // self.patch_size
+
+    def head(self, *widths: int, inputs: int | None = None, **options: Any) -> Net:
+        """A projection head on the encoder, or on another number of `inputs`; options as `projection_head` has them."""
+        return projection_head(inputs=inputs or self.encoder.width, widths=widths, dtype=self.dtype, **options)
+
+    def linear(self, outputs: int, *, inputs: int | None = None) -> Net:
+        """One linear layer on the encoder, or on another number of `inputs`."""
+        return linear_head(inputs=inputs or self.encoder.width, outputs=outputs, dtype=self.dtype)
+
+    def views(self, make: Callable[..., Views], *, size: int | None = None, **options: Any) -> Views:
+        """The views that `make(size=, mean=, std=, **options)` returns; of side `image_size` when no size is given."""
+        return make(size=size or self.image_size, mean=self.mean, std=self.std, **options)
+
+    def recipe(
+        self,
+        training: Run,
+        method: Method,
+        augment: Callable[[Array, Any], Any],
+        optimizer: Callable[[int], Optimizer],
+        *,
+        prepare: Callable[[Any], Any] | None = None,
+    ) -> Recipe:
+        """The recipe on these data, evaluated on the view of `prepare`, `self.prepare` when not given."""
+        return Recipe(
+            data=self.data,
+            method=method,
+            augment=augment,
+            prepare=prepare or self.prepare,
+            optimizer=optimizer,
+            batch_size=training.batch_size,
+            epochs=training.epochs,
+        )
+
+
+@dataclass(frozen=True)
+class Images:
+    """Options of recipes on images.
+
+    Attributes:
+      data: embedded "digits", a tfds name such as cifar10 or imagenet2012:train[:10%], a folder of images, "synthetic".
+      image_size: side of the views in pixels; images of other sizes are resized.
+      encoder: see `ssl-jax list`.
+      stored_size: shorter side to which images are resized on the host; crops are drawn from their central square, and the
+        view of evaluation is its middle. That of the views when not given.
+      precision: of activations; auto is bfloat16 on accelerators, float32 on CPU.
+      strict: refuse unreadable images instead of skipping them.
+      statistics: mean and standard deviation of the pixels, no option; images get as many channels, grey ones three equal
+        channels for instance. When None, those of digits for grey images and of ImageNet for others.
+    """
+
+    data: str
+    image_size: int
+    encoder: str
+    stored_size: int | None = None
+    precision: Precision = "auto"
+    strict: bool = False
+    statistics: Statistics | None = field(default=None, metadata={"option": False})
+
+    @property
+    def family(self) -> str:
+        """Of the encoder: "vit", "resnet" or "small", the part of its name before the size."""
+        return self.encoder.rstrip("0123456789").partition("_")[0]
+
+    @property
+    def crop_fraction(self) -> float:
+        """Part of a stored image's side that the view of evaluation shows."""
+        return self.image_size / (self.stored_size or self.image_size)
+
+    def open(self, *, view_size: int | None = None, **by_family: dict[str, Any]) -> Opened:
+        """Opens the data and makes the encoder for it.
+
+        Args:
+          view_size: side of what the encoder sees in pre-training, where that is not a whole image (tiles); ViTs need it.
+          by_family: options of the encoder for each `family` that has any, such as `vit={"drop_path": 0.1}`.
+
+        Raises:
+          UsageError: the data hold clips, or what `open_data` and `networks.encoder` raise.
+        """
+        shown: Channels | None = None if self.statistics is None else 1 if len(self.statistics[0]) == 1 else 3
+        size = self.stored_size or self.image_size
+        images = open_data(self.data, image_size=size, channels=shown, strict=self.strict)
+        if len(images.train.image_shape) != 3:
+            raise UsageError(
+                f"data: {images.name} holds clips, expected images: choose frames, tracks, avid or cma for them."
+            )
+        channels, dtype = images.train.image_shape[-1], compute_dtype(self.precision)
+        mean, std = self.statistics or (DIGIT_STATISTICS if channels == 1 else IMAGENET_STATISTICS)
+        side = view_size or self.image_size
+        prepare = evaluation_view(size=self.image_size, crop_fraction=self.crop_fraction, mean=mean, std=std)
+        options = by_family.get(self.family, {})
+        net = make_encoder(self.encoder, image_shape=(side, side, channels), dtype=dtype, **options)
+        patch_size = patch_side(self.encoder, side) if self.family == "vit" else 0
+        return Opened(images, net, self.image_size, mean, std, prepare, dtype, patch_size)
+
+    def open_patches(self, *, method: str, **options: Any) -> Opened:
+        """`open` with a ViT that sees some patches of an image; a `UsageError` where the encoder is none."""
+        if self.family != "vit":
+            names = ", ".join(name for name in ENCODERS if name.startswith("vit"))
+            raise UsageError(f"encoder: {method} hides patches from a ViT, got {self.encoder}: choose one of {names}.")
+        return self.open(vit={"positions": "sincos", "pool": "mean"} | options)
+
+
+DIGITS = Images("digits", 28, "small")
+CIFAR = Images("cifar10", 32, "resnet18", statistics=CIFAR_STATISTICS)
+IMAGENET = Images("imagenet2012", 224, "resnet50", stored_size=256)
+
+
+def patch_side(encoder: str, image_size: int) -> int:
+    """Pixels on a side of a ViT's patches, as its name or the images' size has it."""
+    _, _, size = encoder.partition("/")
+    return int(size) if size else patch_size_for(image_size)
+
+
+def compute_dtype(precision: Precision) -> jnp.dtype:
+    """Type of activations: "auto" is bfloat16 on accelerators and float32 on CPU. Parameters stay float32."""
+    if precision == "auto":
+        precision = "float32" if jax.default_backend() == "cpu" else "bfloat16"
+    return jnp.dtype(precision)

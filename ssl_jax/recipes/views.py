@@ -1,0 +1,61 @@
+"""Views of several recipes, to be given to `Opened.views`."""
+
+import functools
+from collections.abc import Callable, Sequence
+
+from jax import Array
+
+from ssl_jax.augment.views import Views, digit_views, joined, multi_crop, photo_views
+from ssl_jax.recipes.images import Opened
+
+# A crop and a flip, which leave colours as they are.
+crop_views = functools.partial(photo_views, jitter=(0.0, 0.0, 0.0, 0.0), grey=0.0, blur=0.0, views=1)
+
+# Small grey images, turned, sheared and zoomed rather than recoloured; strengths found on the embedded digits.
+demo_views = functools.partial(
+    digit_views, scale=(0.4, 1.0), degrees=20, translate=0.1, zoom=(0.82, 1.22), shear=15, views=2
+)
+
+
+def solo_views(
+    *,
+    size: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    scale: tuple[float, float] = (0.08, 1.0),
+    jitter: tuple[float, float, float, float] = (0.4, 0.4, 0.2, 0.1),
+    blur: float = 0.0,
+    solarize: tuple[float, float] = (0.0, 0.2),
+) -> Views:
+    """solo-learn's two CIFAR views, cropped by Pillow's cubic kernel; those of asymmetric.yaml by default.
+
+    scale, jitter, blur: as `photo_views` has them.
+    solarize: probabilities of the first and of the second view.
+
+    Source: scripts/pretrain/cifar/augmentations and solo/data/pretrain_dataloader.py of vturrisi/solo-learn.
+    """
+    view = functools.partial(
+        photo_views, size=size, mean=mean, std=std, scale=scale, jitter=jitter, blur=blur,
+        blur_kernel="pillow", resampling="cubic", views=1,
+    )  # fmt: skip
+    return joined(*(view(solarize=probability) for probability in solarize))
+
+
+def demo_crops(opened: Opened, *, small_size: int, small_views: int) -> Callable[[Array, Array], dict[str, Array]]:
+    """Two large and some small crops of small grey images."""
+    small = opened.views(demo_views, size=small_size, views=small_views, scale=(0.15, 0.5))
+    return multi_crop(opened.views(demo_views), small)
+
+
+def swav_crops(
+    opened: Opened, *, scale: tuple[float, float], small_size: int, small_views: int, large_size: int | None = None
+) -> Callable[[Array, Array], dict[str, Array]]:
+    """Two large crops, of `scale` of the area, and some small ones, as SwAV's authors train; large ones are `image_size`.
+
+    Source: src/multicropdataset.py of facebookresearch/swav.
+    """
+    view = functools.partial(photo_views, jitter=(0.8, 0.8, 0.8, 0.2))
+    return multi_crop(
+        opened.views(view, size=large_size, scale=scale),
+        opened.views(view, size=small_size, scale=(0.05, 0.14), views=small_views, blur_kernel="pillow"),
+    )

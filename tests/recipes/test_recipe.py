@@ -1,0 +1,128 @@
+"""Recipes are called with flat keywords, whatever groups they take."""
+
+import inspect
+from dataclasses import dataclass, field, fields
+from typing import get_type_hints
+
+import pytest
+
+from ssl_jax.errors import UsageError
+from ssl_jax.recipes import Recipe, explained, find, methods, recipes, simclr
+from ssl_jax.recipes.clips import Clips, Frames
+from ssl_jax.recipes.explanations import SHARED, explanations_of
+from ssl_jax.recipes.images import Images
+from ssl_jax.recipes.recipe import recipe
+from ssl_jax.recipes.training import Constant, Laptop, SoloLearn, Staircase, Training
+
+HINTS = dict.fromkeys(("epochs", "learning_rate", "weight_decay", "temperature"), float)
+HINTS |= dict.fromkeys(("reach", "gap", "batch_size"), int) | {"return": Recipe}
+EVERY = [find(method, name) for method in methods() for name in recipes(method)]
+
+
+@dataclass(frozen=True)
+class Base:
+    """Of all groups.
+
+    Attributes:
+      reach: of a base.
+      gap: of a base, on
+        two lines.
+    """
+
+    reach: int
+    gap: int = 1
+
+
+@dataclass(frozen=True)
+class Group(Base):
+    """A group.
+
+    Attributes:
+      reach: of the group.
+      hidden: no option.
+    """
+
+    hidden: int = field(default=3, metadata={"option": False})
+
+
+GROUP, LAPTOP = Group(5, hidden=7), Laptop(epochs=9)
+
+
+def routed(**arguments):
+    """The arguments with which the body of a recipe is called."""
+    found = []
+
+    @recipe
+    def make(group: Group = GROUP, training: Laptop = LAPTOP, *, temperature: float = 0.5) -> Recipe:
+        """A recipe.
+
+        Args:
+          temperature: of its own.
+        """
+        found.append((group, training, temperature))
+        return simclr.demo(data="synthetic", image_size=8, epochs=1, batch_size=256)
+
+    return make, make(**arguments), *found
+
+
+def test_fields_of_groups_are_keywords_with_the_defaults_of_the_instance():
+    make, made, arguments = routed()
+    assert arguments == (GROUP, LAPTOP, 0.5)
+    expected = {"reach": 5, "gap": 1, "epochs": 9, "batch_size": 256, "learning_rate": 3e-3, "weight_decay": 1e-4}
+    assert made.arguments == expected | {"temperature": 0.5}
+    signature = inspect.signature(make)
+    assert {name: each.default for name, each in signature.parameters.items()} == made.arguments
+    assert get_type_hints(make) == HINTS
+    assert made.name == "test_recipe/make" and signature.return_annotation is Recipe
+
+
+def test_keywords_reach_their_groups():
+    _, made, arguments = routed(reach=6, epochs=3.5, temperature=2.0)
+    assert arguments == (Group(6, hidden=7), Laptop(epochs=3.5), 2.0)
+    assert made.arguments["reach"] == 6 and made.arguments["epochs"] == 3.5
+
+
+def test_what_is_no_option_is_refused():
+    for wrong in ("hidden", "group", "no_such_option"):
+        with pytest.raises(TypeError, match=f"unexpected keyword argument '{wrong}'"):
+            routed(**{wrong: 1})
+    with pytest.raises(TypeError, match="positional"):
+        routed()[0](GROUP)
+    with pytest.raises(UsageError, match=r"gap: got 1\.5, expected a value of type int"):
+        routed(gap=1.5)
+    with pytest.raises(UsageError, match="reach: got 0, expected 1 to 1,024"):
+        routed(reach=0)
+
+
+def test_an_option_is_explained_by_the_recipe_by_its_group_or_by_its_base():
+    make, *_ = routed()
+    words = explained(make)
+    assert words.count("temperature: ") == 1 and "\n  temperature: of its own." in words
+    assert "\n  reach: of the group." in words and "\n  gap: of a base, on two lines." in words
+    assert "\n  learning_rate: peak of the schedule." in words and "hidden" not in words
+
+
+def test_every_option_of_every_recipe_is_explained_once():
+    for make in EVERY:
+        words = explained(make)
+        assert all(words.count(f"\n  {name}: ") == 1 for name in inspect.signature(make).parameters), make
+
+
+def test_every_shared_explanation_is_needed():
+    """By an option of a recipe that neither its docstring nor its groups explain."""
+    needed = {
+        name
+        for make in EVERY
+        for name in inspect.signature(make).parameters
+        if f"\n  {name}: " not in inspect.getdoc(make) and name not in make.explanations
+    }
+    assert needed == set(SHARED)
+
+
+def test_every_option_of_a_group_is_explained():
+    for group in (Images, Training, Clips, Frames, Staircase, Constant, SoloLearn):
+        assert {each.name for each in fields(group) if each.metadata.get("option", True)} <= set(explanations_of(group))
+
+
+def test_what_is_no_option_stays_that_of_the_default():
+    assert simclr.cifar(data="digits", encoder="small", image_size=8, epochs=3).data.train.image_shape == (8, 8, 3)
