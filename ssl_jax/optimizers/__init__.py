@@ -2,12 +2,13 @@
 
 from ssl_jax.optimizers.elementwise import adam, adamw, sgd
 from ssl_jax.optimizers.layerwise import clipped_lars, larc, lars
-from ssl_jax.optimizers.optimizer import Optimizer, weights_only
-from ssl_jax.optimizers.schedules import cosine, drop_step, scaled_cosine, staircase, warmup_cosine
+from ssl_jax.optimizers.optimizer import Optimizer, Schedule, weights_only
+from ssl_jax.optimizers.schedules import cosine, drop_step, staircase, warmup_cosine
 from ssl_jax.optimizers.wrappers import frozen_at_first, with_bias_rate, with_clipping, with_other
 
 __all__ = [
     "Optimizer",
+    "Schedule",
     "adam",
     "adamw",
     "clipped_lars",
@@ -16,7 +17,6 @@ __all__ = [
     "frozen_at_first",
     "larc",
     "lars",
-    "scaled_cosine",
     "sgd",
     "staircase",
     "warmup_cosine",

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple, ParamSpec
+from typing import Any, NamedTuple, ParamSpec, TypeAlias
 
 import jax
 import optax
@@ -10,6 +10,7 @@ import optax
 from ssl_jax.settings import settings_of
 
 P = ParamSpec("P")
+Schedule: TypeAlias = optax.Schedule  # step -> learning rate, or another number
 
 
 class Optimizer(NamedTuple):
@@ -18,7 +19,7 @@ class Optimizer(NamedTuple):
     name, settings: the function of this folder that made it, and its arguments.
     """
 
-    learning_rate: optax.Schedule
+    learning_rate: Schedule
     transformation: optax.GradientTransformation
     name: str = "by-hand"
     settings: dict[str, Any] = {}  # noqa: RUF012

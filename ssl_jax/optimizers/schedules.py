@@ -10,10 +10,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
+
+from ssl_jax.optimizers.optimizer import Schedule
 
 
-def warmup_cosine(peak: float, *, steps: int, warmup: int, end: float = 0.0, start: float = 0.0) -> optax.Schedule:
+def warmup_cosine(peak: float, *, steps: int, warmup: int, end: float = 0.0, start: float = 0.0) -> Schedule:
     """Linear from `start` to `peak` in `warmup` steps, then half a cosine down to `end` at `steps`."""
     if warmup >= steps:  # A run of a few steps, as in tests, has no room for the paper's warm-up.
         warmup = steps // 10
@@ -27,25 +28,7 @@ def warmup_cosine(peak: float, *, steps: int, warmup: int, end: float = 0.0, sta
     return schedule
 
 
-def scaled_cosine(
-    learning_rate: float,
-    *,
-    batch_size: int,
-    epochs: float,
-    steps: int,
-    warmup_epochs: float = 10,
-    end: float = 0.0,
-    start: float = 0.0,
-) -> optax.Schedule:
-    """`warmup_cosine` as papers state it: a peak for 256 images a step, scaled linearly, and a warm-up in epochs.
-
-    `start` and `end` are rates of this batch size, and are not scaled.
-    """
-    peak = learning_rate * batch_size / 256
-    return warmup_cosine(peak, steps=steps, warmup=round(steps * warmup_epochs / epochs), end=end, start=start)
-
-
-def cosine(start: float, end: float, *, steps: int) -> optax.Schedule:
+def cosine(start: float, end: float, *, steps: int) -> Schedule:
     """Half a cosine from `start` at step 0 to `end` at `steps`."""
 
     def schedule(step: Any) -> jax.Array:
@@ -64,7 +47,7 @@ def staircase(
     factor: float = 0.1,
     warmup: float = 0.0,
     start: float = 0.0,
-) -> optax.Schedule:
+) -> Schedule:
     """`peak`, multiplied by `factor` at each of `drops`; before, linear from `start` to `peak` in the first `warmup`.
 
     A run of another length drops in proportion: at the first step that has at least the part drop / `of` of all `steps`

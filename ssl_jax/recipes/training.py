@@ -4,10 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import optax
-
 from ssl_jax.data import Data
-from ssl_jax.optimizers import Optimizer, adamw, clipped_lars, frozen_at_first, staircase, warmup_cosine
+from ssl_jax.optimizers import Optimizer, Schedule, adamw, clipped_lars, frozen_at_first, staircase, warmup_cosine
 from ssl_jax.recipes.recipe import count_steps
 
 MakeOptimizer = Callable[[int], Optimizer]  # Number of steps of the whole run -> optimizer.
@@ -65,9 +63,7 @@ class Training(Run):
 
     warmup_epochs: float = 10
 
-    def schedule(
-        self, steps: int, *, peak: float | None = None, start: float = 0.0, end: float = 0.0
-    ) -> optax.Schedule:
+    def schedule(self, steps: int, *, peak: float | None = None, start: float = 0.0, end: float = 0.0) -> Schedule:
         """From `start` to the peak, the scaled one when not given, and down to `end`."""
         peak, warmup = self.peak if peak is None else peak, round(steps * self.warmup_epochs / self.epochs)
         return warmup_cosine(peak, steps=steps, warmup=warmup, start=start, end=end)

@@ -16,7 +16,6 @@ from ssl_jax.optimizers import (
     frozen_at_first,
     larc,
     lars,
-    scaled_cosine,
     sgd,
     staircase,
     warmup_cosine,
@@ -163,8 +162,6 @@ def test_a_staircase_falls_at_parts_of_the_run():
 def test_a_warmup_may_start_above_zero():
     schedule = warmup_cosine(4.8, steps=200, warmup=10, start=0.3, end=0.0048)
     np.testing.assert_allclose([schedule(step) for step in (0, 5, 10, 200)], [0.3, 2.55, 4.8, 0.0048], rtol=1e-5)
-    scaled = scaled_cosine(0.3, batch_size=4096, epochs=200, steps=2000, start=0.3, end=0.0048)
-    np.testing.assert_allclose([scaled(step) for step in (0, 100, 2000)], [0.3, 4.8, 0.0048], rtol=1e-5)
     drops = staircase(0.1, steps=2100, drops=(30,), of=105, warmup=5, start=0.025)
     np.testing.assert_allclose(
         [drops(step) for step in (0, 50, 100, 599, 600)], [0.025, 0.0625, 0.1, 0.1, 0.01], rtol=1e-5
@@ -223,12 +220,6 @@ def test_clipped_lars_never_exceeds_the_schedule(eta):
             params[name] = params[name] - rate * velocity[name]
     optimizer = clipped_lars(lambda step: jnp.float32([0.5, 0.2])[step], weight_decay=0.1, trust_coefficient=eta)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), run(optimizer), params)
-
-
-def test_scaled_cosine_is_stated_in_images_and_epochs():
-    schedule = scaled_cosine(0.3, batch_size=1024, epochs=100, steps=1000, end=0.1)
-    assert float(schedule(100)) == pytest.approx(1.2) and float(schedule(50)) == pytest.approx(0.6)
-    assert float(schedule(1000)) == pytest.approx(0.1)
 
 
 def test_decay_may_follow_a_schedule():

@@ -19,6 +19,8 @@ def test_a_cosine_warms_up_in_epochs_to_a_rate_scaled_with_the_batch():
     assert rates(TRAINING.optimizer(lars), 1000) == pytest.approx([0, 0.3, 0.6, 0.3, 0], abs=1e-7)
     found = rates(TRAINING.optimizer(lars, peak=0.2, start=0.1, end=0.02), 1000)
     assert found == pytest.approx([0.1, 0.15, 0.2, 0.11, 0.02], abs=1e-7)
+    swav = Training(200, 4096, 0.3, 1e-6).optimizer(lars, start=0.3, end=0.0048)(2000).learning_rate
+    assert [float(swav(step)) for step in (0, 100, 2000)] == pytest.approx([0.3, 4.8, 0.0048])
 
 
 def test_options_and_the_decay_reach_the_optimizer():
