@@ -1,0 +1,38 @@
+"""The folder of a run: what its files are called, how they are read and written, and who may write there.
+
+Below every floor, and the only place that names these files; docs/results.md explains them.
+"""
+
+from ssl_jax.runs.folder import (
+    CHECKPOINTS,
+    METRICS,
+    PICTURES,
+    REPORT,
+    REQUEST,
+    RESULTS,
+    nearest_run,
+    read_metrics,
+    read_record,
+    read_request,
+    read_results,
+    truncate_metrics,
+    write_results,
+)
+from ssl_jax.runs.opening import open_run
+
+__all__ = [
+    "CHECKPOINTS",
+    "METRICS",
+    "PICTURES",
+    "REPORT",
+    "REQUEST",
+    "RESULTS",
+    "nearest_run",
+    "open_run",
+    "read_metrics",
+    "read_record",
+    "read_request",
+    "read_results",
+    "truncate_metrics",
+    "write_results",
+]

@@ -1,0 +1,45 @@
+"""Versions, commit and device of a run: what is needed to repeat it, or to explain why it cannot be repeated."""
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from ssl_jax import __version__
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "grain", "numpy")
+
+
+def circumstances() -> dict[str, Any]:
+    """What `run.json` records beside the request, as of now."""
+    device = jax.devices()[0]
+    return {
+        "versions": {"ssl_jax": __version__, "python": platform.python_version()}
+        | {name: version(name) for name in PACKAGES},
+        "commit": commit(Path(__file__).parents[2]),
+        "device": f"{device.device_kind} ({os.cpu_count()} cores)" if device.platform == "cpu" else device.device_kind,
+        "devices": jax.device_count(),
+        "processes": jax.process_count(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def commit(root: Path) -> str | None:
+    """Git commit of the repository at `root`, with a "+" if files of the package were changed since.
+
+    None where `root` is no repository, or lies within another one, as a virtual environment within a project does.
+    """
+    git = ["git", "-C", str(root)]
+    try:
+        top, head, changed = (
+            subprocess.run([*git, *words], capture_output=True, text=True, check=True).stdout.strip()
+            for words in (["rev-parse", "--show-toplevel"], ["rev-parse", "HEAD"], ["status", "--porcelain", "ssl_jax"])
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head + ("+" if changed else "") if Path(top).samefile(root) else None

@@ -1,0 +1,93 @@
+"""The files of a run by name, and what reads and writes them. Readers take what a kill or another program left there."""
+
+import difflib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ssl_jax.errors import UsageError
+from ssl_jax.files import parse, read_object, to_json, write_atomically, write_json
+
+REQUEST = "run.json"
+METRICS = "metrics.jsonl"
+RESULTS = "results.json"
+PICTURES = "pictures.npz"
+REPORT = "report.html"
+CHECKPOINTS = "checkpoints"
+LOCK = "lock"
+
+REQUESTED = {"method": str, "recipe": str, "arguments": dict, "seed": int}
+
+
+def nearest_run(folder: Path) -> Path | None:
+    """The folder above, else the one inside or beside with the most similar name, that holds a run."""
+    if os.path.isfile(folder.parent / REQUEST):
+        return folder.parent
+    inside_or_beside = sorted(folder.glob(f"*/{REQUEST}")) or sorted(folder.parent.glob(f"*/{REQUEST}"))
+    names = {path.parent.name: path.parent for path in inside_or_beside if path.parent != folder}
+    close = difflib.get_close_matches(folder.name, names, n=1, cutoff=0)
+    return names[close[0]] if close else None
+
+
+def read_request(run: Path) -> dict[str, Any]:
+    """The method, recipe, arguments and seed that the run in this folder, or of this `run.json`, was started with.
+
+    Raises:
+      UsageError: there is no such file, or it does not hold them.
+    """
+    path = run if run.name.endswith(".json") else run / REQUEST
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"run: there is no {path}: name the folder of a run, as pretrain printed it.") from None
+    except OSError as fault:
+        raise UsageError(f"run: {path} cannot be read ({fault.strerror}): name the folder of a run.") from None
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(found.get(name), kind) for name, kind in REQUESTED.items()):
+        raise UsageError(f"run: {path} is not a {REQUEST} that ssl_jax wrote: name the folder of a run.")
+    return {name: found[name] for name in REQUESTED}
+
+
+def read_record(run: Path) -> dict[str, Any] | None:
+    """All of `run.json`: the request, and the versions, commit and device; None where it cannot be read."""
+    return read_object(run / REQUEST)
+
+
+def read_metrics(run: Path) -> list[dict[str, Any]]:
+    """The records of `metrics.jsonl` in order of "step", an integer that each has; [] where there is no file.
+
+    Lines that a kill or a disk left unreadable are left out.
+    """
+    path = run / METRICS
+    lines = path.read_bytes().splitlines() if path.is_file() else []
+    records = [record for line in lines if isinstance(record := parse(line), dict)]
+    return sorted((record for record in records if type(record.get("step")) is int), key=lambda record: record["step"])
+
+
+def truncate_metrics(run: Path, step: int) -> None:
+    """Drops the records after a step, since those steps are repeated, and the lines that cannot be read."""
+    kept = [record for record in read_metrics(run) if record["step"] <= step]
+    write_atomically(run / METRICS, "".join(to_json(record) + "\n" for record in kept))
+
+
+def write_results(run: Path, results: dict[str, Any]) -> None:
+    """Replaces `results.json`; "features" holds source -> protocol -> field."""
+    write_json(run / RESULTS, results)
+
+
+def read_results(run: Path) -> dict[str, Any] | None:
+    """The content of `results.json`: "features", where it is there, holds dicts of dicts of dicts, whatever else came.
+
+    None where there is no file, or one that is damaged.
+    """
+    found = read_object(run / RESULTS)
+    return found | {"features": _dicts(found["features"], depth=3)} if found and "features" in found else found
+
+
+def _dicts(value: Any, *, depth: int) -> dict[str, Any]:
+    """Nested dicts of so many levels; parts of other kinds are left out."""
+    if not isinstance(value, dict) or depth == 1:
+        return value if isinstance(value, dict) else {}
+    return {name: _dicts(part, depth=depth - 1) for name, part in value.items() if isinstance(part, dict)}
