@@ -1,4 +1,4 @@
-"""What the judges cost and what they say, on the embedded digits; the same beside scikit-learn, in one run.
+"""What the evaluation protocols cost, and their results, on the embedded digits; the same beside scikit-learn, in one run.
 
     python benchmarks/evaluate.py                  # pixels of the digits; scikit-learn's columns where it can be imported
     python benchmarks/evaluate.py --data fashion-mnist

@@ -47,7 +47,7 @@ class Source(Readable, Protocol):
 
 @dataclass(frozen=True)
 class Data:
-    """A data set: what to train on, and what to judge on where there is something labelled for it."""
+    """A data set: what to train on, and what to evaluate on where there is something labelled for it."""
 
     name: str
     train: Source

@@ -1,4 +1,4 @@
-"""Frozen features of a data set, computed once; every judge then works on the same arrays.
+"""Frozen features of a data set, computed once; every protocol then works on the same arrays.
 
 N: training images; M: test images; B: images in a batch; D: size of a feature; K: classes.
 """

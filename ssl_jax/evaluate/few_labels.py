@@ -44,7 +44,7 @@ def few_label_probe(
       train_features, train_labels: `[N, D]` and integers `[N]` below K, or -1 where there is no label.
       test_features, test_labels: `[M, D]` and `[M]`; rows with the label -1 are left out.
       per_class: labels of each class that occurs.
-      seed: decides the draws, together with the labels alone: all features of a data set are judged by the same draws.
+      seed: decides the draws, together with the labels alone: all features of a data set are evaluated on the same draws.
       strength: see `logistic_regression`.
 
     Raises:

@@ -54,7 +54,7 @@ def save_album(
 
 def attentions_of(method: Method, prepare: Callable[[Any], Any]) -> Attend:
     """`(params, state, uint8 images [B, H, W, C]) -> [L, B, H, T, T]`, to be jitted: how much each of a ViT's tokens reads
-    from each, in all blocks, with the weights that the method is judged by. None where its features are no ViT's own.
+    from each, in all blocks, with the weights that the method is evaluated by. None where its features are no ViT's own.
     """
     encoder: Any = getattr(method, "encoder", None)
     if "attentions" not in getattr(encoder, "methods", ()):

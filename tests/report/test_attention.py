@@ -132,7 +132,7 @@ def test_a_shrunk_run_of_a_vit_draws_its_attention(tmp_path):
     assert HEADING in page and "<h3>Head 4</h3>" in page
 
 
-def test_attention_is_that_of_the_weights_that_are_judged():
+def test_attention_is_that_of_the_weights_that_are_evaluated():
     method = IJEPA(encoder=NET, predictor=NET, steps=1)
     (params, stats), (target, _) = (NET.init(jax.random.key(seed)) for seed in (0, 1))
     state = {"encoder": stats, "target": target}
