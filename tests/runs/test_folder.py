@@ -1,0 +1,78 @@
+"""The files of a run: read as they are after a kill, written whole; and no other module names them."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+import ssl_jax
+from ssl_jax.runs import folder, read_metrics, read_record, read_results, truncate_metrics, write_results
+
+PACKAGE = Path(ssl_jax.__file__).parent
+NAMES = (
+    folder.REQUEST,
+    folder.METRICS,
+    folder.RESULTS,
+    folder.PICTURES,
+    folder.REPORT,
+    folder.CHECKPOINTS,
+    folder.LOCK,
+)
+
+
+def named_in(source: str) -> set[str]:
+    """The files of a run that the strings of a program are, or end in."""
+    strings = {
+        node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant) and type(node.value) is str
+    }
+    return {name for name in NAMES if strings & {name, f"/{name}", f"*/{name}"}}
+
+
+def test_only_one_module_names_the_files_of_a_run():
+    paths = [*PACKAGE.rglob("*.py"), *PACKAGE.parent.glob("experiments/**/*.py")]
+    naming = {path.relative_to(PACKAGE.parent).as_posix(): named_in(path.read_text()) for path in paths}
+    assert {path for path, names in naming.items() if names} == {"ssl_jax/runs/folder.py"}
+
+
+def test_naming_a_file_is_found():
+    assert named_in('path = run / "results.json"') == {"results.json"}
+
+
+def test_records_are_read_in_order_without_the_damaged_lines(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    assert read_metrics(tmp_path) == []
+    good = [{"step": 2, "loss": 1.0}, {"step": 4, "loss": None}, {"step": 4, "knn": 0.5}]
+    lines = [b'{"step": 4, "loss": NaN}', b'{"step": 2, "loss": 1.0}', b'{"step": 4, "knn": 0.5}']
+    damage = [b'{"step": 3, "lo', b"", b"\x00\xff", b"7", b"[]", b"null", b'{"loss": 1}', b'{"step": "5"}', b"[" * 5000]
+    path.write_bytes(b"\n".join([lines[0], *damage, *lines[1:], b'{"step": 6, "l']))
+    assert read_metrics(tmp_path) == good
+
+
+def test_records_after_a_step_are_dropped(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 2, "loss": NaN}\n{"step": 6}\n{"st\n{"step": 4}\n')
+    truncate_metrics(tmp_path, 4)
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [{"step": 2, "loss": None}, {"step": 4}]
+
+
+def test_results_are_read_as_they_were_written(tmp_path):
+    results = {"steps": 1, "features": {"pretrained": {"knn": {"accuracy": 0.5, "interval": [0.4, 0.6]}}, "pixels": {}}}
+    write_results(tmp_path, results)
+    assert read_results(tmp_path) == results and [path.name for path in tmp_path.iterdir()] == ["results.json"]
+
+
+@pytest.mark.parametrize("value", [None, 1, "text", [], {"knn": 1}, {"knn": []}, {"knn": None}])
+def test_parts_of_results_that_are_no_dicts_are_left_out(tmp_path, value):
+    for features in (value, {"pretrained": value}):
+        write_results(tmp_path, {"steps": 1, "features": features})
+        found = read_results(tmp_path)
+        assert found["steps"] == 1 and found["features"] in ({}, {"pretrained": {}})
+
+
+@pytest.mark.parametrize("content", [None, b"", b"[]", b"3", b"{", b"\xff", b"[" * 5000])
+def test_damaged_files_are_none(tmp_path, content):
+    for name, read in {"results.json": read_results, "run.json": read_record}.items():
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        assert read(tmp_path) is None
