@@ -6,13 +6,10 @@ equal or zero. All but the rank scale embeddings to unit length first.
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
-from ssl_jax.ops.normalize import unit_length
-
-# Eigenvalues of a float32 Gram matrix that are below this part of the largest may be rounding and nothing else.
-RESOLUTION = 4 * np.finfo(np.float32).eps
+from ssl_jax.ops.checks import check_arrays, check_positive
+from ssl_jax.ops.normalize import power_of_two, unit_length
 
 
 def diagnostics(embeddings: Array) -> dict[str, Array]:
@@ -28,8 +25,12 @@ def diagnostics(embeddings: Array) -> dict[str, Array]:
 def relative_std(embeddings: Array) -> Array:
     """Standard deviation over the batch, mean over dimensions, over that of the uniform sphere, 1/sqrt(D): from 0 to 1.
 
+    Raises:
+      ValueError: not a matrix, or fewer than two embeddings.
+
     Source: Chen and He 2021 (SimSiam), https://arxiv.org/abs/2011.10566, section 4.1.
     """
+    _check("relative_std", embeddings)
     rows = unit_length(embeddings)
     return rows.std(axis=0).mean() * rows.shape[1] ** 0.5
 
@@ -37,17 +38,22 @@ def relative_std(embeddings: Array) -> Array:
 def effective_rank(embeddings: Array) -> Array:
     """RankMe: exponential of the entropy of the normalised singular values, from 1 (one direction) to min(B, D).
 
-    The singular values are square roots of eigenvalues of the smaller Gram matrix, which costs O(B D min(B, D)) and
-    little of an accelerator's time; those below 1/1400 of the largest are not resolved and count as 0.
+    The singular values are those of the matrix itself, to about 1e-7 of the largest. Eigenvalues of a Gram matrix are their
+    squares: near a collapse, all that are below 1/1400 of the largest would be lost in rounding. The cost is O(B D min(B, D)).
+
+    Raises:
+      ValueError: not a matrix, or fewer than two embeddings.
 
     Source: Garrido et al. 2023, https://arxiv.org/abs/2210.02885, equation 1.
     """
+    _check("effective_rank", embeddings)
     rows = embeddings.astype(jnp.float32)
-    rows = rows / jnp.maximum(jnp.abs(rows).max(), 1e-30)  # The rank has no scale, but squares overflow.
+    size = power_of_two(jnp.abs(rows).max())  # The rank has no scale, but squares overflow.
     tall = rows if rows.shape[0] >= rows.shape[1] else rows.T
-    eigenvalues = jnp.linalg.eigvalsh(jnp.matmul(tall.T, tall, precision="highest"))
-    singular = jnp.sqrt(jnp.where(eigenvalues > RESOLUTION * eigenvalues[-1], eigenvalues, 0))
-    share = singular / jnp.maximum(singular.sum(), 1e-30)
+    # Of the triangle R of tall = Q R, which has the same ones and is at most square.
+    triangle = jnp.linalg.qr(tall / jnp.where(size > 0, size, 1), mode="r")
+    singular = jnp.linalg.svd(triangle, compute_uv=False)
+    share = singular / jnp.where(size > 0, singular.sum(), 1)
     return jnp.exp(jax.scipy.special.entr(share).sum())
 
 
@@ -60,6 +66,7 @@ def alignment(first: Array, second: Array) -> Array:
     Source: Wang and Isola 2020, https://arxiv.org/abs/2005.10242, section 4.1, with exponent 2.
     """
     _check("alignment", first)
+    check_arrays("alignment", second=second)
     if first.shape != second.shape:
         raise ValueError(f"alignment: first and second must have one shape, got {first.shape} and {second.shape}.")
     return jnp.sum((unit_length(first) - unit_length(second)) ** 2, axis=-1).mean()
@@ -72,18 +79,21 @@ def uniformity(embeddings: Array, *, t: float = 2.0) -> Array:
     Memory is O(B^2): of a very large batch, give a part.
 
     Raises:
-      ValueError: not a matrix, or fewer than two embeddings.
+      ValueError: not a matrix, fewer than two embeddings, or t is not positive.
 
     Source: Wang and Isola 2020, https://arxiv.org/abs/2005.10242, section 4.1.
     """
     _check("uniformity", embeddings)
+    check_positive("uniformity", t=t)
     rows = unit_length(embeddings)
-    squares = jnp.sum(rows**2, axis=-1)  # 1, but 0 for a row without direction
+    rows = rows - rows.mean(axis=0, keepdims=True)  # Near a collapse the products below would cancel.
+    squares = jnp.sum(rows**2, axis=-1)
     distances = squares[:, None] + squares[None] - 2 * jnp.matmul(rows, rows.T, precision="highest")
     exponents = jnp.where(jnp.eye(len(rows), dtype=bool), -jnp.inf, -t * jnp.maximum(distances, 0))
     return jax.nn.logsumexp(exponents) - jnp.log(len(rows) * (len(rows) - 1.0))
 
 
 def _check(function: str, embeddings: Array) -> None:
+    check_arrays(function, embeddings=embeddings)
     if embeddings.ndim != 2 or len(embeddings) < 2 or embeddings.shape[1] == 0:
         raise ValueError(f"{function}: embeddings must be [B, D] with at least two rows, got {embeddings.shape}.")

@@ -18,7 +18,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from ssl_jax.evaluate.checks import check_features, labelled_rows
-from ssl_jax.ops.normalize import Rows
+from ssl_jax.ops.normalize import Rows, power_of_two
 
 STRENGTHS = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 MOST_STEPS = 1000  # Of L-BFGS; digits take at most 250.
@@ -142,10 +142,15 @@ def no_opinion(num_classes: int, features: Array) -> Array:
 def moments(features: Array) -> tuple[Array, Array]:
     """Mean `[D]`, and what to multiply by for deviation 1 `[D]`: 0 for a feature that is constant up to rounding."""
     features = features.astype(jnp.float32)
-    mean = features.mean(axis=0)
-    deviation = jnp.sqrt(jnp.mean((features - mean[None]) ** 2, axis=0))
+    size = power_of_two(
+        jnp.abs(features).max(axis=0)
+    )  # What is squared is divided by it, or it may overflow or vanish.
+    size = jnp.where(size > 0, size, 1)
+    scaled = features / size[None]
+    mean = scaled.mean(axis=0)
+    deviation = jnp.sqrt(jnp.mean((scaled - mean[None]) ** 2, axis=0))
     varies = deviation > 1e-5 * jnp.abs(mean)
-    return mean, jnp.where(varies, 1 / jnp.where(varies, deviation, 1), 0)
+    return mean * size, jnp.where(varies, 1 / jnp.where(varies, deviation, 1), 0) / size
 
 
 @jax.jit

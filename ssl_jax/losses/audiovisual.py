@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ssl_jax.losses.negatives import info_nce
+from ssl_jax.ops.checks import check_arrays, check_count
 from ssl_jax.ops.normalize import unit_length
 
 Estimator = Callable[[Array, Array, Array], Array]
@@ -44,8 +45,13 @@ def avid(
     Returns:
       Mean of the two directions, a scalar.
 
+    Raises:
+      ValueError: an argument is not an array of real numbers; otherwise as the estimator.
+
     Source: Morgado et al. 2021, https://arxiv.org/abs/2004.12943, equation 2.
     """
+    check_arrays("avid", video=video, audio=audio, video_memory=video_memory, audio_memory=audio_memory)
+    check_arrays("avid", video_negatives=video_negatives, audio_negatives=audio_negatives)
     video_to_audio = estimator(video, lax.stop_gradient(audio_memory), lax.stop_gradient(audio_negatives))
     audio_to_video = estimator(audio, lax.stop_gradient(video_memory), lax.stop_gradient(video_negatives))
     return (video_to_audio + audio_to_video) / 2
@@ -79,6 +85,8 @@ def cma(
 
     Source: Morgado et al. 2021, https://arxiv.org/abs/2004.12943, equation 7.
     """
+    check_arrays("cma", video=video, audio=audio, video_positives=video_positives, audio_positives=audio_positives)
+    check_arrays("cma", video_negatives=video_negatives, audio_negatives=audio_negatives)
     by_sight = _mean_over_positives(estimator, video, video_positives, video_negatives)
     by_sound = _mean_over_positives(estimator, audio, audio_positives, audio_negatives)
     return (by_sight + by_sound) / 2
@@ -107,6 +115,8 @@ def agreeing_clips(video: Array, audio: Array, *, count: int = 32, block_size: i
 
     Source: Morgado et al. 2021, https://arxiv.org/abs/2004.12943, equation 4.
     """
+    check_arrays("agreeing_clips", video=video, audio=audio)
+    check_count("agreeing_clips", count=count, block_size=block_size)
     if video.ndim != 2 or video.shape != audio.shape or not 1 <= count < len(video):
         raise ValueError(
             "agreeing_clips: needs banks [L, D] of one shape and count from 1 to L - 1, got "

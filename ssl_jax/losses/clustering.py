@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ssl_jax.losses.pretext import cross_entropy
-from ssl_jax.ops.checks import check_positive
+from ssl_jax.ops.checks import check_arrays, check_positive
 from ssl_jax.ops.collectives import mean_over_shards
 
 
@@ -56,12 +56,14 @@ def cluster_cross_entropy(
 
     Source: Caron et al. 2018, https://arxiv.org/abs/1807.05520, equation 1; temperature as in Caron et al. 2020.
     """
+    check_arrays("cluster_cross_entropy", scores=scores, labels=labels)
     check_positive("cluster_cross_entropy", temperature=temperature)
     return cross_entropy(scores.astype(jnp.float32) / temperature, lax.stop_gradient(labels), axis_name=axis_name)
 
 
 def check_crops(name: str, student: Array, targets: Array) -> None:
     """Scores `[V, B, K]` and targets `[A, B, K]` of the first A crops, or one sentence that says what came instead."""
+    check_arrays(name, scores=student, targets=targets)
     if student.ndim != 3 or targets.ndim != 3 or student.shape[1:] != targets.shape[1:] or student.size == 0:
         raise ValueError(f"{name}: needs [V, B, K] and [A, B, K], not empty, got {student.shape} and {targets.shape}")
     if len(student) < 2 or not 1 <= len(targets) <= len(student):

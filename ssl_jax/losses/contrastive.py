@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.ops.checks import check_positive
+from ssl_jax.ops.checks import check_arrays, check_count, check_positive
 from ssl_jax.ops.collectives import gather_rows, mean_over_shards, row_numbers, shards
 from ssl_jax.ops.normalize import unit_length
 from ssl_jax.ops.pairs import log_sums_over_others
@@ -49,8 +49,9 @@ def ntxent(
 
     Source: Chen et al. 2020, https://arxiv.org/abs/2002.05709, equation 1.
     """
-    _check_views("ntxent", first, second)
-    check_positive("ntxent", temperature=temperature, block_size=block_size)
+    _check_views("ntxent", first=first, second=second)
+    check_positive("ntxent", temperature=temperature)
+    check_count("ntxent", block_size=block_size)
     rows, itself, agreement = _both_views(first, second, axis_name)
     others = log_sums_over_others(
         rows, itself[:, None], inverse_temperature=1 / temperature, axis_name=axis_name, block_size=block_size
@@ -82,8 +83,9 @@ def decoupled_contrastive(
 
     Source: Yeh et al. 2021, https://arxiv.org/abs/2110.06848, equation 6.
     """
-    _check_views("decoupled_contrastive", first, second)
-    check_positive("decoupled_contrastive", temperature=temperature, block_size=block_size)
+    _check_views("decoupled_contrastive", first=first, second=second)
+    check_positive("decoupled_contrastive", temperature=temperature)
+    check_count("decoupled_contrastive", block_size=block_size)
     if len(first) * shards(axis_name) < 2:
         raise ValueError("decoupled_contrastive: needs at least 2 examples in the whole batch for negatives, got 1")
     rows, itself, agreement = _both_views(first, second, axis_name)
@@ -121,13 +123,15 @@ def supervised_contrastive(
 
     Source: Khosla et al. 2020, https://arxiv.org/abs/2004.11362, equation 2.
     """
+    check_arrays("supervised_contrastive", embeddings=embeddings, labels=labels)
     fits = embeddings.ndim == 2 and embeddings.size > 0 and labels.shape == embeddings.shape[:1]
     if not fits or not jnp.issubdtype(labels.dtype, jnp.integer):
         raise ValueError(
             "supervised_contrastive: needs embeddings [B, D], not empty, and integer labels [B], got "
             f"{embeddings.shape} and {labels.dtype} {labels.shape}"
         )
-    check_positive("supervised_contrastive", temperature=temperature, block_size=block_size)
+    check_positive("supervised_contrastive", temperature=temperature)
+    check_count("supervised_contrastive", block_size=block_size)
     if len(embeddings) * shards(axis_name) < 2:
         raise ValueError("supervised_contrastive: needs at least 2 rows in the whole batch to compare, got 1")
     rows, itself = unit_length(embeddings), row_numbers(len(embeddings), axis_name)
@@ -170,7 +174,9 @@ def moco_v3(
 
     Source: Chen et al. 2021, https://arxiv.org/abs/2104.02057, algorithm 1.
     """
-    _check_views("moco_v3", first, second)
+    check_positive("moco_v3", temperature=temperature)
+    check_count("moco_v3", block_size=block_size)
+    _check_views("moco_v3", first=first, second=second, first_keys=first_keys, second_keys=second_keys)
     pick = partial(in_batch_info_nce, temperature=temperature, axis_name=axis_name, block_size=block_size)
     nats = pick(first, lax.stop_gradient(second_keys)) + pick(second, lax.stop_gradient(first_keys))
     return 2 * temperature * nats
@@ -201,8 +207,9 @@ def in_batch_info_nce(
     Source: van den Oord et al. 2018, https://arxiv.org/abs/1807.03748, equation 4; Dwibedi et al. 2021,
     https://arxiv.org/abs/2104.14548, equation 3.
     """
-    _check_views("in_batch_info_nce", queries, keys)
-    check_positive("in_batch_info_nce", temperature=temperature, block_size=block_size)
+    _check_views("in_batch_info_nce", queries=queries, keys=keys)
+    check_positive("in_batch_info_nce", temperature=temperature)
+    check_count("in_batch_info_nce", block_size=block_size)
     queries, keys = unit_length(queries), unit_length(keys)
     log_sums = log_sum_exp(
         queries, keys, inverse_temperature=1 / temperature, axis_name=axis_name, block_size=block_size
@@ -211,11 +218,12 @@ def in_batch_info_nce(
     return mean_over_shards(nats, axis_name)
 
 
-def _check_views(function: str, first: Array, second: Array) -> None:
-    if first.ndim != 2 or first.shape != second.shape or first.size == 0:
-        raise ValueError(
-            f"{function}: views must be [B, D] of one shape, not empty, got {first.shape} and {second.shape}"
-        )
+def _check_views(function: str, **views: Array) -> None:
+    check_arrays(function, **views)
+    shapes = [view.shape for view in views.values()]
+    if len(shapes[0]) != 2 or 0 in shapes[0] or any(shape != shapes[0] for shape in shapes):
+        found = " and ".join(str(shape) for shape in shapes)
+        raise ValueError(f"{function}: views must be [B, D] of one shape, not empty, got {found}")
 
 
 def _both_views(first: Array, second: Array, axis_name: str | None) -> tuple[Array, Array, Array]:
@@ -236,7 +244,7 @@ def _similarity_to_own_class(rows: Array, labels: Array, itself: Array, axis_nam
     everyone = gather_rows(labels, axis_name)
     classes = jnp.unique(everyone, return_inverse=True, size=len(everyone), fill_value=-1)[1][itself]
     sums = jax.ops.segment_sum(rows, classes, len(everyone))
-    counts = jax.ops.segment_sum(jnp.ones(len(rows)), classes, len(everyone))
+    counts = jax.ops.segment_sum(jnp.ones(len(rows), rows.dtype), classes, len(everyone))
     sums, counts = (mean_over_shards(part, axis_name) * shards(axis_name) for part in (sums, counts))
     others = sums[classes] - rows
     positives = counts[classes] - 1

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from ssl_jax.ops.collectives import gather_rows, mean_over_shards, shards
+from ssl_jax.ops.checks import check_arrays, check_count, check_range
+from ssl_jax.ops.collectives import gather_rows, mean_over_shards, row_numbers, shards
 from ssl_jax.ops.normalize import standardize
 
 
@@ -27,14 +28,16 @@ def barlow_twins(
 
     Args:
       first, second: embeddings of the two views, `[B, D]`; standardised here, over the whole batch, by N.
-      off_diagonal_weight: of the redundancy against the agreement.
+      off_diagonal_weight: of the redundancy against the agreement; at least 0.
 
     Raises:
-      ValueError: the views are not two matrices of one shape, or the whole batch has fewer than two examples.
+      ValueError: the views are not two matrices of one shape, the whole batch has fewer than two examples, or the weight is
+        negative.
 
     Source: Zbontar et al. 2021, https://arxiv.org/abs/2103.03230, equations 1 and 2.
     """
     _check("barlow_twins", first, second, axis_name)
+    check_range("barlow_twins", 0, off_diagonal_weight=off_diagonal_weight)
     first, second = standardize(first, axis_name=axis_name), standardize(second, axis_name=axis_name)
     agreement = jnp.sum((1 - _diagonal(first, second, axis_name)) ** 2)
     return agreement + off_diagonal_weight * _off_diagonal_squares(first, second, axis_name)
@@ -56,14 +59,16 @@ def vicreg(
 
     Args:
       first, second: embeddings of the two views, `[B, D]`, taken as they come.
-      invariance, variance, covariance: weights of the terms.
+      invariance, variance, covariance: weights of the terms; at least 0.
 
     Raises:
-      ValueError: the views are not two matrices of one shape, or the whole batch has fewer than two examples.
+      ValueError: the views are not two matrices of one shape, the whole batch has fewer than two examples, or a weight is
+        negative.
 
     Source: Bardes et al. 2021, https://arxiv.org/abs/2105.04906, section 4.1.
     """
     _check("vicreg", first, second, axis_name)
+    check_range("vicreg", 0, invariance=invariance, variance=variance, covariance=covariance)
     spread = (variance_term(first, axis_name=axis_name) + variance_term(second, axis_name=axis_name)) / 2
     redundancy = covariance_term(first, axis_name=axis_name) + covariance_term(second, axis_name=axis_name)
     agreement = invariance_term(first, second, axis_name=axis_name)
@@ -80,6 +85,8 @@ def lejepa_prediction(views: Array, *, large: int = 2, axis_name: str | None = N
 
     Source: Balestriero and LeCun 2025, https://arxiv.org/abs/2511.08544, section 5.1.
     """
+    check_arrays("lejepa_prediction", views=views)
+    check_count("lejepa_prediction", large=large)
     if views.ndim != 3 or views.size == 0 or not 1 <= large <= len(views):
         raise ValueError(f"lejepa_prediction: needs views [V, B, D] with V of at least {large}, got {views.shape}")
     views = views.astype(jnp.float32)
@@ -106,15 +113,18 @@ def sigreg(rng: Array, views: Array, *, directions: int = 256, axis_name: str | 
 
     Source: Balestriero and LeCun 2025, https://arxiv.org/abs/2511.08544, section 4.2 and algorithm 1.
     """
-    if views.ndim != 3 or views.size == 0 or directions < 1:
-        raise ValueError(f"sigreg: needs views [V, B, D] and directions >= 1, got {views.shape}, {directions}")
+    check_arrays("sigreg", views=views)
+    check_count("sigreg", directions=directions)
+    if views.ndim != 3 or views.size == 0:
+        raise ValueError(f"sigreg: needs views [V, B, D], not empty, got {views.shape}")
     total, dim = views.shape[1] * shards(axis_name), views.shape[2]
-    axes = jax.random.normal(rng, (directions, dim))
+    axes = jax.random.normal(rng, (directions, dim), jnp.float32)
     axes = axes / jnp.linalg.norm(axes, axis=1, keepdims=True)
     along = jnp.einsum("vbd,md->vbm", views.astype(jnp.float32), axes, precision="highest")
     points = np.linspace(-5, 5, 17, dtype=np.float32)
     normal = np.exp(-(points**2) / 2)
-    weights = normal * np.where(np.abs(points) == 5, 0.5, 1.0) * (points[1] - points[0])  # of the trapezoidal rule
+    ends = np.where(np.abs(points) == 5, np.float32(0.5), np.float32(1))
+    weights = normal * ends * (points[1] - points[0])  # of the trapezoidal rule
 
     def add(summed: Array, at: tuple[Array, Array, Array]) -> tuple[Array, None]:
         """One point after the other, so that B M numbers exist and not 17 times as many."""
@@ -123,7 +133,7 @@ def sigreg(rng: Array, views: Array, *, directions: int = 256, axis_name: str | 
         real, imaginary = mean_over_shards(waves, axis_name)
         return summed + weight * jnp.mean((real - expected) ** 2 + imaginary**2), None
 
-    summed, _ = lax.scan(jax.checkpoint(add), jnp.zeros(()), (points, normal, weights))
+    summed, _ = lax.scan(jax.checkpoint(add), jnp.float32(0), (points, normal, weights))
     return total * summed
 
 
@@ -165,21 +175,36 @@ def _diagonal(first: Array, second: Array, axis_name: str | None) -> Array:
 def _off_diagonal_squares(first: Array, second: Array, axis_name: str | None) -> Array:
     """Sum of `C_ij^2` over i != j, for `C = first^T second / N` over the whole batch.
 
-    The squares of all of C sum to the inner product of `first first^T` and `second second^T`, over N^2: with few
-    examples and many dimensions these [N, N] matrices are the smaller ones, and C never exists.
+    The diagonal is left out rather than subtracted: it may be larger than the rest by more than float32 holds. With many
+    dimensions and few examples C never exists as a whole: each shard computes its share of the rows, a block at a time.
     """
-    total, dim = _total(first, axis_name), first.shape[1]
-    if 2 * total <= dim:
-        first_gram = jnp.matmul(first, gather_rows(first, axis_name).T, precision="highest")  # [B, N]
-        second_gram = jnp.matmul(second, gather_rows(second, axis_name).T, precision="highest")
-        squares = mean_over_shards(jnp.mean(first_gram * second_gram), axis_name)
-    else:
-        correlation = jnp.matmul(first.T, second, precision="highest") / len(first)  # [D, D]
-        squares = jnp.sum(mean_over_shards(correlation, axis_name) ** 2)
-    return squares - jnp.sum(_diagonal(first, second, axis_name) ** 2)
+    total, dim, count = _total(first, axis_name), first.shape[1], shards(axis_name)
+    if 2 * total > dim:
+        correlation = mean_over_shards(jnp.matmul(first.T, second, precision="highest") / len(first), axis_name)
+        return _squares_beside(correlation, jnp.arange(dim))
+
+    blocks = -(-dim // (2 * total * count))  # of each shard
+    block = -(-dim // (blocks * count))
+    first, second = gather_rows(first, axis_name) / total, gather_rows(second, axis_name)
+    first = jnp.pad(first, ((0, 0), (0, blocks * count * block - dim)))
+
+    @jax.checkpoint
+    def of_block(number: Array) -> Array:
+        columns = lax.dynamic_slice_in_dim(first, number * block, block, axis=1)
+        rows = jnp.matmul(columns.T, second, precision="highest")  # [block, D]
+        return _squares_beside(rows, number * block + jnp.arange(block))
+
+    return count * mean_over_shards(lax.map(of_block, row_numbers(blocks, axis_name)).sum(), axis_name)
+
+
+def _squares_beside(rows: Array, diagonal: Array) -> Array:
+    """Sum of the squares of `[R, D]`, but for row r's entry at `diagonal[r]`."""
+    beside = diagonal[:, None] != jnp.arange(rows.shape[1])[None]
+    return jnp.sum(jnp.where(beside, rows, 0) ** 2)
 
 
 def _check(name: str, first: Array, second: Array, axis_name: str | None) -> None:
+    check_arrays(name, first=first, second=second)
     if first.ndim != 2 or first.shape != second.shape or first.size == 0:
         raise ValueError(
             f"{name}: first and second must be [B, D] of one shape, not empty, got {first.shape} and {second.shape}"

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ssl_jax.losses.clustering import check_crops, swapped_cross_entropy
-from ssl_jax.ops.checks import check_positive
+from ssl_jax.ops.checks import check_arrays, check_positive
 from ssl_jax.ops.collectives import mean_over_shards
 from ssl_jax.ops.moving_average import moving_average
 from ssl_jax.ops.normalize import unit_length
@@ -35,6 +35,7 @@ def negative_cosine(prediction: Array, target: Array, *, axis_name: str | None =
     Source: Grill et al. 2020, https://arxiv.org/abs/2006.07733, equation 2; Chen and He 2020,
     https://arxiv.org/abs/2011.10566, equation 1.
     """
+    check_arrays("negative_cosine", prediction=prediction, target=target)
     if prediction.ndim != 2 or prediction.shape != target.shape or prediction.size == 0:
         raise ValueError(
             "negative_cosine: prediction and target must be [B, D] of one shape, not empty, got "
@@ -100,6 +101,7 @@ def update_center(center: Array, teacher: Array, *, momentum: float = 0.9, axis_
 
 def check_center(name: str, center: Array, teacher: Array) -> None:
     """Outputs `[A, B, K]` and their centre `[K]`, or one sentence that says what came instead."""
+    check_arrays(name, center=center, teacher=teacher)
     if teacher.ndim != 3 or teacher.size == 0 or center.shape != teacher.shape[2:]:
         raise ValueError(
             f"{name}: needs teacher [A, B, K], not empty, and center [K], got {teacher.shape} and {center.shape}"

@@ -7,7 +7,7 @@ axis, and the loss is the mean over the whole batch. `block_size` is the number 
 size.
 """
 
-from math import log
+import math
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ import numpy as np
 from jax import Array, lax
 
 from ssl_jax.ops.blocks import product
-from ssl_jax.ops.checks import check_positive
+from ssl_jax.ops.checks import check_arrays, check_count, check_positive, check_range
 from ssl_jax.ops.collectives import max_over_shards, mean_over_shards
 from ssl_jax.ops.energy import free_energy
 from ssl_jax.ops.normalize import unit_length
@@ -55,7 +55,8 @@ def info_nce(
     https://arxiv.org/abs/1807.03748, equation 4.
     """
     _check("info_nce", query, positive, negatives)
-    check_positive("info_nce", temperature=temperature, block_size=block_size)
+    check_positive("info_nce", temperature=temperature)
+    check_count("info_nce", block_size=block_size)
     query, positive, negatives = unit_length(query), unit_length(positive), unit_length(negatives)
     right = jnp.sum(query * positive, axis=1) / temperature
     if negatives.ndim == 3:
@@ -107,8 +108,9 @@ def nce(
     """
     _check("nce", query, positive, negatives)
     check_positive("nce", temperature=temperature)
+    check_range("nce", -math.inf, log_partition=log_partition)
     right, wrong = _scores(query, positive, negatives, temperature)
-    offset = log_partition + log(wrong.shape[1])
+    offset = log_partition + math.log(wrong.shape[1])
     nats = jax.nn.softplus(offset - right) + jax.nn.softplus(wrong - offset).sum(axis=1)
     return mean_over_shards(nats.mean(), axis_name)
 
@@ -163,17 +165,19 @@ def cpc(
     Source: van den Oord et al. 2018, https://arxiv.org/abs/1807.03748, equation 4 and section 3.3; Henaff et al. 2019,
     https://arxiv.org/abs/1905.09272, section 3.1.
     """
+    check_arrays("cpc", predictions=predictions, targets=targets)
+    check_count("cpc", first_step=first_step, block_size=block_size)
+    check_positive("cpc", temperature=temperature)
     if predictions.ndim != 5 or predictions.shape[1:] != targets.shape or predictions.size == 0:
         raise ValueError(
             "cpc: needs predictions [S, B, H, W, D] and targets [B, H, W, D], not empty, got "
             f"{predictions.shape} and {targets.shape}"
         )
     steps, height, dim = range(first_step, first_step + len(predictions)), targets.shape[1], targets.shape[3]
-    if first_step < 1 or steps[-1] >= height:
+    if steps[-1] >= height:
         raise ValueError(
             f"cpc: steps must be from 1 to {height - 1} on a grid of {height} rows, got {steps[0]} to {steps[-1]}"
         )
-    check_positive("cpc", temperature=temperature, block_size=block_size)
     targets = targets.astype(jnp.float32)
     made = [row[:, : height - step].reshape(-1, dim) for step, row in zip(steps, predictions, strict=True)]
     meant = [targets[:, step:].reshape(-1, dim) for step in steps]
@@ -194,6 +198,7 @@ def _scores(query: Array, positive: Array, negatives: Array, temperature: float 
 
 
 def _check(function: str, query: Array, positive: Array, negatives: Array) -> None:
+    check_arrays(function, query=query, positive=positive, negatives=negatives)
     fits = query.ndim == 2 and positive.shape == query.shape and negatives.shape[-1:] == query.shape[1:]
     if not fits or negatives.shape[:-2] not in ((), query.shape[:1]) or 0 in (query.size, negatives.size):
         raise ValueError(

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from ssl_jax.ops.checks import check_arrays, check_integers, check_labels
 from ssl_jax.ops.collectives import mean_over_shards
 
 
@@ -18,16 +19,18 @@ def cross_entropy(logits: Array, labels: Array, *, label_smoothing: float = 0.0,
 
     Args:
       logits: `[..., K]`.
-      labels: hard, integers `[...]`, of which negative ones are not counted (unlabelled) and K or more give NaN; or
-        soft, probabilities `[..., K]`.
+      labels: hard, integers `[...]`, of which negative ones are not counted (unlabelled) and under `jit` K or more give
+        NaN; or soft, probabilities `[..., K]`.
       label_smoothing: share of the label spread evenly over all classes, in [0, 1).
 
     Returns:
       Mean over what was counted, over all shards; 0 where nothing was.
 
     Raises:
-      ValueError: labels do not fit the logits, nothing came in, or the smoothing is out of range.
+      ValueError: labels do not fit the logits or are K or more, where that can be seen (not under `jit`); nothing came in, or
+        the smoothing is out of range.
     """
+    check_arrays("cross_entropy", logits=logits, labels=labels)
     soft = labels.shape == logits.shape and jnp.issubdtype(labels.dtype, jnp.floating)
     hard = labels.shape == logits.shape[:-1] and jnp.issubdtype(labels.dtype, jnp.integer)
     if not (soft or hard) or logits.size == 0:
@@ -35,7 +38,7 @@ def cross_entropy(logits: Array, labels: Array, *, label_smoothing: float = 0.0,
             "cross_entropy: needs logits [..., K], not empty, with integer labels [...] or probabilities [..., K], got "
             f"{logits.shape} and {labels.dtype} {labels.shape}"
         )
-    if not 0 <= label_smoothing < 1:
+    if not (isinstance(label_smoothing, int | float) and 0 <= label_smoothing < 1):
         raise ValueError(f"cross_entropy: label_smoothing must be in [0, 1), got {label_smoothing}")
     log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
 
@@ -43,7 +46,8 @@ def cross_entropy(logits: Array, labels: Array, *, label_smoothing: float = 0.0,
         at_label = jnp.sum(labels.astype(jnp.float32) * log_probabilities, axis=-1)
         counted = jnp.ones(at_label.shape, bool)
     else:
-        at_label = jnp.take_along_axis(log_probabilities, labels[..., None], axis=-1, mode="fill")[..., 0]
+        check_labels("cross_entropy", logits.shape[-1], least=None, labels=labels)
+        at_label = _at_label(log_probabilities, labels)
         counted = labels >= 0
     nats = -(1 - label_smoothing) * at_label - label_smoothing * log_probabilities.mean(axis=-1)
 
@@ -59,29 +63,51 @@ def weighted_cross_entropy(logits: Array, labels: Array, weights: Array, *, axis
 
     Args:
       logits: `[..., K]`.
-      labels: integers `[...]` in [0, K).
+      labels: integers `[...]`, of which negative ones are not counted (unlabelled) and under `jit` K or more give NaN.
       weights: of the classes, `[K]`, not negative.
 
     Returns:
-      Mean over all shards, each label with the weight of its class.
+      Mean over all shards, each label with the weight of its class; 0 where nothing was counted.
 
     Raises:
-      ValueError: the shapes do not fit, or nothing came in.
+      ValueError: the shapes or types do not fit, nothing came in, or, where that can be seen (not under `jit`), a label is K
+        or more or a weight negative.
 
     Source: Zhang et al. 2016, https://arxiv.org/abs/1603.08511, equations 2 and 3.
     """
+    check_arrays("weighted_cross_entropy", logits=logits, weights=weights)
+    check_integers("weighted_cross_entropy", labels=labels)
     if labels.shape != logits.shape[:-1] or weights.shape != logits.shape[-1:] or logits.size == 0:
         raise ValueError(
             "weighted_cross_entropy: needs logits [..., K], not empty, labels [...] and weights [K], got "
             f"{logits.shape}, {labels.shape} and {weights.shape}"
         )
-    log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
-    at_label = jnp.take_along_axis(log_probabilities, labels[..., None], axis=-1)[..., 0]
-    weight = jnp.take(weights.astype(jnp.float32), labels)
-    return -mean_over_shards(jnp.mean(weight * at_label), axis_name) / mean_over_shards(weight.mean(), axis_name)
+    check_labels("weighted_cross_entropy", logits.shape[-1], least=None, labels=labels)
+    if not isinstance(weights, jax.core.Tracer) and not weights.min() >= 0:
+        raise ValueError(f"weighted_cross_entropy: weights must not be negative, got {weights.min()}")
+    at_label = _at_label(jax.nn.log_softmax(logits.astype(jnp.float32)), labels)
+    weight = jnp.where(labels < 0, 0, jnp.asarray(weights, jnp.float32).at[labels].get(mode="clip"))
+    total = mean_over_shards(jnp.mean(jnp.where(labels < 0, 0, weight * at_label)), axis_name)
+    count = mean_over_shards(weight.mean(), axis_name)
+    return -total / jnp.where(count > 0, count, 1)
+
+
+def _at_label(log_probabilities: Array, labels: Array) -> Array:
+    """`[..., K]` at labels `[...]`: `[...]`; NaN for K or more."""
+    return jnp.take_along_axis(log_probabilities, labels[..., None], axis=-1, mode="fill")[..., 0]
 
 
 def accuracy(logits: Array, labels: Array, *, axis_name: str | None = None) -> Array:
-    """Share of `logits` `[..., K]` whose largest is at `labels` `[...]`, over all shards, in [0, 1]. Chance level 1 / K."""
+    """Share of `logits` `[..., K]` whose largest is at `labels` `[...]`, over all shards, in [0, 1]. Chance level 1 / K.
+
+    Raises:
+      ValueError: the labels are not integers of one shape with the logits but for its last axis, or nothing came in.
+    """
+    check_arrays("accuracy", logits=logits)
+    check_integers("accuracy", labels=labels)
+    if labels.shape != logits.shape[:-1] or logits.size == 0:
+        raise ValueError(
+            f"accuracy: needs logits [..., K], not empty, and labels [...], got {logits.shape} and {labels.shape}"
+        )
     right = jnp.argmax(logits, axis=-1) == labels
     return mean_over_shards(right.mean(dtype=jnp.float32), axis_name)

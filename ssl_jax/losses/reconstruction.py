@@ -8,7 +8,9 @@ batch.
 import jax.numpy as jnp
 from jax import Array, lax
 
+from ssl_jax.ops.checks import check_arrays
 from ssl_jax.ops.collectives import mean_over_shards
+from ssl_jax.ops.normalize import power_of_two, scaled_epsilon
 
 
 def masked_regression(
@@ -39,7 +41,9 @@ def masked_regression(
         )
     target = lax.stop_gradient(target).astype(jnp.float32)
     if normalize_targets:
-        spread = jnp.sqrt(target.var(axis=2, keepdims=True, ddof=1) + 1e-6)
+        size = jnp.maximum(power_of_two(jnp.abs(target).max(axis=2, keepdims=True)), 1)  # or squares overflow
+        target = target / size
+        spread = jnp.sqrt(target.var(axis=2, keepdims=True, ddof=1) + scaled_epsilon(1e-6, size))
         target = (target - target.mean(axis=2, keepdims=True)) / spread
     errors = jnp.mean((prediction.astype(jnp.float32) - target) ** 2, axis=2)  # [B, T]
     return _mean_of(errors, mask, axis_name)
@@ -78,6 +82,7 @@ def _mean_of(errors: Array, mask: Array, axis_name: str | None) -> Array:
 
 
 def _check(name: str, prediction: Array, target: Array, mask: Array) -> None:
+    check_arrays(name, prediction=prediction, target=target, mask=mask)
     if prediction.ndim != 3 or target.shape != prediction.shape or mask.shape != prediction.shape[:2]:
         raise ValueError(
             f"{name}: needs prediction and target [B, T, P] and mask [B, T], got "

@@ -10,6 +10,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from ssl_jax.networks.functional import Net, functional
+from ssl_jax.networks.layers import LayerNorm
 
 
 class RowContext(nnx.Module):
@@ -19,7 +20,7 @@ class RowContext(nnx.Module):
         self.embedding = nnx.Linear(inputs, width, dtype=dtype, rngs=rngs)
         for number in range(1, depth + 1):
             # Normed by place: statistics over the grid would tell a row what is below it.
-            setattr(self, f"norm{number}", nnx.LayerNorm(width, dtype=dtype, rngs=rngs))
+            setattr(self, f"norm{number}", LayerNorm(width, dtype=dtype, rngs=rngs))
             conv = nnx.Conv(width, width, (2, 3), padding=((1, 0), (1, 1)), dtype=dtype, rngs=rngs)
             setattr(self, f"conv{number}", conv)
         self.depth, self.width, self.dtype = depth, width, dtype

@@ -18,6 +18,7 @@ from jax.typing import DTypeLike
 
 from ssl_jax.data.vocabulary import START
 from ssl_jax.networks.attention import Memory
+from ssl_jax.networks.layers import LayerNorm
 from ssl_jax.networks.transformer_layer import Inside, Layer
 
 Cache = dict[str, Memory]
@@ -39,7 +40,7 @@ class Stack(nnx.Module):
         for number in range(1, depth + 1):
             layer = Layer(dim, norm_first=norm_first, dtype=dtype, rngs=rngs, **options)
             setattr(self, f"block{number}", layer)
-        self.norm = nnx.LayerNorm(dim, epsilon=1e-6, dtype=jnp.float32, rngs=rngs) if norm_first else None
+        self.norm = LayerNorm(dim, epsilon=1e-6, dtype=jnp.float32, rngs=rngs) if norm_first else None
         self.depth, self.dtype, self.width = depth, dtype, dim
 
     def blocks(self) -> dict[str, Layer]:

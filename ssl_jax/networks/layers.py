@@ -60,7 +60,7 @@ class BatchNorm(nnx.Module):
             mean, var = self.mean[...].reshape(per_channel), self.var[...].reshape(per_channel)
         else:
             mean, var = self.batch_statistics(grouped)
-        gain = jax.lax.rsqrt(var + self.epsilon)
+        gain = inverse_deviation(var, self.epsilon)
         if self.scale is not None:
             gain = gain * self.scale[...].reshape(per_channel)
         normed = (grouped - mean) * gain
@@ -70,15 +70,65 @@ class BatchNorm(nnx.Module):
 
     def batch_statistics(self, grouped: Array) -> tuple[Array, Array]:
         """Mean and variance of each group, `[G, 1, ..., 1, C]`; moves the running averages."""
-        axes = tuple(range(1, grouped.ndim - 1))
-        mean = grouped.mean(axes, keepdims=True)
-        # One pass over the activations, and one collective, instead of the two that mean((x - mean)^2) takes.
-        var = jnp.maximum(jnp.square(grouped).mean(axes, keepdims=True) - jnp.square(mean), 0.0)
+        mean, var = moments(grouped)
         for average, new in ((self.mean, mean), (self.var, var)):
             new = new.reshape(self.groups, -1).mean(0)
             # Not `average[...] =`, which writes into the caller's array where that is one of numpy's.
             average.set_value(self.momentum * average[...] + (1 - self.momentum) * new)
         return mean, var
+
+
+@jax.custom_jvp
+def moments(grouped: Array) -> tuple[Array, Array]:
+    """Mean and population variance of each channel of each group, float32 `[G, B, ..., C]` -> `[G, 1, ..., 1, C]`.
+
+    One pass over the activations and one collective, instead of the two that mean((x - mean)^2) takes. Mean squares less
+    squared means cancel where the mean is larger than the deviation. So each example is summed about its own first place,
+    and the sums of the examples, a row of C each, are put together in float64, whose rounding is 1e-16 of the mean square.
+    """
+    places = tuple(range(2, grouped.ndim - 1))
+    first = grouped[(slice(None), slice(None), *(slice(0, 1),) * len(places))]
+    shifted = grouped - first
+    parts = first, shifted.mean(places, keepdims=True), jnp.square(shifted).mean(places, keepdims=True)
+    with jax.enable_x64(True):
+        first, mean, square = (part.astype(jnp.float64) for part in parts)
+        sums = jnp.stack([first + mean, square - mean**2 + (first + mean) ** 2]).mean(axis=2, keepdims=True)
+        mean, square = sums
+        return mean.astype(jnp.float32), jnp.maximum((square - mean**2).astype(jnp.float32), 0)
+
+
+@moments.defjvp
+def _moments_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    (grouped,), (change,) = primals, tangents
+    mean, var = moments(grouped)
+    axes = tuple(range(1, grouped.ndim - 1))
+    of_mean = change.mean(axes, keepdims=True)
+    return (mean, var), (of_mean, 2 * ((grouped - mean) * change).mean(axes, keepdims=True))
+
+
+class LayerNorm(nnx.LayerNorm):
+    """flax's layer normalisation, over `reduction_axes`; statistics in float32 whatever comes in.
+
+    Two passes: one example fits a cache, and mean squares less squared means cancel where the mean is larger than the
+    deviation.
+    """
+
+    def __call__(self, x: Array) -> Array:  # type: ignore[override]
+        x = x.astype(jnp.float32)
+        centred = x - x.mean(self.reduction_axes, keepdims=True)
+        gain = inverse_deviation(jnp.square(centred).mean(self.reduction_axes, keepdims=True), self.epsilon)
+        per_channel = (1,) * (x.ndim - 1) + (-1,)
+        if self.scale is not None:
+            gain = gain * self.scale[...].reshape(per_channel)
+        normed = centred * gain
+        if self.bias is not None:
+            normed = normed + self.bias[...].reshape(per_channel)
+        return normed.astype(self.dtype)
+
+
+def inverse_deviation(var: Array, epsilon: float) -> Array:
+    """`1 / sqrt(var + epsilon)`; NaN where squares overflowed: zeros would hide that a run has diverged."""
+    return jax.lax.rsqrt(jnp.where(var < jnp.inf, var, jnp.nan) + epsilon)
 
 
 class ConvNorm(nnx.Module):
@@ -117,12 +167,14 @@ class ConvNorm(nnx.Module):
             dtype=dtype,
             rngs=rngs,
         )
-        self.norm: BatchNorm | nnx.GroupNorm
+        self.norm: BatchNorm | LayerNorm
         if norm == "batch":
             self.norm = BatchNorm(outputs, scale=scale, groups=groups, dtype=dtype)
         else:
             gain = nnx.initializers.constant(scale)
-            self.norm = nnx.GroupNorm(outputs, num_groups=1, epsilon=1e-5, scale_init=gain, dtype=dtype, rngs=rngs)
+            self.norm = LayerNorm(
+                outputs, epsilon=1e-5, scale_init=gain, reduction_axes=(1, 2, 3), dtype=dtype, rngs=rngs
+            )
 
     def __call__(self, x: Array) -> Array:
         return self.norm(self.conv(x))

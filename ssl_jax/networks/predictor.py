@@ -12,6 +12,7 @@ from jax.typing import DTypeLike
 
 from ssl_jax.errors import UsageError
 from ssl_jax.networks.functional import Net, functional
+from ssl_jax.networks.layers import LayerNorm
 from ssl_jax.networks.transformer_layer import Layer
 from ssl_jax.ops.positions import grid_positions
 
@@ -37,7 +38,7 @@ class Predictor(nnx.Module):
         for number in range(1, depth + 1):
             block = Layer(dim, heads=heads, hidden=4 * dim, dtype=dtype, rngs=rngs)
             setattr(self, f"block{number}", block)
-        self.norm = nnx.LayerNorm(dim, epsilon=1e-6, dtype=jnp.float32, rngs=rngs)
+        self.norm = LayerNorm(dim, epsilon=1e-6, dtype=jnp.float32, rngs=rngs)
         self.grid, self.dim, self.depth, self.width = grid, dim, depth, outputs
 
     def __call__(self, tokens: Array, seen: Array, wanted: Array, *, rngs: nnx.Rngs | None = None) -> Array:

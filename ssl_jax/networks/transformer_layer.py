@@ -16,6 +16,7 @@ from jax.typing import DTypeLike
 
 from ssl_jax.errors import UsageError, pick
 from ssl_jax.networks.attention import Memory, MultiHeadAttention, Projection
+from ssl_jax.networks.layers import LayerNorm
 
 Activation = Literal["gelu", "relu"]
 Inside = Literal["weights", "energies"]
@@ -55,7 +56,7 @@ class Layer(nnx.Module):
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        norm = lambda: nnx.LayerNorm(dim, epsilon=1e-6, dtype=jnp.float32, rngs=rngs)  # noqa: E731
+        norm = lambda: LayerNorm(dim, epsilon=1e-6, dtype=jnp.float32, rngs=rngs)  # noqa: E731
         attend: Any = {"heads": heads, "groups": groups, "projection": projection, "dtype": dtype, "rngs": rngs}
         linear: Any = {"kernel_init": nnx.initializers.xavier_uniform(), "dtype": dtype, "rngs": rngs}
         self.attention_norm, self.mlp_norm = norm(), norm()
@@ -118,10 +119,10 @@ class Layer(nnx.Module):
         hidden = jax.nn.gelu(hidden, approximate=False) if self.activation == "gelu" else jax.nn.relu(hidden)
         return self.after(self.mlp_norm, tokens, self.contract(hidden), rngs)
 
-    def before(self, norm: nnx.LayerNorm, tokens: Array) -> Array:
+    def before(self, norm: LayerNorm, tokens: Array) -> Array:
         return norm(tokens).astype(self.dtype) if self.norm_first else tokens
 
-    def after(self, norm: nnx.LayerNorm, tokens: Array, part: Array, rngs: nnx.Rngs | None) -> Array:
+    def after(self, norm: LayerNorm, tokens: Array, part: Array, rngs: nnx.Rngs | None) -> Array:
         if not self.deterministic:
             part = drop("dropout", part, self.dropout, part.shape, rngs)
             part = drop("drop_path", part, self.drop_path, (len(part), 1, 1), rngs)

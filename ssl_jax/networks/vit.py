@@ -24,6 +24,7 @@ from jax.typing import DTypeLike
 
 from ssl_jax.errors import UsageError, pick
 from ssl_jax.networks.functional import Net, functional
+from ssl_jax.networks.layers import LayerNorm
 from ssl_jax.networks.transformer_layer import Layer
 from ssl_jax.ops.patches import patchify
 from ssl_jax.ops.positions import grid_positions
@@ -62,7 +63,7 @@ class ViT(nnx.Module):
             hidden = round(mlp_ratio * dim)
             block = Layer(dim, heads=heads, hidden=hidden, drop_path=rate, dtype=dtype, rngs=rngs)
             setattr(self, f"block{number}", block)
-        self.norm = nnx.LayerNorm(dim, epsilon=1e-6, dtype=jnp.float32, rngs=rngs)
+        self.norm = LayerNorm(dim, epsilon=1e-6, dtype=jnp.float32, rngs=rngs)
         self.grid, self.patch_size, self.depth, self.width, self.dtype = grid, patch_size, depth, dim, dtype
 
     def __call__(self, images: Array, seen: Array | None = None, *, rngs: nnx.Rngs | None = None) -> dict[str, Array]:

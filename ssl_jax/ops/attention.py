@@ -21,8 +21,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.ops.blocks import product
-from ssl_jax.ops.checks import check_positive
+from ssl_jax.ops.blocks import floats, product
+from ssl_jax.ops.checks import check_arrays, check_count, check_positive, given
 from ssl_jax.ops.collectives import shards
 from ssl_jax.ops.pieces import choose_piece, over_heads, platform_of
 from ssl_jax.ops.streaming import softmax_sum
@@ -62,17 +62,18 @@ def attention(
         NVIDIA GPUs: 16-bit types, E = D, no mask; never chosen by itself.
 
     Returns:
-      `[B, T, H, E]` in the type of the values; zeros for a query that may look nowhere.
+      `[B, T, H, E]` in the type of the values, float32 for integers; zeros for a query that may look nowhere.
 
     Raises:
-      ValueError: shapes do not fit or something is empty, heads do not divide, a mask that does not broadcast or is not
-        boolean, a temperature or block that is not positive, hard attention over shards, an implementation that does not
+      ValueError: shapes or types do not fit or something is empty, heads do not divide, a mask that does not broadcast or is
+        not boolean, a temperature or block that is not positive, hard attention over shards, an implementation that does not
         exist or cannot do what is asked.
 
     Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, equation 1.
     """
-    _check(query, key, value, mask, shards(axis_name))
-    check_positive("attention", inverse_temperature=inverse_temperature, block_size=block_size)
+    query, key, value = _check("attention", query, key, value, mask, shards(axis_name))
+    check_positive("attention", inverse_temperature=inverse_temperature)
+    check_count("attention", block_size=block_size)
     _check_ways(hard, axis_name, block_size, implementation)
     scale = query.shape[-1] ** -0.5 if inverse_temperature is None else inverse_temperature
     if implementation == "cudnn":
@@ -104,12 +105,14 @@ def attention_weights(
 ) -> Array:
     """How much each query reads from each key, `[B, H, T, S]` float32; a row sums to 1, or to 0 if it may look nowhere.
 
-    Arguments as `attention` has them.
+    Arguments and errors as `attention` has them.
     """
-    _check(query, key, key, mask, 1)
+    query, key, _ = _check("attention_weights", query, key, key, mask, 1)
+    check_positive("attention_weights", inverse_temperature=inverse_temperature)
     scale = query.shape[-1] ** -0.5 if inverse_temperature is None else inverse_temperature
     groups = query.reshape(*query.shape[:2], key.shape[2], -1, query.shape[3])
-    scores = product("btgrd,bsgd->bgrts", groups, key) * scale
+    scores = product("btgrd,bsgd->bgrts", groups, key)
+    scores = scores * jnp.asarray(scale, scores.dtype)
     scores = scores.reshape(query.shape[0], query.shape[2], query.shape[1], key.shape[1])
     seen = jnp.ones((1, 1, *scores.shape[2:]), bool) if mask is None else jnp.broadcast_to(_four(mask), scores.shape)
     if causal:
@@ -172,23 +175,26 @@ def _four(mask: Array) -> Array:
     return mask.reshape((1,) * (4 - mask.ndim) + mask.shape)
 
 
-def _check(query: Array, key: Array, value: Array, mask: Array | None, count: int) -> None:
+def _check(function: str, query: Array, key: Array, value: Array, mask: Array | None, count: int) -> tuple[Array, ...]:
+    """Queries, keys and values as floating-point numbers, or one sentence about what does not fit."""
+    check_arrays(function, query=query, key=key, value=value, **given(mask=mask))
     fits = query.ndim == key.ndim == value.ndim == 4 and key.shape[:3] == value.shape[:3]
     if not fits or len(query) != len(key) or query.shape[3] != key.shape[3] or 0 in (query.size, key.size):
         raise ValueError(
-            "attention: needs query [B, T, H, D], key [B, S, G, D] and value [B, S, G, E], not empty, got "
+            f"{function}: needs query [B, T, H, D], key [B, S, G, D] and value [B, S, G, E], not empty, got "
             f"{query.shape}, {key.shape} and {value.shape}"
         )
     if query.shape[2] % key.shape[2]:
         raise ValueError(
-            f"attention: heads of keys must divide heads of queries, got {key.shape[2]} and {query.shape[2]}"
+            f"{function}: heads of keys must divide heads of queries, got {key.shape[2]} and {query.shape[2]}"
         )
     if mask is None:
-        return
+        return floats(query, key, value)
     whole = (len(query), query.shape[2], query.shape[1], key.shape[1] * count)
     broad = mask.ndim <= 4 and all(a in (1, b) for a, b in zip(_four(mask).shape, whole, strict=True))
     if not broad or mask.dtype != bool:
-        raise ValueError(f"attention: mask must be booleans that broadcast to {whole}, got {mask.dtype} {mask.shape}")
+        raise ValueError(f"{function}: mask must be booleans that broadcast to {whole}, got {mask.dtype} {mask.shape}")
+    return floats(query, key, value)
 
 
 def _check_ways(

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from ssl_jax.ops.checks import check_arrays, check_count, check_integers, check_range
 from ssl_jax.ops.collectives import gather_rows, row_numbers, shards
 from ssl_jax.ops.normalize import unit_length
 
@@ -27,8 +28,7 @@ class Bank(NamedTuple):
 
 def fresh(rng: Array, length: int, dim: int) -> Bank:
     """`length` random directions of size `dim`, float32."""
-    if length < 1 or dim < 1:
-        raise ValueError(f"bank.fresh: length and dim must be at least 1, got {length} and {dim}")
+    check_count("bank.fresh", length=length, dim=dim)
     return Bank(unit_length(jax.random.normal(rng, (length, dim))))
 
 
@@ -37,7 +37,7 @@ def read(bank: Bank, index: Array, *, axis_name: str | None = None) -> Array:
 
     A number outside [0, L) gives a row of NaN: the bank is too short, and the loss should say so.
     """
-    _check_index("read", index)
+    check_integers("bank.read", index=index)
     numbers = gather_rows(index.reshape(-1), axis_name)
     place = _place_here(bank, numbers, axis_name)
     if axis_name is None:
@@ -66,18 +66,18 @@ def write(bank: Bank, index: Array, rows: Array, *, momentum: float = 0.5, axis_
     Raises:
       ValueError: the rows do not fit the numbers or the bank, or the momentum is not in [0, 1].
     """
-    _check_index("write", index)
+    check_integers("bank.write", index=index)
+    check_arrays("bank.write", rows=rows)
+    check_range("bank.write", 0, 1, momentum=momentum)
     if rows.shape != (*index.shape, bank.rows.shape[1]) or index.ndim != 1:
         raise ValueError(
             f"bank.write: needs index [B] and rows [B, {bank.rows.shape[1]}], got {index.shape} and {rows.shape}"
         )
-    if not 0 <= momentum <= 1:
-        raise ValueError(f"bank.write: momentum must be in [0, 1], got {momentum}")
     rows = gather_rows(unit_length(lax.stop_gradient(rows)), axis_name)
     place = _place_here(bank, gather_rows(index, axis_name), axis_name)
 
     place, slot = jnp.unique(place, return_inverse=True, size=len(place), fill_value=len(bank.rows))
-    counts = jax.ops.segment_sum(jnp.ones((len(slot), 1)), slot, len(place))
+    counts = jax.ops.segment_sum(jnp.ones((len(slot), 1), jnp.float32), slot, len(place))
     means = jax.ops.segment_sum(rows, slot, len(place)) / jnp.maximum(counts, 1)
     old = bank.rows.at[place].get(mode="clip").astype(jnp.float32)
     new = unit_length(momentum * old + (1 - momentum) * means)
@@ -90,6 +90,8 @@ def others(rng: Array, index: Array, count: int, *, length: int) -> Array:
 
     Each example has a key of its own, out of `rng` and its number: the same draws whatever it is in a batch with.
     """
+    check_integers("bank.others", index=index)
+    check_count("bank.others", count=count, length=length)
     if length < 2:
         raise ValueError(f"bank.others: length must be at least 2 for there to be another entry, got {length}")
 
@@ -102,11 +104,6 @@ def others(rng: Array, index: Array, count: int, *, length: int) -> Array:
 def keys_of(rng: Array, index: Array) -> Array:
     """A key for each example, `[B]`, that depends on its number and not on its place."""
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(rng, index)
-
-
-def _check_index(name: str, index: Array) -> None:
-    if not jnp.issubdtype(index.dtype, jnp.integer):
-        raise ValueError(f"bank.{name}: index must be integers, got {index.dtype}")
 
 
 def _place_here(bank: Bank, index: Array, axis_name: str | None) -> Array:

@@ -3,12 +3,29 @@
 K: rows; b: rows in a block.
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 from jax import Array
 
 
+def floats(*arrays: Array) -> tuple[Array, ...]:
+    """The arrays as floating-point numbers that can be summed together: the one rule of promotion.
+
+    Integers and booleans become float32, and so does float64 unless all are float64. Narrower floating-point types stay.
+    """
+    double = all(array.dtype == jnp.float64 for array in arrays)
+
+    def as_floats(array: Array) -> Array:
+        narrow = jnp.issubdtype(array.dtype, jnp.floating) and (double or array.dtype.itemsize <= 4)
+        return array if narrow else array.astype(jnp.float32)
+
+    return tuple(as_floats(array) for array in arrays)
+
+
 def product(equation: str, left: Array, right: Array) -> Array:
-    """An einsum in the narrower of the two types, summed in float32 or wider."""
+    """An einsum in the narrower of the two floating-point types (see `floats`), summed in float32 or wider."""
+    left, right = floats(left, right)
     narrow = min(left.dtype, right.dtype, key=lambda dtype: dtype.itemsize)
     return jnp.einsum(
         equation,
@@ -19,9 +36,9 @@ def product(equation: str, left: Array, right: Array) -> Array:
     )
 
 
-def wide(dtype: jnp.dtype) -> jnp.dtype:
+def wide(dtype: Any) -> jnp.dtype:
     """The type of sums over numbers of a type: float32, or float64 for float64."""
-    return max(jnp.dtype(dtype), jnp.dtype(jnp.float32), key=lambda dtype: dtype.itemsize)
+    return jnp.dtype(jnp.float64 if dtype == jnp.float64 else jnp.float32)
 
 
 def cut_rows(rows: Array, block: int) -> Array:

@@ -19,8 +19,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.ops.blocks import cut_rows, product
-from ssl_jax.ops.checks import check_positive
+from ssl_jax.ops.blocks import cut_rows, floats, product, wide
+from ssl_jax.ops.checks import check_arrays, check_count, check_labels, check_positive
 from ssl_jax.ops.collectives import gather_rows, return_to_owners, shards, varying_together
 from ssl_jax.ops.streaming import MOST_SCORES, log_sum_exp, softmax_sum
 
@@ -43,15 +43,15 @@ def free_energy(
       block_size: keys compared at once; None chooses by size.
 
     Returns:
-      `[B]`, float32.
+      `[B]`, float32 (float64 if both arrays are).
 
     Raises:
-      ValueError: shapes do not fit, there are no keys, or b is not positive.
+      ValueError: shapes or types do not fit, there are no keys, or b or the block is not positive.
     """
-    _check("free_energy", query, keys, inverse_temperature)
+    query, keys = _check("free_energy", query, keys, inverse_temperature, block_size)
     read = partial(log_sum_exp, inverse_temperature=inverse_temperature, block_size=block_size)
     log_sums = _ask(lambda queries: read(queries, keys), query, axis_name)
-    return -jax.nn.logsumexp(log_sums, axis=0) / inverse_temperature
+    return -jax.nn.logsumexp(log_sums, axis=0) / jnp.asarray(inverse_temperature, log_sums.dtype)
 
 
 def key_value_lookup(
@@ -82,14 +82,16 @@ def key_value_lookup(
       block_size: keys compared at once; None chooses by size.
 
     Returns:
-      `[B, E]`, float32.
+      `[B, E]`, float32 (float64 if all arrays are).
 
     Raises:
-      ValueError: shapes do not fit, there are no keys, `top` is not between 1 and the keys of the whole store, hard with
-        more than one, or b is not positive.
+      ValueError: shapes or types do not fit, there are no keys, a value is no class, `top` is not between 1 and the keys of
+        the whole store, hard with more than one, or b or the block is not positive.
     """
-    _check("key_value_lookup", query, keys, inverse_temperature)
+    query, keys = _check("key_value_lookup", query, keys, inverse_temperature, block_size)
     _check_values(values, len(keys), num_classes)
+    check_count("key_value_lookup", top=top)
+    values = jnp.asarray(values)
     if hard and top not in (None, 1):
         raise ValueError(f"key_value_lookup: hard reads one key, got top={top}: leave out one of the two")
     top = 1 if hard else top
@@ -114,7 +116,8 @@ def key_value_lookup(
     if shards(axis_name) > 1:  # [B, S top], of which the nearest of all are wanted
         scores, places = lax.top_k(scores, top)
         found = jax.vmap(lambda values, places: values[places])(found, places)
-    return product("bk,bke->be", jax.nn.softmax(scores * inverse_temperature), whole(found))
+    scores = scores * jnp.asarray(inverse_temperature, scores.dtype)
+    return product("bk,bke->be", jax.nn.softmax(scores), whole(found))
 
 
 def _ask(answer: Callable[[Array], Any], query: Array, axis_name: str | None) -> Any:
@@ -142,28 +145,39 @@ def _nearest_by_blocks(queries: Array, keys: Array, count: int, block: int) -> A
         return (scores, jnp.take_along_axis(numbers, places, axis=1)), None
 
     blocks = cut_rows(keys, block)
-    start = jnp.full((len(queries), count), -jnp.inf, jnp.float32), jnp.zeros((len(queries), count), jnp.int32)
-    start, _ = varying_together((start, (queries, keys)))
+    lowest = jnp.full((len(queries), count), -jnp.inf, wide(queries.dtype))
+    start, _ = varying_together(((lowest, jnp.zeros(lowest.shape, jnp.int32)), (queries, keys)))
     (_, numbers), _ = lax.scan(visit, start, (jnp.arange(len(blocks), dtype=jnp.int32) * block, blocks))
     return numbers
 
 
-def _check(function: str, query: Array, keys: Array, inverse_temperature: float | Array) -> None:
+def _check(
+    function: str, query: Array, keys: Array, inverse_temperature: float | Array, block_size: int | None
+) -> tuple[Array, ...]:
+    """Queries and keys as floating-point numbers, or one sentence about what does not fit."""
+    check_arrays(function, query=query, keys=keys)
     if query.ndim != 2 or keys.ndim != 2 or query.shape[1] != keys.shape[1] or 0 in (*query.shape, *keys.shape):
         raise ValueError(
             f"{function}: needs query [B, D] and keys [K, D], not empty, got {query.shape} and {keys.shape}"
         )
     check_positive(function, inverse_temperature=inverse_temperature)
+    check_count(function, block_size=block_size)
+    return floats(query, keys)
 
 
 def _check_values(values: Array, keys: int, num_classes: int | None) -> None:
+    check_arrays("key_value_lookup", values=values)
+    check_count("key_value_lookup", num_classes=num_classes)
     if num_classes is None and (values.ndim != 2 or len(values) != keys):
         raise ValueError(
             f"key_value_lookup: values must be [K, E] with K = {keys}, or integers [K] with num_classes, got {values.shape}"
         )
     whole = jnp.issubdtype(values.dtype, jnp.integer)
-    if num_classes is not None and (values.shape != (keys,) or not whole or num_classes < 1):
+    if num_classes is None:
+        return
+    if values.shape != (keys,) or not whole:
         raise ValueError(
-            f"key_value_lookup: with num_classes, here {num_classes}, above 0, values must be integers [K] with K = {keys}, "
+            f"key_value_lookup: with num_classes={num_classes}, values must be integers [K] with K = {keys}, "
             f"got {values.dtype} {values.shape}"
         )
+    check_labels("key_value_lookup", num_classes, values=values)

@@ -11,8 +11,13 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.ops.collectives import gather_rows, mean_over_shards, shards
-from ssl_jax.ops.normalize import unit_length
+from ssl_jax.ops.checks import check_arrays, check_count, check_finite
+from ssl_jax.ops.collectives import gather_rows, max_over_shards, mean_over_shards, shards
+from ssl_jax.ops.normalize import power_of_two, unit_length
+
+CANDIDATES = (
+    4  # centroids whose distances from a point are taken exactly: products cannot tell neighbours far from the middle
+)
 
 
 class Clusters(NamedTuple):
@@ -47,19 +52,29 @@ def kmeans(
       block_size: points compared with all centroids at a time.
 
     Raises:
-      ValueError: the points are not a matrix with rows, there are fewer points than clusters, or a count is too small.
+      ValueError: the points are not a matrix with rows, or not finite, where that can be seen (not under `jit`); there are
+        fewer points than clusters, or a count is too small or not whole.
 
     Source: Arthur and Vassilvitskii 2007, k-means++: the advantages of careful seeding; Lloyd 1982.
     """
+    check_arrays("kmeans", points=points)
+    check_count("kmeans", clusters=clusters, block_size=block_size)
+    check_count("kmeans", iterations=iterations, least=0)
+    check_finite("kmeans", points=points)
     if points.ndim != 2 or 0 in points.shape:
         raise ValueError(f"kmeans: points must be [B, D] with at least one row and column, got {points.shape}")
     total = len(points) * shards(axis_name)
-    if not 1 <= clusters <= total:
+    if clusters > total:
         raise ValueError(f"kmeans: clusters must be between 1 and the {total} points, got {clusters}")
-    if iterations < 0 or block_size < 1:
-        raise ValueError(f"kmeans: needs iterations >= 0 and block_size >= 1, got {iterations} and {block_size}")
-    points = lax.stop_gradient(points).astype(jnp.float32)
-    points = unit_length(points) if spherical else points
+    points = lax.stop_gradient(points)
+    size = jnp.float32(1)
+    if spherical:
+        points = unit_length(points)
+    else:  # squares of very large or small points would overflow or vanish
+        points = points.astype(jnp.float32)
+        size = power_of_two(max_over_shards(jnp.abs(points).max(), axis_name))
+        size = jnp.where(size > 0, size, 1)
+        points = points / size
 
     def lloyd(number, centroids):
         labels, distance = nearest_centroid(points, centroids, block_size=block_size)
@@ -70,7 +85,7 @@ def kmeans(
 
     centroids = lax.fori_loop(0, iterations, lloyd, _seeds(rng, points, clusters, axis_name))
     labels, distance = nearest_centroid(points, centroids, block_size=block_size)
-    return Clusters(centroids, labels, mean_over_shards(distance.mean(), axis_name))
+    return Clusters(centroids * size, labels, mean_over_shards(distance.mean(), axis_name) * size * size)
 
 
 def nearest_centroid(points: Array, centroids: Array, *, block_size: int = 4096) -> tuple[Array, Array]:
@@ -81,8 +96,10 @@ def nearest_centroid(points: Array, centroids: Array, *, block_size: int = 4096)
 
     def one(point):
         closeness = jnp.dot(shifted, point - middle, precision="highest") - half_squares
-        label = jnp.argmax(closeness).astype(jnp.int32)
-        return label, jnp.sum((point - centroids[label]) ** 2)
+        near = lax.top_k(closeness, min(CANDIDATES, len(centroids)))[1].astype(jnp.int32)
+        distances = jnp.sum((point[None] - centroids[near]) ** 2, axis=1)
+        best = jnp.argmin(distances)
+        return near[best], distances[best]
 
     return lax.map(one, points, batch_size=min(block_size, len(points)))
 
@@ -98,7 +115,7 @@ def _seeds(rng: Array, points: Array, clusters: int, axis_name: str | None) -> A
         seed = _draw_row(jax.random.fold_in(rng, number), points, nearest, axis_name)
         return seeds.at[number].set(seed), jnp.minimum(nearest, distance(seed))
 
-    first = _draw_row(jax.random.fold_in(rng, 0), points, jnp.ones(len(points)), axis_name)
+    first = _draw_row(jax.random.fold_in(rng, 0), points, jnp.ones(len(points), points.dtype), axis_name)
     seeds = jnp.zeros((clusters, points.shape[1])).at[0].set(first)
     seeds, _ = lax.fori_loop(1, clusters, draw, (seeds, distance(first)))
     return mean_over_shards(seeds, axis_name)  # equal on all shards already; now the checker of replication knows
@@ -108,7 +125,7 @@ def _draw_row(rng: Array, points: Array, weights: Array, axis_name: str | None) 
     """One of the N points, drawn in proportion to its weight: `[D]`, the same on every shard however many there are."""
     running = jnp.cumsum(weights)
     shard_ends = jnp.cumsum(gather_rows(running[-1:], axis_name))
-    target = jax.random.uniform(rng) * shard_ends[-1]
+    target = jax.random.uniform(rng, dtype=shard_ends.dtype) * shard_ends[-1]
     shard = jnp.minimum(jnp.searchsorted(shard_ends, target, side="right"), len(shard_ends) - 1)
     start = jnp.where(shard > 0, shard_ends[shard - 1], 0)
     row = jnp.minimum(jnp.searchsorted(running, target - start, side="right"), len(points) - 1)
@@ -118,7 +135,7 @@ def _draw_row(rng: Array, points: Array, weights: Array, axis_name: str | None) 
 def _means(points: Array, labels: Array, clusters: int, axis_name: str | None) -> tuple[Array, Array]:
     """Mean of each cluster `[K, D]`, 0 where it is empty, and its share of the points `[K]`, up to a common factor."""
     sums = mean_over_shards(jax.ops.segment_sum(points, labels, clusters), axis_name)
-    counts = mean_over_shards(jax.ops.segment_sum(jnp.ones(len(points)), labels, clusters), axis_name)
+    counts = mean_over_shards(jax.ops.segment_sum(jnp.ones(len(points), points.dtype), labels, clusters), axis_name)
     return sums / jnp.where(counts > 0, counts, 1)[:, None], counts
 
 
@@ -126,5 +143,5 @@ def _fill_empty(rng: Array, means: Array, counts: Array, spread: Array) -> Array
     """The e-th empty cluster moves next to the e-th largest: off by a hundredth of the points' spread, at random."""
     empty = counts == 0
     donor = jnp.argsort(-counts)[(jnp.cumsum(empty) - 1) % jnp.sum(~empty)]
-    nudged = means[donor] + 0.01 * spread * jax.random.normal(rng, means.shape)
+    nudged = means[donor] + 0.01 * spread * jax.random.normal(rng, means.shape, means.dtype)
     return jnp.where(empty[:, None], nudged, means)

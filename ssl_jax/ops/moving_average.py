@@ -6,6 +6,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from ssl_jax.ops.blocks import wide
+from ssl_jax.ops.checks import check_count, check_range
+
 
 def moving_average(average: Any, value: Any, *, momentum: float | Array) -> Any:
     """`momentum * average + (1 - momentum) * value`, leaf by leaf.
@@ -18,8 +21,9 @@ def moving_average(average: Any, value: Any, *, momentum: float | Array) -> Any:
       momentum: in [0, 1]; may be traced, as `cosine_momentum` returns it.
 
     Raises:
-      ValueError: the trees differ in structure or in a leaf's shape.
+      ValueError: the trees differ in structure or in a leaf's shape, or the momentum is outside [0, 1].
     """
+    check_range("moving_average", 0, 1, momentum=momentum)
     old_structure, new_structure = str(jax.tree.structure(average)), str(jax.tree.structure(value))
     if old_structure != new_structure:
         raise ValueError(
@@ -32,7 +36,7 @@ def moving_average(average: Any, value: Any, *, momentum: float | Array) -> Any:
             raise ValueError(f"moving_average: leaves must have one shape, got {old.shape} and {new.shape}")
         if not jnp.issubdtype(old.dtype, jnp.floating):
             return new
-        dtype = max(old.dtype, jnp.dtype(jnp.float32), key=lambda kind: kind.itemsize)
+        dtype = wide(old.dtype)
         weight = jnp.asarray(momentum, dtype)
         return (weight * old.astype(dtype) + (1 - weight) * new.astype(dtype)).astype(old.dtype)
 
@@ -50,9 +54,7 @@ def cosine_momentum(step: int | Array, *, steps: int, start: float = 0.996, end:
 
     Source: Grill et al. 2020, https://arxiv.org/abs/2006.07733, section 3.3.
     """
-    if steps < 1:
-        raise ValueError(f"cosine_momentum: steps must be at least 1, got {steps}")
-    if not (0 <= start <= 1 and 0 <= end <= 1):
-        raise ValueError(f"cosine_momentum: start and end must be in [0, 1], got {start} and {end}")
+    check_count("cosine_momentum", steps=steps)
+    check_range("cosine_momentum", 0, 1, start=start, end=end)
     progress = jnp.clip(jnp.asarray(step, jnp.float32) / steps, 0, 1)
     return end - (end - start) * (1 + jnp.cos(jnp.pi * progress)) / 2

@@ -1,31 +1,42 @@
 """Rows at unit length, columns at unit variance: what losses do to embeddings before they compare them.
 
-B: rows held here; N: rows of the whole batch; D: size of a row. Everything is computed and returned in float32, whatever
-comes in. `axis_name=None` says that the rows held here are the whole batch; a name says that they are one shard of it
-under that mapped axis.
+B: rows held here; N: rows of the whole batch; D: size of a row. Everything is returned in float32, whatever comes in, and
+computed in float32 or wider. Squares of float32 overflow above 1.8e19 and vanish below 1e-19: what is squared is first
+divided by a power of two of its size, which is exact. `axis_name=None` says that the rows held here are the whole batch; a
+name says that they are one shard of it under that mapped axis.
 """
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 
+from ssl_jax.ops.blocks import wide
+from ssl_jax.ops.checks import check_arrays, check_positive
 from ssl_jax.ops.collectives import mean_over_shards
 
 Rows = Array | np.ndarray
 
 
-def unit_length(rows: Rows, *, epsilon: float = 1e-12) -> Array:
-    """Divides each row of `[..., D]` by its Euclidean length.
+def unit_length(rows: Rows) -> Array:
+    """Divides each row of `[..., D]` by its Euclidean length, however long or short it is.
 
-    A row no longer than `epsilon` has no direction: it becomes zero, and its gradient is zero. All other gradients are
-    orthogonal to their row and at most 1 / length times as long as what comes back.
+    A row of which no entry reaches 1.2e-38, the smallest normal float32, has no direction: it becomes zero, and its gradient
+    is zero. All other gradients are orthogonal to their row and at most 1 / length times as long as what comes back.
+
+    Raises:
+      ValueError: the rows are not an array of real numbers, or have no axis.
     """
-    rows = jnp.asarray(rows, jnp.float32)
-    square = jnp.sum(rows**2, axis=-1, keepdims=True)
-    has_direction = square > epsilon**2
+    check_arrays("unit_length", rows=rows)
+    if rows.ndim == 0:
+        raise ValueError("unit_length: rows must be [..., D], got ()")
+    rows = _wide(rows)
+    size = power_of_two(jnp.abs(rows).max(axis=-1, keepdims=True, initial=0))
+    has_direction = size > 0
+    scaled = rows / jnp.where(has_direction, size, 1)
+    square = jnp.sum(scaled**2, axis=-1, keepdims=True)
     # Both branches of a `where` are differentiated: the square root must not see a zero even where it is not used.
-    return rows * jnp.where(has_direction, jax.lax.rsqrt(jnp.where(has_direction, square, 1)), 0)
+    unit = scaled * jnp.where(has_direction, lax.rsqrt(jnp.where(has_direction, square, 1)), 0)
+    return unit.astype(jnp.float32)
 
 
 def standardize(rows: Rows, *, axis_name: str | None = None, epsilon: float = 1e-5) -> Array:
@@ -34,19 +45,59 @@ def standardize(rows: Rows, *, axis_name: str | None = None, epsilon: float = 1e
     `epsilon` is added to the variance: a column that is constant becomes zero, with a finite gradient.
 
     Raises:
-      ValueError: the rows are not a matrix with at least one row.
+      ValueError: the rows are not a matrix of real numbers with at least one row, or epsilon is not positive.
     """
+    check_arrays("standardize", rows=rows)
+    check_positive("standardize", epsilon=epsilon)
     if rows.ndim != 2 or len(rows) == 0:
         raise ValueError(f"standardize: rows must be [B, D] with at least one row, got {rows.shape}")
-    rows = jnp.asarray(rows, jnp.float32)
+    rows = _wide(rows)
+    moments = rows.mean(axis=0, keepdims=True), jnp.abs(lax.stop_gradient(rows)).mean(axis=0, keepdims=True)
+    mean, size = mean_over_shards(moments, axis_name)
+    size = jnp.maximum(power_of_two(size), 1)
     # Variance from the centred rows: the mean of squares less the square of the mean would cancel far from the origin.
-    centred = rows - mean_over_shards(rows.mean(axis=0, keepdims=True), axis_name)
+    centred = (rows - mean) / size
     variance = mean_over_shards(jnp.mean(centred**2, axis=0, keepdims=True), axis_name)
-    return centred * jax.lax.rsqrt(variance + epsilon)
+    return (centred * lax.rsqrt(variance + scaled_epsilon(epsilon, size))).astype(jnp.float32)
 
 
 def layer_norm(rows: Rows, *, epsilon: float = 1e-5) -> Array:
-    """Each row of `[..., D]` with mean 0 and population deviation 1, of itself; no gain, no offset."""
-    rows = jnp.asarray(rows, jnp.float32)
+    """Each row of `[..., D]` with mean 0 and population deviation 1, of itself; no gain, no offset.
+
+    Raises:
+      ValueError: the rows are not an array of real numbers, have no axis, or epsilon is not positive.
+    """
+    check_arrays("layer_norm", rows=rows)
+    check_positive("layer_norm", epsilon=epsilon)
+    if rows.ndim == 0:
+        raise ValueError("layer_norm: rows must be [..., D], got ()")
+    rows = _wide(rows)
+    size = jnp.maximum(power_of_two(jnp.abs(rows).max(axis=-1, keepdims=True, initial=0)), 1)
+    rows = rows / size
     centred = rows - rows.mean(axis=-1, keepdims=True)
-    return centred * jax.lax.rsqrt(jnp.mean(centred**2, axis=-1, keepdims=True) + epsilon)
+    variance = jnp.mean(centred**2, axis=-1, keepdims=True)
+    return (centred * lax.rsqrt(variance + scaled_epsilon(epsilon, size))).astype(jnp.float32)
+
+
+def power_of_two(sizes: Array) -> Array:
+    """The largest power of two that is not above each number, without gradient; 0 below the smallest normal number.
+
+    At most a quarter of what overflows, so that its inverse is a normal number too: a division may be computed as a product.
+    """
+    kind = jnp.finfo(sizes.dtype)
+    whole = jnp.dtype(f"int{kind.bits}")
+    exponent = whole.type(((1 << kind.nexp) - 1) << kind.nmant)
+    bits = lax.bitcast_convert_type(lax.stop_gradient(sizes), whole) & exponent
+    return jnp.minimum(lax.bitcast_convert_type(bits, sizes.dtype), 2.0 ** (kind.maxexp - 2))
+
+
+def scaled_epsilon(epsilon: float, size: Array) -> Array:
+    """What is added to the variance of numbers that were divided by `size`, at least 1: what `epsilon` is to the numbers.
+
+    At least the square of float32's resolution, since a constant that large may differ from its own mean by as much.
+    """
+    return jnp.maximum(epsilon / size**2, float(jnp.finfo(jnp.float32).eps) ** 2)
+
+
+def _wide(rows: Rows) -> Array:
+    return jnp.asarray(rows, wide(rows.dtype))

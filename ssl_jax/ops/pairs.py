@@ -77,7 +77,7 @@ def _forward(scale: float, block: int, rows: Array, skip: Array) -> tuple[Array,
         return _add(sums, i, own)
 
     count = -(-len(rows) // block)
-    sums, _ = varying_together((jnp.zeros((count, block)), rows))
+    sums, _ = varying_together((jnp.zeros((count, block), rows.dtype), rows))
     sums = lax.fori_loop(0, count, visit_row, sums).reshape(-1)[: len(rows)]
     return jnp.log(sums) + scale, (rows, skip, sums)
 
@@ -104,7 +104,8 @@ def _backward(scale: float, block: int, kept: tuple[Array, ...], cotangent: Arra
         return lax.dynamic_update_index_in_dim(of_rows, own, i, 0), of_columns
 
     count, dim = len(shares), rows.shape[1]
-    start, _ = varying_together(((jnp.zeros((count, block, dim)), jnp.zeros((count, dim, block))), rows))
+    zeros = (jnp.zeros(shape, rows.dtype) for shape in ((count, block, dim), (count, dim, block)))
+    start, _ = varying_together((tuple(zeros), rows))
     of_rows, of_columns = lax.fori_loop(0, count, visit_row, start)
     return (of_rows + of_columns.mT).reshape(-1, dim)[: len(rows)], None
 

@@ -4,9 +4,15 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from ssl_jax.ops.checks import check_arrays, check_count
+
 
 def patchify(images: Array, size: int) -> Array:
     """Square patches side by side, as channels: `[B, H, W, C]` -> `[B, H / size, W / size, size * size * C]`."""
+    check_arrays("patchify", images=images)
+    check_count("patchify", size=size)
+    if images.ndim != 4 or images.shape[1] % size or images.shape[2] % size:
+        raise ValueError(f"patchify: images must be [B, H, W, C] with sides in patches of {size}, got {images.shape}")
     batch, height, width, channels = images.shape
     grid = images.reshape(batch, height // size, size, width // size, size, channels)
     return grid.swapaxes(2, 3).reshape(batch, height // size, width // size, size * size * channels)
@@ -17,6 +23,10 @@ def overlapping_patches(images: Array, size: int, *, stride: int) -> Array:
 
     What is left at the right and at the bottom, less than a stride, is dropped.
     """
+    check_arrays("overlapping_patches", images=images)
+    check_count("overlapping_patches", size=size, stride=stride)
+    if images.ndim != 4 or min(images.shape[1:3]) < size:
+        raise ValueError(f"overlapping_patches: images must be [B, H, W, C], no side below {size}, got {images.shape}")
     rows, columns = (
         jnp.arange(0, side - size + 1, stride)[:, None] + jnp.arange(size)[None] for side in images.shape[1:3]
     )

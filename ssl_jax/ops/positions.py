@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from ssl_jax.ops.checks import check_arrays, check_count, check_positive
+
 
 def sinusoidal_positions(places: Array, dim: int) -> Array:
     """Fixed positions in a sequence, to be added to its tokens: `[...]` -> `[..., D]` float32.
@@ -23,6 +25,7 @@ def sinusoidal_positions(places: Array, dim: int) -> Array:
 
     Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.5.
     """
+    check_arrays("sinusoidal_positions", places=places)
     angles = _angles("sinusoidal_positions", places, dim, 10000.0)
     return jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1).reshape(*places.shape, dim)
 
@@ -47,6 +50,10 @@ def rotate_pairs(x: Array, places: Array, *, base: float = 10000.0) -> Array:
 
     Source: Su et al. 2021, https://arxiv.org/abs/2104.09864, equation 34.
     """
+    check_arrays("rotate_pairs", x=x, places=places)
+    check_positive("rotate_pairs", base=base)
+    if x.ndim != 4:
+        raise ValueError(f"rotate_pairs: x must be [B, T, H, D], got {x.shape}")
     if places.shape not in (x.shape[1:2], x.shape[:2]):
         raise ValueError(f"rotate_pairs: places must be [T] or [B, T] of x [B, T, H, D], got {places.shape}, {x.shape}")
     angles = _angles("rotate_pairs", places, x.shape[-1], base)
@@ -63,8 +70,14 @@ def grid_positions(grid: int, dim: int) -> np.ndarray:
 
     Quarters of `dim`: sine and cosine of the column, sine and cosine of the row, at frequencies 1 down to 1/10000.
 
+    Raises:
+      ValueError: `grid` is no count, or `dim` no multiple of 4.
+
     Source: Chen, Xie and He 2021, https://arxiv.org/abs/2104.02057.
     """
+    check_count("grid_positions", grid=grid, dim=dim)
+    if dim % 4:
+        raise ValueError(f"grid_positions: dim must be a multiple of 4, got {dim}")
     frequencies = 10000.0 ** -(np.arange(dim // 4) / (dim // 4))
     rows, columns = np.divmod(np.arange(grid**2), grid)
     angles = [np.outer(places, frequencies) for places in (columns, rows)]
@@ -73,6 +86,7 @@ def grid_positions(grid: int, dim: int) -> np.ndarray:
 
 def _angles(function: str, places: Array, dim: int, base: float) -> Array:
     """`place * base^(-2i / D)`, `[..., D / 2]` float32."""
+    check_count(function, dim=dim)
     if dim % 2:
         raise ValueError(f"{function}: numbers go in pairs, so their count must be even, got {dim}")
     frequencies = jnp.asarray(base ** (-np.arange(0, dim, 2) / dim), jnp.float32)

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from ssl_jax.ops.checks import check_arrays, check_count
 from ssl_jax.ops.collectives import gather_rows
 from ssl_jax.ops.normalize import unit_length
 
@@ -25,8 +26,7 @@ class Queue(NamedTuple):
 
 def fresh(rng: Array, length: int, dim: int) -> Queue:
     """`length` random directions of size `dim`, float32: negatives that teach nothing until keys have replaced them."""
-    if length < 1 or dim < 1:
-        raise ValueError(f"queue.fresh: length and dim must be at least 1, got {length} and {dim}")
+    check_count("queue.fresh", length=length, dim=dim)
     return Queue(unit_length(jax.random.normal(rng, (length, dim))), jnp.int32(0))
 
 
@@ -40,6 +40,7 @@ def push(queue: Queue, keys: Array) -> Queue:
       ValueError: the keys do not fit the rows, are none, or do not divide the queue's length.
     """
     length, dim = queue.rows.shape
+    check_arrays("queue.push", keys=keys)
     if keys.ndim != 2 or keys.shape[1] != dim:
         raise ValueError(f"queue.push: keys must be [B, {dim}] like the queue's rows, got {keys.shape}")
     if len(keys) == 0 or length % len(keys):

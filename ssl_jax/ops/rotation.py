@@ -3,6 +3,8 @@
 import jax.numpy as jnp
 from jax import Array, lax
 
+from ssl_jax.ops.checks import check_arrays
+
 
 def rotation_matrix(free: Array) -> Array:
     """Cayley transform of the skew-symmetric part of `free`: `(I - A)^-1 (I + A)`, `A = (free - free^T) / 4`.
@@ -22,15 +24,16 @@ def rotation_matrix(free: Array) -> Array:
       `[..., D, D]` float32.
 
     Raises:
-      ValueError: `free` is not square.
+      ValueError: `free` is not square, or not an array of real numbers.
 
     Source: Cayley 1846; Helfrich et al. 2018, https://arxiv.org/abs/1707.09520, section 3.
     """
+    check_arrays("rotation_matrix", free=free)
     if free.ndim < 2 or free.shape[-1] != free.shape[-2]:
         raise ValueError(f"rotation_matrix: free must be [..., D, D], got {free.shape}")
     free = free.astype(jnp.float32)
     skew = (free - jnp.swapaxes(free, -1, -2)) / 4
-    identity = jnp.broadcast_to(jnp.eye(free.shape[-1]), free.shape)
+    identity = jnp.broadcast_to(jnp.eye(free.shape[-1], dtype=free.dtype), free.shape)
     # jaxlib's CPU solver shares a batch out among the threads and waits in one of them: several layers' at once wait for ever.
     return lax.platform_dependent(identity - skew, identity + skew, cpu=_one_by_one, default=jnp.linalg.solve)
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.ops.checks import check_positive
+from ssl_jax.ops.checks import check_arrays, check_count, check_positive
 from ssl_jax.ops.collectives import max_over_shards, mean_over_shards
 
 
@@ -29,16 +29,17 @@ def sinkhorn(scores: Array, *, epsilon: float = 0.05, iterations: int = 3, axis_
       scores give 1/K everywhere.
 
     Raises:
-      ValueError: the scores are not a matrix with rows and columns, epsilon is not positive, or iterations is negative.
+      ValueError: the scores are not a matrix of real numbers with rows and columns, epsilon is not positive, or iterations is
+        negative or not whole.
 
     Source: Cuturi 2013, https://arxiv.org/abs/1306.0895;
     Caron et al. 2020, https://arxiv.org/abs/2006.09882, section 3.1.
     """
+    check_arrays("sinkhorn", scores=scores)
     if scores.ndim != 2 or 0 in scores.shape:
         raise ValueError(f"sinkhorn: scores must be [B, K] with at least one row and column, got {scores.shape}")
     check_positive("sinkhorn", epsilon=epsilon)
-    if iterations < 0:
-        raise ValueError(f"sinkhorn: iterations must be 0 or more, got {iterations}")
+    check_count("sinkhorn", iterations=iterations, least=0)
     logits = lax.stop_gradient(scores).astype(jnp.float32) / epsilon
 
     def scale(_, logits):
@@ -70,11 +71,13 @@ def sinkhorn_labels(
 
     Source: Asano et al. 2019, https://arxiv.org/abs/1911.05371, equations 5 to 7.
     """
+    check_arrays("sinkhorn_labels", points=points, prototypes=prototypes)
     if points.ndim != 2 or prototypes.ndim != 2 or points.shape[1] != prototypes.shape[1] or points.size == 0:
         raise ValueError(
             f"sinkhorn_labels: needs points [N, D] and prototypes [K, D], got {points.shape} and {prototypes.shape}"
         )
-    check_positive("sinkhorn_labels", epsilon=epsilon, iterations=iterations, block_size=block_size)
+    check_positive("sinkhorn_labels", epsilon=epsilon)
+    check_count("sinkhorn_labels", iterations=iterations, block_size=block_size)
     points, prototypes = (lax.stop_gradient(array).astype(jnp.float32) for array in (points, prototypes))
     total, block = len(points), min(block_size, len(points))
     blocks = -(-total // block)
@@ -92,10 +95,10 @@ def sinkhorn_labels(
             shares = jnp.where(counted[:, None], jax.nn.log_softmax(logits(rows, columns)), -jnp.inf)
             return jnp.logaddexp(summed, jax.nn.logsumexp(shares, axis=0)), None
 
-        summed, _ = lax.scan(add, jnp.full(len(prototypes), -jnp.inf), (rows, counted))
+        summed, _ = lax.scan(add, jnp.full(len(prototypes), -jnp.inf, jnp.float32), (rows, counted))
         return columns + summed - jnp.log(total / len(prototypes))
 
-    columns = lax.fori_loop(0, iterations, scale, jnp.zeros(len(prototypes)))
+    columns = lax.fori_loop(0, iterations, scale, jnp.zeros(len(prototypes), jnp.float32))
     labels = lax.map(lambda rows: jnp.argmax(logits(rows, columns), axis=1).astype(jnp.int32), rows)
     return labels.reshape(-1)[:total]
 

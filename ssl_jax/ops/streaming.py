@@ -7,7 +7,7 @@ attention and soft look-ups the mean of values under its softmax, energies both.
 in a ring from one device to the next: each computes on the keys it has while the next ones are on their way. Nothing of
 size Q times N is kept for the gradient: scores are computed again, and gradients of keys travel with the keys.
 
-Products are taken in the type of the arrays, sums in float32 (Milakov and Gimelshein 2018, https://arxiv.org/abs/1805.02867;
+Products are taken in the type of the arrays (`blocks.floats`), sums in float32 or wider (Milakov and Gimelshein 2018, https://arxiv.org/abs/1805.02867;
 Rabe and Staats 2021, https://arxiv.org/abs/2112.05682; Liu et al. 2023, https://arxiv.org/abs/2310.01889).
 """
 
@@ -22,7 +22,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.ops.blocks import cut_rows, product, wide
+from ssl_jax.ops.blocks import cut_rows, floats, product, wide
+from ssl_jax.ops.checks import check_arrays, check_count, check_integers, check_positive, given
 from ssl_jax.ops.collectives import devices_under, gather_rows, on_several_devices, pass_on, shards, varying_together
 
 MOST_SCORES = 2**24  # held at once on a device when no block size is given: 64 MiB
@@ -90,7 +91,7 @@ def softmax_sum(
 
     Args:
       queries, keys, values: `[Q, D]`, `[K, D]`, `[K, E]`; without values, E is 0.
-      inverse_temperature: multiplies scores.
+      inverse_temperature: multiplies scores; above 0.
       skip: `[Q, S]` integers, keys that a query does not see; numbers of no key are allowed.
       last: `[Q]` integers, the last key that a query sees; its own number for causal attention. A block that comes after
         the last keys of all queries costs nothing.
@@ -100,14 +101,16 @@ def softmax_sum(
         are gathered and taken at once.
 
     Returns:
-      `[Q]` and `[Q, E]`, float32; minus infinity and 0 for a query that sees nothing.
+      `[Q]` and `[Q, E]`, float32 (float64 if all arrays are); minus infinity and 0 for a query that sees nothing.
 
     Raises:
-      ValueError: shapes do not fit, there are no keys, or the block is not positive.
+      ValueError: shapes or types do not fit, there are no keys, or the temperature or block is not positive.
     """
     hidden = Hidden(skip, last, mask)
-    _check(queries, keys, values, hidden, len(keys) * shards(axis_name), block_size)
-    values = jnp.zeros((len(keys), 0), keys.dtype) if values is None else values
+    _check(queries, keys, values, hidden, shards(axis_name))
+    check_positive("softmax_sum", inverse_temperature=inverse_temperature)
+    check_count("softmax_sum", block_size=block_size)
+    queries, keys, values = floats(queries, keys, jnp.zeros((len(keys), 0), keys.dtype) if values is None else values)
     scale = jnp.asarray(inverse_temperature, wide(queries.dtype))
     most = MOST_SCORES * devices_under(queries)
     chosen = _exchange.get()
@@ -285,18 +288,18 @@ def _finish(sums: Sums) -> tuple[Array, Array]:
     return jnp.where(sums.total == 0, -jnp.inf, jnp.log(total) + sums.top), sums.weighted / total[:, None]
 
 
-def _check(
-    queries: Array, keys: Array, values: Array | None, hidden: Hidden, total: int, block_size: int | None
-) -> None:
+def _check(queries: Array, keys: Array, values: Array | None, hidden: Hidden, count: int) -> None:
+    check_arrays("softmax_sum", queries=queries, keys=keys, **given(values=values, mask=hidden.mask))
+    check_integers("softmax_sum", **given(skip=hidden.skip, last=hidden.last))
     if queries.ndim != 2 or keys.ndim != 2 or queries.shape[1] != keys.shape[1] or 0 in (*queries.shape, *keys.shape):
         raise ValueError(
             f"softmax_sum: needs queries [Q, D] and keys [K, D], not empty, got {queries.shape} and {keys.shape}"
         )
     if values is not None and (values.ndim != 2 or len(values) != len(keys)):
         raise ValueError(f"softmax_sum: values must be [K, E] with K = {len(keys)}, got {values.shape}")
-    if block_size is not None and block_size < 1:
-        raise ValueError(f"softmax_sum: block_size must be at least 1, or None for one block, got {block_size}")
-    rows, wanted = len(queries), {"skip": "[Q, S]", "last": "[Q]", "mask": "[Q, N] or [1, N]"}
+    if hidden.mask is not None and hidden.mask.dtype != bool:
+        raise ValueError(f"softmax_sum: mask must be booleans, got {hidden.mask.dtype}")
+    rows, total, wanted = len(queries), len(keys) * count, {"skip": "[Q, S]", "last": "[Q]", "mask": "[Q, N] or [1, N]"}
     fits = {
         "skip": lambda shape: len(shape) == 2 and shape[0] == rows,
         "last": lambda shape: shape == (rows,),

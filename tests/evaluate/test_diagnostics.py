@@ -38,6 +38,30 @@ def test_rank_is_rankme(rows):
     np.testing.assert_allclose(effective_rank(jnp.asarray(rows)), rank_64(rows), rtol=2e-3)
 
 
+@pytest.mark.parametrize("least", [1e-2, 1e-4, 1e-6])
+@pytest.mark.parametrize("shape", [(256, 32), (32, 256), (32, 32)])
+def test_rank_near_a_collapse_counts_small_singular_values(shape, least):
+    """Squared, as a Gram matrix has them, those below 1/1400 of the largest are less than float32's resolution."""
+    rng = np.random.default_rng(0)
+    size = min(shape)
+    left, right = (np.linalg.qr(rng.normal(size=(side, size)))[0] for side in shape)
+    singular = np.r_[1.0, np.full(size - 1, least)]
+    rows = ((left * singular) @ right.T).astype(np.float32)
+    np.testing.assert_allclose(jax.jit(effective_rank)(jnp.asarray(rows)), rank_64(rows), rtol=1e-4)
+
+
+def test_uniformity_near_a_collapse_is_the_definition():
+    rows = (np.ones((16, 8)) + 1e-4 * np.random.default_rng(0).normal(size=(16, 8))).astype(np.float32)
+    np.testing.assert_allclose(uniformity(jnp.asarray(rows)), uniformity_64(rows, 2.0), atol=2e-7)
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e20])
+def test_gauges_do_not_depend_on_the_scale(size):
+    gauges, expected = (diagnostics(jnp.asarray(rows)) for rows in (DECAYING * np.float32(size), DECAYING))
+    for name, value in expected.items():
+        np.testing.assert_allclose(gauges[name], value, rtol=1e-4)
+
+
 def test_std_is_the_definition():
     expected = unit_64(DECAYING).std(axis=0).mean() * np.sqrt(16)
     np.testing.assert_allclose(diagnostics(jnp.asarray(DECAYING))["std"], expected, rtol=1e-5)

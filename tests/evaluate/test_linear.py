@@ -57,6 +57,15 @@ def found_in_standard_units(found, mean, deviation):
     return np.vstack([weights, found.bias + mean @ found.weights])
 
 
+@pytest.mark.parametrize("size", [1e-25, 1e25])
+def test_the_scale_of_the_features_does_not_matter(size):
+    """Their squares vanish below 1e-19 and overflow above 1.8e19: a feature without deviation would be left out."""
+    size = np.float32(size)
+    found, scaled = probe(), probe(TRAIN * size, LABELS, TEST * size, ANSWERS)
+    assert scaled.accuracy == found.accuracy > 1.5 / CLASSES
+    np.testing.assert_allclose(scaled.weights * size, found.weights, rtol=1e-3, atol=1e-4 * np.abs(found.weights).max())
+
+
 @pytest.mark.parametrize("strength", [1.0, 1e-2, 1e-4])
 def test_the_probe_is_the_minimum_on_all_training_features(strength):
     rows, mean, deviation = standardized_64()

@@ -180,6 +180,24 @@ def test_one_example_on_each_shard_is_enough():
     assert_same_in_pieces(barlow_twins, "vmap", 4, pair, cut=(0, 0), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(17, 1), (17, 2), (4, 64), (8, 20)])
+def test_redundancy_beside_one_large_dimension(shape):
+    """Left out, not subtracted: the square of the large variance is 1e12 times those of the rest, and float32 holds 1e7."""
+    rows = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    rows[:, 0] *= 1e3
+    rows[:, 1:] *= 1e-3
+    covariance = np.cov(rows.astype(np.float64).T, ddof=1).reshape(shape[1], shape[1])
+    expected = np.sum((covariance - np.diag(np.diag(covariance))) ** 2) / shape[1]
+    np.testing.assert_allclose(covariance_term(jnp.asarray(rows)), expected, rtol=1e-4)
+
+
+def test_barlow_is_blind_to_a_scale_whose_square_overflows():
+    first, second = views((8, 4))
+    np.testing.assert_allclose(
+        run[barlow_twins](first * 1e20, second * 1e30), run[barlow_twins](first, second), rtol=1e-3
+    )
+
+
 def test_the_matrix_of_many_dimensions_never_exists():
     """D = 2048 and N = 16: a [D, D] matrix would be 16 MiB; what the compiled gradient keeps is below 2."""
     shapes = [jax.ShapeDtypeStruct((16, 2048), jnp.float32)] * 2

@@ -45,6 +45,17 @@ def test_chance_and_perfection():
     assert run(1e4 * jax.nn.one_hot(LABELS, 4), LABELS) == 0
 
 
+def test_weighted_labels_below_zero_are_not_counted_and_too_large_ones_are_refused():
+    logits, weights = jnp.asarray(np.random.default_rng(0).normal(size=(4, 3)), jnp.float32), jnp.array([1.0, 2.0, 3.0])
+    some = weighted_cross_entropy(logits, jnp.array([0, -1, 2, -1]), weights)
+    np.testing.assert_allclose(some, weighted_cross_entropy(logits[::2], jnp.array([0, 2]), weights), rtol=1e-6)
+    assert weighted_cross_entropy(logits, jnp.full(4, -1), weights) == 0
+    for loss in (cross_entropy, functools.partial(weighted_cross_entropy, weights=weights)):
+        with pytest.raises(ValueError, match="labels must be below 3, got 0 to 3"):
+            loss(logits, jnp.array([0, 1, 2, 3]))
+        assert np.isnan(jax.jit(loss)(logits, jnp.array([0, 1, 2, 3])))
+
+
 def test_any_leading_axes():
     rows, labels = np.asarray(logits()), np.asarray(LABELS)
     np.testing.assert_allclose(run(rows.reshape(2, 4, 4), labels.reshape(2, 4)), run(rows, labels), rtol=1e-6)

@@ -1,15 +1,18 @@
+import re
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from finite_differences import numerical_gradient
+from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from naive_layers import batch_norm, double, drawn
 
 from ssl_jax.errors import UsageError
 from ssl_jax.networks import projection_head, resnet, small_convnet
-from ssl_jax.networks.layers import BatchNorm
+from ssl_jax.networks.layers import BatchNorm, LayerNorm, moments
 from ssl_jax.ops.patches import patchify
 
 
@@ -81,6 +84,68 @@ def test_statistics_are_float32_for_bfloat16_activations(x):
     normed = trained(norm, x)
     assert norm(x).dtype == jnp.bfloat16 and norm.mean[...].dtype == jnp.float32
     np.testing.assert_allclose(normed, batch_norm(double(x), 1.0, 0.0), rtol=1e-2, atol=1e-2)
+
+
+RATIOS = {
+    1e1: 3e-6,
+    1e2: 2e-5,
+    1e3: 2e-4,
+    4e3: 1e-3,
+}  # mean / deviation: error, PyTorch's; the last is about one rounding of x
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+@pytest.mark.parametrize("shape", [(64, 6, 6, 8), (256, 8)])
+@pytest.mark.parametrize("kind", ["batch", "groups", "layer", "image"])
+def test_far_from_zero_statistics_do_not_cancel(kind, shape, ratio):
+    x = np.random.default_rng(0).normal(ratio, 1, shape).astype(np.float32)
+    axes = {
+        "batch": tuple(range(len(shape) - 1)),
+        "groups": (0,),
+        "layer": (-1,),
+        "image": tuple(range(1, len(shape))),
+    }[kind]
+    if kind == "groups":
+        axes, exact = axes, np.concatenate([batch_norm(double(part), 1.0, 0.0) for part in np.split(x, 4)])
+    else:
+        mean, var = double(x).mean(axes, keepdims=True), double(x).var(axes, keepdims=True)
+        exact = (double(x) - mean) / np.sqrt(var + 1e-5)
+    rngs = nnx.Rngs(0)
+    norm = {
+        "batch": lambda: BatchNorm(8),
+        "groups": lambda: BatchNorm(8, groups=4),
+        "layer": lambda: LayerNorm(8, epsilon=1e-5, rngs=rngs),
+        "image": lambda: LayerNorm(8, epsilon=1e-5, reduction_axes=tuple(range(1, len(shape))), rngs=rngs),
+    }[kind]()
+    np.testing.assert_allclose(norm(jnp.asarray(x)), exact, atol=RATIOS[ratio])
+
+
+def test_gradients_far_from_zero_are_those_near_it():
+    """Near 0, those of the definition: a shift of the input changes neither the output nor its gradient."""
+    x, weights = np.random.default_rng(0).normal(size=(2, 32, 3, 3, 4)).astype(np.float32)
+    x = np.round(x * 2**12) / 2**12  # so that the shift loses no digit
+
+    def total(x):
+        return jnp.sum(jnp.asarray(weights) * BatchNorm(4)(x))
+
+    near, far = (jax.jit(jax.grad(total))(jnp.asarray(x + shift)) for shift in (0, 1024))
+    np.testing.assert_allclose(far, near, atol=2e-4)
+    expected = numerical_gradient(lambda x: np.sum(weights[:2] * batch_norm(x, 1.0, 0.0)), [x[:2]], 0)
+    gradient = jax.grad(lambda x: jnp.sum(weights[:2] * BatchNorm(4)(x)))(jnp.asarray(x[:2]))
+    np.testing.assert_allclose(gradient, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_one_collective_for_the_statistics_of_a_spread_batch():
+    mesh = Mesh(np.array(jax.devices()), ("data",))
+    x = jax.device_put(np.ones((16, 2, 2, 4), np.float32), NamedSharding(mesh, PartitionSpec("data")))
+    program = jax.jit(lambda x: moments(x[None])).lower(x).compile().as_text()
+    assert len(re.findall(r"(all-reduce|all-gather|all-to-all|collective-permute)(-start)?\(", program)) == 1
+
+
+@pytest.mark.parametrize("norm", [BatchNorm(4), LayerNorm(4, rngs=nnx.Rngs(0))])
+def test_activations_whose_squares_overflow_are_not_hidden(norm):
+    """Zeros would: the loss would stay finite, and its gradient zero."""
+    assert np.isnan(norm(jnp.asarray(np.random.default_rng(0).normal(size=(8, 4)) * 1e25, jnp.float32))).any()
 
 
 def test_a_constant_batch_stays_finite():

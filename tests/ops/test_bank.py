@@ -113,7 +113,7 @@ def test_others_are_uniform_and_never_the_item_itself():
         (lambda b: bank.write(b, jnp.arange(2), jnp.ones((2, 3))), r"got \(2,\) and \(2, 3\)"),
         (lambda b: bank.write(b, INDEX, new_rows(), momentum=1.5), r"momentum must be in \[0, 1\], got 1.5"),
         (lambda b: bank.others(KEY, INDEX, 3, length=1), "length must be at least 2.*got 1"),
-        (lambda b: bank.fresh(KEY, 4, 0), "length and dim must be at least 1, got 4 and 0"),
+        (lambda b: bank.fresh(KEY, 4, 0), "bank.fresh: dim must be a whole number of at least 1, got 0"),
     ],
 )
 def test_wrong_input_is_one_sentence(call, sentence):

@@ -97,6 +97,28 @@ def test_far_from_the_origin_nothing_cancels():
     assert len({(int(a), int(b)) for a, b in zip(found.labels, blob, strict=True)}) == 4
 
 
+def test_neighbours_far_from_the_middle_are_told_apart():
+    """Products of numbers of 1e4 are 1e8, of which float32 does not hold the 1 by which two centroids differ."""
+    centroids = jnp.array([[-1e4, 0.0], [-1e4 + 1, 0.0], [1e4, 0.0], [1e4 + 1, 0.0]])
+    points = centroids[jnp.array([3, 1, 0, 2, 3])] + jnp.array([0.1, 0.2])[None]
+    labels, distances = nearest_centroid(points, centroids)
+    np.testing.assert_array_equal(labels, [3, 1, 0, 2, 3])
+    np.testing.assert_allclose(distances, 0.05, rtol=0.02)
+
+
+@pytest.mark.parametrize("size", [1e-25, 1e25])
+def test_the_scale_of_the_points_does_not_matter(size):
+    points = jnp.asarray(np.random.default_rng(0).normal(size=(30, 3)), jnp.float32)
+    found, scaled = (kmeans(jax.random.key(0), rows, clusters=4, iterations=5) for rows in (points, points * size))
+    np.testing.assert_array_equal(scaled.labels, found.labels)
+    np.testing.assert_allclose(scaled.centroids / size, found.centroids, rtol=1e-4, atol=1e-5)
+
+
+def test_points_that_are_not_finite_are_refused():
+    with pytest.raises(ValueError, match="kmeans: points must be finite, got NaN or infinity"):
+        kmeans(jax.random.key(0), jnp.array([[1.0], [np.nan], [2.0]]), clusters=2)
+
+
 def test_block_size_changes_nothing():
     points, _ = blobs()
     centroids = jax.random.normal(KEY, (5, 3))

@@ -8,7 +8,7 @@ from finite_differences import numerical_gradient
 from sharding import CASES, assert_same_in_pieces
 
 from ssl_jax.ops.collectives import mean_over_shards
-from ssl_jax.ops.normalize import standardize, unit_length
+from ssl_jax.ops.normalize import layer_norm, standardize, unit_length
 
 ROWS = jax.random.normal(jax.random.key(0), (8, 3)) * jnp.array([[1.0, 10.0, 0.1]]) + jnp.array([[0.0, 5.0, -1.0]])
 WEIGHTS = jax.random.normal(jax.random.key(1), (8, 3))
@@ -32,7 +32,7 @@ def test_value_and_gradient_are_those_of_the_definition(function, reference):
     np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("length", [0.0, 1e-13])
+@pytest.mark.parametrize("length", [0.0, 1e-39])
 def test_a_row_without_direction_is_zero_and_so_is_its_gradient(length):
     rows = jnp.array([[length, 0.0], [3.0, 4.0]])
     gradient = jax.grad(lambda rows: unit_length(rows).sum())(rows)
@@ -41,8 +41,48 @@ def test_a_row_without_direction_is_zero_and_so_is_its_gradient(length):
     assert jnp.isfinite(gradient).all()
 
 
-def test_short_and_long_rows_have_a_direction():
-    np.testing.assert_allclose(unit_length(jnp.array([[3e-11, 4e-11], [3e15, 4e15]])), [[0.6, 0.8]] * 2, rtol=1e-6)
+@pytest.mark.parametrize("size", [1e-36, 1e-30, 1e-20, 1e-11, 4e12, 1e20, 1e30, 3e37])
+def test_short_and_long_rows_have_a_direction_and_its_gradient(size):
+    """Squares of float32 vanish below 1e-19 and overflow above 1.8e19; the squares of those are in the gradient."""
+    unit = ROWS / jnp.abs(ROWS).max(axis=1, keepdims=True)  # so that no entry is below the smallest normal number
+    gradient = jax.grad(lambda rows: jnp.sum(WEIGHTS * unit_length(rows)))
+    np.testing.assert_allclose(unit_length(unit * size), unit_length(unit), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(gradient(unit * size) * size, gradient(unit), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_short_and_long_rows_in_half_precision(dtype):
+    rows = jnp.asarray([[3e-7, 4e-7], [3e4, 4e4]], dtype)
+    exact = np.asarray(rows, np.float64)
+    np.testing.assert_allclose(unit_length(rows), exact / np.linalg.norm(exact, axis=1, keepdims=True), rtol=1e-6)
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_what_is_not_finite_does_not_become_a_direction(broken):
+    assert not np.isfinite(unit_length(jnp.array([[broken, 1.0]]))).all()
+
+
+def test_in_float64_rows_may_be_longer_than_float32_holds():
+    with jax.enable_x64(True):
+        rows = np.array([[3e200, 4e200], [3e-200, 4e-200]])
+        np.testing.assert_allclose(unit_length(rows), [[0.6, 0.8]] * 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1e10, 1e20, 1e30])
+@pytest.mark.parametrize("function", [standardize, layer_norm])
+def test_squares_of_large_numbers_do_not_overflow(function, size):
+    """Both add 1e-5 to a variance that it cannot change."""
+    rows = ROWS * 1e3
+    gradient = jax.grad(lambda rows: jnp.sum(WEIGHTS * function(rows)))
+    np.testing.assert_allclose(function(rows * size), function(rows), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(gradient(rows * size) * size, gradient(rows), rtol=1e-3, atol=1e-7)
+
+
+@pytest.mark.parametrize("function", [standardize, layer_norm])
+def test_a_large_constant_is_zero_with_a_finite_gradient(function):
+    rows = jnp.full((8, 4), 1e20)
+    np.testing.assert_array_equal(function(rows), 0)
+    assert jnp.isfinite(jax.grad(lambda rows: function(rows)[0, 0])(rows)).all()
 
 
 def test_a_constant_column_is_zero_with_a_finite_gradient():

@@ -91,5 +91,5 @@ def test_wrong_input_is_one_sentence(shape, sentence):
 
 
 def test_an_empty_queue_is_refused():
-    with pytest.raises(ValueError, match="length and dim must be at least 1, got 0 and 3"):
+    with pytest.raises(ValueError, match=r"queue\.fresh: length must be a whole number of at least 1, got 0"):
         queue.fresh(KEY, 0, 3)
