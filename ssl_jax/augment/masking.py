@@ -26,7 +26,8 @@ def random_masking(view: Views, *, grid: int, ratio: float = 0.75) -> MaskedView
 
     Args:
       grid: patches on a side.
-      ratio: share of the patches that are hidden, in (0, 1).
+      ratio: share of the patches that are hidden, in (0, 1); what is seen is rounded down, as in models_mae.py of
+        facebookresearch/mae: 4 of 49 patches at 0.9.
 
     Returns:
       `(rng, image) -> {"views": [1, size, size, C], "seen": int32 [S], "wanted": int32 [grid * grid - S]}`.
@@ -34,7 +35,7 @@ def random_masking(view: Views, *, grid: int, ratio: float = 0.75) -> MaskedView
     Source: He et al. 2021, https://arxiv.org/abs/2111.06377, section 3.
     """
     places = grid**2
-    seen = round(places * (1 - ratio))
+    seen = int(places * (1 - ratio))
     if not 0 < seen < places:
         raise UsageError(f"mask_ratio: must leave some of the {places} patches and hide some, got {ratio:g}.")
 
@@ -60,7 +61,11 @@ def block_masking(
     """One view; blocks of patches to be predicted, and a part of a large block, without them, that is seen.
 
     The authors' code cuts all images' seen patches down to the fewest of the batch; here it is a random third of the grid,
-    which the large block without the others rarely falls short of. Where it does, patches are seen twice.
+    which the large block without the others rarely falls short of. Where it does, patches are seen twice. In their code
+    (src/masks/multiblock.py of facebookresearch/ijepa) the blocks of a batch have one size and no block touches the last row
+    or column, so that four cover 0.446 of a grid of 14, and what lies there is never predicted; here each block has its size,
+    and any patch may be in it: 0.48. Where the blocks cover the whole grid, as few patches as possible are taken out of
+    them: one, which is seen.
 
     Args:
       grid: patches on a side.
@@ -85,10 +90,12 @@ def block_masking(
         inside = jax.vmap(lambda key: draw_block(key, grid, area=block, aspect=aspect))(
             jax.random.split(block_rng, blocks)
         )
+        order = jax.random.uniform(order_rng, (places,))
+        covered = inside.any(axis=0).all()
+        inside = inside & ~(covered & (jnp.arange(places) == order.argmin()))[None]
         left = draw_block(context_rng, grid, area=context, aspect=(1.0, 1.0)) & ~inside.any(axis=0)
         left = jnp.where(left.any(), left, ~inside.any(axis=0))
         wanted, counted = jax.vmap(lambda block: some_of(block, jnp.arange(places), most))(inside)
-        order = jax.random.uniform(order_rng, (places,))
         return {
             "views": view(view_rng, image)[:1],
             "seen": some_of(left, order, count)[0],
@@ -114,11 +121,11 @@ def draw_block(rng: Array, grid: int, *, area: Range, aspect: Range) -> Array:
 def some_of(mask: Array, order: Array, count: int) -> tuple[Array, Array]:
     """`count` of the numbers where the mask is true, first in `order` first; over again where there are fewer.
 
-    Returns them, int32 `[count]`, and where they came for the first time, bool `[count]`.
+    Returns them, int32 `[count]`, and where they came for the first time, bool `[count]`: nowhere if the mask is never true.
     """
     ordered = jnp.argsort(jnp.where(mask, order.astype(jnp.float32), jnp.inf)).astype(jnp.int32)
-    turn, there = jnp.arange(count), jnp.maximum(mask.sum(), 1)
-    return ordered[turn % there], turn < there
+    turn, there = jnp.arange(count), mask.sum()
+    return ordered[turn % jnp.maximum(there, 1)], turn < there
 
 
 def _largest(grid: int, area: Range, aspect: Range) -> int:

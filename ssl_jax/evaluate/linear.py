@@ -95,8 +95,9 @@ def logistic_regression(
 ) -> Array:
     """Weights W `[K, D + 1]` of least mean cross entropy of W x + strength / 2 * |W without its last column|^2.
 
-    L-BFGS over the full batch until the gradient is shorter than `tolerance`. scikit-learn's C is 1 / (examples *
-    strength).
+    L-BFGS over the full batch until the gradient is shorter than `tolerance`. scikit-learn's C is 1 / (examples * strength)
+    from three classes on. Of two it has one vector of weights, the difference of ours, whose penalty is half as large at the
+    minimum, where ours are opposite: C = 2 / (examples * strength).
 
     Args:
       features: x, standardised, its last column 1, `[N, D + 1]`.

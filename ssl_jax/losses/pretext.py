@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ssl_jax.ops.checks import check_arrays, check_integers, check_labels
+from ssl_jax.ops.checks import check_arrays, check_integers, check_labels, check_not_negative
 from ssl_jax.ops.collectives import mean_over_shards
 
 
@@ -83,8 +83,7 @@ def weighted_cross_entropy(logits: Array, labels: Array, weights: Array, *, axis
             f"{logits.shape}, {labels.shape} and {weights.shape}"
         )
     check_labels("weighted_cross_entropy", logits.shape[-1], least=None, labels=labels)
-    if not isinstance(weights, jax.core.Tracer) and not weights.min() >= 0:
-        raise ValueError(f"weighted_cross_entropy: weights must not be negative, got {weights.min()}")
+    check_not_negative("weighted_cross_entropy", weights=weights)
     at_label = _at_label(jax.nn.log_softmax(logits.astype(jnp.float32)), labels)
     weight = jnp.where(labels < 0, 0, jnp.asarray(weights, jnp.float32).at[labels].get(mode="clip"))
     total = mean_over_shards(jnp.mean(jnp.where(labels < 0, 0, weight * at_label)), axis_name)

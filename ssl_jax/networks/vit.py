@@ -15,7 +15,6 @@ https://arxiv.org/abs/2104.02057.
 from collections import OrderedDict
 from typing import Any, Literal
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -27,7 +26,7 @@ from ssl_jax.networks.functional import Net, functional
 from ssl_jax.networks.layers import LayerNorm
 from ssl_jax.networks.transformer_layer import Layer
 from ssl_jax.ops.patches import patchify
-from ssl_jax.ops.positions import grid_positions
+from ssl_jax.ops.positions import grid_positions, resize_positions
 
 Pool = Literal["token", "mean"]
 Positions = Literal["learned", "sincos"]
@@ -48,6 +47,7 @@ class ViT(nnx.Module):
         mlp_ratio: float,
         pool: Pool,
         positions: Positions,
+        position_offset: float,
         drop_path: float,
         dtype: DTypeLike,
         rngs: nnx.Rngs,
@@ -64,6 +64,7 @@ class ViT(nnx.Module):
             block = Layer(dim, heads=heads, hidden=hidden, drop_path=rate, dtype=dtype, rngs=rngs)
             setattr(self, f"block{number}", block)
         self.norm = LayerNorm(dim, epsilon=1e-6, dtype=jnp.float32, rngs=rngs)
+        self.position_offset = position_offset
         self.grid, self.patch_size, self.depth, self.width, self.dtype = grid, patch_size, depth, dim, dtype
 
     def __call__(self, images: Array, seen: Array | None = None, *, rngs: nnx.Rngs | None = None) -> dict[str, Array]:
@@ -115,7 +116,7 @@ class ViT(nnx.Module):
             return positions
         first = len(positions) - self.grid**2
         square = positions[first:].reshape(self.grid, self.grid, self.width)
-        resized = jax.image.resize(square, (grid, grid, self.width), "bicubic", antialias=False)
+        resized = resize_positions(square, grid, offset=self.position_offset)
         return jnp.concatenate([positions[:first], resized.reshape(grid**2, self.width)])
 
 
@@ -130,6 +131,7 @@ def vit(
     mlp_ratio: float = 4.0,
     pool: Pool = "token",
     positions: Positions = "learned",
+    position_offset: float = 0.0,
     drop_path: float = 0.0,
     dtype: DTypeLike = jnp.float32,
 ) -> Net:
@@ -142,6 +144,7 @@ def vit(
       mlp_ratio: hidden units of a block's two-layer network over `dim`.
       pool: "features" is the class "token", or the "mean" of the patches, and then there is no class token.
       positions: "learned" (as in DINO) or fixed "sincos" (as in MoCo v3 and MAE).
+      position_offset: see `resize_positions`; 0.1 for DINO's published weights, 0 for others.
       drop_path: chance in [0, 1) to leave out a branch of the last block in training; rises to it linearly with depth.
         Training then needs the `rng` of `apply`.
       dtype: of the activations; parameters, the last norm and "features" are float32.
@@ -169,6 +172,7 @@ def vit(
             mlp_ratio=mlp_ratio,
             pool=pool,
             positions=positions,
+            position_offset=position_offset,
             drop_path=drop_path,
             dtype=dtype,
             rngs=rngs,

@@ -40,10 +40,18 @@ def check_labels(function: str, classes: int, *, least: int | None = 0, **arrays
     for name, array in arrays.items():
         if isinstance(array, jax.core.Tracer) or not array.size:
             continue
-        low, high = int(array.min()), int(array.max())
+        host = np.asarray(array)  # JAX's own functions would be traced where the caller is
+        low, high = int(host.min()), int(host.max())
         if high >= classes or (least is not None and low < least):
             expected = f"below {classes}" if least is None else f"from {least} to {classes - 1}"
             raise ValueError(f"{function}: {name} must be {expected}, got {low} to {high}")
+
+
+def check_not_negative(function: str, **arrays: Array) -> None:
+    """No entry is NaN or below 0, where it can be read."""
+    for name, array in arrays.items():
+        if not isinstance(array, jax.core.Tracer) and not (np.asarray(array) >= 0).all():
+            raise ValueError(f"{function}: {name} must not be negative, got {np.asarray(array).min()}")
 
 
 def check_finite(function: str, **arrays: Array) -> None:

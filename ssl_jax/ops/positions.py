@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ssl_jax.ops.checks import check_arrays, check_count, check_positive
+from ssl_jax.ops.checks import check_arrays, check_count, check_positive, check_range
 
 
 def sinusoidal_positions(places: Array, dim: int) -> Array:
@@ -82,6 +82,44 @@ def grid_positions(grid: int, dim: int) -> np.ndarray:
     rows, columns = np.divmod(np.arange(grid**2), grid)
     angles = [np.outer(places, frequencies) for places in (columns, rows)]
     return np.concatenate([wave(angle) for angle in angles for wave in (np.sin, np.cos)], 1).astype(np.float32)
+
+
+def resize_positions(square: Array, grid: int, *, offset: float = 0.0) -> Array:
+    """Positions of a square grid, `[G, G, D]`, interpolated for another: `[grid, grid, D]` in their type.
+
+    Bicubic as PyTorch has it (`torch.nn.functional.interpolate`, align_corners and antialias off): the kernel of Keys with
+    a = -0.75, and beyond the border the values at the border. `jax.image.resize` has a = -0.5 and another border.
+
+    Args:
+      grid: patches on a side of the new grid.
+      offset: added to `grid` in the scale alone; DINO's published weights were made with 0.1.
+
+    Raises:
+      ValueError: the positions are not `[G, G, D]`, `grid` is no count, or the offset is negative.
+
+    Source: Keys 1981, Cubic convolution interpolation for digital image processing; `interpolate_pos_encoding` in
+    vision_transformer.py of facebookresearch/dino.
+    """
+    check_arrays("resize_positions", square=square)
+    check_count("resize_positions", grid=grid)
+    check_range("resize_positions", 0, offset=offset)
+    if square.ndim != 3 or square.shape[0] != square.shape[1]:
+        raise ValueError(f"resize_positions: square must be [G, G, D], got {square.shape}")
+    size = len(square)
+    at = (np.arange(grid) + 0.5) * size / (grid + offset) - 0.5
+    first = np.floor(at).astype(int)
+    weights = np.zeros((grid, size))
+    for neighbour in range(-1, 3):
+        weight = _keys(np.abs(at - first - neighbour), a=-0.75)
+        np.add.at(weights, (np.arange(grid), np.clip(first + neighbour, 0, size - 1)), weight)
+    kernel = jnp.asarray(weights, square.dtype)
+    return jnp.einsum("ih,jw,hwd->ijd", kernel, kernel, square, precision="highest")
+
+
+def _keys(distance: np.ndarray, *, a: float) -> np.ndarray:
+    near = ((a + 2) * distance - (a + 3)) * distance**2 + 1
+    far = ((distance - 5) * distance + 8) * a * distance - 4 * a
+    return np.where(distance <= 1, near, far)
 
 
 def _angles(function: str, places: Array, dim: int, base: float) -> Array:

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from ssl_jax.augment.views import Views, evaluation_view
-from ssl_jax.data import Data, open_data
+from ssl_jax.data import Data, Source, open_data
 from ssl_jax.data.channels import Channels
+from ssl_jax.data.source import labels_of
 from ssl_jax.errors import UsageError
 from ssl_jax.methods.method import Method
 from ssl_jax.networks import ENCODERS, Net, linear_head, projection_head
@@ -161,9 +162,30 @@ class Images:
         return self.open(vit={"positions": "sincos", "pool": "mean"} | options)
 
 
+    def open_labelled(self, *, method: str) -> Opened:
+        """`open` for a method that learns from labels; a `UsageError` where no training image has one.
+
+        Without labels its loss and its gradient are zero.
+        """
+        opened = self.open()
+        if not has_labels(opened.data.train):
+            raise UsageError(
+                f"data: {method} learns from labels and none of the {len(opened.data.train)} training images of "
+                f"{opened.data.name} has one: choose labelled data, or a method that needs no labels, such as simclr."
+            )
+        return opened
+
+
 DIGITS = Images("digits", 28, "small")
 CIFAR = Images("cifar10", 32, "resnet18", statistics=CIFAR_STATISTICS)
 IMAGENET = Images("imagenet2012", 224, "resnet50", stored_size=256)
+
+
+def has_labels(source: Source) -> bool:
+    """Whether any example has a label, not -1; where the labels are not at hand, examples are read up to the first that has."""
+    labels = labels_of(source)
+    each = (source[number]["label"] for number in range(len(source))) if labels is None else labels
+    return bool(source.classes) and any(label >= 0 for label in each)
 
 
 def patch_side(encoder: str, image_size: int) -> int:

@@ -12,7 +12,7 @@ from ssl_jax.recipes.views import demo_views
 @recipe
 def demo(images: Images = DIGITS, training: Laptop = Laptop(), *, temperature: float = 0.1) -> Recipe:
     """SimCLR's demo with labels: an upper bound."""
-    opened = images.open()
+    opened = images.open_labelled(method="supcon")
     method = SupCon(opened.encoder, opened.head(256, 64), temperature=temperature)
     return opened.recipe(training, method, opened.views(demo_views), training.adamw)
 
@@ -32,7 +32,7 @@ def cifar(
       weight_decay: on all parameters, biases and norms included.
       warmup_epochs: passes in which the rate rises, from a fiftieth of the peak.
     """
-    opened = images.open()
+    opened = images.open_labelled(method="supcon")
     head = opened.head(opened.encoder.width, 128, norm=False, last_bias=True)
     views = opened.views(photo_views, scale=(0.2, 1.0), jitter=(0.4, 0.4, 0.4, 0.1), blur=0.0)
     optimizer = training.optimizer(sgd, start=training.peak / 50, end=training.peak / 1000, decay_all=True)

@@ -11,7 +11,7 @@ from ssl_jax.recipes.views import crop_views, demo_views
 @recipe
 def demo(images: Images = DIGITS, training: Laptop = Laptop()) -> Recipe:
     """The labels of all training images, SimCLR's views: an upper bound."""
-    opened = images.open()
+    opened = images.open_labelled(method="supervised")
     method = Supervised(opened.encoder, opened.linear(len(opened.data.train.classes)))
     return opened.recipe(training, method, opened.views(demo_views, views=1), training.adamw)
 
@@ -19,6 +19,6 @@ def demo(images: Images = DIGITS, training: Laptop = Laptop()) -> Recipe:
 @recipe
 def cifar(images: Images = CIFAR, training: Training = Training(200, 128, 0.2, 5e-4, warmup_epochs=0)) -> Recipe:
     """SGD, one cosine, crops of at least 0.2 of the area and flips."""
-    opened = images.open()
+    opened = images.open_labelled(method="supervised")
     method = Supervised(opened.encoder, opened.linear(len(opened.data.train.classes)))
     return opened.recipe(training, method, opened.views(crop_views, scale=(0.2, 1.0)), training.optimizer(sgd))

@@ -32,6 +32,12 @@ def test_a_mask_of_all_or_nothing_is_refused(ratio):
         random_masking(whole, grid=GRID, ratio=ratio)
 
 
+@pytest.mark.parametrize(("grid", "ratio", "seen"), [(7, 0.9, 4), (14, 0.75, 49), (4, 0.7, 4), (3, 0.5, 4)])
+def test_what_is_seen_is_rounded_down(grid, ratio, seen):
+    """As `len_keep = int(L * (1 - mask_ratio))` of models_mae.py, facebookresearch/mae."""
+    assert random_masking(whole, grid=grid, ratio=ratio)(jax.random.key(0), IMAGE)["seen"].shape == (seen,)
+
+
 def test_blocks_are_rectangles_of_their_size_and_lie_everywhere():
     blocks = jax.jit(jax.vmap(lambda key: draw_block(key, GRID, area=(0.15, 0.2), aspect=(0.75, 1.5))))(KEYS)
     blocks = np.asarray(blocks).reshape(-1, GRID, GRID)
@@ -53,6 +59,33 @@ def test_block_masking_hides_its_blocks_from_what_is_seen():
             assert real.sum() == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
     twice = np.mean([len(set(seen)) < len(seen) for seen in np.asarray(drawn["seen"])])
     assert twice < 0.3  # too little is left in some images, and patches are seen twice
+
+
+@pytest.mark.parametrize(
+    ("grid", "options"),
+    [
+        (2, {}),
+        (3, {"blocks": 12}),
+        (4, {"block": (0.15, 0.25), "seen": 0.4}),
+        (4, {"block": (0.4, 0.6), "blocks": 6}),
+        (5, {"block": (0.5, 0.9), "blocks": 8}),
+    ],
+)
+def test_no_target_is_seen_where_blocks_may_cover_the_grid(grid, options):
+    masks = block_masking(whole, grid=grid, **options)
+    keys = jax.random.split(jax.random.key(0), 2000)
+    drawn = jax.jit(jax.vmap(lambda key: {**masks(key, IMAGE), "views": 0}))(keys)
+    every, seen, wanted, counted = (
+        np.arange(grid**2),
+        *(np.asarray(drawn[name]) for name in ("seen", "wanted", "counted")),
+    )
+    is_seen = (seen[:, :, None] == every).any(axis=1)
+    is_target = ((wanted[..., None] == every) & counted[..., None]).any(axis=(1, 2))
+    assert not (is_seen & is_target).any()
+    assert is_target.any(axis=1).all() and is_seen.any(axis=1).all()
+    assert (
+        grid == 3 or (is_target.sum(axis=1) == grid**2 - 1).any()
+    )  # blocks that covered everything gave one patch back
 
 
 def test_a_grid_without_room_for_blocks_is_refused():

@@ -1,11 +1,12 @@
 """The linear probe against Newton's method in float64, and its rule: the strength is chosen without the test set."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from blobs import CLASSES, problem
 
-from ssl_jax.evaluate.linear import STRENGTHS, held_out_rows, linear_probe, wilson_interval
+from ssl_jax.evaluate.linear import STRENGTHS, held_out_rows, linear_probe, logistic_regression, wilson_interval
 
 TRAIN, LABELS, TEST, ANSWERS = problem()
 TARGET = np.eye(CLASSES)[LABELS]
@@ -55,6 +56,29 @@ def standardized_64():
 def found_in_standard_units(found, mean, deviation):
     weights = found.weights.astype(np.float64) * deviation[:, None]
     return np.vstack([weights, found.bias + mean @ found.weights])
+
+
+# scikit-learn 1.9.1: LogisticRegression(C=C, tol=1e-12, max_iter=10000).fit(x, y).predict_proba(x)[:3], with
+# x = sin(1.3 arange(24)).reshape(12, 2) + 0.3, y = (5 arange(12) // 3) % classes, C = 2 / 1.2 of two classes, 1 / 1.2 of three.
+PROBABILITIES = {
+    2: [[0.5074432, 0.4925568], [0.4992375, 0.5007625], [0.49352232, 0.50647768]],
+    3: [
+        [0.33962017, 0.20766363, 0.4527162],
+        [0.25168541, 0.5949161, 0.15339849],
+        [0.70219799, 0.11117304, 0.18662897],
+    ],
+}
+
+
+@pytest.mark.parametrize("classes", PROBABILITIES)
+def test_it_is_scikit_learns_regression(classes):
+    """The strength 0.1 of 12 examples is their C = 1 / (12 * 0.1), and twice that of two classes."""
+    x = np.sin(1.3 * np.arange(24)).reshape(12, 2) + 0.3
+    rows = jnp.asarray(np.column_stack([x, np.ones(12)]), jnp.float32)
+    labels = jnp.asarray(5 * np.arange(12) // 3 % classes, jnp.int32)
+    start = jnp.zeros((classes, 3))
+    fitted = logistic_regression(rows, labels, np.ones(12, bool), strength=0.1, start=start, tolerance=1e-6)
+    np.testing.assert_allclose(softmax_64(rows[:3] @ fitted.T), PROBABILITIES[classes], atol=2e-5)
 
 
 @pytest.mark.parametrize("size", [1e-25, 1e25])

@@ -5,11 +5,34 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssl_jax.ops.positions import grid_positions, rotate_pairs, sinusoidal_positions
+from ssl_jax.ops.positions import grid_positions, resize_positions, rotate_pairs, sinusoidal_positions
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(2, 5, 3, 6)).astype(np.float32)
 PLACES = np.array([0, 1, 2, 3, 400])
+
+
+# torch 2.13.0: x = sin(1.7 arange(18)).reshape(3, 3, 2), interpolate(x.permute(2, 0, 1)[None], mode="bicubic", ...) with
+# size=(2, 2), all of it; with size=(5, 5), and with scale_factor=(5.1 / 3, 5.1 / 3) as DINO has it, rows 0, 1, 4 of columns
+# 2, 3, 4.
+SMALLER = [-0.1562954, 0.286449, 0.1008031, 0.2784771, 0.3064456, -0.0904193, 0.1616819, -0.283962]
+LARGER = [-0.3625527, -1.0527798, 0.0460776, 0.0705641, 1.2675179, -0.7219239]
+DINOS = [-0.3750558, -1.0450274, 0.0799001, 0.0166908, 1.1991392, -0.6990465]
+
+
+@pytest.mark.parametrize(
+    ("grid", "offset", "places", "expected"),
+    [
+        (2, 0.0, ([0, 0, 1, 1], [0, 1, 0, 1]), SMALLER),
+        (5, 0.0, ([0, 1, 4], [2, 3, 4]), LARGER),
+        (5, 0.1, ([0, 1, 4], [2, 3, 4]), DINOS),
+    ],
+)
+def test_positions_are_interpolated_as_pytorch_does(grid, offset, places, expected):
+    square = jnp.asarray(np.sin(1.7 * np.arange(18)).reshape(3, 3, 2), jnp.float32)
+    resized = resize_positions(square, grid, offset=offset)
+    assert resized.shape == (grid, grid, 2)
+    np.testing.assert_allclose(resized[places].ravel(), expected, atol=2e-6)
 
 
 def by_complex_numbers(x, places, base):
