@@ -68,7 +68,7 @@ def test_block_masking_hides_its_blocks_from_what_is_seen():
         (3, {"blocks": 12}),
         (4, {"block": (0.15, 0.25), "seen": 0.4}),
         (4, {"block": (0.4, 0.6), "blocks": 6}),
-        (5, {"block": (0.5, 0.9), "blocks": 8}),
+        (5, {"block": (0.4, 0.7), "blocks": 8}),
     ],
 )
 def test_no_target_is_seen_where_blocks_may_cover_the_grid(grid, options):

@@ -58,8 +58,8 @@ def test_step_may_be_traced():
     [
         (lambda: moving_average({"a": jnp.ones(2)}, {"b": jnp.ones(2)}, momentum=0.5), "trees of one structure"),
         (lambda: moving_average(jnp.ones(2), jnp.ones(1), momentum=0.5), r"got \(2,\) and \(1,\)"),
-        (lambda: cosine_momentum(1, steps=0), "cosine_momentum: steps must be at least 1, got 0"),
-        (lambda: cosine_momentum(1, steps=5, start=1.5), r"in \[0, 1\], got 1.5 and 1.0"),
+        (lambda: cosine_momentum(1, steps=0), "cosine_momentum: steps must be a whole number of at least 1, got 0"),
+        (lambda: cosine_momentum(1, steps=5, start=1.5), r"start must be in \[0, 1\], got 1.5"),
     ],
 )
 def test_wrong_input_is_one_sentence(call, sentence):
