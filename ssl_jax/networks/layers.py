@@ -7,11 +7,13 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import Array
 from jax.typing import DTypeLike
 
 from ssl_jax.errors import UsageError, pick
+from ssl_jax.ops.collectives import devices_under
 
 Norm = Literal["batch", "layer"]
 
@@ -83,17 +85,19 @@ def moments(grouped: Array) -> tuple[Array, Array]:
     """Mean and population variance of each channel of each group, float32 `[G, B, ..., C]` -> `[G, 1, ..., 1, C]`.
 
     One pass over the activations and one collective, instead of the two that mean((x - mean)^2) takes. Mean squares less
-    squared means cancel where the mean is larger than the deviation. So each example is summed about its own first place,
-    and the sums of the examples, a row of C each, are put together in float64, whose rounding is 1e-16 of the mean square.
+    squared means cancel where the mean is larger than the deviation. So numbers are summed about the first of their block,
+    and the sums of the blocks, a row of C each, are put together in float64, whose rounding is 1e-16 of the mean square.
     """
-    places = tuple(range(2, grouped.ndim - 1))
-    first = grouped[(slice(None), slice(None), *(slice(0, 1),) * len(places))]
-    shifted = grouped - first
-    parts = first, shifted.mean(places, keepdims=True), jnp.square(shifted).mean(places, keepdims=True)
+    groups, size, *_, channels = grouped.shape
+    blocks = 1 if devices_under(grouped) == 1 else size  # each on one device, wherever the batch is cut
+    numbers = grouped.reshape(groups, blocks, -1, channels)
+    first = numbers[:, :, :1]
+    shifted = numbers - first
+    parts = first, shifted.mean(axis=2, keepdims=True), jnp.square(shifted).mean(axis=2, keepdims=True)
     with jax.enable_x64(True):
         first, mean, square = (part.astype(jnp.float64) for part in parts)
-        sums = jnp.stack([first + mean, square - mean**2 + (first + mean) ** 2]).mean(axis=2, keepdims=True)
-        mean, square = sums
+        sums = jnp.stack([first + mean, square - mean**2 + (first + mean) ** 2]).mean(axis=2)
+        mean, square = sums.reshape(2, groups, *(1,) * (grouped.ndim - 2), channels)
         return mean.astype(jnp.float32), jnp.maximum((square - mean**2).astype(jnp.float32), 0)
 
 
@@ -110,11 +114,14 @@ class LayerNorm(nnx.LayerNorm):
     """flax's layer normalisation, over `reduction_axes`; statistics in float32 whatever comes in.
 
     Two passes: one example fits a cache, and mean squares less squared means cancel where the mean is larger than the
-    deviation.
+    deviation. Both are about the first number, so that the mean is not rounded by more than the deviation allows.
     """
 
     def __call__(self, x: Array) -> Array:  # type: ignore[override]
         x = x.astype(jnp.float32)
+        axes = np.atleast_1d(self.reduction_axes) % x.ndim
+        first = x[tuple(slice(0, 1) if axis in axes else slice(None) for axis in range(x.ndim))]
+        x = x - jax.lax.stop_gradient(first)
         centred = x - x.mean(self.reduction_axes, keepdims=True)
         gain = inverse_deviation(jnp.square(centred).mean(self.reduction_axes, keepdims=True), self.epsilon)
         per_channel = (1,) * (x.ndim - 1) + (-1,)

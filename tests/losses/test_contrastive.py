@@ -281,7 +281,7 @@ def test_wrong_arguments_are_named():
         (lambda: decoupled_contrastive(first, second, temperature=-1.0), "decoupled_contrastive: temperature"),
         (
             lambda: moco_v3(first, second, first, second[:4]),
-            r"in_batch_info_nce: views must be .*got \(16, 3\) and \(4, 3\)",
+            r"moco_v3: views must be .*\(16, 3\) and \(4, 3\)",
         ),
         (lambda: supervised_contrastive(first, LABELS[:4]), r"supervised_contrastive: .*int32 \(4,\)"),
         (lambda: supervised_contrastive(first, first[:, 0]), "float32"),

@@ -192,7 +192,7 @@ def test_wrong_arguments_are_named():
         (lambda: estimate_log_partition(query, negatives[:0]), "estimate_log_partition: .*not empty"),
         (lambda: cpc(predictions[0], targets), r"cpc: .*got \(8, 4, 2, 3\)"),
         (lambda: cpc(predictions, targets, first_step=3), "steps must be from 1 to 3 on a grid of 4 rows, got 3 to 4"),
-        (lambda: cpc(predictions, targets, first_step=0), "got 0 to 1"),
+        (lambda: cpc(predictions, targets, first_step=0), "first_step must be a whole number of at least 1, got 0"),
         (lambda: cpc(predictions, targets, temperature=0), "cpc: temperature"),
     )
     for call, words in mistakes:

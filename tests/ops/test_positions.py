@@ -32,7 +32,9 @@ def test_positions_are_interpolated_as_pytorch_does(grid, offset, places, expect
     square = jnp.asarray(np.sin(1.7 * np.arange(18)).reshape(3, 3, 2), jnp.float32)
     resized = resize_positions(square, grid, offset=offset)
     assert resized.shape == (grid, grid, 2)
-    np.testing.assert_allclose(resized[places].ravel(), expected, atol=5e-6)  # PyTorch's places are float32, ours float64
+    np.testing.assert_allclose(
+        resized[places].ravel(), expected, atol=5e-6
+    )  # PyTorch's places are float32, ours float64
 
 
 def by_complex_numbers(x, places, base):

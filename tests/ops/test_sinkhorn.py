@@ -101,7 +101,10 @@ def test_each_shard_by_itself_would_be_another_assignment():
         ({"scores": jnp.ones(3)}, r"sinkhorn: scores must be \[B, K\].*got \(3,\)"),
         ({"scores": jnp.ones((0, 3))}, r"at least one row.*got \(0, 3\)"),
         ({"scores": jnp.ones((2, 3)), "epsilon": 0.0}, "sinkhorn: epsilon must be above 0, got 0.0"),
-        ({"scores": jnp.ones((2, 3)), "iterations": -1}, "sinkhorn: iterations must be a whole number of at least 0, got -1"),
+        (
+            {"scores": jnp.ones((2, 3)), "iterations": -1},
+            "sinkhorn: iterations must be a whole number of at least 0, got -1",
+        ),
     ],
 )
 def test_wrong_input_is_one_sentence(arguments, sentence):
