@@ -161,7 +161,6 @@ class Images:
             raise UsageError(f"encoder: {method} hides patches from a ViT, got {self.encoder}: choose one of {names}.")
         return self.open(vit={"positions": "sincos", "pool": "mean"} | options)
 
-
     def open_labelled(self, *, method: str) -> Opened:
         """`open` for a method that learns from labels; a `UsageError` where no training image has one.
 
