@@ -23,7 +23,7 @@ from jax.typing import DTypeLike
 
 from ssl_jax.errors import UsageError
 from ssl_jax.networks.functional import Net, functional
-from ssl_jax.networks.layers import BatchNorm, ConvNorm
+from ssl_jax.networks.layers import BatchNorm, ConvNorm, max_pool
 
 KERNEL_INIT = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 
@@ -74,7 +74,7 @@ class SmallVideoNet(nnx.Module):
             x = jax.nn.relu(getattr(self, f"norm{number}")(getattr(self, f"layer{number}")(x)))
             layers[f"layer{number}"] = x
         places = x.astype(jnp.float32)
-        layers["features"] = jnp.concatenate([places.mean((1, 2, 3)), places.max((1, 2, 3))], axis=-1)
+        layers["features"] = jnp.concatenate([places.mean((1, 2, 3)), max_pool(places)], axis=-1)
         return layers
 
 
@@ -157,7 +157,7 @@ class R2Plus1D(nnx.Module):
             for number in range(1, self.depth + 1):
                 x = getattr(self, f"stage{stage}_block{number}")(x)
             layers[f"stage{stage}"] = x
-        return layers | {"features": x.astype(jnp.float32).max((1, 2, 3))}
+        return layers | {"features": max_pool(x.astype(jnp.float32))}
 
 
 def r2plus1d_18(*, channels: int = 3, width: int = 64, dtype: DTypeLike = jnp.float32) -> Net:
@@ -189,7 +189,7 @@ class AudioNet(nnx.Module):
             for number in (1, 2):
                 x = jax.nn.relu(getattr(self, f"stage{stage}_conv{number}")(x))
             layers[f"stage{stage}"] = x
-        return layers | {"features": x.astype(jnp.float32).max((1, 2))}
+        return layers | {"features": max_pool(x.astype(jnp.float32))}
 
 
 def audio_convnet(*, width: int = 64, dtype: DTypeLike = jnp.float32) -> Net:

@@ -133,6 +133,17 @@ class LayerNorm(nnx.LayerNorm):
         return normed.astype(self.dtype)
 
 
+def max_pool(x: Array) -> Array:
+    """Largest of each channel over all positions of an example, `[B, ..., C]` -> `[B, C]`.
+
+    The gradient goes to the position of the largest. That of `x.max()` goes where a number equals the largest, and XLA may
+    compute the numbers twice, in two fusions that round differently: none is equal then, and the gradient is lost.
+    """
+    rows = x.reshape(len(x), -1, x.shape[-1])
+    largest = jax.lax.stop_gradient(rows).argmax(axis=1, keepdims=True)
+    return jnp.take_along_axis(rows, largest, axis=1)[:, 0]
+
+
 def inverse_deviation(var: Array, epsilon: float) -> Array:
     """`1 / sqrt(var + epsilon)`; NaN where squares overflowed: zeros would hide that a run has diverged."""
     return jax.lax.rsqrt(jnp.where(var < jnp.inf, var, jnp.nan) + epsilon)

@@ -15,7 +15,7 @@ from jax.typing import DTypeLike
 
 from ssl_jax.errors import UsageError
 from ssl_jax.networks.functional import Net, functional
-from ssl_jax.networks.layers import ConvNorm, Norm
+from ssl_jax.networks.layers import ConvNorm, Norm, max_pool
 
 
 class SmallConvNet(nnx.Module):
@@ -45,7 +45,7 @@ class SmallConvNet(nnx.Module):
             x = jax.nn.relu(getattr(self, f"layer{number}")(x))
             layers[f"layer{number}"] = x
         places = x.astype(jnp.float32)
-        layers["features"] = jnp.concatenate([places.mean((1, 2)), places.max((1, 2))], axis=-1)
+        layers["features"] = jnp.concatenate([places.mean((1, 2)), max_pool(places)], axis=-1)
         return layers
 
 
