@@ -50,6 +50,7 @@ from ssl_jax.optimizers import sgd
 from ssl_jax.train.checkpoint import Checkpoints
 from ssl_jax.train.gradient import loss_and_gradient, sharded_objective
 from ssl_jax.train.mesh import batch_sharding, make_mesh, replicated, rows_shardings
+from ssl_jax.train.program import batch_shapes, make_program
 from ssl_jax.train.state import init_state
 from ssl_jax.train.step import make_step, make_views, step_keys
 
@@ -103,6 +104,13 @@ PLAIN = {
     id(AUDIO): patch_encoder(8),
     id(HOLE): projection_head(inputs=8, widths=(16, 36), norm=False),
     id(CLIP_HEAD): projection_head(inputs=8, widths=(8,)),
+}
+
+# The same with first layers that make up nearly all of a step's FLOPs, as encoders do outside tests.
+WIDE = {
+    id(ENCODER): small_convnet(channels=1, widths=(32, 8), strides=(2, 2)),
+    id(VIDEO): small_video_convnet(widths=(32, 4), strides=(2, 1)),
+    id(AUDIO): small_convnet(widths=(32, 4), strides=(2, 1)),
 }
 
 
@@ -341,11 +349,7 @@ def test_one_device_equals_eight(method, augment, optimizer, step, start, batch)
 
 def test_microbatches_and_rematerialisation_change_nothing(method, augment, batch):
     """Exactly the gradient of the whole batch, negatives and all, also on several devices."""
-    networks = {
-        field.name: PLAIN[id(value)]
-        for field in dataclasses.fields(method)
-        if id(value := getattr(method, field.name)) in PLAIN
-    }
+    networks = exchanged(method, PLAIN)
     method, optimizer = dataclasses.replace(method, **networks), sgd(lambda step: 0.05, momentum=0.9)
     start = jax.jit(lambda: init_state(method, optimizer.transformation, seed=1))()
     whole, losses = run(jax.jit(make_step(method, augment, optimizer, seed=1)), start, batch)
@@ -354,6 +358,37 @@ def test_microbatches_and_rematerialisation_change_nothing(method, augment, batc
     found, losses_in_parts = run(parts, start, batch, devices=4, layouts=cut_by_rows(method, start))
     np.testing.assert_allclose(losses, losses_in_parts, rtol=1e-5, atol=1e-6)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), found.params, whole.params)
+
+
+def exchanged(method, networks):
+    """The fields of the method whose networks are to be exchanged for others."""
+    fields = {field.name: id(getattr(method, field.name)) for field in dataclasses.fields(method)}
+    return {name: networks[key] for name, key in fields.items() if key in networks}
+
+
+def flops(method, augment, *, devices, examples=64):
+    """Those of all devices in a step of the trainer's own program, as compiled; optimizer and loss are a small part."""
+    rows = {name: 2 * examples for name in ("queue_length", "examples", "clips") if getattr(method, name, 0)}
+    method = dataclasses.replace(method, **exchanged(method, WIDE), **rows)
+    mesh = make_mesh(devices)
+    program = make_program(method, augment, sgd(lambda step: 0.05, momentum=0.9), seed=1, mesh=mesh)
+    example = {"image": np.zeros((SIZE, SIZE, 1), np.uint8), "label": np.int32(0), "index": np.int32(0)}
+    batch = batch_shapes(example, examples, sharding=batch_sharding(mesh))
+    quick = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}  # It is not run.
+    return devices * program.step.lower(program.like, batch).compile(quick).cost_analysis()["flops"]
+
+
+# Methods with a second network, rows in another order or rows of other examples: what a compiler may compute everywhere.
+# Each takes seconds to compile twice, so that the others, whose `encode` has none of these, are left out.
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("moco", {}), ("moco", {"norm_groups": 8}), ("byol", {}), ("dino", {}), ("cma", {}), ("swav with a queue", {})],
+)
+def test_devices_share_the_work(name, options):
+    """No device encodes the examples of another one."""
+    method, augment = METHODS[name]
+    method = dataclasses.replace(method, **options)
+    assert flops(method, augment, devices=8) <= 1.1 * flops(method, augment, devices=1)
 
 
 def test_saved_and_restored_it_goes_on_to_the_bit(step, start, batch, tmp_path):
