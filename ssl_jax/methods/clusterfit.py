@@ -49,8 +49,6 @@ class ClusterFit(Supervised):
 
 def cluster(features: NDArray[np.floating], count: int) -> NDArray[np.int32]:
     """k-means of features `[N, D]` at unit length, as VISSL's ClusterFit has it: the cluster of each, int32 `[N]`."""
-    if not np.isfinite(features).all():
-        raise UsageError("features: got NaN or infinity, expected finite numbers: embed the images anew.")
     if not 1 < count <= len(features):
         raise UsageError(f"clusters: must be from 2 to the {len(features)} images, got {count}.")
     broken = np.flatnonzero(~np.isfinite(features).all(axis=1))

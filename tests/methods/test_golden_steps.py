@@ -52,11 +52,12 @@ def within(arrays, folder):
 
 def in_our_places(name, array, batch):
     """The published queue holds one batch after the other, ours the keys of one row of the batch side by side."""
+    ours = name.replace("queue/", "queues/0/")
     if name.endswith("queue/rows"):
-        return name, array.reshape(-1, batch, array.shape[1]).swapaxes(0, 1).reshape(array.shape)
+        return ours, array.reshape(-1, batch, array.shape[1]).swapaxes(0, 1).reshape(array.shape)
     if name.endswith("queue/next"):
         pushes = array // batch + 2 * name.startswith("after")  # the push that comes round starts from 0 again
-        return name.removesuffix("next") + "pushes", pushes.astype(np.int32)
+        return ours.removesuffix("next") + "pushes", pushes.astype(np.int32)
     return name, array
 
 
