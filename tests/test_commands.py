@@ -216,7 +216,7 @@ MISTAKES = {
     "pretrain moco --batch-size 104": "batch_size=104: queue.push: the queue's length must be a multiple of the keys",
     "pretrain simclr --batch-size 1 --devices 1": "batch_size=1: diagnostics: embeddings must be [B, D] with at least two",
     "pretrain dino --encoder vit_tiny/8 --image-size 32": "image_size=32, encoder='vit_tiny/8': vit: images must be square",
-    "pretrain cpc --image-size 7": "image_size=7: integer modulo by zero: change this value.",
+    "pretrain cpc --image-size 7": "image_size=7: overlapping_patches: images must be [B, H, W, C], no side below 14",
     "pretrain vicreg --covariance nan": "covariance: got nan, expected 0 to 1e+06.",
     "pretrain simclr --run /dev/null --data synthetic": "run: /dev/null exists and is not a run",
     "pretrain simclr --run /dev/null/run --data synthetic": "run: cannot write /dev/null/run (Not a directory): choose another",
