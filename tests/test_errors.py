@@ -14,7 +14,9 @@ from ssl_jax.ops.moving_average import cosine_momentum
 CHOSEN = {"batch_size": 100, "epochs": 0.5}
 VALUES = {
     "multiple of the keys, got 16 and 3": partial(queue.push, queue.fresh(jax.random.key(0), 16, 4), jnp.ones((3, 4))),
-    "cosine_momentum: steps must be a whole number of at least 1": partial(cosine_momentum, 0, start=0.9, end=1.0, steps=0),
+    "cosine_momentum: steps must be a whole number of at least 1": partial(
+        cosine_momentum, 0, start=0.9, end=1.0, steps=0
+    ),
     "contracting": partial(jnp.matmul, jnp.ones((2, 3)), jnp.ones((2, 3))),
     "cannot reshape array of size 6": partial(np.reshape, np.ones((2, 3)), 5),
     "Unable to allocate": partial(np.empty, 2**45),

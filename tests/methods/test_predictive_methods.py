@@ -202,7 +202,7 @@ def test_lejepa_draws_its_directions_from_the_key_and_weighs_its_terms():
     )
     assert first != second
     np.testing.assert_allclose(first, 0.75 * terms["prediction"] + 0.25 * terms["gaussian"], rtol=1e-6)
-    with pytest.raises(UsageError, match="weight: got 1.5, expected 0 to 1"):
+    with pytest.raises(UsageError, match=r"weight: got 1\.5, expected 0 to 1"):
         LeJEPA(CONV, CONV, weight=1.5)
 
 

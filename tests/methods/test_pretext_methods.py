@@ -114,5 +114,5 @@ def test_the_constant_of_pirl_is_that_of_the_first_batch():
 
 
 def test_a_weight_out_of_range_is_one_sentence():
-    with pytest.raises(UsageError, match="weight: got 1.5, expected 0 to 1"):
+    with pytest.raises(UsageError, match=r"weight: got 1\.5, expected 0 to 1"):
         pirl(weight=1.5)
