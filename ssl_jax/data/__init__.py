@@ -4,6 +4,7 @@ from ssl_jax.data.batches import Batches
 from ssl_jax.data.clips import Clips
 from ssl_jax.data.datasets import NAMES, open_data, resolve_name
 from ssl_jax.data.emblems import Emblems
+from ssl_jax.data.order import steps_per_epoch
 from ssl_jax.data.parts import at_most, split_training
 from ssl_jax.data.shapes import Shapes
 from ssl_jax.data.source import Arrays, ArraySource, Data, Readable, Source, hold, in_order, inputs_of
@@ -28,4 +29,5 @@ __all__ = [
     "open_data",
     "resolve_name",
     "split_training",
+    "steps_per_epoch",
 ]

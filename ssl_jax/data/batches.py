@@ -19,7 +19,7 @@ from jax import Array
 from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 from numpy.typing import NDArray
 
-from ssl_jax.data.order import batch_numbers, rows_of
+from ssl_jax.data.order import batch_numbers, rows_of, steps_per_epoch
 from ssl_jax.data.source import Readable
 from ssl_jax.data.source import hold as hold_source
 from ssl_jax.errors import UsageError
@@ -44,6 +44,9 @@ class Batches:
 
     Raises:
       UsageError: a batch that is larger than the source, or that the devices cannot share equally.
+
+    Attributes:
+      steps_per_epoch: steps until the source is permuted anew, `len(source) // batch_size`: the one meaning of an epoch.
     """
 
     def __init__(
@@ -60,7 +63,7 @@ class Batches:
     ):
         _check(source, batch_size, seed)
         self.batch_size = batch_size
-        self.steps_per_epoch = len(source) // batch_size
+        self.steps_per_epoch = steps_per_epoch(len(source), batch_size)
         self._source, self._seed, self._step = source, seed, start
         self._sharding = sharding or SingleDeviceSharding(jax.devices()[0])
         self._rows = _rows_here(self._sharding, batch_size)

@@ -1,8 +1,8 @@
 """DeepCluster-v2: our demo, and the ImageNet runs of SwAV's authors."""
 
-from math import ceil
 from typing import Any
 
+from ssl_jax.data import steps_per_epoch
 from ssl_jax.methods.deepcluster import DeepCluster
 from ssl_jax.optimizers import larc
 from ssl_jax.recipes.images import DIGITS, IMAGENET, Images, Opened
@@ -14,7 +14,7 @@ from ssl_jax.recipes.views import demo_views, swav_crops
 def each_epoch(opened: Opened, training: Run) -> dict[str, Any]:
     """Options of methods that cluster all training images anew in each epoch."""
     examples = len(opened.data.train)
-    return {"examples": examples, "every": ceil(examples / training.batch_size)}
+    return {"examples": examples, "recluster_every": steps_per_epoch(examples, training.batch_size)}
 
 
 @recipe

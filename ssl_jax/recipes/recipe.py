@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from jax import Array
 
-from ssl_jax.data import Data, resolve_name
+from ssl_jax.data import Data, resolve_name, steps_per_epoch
 from ssl_jax.errors import UsageError
 from ssl_jax.methods.method import Method
 from ssl_jax.optimizers import Optimizer
@@ -27,7 +27,7 @@ class Recipe:
     augment: `(rng, uint8 image [H, W, C]) -> views`, for one example.
     prepare: `uint8 image [H, W, C] -> float32 image` as the frozen encoder takes it in evaluation.
     optimizer: total number of steps -> optimizer.
-    epochs: passes over `data.train`; need not be whole.
+    epochs: passes over `data.train`, of `Batches.steps_per_epoch` steps each; need not be whole.
     name: "method/recipe", as `ssl-jax pretrain METHOD --recipe RECIPE` has it.
     arguments: what the recipe's function was called with, defaults included: enough to make the recipe again.
     """
@@ -52,9 +52,12 @@ class Recipe:
 
 
 def count_steps(data: Data, *, epochs: float, batch_size: int) -> int:
-    """Optimizer steps of a run, which schedules inside a method (momentum, temperature) depend on."""
+    """Optimizer steps of a run, which schedules inside a method (momentum, temperature) depend on; at least one.
+
+    An epoch has `Batches.steps_per_epoch` steps: of 4,000 images in batches of 256, 50 epochs are 750 steps.
+    """
     check_ranges(batch_size=batch_size, epochs=epochs)
-    steps = max(1, round(epochs * len(data.train) / batch_size))
+    steps = max(1, round(epochs * steps_per_epoch(len(data.train), batch_size)))
     if steps > COUNT.high:
         raise UsageError(
             f"epochs: {epochs:g} passes over {len(data.train):,} examples in batches of {batch_size:,} are {steps:,} steps, "
