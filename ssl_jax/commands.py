@@ -4,9 +4,10 @@ import contextlib
 import errno
 import functools
 import inspect
+import re
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -18,22 +19,23 @@ from jax.sharding import Mesh
 from ssl_jax.data import Data, in_order, open_data, split_training
 from ssl_jax.data.source import readable_indices
 from ssl_jax.errors import RunError, UsageError, memory_errors, reason_of, usage_errors, writing
-from ssl_jax.evaluate.features import Features, compute_features, embedding_of, features_of, pixels
+from ssl_jax.evaluate.features import Features, compute_features, feature_extractor, features_of, pixels
 from ssl_jax.evaluate.protocols import without_labels
 from ssl_jax.evaluate.results import evaluate_sources
 from ssl_jax.files import replacing
 from ssl_jax.ops.streaming import Exchange
 from ssl_jax.options import DEFAULTS, Options, parse
-from ssl_jax.prepare import MakeRecipe, check_embed, chosen_arguments, prepare
+from ssl_jax.prepare import MakeRecipe, check_extractor, chosen_arguments, prepare
 from ssl_jax.ranges import check_ranges
 from ssl_jax.recipes import Recipe, explained, find
 from ssl_jax.recipes.recipe import absolute
 from ssl_jax.report import save_album, write_report
 from ssl_jax.report.album import attentions_of
 from ssl_jax.runs import CHECKPOINTS, REPORT, open_run, read_metrics, read_request, write_results
+from ssl_jax.settings import current_name
 from ssl_jax.train import fit
 from ssl_jax.train.checkpoint import Checkpoints
-from ssl_jax.train.log import say
+from ssl_jax.train.log import log_line
 from ssl_jax.train.mesh import batch_sharding, connect, make_mesh, on_this_process, replicated
 from ssl_jax.train.state import TrainState, init_state
 
@@ -46,6 +48,8 @@ def read_options(
     def arguments(**given: Any) -> dict[str, Any]:
         return given
 
+    names = inspect.signature(make).parameters
+    words = [re.sub(r"(?<=^--)[\w-]+", lambda found: _current_flag(found[0], names), word) for word in words]
     arguments.__signature__, arguments.__annotations__ = inspect.signature(make), get_type_hints(make)  # type: ignore[attr-defined]
     recipe_options = Annotated[dict, tyro.conf.arg(constructor=arguments)]
 
@@ -55,6 +59,10 @@ def read_options(
     both.__doc__ = arguments.__doc__ = explained(make)
     given, options = parse(both, words, prog=prog)
     return functools.partial(make, **given), options
+
+
+def _current_flag(flag: str, names: Container[str]) -> str:
+    return current_name(flag.replace("-", "_"), names).replace("_", "-")
 
 
 def repeat(path: Path, words: list[str]) -> tuple[MakeRecipe, Options]:
@@ -79,8 +87,9 @@ def pretrain(make: MakeRecipe, options: Options) -> dict[str, Any] | None:
     run, first = options.run or Path("runs") / recipe.name.replace("/", "-"), jax.process_index() == 0
     request = _request(recipe, options.seed)
     opened = (
-        # Older runs recorded relative paths.
-        open_run(run, request, resume=options.resume, update=absolute) if first else contextlib.nullcontext()
+        open_run(run, request, resume=options.resume, update=functools.partial(_as_recorded_today, recipe.arguments))
+        if first
+        else contextlib.nullcontext()
     )
     with opened, memory_errors():
         with batches:
@@ -150,9 +159,9 @@ def embed(
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=output.parent):
             pass
-    say(f"computing {layer} of the {len(images)} images of {images.name}")
+    log_line(f"computing {layer} of the {len(images)} images of {images.name}")
     of_images = functools.partial(
-        jax.jit(embedding_of(recipe.method, recipe.prepare, layer=layer)), state.params, state.state
+        jax.jit(feature_extractor(recipe.method, recipe.prepare, layer=layer)), state.params, state.method_state
     )
     found, _ = features_of(of_images, in_order(images, batch_size=512), sharding=batch_sharding(mesh))
     features = np.full((len(images), found.shape[1]), np.nan, np.float32)
@@ -175,7 +184,7 @@ def _open(data: str | None, recipe: Recipe, state: TrainState, *, layer: str) ->
             raise UsageError(
                 f"data: {data} holds {kinds[0]}, but the run was pre-trained on {kinds[1]}: choose data that hold {kinds[1]}."
             )
-        check_embed(embedding_of(recipe.method, recipe.prepare, layer=layer), state, opened.train)
+        check_extractor(feature_extractor(recipe.method, recipe.prepare, layer=layer), state, opened.train)
     return opened
 
 
@@ -197,14 +206,21 @@ def _restore(run: Path, step: int | None) -> tuple[dict[str, Any], Recipe, Train
 
 def _make_again(request: dict[str, Any]) -> functools.partial[Recipe]:
     """The recipe of a `run.json`, not yet made; a `UsageError` where it is one of another version."""
-    make, arguments = find(request["method"], request["recipe"]), request["arguments"]
-    unknown = sorted(arguments.keys() - inspect.signature(make).parameters.keys())
+    make = find(request["method"], request["recipe"])
+    names = inspect.signature(make).parameters
+    arguments = {current_name(name, names): value for name, value in request["arguments"].items()}
+    unknown = sorted(arguments.keys() - names.keys())
     if unknown:
         raise UsageError(
             f"run: its run.json has {', '.join(unknown)}, which {request['method']}/{request['recipe']} does not take: use the "
             "version of ssl_jax that it names."
         )
     return functools.partial(make, **arguments)
+
+
+def _as_recorded_today(names: Container[str], arguments: dict[str, Any]) -> dict[str, Any]:
+    """Older runs recorded relative paths, and options under older names."""
+    return absolute({current_name(name, names): value for name, value in arguments.items()})
 
 
 def _request(recipe: Recipe, seed: int) -> dict[str, Any]:
@@ -216,9 +232,9 @@ def _finish(
     run: Path, recipe: Recipe, state: TrainState, mesh: Mesh | None, *, seed: int, began: float
 ) -> dict[str, Any]:
     """Evaluates, draws, writes `results.json` and `report.html`."""
-    say("evaluating the features, beside untrained weights and raw pixels")
+    log_line("evaluating the features, beside untrained weights and raw pixels")
     features, before, after = _evaluate(recipe, recipe.data, state, mesh, seed=seed, init_seed=seed)
-    attend = functools.partial(jax.jit(attentions_of(recipe.method, recipe.prepare)), state.params, state.state)
+    attend = functools.partial(jax.jit(attentions_of(recipe.method, recipe.prepare)), state.params, state.method_state)
     save_album(
         run, data=recipe.data, augment=recipe.augment, prepare=recipe.prepare,
         before=before, after=after, attend=attend, seed=seed,
@@ -255,16 +271,16 @@ def _evaluate(
     Without labels to evaluate by, the results are empty.
     """
     if data.test is None:
-        say(f"{data.name} has no labelled test images: nothing to evaluate by")
+        log_line(f"{data.name} has no labelled test images: nothing to evaluate by")
         return {}, None, None
-    embed = embedding_of(recipe.method, recipe.prepare, layer=layer)
+    embed = feature_extractor(recipe.method, recipe.prepare, layer=layer)
     untrained = jax.jit(lambda: recipe.method.init(jax.random.key(init_seed)))()
     if mesh is not None:
         untrained = jax.device_put(untrained, replicated(mesh))
-    after = compute_features(embed, state.params, state.state, data, mesh=mesh)
+    after = compute_features(embed, state.params, state.method_state, data, mesh=mesh)
     before = compute_features(embed, untrained[0], untrained[1], data, mesh=mesh)
     if unlabelled := without_labels(after):
-        say(f"{data.name} has no labelled {' and no labelled '.join(unlabelled)} images: nothing to evaluate by")
+        log_line(f"{data.name} has no labelled {' and no labelled '.join(unlabelled)} images: nothing to evaluate by")
         return {}, before, after
     raw = compute_features(pixels, None, None, data, mesh=mesh)
     return evaluate_sources({"pretrained": after, "untrained": before, "pixels": raw}, seed=seed), before, after

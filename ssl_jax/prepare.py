@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import jax
 from jax.sharding import Mesh
 
-from ssl_jax.data import Batches, Source, inputs_of
+from ssl_jax.data import Batches, Source, model_inputs
 from ssl_jax.errors import usage_errors
-from ssl_jax.evaluate.features import Embed, embedding_of
+from ssl_jax.evaluate.features import Extractor, feature_extractor
 from ssl_jax.evaluate.online import online_knn
 from ssl_jax.ops.streaming import Exchange
 from ssl_jax.options import DEFAULTS, Options
@@ -56,15 +56,15 @@ def prepare(make: MakeRecipe, options: Options) -> Prepared:
         check_program(
             program, data.train[0], batch_size=recipe.batch_size, mesh=mesh, microbatches=options.microbatches
         )
-        embed = embedding_of(recipe.method, recipe.prepare)
-        check_embed(embed, program.like, data.train)
-        hook = online_knn(embed, data, mesh=mesh) if data.test else None
+        extract = feature_extractor(recipe.method, recipe.prepare)
+        check_extractor(extract, program.like, data.train)
+        hook = online_knn(extract, data, mesh=mesh) if data.test else None
     return Prepared(recipe, mesh, batches, hook, program)
 
 
-def check_embed(embed: Embed, state: Any, source: Source) -> None:
+def check_extractor(extract: Extractor, state: Any, source: Source) -> None:
     """Traces the frozen features of two examples; raises what the network raises about their shape."""
-    jax.eval_shape(embed, state.params, state.state, inputs_of(batch_shapes(source[0], 2)))
+    jax.eval_shape(extract, state.params, state.method_state, model_inputs(batch_shapes(source[0], 2)))
 
 
 def chosen_arguments(make: MakeRecipe) -> dict[str, Any]:

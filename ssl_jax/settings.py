@@ -2,12 +2,24 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar, cast
 
+RENAMED = {"rows": "prediction_steps"}  # Old names of options, which are accepted until the next release.
+
 P = ParamSpec("P")
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def current_name(name: str, names: Container[str]) -> str:
+    """The name of an option today, with a line on standard error where `name` is an older one of one of `names`."""
+    new = RENAMED.get(name)
+    if new is None or name in names or new not in names:
+        return name
+    print(f"{name} is now called {new}: the old name is accepted until the next release", file=sys.stderr)
+    return new
 
 
 def settings_of(function: Callable[..., Any], *given: Any, **named: Any) -> dict[str, Any]:

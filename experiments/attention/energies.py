@@ -56,7 +56,8 @@ def energies(
     @jax.jit
     def look(state: TrainState) -> dict[str, Array]:
         return {
-            name: method.energies(state.params, state.state, spelling, sounds).mean() for name, sounds in kinds.items()
+            name: method.energies(state.params, state.method_state, spelling, sounds).mean()
+            for name, sounds in kinds.items()
         }
 
     _, seen = learn(net, dictionary.train.examples, steps=steps, seed=seed, look=look, every=every)

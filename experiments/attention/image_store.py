@@ -14,7 +14,7 @@ import numpy as np
 import tyro
 from jax import Array
 
-from ssl_jax.data import hold, open_data
+from ssl_jax.data import load_into_memory, open_data
 from ssl_jax.ops import key_value_lookup
 from ssl_jax.ops.normalize import unit_length
 from ssl_jax.report.figures import gallery, write_svg
@@ -41,7 +41,7 @@ def image_store(
     """
     images = open_data(data)
     assert images.test is not None
-    store, asked = (hold(part)["image"] for part in (images.train, images.test))
+    store, asked = (load_into_memory(part)["image"] for part in (images.train, images.test))
     keys, values, query = upper(store), flat(store), upper(asked)
     read = {
         "soft": key_value_lookup(query, keys, values, inverse_temperature=inverse_temperature),

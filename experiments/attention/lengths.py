@@ -56,7 +56,7 @@ def lengths(
             (half, began), (whole, ended) = clocks[-2:]
             milliseconds = 1e3 * (ended["seconds"] - began["seconds"]) / (whole - half)
             write = jax.jit(greedy, static_argnums=0, static_argnames="length")
-            written = write(net, state.params["net"], state.state["net"], test.arrays["spelling"], length=length)
+            written = write(net, state.params["net"], state.method_state["net"], test.arrays["spelling"], length=length)
             error = float((np.asarray(written) != test.arrays["sounds"][:, :length]).mean())
             found.setdefault(name, []).append((length, error, milliseconds))
             print(f"{name:<14} length {length:>3}: {100 * error:5.1f} % wrong, {milliseconds:7.1f} ms a step")

@@ -69,7 +69,7 @@ def rotations(
 
 def nats_a_sound(method: Transcription, state: TrainState, *, spelling: Array, sounds: Array) -> dict[str, Array]:
     """Mean energy of the symbols of right transcriptions, their ends among them."""
-    energies = method.energies(state.params, state.state, spelling, sounds)
+    energies = method.energies(state.params, state.method_state, spelling, sounds)
     return {"nats": energies.sum() / (sounds != PADDING).sum(dtype=jnp.float32)}
 
 

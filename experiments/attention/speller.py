@@ -114,7 +114,7 @@ def train_and_judge(net: Net, task: Task, size: Size, *, seed: int, folder: Path
     energies = jax.jit(method.energies)
 
     def nats_per_symbol(state: TrainState, pairs: Pairs) -> float:
-        nats = by_chunks(partial(energies, state.params, state.state), *pairs)
+        nats = by_chunks(partial(energies, state.params, state.method_state), *pairs)
         return round(float(nats.sum() / (pairs[1] != PADDING).sum()), 4)
 
     started = time.perf_counter()

@@ -24,7 +24,7 @@ CHUNK = 256  # Words that are judged at a time.
 
 def judge(net: Net, state: TrainState, task: Task, size: Size) -> dict[str, Any]:
     """Error rates of what is written greedily and with a beam, and some of it to look at."""
-    params, stats, length = state.params["net"], state.state["net"], task.test[1].shape[1]
+    params, stats, length = state.params["net"], state.method_state["net"], task.test[1].shape[1]
 
     def best_of_beam(read: jax.Array) -> jax.Array:
         return beam(net, params, stats, read, length=length, width=size.width)[0][:, 0]
@@ -49,7 +49,7 @@ def by_chunks(function: Callable[..., jax.Array], *arrays: NDArray[np.int32]) ->
 
 def draw_alignment(net: Net, state: TrainState, task: Task, file: Path) -> None:
     """Where the network looks before each symbol that it writes, for the test's word with most letters that are not heard."""
-    params, stats = state.params["net"], state.state["net"]
+    params, stats = state.params["net"], state.method_state["net"]
 
     @jax.jit
     def looks(read: jax.Array, written: jax.Array) -> jax.Array:

@@ -14,7 +14,7 @@ import numpy as np
 import tyro
 from jax import Array
 
-from ssl_jax.data import hold, open_data
+from ssl_jax.data import load_into_memory, open_data
 from ssl_jax.ops import attention, attention_weights
 from ssl_jax.report.figures import gallery, lines, write_svg
 
@@ -39,7 +39,7 @@ def temperature(
     """
     images = open_data(data)
     assert images.test is not None
-    store, question = hold(images.train)["image"][:stored], hold(images.test)["image"][:asked]
+    store, question = load_into_memory(images.train)["image"][:stored], load_into_memory(images.test)["image"][:asked]
     keys, queries = directions(store), directions(question)
     values = jnp.asarray(store, jnp.float32).reshape(1, stored, 1, -1) / 255
     hard = attention(queries, keys, values, hard=True)

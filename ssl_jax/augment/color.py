@@ -26,7 +26,7 @@ def adjust_brightness(image: Array, amount: Amount) -> Array:
 
 
 def adjust_contrast(image: Array, amount: Amount) -> Array:
-    """Blend with the mean of `to_grayscale(image)`. A constant grey image stays as it is."""
+    """Blend with the mean of `to_grayscale(image)`. A constant grayscale image stays as it is."""
     return _blend(image, to_grayscale(jnp.mean(image, axis=(0, 1), keepdims=True)), amount)
 
 

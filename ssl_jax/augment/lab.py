@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from ssl_jax.augment.views import Views
+from ssl_jax.augment.views import ViewMaker
 from ssl_jax.errors import UsageError
 from ssl_jax.settings import configured
 
@@ -48,7 +48,7 @@ def lightness(image: Array) -> Array:
 
 
 @configured
-def grey_and_color(view: Views) -> Callable[[Array, Array], dict[str, Array]]:
+def grayscale_and_color(view: ViewMaker) -> Callable[[Array, Array], dict[str, Array]]:
     """One view in grey, and its colours.
 
     Args:

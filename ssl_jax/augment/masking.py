@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array
 
 from ssl_jax.augment.chance import Range
-from ssl_jax.augment.views import Views
+from ssl_jax.augment.views import ViewMaker
 from ssl_jax.errors import UsageError
 from ssl_jax.settings import configured
 
@@ -21,7 +21,7 @@ MaskedViews = Callable[[Array, Array], dict[str, Array]]
 
 
 @configured
-def random_masking(view: Views, *, grid: int, ratio: float = 0.75) -> MaskedViews:
+def random_masking(view: ViewMaker, *, grid: int, ratio: float = 0.75) -> MaskedViews:
     """One view, and a random part of its patches hidden.
 
     Args:
@@ -49,7 +49,7 @@ def random_masking(view: Views, *, grid: int, ratio: float = 0.75) -> MaskedView
 
 @configured
 def block_masking(
-    view: Views,
+    view: ViewMaker,
     *,
     grid: int,
     blocks: int = 4,
@@ -136,7 +136,7 @@ def _largest(grid: int, area: Range, aspect: Range) -> int:
 
 
 @configured
-def with_a_hole(view: Views, *, hole: int, anywhere: int | None = None) -> MaskedViews:
+def hole_masking(view: ViewMaker, *, hole: int, anywhere: int | None = None) -> MaskedViews:
     """One view with a square in its middle, or several squares anywhere, filled with the mean colour.
 
     Args:

@@ -17,7 +17,7 @@ from jax import Array, lax
 from numpy.typing import NDArray
 
 from ssl_jax.augment.geometry import rotate90
-from ssl_jax.augment.views import Views
+from ssl_jax.augment.views import ViewMaker
 from ssl_jax.errors import UsageError
 from ssl_jax.settings import configured
 
@@ -28,7 +28,7 @@ FLAT = 0.1  # Standard deviation, of standardised pixels, below which a tile's n
 
 
 @configured
-def four_rotations(view: Views) -> Views:
+def four_rotations(view: ViewMaker) -> ViewMaker:
     """One view by 0, 90, 180 and 270 degrees counter-clockwise, `[4, size, size, C]`: all in one batch.
 
     Source: Gidaris et al. 2018, https://arxiv.org/abs/1803.07728, section 2.2.
@@ -42,7 +42,7 @@ def four_rotations(view: Views) -> Views:
 
 
 @configured
-def grid_views(view: Views, *, size: int, gap: int, jitter: int, finish: Finish) -> Views:
+def grid_views(view: ViewMaker, *, size: int, gap: int, jitter: int, finish: Finish) -> ViewMaker:
     """The 9 tiles of one view, `[9, size, size, C]`: relative position's.
 
     Args:
@@ -78,7 +78,7 @@ def without_shortcuts(*, color: Color = "keep", standardize: bool = True) -> Fin
 
 
 @configured
-def jigsaw_views(grid: Views, orders: NDArray[np.int32]) -> Callable[[Array, Array], dict[str, Array]]:
+def jigsaw_views(grid: ViewMaker, orders: NDArray[np.int32]) -> Callable[[Array, Array], dict[str, Array]]:
     """Tiles in an order drawn from `orders` `[P, 9]`, and its number.
 
     Returns:
@@ -96,7 +96,7 @@ def jigsaw_views(grid: Views, orders: NDArray[np.int32]) -> Callable[[Array, Arr
 
 
 @configured
-def pirl_views(view: Views, transformed: Views) -> Callable[[Array, Array], dict[str, Array]]:
+def pirl_views(view: ViewMaker, transformed: ViewMaker) -> Callable[[Array, Array], dict[str, Array]]:
     """PIRL's image, and the same image transformed: its tiles in any order, or one of its rotations.
 
     Returns:
@@ -111,7 +111,7 @@ def pirl_views(view: Views, transformed: Views) -> Callable[[Array, Array], dict
 
 
 @configured
-def shuffled(views: Views) -> Views:
+def shuffled(views: ViewMaker) -> ViewMaker:
     """The same views in a random order."""
 
     def augment(rng: Array, image: Array) -> Array:
@@ -122,7 +122,7 @@ def shuffled(views: Views) -> Views:
 
 
 @configured
-def one_of(views: Views) -> Views:
+def one_of(views: ViewMaker) -> ViewMaker:
     """One view, drawn, `[1, size, size, C]`."""
 
     def augment(rng: Array, image: Array) -> Array:

@@ -15,7 +15,7 @@ from jax import Array
 from ssl_jax.augment.audio import audio_view, log_spectrogram
 from ssl_jax.augment.chance import Range
 from ssl_jax.augment.geometry import crop_and_resize
-from ssl_jax.augment.views import Views
+from ssl_jax.augment.views import ViewMaker
 from ssl_jax.errors import UsageError
 from ssl_jax.settings import configured
 
@@ -27,7 +27,7 @@ def sight(clip: Any) -> Any:
 
 @configured
 def audio_video_views(
-    view: Views, *, window: int, hop: int, volume: Range = (0.9, 1.1)
+    view: ViewMaker, *, window: int, hop: int, volume: Range = (0.9, 1.1)
 ) -> Callable[[Array, Any], dict[str, Array]]:
     """What AVID and CMA see of a clip with sound.
 
@@ -64,7 +64,7 @@ def audio_video_evaluation(
 
 
 @configured
-def frame_views(view: Views, *, reach: int) -> Views:
+def frame_views(view: ViewMaker, *, reach: int) -> ViewMaker:
     """Two frames of a clip, at most `reach` frames apart and not the same, each as one `view`: `[2 V, size, size, C]`.
 
     Time makes the difference between views that else has to be made by hand.
@@ -86,7 +86,7 @@ def frame_views(view: Views, *, reach: int) -> Views:
 
 
 @configured
-def track_views(view: Views, *, size: int, reach: int) -> Views:
+def track_views(view: ViewMaker, *, size: int, reach: int) -> ViewMaker:
     """The moving object at two times, at most `reach` frames apart: `frame_views` of a window that follows it.
 
     What does not move, the ground, is then no longer the same in both views, and cannot be what they agree on.

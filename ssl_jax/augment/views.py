@@ -22,7 +22,7 @@ from ssl_jax.augment.photometric import random_photometric
 from ssl_jax.errors import UsageError
 from ssl_jax.settings import configured
 
-Views = Callable[[Array, Array], Array]
+ViewMaker = Callable[[Array, Array], Array]
 BlurKernel = Literal["tenth", "pillow"]
 BLUR_KERNELS: dict[str, Callable[[int], int]] = {"tenth": simclr_kernel, "pillow": pillow_kernel}
 
@@ -37,7 +37,7 @@ def photo_views(
     jitter: tuple[float, float, float, float] = (0.4, 0.4, 0.2, 0.1),
     jitter_probability: float = 0.8,
     photometric: float = 0.0,
-    grey: float = 0.2,
+    grayscale: float = 0.2,
     blur: float = 0.5,
     blur_kernel: BlurKernel = "tenth",
     solarize: float = 0.0,
@@ -45,16 +45,16 @@ def photo_views(
     resampling: Kernel = "linear",
     antialias: bool = True,
     views: int = 2,
-) -> Views:
-    """Views of photographs: random crop, flip, colour jitter, grey, blur, solarisation.
+) -> ViewMaker:
+    """Views of photographs: random crop, flip, colour jitter, grayscale, blur, solarisation.
 
     Args:
       size: side of the views; at most that of the images.
       scale: range of the part of the image's area in a crop; width/height lies in [3/4, 4/3].
-      jitter: strengths of brightness, contrast, saturation and hue, in random order. On grey images it is brightness and
+      jitter: strengths of brightness, contrast, saturation and hue, in random order. On grayscale images it is brightness and
         contrast.
-      jitter_probability, photometric, grey, blur, solarize: probabilities. `photometric` is that of PIRL's four transforms,
-        `random_photometric`. Blur's sigma is in [0.1, 2].
+      jitter_probability, photometric, grayscale, blur, solarize: probabilities. `photometric` is that of PIRL's four
+        transforms, `random_photometric`. Blur's sigma is in [0.1, 2].
       blur_kernel: size of the blur's kernel: "tenth" of the side, as SimCLR's and BYOL's code, or "pillow", wide enough for
         any sigma, as the authors' who blur with Pillow. The two are equal from a side of 130 on.
       resampling, antialias: `kernel` and `antialias` of `crop_and_resize`. torchvision's RandomResizedCrop of a Pillow
@@ -69,7 +69,7 @@ def photo_views(
     strengths = dict(zip(names, jitter, strict=True))
 
     def view(rng: Array, image: Array) -> Array:
-        crop_rng, flip_rng, jitter_rng, grey_rng, blur_rng, solarize_rng = jax.random.split(rng, 6)
+        crop_rng, flip_rng, jitter_rng, grayscale_rng, blur_rng, solarize_rng = jax.random.split(rng, 6)
         image = random_resized_crop(
             crop_rng, image, size=(size, size), scale=scale, kernel=resampling, antialias=antialias
         )
@@ -78,7 +78,7 @@ def photo_views(
         image = random_color_jitter(jitter_rng, image, **strengths, probability=jitter_probability)
         if photometric:
             image = random_photometric(jax.random.fold_in(jitter_rng, 1), image, probability=photometric)
-        image = random_grayscale(grey_rng, image, probability=grey) if grey else image
+        image = random_grayscale(grayscale_rng, image, probability=grayscale) if grayscale else image
         if blur:
             image = random_gaussian_blur(blur_rng, image, kernel_size=BLUR_KERNELS[blur_kernel](size), probability=blur)
         return random_solarize(solarize_rng, image, probability=solarize) if solarize else image
@@ -98,7 +98,7 @@ def simclr_views(
     resampling: Kernel = "linear",
     antialias: bool = True,
     views: int = 2,
-) -> Views:
+) -> ViewMaker:
     """SimCLR's `photo_views`: jitter of strengths `strength * (0.8, 0.8, 0.8, 0.2)`. CIFAR's are `strength=0.5, blur=False`.
 
     The authors resize crops with `resampling="cubic", antialias=False`, in a function of TensorFlow 1 whose kernel has
@@ -122,7 +122,7 @@ def byol_views(
     scale: Range = (0.08, 1.0),
     resampling: Kernel = "linear",
     antialias: bool = True,
-) -> Views:
+) -> ViewMaker:
     """BYOL's two views, which differ: the first always blurred, the second rarely, but solarised at times.
 
     Source: Grill et al. 2020, https://arxiv.org/abs/2006.07733, appendix B, table 6.
@@ -147,8 +147,8 @@ def digit_views(
     brightness: float = 0.4,
     contrast: float = 0.4,
     views: int = 2,
-) -> Views:
-    """Views for images of signs, which mirroring would spoil: crop, rotation, shear, zoom, shift, brightness, contrast.
+) -> ViewMaker:
+    """ViewMaker for images of signs, which mirroring would spoil: crop, rotation, shear, zoom, shift, brightness, contrast.
 
     Crop and affine map are one bilinear resampling; outside the image all is black.
 
@@ -179,7 +179,7 @@ def digit_views(
 
 
 @configured
-def joined(*makers: Views) -> Views:
+def joined(*makers: ViewMaker) -> ViewMaker:
     """The views of several makers after each other, each with a key of its own: `[V1 + V2 + ..., size, size, C]`."""
 
     def augment(rng: Array, image: Array) -> Array:
@@ -190,7 +190,7 @@ def joined(*makers: Views) -> Views:
 
 
 @configured
-def multi_crop(large: Views, small: Views) -> Callable[[Array, Array], dict[str, Array]]:
+def multi_crop(large: ViewMaker, small: ViewMaker) -> Callable[[Array, Array], dict[str, Array]]:
     """Multi-crop of SwAV and DINO: "views" of the whole and "small_views" of details, in which few pixels say much.
 
     Source: Caron et al. 2020, https://arxiv.org/abs/2006.09882, section 3.2.
@@ -244,7 +244,9 @@ def standardize(image: Array, *, mean: Sequence[float], std: Sequence[float]) ->
     return (image - centre) / spread
 
 
-def _several(name: str, view: Views, *, views: int, size: int, mean: Sequence[float], std: Sequence[float]) -> Views:
+def _several(
+    name: str, view: ViewMaker, *, views: int, size: int, mean: Sequence[float], std: Sequence[float]
+) -> ViewMaker:
     """A function that makes `views` of `view`, standardised, after checking what can be wrong with an image."""
     if size < 1 or views < 1:
         raise UsageError(f"{name}: size and views must be 1 or more, got {size=}, {views=}.")

@@ -5,9 +5,9 @@ from ssl_jax.data.clips import Clips
 from ssl_jax.data.datasets import NAMES, open_data, resolve_name
 from ssl_jax.data.emblems import Emblems
 from ssl_jax.data.order import steps_per_epoch
-from ssl_jax.data.parts import at_most, split_training
 from ssl_jax.data.shapes import Shapes
-from ssl_jax.data.source import Arrays, ArraySource, Data, Readable, Source, hold, in_order, inputs_of
+from ssl_jax.data.source import Arrays, ArraySource, Data, Readable, Source, in_order, load_into_memory, model_inputs
+from ssl_jax.data.subsets import split_training, subsample
 from ssl_jax.data.synthetic import Synthetic
 
 __all__ = [
@@ -22,12 +22,12 @@ __all__ = [
     "Shapes",
     "Source",
     "Synthetic",
-    "at_most",
-    "hold",
     "in_order",
-    "inputs_of",
+    "load_into_memory",
+    "model_inputs",
     "open_data",
     "resolve_name",
     "split_training",
     "steps_per_epoch",
+    "subsample",
 ]

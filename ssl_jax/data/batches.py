@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ssl_jax.data.order import batch_numbers, rows_of, steps_per_epoch
 from ssl_jax.data.source import Readable
-from ssl_jax.data.source import hold as hold_source
+from ssl_jax.data.source import load_into_memory as load_source
 from ssl_jax.errors import UsageError
 
 Batch = dict[str, Array]
@@ -40,7 +40,7 @@ class Batches:
       workers: processes that decode (streamed only); 0 decodes in threads. A script that asks for workers needs the
         guard `if __name__ == "__main__"`.
       threads: how many decode at a time in all (streamed only); each makes a batch, and as many batches wait.
-      hold: True holds the source on the devices, False streams it, None holds it where it takes at most 2 GiB.
+      load_into_memory: True holds the source on the devices, False streams it, None holds it where it takes at most 2 GiB.
 
     Raises:
       UsageError: a batch that is larger than the source, or that the devices cannot share equally.
@@ -59,7 +59,7 @@ class Batches:
         start: int = 0,
         workers: int = 0,
         threads: int | None = None,
-        hold: bool | None = None,
+        load_into_memory: bool | None = None,
     ):
         _check(source, batch_size, seed)
         self.batch_size = batch_size
@@ -71,7 +71,7 @@ class Batches:
         self._workers, self._threads = workers, threads or os.cpu_count() or 1
         self._take = jax.jit(_take, out_shardings=self._sharding)
         self._batches: Generator[Batch] | None = None
-        self.held = _fits(source, self._sharding) if hold is None else hold
+        self.held = _fits(source, self._sharding) if load_into_memory is None else load_into_memory
 
     def __iter__(self) -> Self:
         return self
@@ -119,7 +119,7 @@ class Batches:
     @functools.cached_property
     def _whole(self) -> Batch:
         """Everything that the source has, a copy on each device."""
-        everything = hold_source(self._source)
+        everything = load_source(self._source)
         mesh = getattr(self._sharding, "mesh", None)
         everywhere = NamedSharding(mesh, PartitionSpec()) if mesh else self._sharding
         return {name: _put(array, everywhere, len(array)) for name, array in everything.items()}

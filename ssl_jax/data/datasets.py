@@ -34,7 +34,7 @@ def open_data(
         smallnorb:train,image=image2,label=label_azimuth; digits takes a split, too.
       image_size: side in pixels of the squares that all images become, 1 to 8192, see `ssl_jax.data.images`; None keeps
         their size where all have the same.
-      channels: 3 repeats grey images in three equal channels, 1 reduces coloured images to their luma; None keeps one
+      channels: 3 repeats grayscale images in three equal channels, 1 reduces coloured images to their luma; None keeps one
         channel where all images are grey, and three otherwise.
       strict: read every image once and refuse the first that is damaged, rather than skip it when it comes.
 

@@ -1,6 +1,6 @@
 """Pixels of more than 8 bits, brought to 8.
 
-Pillow gives such grey pixels as integers of 16 or 32 bits, without saying how many of these bits the camera used. So black and
+Pillow gives such pixels as integers of 16 or 32 bits, without the number of bits that the camera used. So black and
 white are measured: white is the largest pixel, rounded up to 2**n - 1 with n = 8, 10, 12, 14, 16 or more; black is 0, or the
 smallest pixel rounded down in the same way where there are negative ones. They are measured over a sample of a whole data
 set, so that a dark image stays darker than a bright one; what lies outside is clipped.

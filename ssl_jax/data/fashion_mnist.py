@@ -1,4 +1,4 @@
-"""Fashion-MNIST from the files of Debian's package dataset-fashion-mnist: 60,000 + 10,000 grey images, 28x28."""
+"""Fashion-MNIST from the files of Debian's package dataset-fashion-mnist: 60,000 + 10,000 grayscale images, 28x28."""
 
 import gzip
 import zlib

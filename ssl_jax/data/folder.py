@@ -25,7 +25,7 @@ from ssl_jax.data.skipping import Unreadable
 from ssl_jax.data.source import Data
 from ssl_jax.errors import UsageError
 
-SAMPLE = 256  # Images looked at to tell grey sets from coloured ones, where the size is given.
+SAMPLE = 256  # Images looked at to tell grayscale sets from coloured ones, where the size is given.
 LARGEST_FILE = 2**30  # Bytes.
 
 

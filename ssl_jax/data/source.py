@@ -111,7 +111,7 @@ def read(source: Readable, numbers: NDArray[Any] | range, pool: Executor | None 
     return batch
 
 
-def inputs_of(batch: Mapping[str, Any]) -> Any:
+def model_inputs(batch: Mapping[str, Any]) -> Any:
     """What a network may see of examples: their images, or what else they are; of more arrays than one, all by name."""
     seen = {name: array for name, array in batch.items() if name not in ("label", "index")}
     return seen if len(seen) > 1 else next(iter(seen.values()))
@@ -137,7 +137,7 @@ _holding: WeakKeyDictionary[Readable, Lock] = WeakKeyDictionary()  # Of each sou
 _lock = Lock()
 
 
-def hold(source: Readable) -> Batch:
+def load_into_memory(source: Readable) -> Batch:
     """The whole source, in order, as one batch: "image" `[N, H, W, C]`, "label" `[N]`. Read once, then remembered.
 
     In the rows of `unreadable_in(source)` others stand in.

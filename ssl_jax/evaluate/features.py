@@ -16,13 +16,13 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding, SingleDev
 from numpy.typing import NDArray
 
 from ssl_jax.augment.audio import log_spectrogram
-from ssl_jax.data import Data, at_most, in_order, inputs_of
-from ssl_jax.data.parts import labelled
+from ssl_jax.data import Data, in_order, model_inputs, subsample
+from ssl_jax.data.subsets import labelled
 from ssl_jax.errors import pick
 from ssl_jax.methods.method import Method
 
 MOST_TRAINING_IMAGES = 60_000  # More of them move the figures little, and the probes' time is proportional to them.
-Embed = Callable[[Any, Any, Any], Array]
+Extractor = Callable[[Any, Any, Any], Array]
 
 
 class Features(NamedTuple):
@@ -35,19 +35,19 @@ class Features(NamedTuple):
     num_classes: int
 
 
-def embedding_of(method: Method, prepare: Callable[[Any], Any], *, layer: str = "features") -> Embed:
+def feature_extractor(method: Method, prepare: Callable[[Any], Any], *, layer: str = "features") -> Extractor:
     """`(params, state, uint8 images [B, H, W, C]) -> [B, D]` of that layer in float32, to be jitted.
 
-    Of a layer with places, `[B, ..., D]`, their mean. Images stand for what `inputs_of` leaves of a batch, as everywhere
+    Of a layer with places, `[B, ..., D]`, their mean. Images stand for what `model_inputs` leaves of a batch, as everywhere
     in this file.
     """
 
-    def embed(params: Any, state: Any, images: Any) -> Array:
-        layers = method.embed(params, state, jax.vmap(prepare)(images))
+    def extract(params: Any, state: Any, images: Any) -> Array:
+        layers = method.features(params, state, jax.vmap(prepare)(images))
         found = layers[pick("layer", layer, layers)].astype(jnp.float32)
         return found.mean(axis=tuple(range(1, found.ndim - 1))) if found.ndim > 2 else found
 
-    return embed
+    return extract
 
 
 def pixels(params: Any, state: Any, images: Any) -> Array:
@@ -68,22 +68,22 @@ def pixels(params: Any, state: Any, images: Any) -> Array:
 
 
 def compute_features(
-    embed: Embed, params: Any, state: Any, data: Data, *, mesh: Mesh | None = None, batch_size: int = 512
+    extract: Extractor, params: Any, state: Any, data: Data, *, mesh: Mesh | None = None, batch_size: int = 512
 ) -> Features:
     """Features of the training images and of the test images.
 
     Of more than 60,000 training images, those of at most 60,000, and of those with a label where there are any.
 
     Args:
-      embed: pure; jitted here. params, state: its first arguments, on the devices of `mesh`.
+      extract: pure; jitted here. params, state: its first arguments, on the devices of `mesh`.
       data: with a test part.
       mesh: the images of a batch are spread over its axis "data"; on the default device when None.
     """
     assert data.test is not None
-    run = partial(jax.jit(embed), params, state)
+    run = partial(jax.jit(extract), params, state)
     sharding = None if mesh is None else NamedSharding(mesh, PartitionSpec("data"))
     train = data.train if len(data.train) <= MOST_TRAINING_IMAGES else labelled(data.train)
-    sources = at_most(train, MOST_TRAINING_IMAGES), data.test
+    sources = subsample(train, MOST_TRAINING_IMAGES), data.test
     of_train, of_test = (
         features_of(run, in_order(source, batch_size=batch_size), sharding=sharding) for source in sources
     )
@@ -91,13 +91,13 @@ def compute_features(
 
 
 def features_of(
-    embed: Callable[[Any], Array], batches: Iterable[Mapping[str, NDArray[Any]]], *, sharding: Sharding | None = None
+    extract: Callable[[Any], Array], batches: Iterable[Mapping[str, NDArray[Any]]], *, sharding: Sharding | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Features `[N, D]` and labels `[N]` of all images of the batches, in their order, in host memory.
 
     Args:
-      embed: jitted, images `[B, ...]` -> `[B, D]`.
-      batches: `{"image": [B, ...], "label": [B], ...}` in numpy. The first decides the size that `embed` is compiled for; a
+      extract: jitted, images `[B, ...]` -> `[B, D]`.
+      batches: `{"image": [B, ...], "label": [B], ...}` in numpy. The first decides the size that `extract` is compiled for; a
         smaller one is filled up to it, and what belongs to the filling is dropped.
       sharding: of the images, their leading axis over the devices; the default device when None.
 
@@ -110,10 +110,10 @@ def features_of(
     for batch in batches:
         count = len(batch["image"])
         size = size or round_up(count, len(sharding.device_set))
-        images = jax.tree.map(partial(filled_up, size=size), inputs_of(batch))
-        rows = embed(jax.device_put(images, sharding))
+        images = jax.tree.map(partial(filled_up, size=size), model_inputs(batch))
+        rows = extract(jax.device_put(images, sharding))
         if rows.ndim != 2:
-            raise ValueError(f"features_of: embed must give [B, D], got {rows.shape}: choose a layer without places.")
+            raise ValueError(f"features_of: extract must give [B, D], got {rows.shape}: choose a layer without places.")
         waiting.append((rows, count))
         labels.append(np.asarray(batch["label"], np.int32))
         if len(waiting) > 1:  # One batch is fetched while the next is computed.

@@ -9,15 +9,15 @@ import jax
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from ssl_jax.data import Data, Source, at_most, hold, inputs_of
-from ssl_jax.data.parts import labelled
+from ssl_jax.data import Data, Source, load_into_memory, model_inputs, subsample
 from ssl_jax.data.source import Batch, unreadable_in
-from ssl_jax.evaluate.features import Embed, filled_up, round_up
+from ssl_jax.data.subsets import labelled
+from ssl_jax.evaluate.features import Extractor, filled_up, round_up
 from ssl_jax.evaluate.knn import knn_accuracy
 
 
 def online_knn(
-    embed: Embed, data: Data, *, mesh: Mesh, train_images: int = 2048, test_images: int = 512, chunk: int = 256
+    extract: Extractor, data: Data, *, mesh: Mesh, train_images: int = 2048, test_images: int = 512, chunk: int = 256
 ) -> Callable[[Any], dict[str, Array | float]]:
     """A hook for the trainer: `train state -> {"knn": accuracy}` on a part of the data that stays on the devices.
 
@@ -35,11 +35,11 @@ def online_knn(
         count = len(part["label"])
         rows = round_up(min(chunk, count), mesh.size)
         fill = partial(filled_up, size=round_up(count, rows))
-        images = jax.tree.map(lambda array: fill(array).reshape(-1, rows, *array.shape[1:]), inputs_of(part))
+        images = jax.tree.map(lambda array: fill(array).reshape(-1, rows, *array.shape[1:]), model_inputs(part))
         return jax.device_put(images, spread), jax.device_put(part["label"], copied)
 
     def features(params: Any, state: Any, chunks: Any, labels: Array) -> Array:
-        rows = jax.lax.map(lambda images: embed(params, state, images), chunks)
+        rows = jax.lax.map(lambda images: extract(params, state, images), chunks)
         return rows.reshape(-1, rows.shape[-1])[: len(labels)]  # Without what fills up the last chunk.
 
     @jax.jit
@@ -48,12 +48,12 @@ def online_knn(
         return knn_accuracy(*arrays, num_classes=len(data.classes))
 
     train, test = map(on_devices, parts)
-    return lambda state: {"knn": accuracy(state.params, state.state, train, test)}
+    return lambda state: {"knn": accuracy(state.params, state.method_state, train, test)}
 
 
 def _labelled_part(source: Source, size: int) -> Batch:
-    sample = at_most(labelled(source), size)
-    part = hold(sample)
+    sample = subsample(labelled(source), size)
+    part = load_into_memory(sample)
     kept = part["label"] >= 0
     kept[list(unreadable_in(sample))] = False  # Others stand in for them.
     return {name: array[kept] for name, array in part.items()}

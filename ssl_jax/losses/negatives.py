@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from ssl_jax.ops.blocks import product
+from ssl_jax.ops.blocks import mixed_precision_einsum
 from ssl_jax.ops.checks import check_arrays, check_count, check_positive, check_range
 from ssl_jax.ops.collectives import max_over_shards, mean_over_shards
 from ssl_jax.ops.energy import free_energy
@@ -60,7 +60,7 @@ def info_nce(
     query, positive, negatives = unit_length(query), unit_length(positive), unit_length(negatives)
     right = jnp.sum(query * positive, axis=1) / temperature
     if negatives.ndim == 3:
-        wrong = jax.nn.logsumexp(product("bd,bkd->bk", query, negatives) / temperature, axis=1)
+        wrong = jax.nn.logsumexp(mixed_precision_einsum("bd,bkd->bk", query, negatives) / temperature, axis=1)
     else:
         energy = free_energy(
             query,
@@ -194,7 +194,9 @@ def _scores(query: Array, positive: Array, negatives: Array, temperature: float 
     """Cosine similarities over temperature, with the positive `[B]` and the negatives `[B, K]`."""
     query, positive, negatives = unit_length(query), unit_length(positive), unit_length(negatives)
     equation = "bd,bkd->bk" if negatives.ndim == 3 else "bd,kd->bk"
-    return jnp.sum(query * positive, axis=1) / temperature, product(equation, query, negatives) / temperature
+    return jnp.sum(query * positive, axis=1) / temperature, mixed_precision_einsum(
+        equation, query, negatives
+    ) / temperature
 
 
 def _check(function: str, query: Array, positive: Array, negatives: Array) -> None:

@@ -19,7 +19,7 @@ from jax import Array
 from ssl_jax.losses.audiovisual import avid
 from ssl_jax.losses.negatives import estimate_log_partition, nce
 from ssl_jax.methods.joint_embedding import init_networks
-from ssl_jax.methods.method import Embeddings, Facts, Layouts, Method, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Layouts, Method, Metrics, Params, State, ViewBatch
 from ssl_jax.networks.functional import Net
 from ssl_jax.ops.bank import fresh, others, read, write
 from ssl_jax.ops.collectives import replicate_rows
@@ -32,7 +32,7 @@ MODALITIES = ("video", "audio")
 class AVID(Method):
     """Noise-contrastive estimation across modalities, against two banks.
 
-    Views are "views" `[B, 1, T, H, W, C]` and "audio" `[B, F, S, 1]`; in `embed` "image" `[B, T, H, W, C]` and "audio".
+    Views are "views" `[B, 1, T, H, W, C]` and "audio" `[B, F, S, 1]`; in `features` "image" `[B, T, H, W, C]` and "audio".
 
     video, audio: encoders. video_head, audio_head: their projection heads, with outputs of one size.
     clips: of the data set; entries of a bank.
@@ -71,7 +71,9 @@ class AVID(Method):
         }
         return params, {**stats, "banks": banks, "log_partition": jnp.zeros(())}
 
-    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+    def encode(
+        self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
+    ) -> tuple[Embeddings, State]:
         """ "embedding" `[B, 2, D]`, of sight and of sound; numbers of the clip, "index" `[B]`, and of "negatives" `[B, K]`."""
         inputs, projected, stats = {"video": views["views"][:, 0], "audio": views["audio"]}, [], {}
         for name, net, head in zip(
@@ -118,7 +120,7 @@ class AVID(Method):
     def estimator(self, log_partition: Array, *, axis_name: str | None) -> Callable[[Array, Array, Array], Array]:
         return partial(nce, log_partition=log_partition, temperature=self.temperature, axis_name=axis_name)
 
-    def embed(self, params: Params, state: State, images: Any) -> dict[str, Array]:
+    def features(self, params: Params, state: State, images: Any) -> dict[str, Array]:
         """Layers of both, "video_layer1" .., then "video" and "audio", their features; and both as "features".
 
         There each has unit length, so that neither drowns the other.

@@ -12,7 +12,7 @@ from jax import Array
 
 from ssl_jax.losses.distillation import negative_cosine
 from ssl_jax.methods.joint_embedding import MomentumTeacher, on_views
-from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, ViewBatch
 from ssl_jax.networks.functional import Net
 
 
@@ -40,7 +40,9 @@ class BYOL(MomentumTeacher):
         (params, state), (predictor, stats) = super().init(rng), self.predictor.init(predictor_rng)
         return {**params, "predictor": predictor}, {**state, "predictor": stats}
 
-    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+    def encode(
+        self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
+    ) -> tuple[Embeddings, State]:
         embeddings, state = super().encode(params, state, views, rng, step)
         prediction, stats = on_views(
             self.predictor,

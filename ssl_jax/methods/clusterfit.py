@@ -16,7 +16,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from ssl_jax.errors import UsageError
-from ssl_jax.methods.method import Embeddings, Facts, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Params, State, ViewBatch
 from ssl_jax.methods.supervised import Supervised
 from ssl_jax.ops.kmeans import kmeans
 
@@ -43,7 +43,9 @@ class ClusterFit(Supervised):
         params, state = super().init(rng)
         return params, {**state, "clusters": jnp.asarray(self.clusters)}
 
-    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+    def encode(
+        self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
+    ) -> tuple[Embeddings, State]:
         return super().encode(params, state, {**views, "label": state["clusters"][views["index"]]}, rng, step)
 
 

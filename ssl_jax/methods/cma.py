@@ -18,7 +18,7 @@ from jax import Array, lax
 from ssl_jax.errors import UsageError
 from ssl_jax.losses.audiovisual import agreeing_clips, cma
 from ssl_jax.methods.avid import AVID
-from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, ViewBatch
 from ssl_jax.ops.bank import keys_of
 
 
@@ -27,9 +27,9 @@ class CMA(AVID):
     """AVID's loss, and from `start_step` on that of positives within a modality, with equal weights.
 
     start_step: first step with positives; about half of the run.
-    every: steps after which positives are found again.
-    agreeing: clips that are kept as positives of each.
-    drawn: of them in each step; all, each once, where it is `agreeing`, as in the authors' code.
+    refresh_every: steps after which positives are found again.
+    positive_pool: clips that are kept as positives of each.
+    positives_per_clip: of them in each step; all, each once, where it is `positive_pool`, as in the authors' code.
     negatives_within: of the negatives, for comparisons within a modality.
     """
 
@@ -44,23 +44,27 @@ class CMA(AVID):
     )
 
     start_step: int
-    every: int
-    agreeing: int = 32
-    drawn: int = 8
+    refresh_every: int
+    positive_pool: int = 32
+    positives_per_clip: int = 8
     negatives_within: int = 64
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.agreeing < self.clips - 1:
-            raise UsageError(f"agreeing: must be below {self.clips - 1} for {self.clips} clips, got {self.agreeing}.")
+        if not self.positive_pool < self.clips - 1:
+            raise UsageError(
+                f"positive_pool: must be below {self.clips - 1} for {self.clips} clips, got {self.positive_pool}."
+            )
 
     def init(self, rng: Array) -> tuple[Params, State]:
         params, state = super().init(rng)
         clips = jnp.arange(self.clips, dtype=jnp.int32)[:, None]
-        neighbours = (clips + 1 + jnp.arange(self.agreeing, dtype=jnp.int32)[None]) % self.clips
+        neighbours = (clips + 1 + jnp.arange(self.positive_pool, dtype=jnp.int32)[None]) % self.clips
         return params, {**state, "agreeing": neighbours}  # any, until `start_step`
 
-    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+    def encode(
+        self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
+    ) -> tuple[Embeddings, State]:
         """As AVID's, with the numbers of "positives" `[B, P]`; negatives are neither the clip nor agree with it."""
         embeddings, state = super().encode(params, state, views, rng, step)
         index = views["index"]
@@ -70,8 +74,8 @@ class CMA(AVID):
     def draw_apart(self, key: Array, number: Array, agreeing: Array) -> tuple[Array, Array]:
         """Of one clip: some of those that agree with it, `[P]`, and some of the rest, `[K]`."""
         positives_key, negatives_key = jax.random.split(key)
-        all_of_them = self.drawn == self.agreeing
-        positives = agreeing if all_of_them else jax.random.choice(positives_key, agreeing, (self.drawn,))
+        all_of_them = self.positives_per_clip == self.positive_pool
+        positives = agreeing if all_of_them else jax.random.choice(positives_key, agreeing, (self.positives_per_clip,))
         excluded = jnp.concatenate([number[None], agreeing])
         return positives, others_than(negatives_key, excluded, self.negatives, length=self.clips)
 
@@ -89,11 +93,11 @@ class CMA(AVID):
 
     def after_step(self, params: Params, state: State, step: Array) -> tuple[Params, State]:
         since = step + 1 - self.start_step  # of the step that follows
-        due = (since >= 0) & (since % self.every == 0)
+        due = (since >= 0) & (since % self.refresh_every == 0)
         banks = state["banks"]
         agreeing = lax.cond(
             due,
-            lambda: agreeing_clips(banks["video"].rows, banks["audio"].rows, count=self.agreeing),
+            lambda: agreeing_clips(banks["video"].rows, banks["audio"].rows, count=self.positive_pool),
             lambda: state["agreeing"],
         )
         return params, {**state, "agreeing": agreeing}

@@ -1,4 +1,4 @@
-"""Colourisation: which colour has each place of a grey image?
+"""Colourisation: which colour has each place of a grayscale image?
 
 Generative: nothing collapses, since the colours are given. It is a classification, of squares of the plane of colours, since
 the mean of the colours that a place might have is grey. Rare colours count more, or else walls and skies were all.
@@ -18,7 +18,7 @@ from ssl_jax.augment.lab import color_bins
 from ssl_jax.errors import UsageError
 from ssl_jax.losses.pretext import weighted_cross_entropy
 from ssl_jax.methods.joint_embedding import JointEmbedding, on_views
-from ssl_jax.methods.method import Embeddings, Facts, Layouts, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Layouts, Metrics, Params, State, ViewBatch
 from ssl_jax.ops.collectives import mean_over_shards
 
 
@@ -26,12 +26,13 @@ from ssl_jax.ops.collectives import mean_over_shards
 class Colorization(JointEmbedding):
     """Cross-entropy of the colours, rebalanced; chance level log Q, 5.6 for 260 colours.
 
-    The head tells, from a place of `layer`, the colours of the cells x cells places that lie in it. Views: `grey_and_color`.
+    At each position of `layer`, the head predicts the colours of the cells x cells positions within it. Views:
+    `grayscale_and_color`.
 
     layer: of the encoder, with places.
     cells: on a side of a place.
-    rare: weight of a uniform distribution in the frequencies by which colours are divided; 1 is no rebalancing.
-    memory: weight of what was known of the frequencies, which are counted as training goes on.
+    uniform_mix: weight of a uniform distribution in the frequencies by which colours are divided; 1 is no rebalancing.
+    frequency_momentum: weight of what was known of the frequencies, which are counted as training goes on.
     """
 
     facts: ClassVar[Facts] = Facts(
@@ -48,8 +49,8 @@ class Colorization(JointEmbedding):
 
     layer: str
     cells: int = 4
-    rare: float = 0.5
-    memory: float = 0.99
+    uniform_mix: float = 0.5
+    frequency_momentum: float = 0.99
     colors: NDArray[np.float32] = field(default_factory=color_bins, repr=False)
 
     def __post_init__(self) -> None:
@@ -64,10 +65,12 @@ class Colorization(JointEmbedding):
         params, state = super().init(rng)
         return params, {**state, "frequency": jnp.full(len(self.colors), 1 / len(self.colors), jnp.float32)}
 
-    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+    def encode(
+        self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
+    ) -> tuple[Embeddings, State]:
         """ "embedding" `[B, 1, D]`, the encoder's features; "logits" `[B, h, w, Q]` and the right "color" `[B, h, w]`."""
         if "color" not in views:
-            raise UsageError("colorization: views need their colours: make them with grey_and_color.")
+            raise UsageError("colorization: views need their colours: make them with grayscale_and_color.")
         images = views["views"][:, 0]
         layers, encoder = self.encoder.apply(params["encoder"], state["encoder"], images, train=True, rng=rng)
         places = layers[self.layer]
@@ -95,8 +98,8 @@ class Colorization(JointEmbedding):
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         color, before = embeddings["color"], state["frequency"]
-        weights = 1 / ((1 - self.rare) * before + self.rare / len(before))
+        weights = 1 / ((1 - self.uniform_mix) * before + self.uniform_mix / len(before))
         loss = weighted_cross_entropy(embeddings["logits"], color, weights, axis_name=axis_name)
         here = jnp.zeros(len(before)).at[color.ravel()].add(1 / color.size)
         found = mean_over_shards(here, axis_name)
-        return loss, {"frequency": self.memory * before + (1 - self.memory) * found}, {}
+        return loss, {"frequency": self.frequency_momentum * before + (1 - self.frequency_momentum) * found}, {}

@@ -17,17 +17,17 @@ from jax import Array
 from ssl_jax.errors import UsageError
 from ssl_jax.losses.negatives import cpc
 from ssl_jax.methods.joint_embedding import JointEmbedding, init_networks, on_views
-from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, ViewBatch
 from ssl_jax.networks.functional import Net
 from ssl_jax.ops.patches import overlapping_patches, sub_crops
 
 
 @dataclass(frozen=True, kw_only=True)
 class CPC(JointEmbedding):
-    """InfoNCE of each place and each number of rows below it, one of `rows`; chance level the logarithm of all patches.
+    """InfoNCE at each position, for each of the `prediction_steps` rows below it; chance level the log of all patches.
 
     The encoder sees a patch alone. The head makes its embedding, `context` reads the embeddings of a grid from top to bottom,
-    and `predictor` tells from the context the embeddings of `rows` rows, from `first_row` below on.
+    and `predictor` predicts from the context the embeddings of `prediction_steps` rows, the first `first_row` rows below.
 
     patch_size, stride: in pixels; patches overlap.
     first_row: 2 where patches overlap by half: the next row can be copied.
@@ -48,7 +48,7 @@ class CPC(JointEmbedding):
     predictor: Net
     patch_size: int
     stride: int
-    rows: int
+    prediction_steps: int
     first_row: int = 2
     temperature: float = 1.0
     sub_crop: int | None = None
@@ -57,16 +57,19 @@ class CPC(JointEmbedding):
         super().__post_init__()
         if self.sub_crop is not None and not 0 < self.sub_crop <= self.patch_size:
             raise UsageError(f"sub_crop: must be 1 to the {self.patch_size} pixels of a patch, got {self.sub_crop}.")
-        if self.predictor.width != self.rows * self.head.width:
+        if self.predictor.width != self.prediction_steps * self.head.width:
             raise UsageError(
-                f"cpc: the predictor gives {self.predictor.width} values, {self.rows} rows take {self.head.width} each."
+                f"cpc: the predictor has {self.predictor.width} outputs, expected {self.head.width} for each of "
+                f"{self.prediction_steps} prediction steps."
             )
 
     def init(self, rng: Array) -> tuple[Params, State]:
         networks = {"head": self.head, "context": self.context, "predictor": self.predictor}
         return init_networks(rng, encoder=self.encoder, **networks)
 
-    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+    def encode(
+        self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
+    ) -> tuple[Embeddings, State]:
         """ "embedding" of the patches `[B, H * W, D]`, as "grid" `[B, H, W, D]`; "predictions" `[B, H, W, rows, D]`."""
         patches = overlapping_patches(views["views"][:, 0], self.patch_size, stride=self.stride)
         size, height, width = patches.shape[:3]
@@ -78,7 +81,7 @@ class CPC(JointEmbedding):
         seen, context = self.context.apply(params["context"], state["context"], grid, train=True, rng=rng)
         rows = seen.reshape(size, height * width, -1)
         told, predictor = on_views(self.predictor, params["predictor"], state["predictor"], rows, rng=rng)
-        predictions = told.reshape(size, height, width, self.rows, -1)
+        predictions = told.reshape(size, height, width, self.prediction_steps, -1)
         embeddings = {"embedding": embedding, "grid": grid, "predictions": predictions}
         return embeddings, {**state, **stats, "context": context, "predictor": predictor}
 
@@ -94,7 +97,7 @@ class CPC(JointEmbedding):
         )
         return loss, {}, {}
 
-    def embed(self, params: Params, state: State, images: Array) -> dict[str, Array]:
+    def features(self, params: Params, state: State, images: Array) -> dict[str, Array]:
         """What is known of patches, and of images.
 
         Layers "patches" `[B, H, W, D]` of the encoder, "patch_features" `[B, D]`, their mean, as the paper's linear classifier

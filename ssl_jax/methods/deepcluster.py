@@ -18,7 +18,7 @@ from jax import Array, lax
 from ssl_jax.errors import UsageError
 from ssl_jax.losses.clustering import cluster_cross_entropy
 from ssl_jax.methods.joint_embedding import JointEmbedding
-from ssl_jax.methods.method import Embeddings, Facts, Layouts, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Layouts, Metrics, Params, State, ViewBatch
 from ssl_jax.ops.bank import Bank, write
 from ssl_jax.ops.collectives import replicate_rows
 from ssl_jax.ops.kmeans import kmeans
@@ -32,7 +32,7 @@ class DeepCluster(JointEmbedding):
     """Cross-entropy of the clusters, with their centroids at unit length as the classifier; chance level log(clusters).
 
     examples: of the data set; entries of a memory.
-    every: steps after which they are clustered again; those of an epoch. As many fill the memories before the first step.
+    recluster_every: steps between clusterings, those of an epoch. As many steps fill the banks before the first update.
     heads: clusterings, which differ in their seeds and in the view that they cluster.
     temperature: of the prediction.
     iterations: of k-means.
@@ -45,7 +45,7 @@ class DeepCluster(JointEmbedding):
     objective_state: ClassVar[Layouts] = {"banks": "whole", "labels": "whole"}
 
     examples: int
-    every: int
+    recluster_every: int
     clusters: int = 3000
     heads: int = 3
     temperature: float = 0.1
@@ -58,7 +58,7 @@ class DeepCluster(JointEmbedding):
 
     @property
     def fill_steps(self) -> int:
-        return self.every
+        return self.recluster_every
 
     def init(self, rng: Array) -> tuple[Params, State]:
         rng, bank_rng = jax.random.split(rng)
@@ -73,7 +73,9 @@ class DeepCluster(JointEmbedding):
         """The memories before anything is encoded, `[LARGE, examples, D]`: zero, so that `cluster` passes over them."""
         return jnp.zeros((LARGE, self.examples, self.head.width))
 
-    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+    def encode(
+        self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
+    ) -> tuple[Embeddings, State]:
         """ "embedding" `[B, V, D]` at unit length, its "scores" `[B, heads, V, clusters]`, and "index" `[B]`."""
         embeddings, state = super().encode(params, state, views, rng, step)
         embedding = unit_length(embeddings["embedding"])
@@ -99,7 +101,7 @@ class DeepCluster(JointEmbedding):
 
     def after_step(self, params: Params, state: State, step: Array) -> tuple[Params, State]:
         found = {name: state[name] for name in ("labels", "centroids") if name in state}
-        due = (step + 1) % self.every == 0
+        due = (step + 1) % self.recluster_every == 0
         return params, {**state, **lax.cond(due, lambda: self.cluster(params, state, step), lambda: found)}
 
     def cluster(self, params: Params, state: State, step: Array) -> State:

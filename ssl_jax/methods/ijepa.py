@@ -14,7 +14,7 @@ from jax import Array
 
 from ssl_jax.losses.reconstruction import masked_smooth_l1
 from ssl_jax.methods.joint_embedding import init_networks
-from ssl_jax.methods.method import Embeddings, Facts, Method, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Method, Metrics, Params, State, ViewBatch
 from ssl_jax.networks.functional import Net
 from ssl_jax.ops.moving_average import moving_average
 from ssl_jax.ops.normalize import layer_norm
@@ -49,7 +49,9 @@ class IJEPA(Method):
         params, stats = init_networks(rng, encoder=self.encoder, predictor=self.predictor)
         return params, {**stats, "target": params["encoder"]}
 
-    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+    def encode(
+        self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
+    ) -> tuple[Embeddings, State]:
         """ "embedding" `[B, 1, D]`, of the patches seen; "prediction", "target" `[B, 4, W, D]`; "counted" `[B, 4, W]`."""
         images, seen, wanted = views["views"][:, 0], views["seen"], views["wanted"]
         size, blocks = wanted.shape[:2]
@@ -81,7 +83,7 @@ class IJEPA(Method):
         momentum = self.momentum + (1 - self.momentum) * step.astype(jnp.float32) / self.steps
         return params, {**state, "target": moving_average(state["target"], params["encoder"], momentum=momentum)}
 
-    def embed(self, params: Params, state: State, images: Array) -> dict[str, Array]:
+    def features(self, params: Params, state: State, images: Array) -> dict[str, Array]:
         """The target encoder's layers, as the authors evaluate it, and "features": its last four blocks side by side.
 
         The mean over patches of each block's normed tokens, `[B, 4 D]`: the very last block serves the prediction more than the

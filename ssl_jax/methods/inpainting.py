@@ -14,22 +14,24 @@ from jax import Array
 from ssl_jax.errors import UsageError
 from ssl_jax.losses.reconstruction import masked_regression
 from ssl_jax.methods.joint_embedding import JointEmbedding
-from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, ViewBatch
 
 
 @dataclass(frozen=True)
 class Inpainting(JointEmbedding):
-    """Mean squared error of the hole's pixels; the head is the decoder, features -> pixels. Views: `with_a_hole`."""
+    """Mean squared error of the hole's pixels; the head is the decoder, features -> pixels. ViewBatch: `hole_masking`."""
 
     facts: ClassVar[Facts] = Facts(
         family="generative", against_collapse="pixels", positives="-", negatives="-", passes="1", paper="1604.07379"
     )
 
-    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+    def encode(
+        self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
+    ) -> tuple[Embeddings, State]:
         """ "embedding" `[B, 1, P]`, the pixels that the head tells; those that are right, "target" `[B, Q, C]`, Q C = P, and
         which of them count, "counted" `[B, Q]`."""
         if "hole" not in views:
-            raise UsageError("inpainting: views need what was in the hole: make them with with_a_hole.")
+            raise UsageError("inpainting: views need what was in the hole: make them with hole_masking.")
         embeddings, state = super().encode(params, state, views, rng, step)
         target = views["hole"].reshape(len(views["hole"]), -1, views["hole"].shape[-1])
         counted = views.get("counted", jnp.ones(target.shape[:2], bool)).reshape(target.shape[:2])

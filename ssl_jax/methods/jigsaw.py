@@ -15,7 +15,7 @@ from jax import Array
 from ssl_jax.errors import UsageError
 from ssl_jax.losses.pretext import accuracy, cross_entropy
 from ssl_jax.methods.joint_embedding import JointEmbedding, init_networks
-from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, ViewBatch
 from ssl_jax.networks.functional import Net
 
 
@@ -36,7 +36,9 @@ class Jigsaw(JointEmbedding):
     def init(self, rng: Array) -> tuple[Params, State]:
         return init_networks(rng, encoder=self.encoder, head=self.head, classifier=self.classifier)
 
-    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+    def encode(
+        self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
+    ) -> tuple[Embeddings, State]:
         """ "embedding" of the tiles `[B, 9, D]`, "logits" `[B, P]` and the "order" `[B]`."""
         if "order" not in views:
             raise UsageError("jigsaw: views need the number of their order: make them with jigsaw_views.")

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ssl_jax.methods.method import Embeddings, Method, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Method, Params, State, ViewBatch
 from ssl_jax.networks.functional import Net
 from ssl_jax.ops.moving_average import cosine_momentum, moving_average
 
@@ -68,12 +68,14 @@ class JointEmbedding(Method):
     def init(self, rng: Array) -> tuple[Params, State]:
         return init_networks(rng, encoder=self.encoder, head=self.head)
 
-    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+    def encode(
+        self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
+    ) -> tuple[Embeddings, State]:
         embedding, stats = self.project(params, state, views, rng)
         return {"embedding": embedding}, {**state, **stats}
 
     def project(
-        self, params: Params, stats: State, views: Views, rng: Array, *, dropout: bool = True
+        self, params: Params, stats: State, views: ViewBatch, rng: Array, *, dropout: bool = True
     ) -> tuple[Array, State]:
         """Embeddings of all views, large ones first, `[B, V, D]`, and the new batch statistics; `dropout` as in `on_views`."""
         encoder, head = stats["encoder"], stats["head"]
@@ -99,7 +101,7 @@ class JointEmbedding(Method):
         )
         return embedding, {"encoder": encoder, "head": head}
 
-    def embed(self, params: Params, state: State, images: Array) -> dict[str, Array]:
+    def features(self, params: Params, state: State, images: Array) -> dict[str, Array]:
         return self.encoder.apply(params["encoder"], state["encoder"], images, train=False)[0]
 
 
@@ -125,14 +127,16 @@ class MomentumTeacher(JointEmbedding):
         """The part of the student's parameters that the teacher has too."""
         return {"encoder": params["encoder"], "head": params["head"]}
 
-    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+    def encode(
+        self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
+    ) -> tuple[Embeddings, State]:
         """The student on all views, the teacher on the large ones: "embedding" `[B, V, D]` and "target" `[B, 2, D]`."""
         student_rng, teacher_rng = jax.random.split(rng)
         embedding, stats = self.project(params, state, views, student_rng)
         target, teacher = self.teacher_forward(state["teacher"], {"views": views["views"]}, teacher_rng)
         return {"embedding": embedding, "target": target}, {**state, **stats, "teacher": teacher}
 
-    def teacher_forward(self, teacher: State, views: Views, rng: Array) -> tuple[Array, State]:
+    def teacher_forward(self, teacher: State, views: ViewBatch, rng: Array) -> tuple[Array, State]:
         """Embeddings by the teacher, `[B, V, D]`, and the teacher with its new statistics; it has no stochastic depth."""
         targets, stats = self.project(teacher["params"], teacher["stats"], views, rng, dropout=False)
         return targets, {**teacher, "stats": stats}

@@ -13,7 +13,7 @@ from jax import Array
 
 from ssl_jax.losses.reconstruction import masked_regression
 from ssl_jax.methods.joint_embedding import init_networks
-from ssl_jax.methods.method import Embeddings, Facts, Method, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Method, Metrics, Params, State, ViewBatch
 from ssl_jax.networks.functional import Net
 from ssl_jax.ops.patches import patchify
 
@@ -42,7 +42,9 @@ class MAE(Method):
     def init(self, rng: Array) -> tuple[Params, State]:
         return init_networks(rng, encoder=self.encoder, decoder=self.decoder)
 
-    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+    def encode(
+        self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
+    ) -> tuple[Embeddings, State]:
         """ "embedding" `[B, 1, D]`, of the patches seen; "prediction" and "target" `[B, W, P]` of those wanted."""
         images, seen, wanted = views["views"][:, 0], views["seen"], views["wanted"]
         layers, encoder = self.encoder.apply(params["encoder"], state["encoder"], images, seen, train=True, rng=rng)
@@ -63,5 +65,5 @@ class MAE(Method):
         )
         return loss, {}, {}
 
-    def embed(self, params: Params, state: State, images: Array) -> dict[str, Array]:
+    def features(self, params: Params, state: State, images: Array) -> dict[str, Array]:
         return self.encoder.apply(params["encoder"], state["encoder"], images, train=False)[0]

@@ -20,7 +20,7 @@ from ssl_jax.ranges import check_ranges
 Tree = dict[str, Any]
 Params = Tree
 State = Tree
-Views = Tree
+ViewBatch = Tree
 Embeddings = Tree
 Metrics = dict[str, Array]
 FAMILIES = (
@@ -91,7 +91,9 @@ class Method(Protocol):
         """
         return 0
 
-    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+    def encode(
+        self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
+    ) -> tuple[Embeddings, State]:
         """The networks, example by example (batch statistics aside): views -> embeddings, every leaf with leading axis B.
 
         "embedding" `[B, V, D]` is the entry that the collapse gauges look at.
@@ -120,6 +122,6 @@ class Method(Protocol):
         """What follows the optimizer's update: moving averages, prototypes back to unit length. Default: nothing."""
         return params, state
 
-    def embed(self, params: Params, state: State, images: Array) -> dict[str, Array]:
+    def features(self, params: Params, state: State, images: Array) -> dict[str, Array]:
         """Frozen features of images `[B, H, W, C]` ready for the network: every layer by name, the last is "features"."""
         ...

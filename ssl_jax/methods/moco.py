@@ -17,7 +17,7 @@ from jax import Array
 from ssl_jax.errors import UsageError
 from ssl_jax.losses.negatives import info_nce
 from ssl_jax.methods.joint_embedding import MomentumTeacher
-from ssl_jax.methods.method import Embeddings, Facts, Layouts, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Layouts, Metrics, Params, State, ViewBatch
 from ssl_jax.ops import queue
 from ssl_jax.ops.collectives import spread
 from ssl_jax.ops.normalize import unit_length
@@ -66,7 +66,9 @@ class MoCo(MomentumTeacher):
         queues = {str(query): queue.fresh(rng, self.queue_length, self.head.width) for query, rng in enumerate(rngs)}
         return params, {**state, "queues": queues}
 
-    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+    def encode(
+        self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
+    ) -> tuple[Embeddings, State]:
         if views["views"].shape[1] != 2:
             raise UsageError(f"moco: needs 2 views of an image, got {views['views'].shape[1]}: set views=2.")
         student_rng, teacher_rng = jax.random.split(rng)

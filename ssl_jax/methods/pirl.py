@@ -17,7 +17,7 @@ from jax import Array
 from ssl_jax.errors import pick
 from ssl_jax.losses.negatives import estimate_log_partition, info_nce, nce
 from ssl_jax.methods.joint_embedding import JointEmbedding, init_networks, on_views
-from ssl_jax.methods.method import Embeddings, Facts, Layouts, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Layouts, Metrics, Params, State, ViewBatch
 from ssl_jax.networks.functional import Net
 from ssl_jax.ops.bank import fresh, others, read, write
 from ssl_jax.ops.collectives import replicate_rows
@@ -74,7 +74,9 @@ class PIRL(JointEmbedding):
         bank = fresh(bank_rng, self.examples, self.head.width)
         return params, {**stats, "bank": bank, "log_partition": jnp.zeros(())}
 
-    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+    def encode(
+        self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
+    ) -> tuple[Embeddings, State]:
         """ "embedding" `[B, 2, D]`, of image and transformed; numbers of it, "index" `[B]`, and of "negatives" `[B, K]`."""
         image_rng, transformed_rng = jax.random.split(rng)
         image, stats = self.project(params, state, {"views": views["views"]}, image_rng)

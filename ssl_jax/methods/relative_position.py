@@ -16,7 +16,7 @@ from jax import Array
 
 from ssl_jax.losses.pretext import accuracy, cross_entropy
 from ssl_jax.methods.joint_embedding import JointEmbedding, init_networks, on_views
-from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, ViewBatch
 from ssl_jax.networks.functional import Net
 
 MIDDLE = 4
@@ -40,7 +40,9 @@ class RelativePosition(JointEmbedding):
     def init(self, rng: Array) -> tuple[Params, State]:
         return init_networks(rng, encoder=self.encoder, head=self.head, classifier=self.classifier)
 
-    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+    def encode(
+        self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
+    ) -> tuple[Embeddings, State]:
         """ "embedding" of the tiles `[B, 9, D]` and "logits" of the eight around `[B, 8, 8]`."""
         tiles, stats = self.project(params, state, views, rng)
         tiles = jax.nn.relu(tiles)

@@ -11,7 +11,7 @@ from jax import Array
 
 from ssl_jax.losses.distillation import negative_cosine
 from ssl_jax.methods.joint_embedding import JointEmbedding, init_networks, on_views
-from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, ViewBatch
 from ssl_jax.networks.functional import Net
 
 
@@ -33,7 +33,9 @@ class SimSiam(JointEmbedding):
     def init(self, rng: Array) -> tuple[Params, State]:
         return init_networks(rng, encoder=self.encoder, head=self.head, predictor=self.predictor)
 
-    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+    def encode(
+        self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
+    ) -> tuple[Embeddings, State]:
         embedding, stats = self.project(params, state, views, rng)
         prediction, predictor = on_views(
             self.predictor,

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from ssl_jax.losses.contrastive import supervised_contrastive
-from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, ViewBatch
 from ssl_jax.methods.simclr import SimCLR
 
 
@@ -30,7 +30,9 @@ class SupCon(SimCLR):
         paper="2004.11362",
     )
 
-    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+    def encode(
+        self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
+    ) -> tuple[Embeddings, State]:
         embeddings, state = super().encode(params, state, views, rng, step)
         return {**embeddings, "label": views["label"]}, state
 

@@ -8,7 +8,7 @@ from jax import Array
 
 from ssl_jax.losses.pretext import cross_entropy
 from ssl_jax.methods.joint_embedding import JointEmbedding
-from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, ViewBatch
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,9 @@ class Supervised(JointEmbedding):
 
     label_smoothing: float = 0.0
 
-    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+    def encode(
+        self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
+    ) -> tuple[Embeddings, State]:
         embeddings, state = super().encode(params, state, views, rng, step)
         return {**embeddings, "label": views["label"]}, state
 

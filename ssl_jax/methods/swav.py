@@ -15,7 +15,7 @@ from jax import Array, lax
 
 from ssl_jax.losses.clustering import swav
 from ssl_jax.methods.joint_embedding import JointEmbedding
-from ssl_jax.methods.method import Embeddings, Facts, Layouts, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Layouts, Metrics, Params, State, ViewBatch
 from ssl_jax.ops.normalize import unit_length
 from ssl_jax.ops.queue import Queue, fresh, is_full, push
 from ssl_jax.ops.sinkhorn import sinkhorn
@@ -64,7 +64,9 @@ class SwAV(JointEmbedding):
             state |= {"queues": dict(zip("01", queues, strict=True)), "prototypes": jnp.copy(params["prototypes"])}
         return params, state
 
-    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+    def encode(
+        self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
+    ) -> tuple[Embeddings, State]:
         embeddings, state = super().encode(params, state, views, rng, step)
         embedding = unit_length(embeddings["embedding"])
         scores = jnp.einsum("bvd,kd->bvk", embedding, params["prototypes"], precision="highest")

@@ -21,7 +21,7 @@ from jax import Array
 from ssl_jax.data.vocabulary import END, PADDING
 from ssl_jax.losses.pretext import cross_entropy
 from ssl_jax.methods.joint_embedding import init_networks
-from ssl_jax.methods.method import Embeddings, Facts, Method, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Facts, Method, Metrics, Params, State, ViewBatch
 from ssl_jax.networks.functional import Net
 from ssl_jax.ops.collectives import mean_over_shards
 
@@ -47,7 +47,9 @@ class Transcription(Method):
     def init(self, rng: Array) -> tuple[Params, State]:
         return init_networks(rng, net=self.net)
 
-    def encode(self, params: Params, state: State, views: Views, rng: Array, step: Array) -> tuple[Embeddings, State]:
+    def encode(
+        self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
+    ) -> tuple[Embeddings, State]:
         """ "embedding" `[B, 1, D]` of what was read; "logits" and "target"."""
         source, target = views["source"], views["target"]
         layers, stats = self.net.apply(params["net"], state["net"], source, target, train=True, rng=rng)
@@ -68,7 +70,7 @@ class Transcription(Method):
         layers, _ = self.net.apply(params["net"], state["net"], source, target, train=False)
         return energies(layers["logits"], target)
 
-    def embed(self, params: Params, state: State, images: Array) -> dict[str, Array]:
+    def features(self, params: Params, state: State, images: Array) -> dict[str, Array]:
         """Layers of sources `[B, S]`, the last one "features"; nothing is written."""
         nothing = jnp.full((len(images), 1), END, jnp.int32)
         layers, _ = self.net.apply(params["net"], state["net"], images, nothing, train=False)

@@ -15,7 +15,7 @@ from jax.typing import DTypeLike
 
 from ssl_jax.errors import UsageError, pick
 from ssl_jax.ops.attention import attention, attention_weights
-from ssl_jax.ops.blocks import product
+from ssl_jax.ops.blocks import mixed_precision_einsum
 from ssl_jax.ops.positions import rotate_pairs
 from ssl_jax.ops.rotation import rotation_matrix
 
@@ -43,7 +43,7 @@ class Rotations(nnx.Module):
 
     def __call__(self, tokens: Array) -> Array:
         matrices = jnp.moveaxis(rotation_matrix(self.free[...]), 0, 1).reshape(tokens.shape[-1], -1)
-        return product("btd,de->bte", tokens, matrices.astype(self.dtype)).astype(self.dtype)
+        return mixed_precision_einsum("btd,de->bte", tokens, matrices.astype(self.dtype)).astype(self.dtype)
 
 
 class MultiHeadAttention(nnx.Module):
@@ -126,7 +126,7 @@ class MultiHeadAttention(nnx.Module):
         query, (keys, _) = self.look(tokens, context)
         batch, length, heads, size = query.shape
         groups = query.reshape(batch, length, self.groups, -1, size)
-        scores = product("btgrd,bsgd->bgrts", groups, keys).reshape(batch, heads, length, -1)
+        scores = mixed_precision_einsum("btgrd,bsgd->bgrts", groups, keys).reshape(batch, heads, length, -1)
         seen = jnp.ones(scores.shape, bool) if mask is None else jnp.broadcast_to(mask, scores.shape)
         if self.causal:
             seen &= jnp.tri(length, dtype=bool)[None, None]

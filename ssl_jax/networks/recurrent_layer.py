@@ -19,7 +19,7 @@ from jax import Array, lax
 from jax.typing import DTypeLike
 
 from ssl_jax.networks.transformer_layer import drop
-from ssl_jax.ops.blocks import product
+from ssl_jax.ops.blocks import mixed_precision_einsum
 
 Cell = Literal["gru", "lstm"]
 State = tuple[Array, ...]
@@ -31,7 +31,7 @@ def gru(read: Sequence[Array], state: State, kernel: Array, bias: Array) -> Stat
     As in PyTorch and cuDNN the reset gate acts behind the matrix.
     """
     (said,) = state
-    recalled = jnp.split(product("bn,nm->bm", said, kernel), 3, axis=1)
+    recalled = jnp.split(mixed_precision_einsum("bn,nm->bm", said, kernel), 3, axis=1)
     reset, update = (jax.nn.sigmoid(new.astype(said.dtype) + old) for new, old in zip(read[:2], recalled, strict=False))
     candidate = jnp.tanh(read[2].astype(said.dtype) + reset * (recalled[2] + bias[None]))
     return ((1 - update) * candidate + update * said,)
@@ -40,7 +40,7 @@ def gru(read: Sequence[Array], state: State, kernel: Array, bias: Array) -> Stat
 def lstm(read: Sequence[Array], state: State, kernel: Array) -> State:
     """One step: what the token says to each of the 4 gates, `[B, N]`; `kernel` `[N, 4N]`."""
     said, memory = state
-    recalled = jnp.split(product("bn,nm->bm", said, kernel), 4, axis=1)
+    recalled = jnp.split(mixed_precision_einsum("bn,nm->bm", said, kernel), 4, axis=1)
     enter, keep, candidate, leave = (new.astype(said.dtype) + old for new, old in zip(read, recalled, strict=True))
     memory = jax.nn.sigmoid(keep) * memory + jax.nn.sigmoid(enter) * jnp.tanh(candidate)
     return jax.nn.sigmoid(leave) * jnp.tanh(memory), memory

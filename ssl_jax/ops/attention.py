@@ -8,8 +8,8 @@ key` (soft), or from the best key alone (hard). Its output is minus the gradient
 keys, where values are keys (`ops.energy`). Self-attention is the case of one set for all three.
 
 How it is computed is chosen by size and can be said. With few scores all are held at once ("dense"), for the gradient
-too. With many, `ops.streaming` reads piece by piece, and scores are computed again for the gradient ("streaming"):
-memory is O(T), not O(T S). On one CPU a piece is what stays in the cache, one head after the other; accelerators and
+too. With many, `ops.streaming` reads tile by tile, and scores are computed again for the gradient ("streaming"):
+memory is O(T), not O(T S). On one CPU a tile is what stays in the cache, one head after the other; accelerators and
 several devices take all heads together. Measured in `benchmarks/attention.py`.
 """
 
@@ -21,11 +21,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.ops.blocks import floats, product
+from ssl_jax.ops.blocks import floats, mixed_precision_einsum
 from ssl_jax.ops.checks import check_arrays, check_count, check_positive, given
 from ssl_jax.ops.collectives import shards
-from ssl_jax.ops.pieces import choose_piece, over_heads, platform_of
 from ssl_jax.ops.streaming import softmax_sum
+from ssl_jax.ops.tiles import choose_tile, over_heads, platform_of
 
 Implementation = Literal["dense", "streaming", "cudnn"]
 
@@ -81,16 +81,16 @@ def attention(
         query = (query * scale).astype(query.dtype)  # since its own scale cannot be traced
         return jax.nn.dot_product_attention(query, key, value, scale=1.0, is_causal=causal, implementation="cudnn")
     dense = implementation == "dense"
-    piece = choose_piece(query, key, axis_name=axis_name, block_size=block_size, dense=dense, rows_only=hard)
+    tile = choose_tile(query, key, axis_name=axis_name, block_size=block_size, dense=dense, rows_only=hard)
     read: Callable[..., Array]
     if hard:
         read = partial(_read_best, scale=scale, straight_through=straight_through)
     else:
-        read = partial(_read_mean, scale=scale, axis_name=axis_name, block_size=piece.keys)
-    if piece.again:
+        read = partial(_read_mean, scale=scale, axis_name=axis_name, block_size=tile.keys)
+    if tile.recompute:
         read = jax.checkpoint(read)
     mask = None if mask is None else _four(mask)
-    found = over_heads(read, piece, query, key, value, mask=mask, causal=causal, axis_name=axis_name)
+    found = over_heads(read, tile, query, key, value, mask=mask, causal=causal, axis_name=axis_name)
     return found.astype(value.dtype)
 
 
@@ -111,7 +111,7 @@ def attention_weights(
     check_positive("attention_weights", inverse_temperature=inverse_temperature)
     scale = query.shape[-1] ** -0.5 if inverse_temperature is None else inverse_temperature
     groups = query.reshape(*query.shape[:2], key.shape[2], -1, query.shape[3])
-    scores = product("btgrd,bsgd->bgrts", groups, key)
+    scores = mixed_precision_einsum("btgrd,bsgd->bgrts", groups, key)
     scores = scores * jnp.asarray(scale, scores.dtype)
     scores = scores.reshape(query.shape[0], query.shape[2], query.shape[1], key.shape[1])
     seen = jnp.ones((1, 1, *scores.shape[2:]), bool) if mask is None else jnp.broadcast_to(_four(mask), scores.shape)
@@ -163,7 +163,7 @@ def _read_best(
     seen = jnp.ones((1, len(keys)), bool) if mask is None else mask
     if last is not None:
         seen = seen & (jnp.arange(len(keys))[None] <= last[:, None])
-    best = jnp.where(seen, product("qd,kd->qk", queries, keys), -jnp.inf).argmax(axis=1)
+    best = jnp.where(seen, mixed_precision_einsum("qd,kd->qk", queries, keys), -jnp.inf).argmax(axis=1)
     read = jnp.where(seen.any(axis=1, keepdims=True), values[best], 0)
     if not straight_through:
         return read

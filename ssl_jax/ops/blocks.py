@@ -23,7 +23,7 @@ def floats(*arrays: Array) -> tuple[Array, ...]:
     return tuple(as_floats(array) for array in arrays)
 
 
-def product(equation: str, left: Array, right: Array) -> Array:
+def mixed_precision_einsum(equation: str, left: Array, right: Array) -> Array:
     """An einsum in the narrower of the two floating-point types (see `floats`), summed in float32 or wider."""
     left, right = floats(left, right)
     narrow = min(left.dtype, right.dtype, key=lambda dtype: dtype.itemsize)
@@ -32,11 +32,11 @@ def product(equation: str, left: Array, right: Array) -> Array:
         left.astype(narrow),
         right.astype(narrow),
         precision="highest",
-        preferred_element_type=wide(narrow),
+        preferred_element_type=accumulation_dtype(narrow),
     )
 
 
-def wide(dtype: Any) -> jnp.dtype:
+def accumulation_dtype(dtype: Any) -> jnp.dtype:
     """The type of sums over numbers of a type: float32, or float64 for float64."""
     return jnp.dtype(jnp.float64 if dtype == jnp.float64 else jnp.float32)
 

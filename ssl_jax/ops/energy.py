@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.ops.blocks import cut_rows, floats, product, wide
+from ssl_jax.ops.blocks import accumulation_dtype, cut_rows, floats, mixed_precision_einsum
 from ssl_jax.ops.checks import check_arrays, check_count, check_labels, check_positive
 from ssl_jax.ops.collectives import gather_rows, return_to_owners, shards, varying_together
 from ssl_jax.ops.streaming import MOST_SCORES, log_sum_exp, softmax_sum
@@ -117,7 +117,7 @@ def key_value_lookup(
         scores, places = lax.top_k(scores, top)
         found = jax.vmap(lambda values, places: values[places])(found, places)
     scores = scores * jnp.asarray(inverse_temperature, scores.dtype)
-    return product("bk,bke->be", jax.nn.softmax(scores), whole(found))
+    return mixed_precision_einsum("bk,bke->be", jax.nn.softmax(scores), whole(found))
 
 
 def _ask(answer: Callable[[Array], Any], query: Array, axis_name: str | None) -> Any:
@@ -128,24 +128,28 @@ def _ask(answer: Callable[[Array], Any], query: Array, axis_name: str | None) ->
 def _nearest(queries: Array, keys: Array, count: int, block: int) -> tuple[Array, Array]:
     """The `count` highest scores of each query and the numbers of their keys, best first, `[N, count]`."""
     if block == len(keys):
-        scores, numbers = lax.top_k(product("nd,kd->nk", queries, keys), count)
+        scores, numbers = lax.top_k(mixed_precision_einsum("nd,kd->nk", queries, keys), count)
         return scores, numbers
     numbers = _nearest_by_blocks(*lax.stop_gradient((queries, keys)), count, block)
-    return product("nd,nkd->nk", queries, keys[numbers]), numbers  # again, of what was found alone, for the gradient
+    return mixed_precision_einsum(
+        "nd,nkd->nk", queries, keys[numbers]
+    ), numbers  # again, of what was found alone, for the gradient
 
 
 def _nearest_by_blocks(queries: Array, keys: Array, count: int, block: int) -> Array:
     def visit(best: tuple[Array, Array], numbered: tuple[Array, Array]) -> tuple[tuple[Array, Array], None]:
         first, keys_of_block = numbered
         numbers = first + jnp.arange(block, dtype=first.dtype)
-        scores = jnp.where((numbers < len(keys))[None], product("nd,kd->nk", queries, keys_of_block), -jnp.inf)
+        scores = jnp.where(
+            (numbers < len(keys))[None], mixed_precision_einsum("nd,kd->nk", queries, keys_of_block), -jnp.inf
+        )
         numbers = jnp.broadcast_to(numbers[None], scores.shape)
         scores, numbers = (jnp.concatenate(pair, axis=1) for pair in zip(best, (scores, numbers), strict=True))
         scores, places = lax.top_k(scores, count)
         return (scores, jnp.take_along_axis(numbers, places, axis=1)), None
 
     blocks = cut_rows(keys, block)
-    lowest = jnp.full((len(queries), count), -jnp.inf, wide(queries.dtype))
+    lowest = jnp.full((len(queries), count), -jnp.inf, accumulation_dtype(queries.dtype))
     start, _ = varying_together(((lowest, jnp.zeros(lowest.shape, jnp.int32)), (queries, keys)))
     (_, numbers), _ = lax.scan(visit, start, (jnp.arange(len(blocks), dtype=jnp.int32) * block, blocks))
     return numbers

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ssl_jax.ops.blocks import wide
+from ssl_jax.ops.blocks import accumulation_dtype
 from ssl_jax.ops.checks import check_count, check_range
 
 
@@ -36,7 +36,7 @@ def moving_average(average: Any, value: Any, *, momentum: float | Array) -> Any:
             raise ValueError(f"moving_average: leaves must have one shape, got {old.shape} and {new.shape}")
         if not jnp.issubdtype(old.dtype, jnp.floating):
             return new
-        dtype = wide(old.dtype)
+        dtype = accumulation_dtype(old.dtype)
         weight = jnp.asarray(momentum, dtype)
         return (weight * old.astype(dtype) + (1 - weight) * new.astype(dtype)).astype(old.dtype)
 

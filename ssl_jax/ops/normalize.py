@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from ssl_jax.ops.blocks import wide
+from ssl_jax.ops.blocks import accumulation_dtype
 from ssl_jax.ops.checks import check_arrays, check_positive
 from ssl_jax.ops.collectives import mean_over_shards
 
@@ -100,4 +100,4 @@ def scaled_epsilon(epsilon: float, size: Array) -> Array:
 
 
 def _wide(rows: Rows) -> Array:
-    return jnp.asarray(rows, wide(rows.dtype))
+    return jnp.asarray(rows, accumulation_dtype(rows.dtype))

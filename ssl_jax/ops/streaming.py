@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.ops.blocks import cut_rows, floats, product, wide
+from ssl_jax.ops.blocks import accumulation_dtype, cut_rows, floats, mixed_precision_einsum
 from ssl_jax.ops.checks import check_arrays, check_count, check_integers, check_positive, given
 from ssl_jax.ops.collectives import devices_under, gather_rows, on_several_devices, pass_on, shards, varying_together
 
@@ -111,7 +111,7 @@ def softmax_sum(
     check_positive("softmax_sum", inverse_temperature=inverse_temperature)
     check_count("softmax_sum", block_size=block_size)
     queries, keys, values = floats(queries, keys, jnp.zeros((len(keys), 0), keys.dtype) if values is None else values)
-    scale = jnp.asarray(inverse_temperature, wide(queries.dtype))
+    scale = jnp.asarray(inverse_temperature, accumulation_dtype(queries.dtype))
     most = MOST_SCORES * devices_under(queries)
     chosen = _exchange.get()
     block_size = chosen.block_size if block_size is None else block_size
@@ -167,17 +167,17 @@ def _backward(axis_name: str | None, count: int, kept: Any, cotangents: tuple[Ar
 
     def visit(of_queries: Array, shard: Any, store: Any) -> tuple[Array, Any]:
         def read(of_queries: Array, numbered: Any) -> tuple[Array, Any]:
-            number, (keys, values), keys_turned = numbered
+            number, (keys, values), keys_transposed = numbered
 
             def differentiate() -> tuple[Array, Any]:
                 # [b, Q] rather than [Q, b]: then no product has to transpose its long side, which takes XLA's CPU code
                 # twice as long. Keys are transposed beforehand, or it would have to do that too.
-                scores = _scores(queries, keys, scale, hidden, shard, number, count, turned=True)
+                scores = _scores(queries, keys, scale, hidden, shard, number, count, transposed=True)
                 weights = jnp.exp(scores - finite_log_sums[None])
-                slopes = weights * (offset[None] + product("ke,qe->kq", values, of_means))
-                of_keys = product("kq,qd->kd", slopes, queries) * scale
-                of_values = product("kq,qe->ke", weights, of_means)
-                return of_queries + product("dk,kq->dq", keys_turned, slopes), (of_keys, of_values)
+                slopes = weights * (offset[None] + mixed_precision_einsum("ke,qe->kq", values, of_means))
+                of_keys = mixed_precision_einsum("kq,qd->kd", slopes, queries) * scale
+                of_values = mixed_precision_einsum("kq,qe->ke", weights, of_means)
+                return of_queries + mixed_precision_einsum("dk,kq->dq", keys_transposed, slopes), (of_keys, of_values)
 
             nothing, _ = varying_together((jax.tree.map(_wide_zeros, (keys, values)), of_queries))
             first = shard * count + number * len(keys)
@@ -185,8 +185,8 @@ def _backward(axis_name: str | None, count: int, kept: Any, cotangents: tuple[Ar
 
         return lax.scan(read, of_queries, (jnp.arange(len(store[0])), store, store[0].mT))
 
-    start, owed, _ = varying_together((_wide_zeros(queries.T), jax.tree.map(_wide_zeros, store), queries))
-    of_queries, of_store = _round(visit, start, owed, store, axis_name)
+    start, pending_gradient, _ = varying_together((_wide_zeros(queries.T), jax.tree.map(_wide_zeros, store), queries))
+    of_queries, of_store = _round(visit, start, pending_gradient, store, axis_name)
     of_queries = of_queries.T
     of_scale = jnp.sum(of_queries * queries.astype(scale.dtype))
     of_store = jax.tree.map(lambda found, blocks: found.astype(blocks.dtype), of_store, store)
@@ -196,7 +196,9 @@ def _backward(axis_name: str | None, count: int, kept: Any, cotangents: tuple[Ar
 _streamed.defvjp(_forward, _backward)
 
 
-def _round(visit: Callable[..., Any], state: Any, owed: Any, store: Any, axis_name: str | None) -> tuple[Any, Any]:
+def _round(
+    visit: Callable[..., Any], state: Any, pending_gradient: Any, store: Any, axis_name: str | None
+) -> tuple[Any, Any]:
     """`visit(state, shard, store) -> (state, found)` at the store of every shard, as the stores go round the ring.
 
     What was found travels on with the store it is about, is summed, and comes home to the shard that holds it.
@@ -206,13 +208,17 @@ def _round(visit: Callable[..., Any], state: Any, owed: Any, store: Any, axis_na
     count, here = shards(axis_name), lax.axis_index(axis_name)
 
     def step(carried: Any, distance: Array) -> tuple[Any, None]:
-        state, store, owed = carried
-        coming, owed = pass_on((store, owed), axis_name)  # needs nothing of what follows: moves while that computes
+        state, store, pending_gradient = carried
+        coming, pending_gradient = pass_on(
+            (store, pending_gradient), axis_name
+        )  # needs nothing of what follows: moves while that computes
         state, found = visit(state, (here - distance) % count, store)
-        return (state, coming, jax.tree.map(jnp.add, owed, found)), None
+        return (state, coming, jax.tree.map(jnp.add, pending_gradient, found)), None
 
-    (state, _, owed), _ = lax.scan(step, (state, store, owed), jnp.arange(count, dtype=here.dtype))
-    return state, pass_on(owed, axis_name)
+    (state, _, pending_gradient), _ = lax.scan(
+        step, (state, store, pending_gradient), jnp.arange(count, dtype=here.dtype)
+    )
+    return state, pass_on(pending_gradient, axis_name)
 
 
 def _unless_later(hidden: Hidden, first: Any, visit: Callable[[], Any], otherwise: Any) -> Any:
@@ -229,17 +235,21 @@ def _scores(
     number: Any,
     count: int,
     *,
-    turned: bool = False,
+    transposed: bool = False,
 ) -> Array:
-    """`[Q, b]`, or turned `[b, Q]`: scores of block `number` of a shard of `count` keys; minus infinity for what is hidden."""
-    scores = product("kd,qd->kq", keys, queries) if turned else product("qd,kd->qk", queries, keys)
-    seen = _seen(len(keys), hidden, shard, number, count, turned)
+    """Scores `[Q, b]`, transposed `[b, Q]`, of block `number` of a shard of `count` keys; minus infinity where hidden."""
+    scores = (
+        mixed_precision_einsum("kd,qd->kq", keys, queries)
+        if transposed
+        else mixed_precision_einsum("qd,kd->qk", queries, keys)
+    )
+    seen = _seen(len(keys), hidden, shard, number, count, transposed)
     return scores * scale if seen is None else jnp.where(seen, scores * scale, -jnp.inf)
 
 
-def _seen(block: int, hidden: Hidden, shard: Any, number: Any, count: int, turned: bool) -> Array | None:
-    """What broadcasts to `[Q, b]`, or turned to `[b, Q]`; None where all is seen: XLA's CPU code is slower with a `where`."""
-    of_queries, of_keys = (0, 1) if turned else (1, 0)
+def _seen(block: int, hidden: Hidden, shard: Any, number: Any, count: int, transposed: bool) -> Array | None:
+    """Broadcasts to `[Q, b]`, transposed to `[b, Q]`; None where all is seen: XLA's CPU code is slower with a `where`."""
+    of_queries, of_keys = (0, 1) if transposed else (1, 0)
     places = jnp.expand_dims(number * block + jnp.arange(block), of_keys)
     numbers = shard * count + places
     seen = [] if count % block == 0 else [places < count]
@@ -249,16 +259,16 @@ def _seen(block: int, hidden: Hidden, shard: Any, number: Any, count: int, turne
         seen += [numbers <= jnp.expand_dims(hidden.last, of_queries)]
     if hidden.mask is not None:
         part = lax.dynamic_slice_in_dim(hidden.mask, shard * count + number * block, block, axis=1)
-        seen += [part.T if turned else part]
+        seen += [part.T if transposed else part]
     return reduce(jnp.logical_and, seen) if seen else None
 
 
 def _wide_zeros(rows: Array) -> Array:
-    return jnp.zeros(rows.shape, wide(rows.dtype))
+    return jnp.zeros(rows.shape, accumulation_dtype(rows.dtype))
 
 
 def _nothing(queries: Array, values: Array) -> Sums:
-    count, dtype = len(queries), wide(queries.dtype)
+    count, dtype = len(queries), accumulation_dtype(queries.dtype)
     lowest = jnp.full(count, jnp.finfo(dtype).min, dtype)
     return Sums(lowest, jnp.zeros(count, dtype), jnp.zeros((count, values.shape[-1]), dtype))
 
@@ -271,7 +281,7 @@ def _highest(scores: Array) -> Array:
 def _sums(scores: Array, values: Array, top: Array) -> Sums:
     """Those of one block, `[Q, b]` and `[b, E]`."""
     weights = jnp.exp(scores - top[:, None])
-    return Sums(top, weights.sum(axis=1), product("qk,ke->qe", weights, values))
+    return Sums(top, weights.sum(axis=1), mixed_precision_einsum("qk,ke->qe", weights, values))
 
 
 def _absorb(sums: Sums, scores: Array, values: Array) -> Sums:

@@ -3,8 +3,8 @@
 from ssl_jax.optimizers.elementwise import adam, adamw, sgd
 from ssl_jax.optimizers.layerwise import clipped_lars, larc, lars
 from ssl_jax.optimizers.optimizer import Optimizer, Schedule, weights_only
-from ssl_jax.optimizers.schedules import cosine, drop_step, staircase, warmup_cosine
-from ssl_jax.optimizers.wrappers import frozen_at_first, with_bias_rate, with_clipping, with_other
+from ssl_jax.optimizers.schedules import cosine, drop_step, step_decay, warmup_cosine
+from ssl_jax.optimizers.wrappers import freeze_for, with_bias_rate, with_clipping, with_separate_optimizer
 
 __all__ = [
     "Optimizer",
@@ -14,14 +14,14 @@ __all__ = [
     "clipped_lars",
     "cosine",
     "drop_step",
-    "frozen_at_first",
+    "freeze_for",
     "larc",
     "lars",
     "sgd",
-    "staircase",
+    "step_decay",
     "warmup_cosine",
     "weights_only",
     "with_bias_rate",
     "with_clipping",
-    "with_other",
+    "with_separate_optimizer",
 ]

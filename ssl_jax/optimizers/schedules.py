@@ -38,7 +38,7 @@ def cosine(start: float, end: float, *, steps: int) -> Schedule:
     return schedule
 
 
-def staircase(
+def step_decay(
     peak: float,
     *,
     steps: int,

@@ -11,7 +11,7 @@ from ssl_jax.optimizers.optimizer import Optimizer, configured
 
 
 @configured
-def with_other(optimizer: Optimizer, other: Optimizer, *, network: str) -> Optimizer:
+def with_separate_optimizer(optimizer: Optimizer, other: Optimizer, *, network: str) -> Optimizer:
     """`other` for the parameters of one network, such as SimSiam's "predictor", and `optimizer` for the rest."""
 
     def label(params: Any) -> Any:
@@ -51,7 +51,7 @@ def with_clipping(optimizer: Optimizer, *, limit: float) -> Optimizer:
 
 
 @configured
-def frozen_at_first(optimizer: Optimizer, *, steps: int, parameter: str) -> Optimizer:
+def freeze_for(optimizer: Optimizer, *, steps: int, parameter: str) -> Optimizer:
     """Parameters of that name, such as SwAV's "prototypes", stand still and gather no momentum for `steps` steps."""
 
     def hold(count: jax.Array, tree: Any) -> Any:

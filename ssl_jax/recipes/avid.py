@@ -67,7 +67,7 @@ def kinetics(
 
 
 def open_demo(clips: Clips) -> Sounding:
-    """Small grey clips, turned and zoomed as a whole; encoders of three layers."""
+    """Small grayscale clips, turned and zoomed as a whole; encoders of three layers."""
     opened = clips.open(small_video_convnet)
     audio = small_convnet(channels=1, widths=(16, 32, 64), dtype=opened.dtype)
     view = opened.views(digit_views, views=1, scale=(0.6, 1.0), degrees=20, translate=0.1, shear=10)

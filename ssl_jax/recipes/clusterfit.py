@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_jax.data import Source, hold
+from ssl_jax.data import Source, load_into_memory
 from ssl_jax.errors import UsageError
 from ssl_jax.methods.clusterfit import ClusterFit, cluster
 from ssl_jax.optimizers import sgd
@@ -19,7 +19,7 @@ from ssl_jax.recipes.views import crop_views, demo_views
 def load_features(path: str, source: Source) -> NDArray[np.float32]:
     """Features of all training images, in order, from what `ssl-jax embed` wrote; the pixels themselves for ""."""
     if not path:
-        images = hold(source)["image"]
+        images = load_into_memory(source)["image"]
         return images.reshape(len(images), -1).astype(np.float32) / np.float32(255)
     if not Path(path).is_file():
         raise UsageError(f"features: found no file {path}: make it with `ssl-jax embed RUN --output {path}`.")

@@ -14,7 +14,7 @@ from ssl_jax.recipes.training import Constant, Laptop, Run
 def positives_of(data: Data, training: Run, *, start: float) -> dict[str, Any]:
     """The steps of this run at which positives are found: after the part `start` of it, and then in each tenth."""
     steps = training.steps(data)
-    return {"start_step": max(1, round(start * steps)), "every": max(1, steps // 10)}
+    return {"start_step": max(1, round(start * steps)), "refresh_every": max(1, steps // 10)}
 
 
 @recipe
@@ -55,5 +55,5 @@ def kinetics(
     """
     opened, networks, augment = open_kinetics(clips)
     positives = positives_of(opened.data, training, start=start)
-    method = CMA(**networks, **positives, negatives=negatives, temperature=temperature, drawn=32)
+    method = CMA(**networks, **positives, negatives=negatives, temperature=temperature, positives_per_clip=32)
     return opened.recipe(training, method, augment, training.optimizer(adam, decay_all=True))

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ssl_jax.augment.lab import color_bins, grey_and_color, lightness
+from ssl_jax.augment.lab import color_bins, grayscale_and_color, lightness
 from ssl_jax.augment.views import evaluation_view
 from ssl_jax.errors import UsageError
 from ssl_jax.methods.colorization import Colorization
@@ -22,14 +22,14 @@ def open_colored(images: Images) -> Opened:
     """Images in their own colours, and an encoder for one channel, their lightness.
 
     Raises:
-      UsageError: grey images, which have no colours to predict; a ViT, whose layers are not maps.
+      UsageError: grayscale images, which have no colours to predict; a ViT, whose layers are not maps.
     """
     if images.family == "vit":
         raise UsageError(f"encoder: colorization needs layers that are maps, got {images.encoder}: choose a ResNet.")
     opened = images.open()
     if opened.channels != 3:
         raise UsageError(
-            f"data: {images.data} holds grey images, expected colour: colorization predicts colours from lightness."
+            f"data: {images.data} holds grayscale images, expected colour: colorization predicts colours from lightness."
         )
     side = images.image_size
     prepare = evaluation_view(size=side, crop_fraction=images.crop_fraction, mean=MEAN, std=STD)
@@ -54,7 +54,7 @@ def demo(images: Images = SHAPES, training: Laptop = Laptop(epochs=40), *, cells
     """
     opened = open_colored(images)
     method = make_method(opened, small=images.family == "small", cells=cells)
-    views = grey_and_color(opened.views(crop_views, scale=(0.5, 1.0)))
+    views = grayscale_and_color(opened.views(crop_views, scale=(0.5, 1.0)))
     return opened.recipe(training, method, views, training.adamw)
 
 
@@ -76,6 +76,6 @@ def imagenet(
     """
     opened = open_colored(images)
     method = make_method(opened, small=images.family == "small", cells=cells)
-    views = grey_and_color(opened.views(crop_views, scale=(CROPPED, CROPPED)))
+    views = grayscale_and_color(opened.views(crop_views, scale=(CROPPED, CROPPED)))
     optimizer = training.optimizer(adam, peak=training.learning_rate, second_decay=0.99)
     return opened.recipe(training, method, views, optimizer)

@@ -23,14 +23,14 @@ def open_patches(images: Images, patch_size: int) -> Opened:
     return images.open(view_size=patch_size, small={"norm": "layer"}, resnet={"norm": "layer"})
 
 
-def make_method(opened: Opened, *, width: int, context: int, depth: int, rows: int, **options: Any) -> CPC:
+def make_method(opened: Opened, *, width: int, context: int, depth: int, prediction_steps: int, **options: Any) -> CPC:
     """Linear embeddings of patches and linear predictions of them."""
     return CPC(
         opened.encoder,
         opened.linear(width),
         context=row_context(inputs=width, width=context, depth=depth, dtype=opened.dtype),
-        predictor=opened.linear(rows * width, inputs=context),
-        rows=rows,
+        predictor=opened.linear(prediction_steps * width, inputs=context),
+        prediction_steps=prediction_steps,
         **options,
     )
 
@@ -42,12 +42,17 @@ def demo(
     *,
     patch_size: int = 14,
     stride: int = 7,
-    rows: int = 1,
+    prediction_steps: int = 1,
     temperature: float = 1.0,
 ) -> Recipe:
     """Minutes on a laptop, AdamW, 3 x 3 patches of 14 pixels that overlap by half."""
     opened = open_patches(images, patch_size)
-    options: dict[str, Any] = {"patch_size": patch_size, "stride": stride, "rows": rows, "temperature": temperature}
+    options: dict[str, Any] = {
+        "patch_size": patch_size,
+        "stride": stride,
+        "prediction_steps": prediction_steps,
+        "temperature": temperature,
+    }
     method = make_method(opened, width=64, context=128, depth=4, **options)
     return opened.recipe(training, method, opened.views(demo_views, views=1, scale=(0.7, 1.0)), training.adamw)
 
@@ -59,7 +64,7 @@ def imagenet(
     *,
     patch_size: int = 64,
     stride: int = 32,
-    rows: int = 5,
+    prediction_steps: int = 5,
     temperature: float = 1.0,
 ) -> Recipe:
     """The paper's task: 7 x 7 patches of 64 pixels that overlap by half, Adam. 48.7 % linear with its ResNet-101 v2 there.
@@ -70,8 +75,13 @@ def imagenet(
     is constant, the epochs are ours.
     """
     opened = open_patches(images, patch_size)
-    options: dict[str, Any] = {"patch_size": patch_size, "stride": stride, "rows": rows, "temperature": temperature}
+    options: dict[str, Any] = {
+        "patch_size": patch_size,
+        "stride": stride,
+        "prediction_steps": prediction_steps,
+        "temperature": temperature,
+    }
     method = make_method(opened, width=1024, context=1024, depth=6, sub_crop=60 * patch_size // 64, **options)
     return opened.recipe(
-        training, method, opened.views(crop_views, scale=(CROPPED, CROPPED), grey=1.0), training.optimizer(adam)
+        training, method, opened.views(crop_views, scale=(CROPPED, CROPPED), grayscale=1.0), training.optimizer(adam)
     )

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ssl_jax.augment.views import Views, evaluation_view
+from ssl_jax.augment.views import ViewMaker, evaluation_view
 from ssl_jax.data import Data, Source, open_data
 from ssl_jax.data.channels import Channels
 from ssl_jax.data.source import labels_of
@@ -69,7 +69,7 @@ class Opened:
         """One linear layer on the encoder, or on another number of `inputs`."""
         return linear_head(inputs=inputs or self.encoder.width, outputs=outputs, dtype=self.dtype)
 
-    def views(self, make: Callable[..., Views], *, size: int | None = None, **options: Any) -> Views:
+    def views(self, make: Callable[..., ViewMaker], *, size: int | None = None, **options: Any) -> ViewMaker:
         """The views that `make(size=, mean=, std=, **options)` returns; of side `image_size` when no size is given."""
         return make(size=size or self.image_size, mean=self.mean, std=self.std, **options)
 
@@ -107,7 +107,7 @@ class Images:
       precision: of activations; auto is bfloat16 on accelerators, float32 on CPU.
       strict: refuse unreadable images instead of skipping them.
       statistics: mean and standard deviation of the pixels, no option; images get as many channels, grey ones three equal
-        channels for instance. When None, those of digits for grey images and of ImageNet for others.
+        channels for instance. When None, those of digits for grayscale images and of ImageNet for others.
     """
 
     data: str

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ssl_jax.augment.masking import with_a_hole
+from ssl_jax.augment.masking import hole_masking
 from ssl_jax.methods.inpainting import Inpainting
 from ssl_jax.optimizers import adam
 from ssl_jax.recipes.images import DIGITS, IMAGENET, Images
@@ -23,7 +23,7 @@ def demo(images: Images = DIGITS, training: Laptop = Laptop(), *, hole: int = 10
     """
     opened = images.open()
     head = opened.head(512, opened.image_size**2 * opened.channels, last_bias=True)
-    views = with_a_hole(opened.views(demo_views, views=1), hole=hole, anywhere=holes)
+    views = hole_masking(opened.views(demo_views, views=1), hole=hole, anywhere=holes)
     return opened.recipe(training, Inpainting(opened.encoder, head), views, training.adamw)
 
 
@@ -42,6 +42,6 @@ def imagenet(images: Images = SMALL, training: Constant = Constant(100, 64, 2e-3
     """
     opened = images.open()
     head = opened.head(4000, hole**2 * opened.channels, last_bias=True)
-    views = with_a_hole(opened.views(crop_views, scale=(0.3, 1.0)), hole=hole)
+    views = hole_masking(opened.views(crop_views, scale=(0.3, 1.0)), hole=hole)
     optimizer = training.optimizer(adam, first_decay=0.5)
     return opened.recipe(training, Inpainting(opened.encoder, head), views, optimizer)

@@ -6,7 +6,7 @@ from jax import Array
 
 from ssl_jax.augment.permutations import PIECES, permutations
 from ssl_jax.augment.pretext import Color, grid_views, jigsaw_views, standardize_tile, without_shortcuts
-from ssl_jax.augment.views import Views
+from ssl_jax.augment.views import ViewMaker
 from ssl_jax.methods.jigsaw import Jigsaw
 from ssl_jax.optimizers import sgd
 from ssl_jax.recipes.images import IMAGENET, Images, Opened
@@ -17,7 +17,7 @@ from ssl_jax.recipes.views import crop_views
 EMBLEMS = Images("emblems", 42, "small")
 
 
-def demo_tiles(opened: Opened, *, tile_size: int, gap: int, jitter: int) -> Views:
+def demo_tiles(opened: Opened, *, tile_size: int, gap: int, jitter: int) -> ViewMaker:
     """Tiles of a crop: a turn would leave black corners, which tell the place, and a flip exchanges left and right."""
     view = opened.views(crop_views, scale=(0.8, 1.0), flip=False)
     return grid_views(view, size=tile_size, gap=gap, jitter=jitter, finish=without_shortcuts())
@@ -65,12 +65,12 @@ def imagenet(
     Args:
       learning_rate: for 256 images a step, scaled linearly with the batch, after 5 epochs of warm-up from a quarter of it;
         divided by 10 at 30, 60, 90 and 100 of 105 epochs, in proportion for another number of epochs.
-      color: what else is done about chromatic aberration; the grey images are against it.
+      color: what else is done about chromatic aberration; the grayscale images are against it.
     """
     opened = images.open(view_size=64)
     head = opened.head(1000, last_norm=True, last_bias=True)
     method = Jigsaw(opened.encoder, head, classifier=opened.linear(orders, inputs=PIECES * head.width))
-    view = opened.views(crop_views, size=255, scale=(1.0, 1.0), grey=0.66)
+    view = opened.views(crop_views, size=255, scale=(1.0, 1.0), grayscale=0.66)
     grid = grid_views(view, size=64, gap=21, jitter=10, finish=without_shortcuts(color=color, standardize=False))
     optimizer = training.optimizer(sgd, warmup=5, start=training.peak / 4)
     return opened.recipe(training, method, jigsaw_views(grid, permutations(orders)), optimizer)

@@ -106,8 +106,8 @@ def imagenet_v1(
 ) -> Recipe:
     """The authors' ImageNet runs of the first MoCo: a linear head, no blur, the rate divided by 10 twice. 60.6 % linear there.
 
-    Numbers of main_moco.py of facebookresearch/moco, whose README has a mean of 60.8 % over five runs. Grey images are made
-    before the jitter there, which leaves them grey but for their hue.
+    Numbers of main_moco.py of facebookresearch/moco, whose README has a mean of 60.8 % over five runs. There, images become
+    grayscale before the jitter, which leaves them grey but for their hue.
 
     Args:
       learning_rate: for 256 images a step, scaled linearly with the batch; divided by 10 after 120 and 160 of 200 epochs.

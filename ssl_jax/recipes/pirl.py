@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from ssl_jax.augment.permutations import PIECES
 from ssl_jax.augment.pretext import four_rotations, grid_views, one_of, pirl_views, shuffled, without_shortcuts
-from ssl_jax.augment.views import Views, photo_views
+from ssl_jax.augment.views import ViewMaker, photo_views
 from ssl_jax.methods.pirl import PIRL, Estimator
 from ssl_jax.optimizers import sgd
 from ssl_jax.recipes.images import DIGITS, IMAGENET, Images, Opened
@@ -29,7 +29,7 @@ def make_method(opened: Opened, *, transformation: Transformation, width: int, *
     )
 
 
-def imagenet_tiles(opened: Opened, tile: Views) -> Views:
+def imagenet_tiles(opened: Opened, tile: ViewMaker) -> ViewMaker:
     """Squares of 64 pixels somewhere in cells of 85 of a crop, each then seen by `tile`."""
     plain = partial(crop_views, size=255, scale=(0.6, 1.0), flip=False)
     crop = plain(mean=(0.0,) * opened.channels, std=(1.0,) * opened.channels)

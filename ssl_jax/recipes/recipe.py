@@ -17,7 +17,7 @@ from ssl_jax.methods.method import Method
 from ssl_jax.optimizers import Optimizer
 from ssl_jax.ranges import COUNT, check_ranges
 from ssl_jax.recipes.explanations import explanations_of
-from ssl_jax.settings import settings_of
+from ssl_jax.settings import current_name, settings_of
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def recipe(make: Callable[..., Recipe]) -> Callable[..., Recipe]:
 
     @functools.wraps(make)
     def recorded(**named: Any) -> Recipe:
-        arguments = settings_of(recorded, **named)
+        arguments = settings_of(recorded, **{current_name(name, kinds): value for name, value in named.items()})
         for name, value in arguments.items():
             if not _is_of_kind(value, kinds[name]):
                 raise UsageError(f"{name}: got {value!r}, expected {_description(kinds[name])}.")

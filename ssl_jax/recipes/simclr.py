@@ -19,7 +19,7 @@ def make_method(opened: Opened, *, head_layers: int, temperature: float) -> SimC
 
 @recipe
 def demo(images: Images = DIGITS, training: Laptop = Laptop(), *, temperature: float = 0.2) -> Recipe:
-    """Minutes on a laptop: small grey images, turned, sheared and zoomed rather than recoloured; AdamW."""
+    """Minutes on a laptop: small grayscale images, turned, sheared and zoomed rather than recoloured; AdamW."""
     opened = images.open()
     method = SimCLR(opened.encoder, opened.head(256, 64), temperature=temperature)
     return opened.recipe(training, method, opened.views(demo_views), training.adamw)

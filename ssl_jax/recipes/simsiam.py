@@ -2,7 +2,7 @@
 
 from ssl_jax.augment.views import photo_views
 from ssl_jax.methods.simsiam import SimSiam
-from ssl_jax.optimizers import sgd, with_other
+from ssl_jax.optimizers import sgd, with_separate_optimizer
 from ssl_jax.recipes.images import CIFAR, DIGITS, IMAGENET, Images, Opened
 from ssl_jax.recipes.recipe import Recipe, recipe
 from ssl_jax.recipes.training import Laptop, MakeOptimizer, Training
@@ -19,7 +19,7 @@ def sgd_of(training: Training) -> MakeOptimizer:
     """SGD along the cosine, and at the constant peak for the predictor."""
     cosine = training.optimizer(sgd, decay_all=True)
     predictor = sgd(lambda step: training.peak, weight_decay=training.weight_decay, decay_all=True)
-    return lambda steps: with_other(cosine(steps), predictor, network="predictor")
+    return lambda steps: with_separate_optimizer(cosine(steps), predictor, network="predictor")
 
 
 @recipe

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ssl_jax.data import Data
-from ssl_jax.optimizers import Optimizer, Schedule, adamw, clipped_lars, frozen_at_first, staircase, warmup_cosine
+from ssl_jax.optimizers import Optimizer, Schedule, adamw, clipped_lars, freeze_for, step_decay, warmup_cosine
 from ssl_jax.recipes.recipe import count_steps
 
 MakeOptimizer = Callable[[int], Optimizer]  # Number of steps of the whole run -> optimizer.
@@ -122,7 +122,7 @@ class Staircase(Run):
         """`make` with this schedule; the rate rises from `start` in the first `warmup` of `of` epochs."""
         peak = self.peak if peak is None else peak
         return lambda steps: make(
-            staircase(peak, steps=steps, drops=self.drops, of=self.of, factor=self.factor, warmup=warmup, start=start),
+            step_decay(peak, steps=steps, drops=self.drops, of=self.of, factor=self.factor, warmup=warmup, start=start),
             weight_decay=self.weight_decay,
             **options,
         )
@@ -146,6 +146,6 @@ VISSL = Staircase(105, 256, 0.1, 1e-4, drops=(30, 60, 90, 100), of=105)  # The I
 
 def frozen_prototypes(optimizer: MakeOptimizer, training: Run, *, epochs: float = 1) -> MakeOptimizer:
     """`optimizer` that leaves the prototypes as they are for the first epochs, as SwAV and DINO do."""
-    return lambda steps: frozen_at_first(
+    return lambda steps: freeze_for(
         optimizer(steps), steps=round(steps * epochs / training.epochs), parameter="prototypes"
     )

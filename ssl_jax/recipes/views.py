@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 
 from jax import Array
 
-from ssl_jax.augment.views import Views, digit_views, joined, multi_crop, photo_views
+from ssl_jax.augment.views import ViewMaker, digit_views, joined, multi_crop, photo_views
 from ssl_jax.recipes.images import Opened
 
 # A crop and a flip, which leave colours as they are.
-crop_views = functools.partial(photo_views, jitter=(0.0, 0.0, 0.0, 0.0), grey=0.0, blur=0.0, views=1)
+crop_views = functools.partial(photo_views, jitter=(0.0, 0.0, 0.0, 0.0), grayscale=0.0, blur=0.0, views=1)
 
-# Small grey images, turned, sheared and zoomed rather than recoloured; strengths found on the embedded digits.
+# Small grayscale images, turned, sheared and zoomed rather than recoloured; strengths found on the embedded digits.
 demo_views = functools.partial(
     digit_views, scale=(0.4, 1.0), degrees=20, translate=0.1, zoom=(0.82, 1.22), shear=15, views=2
 )
@@ -26,7 +26,7 @@ def solo_views(
     jitter: tuple[float, float, float, float] = (0.4, 0.4, 0.2, 0.1),
     blur: float = 0.0,
     solarize: tuple[float, float] = (0.0, 0.2),
-) -> Views:
+) -> ViewMaker:
     """solo-learn's two CIFAR views, cropped by Pillow's cubic kernel; those of asymmetric.yaml by default.
 
     scale, jitter, blur: as `photo_views` has them.
@@ -42,7 +42,7 @@ def solo_views(
 
 
 def demo_crops(opened: Opened, *, small_size: int, small_views: int) -> Callable[[Array, Array], dict[str, Array]]:
-    """Two large and some small crops of small grey images."""
+    """Two large and some small crops of small grayscale images."""
     small = opened.views(demo_views, size=small_size, views=small_views, scale=(0.15, 0.5))
     return multi_crop(opened.views(demo_views), small)
 

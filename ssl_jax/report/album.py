@@ -14,9 +14,9 @@ import numpy as np
 from jax import Array
 
 from ssl_jax.augment.video import sight
-from ssl_jax.data import Data, Source, inputs_of
-from ssl_jax.data.parts import readable, stratified
+from ssl_jax.data import Data, Source, model_inputs
 from ssl_jax.data.source import read
+from ssl_jax.data.subsets import readable, stratified
 from ssl_jax.evaluate.features import Features
 from ssl_jax.methods.method import Method
 from ssl_jax.report.attention import attention_maps, on_grid, rollout
@@ -64,11 +64,11 @@ def attentions_of(method: Method, prepare: Callable[[Any], Any]) -> Attend:
         layers, stats = encoder.apply(*given, **named)
         return {**layers, "attentions": encoder.apply(*given, **named, method="attentions")[0]}, stats
 
-    # Asking `embed` leaves to the method which weights these are: I-JEPA's, say, are the target's.
+    # Asking `features` leaves to the method which weights these are: I-JEPA's, say, are the target's.
     looking: Any = replace(method, encoder=encoder._replace(apply=apply))  # type: ignore[type-var]
 
     def attend(params: Any, state: Any, images: Any) -> Array | None:
-        return looking.embed(params, state, jax.vmap(prepare)(images)).get("attentions")
+        return looking.features(params, state, jax.vmap(prepare)(images)).get("attentions")
 
     return attend
 
@@ -76,11 +76,11 @@ def attentions_of(method: Method, prepare: Callable[[Any], Any]) -> Attend:
 def _views(data: Data, augment: Callable, prepare: Callable, *, seed: int, count: int = 8) -> dict[str, np.ndarray]:
     rows = stratified(data.train, count)
     batch = read(data.train, rows)
-    views = jax.jit(jax.vmap(augment))(jax.random.split(jax.random.key(seed), count), inputs_of(batch))
+    views = jax.jit(jax.vmap(augment))(jax.random.split(jax.random.key(seed), count), model_inputs(batch))
     views = views["views"] if isinstance(views, dict) else views
     views = views.reshape(count, -1, *views.shape[-3:])
     originals = np.stack([_still(data.train, row) for row in rows])
-    return {"views_original": originals, "views": _as_pixels(views, prepare, inputs_of(batch))}
+    return {"views_original": originals, "views": _as_pixels(views, prepare, model_inputs(batch))}
 
 
 def _as_pixels(seen: Array, prepare: Callable, inputs: Any) -> np.ndarray:
@@ -99,7 +99,7 @@ def _attention(
     data: Data, prepare: Callable, attend: Callable[[Any], Array | None], *, count: int = 8
 ) -> dict[str, np.ndarray]:
     source = data.test or data.train
-    inputs = inputs_of(read(source, stratified(source, count)))
+    inputs = model_inputs(read(source, stratified(source, count)))
     maps, rolled = [], []
     for number in range(count):  # One at a time: all weights of a large ViT are hundreds of megabytes for each image.
         found = attend(jax.tree.map(lambda array, row=number: array[row : row + 1], inputs))

@@ -15,7 +15,11 @@ from ssl_jax.report.pictures import thumbnail
 from ssl_jax.report.reading import Pictures
 
 MOST_IMAGES, MOST_HEADS = 8, 6  # Of more heads only the mean is drawn.
-AMBER, COVER, DIM = np.array([255.0, 176, 32]), 0.85, 0.6  # Most attention covers so much of the dimmed grey image.
+AMBER, COVER, DIM = (
+    np.array([255.0, 176, 32]),
+    0.85,
+    0.6,
+)  # Most attention covers so much of the dimmed grayscale image.
 CELL, TOP, LEFT = 26, 66, 58
 
 

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.sharding import Mesh, PartitionSpec
 
-from ssl_jax.methods.method import Embeddings, Method, Metrics, Params, State, Views
+from ssl_jax.methods.method import Embeddings, Method, Metrics, Params, State, ViewBatch
 from ssl_jax.ops.streaming import BY_SIZE, Exchange, exchanging
 from ssl_jax.train.mesh import rows_specs
 
@@ -31,7 +31,7 @@ COSTLY = ("dot_general", "conv_general_dilated", "ragged_dot_general")
 
 def loss_and_gradient(
     method: Method,
-    make_views: Callable[[Any], Views],
+    make_views: Callable[[Any], ViewBatch],
     params: Params,
     state: State,
     batch: Any,

@@ -18,7 +18,7 @@ from ssl_jax.runs import METRICS, truncate_metrics
 SHOWN = {"loss": "loss {:.3f}", "knn": "k-NN {:.1%}", "std": "std {:.2f}"}  # What fits into 80 columns.
 
 
-def say(message: str) -> None:
+def log_line(message: str) -> None:
     """One line for the person at the terminal."""
     tqdm.write(message, file=sys.stderr)
 
@@ -57,7 +57,7 @@ class Log:
                     self.events.add_scalar(name, value, step)
         self._show(step)
 
-    def rest(self) -> None:
+    def reset_clock(self) -> None:
         """Leaves the time since the last record out of images per second: it went to evaluation or writing."""
         self.last["time"] = time.perf_counter()
 

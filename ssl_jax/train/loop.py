@@ -18,7 +18,7 @@ from ssl_jax.optimizers import Optimizer
 from ssl_jax.runs import CHECKPOINTS
 from ssl_jax.train.checkpoint import Checkpoints
 from ssl_jax.train.integrity import not_finite
-from ssl_jax.train.log import Log, say
+from ssl_jax.train.log import Log, log_line
 from ssl_jax.train.mesh import check_batch_size, make_mesh
 from ssl_jax.train.program import Program, make_program
 from ssl_jax.train.state import TrainState
@@ -87,18 +87,18 @@ def fit(
         rematerialize=rematerialize,
     )  # fmt: skip
     checkpoints = Checkpoints(run / CHECKPOINTS, keep=keep) if run else None
-    speaks = jax.process_index() == 0  # Of several processes, one keeps the log.
+    is_main_process = jax.process_index() == 0  # Of several processes, one keeps the log.
     state = _resume(checkpoints, program, batches)
     if state is None:
-        if method.fill_steps and speaks and not quiet:
-            say(f"encoding {method.fill_steps} batches before the first step: its targets come from them")
+        if method.fill_steps and is_main_process and not quiet:
+            log_line(f"encoding {method.fill_steps} batches before the first step: its targets come from them")
         state = _begin(method, program, batches)
     start, at_start = int(jax.device_get(state.step)), not_finite(state)
-    if start and speaks and not quiet:
-        say(f"going on from step {start} of {steps} in {run}")
+    if start and is_main_process and not quiet:
+        log_line(f"going on from step {start} of {steps} in {run}")
 
     with (
-        Log(run if speaks else None, steps=steps, start=start, quiet=quiet or not speaks) as log,
+        Log(run if is_main_process else None, steps=steps, start=start, quiet=quiet or not is_main_process) as log,
         checkpoints or nullcontext(),
         jax.transfer_guard("disallow"),
     ):
@@ -126,7 +126,7 @@ def fit(
                 score = knn if math.isfinite(knn) else -log.latest["loss"]
                 checkpoints.save(state, input_state=batches.state(), score=score)
             if save or call:
-                log.rest()
+                log.reset_clock()
     return state
 
 

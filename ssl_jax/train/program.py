@@ -52,9 +52,9 @@ def make_program(
     init = partial(init_state, method, optimizer.transformation, seed=seed)
     shapes = jax.eval_shape(init)
     shardings = state_shardings(mesh, shapes, shard_parameters=shard_parameters)
-    rows = [name for name, layout in method.objective_state.items() if layout == "rows" and name in shapes.state]
-    cut = {name: rows_shardings(mesh, shapes.state[name]) for name in rows}
-    shardings = shardings._replace(state={**shardings.state, **cut})
+    rows = [name for name, layout in method.objective_state.items() if layout == "rows" and name in shapes.method_state]
+    cut = {name: rows_shardings(mesh, shapes.method_state[name]) for name in rows}
+    shardings = shardings._replace(method_state={**shardings.method_state, **cut})
     like = jax.tree.map(lambda leaf, sharding: leaf.update(sharding=sharding), shapes, shardings)
     step = jax.jit(
         step,

@@ -15,7 +15,7 @@ class TrainState(NamedTuple):
 
     step: Array
     params: Params
-    state: State
+    method_state: State
     optimizer: Any
 
 

@@ -9,9 +9,9 @@ import optax
 from jax import Array
 from jax.sharding import Mesh
 
-from ssl_jax.data import inputs_of
+from ssl_jax.data import model_inputs
 from ssl_jax.evaluate.diagnostics import alignment, diagnostics, uniformity
-from ssl_jax.methods.method import Method, Metrics, Views
+from ssl_jax.methods.method import Method, Metrics, ViewBatch
 from ssl_jax.ops.streaming import BY_SIZE, Exchange
 from ssl_jax.optimizers import Optimizer
 from ssl_jax.train.gradient import loss_and_gradient, sharded_objective
@@ -22,14 +22,14 @@ Batch = dict[str, Array]
 MOST_GAUGED = 1024
 
 
-def make_views(augment: Augment, rng: Array, batch: Batch) -> Views:
+def make_views(augment: Augment, rng: Array, batch: Batch) -> ViewBatch:
     """Views of a batch, with one key an example from (rng, index): the same views on any number of devices.
 
-    An augmentation takes what `inputs_of` leaves of an example, the uint8 image in most cases. It returns the array "views",
+    An augmentation takes what `model_inputs` leaves of an example, the uint8 image in most cases. It returns the array "views",
     or a dict of arrays by name, as the method wants them.
     """
     keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(rng, batch["index"])
-    views = jax.vmap(augment)(keys, inputs_of(batch))
+    views = jax.vmap(augment)(keys, model_inputs(batch))
     named = views if isinstance(views, dict) else {"views": views}
     return {**named, **{name: batch[name] for name in ("index", "label") if name in batch}}
 
@@ -62,7 +62,7 @@ def make_step(
             method,
             lambda part: make_views(augment, views_rng, part),
             current.params,
-            current.state,
+            current.method_state,
             batch,
             rng=encode_rng,
             objective_rng=objective_rng,
@@ -90,10 +90,10 @@ def make_fill(
     def fill(current: TrainState, batch: Batch, step: Array) -> TrainState:
         views_rng, encode_rng, objective_rng = step_keys(seed, step)
         views = make_views(augment, views_rng, batch)
-        embeddings, state = method.encode(current.params, current.state, views, encode_rng, step)
+        embeddings, state = method.encode(current.params, current.method_state, views, encode_rng, step)
         _, state, _ = sharded_objective(method, mesh, embeddings, state, rng=objective_rng, step=step)
         _, state = method.after_step(current.params, state, step)
-        return current._replace(state=state)
+        return current._replace(method_state=state)
 
     return fill
 
@@ -107,7 +107,7 @@ def make_gauges(method: Method, augment: Augment, *, seed: int) -> Callable[[Tra
     def gauges(current: TrainState, batch: Batch) -> Metrics:
         views_rng, encode_rng, _ = step_keys(seed, current.step)
         views = make_views(augment, views_rng, batch)
-        embeddings, _ = method.encode(current.params, current.state, views, encode_rng, current.step)
+        embeddings, _ = method.encode(current.params, current.method_state, views, encode_rng, current.step)
         every = -(-len(batch["index"]) // MOST_GAUGED)
         embedding = embeddings["embedding"][::every]  # [B, V, D]
         first = embedding[:, 0].astype(jnp.float32)

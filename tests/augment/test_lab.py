@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssl_jax.augment.lab import color_bins, grey_and_color, lightness, rgb_to_lab
+from ssl_jax.augment.lab import color_bins, grayscale_and_color, lightness, rgb_to_lab
 from ssl_jax.errors import UsageError
 
 # sRGB and its Lab under D65, as colour calculators have them.
@@ -38,11 +38,11 @@ def test_bins_are_the_squares_of_colours_that_there_are():
     assert nearest.max() < 10 and np.mean(nearest < 5 * np.sqrt(2) + 1e-3) > 0.999
 
 
-def test_grey_and_color_share_the_image_out():
+def test_grayscale_and_color_share_the_image_out():
     image = jnp.asarray(np.random.default_rng(0).random((4, 4, 3)), jnp.float32)
-    drawn = grey_and_color(lambda rng, image: image[None])(jax.random.key(0), image)
+    drawn = grayscale_and_color(lambda rng, image: image[None])(jax.random.key(0), image)
     np.testing.assert_allclose(drawn["views"][0], (rgb_to_lab(image)[..., :1] - 50) / 25, rtol=1e-5)
     np.testing.assert_array_equal(drawn["color"], rgb_to_lab(image)[..., 1:])
     assert lightness(image).shape == (4, 4, 1)
     with pytest.raises(UsageError, match="needs coloured images, got 1 channel"):
-        grey_and_color(lambda rng, image: image[None])(jax.random.key(0), image[..., :1])
+        grayscale_and_color(lambda rng, image: image[None])(jax.random.key(0), image[..., :1])

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssl_jax.augment.masking import block_masking, draw_block, random_masking, some_of, with_a_hole
+from ssl_jax.augment.masking import block_masking, draw_block, hole_masking, random_masking, some_of
 from ssl_jax.errors import UsageError
 
 GRID = 8
@@ -101,24 +101,24 @@ def test_some_of_takes_in_order_and_begins_again():
 
 
 def test_a_hole_is_the_middle_and_what_was_in_it_is_handed_over():
-    drawn = with_a_hole(whole, hole=6)(jax.random.key(0), jnp.asarray(IMAGE))
+    drawn = hole_masking(whole, hole=6)(jax.random.key(0), jnp.asarray(IMAGE))
     inside = (slice(5, 11), slice(5, 11))
     np.testing.assert_array_equal(drawn["hole"], IMAGE[inside])
     expected = IMAGE.copy()
     expected[inside] = 0
     np.testing.assert_array_equal(drawn["views"][0], expected)
     with pytest.raises(UsageError, match="hole: must be above 0 and below the view's 16 pixels, got 16"):
-        with_a_hole(whole, hole=16)(jax.random.key(0), jnp.asarray(IMAGE))
+        hole_masking(whole, hole=16)(jax.random.key(0), jnp.asarray(IMAGE))
 
 
 def test_holes_anywhere_are_squares_and_the_whole_view_is_handed_over():
     image = jnp.asarray(IMAGE)
-    drawn = jax.vmap(with_a_hole(whole, hole=6, anywhere=1), (0, None))(KEYS, image)
+    drawn = jax.vmap(hole_masking(whole, hole=6, anywhere=1), (0, None))(KEYS, image)
     counted = np.asarray(drawn["counted"])
     assert (counted.sum(axis=(1, 2)) == 36).all() and (counted.any(axis=1).sum(axis=1) == 6).all()
     assert len(np.unique(counted, axis=0)) > 3
     hidden = np.where(counted[..., None], 0, IMAGE)
     np.testing.assert_array_equal(drawn["views"][:, 0], hidden)
     np.testing.assert_array_equal(drawn["hole"][0], IMAGE)
-    three = with_a_hole(whole, hole=6, anywhere=3)(jax.random.key(2), image)["counted"]
+    three = hole_masking(whole, hole=6, anywhere=3)(jax.random.key(2), image)["counted"]
     assert 36 < three.sum() <= 108

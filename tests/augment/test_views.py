@@ -126,7 +126,7 @@ def test_strengths_are_the_papers(monkeypatch):
 def test_crops_are_resized_as_pillow_does_it(resampling):
     """A whole image, so that no crop is drawn: half as large as uint8, which Pillow rounds and clips."""
     image = pictures(24, 24, 3)
-    plain = {"scale": (1.0, 1.0), "jitter": (0.0,) * 4, "grey": 0.0, "blur": 0.0, "flip": False, "views": 1}
+    plain = {"scale": (1.0, 1.0), "jitter": (0.0,) * 4, "grayscale": 0.0, "blur": 0.0, "flip": False, "views": 1}
     made = photo_views(size=12, resampling=resampling, mean=(0.0,) * 3, std=(1.0,) * 3, **plain)(
         jax.random.key(0), image
     )
@@ -142,7 +142,7 @@ def test_crops_are_resized_as_pillow_does_it(resampling):
 def test_what_a_cubic_kernel_overshoots_is_clipped():
     image = np.zeros((8, 8, 1), np.uint8)
     image[:, 4:] = 255  # an edge, which the kernel overshoots by 7 % at twice the size
-    plain = {"scale": (1.0, 1.0), "jitter": (0.0,) * 4, "grey": 0.0, "blur": 0.0, "flip": False, "views": 1}
+    plain = {"scale": (1.0, 1.0), "jitter": (0.0,) * 4, "grayscale": 0.0, "blur": 0.0, "flip": False, "views": 1}
     view = photo_views(size=8, resampling="cubic", mean=(0.0,), std=(1.0,), **plain)
     for fraction in (0.3, 0.6):
         crop = photo_views(

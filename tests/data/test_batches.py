@@ -23,9 +23,9 @@ from ssl_jax.data import Batches, Synthetic
 if __name__ == "__main__":
     jax.config.update("jax_platforms", "cpu")
     source = Synthetic(size=22, side=40)
-    with Batches(source, 8, seed=3, hold=False, workers=2, threads=2) as batches:
+    with Batches(source, 8, seed=3, load_into_memory=False, workers=2, threads=2) as batches:
         streamed = [next(batches) for _ in range(6)]
-    held = Batches(source, 8, seed=3, hold=True)
+    held = Batches(source, 8, seed=3, load_into_memory=True)
     jax.tree.map(numpy.testing.assert_array_equal, streamed, [next(held) for _ in range(6)])
     print("equal")
 """
@@ -49,7 +49,7 @@ mesh = Mesh(numpy.array(jax.devices()), ("data",))
 spread, whole = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in (["data"], []))
 for hold in (True, False):
     read = []
-    with Batches(Mine(size=22, side=4), 8, seed=3, sharding=spread, hold=hold, threads=1) as batches:
+    with Batches(Mine(size=22, side=4), 8, seed=3, sharding=spread, load_into_memory=hold, threads=1) as batches:
         with jax.transfer_guard("disallow"):
             next(batches)
             batch = jax.jit(lambda batch: batch, out_shardings=whole)(next(batches))
@@ -88,8 +88,8 @@ def test_a_batch_is_what_the_source_has_at_its_index():
 
 @pytest.mark.parametrize("options", [{"threads": 1}, {"threads": 3}, {"threads": 2, "sharding": None}])
 def test_streamed_is_held(options):
-    with batches(hold=False, **options) as streamed:
-        equal(take(streamed, 6), take(batches(hold=True), 6))
+    with batches(load_into_memory=False, **options) as streamed:
+        equal(take(streamed, 6), take(batches(load_into_memory=True), 6))
 
 
 def start(tmp_path, script, *arguments):
@@ -116,14 +116,14 @@ def test_two_processes_read_a_half_each_and_share_one_batch(tmp_path):
 
 @pytest.mark.parametrize("held", [True, False])
 def test_it_goes_on_where_it_was(held):
-    whole = take(batches(hold=True), 7)
-    with batches(hold=held) as before:
+    whole = take(batches(load_into_memory=True), 7)
+    with batches(load_into_memory=held) as before:
         take(before, 3)
         state = json.loads(json.dumps(before.state()))
         ahead = take(before, 2)
     assert state == {"seed": 3, "batch_size": 8, "size": 22, "step": 3}
     equal(ahead, whole[3:5])
-    with batches(hold=held) as after, batches(hold=held, start=3) as started:
+    with batches(load_into_memory=held) as after, batches(load_into_memory=held, start=3) as started:
         take(after, 1)
         after.restore(state)
         equal(take(after, 4), whole[3:])
@@ -132,13 +132,13 @@ def test_it_goes_on_where_it_was(held):
 
 @pytest.mark.parametrize("held", [True, False])
 def test_nothing_is_transferred_implicitly_and_the_batch_lies_where_it_was_asked_for(held):
-    with batches(hold=held) as there, jax.transfer_guard("disallow"):
+    with batches(load_into_memory=held) as there, jax.transfer_guard("disallow"):
         batch = next(there)
     assert all(array.sharding.is_equivalent_to(sharding(), array.ndim) for array in batch.values())
 
 
 def test_devices_do_not_talk_to_gather_a_batch():
-    there = batches(hold=True)
+    there = batches(load_into_memory=True)
     index = next(there)["index"]
     program = there._take.lower(there._whole, index).compile().as_text()
     assert not any(word in program for word in ("all-gather", "all-reduce", "all-to-all", "collective-permute"))

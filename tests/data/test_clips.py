@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from ssl_jax.data import Batches, hold, in_order, inputs_of, open_data
+from ssl_jax.data import Batches, in_order, load_into_memory, model_inputs, open_data
 from ssl_jax.data.clips import LOOKS, SOUNDS, Clips
 
 
@@ -25,7 +25,7 @@ def test_who_only_sees_or_only_hears_is_right_on_half_of_the_clips():
     classes = Clips().classes
     looks, sounds = (Counter(name.split()[place] for name in classes) for place in (0, 1))
     assert len(set(classes)) == 12 and looks == dict.fromkeys(LOOKS, 2) and sounds == dict.fromkeys(SOUNDS, 2)
-    labels = hold(Clips(size=24, side=4))["label"]
+    labels = load_into_memory(Clips(size=24, side=4))["label"]
     assert np.bincount(labels).tolist() == [2] * 12
 
 
@@ -47,11 +47,11 @@ def test_the_shape_moves_and_is_larger_when_it_is_louder():
 
 def test_batches_hold_and_pass_on_the_sound():
     source = Clips(size=20, side=4, frames=2)
-    whole = hold(source)
+    whole = load_into_memory(source)
     assert {name: (array.shape, array.dtype.name) for name, array in whole.items()} == {
         "image": ((20, 2, 4, 4, 1), "uint8"), "label": ((20,), "int32"), "audio": ((20, 2048), "int16"),
     }  # fmt: skip
-    streamed, held = (next(Batches(source, 8, seed=1, hold=hold)) for hold in (False, True))
+    streamed, held = (next(Batches(source, 8, seed=1, load_into_memory=hold)) for hold in (False, True))
     for batch in (streamed, held):
         assert set(batch) == {"image", "label", "audio", "index"}
         for name in whole:
@@ -68,8 +68,8 @@ def test_what_takes_too_much_with_its_sound_is_streamed(monkeypatch):
 
 
 def test_a_network_may_see_all_but_label_and_number():
-    assert inputs_of({"image": 1, "label": 2, "index": 3}) == 1
-    assert inputs_of({"image": 1, "label": 2, "index": 3, "audio": 4}) == {"image": 1, "audio": 4}
+    assert model_inputs({"image": 1, "label": 2, "index": 3}) == 1
+    assert model_inputs({"image": 1, "label": 2, "index": 3, "audio": 4}) == {"image": 1, "audio": 4}
 
 
 def test_clips_by_name():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssl_jax.data import NAMES, hold, open_data, resolve_name
+from ssl_jax.data import NAMES, load_into_memory, open_data, resolve_name
 from ssl_jax.data.channels import recolored
 from ssl_jax.data.datasets import DIGITS
 from ssl_jax.errors import UsageError
@@ -17,7 +17,7 @@ from ssl_jax.errors import UsageError
 def test_the_embedded_digits_are_balanced_and_small():
     data = open_data("digits")
     for source, each in ((data.train, 400), (data.test, 100)):
-        everything = hold(source)
+        everything = load_into_memory(source)
         assert everything["image"].shape == (10 * each, 28, 28, 1)
         assert np.bincount(everything["label"]).tolist() == [each] * 10
         assert source.classes == tuple("0123456789")
@@ -30,7 +30,7 @@ def test_the_embedded_digits_are_balanced_and_small():
 
 def test_no_digit_is_in_both_parts():
     train, test = (
-        {image.tobytes() for image in hold(part)["image"]}
+        {image.tobytes() for image in load_into_memory(part)["image"]}
         for part in vars(open_data("digits")).values()
         if part != "digits"
     )
@@ -50,7 +50,7 @@ next(Batches(open_data("synthetic").train, 8, seed=0))
 print(there())
 next(Batches(open_data("digits").train, 8, seed=0))
 print(there())
-with Batches(open_data("digits").train, 8, seed=0, hold=False) as streamed: next(streamed)
+with Batches(open_data("digits").train, 8, seed=0, load_into_memory=False) as streamed: next(streamed)
 print(there())
 """
     ended = run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True)

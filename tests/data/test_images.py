@@ -11,9 +11,9 @@ from PIL.PngImagePlugin import PngImageFile
 
 from ssl_jax.data import in_order
 from ssl_jax.data.images import DecodedSource, decode, fit
-from ssl_jax.data.parts import Subset
 from ssl_jax.data.skipping import Unreadable
 from ssl_jax.data.source import unreadable_in
+from ssl_jax.data.subsets import Subset
 from ssl_jax.errors import UsageError
 
 

@@ -7,17 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from ssl_jax.data import Arrays, ArraySource, Synthetic, hold, in_order, inputs_of
+from ssl_jax.data import Arrays, ArraySource, Synthetic, in_order, load_into_memory, model_inputs
 
 
 def test_hold_is_the_source_in_order_and_remembered_as_long_as_the_source_lives():
     source = Synthetic(size=70, side=4)
-    everything = hold(source)
+    everything = load_into_memory(source)
     assert everything["image"].shape == (70, 4, 4, 3) and everything["label"].dtype == np.int32
     for number in (0, 5, 69):
         np.testing.assert_array_equal(everything["image"][number], source[number]["image"])
         assert everything["label"][number] == source[number]["label"]
-    assert hold(source)["image"] is everything["image"] and not everything["image"].flags.writeable
+    assert load_into_memory(source)["image"] is everything["image"] and not everything["image"].flags.writeable
     gone = weakref.ref(everything["image"])
     del source, everything
     gc.collect()
@@ -32,7 +32,7 @@ def test_threads_that_hold_a_source_together_read_it_once():
 
     def held(_):
         begin.wait()
-        return hold(source)
+        return load_into_memory(source)
 
     read, begin, source = [], threading.Barrier(4), Counted(size=40, side=4)
     with ThreadPoolExecutor(4) as pool:
@@ -44,7 +44,7 @@ def test_in_order_goes_through_once_with_a_short_last_batch():
     source = Synthetic(size=22, side=4)
     parts = list(in_order(source, batch_size=8))
     assert [len(part["label"]) for part in parts] == [8, 8, 6]
-    for name, whole in {**hold(source), "index": np.arange(22)}.items():
+    for name, whole in {**load_into_memory(source), "index": np.arange(22)}.items():
         np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), whole)
 
 
@@ -52,7 +52,7 @@ def test_arrays_are_held_already():
     images, labels = np.zeros((5, 4, 6, 1), np.uint8), np.arange(5, dtype=np.int32)
     source = ArraySource("five", (), images, labels)
     assert source.image_shape == (4, 6, 1) and source[3]["label"] == 3
-    assert hold(source)["image"] is images
+    assert load_into_memory(source)["image"] is images
 
 
 def test_arrays_of_any_name_are_a_source():
@@ -60,7 +60,7 @@ def test_arrays_of_any_name_are_a_source():
     source = Arrays("words", rows)
     assert len(source) == 4 and source.name == "words" and source[2]["weight"] == 1
     np.testing.assert_array_equal(source[2]["spelling"], [6, 7, 8])
-    assert hold(source) == rows and hold(source)["spelling"] is rows["spelling"]
+    assert load_into_memory(source) == rows and load_into_memory(source)["spelling"] is rows["spelling"]
     parts = list(in_order(source, batch_size=3))
     for name, array in rows.items():
         np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), array)
@@ -68,5 +68,5 @@ def test_arrays_of_any_name_are_a_source():
 
 
 def test_a_network_sees_all_but_label_and_index():
-    assert inputs_of({"spelling": 1, "index": 2}) == 1
-    assert inputs_of({"spelling": 1, "sounds": 2, "label": 3, "index": 4}) == {"spelling": 1, "sounds": 2}
+    assert model_inputs({"spelling": 1, "index": 2}) == 1
+    assert model_inputs({"spelling": 1, "sounds": 2, "label": 3, "index": 4}) == {"spelling": 1, "sounds": 2}

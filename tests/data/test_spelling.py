@@ -91,7 +91,7 @@ def test_words_of_ones_own():
 @pytest.mark.parametrize("hold", [True, False])
 def test_words_are_an_input_of_the_trainer(hold):
     source = open_spelling(train_words=40, test_words=1, longest=8).train.examples
-    with Batches(source, 16, seed=0, hold=hold, threads=2) as batches:
+    with Batches(source, 16, seed=0, load_into_memory=hold, threads=2) as batches:
         batch = next(batches)
     assert set(batch) == {"spelling", "sounds", "index"} and batch["spelling"].shape == (16, 9)
     for name, array in source.arrays.items():

@@ -9,7 +9,7 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 from ssl_jax.data import ArraySource, Data, in_order
-from ssl_jax.evaluate.features import compute_features, embedding_of, features_of, pixels
+from ssl_jax.evaluate.features import compute_features, feature_extractor, features_of, pixels
 
 IMAGES = np.random.default_rng(0).integers(0, 256, size=(21, 4, 4, 1), dtype=np.uint8)
 LABELS = np.arange(21, dtype=np.int32) % 3
@@ -31,13 +31,13 @@ def test_features_are_in_order_and_complete(batch_size, devices):
     shapes = []
 
     @jax.jit
-    def embed(images):
+    def extract(images):
         shapes.append(images.shape)
         return flat(images)
 
     sharding = NamedSharding(mesh(), PartitionSpec("data")) if devices == 8 else None
     with jax.transfer_guard("disallow"):
-        features, labels = features_of(embed, in_order(SOURCE, batch_size=batch_size), sharding=sharding)
+        features, labels = features_of(extract, in_order(SOURCE, batch_size=batch_size), sharding=sharding)
     assert features.dtype == np.float32 and labels.dtype == np.int32
     np.testing.assert_array_equal(features, EXPECTED)
     np.testing.assert_array_equal(labels, LABELS)
@@ -46,12 +46,12 @@ def test_features_are_in_order_and_complete(batch_size, devices):
 
 
 def test_both_parts_of_a_data_set():
-    def embed(params, state, images):
+    def extract(params, state, images):
         return params * flat(images).astype(jnp.float32) + state
 
     data = Data("test", SOURCE, ArraySource("test", SOURCE.classes, IMAGES[:5], LABELS[:5]))
     weights = jax.device_put((jnp.float32(2), jnp.float32(1)), NamedSharding(mesh(), PartitionSpec()))
-    features = compute_features(embed, *weights, data, mesh=mesh(), batch_size=8)
+    features = compute_features(extract, *weights, data, mesh=mesh(), batch_size=8)
     np.testing.assert_array_equal(features.train, 2 * EXPECTED + 1)
     np.testing.assert_array_equal(features.test, 2 * EXPECTED[:5] + 1)
     np.testing.assert_array_equal(features.test_labels, LABELS[:5])
@@ -70,18 +70,18 @@ def test_of_many_images_those_with_a_label_are_taken(monkeypatch):
 class Doubles:
     """A method whose first layer is the prepared images, and whose features are twice their mean."""
 
-    def embed(self, params, state, images):
+    def features(self, params, state, images):
         return {"layer1": images, "features": 2 * images.mean((1, 2))}
 
 
 def test_a_layer_of_a_method_by_name():
     prepare = partial(jnp.asarray, dtype=jnp.float32)
-    features = embedding_of(Doubles(), prepare)(None, None, jnp.asarray(IMAGES))
+    features = feature_extractor(Doubles(), prepare)(None, None, jnp.asarray(IMAGES))
     np.testing.assert_allclose(features, 2 * EXPECTED.mean(axis=1, keepdims=True), rtol=1e-6)
-    of_places = embedding_of(Doubles(), prepare, layer="layer1")(None, None, jnp.asarray(IMAGES))
+    of_places = feature_extractor(Doubles(), prepare, layer="layer1")(None, None, jnp.asarray(IMAGES))
     np.testing.assert_allclose(of_places, EXPECTED.mean(axis=1, keepdims=True), rtol=1e-6)  # The mean over places.
     with pytest.raises(ValueError, match="unknown layer 'feature': did you mean 'features'"):
-        embedding_of(Doubles(), prepare, layer="feature")(None, None, jnp.asarray(IMAGES))
+        feature_extractor(Doubles(), prepare, layer="feature")(None, None, jnp.asarray(IMAGES))
 
 
 def test_pixels_are_grey_levels_at_most_32_wide():
@@ -97,6 +97,6 @@ def test_pixels_are_grey_levels_at_most_32_wide():
         (lambda images: images, [2], r"must give \[B, D\], got \(2, 4, 4, 1\)"),
     ],
 )
-def test_wrong_input_is_one_sentence(embed, sizes, sentence):
+def test_wrong_input_is_one_sentence(extract, sizes, sentence):
     with pytest.raises(ValueError, match=sentence):
-        features_of(embed, [{"image": IMAGES[:size], "label": LABELS[:size]} for size in sizes])
+        features_of(extract, [{"image": IMAGES[:size], "label": LABELS[:size]} for size in sizes])

@@ -29,9 +29,9 @@ AGREE = CMA(
     negatives=NEGATIVES,
     temperature=0.2,
     start_step=3,
-    every=4,
-    agreeing=5,
-    drawn=2,
+    refresh_every=4,
+    positive_pool=5,
+    positives_per_clip=2,
     negatives_within=4,
 )
 RNG, KEY = np.random.default_rng(0), jax.random.key(2)
@@ -135,7 +135,7 @@ def test_what_is_drawn_follows_the_clip_not_its_place(method, start):
 def test_features_are_those_of_both_and_each_can_be_judged_alone(method, start):
     params, state = start
     clips = {"image": VIEWS["views"][:, 0], "audio": VIEWS["audio"]}
-    layers = method.embed(params, state, clips)
+    layers = method.features(params, state, clips)
     assert list(layers) == [
         "video_layer1",
         "video_layer2",
@@ -233,5 +233,5 @@ def test_others_than_are_uniform_over_the_rest(excluded):
 
 
 def test_more_positives_than_clips_are_refused():
-    with pytest.raises(UsageError, match="agreeing: must be below 39 for 40 clips, got 39"):
-        CMA(**NETWORKS, clips=CLIPS, start_step=1, every=1, agreeing=39)
+    with pytest.raises(UsageError, match="positive_pool: must be below 39 for 40 clips, got 39"):
+        CMA(**NETWORKS, clips=CLIPS, start_step=1, refresh_every=1, positive_pool=39)

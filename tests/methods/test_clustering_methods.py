@@ -15,7 +15,7 @@ from ssl_jax.train.mesh import make_mesh
 
 ENCODER = small_convnet(channels=1, widths=(4,), strides=(2,))
 HEAD = linear_head(inputs=ENCODER.width, outputs=5)
-OPTIONS = {"examples": 12, "every": 3, "clusters": 4, "heads": 3}
+OPTIONS = {"examples": 12, "recluster_every": 3, "clusters": 4, "heads": 3}
 RANDOM = np.random.default_rng(0)
 IMAGES = jnp.asarray(RANDOM.normal(size=(8, 2, 6, 6, 1)), jnp.float32)
 VIEWS = {"views": IMAGES, "index": jnp.array([3, 0, 7, 11, 2, 5, 9, 4])}

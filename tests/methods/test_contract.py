@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssl_jax.augment.lab import grey_and_color
-from ssl_jax.augment.masking import block_masking, random_masking, with_a_hole
+from ssl_jax.augment.lab import grayscale_and_color
+from ssl_jax.augment.masking import block_masking, hole_masking, random_masking
 from ssl_jax.augment.permutations import permutations
 from ssl_jax.augment.pretext import four_rotations, grid_views, jigsaw_views, pirl_views, shuffled, without_shortcuts
 from ssl_jax.methods.avid import AVID
@@ -154,7 +154,7 @@ PARTS = linear_head(inputs=9 * 8, outputs=8)
 
 SIX_COLORS = np.array([[0, 0], [20, 20], [60, 0], [0, 60], [-40, 0], [0, -40]], np.float32)
 COLORS = linear_head(inputs=8, outputs=4 * len(SIX_COLORS))
-CLUSTERED = {"examples": 2 * BATCH, "every": 2, "clusters": 4, "heads": 2}
+CLUSTERED = {"examples": 2 * BATCH, "recluster_every": 2, "clusters": 4, "heads": 2}
 
 
 def predictor_of(outputs):
@@ -167,10 +167,15 @@ METHODS = {
     "barlow_twins": (BarlowTwins(ENCODER, HEAD), two_views),
     "byol": (BYOL(ENCODER, HEAD, STEPS, predictor=PREDICTOR), two_views),
     "clusterfit": (ClusterFit(ENCODER, CLASSIFIER, clusters=np.arange(2 * BATCH, dtype=np.int32) % 3), two_views),
-    "cma": (CMA(**CLIPS, negatives=16, temperature=0.2, start_step=1, every=4, agreeing=4, drawn=2), clip_views),
+    "cma": (
+        CMA(
+            **CLIPS, negatives=16, temperature=0.2, start_step=1, refresh_every=4, positive_pool=4, positives_per_clip=2
+        ),
+        clip_views,
+    ),
     "colorization": (
         Colorization(ENCODER, COLORS, layer="layer2", cells=2, colors=SIX_COLORS),
-        grey_and_color(tinted_view),
+        grayscale_and_color(tinted_view),
     ),
     "cpc": (
         CPC(
@@ -180,7 +185,7 @@ METHODS = {
             predictor=linear_head(inputs=8, outputs=16),
             patch_size=6,
             stride=2,
-            rows=2,
+            prediction_steps=2,
             first_row=1,
         ),
         one_view,
@@ -189,7 +194,7 @@ METHODS = {
     "deepcluster": (DeepCluster(ENCODER, HEAD, **CLUSTERED), many_crops),
     "dino": (DINO(ENCODER, PROTOTYPES, STEPS, warmup=10), many_crops),
     "ijepa": (IJEPA(encoder=VIT, predictor=predictor_of(VIT.width), steps=STEPS), block_masking(one_view, grid=6)),
-    "inpainting": (Inpainting(ENCODER, HOLE), with_a_hole(one_view, hole=6)),
+    "inpainting": (Inpainting(ENCODER, HOLE), hole_masking(one_view, hole=6)),
     "jigsaw": (Jigsaw(ENCODER, HEAD, classifier=PARTS), jigsaw_views(LIT_GRID, permutations(8))),
     "lejepa": (LeJEPA(ENCODER, HEAD, directions=16), many_crops),
     "mae": (MAE(encoder=VIT, decoder=predictor_of(4), patch_size=2), random_masking(one_view, grid=6)),
@@ -271,7 +276,7 @@ def views(augment, batch):
 
 @pytest.fixture(scope="module")
 def embeddings(method, start, views):
-    return jax.jit(method.encode)(start.params, start.state, views, jax.random.key(0), start.step)[0]
+    return jax.jit(method.encode)(start.params, start.method_state, views, jax.random.key(0), start.step)[0]
 
 
 def on_devices(count):
@@ -280,18 +285,18 @@ def on_devices(count):
 
 
 def cut_by_rows(method, start):
-    return [name for name, layout in method.objective_state.items() if layout == "rows" and name in start.state]
+    return [name for name, layout in method.objective_state.items() if layout == "rows" and name in start.method_state]
 
 
 def run(step, state, batch, *, devices=1, steps=3, layouts=()):
     """`steps` steps with the state's entries named in `layouts` cut over the devices, the others copied."""
     put = on_devices(devices)
     cut = {
-        name: jax.device_put(state.state[name], rows_shardings(make_mesh(devices), state.state[name]))
+        name: jax.device_put(state.method_state[name], rows_shardings(make_mesh(devices), state.method_state[name]))
         for name in layouts
     }
     state, batch, losses = put(state, False), put(batch, True), []
-    state = state._replace(state={**state.state, **cut})
+    state = state._replace(method_state={**state.method_state, **cut})
     compiled = step._cache_size()
     for _ in range(steps):
         state, metrics = step(state, batch)
@@ -325,7 +330,7 @@ def test_embeddings_are_per_example(embeddings):
 def test_embed_names_every_layer_and_ends_with_features(method, start):
     images = jnp.zeros((2, SIZE, SIZE, 1))
     seen = {"image": images[:, None], "audio": images} if isinstance(method, AVID) else images
-    layers = jax.eval_shape(method.embed, start.params, start.state, seen)
+    layers = jax.eval_shape(method.features, start.params, start.method_state, seen)
     width = method.context.width if isinstance(method, CPC) else ENCODER.width
     assert list(layers)[-1] == "features" and layers["features"].shape == (2, width) and len(layers) > 1
 
@@ -414,7 +419,7 @@ def test_objective_sharded_equals_whole(method, start, embeddings):
 
     def objective(real, others, *, mesh):
         embeddings, rng = {**real, **others}, jax.random.key(3)
-        loss, state, metrics = sharded_objective(method, mesh, embeddings, start.state, rng=rng, step=start.step)
+        loss, state, metrics = sharded_objective(method, mesh, embeddings, start.method_state, rng=rng, step=start.step)
         return loss, (state, metrics)
 
     both = [
@@ -433,7 +438,7 @@ def test_nothing_that_is_carried_is_a_variable_of_the_loss(method, start, views)
         arguments = {"rng": rng, "objective_rng": rng, "step": start.step}
         return loss_and_gradient(method, lambda part: part, start.params, state, views, **arguments)[0]
 
-    gradient = jax.jit(jax.grad(loss_of, allow_int=True))(start.state)
+    gradient = jax.jit(jax.grad(loss_of, allow_int=True))(start.method_state)
     assert all((leaf == 0).all() for leaf in jax.tree.leaves(gradient) if leaf.dtype != jax.dtypes.float0)
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssl_jax.augment.masking import block_masking, random_masking, with_a_hole
+from ssl_jax.augment.masking import block_masking, hole_masking, random_masking
 from ssl_jax.errors import UsageError
 from ssl_jax.methods.colorization import Colorization
 from ssl_jax.methods.cpc import CPC
@@ -96,7 +96,7 @@ def test_ijepa_is_judged_by_the_last_four_blocks_of_the_target_encoder():
     method = ijepa()
     params, state = method.init(jax.random.key(0))
     tokens = method.encoder.apply(state["target"], state["encoder"], IMAGES, train=False)[0]
-    features = jax.jit(method.embed)({**params, "encoder": None}, state, IMAGES)["features"]
+    features = jax.jit(method.features)({**params, "encoder": None}, state, IMAGES)["features"]
     blocks = [np.asarray(tokens[name]) for name in tokens if name.startswith("block")][-4:]
     normed = [(x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5) for x in blocks]
     expected = np.concatenate([x.mean(axis=1) for x in normed], axis=-1)
@@ -137,7 +137,7 @@ def test_cpc_hides_the_rim_of_a_patch_in_training_only():
     seen = {"views": IMAGES[:, None]}
     assert not np.allclose(encoded(cropped, seen)["grid"], encoded(whole, seen)["grid"], atol=1e-3)
     params, state = whole.init(jax.random.key(0))
-    pair = (method.embed(params, state, IMAGES)["features"] for method in (whole, cropped))
+    pair = (method.features(params, state, IMAGES)["features"] for method in (whole, cropped))
     np.testing.assert_array_equal(*pair)
     with pytest.raises(UsageError, match="sub_crop: must be 1 to the 4 pixels of a patch, got 5"):
         dataclasses.replace(cpc_method(), sub_crop=5)
@@ -157,7 +157,7 @@ def test_cpc_tells_patches_from_the_image_that_it_has_read():
     """The pixel in the corner is of one patch only, and yet the last row knows of it where the context is deep enough."""
     method = cpc_method()
     params, state = method.init(jax.random.key(0))
-    embed = jax.jit(method.embed)
+    embed = jax.jit(method.features)
     layers = embed(params, state, IMAGES)
     assert {name: layer.shape[1:] for name, layer in layers.items()} == {
         "patches": (5, 5, CONV.width), "patch_features": (CONV.width,), "context": (5, 5, 8), "features": (8,),
@@ -175,7 +175,7 @@ def test_cpc_tells_patches_from_the_image_that_it_has_read():
 
 def test_inpainting_compares_with_what_was_in_the_hole():
     method = Inpainting(CONV, linear_head(inputs=CONV.width, outputs=36))
-    views = views_of(with_a_hole(as_it_is, hole=6))
+    views = views_of(hole_masking(as_it_is, hole=6))
     embeddings = encoded(method, views)
     loss, _, _ = method.objective(embeddings, {}, RNG, STEP)
     expected = np.mean((np.asarray(embeddings["embedding"][:, 0]) - np.asarray(views["hole"]).reshape(4, -1)) ** 2)
@@ -187,7 +187,7 @@ def test_inpainting_compares_with_what_was_in_the_hole():
 def test_inpainting_of_holes_anywhere_counts_their_pixels_alone():
     side, channels = IMAGES.shape[1], IMAGES.shape[3]
     method = Inpainting(CONV, linear_head(inputs=CONV.width, outputs=side**2 * channels))
-    views = views_of(with_a_hole(as_it_is, hole=6, anywhere=2))
+    views = views_of(hole_masking(as_it_is, hole=6, anywhere=2))
     embeddings = encoded(method, views)
     loss, _, _ = method.objective(embeddings, {}, RNG, STEP)
     errors = (np.asarray(embeddings["embedding"]).reshape(views["hole"].shape) - np.asarray(views["hole"])) ** 2

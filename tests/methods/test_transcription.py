@@ -155,7 +155,7 @@ def test_the_method_keeps_its_contract():
         "target": (BATCH, 7),
     }
     assert jax.tree.structure(after) == jax.tree.structure(state)
-    layers = METHOD.embed(params, state, views["source"])
+    layers = METHOD.features(params, state, views["source"])
     assert list(layers) == ["encoded", "features"] and layers["features"].shape == (BATCH, DIM)
     np.testing.assert_allclose(layers["features"], found["embedding"][:, 0], rtol=1e-6)
 
@@ -180,7 +180,7 @@ def test_it_takes_every_sequence_network(net):
             found,
             method.objective(found, state, RNG, STEP)[0],
             energies,
-            method.embed(params, state, views["source"]),
+            method.features(params, state, views["source"]),
         )
 
     found, loss, energies, layers = jax.eval_shape(both, jax.random.key(0))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jax.sharding import PartitionSpec
 from sharding import CASES, assert_same_in_pieces
 
-from ssl_jax.ops import pieces
+from ssl_jax.ops import tiles
 from ssl_jax.ops.attention import attention, attention_weights
 from ssl_jax.ops.collectives import mean_over_shards
 from ssl_jax.ops.energy import free_energy
@@ -104,7 +104,7 @@ def test_it_is_jaxs(causal, groups, block_size=5):
 def cut_small(monkeypatch, scores, rows):
     """As if a cache held so many scores, and a long sequence had more than so many rows."""
     for name, value in {"CACHED_SCORES": scores, "ROWS": rows, "FEWEST_KEYS": 1}.items():
-        monkeypatch.setattr(pieces, name, value)
+        monkeypatch.setattr(tiles, name, value)
 
 
 # Several heads whole; rows of a head with all keys; rows with blocks of keys.
@@ -221,7 +221,7 @@ def test_memory_is_linear_in_the_length():
     assert temporary_bytes(4096, implementation="dense") > 4 * 4096**2
     assert temporary_bytes(4096, block_size=64) < 4 * 4096**2 / 8
     assert temporary_bytes(8192, block_size=64) < 2.5 * temporary_bytes(4096, block_size=64)
-    assert temporary_bytes(8192) < min(2 * temporary_bytes(4096), 4 * 8192**2 / 8)  # the default chooses pieces
+    assert temporary_bytes(8192) < min(2 * temporary_bytes(4096), 4 * 8192**2 / 8)  # the default chooses tiles
 
 
 def test_a_ring_holds_a_part_of_the_sequence():

@@ -13,16 +13,16 @@ from ssl_jax.optimizers import (
     clipped_lars,
     cosine,
     drop_step,
-    frozen_at_first,
+    freeze_for,
     larc,
     lars,
     sgd,
-    staircase,
+    step_decay,
     warmup_cosine,
     weights_only,
     with_bias_rate,
     with_clipping,
-    with_other,
+    with_separate_optimizer,
 )
 
 PARAMS = {"kernel": np.array([[1.0, -2.0], [0.5, 3.0]]), "bias": np.array([0.3, -0.1])}
@@ -153,16 +153,16 @@ def test_a_run_shorter_than_its_warmup_still_reaches_the_peak():
 
 
 def test_a_staircase_falls_at_parts_of_the_run():
-    schedule = staircase(2.0, steps=100, drops=(0.3, 0.6), factor=0.1, warmup=0.1)
+    schedule = step_decay(2.0, steps=100, drops=(0.3, 0.6), factor=0.1, warmup=0.1)
     found = [schedule(step) for step in (0, 5, 10, 29, 30, 59, 60, 99)]
     np.testing.assert_allclose(found, [0, 1, 2, 2, 0.2, 0.2, 0.02, 0.02], rtol=1e-5)
-    assert float(staircase(2.0, steps=100, drops=(0.5,))(0)) == 2.0
+    assert float(step_decay(2.0, steps=100, drops=(0.5,))(0)) == 2.0
 
 
 def test_a_warmup_may_start_above_zero():
     schedule = warmup_cosine(4.8, steps=200, warmup=10, start=0.3, end=0.0048)
     np.testing.assert_allclose([schedule(step) for step in (0, 5, 10, 200)], [0.3, 2.55, 4.8, 0.0048], rtol=1e-5)
-    drops = staircase(0.1, steps=2100, drops=(30,), of=105, warmup=5, start=0.025)
+    drops = step_decay(0.1, steps=2100, drops=(30,), of=105, warmup=5, start=0.025)
     np.testing.assert_allclose(
         [drops(step) for step in (0, 50, 100, 599, 600)], [0.025, 0.0625, 0.1, 0.1, 0.01], rtol=1e-5
     )
@@ -186,7 +186,7 @@ def test_jitted_drops_come_at_their_step(drops, of):
     """Progress as a float32 was one step late at some lengths, such as 25 for (0.6, 0.8) and 49 for the first."""
     for steps in (25, 49, 110):
         exact = exact_drops(drops, of, steps)
-        rates = jax.jit(staircase(1.0, steps=steps, drops=drops, of=of, factor=0.5))(np.arange(steps))
+        rates = jax.jit(step_decay(1.0, steps=steps, drops=drops, of=of, factor=0.5))(np.arange(steps))
         np.testing.assert_array_equal(rates, [0.5 ** sum(step >= drop for drop in exact) for step in range(steps)])
 
 
@@ -197,7 +197,7 @@ def test_drops_of_epochs_are_in_proportion_for_a_run_of_another_length():
         (50, [286, 572, 858, 953]),
         (210, [1200, 2400, 3600, 4000]),
     ):
-        rates = staircase(1.0, steps=20 * epochs, drops=(30, 60, 90, 100), of=105)(np.arange(20 * epochs))
+        rates = step_decay(1.0, steps=20 * epochs, drops=(30, 60, 90, 100), of=105)(np.arange(20 * epochs))
         assert np.flatnonzero(np.diff(rates)).tolist() == [step - 1 for step in expected]
 
 
@@ -241,21 +241,21 @@ def nested(optimizer):
 
 def test_one_network_may_have_an_optimizer_of_its_own():
     slow, fast = (sgd(lambda step, rate=rate: rate, weight_decay=0.0) for rate in (0.1, 0.4))
-    found = nested(with_other(slow, fast, network="prototypes"))
+    found = nested(with_separate_optimizer(slow, fast, network="prototypes"))
     np.testing.assert_allclose(found["encoder"]["kernel"], nested(slow)["encoder"]["kernel"], rtol=1e-6)
     np.testing.assert_allclose(found["prototypes"], nested(fast)["prototypes"], rtol=1e-6)
 
 
 def test_frozen_parameters_neither_move_nor_decay_nor_gather_momentum():
     inner = sgd(lambda step: 0.1, weight_decay=0.01, momentum=0.9)
-    held = nested(frozen_at_first(inner, steps=2, parameter="prototypes"))
+    held = nested(freeze_for(inner, steps=2, parameter="prototypes"))
     np.testing.assert_array_equal(held["prototypes"], jnp.float32(PARAMS["kernel"]))
     np.testing.assert_allclose(held["encoder"]["kernel"], nested(inner)["encoder"]["kernel"], rtol=1e-6)
     free = sgd(lambda step: 0.1, weight_decay=0.0, momentum=0.9)
-    freed = nested(frozen_at_first(free, steps=1, parameter="prototypes"))
+    freed = nested(freeze_for(free, steps=1, parameter="prototypes"))
     expected = PARAMS["kernel"] - 0.1 * GRADIENTS[1]["kernel"]
     np.testing.assert_allclose(freed["prototypes"], expected, rtol=1e-6)
-    decayed = frozen_at_first(inner, steps=1, parameter="prototypes")  # The decay gathers no momentum either.
+    decayed = freeze_for(inner, steps=1, parameter="prototypes")  # The decay gathers no momentum either.
     expected = PARAMS["kernel"] - 0.1 * (GRADIENTS[1]["kernel"] + 0.01 * PARAMS["kernel"])
     np.testing.assert_allclose(nested(decayed)["prototypes"], expected, rtol=1e-6)
 

@@ -31,7 +31,7 @@ def test_a_recipe_for_colour_takes_digits():
 
 @pytest.mark.parametrize("make", [colorization.demo, colorization.imagenet])
 def test_grey_images_have_no_colours_to_predict(make):
-    with pytest.raises(UsageError, match="digits holds grey images, expected colour"):
+    with pytest.raises(UsageError, match="digits holds grayscale images, expected colour"):
         make(data="digits")
 
 

@@ -6,8 +6,10 @@ from typing import get_type_hints
 
 import pytest
 
+from ssl_jax.commands import read_options
+from ssl_jax.data import Batches
 from ssl_jax.errors import UsageError
-from ssl_jax.recipes import Recipe, explained, find, methods, recipes, simclr
+from ssl_jax.recipes import Recipe, cpc, deepcluster, explained, find, methods, recipes, simclr
 from ssl_jax.recipes.clips import Clips, Frames
 from ssl_jax.recipes.explanations import SHARED, explanations_of
 from ssl_jax.recipes.images import Images
@@ -126,3 +128,20 @@ def test_every_option_of_a_group_is_explained():
 
 def test_what_is_no_option_stays_that_of_the_default():
     assert simclr.cifar(data="digits", encoder="small", image_size=8, epochs=3).data.train.image_shape == (8, 8, 3)
+
+
+def test_an_option_under_its_older_name_makes_the_same_recipe(capsys):
+    old, new = cpc.demo(data="synthetic", rows=2), cpc.demo(data="synthetic", prediction_steps=2)
+    assert old.arguments == new.arguments and "prediction_steps" in capsys.readouterr().err
+    make, _ = read_options(cpc.demo, ["--rows", "2", "--data=synthetic"], prog="ssl-jax")
+    assert make().arguments == new.arguments
+
+
+def test_an_epoch_has_the_whole_batches_of_the_source():
+    """Of 512 images in batches of 150: three steps, not 3.4 and not 4; for the run, its schedule and the clusterings."""
+    made = deepcluster.demo(data="synthetic", image_size=8, batch_size=150, epochs=10, clusters=4)
+    assert len(made.data.train) == 512
+    with Batches(made.data.train, 150, seed=0) as batches:
+        assert batches.steps_per_epoch == made.method.recluster_every == 3
+    assert made.steps == 30
+    assert float(made.optimizer(made.steps).learning_rate(30)) == 0.0

@@ -65,7 +65,7 @@ train(Path(sys.argv[1]), batches=Killing())
 """
 
 
-CLUSTERING = DeepCluster(METHOD.encoder, METHOD.head, examples=len(IMAGES), every=4, clusters=4, heads=2)
+CLUSTERING = DeepCluster(METHOD.encoder, METHOD.head, examples=len(IMAGES), recluster_every=4, clusters=4, heads=2)
 
 
 def cluster(run=None, *, steps=4, optimizer=OPTIMIZER, batches=None, **options):
@@ -96,7 +96,7 @@ def test_before_the_first_step_memories_are_filled_and_parameters_stay():
     assert batches.step == 0  # The first step has the batch that it has without.
     assert_same((filled.params, filled.optimizer, filled.step), (start.params, start.optimizer, start.step))
     seen = np.unique([Batches.index_of(step) for step in range(CLUSTERING.fill_steps)])
-    labels = np.asarray(filled.state["labels"])
+    labels = np.asarray(filled.method_state["labels"])
     assert (labels[:, seen] >= 0).all() and (np.delete(labels, seen, axis=1) == -1).all() and len(seen) < len(IMAGES)
     assert len(np.unique(labels[0, seen])) == 4
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from ssl_jax.data import ArraySource, Data, Emblems, at_most, hold, split_training
-from ssl_jax.data.parts import labelled, stratified
+from ssl_jax.data import ArraySource, Data, Emblems, load_into_memory, split_training, subsample
 from ssl_jax.data.source import labels_of
+from ssl_jax.data.subsets import labelled, stratified
 from ssl_jax.errors import UsageError
 
 IMAGES = np.arange(21 * 16, dtype=np.uint8).reshape(21, 4, 4, 1)
@@ -53,12 +53,14 @@ def test_a_part_has_every_class_whatever_the_order(labels, cheap):
     source = of(labels, cheap=cheap)
     kinds = np.unique(labels)
     for size in (80, 100, 133, 200):
-        part = at_most(source, size)
-        counts = np.bincount(hold(part)["label"], minlength=10)[kinds]
+        part = subsample(source, size)
+        counts = np.bincount(load_into_memory(part)["label"], minlength=10)[kinds]
         expected = size * np.bincount(labels, minlength=10)[kinds] / 400
         assert len(part) == size and (np.abs(counts - expected) < (1 if cheap else 0.8 * expected)).all()
     split = split_training(Data("labels", source, None))
-    train, test = (np.bincount(hold(part)["label"], minlength=10)[kinds] for part in (split.train, split.test))
+    train, test = (
+        np.bincount(load_into_memory(part)["label"], minlength=10)[kinds] for part in (split.train, split.test)
+    )
     assert (len(split.train), len(split.test)) == (320, 80) and train.min() > 0 and test.min() > 0
     if cheap:
         np.testing.assert_array_equal(4 * test, train)
@@ -66,10 +68,10 @@ def test_a_part_has_every_class_whatever_the_order(labels, cheap):
 
 def test_a_part_is_the_same_each_time_ascending_and_without_repeats():
     source = of(IN_TURN[:200], cheap=False)
-    one, other = (hold(at_most(source, 60))["image"][:, 0, 0, 0] for _ in range(2))
+    one, other = (load_into_memory(subsample(source, 60))["image"][:, 0, 0, 0] for _ in range(2))
     np.testing.assert_array_equal(one, other)
     assert (np.diff(one.astype(int)) > 0).all()
-    assert at_most(source, 200) is source
+    assert subsample(source, 200) is source
     assert np.bincount(stratified(of([0, 1]), 4)).tolist() == [2, 2]  # Of fewer images than are wanted.
 
 
@@ -82,7 +84,7 @@ def test_emblems_are_held_out_of_every_plan():
 def test_a_fifth_is_held_out_and_no_test_image_is_seen():
     test = ArraySource("letters:test", SOURCE.classes, np.zeros((9, 4, 4, 1), np.uint8), np.zeros(9, np.int32))
     split = split_training(Data("letters", SOURCE, test))
-    train, apart = hold(split.train), hold(split.test)
+    train, apart = load_into_memory(split.train), load_into_memory(split.test)
     assert (len(train["label"]), len(apart["label"])) == (18, 3)
     assert set(apart["label"]) == set(train["label"]) == {0, 1, 2}
     both = np.concatenate([train["image"], apart["image"]])
@@ -93,8 +95,8 @@ def test_a_fifth_is_held_out_and_no_test_image_is_seen():
 def test_single_images_and_images_without_a_label_are_not_held_out():
     source = of([0, 0, 1, -1, -1, -1, -1, -1, -1, 2, 2, 2, 2, 2, 2])
     split = split_training(Data("rare", source, None))
-    assert sorted(hold(split.test)["label"]) == [0, 2]
-    assert sorted(hold(split.train)["label"]) == [-1] * 6 + [0, 1] + [2] * 5
+    assert sorted(load_into_memory(split.test)["label"]) == [0, 2]
+    assert sorted(load_into_memory(split.train)["label"]) == [-1] * 6 + [0, 1] + [2] * 5
     with pytest.raises(UsageError, match=r"^held_out: none has 6 training images of 1 classes, expected labels"):
         split_training(Data("none", of([-1] * 6, classes=("a",)), None))
 

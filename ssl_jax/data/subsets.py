@@ -41,7 +41,7 @@ class Subset:
         return self._source[int(self._numbers[index])]
 
 
-def at_most(source: Source, size: int) -> Source:
+def subsample(source: Source, size: int) -> Source:
     """The source, or a part of this size that stands for it."""
     return source if len(source) <= size else Subset(source, stratified(source, size))
 

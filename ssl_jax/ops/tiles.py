@@ -1,10 +1,10 @@
-"""Attention in pieces: how many heads, queries and keys are computed at once, and walking over them.
+"""Attention in tiles: how many heads, queries and keys are computed at once, and walking over them.
 
 B: examples; T: queries of each; S: keys held here; H: heads of queries; G: heads of keys, of which each serves H / G
 heads of queries, which ask together; Q: queries that ask at once; D: size of a key; E: size of a value.
 
 An accelerator, and several devices, take all heads together, so that the compiler can spread them. One CPU is fastest
-where the scores of a piece stay in its cache: few heads, or part of one, one piece after the other.
+where the scores of a tile stay in its cache: few heads, or part of one, one tile after the other.
 """
 
 from collections.abc import Callable
@@ -18,23 +18,23 @@ from ssl_jax.ops.blocks import cut_rows
 from ssl_jax.ops.collectives import devices_under, row_numbers, shards
 from ssl_jax.ops.streaming import MOST_SCORES
 
-# Measured on two cores, forward and backward (benchmarks/attention.py): scores of a piece, and queries of a long sequence.
+# Measured on two cores, forward and backward (benchmarks/attention.py): scores of a tile, and queries of a long sequence.
 CACHED_SCORES, ROWS = 2**20, 1024
 FEWEST_KEYS = 64  # of a block
 
 
-class Piece(NamedTuple):
+class Tile(NamedTuple):
     """What is computed at once."""
 
     heads: int  # of keys, with all queries that they serve
     queries: int
     keys: int | None  # None: `softmax_sum` chooses
-    again: bool  # its scores are not kept for the gradient but computed again
+    recompute: bool  # its scores are not kept for the gradient but computed again
 
 
-def choose_piece(
+def choose_tile(
     query: Array, key: Array, *, axis_name: str | None, block_size: int | None, dense: bool, rows_only: bool
-) -> Piece:
+) -> Tile:
     """By size and platform.
 
     Args:
@@ -47,19 +47,19 @@ def choose_piece(
     if axis_name is not None:
         many = pairs * queries * keys * shards(axis_name) > MOST_SCORES
         blocks = max(FEWEST_KEYS, MOST_SCORES // (pairs * queries)) if many else None
-        return Piece(pairs, queries, block_size or blocks, again=False)
+        return Tile(pairs, queries, block_size or blocks, recompute=False)
     one_cpu = devices_under(query) == 1 and platform_of(query) == "cpu"
     most = CACHED_SCORES if one_cpu else MOST_SCORES * devices_under(query)
     few = pairs * queries * keys <= most and block_size is None
     if dense or few:
-        return Piece(pairs, queries, keys, again=False)
+        return Tile(pairs, queries, keys, recompute=False)
     heads = 1 if one_cpu else pairs
     if rows_only:
         queries = min(queries, max(1, most // (heads * keys)))
     else:
         queries = min(queries, ROWS) if one_cpu else queries
         keys = min(keys, block_size or max(FEWEST_KEYS, most // (heads * queries)))
-    return Piece(max(heads, most // (queries * keys)), queries, keys, again=keys == key.shape[1])
+    return Tile(max(heads, most // (queries * keys)), queries, keys, recompute=keys == key.shape[1])
 
 
 def platform_of(array: Array) -> str:
@@ -70,7 +70,7 @@ def platform_of(array: Array) -> str:
 
 def over_heads(
     read: Callable[..., Array],
-    piece: Piece,
+    tile: Tile,
     query: Array,
     key: Array,
     value: Array,
@@ -100,15 +100,15 @@ def over_heads(
             rows = (1, 1) if mask.shape[:2] == (1, 1) else queries.shape[:2]
             mask = jnp.broadcast_to(mask, (*rows, every)).reshape(-1, every)
         queries = queries.reshape(-1, queries.shape[-1])
-        # Tied together, since JAX would compute what depends on the hidden keys alone for all pieces before the first.
+        # Tied together, since JAX would compute what depends on the hidden keys alone for all tiles before the first.
         queries, last, mask = lax.optimization_barrier((queries, last, mask))
-        return _over_rows(read, piece.queries, queries, keys, values, last, mask)
+        return _over_rows(read, tile.queries, queries, keys, values, last, mask)
 
     def of_example(*arrays: Array | None) -> Array:
-        return _each(of_head, piece.heads, *arrays)
+        return _each(of_head, tile.heads, *arrays)
 
     arrays = queries, key.swapaxes(1, 2), value.swapaxes(1, 2), mask
-    found = _each(of_example, piece.heads // groups, *arrays)  # [B, G, H / G * T, E]
+    found = _each(of_example, tile.heads // groups, *arrays)  # [B, G, H / G * T, E]
     return found.reshape(size, heads, length, -1).swapaxes(1, 2)
 
 
