@@ -29,6 +29,7 @@ TRACEBACK = "SSL_JAX_TRACEBACK"
 USAGE = f"""ssl-jax {__version__}: self-supervised learning in JAX
 
   ssl-jax pretrain METHOD [--recipe NAME] [options]   pre-train, evaluate the features, write a report
+  ssl-jax pretrain FILE.py:NAME [options]             a recipe of your own, see docs/own.md
   ssl-jax pretrain --from RUN/run.json [options]      the same run once more
   ssl-jax evaluate RUN [options]                      evaluate a run's features again, on its own or on other data
   ssl-jax embed RUN --output FILE.npy                 write the features of all training images
@@ -82,10 +83,13 @@ def pretrain(words: list[str]) -> None:
                 print(USAGE)
                 return
             raise UsageError(f"method: none was given, choose one of: {', '.join(recipes.methods())}.")
-        method, name = words.pop(0), _take(words, "--recipe") or "demo"
-        make, options = commands.read_options(
-            recipes.find(method, name), words, prog=f"ssl-jax pretrain {method} --recipe {name}"
-        )
+        method = words.pop(0)
+        if recipes.is_place(method):
+            found, prog = recipes.load(method), f"ssl-jax pretrain {method}"
+        else:
+            name = _take(words, "--recipe") or "demo"
+            found, prog = recipes.find(method, name), f"ssl-jax pretrain {method} --recipe {name}"
+        make, options = commands.read_options(found, words, prog=prog)
     _print(commands.pretrain(make, options))
 
 

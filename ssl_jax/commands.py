@@ -27,7 +27,7 @@ from ssl_jax.ops.streaming import Exchange
 from ssl_jax.options import DEFAULTS, Options, parse
 from ssl_jax.prepare import MakeRecipe, check_extractor, chosen_arguments, prepare
 from ssl_jax.ranges import check_ranges
-from ssl_jax.recipes import Recipe, explained, find
+from ssl_jax.recipes import Recipe, explained, find, load
 from ssl_jax.recipes.recipe import absolute
 from ssl_jax.report import save_album, write_report
 from ssl_jax.report.album import attentions_of
@@ -206,7 +206,8 @@ def _restore(run: Path, step: int | None) -> tuple[dict[str, Any], Recipe, Train
 
 def _make_again(request: dict[str, Any]) -> functools.partial[Recipe]:
     """The recipe of a `run.json`, not yet made; a `UsageError` where it is one of another version."""
-    make = find(request["method"], request["recipe"])
+    file = request.get("file")
+    make = load(f"{file}:{request['recipe']}") if file else find(request["method"], request["recipe"])
     names = inspect.signature(make).parameters
     arguments = {current_name(name, names): value for name, value in request["arguments"].items()}
     unknown = sorted(arguments.keys() - names.keys())
@@ -225,7 +226,8 @@ def _as_recorded_today(names: Container[str], arguments: dict[str, Any]) -> dict
 
 def _request(recipe: Recipe, seed: int) -> dict[str, Any]:
     method, _, name = recipe.name.partition("/")
-    return {"method": method, "recipe": name, "arguments": recipe.arguments, "seed": seed}
+    file = {"file": recipe.file} if recipe.file else {}
+    return {"method": method, "recipe": name, "arguments": recipe.arguments, "seed": seed} | file
 
 
 def _finish(

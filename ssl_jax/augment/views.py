@@ -148,7 +148,7 @@ def digit_views(
     contrast: float = 0.4,
     views: int = 2,
 ) -> ViewMaker:
-    """ViewMaker for images of signs, which mirroring would spoil: crop, rotation, shear, zoom, shift, brightness, contrast.
+    """Views for images of signs, which mirroring would spoil: crop, rotation, shear, zoom, shift, brightness, contrast.
 
     Crop and affine map are one bilinear resampling; outside the image all is black.
 

@@ -4,6 +4,7 @@ from ssl_jax.data.batches import Batches
 from ssl_jax.data.clips import Clips
 from ssl_jax.data.datasets import NAMES, open_data, resolve_name
 from ssl_jax.data.emblems import Emblems
+from ssl_jax.data.given import as_source
 from ssl_jax.data.order import steps_per_epoch
 from ssl_jax.data.shapes import Shapes
 from ssl_jax.data.source import Arrays, ArraySource, Data, Readable, Source, in_order, load_into_memory, model_inputs
@@ -22,6 +23,7 @@ __all__ = [
     "Shapes",
     "Source",
     "Synthetic",
+    "as_source",
     "in_order",
     "load_into_memory",
     "model_inputs",

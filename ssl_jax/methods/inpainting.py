@@ -19,7 +19,7 @@ from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, Vi
 
 @dataclass(frozen=True)
 class Inpainting(JointEmbedding):
-    """Mean squared error of the hole's pixels; the head is the decoder, features -> pixels. ViewBatch: `hole_masking`."""
+    """Mean squared error of the hole's pixels; the head is the decoder, features -> pixels. Views: `hole_masking`."""
 
     facts: ClassVar[Facts] = Facts(
         family="generative", against_collapse="pixels", positives="-", negatives="-", passes="1", paper="1604.07379"

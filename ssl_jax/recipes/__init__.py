@@ -8,6 +8,7 @@ from collections.abc import Callable
 from ssl_jax import methods as folder
 from ssl_jax.errors import pick
 from ssl_jax.recipes.explanations import explained
+from ssl_jax.recipes.outside import is_place, load
 from ssl_jax.recipes.recipe import Recipe
 
 
@@ -36,4 +37,4 @@ def find(method: str, recipe: str) -> Callable[..., Recipe]:
     return found[pick(f"recipe of {method}", recipe, found)]
 
 
-__all__ = ["Recipe", "explained", "find", "methods", "recipes"]
+__all__ = ["Recipe", "explained", "find", "is_place", "load", "methods", "recipes"]

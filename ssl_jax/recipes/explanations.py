@@ -27,7 +27,7 @@ SHARED = {
     "blocks": "of patches, to be predicted.",
     "patch_size": "side of a patch in pixels.",
     "stride": "pixels from patch to patch.",
-    "rows": "how many rows are predicted, from two below on.",
+    "prediction_steps": "how many rows of patches are predicted, from two below on.",
     "cells": "on a side of each place of the last layer, the colours of which it tells.",
     "orders": "permutations of the tiles, as far apart as possible.",
     "tile_size": "side of a tile in pixels.",

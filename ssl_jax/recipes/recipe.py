@@ -30,6 +30,7 @@ class Recipe:
     epochs: passes over `data.train`, of `Batches.steps_per_epoch` steps each; need not be whole.
     name: "method/recipe", as `ssl-jax pretrain METHOD --recipe RECIPE` has it.
     arguments: what the recipe's function was called with, defaults included: enough to make the recipe again.
+    file: where that function is, if it is not in the package; see `ssl_jax.recipes.outside`.
     """
 
     data: Data
@@ -41,6 +42,7 @@ class Recipe:
     epochs: float
     name: str = "by-hand"
     arguments: dict[str, Any] = field(default_factory=dict)
+    file: str | None = None
 
     def __post_init__(self) -> None:
         check_ranges(batch_size=self.batch_size, epochs=self.epochs)

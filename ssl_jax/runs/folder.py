@@ -33,6 +33,8 @@ def nearest_run(folder: Path) -> Path | None:
 def read_request(run: Path) -> dict[str, Any]:
     """The method, recipe, arguments and seed that the run in this folder, or of this `run.json`, was started with.
 
+    And the "file" of a recipe from outside the package.
+
     Raises:
       UsageError: there is no such file, or it does not hold them.
     """
@@ -47,7 +49,7 @@ def read_request(run: Path) -> dict[str, Any]:
         found = None
     if not isinstance(found, dict) or not all(isinstance(found.get(name), kind) for name, kind in REQUESTED.items()):
         raise UsageError(f"run: {path} is not a {REQUEST} that ssl_jax wrote: name the folder of a run.")
-    return {name: found[name] for name in REQUESTED}
+    return {name: found[name] for name in (*REQUESTED, "file") if isinstance(found.get(name), REQUESTED.get(name, str))}
 
 
 def read_record(run: Path) -> dict[str, Any] | None:
