@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ssl_jax.errors import UsageError
-from ssl_jax.evaluate.features import embedding_of
+from ssl_jax.evaluate.features import feature_extractor
 from ssl_jax.methods.avid import AVID
 from ssl_jax.methods.cma import CMA, others_than
 from ssl_jax.networks import projection_head, small_convnet
@@ -148,7 +148,7 @@ def test_features_are_those_of_both_and_each_can_be_judged_alone(method, start):
     both = np.concatenate([unit(layers["video"]), unit(layers["audio"])], axis=1)
     np.testing.assert_allclose(layers["features"], both, atol=1e-6)
     for name, other in (("video", "audio"), ("audio", "image")):
-        embed = embedding_of(method, lambda clip: clip, layer=name)
+        embed = feature_extractor(method, lambda clip: clip, layer=name)
         alone = embed(params, state, clips)
         np.testing.assert_allclose(alone, layers[name], atol=1e-6)
         np.testing.assert_array_equal(embed(params, state, {**clips, other: 2 * clips[other]}), alone)
@@ -191,7 +191,7 @@ def test_from_start_on_clips_that_agree_are_positives_within_a_modality():
 
 def test_all_clips_that_agree_are_positives_once_where_as_many_are_drawn():
     """As the authors' code, which has 32 of 32; drawn with replacement, a third of them would be missing."""
-    everyone = dataclasses.replace(AGREE, drawn=AGREE.agreeing)
+    everyone = dataclasses.replace(AGREE, positives_per_clip=AGREE.positive_pool)
     agreeing = jnp.array([3, 5, 8, 13, 21], jnp.int32)
     positives, negatives = everyone.draw_apart(jax.random.key(0), jnp.int32(2), agreeing)
     np.testing.assert_array_equal(np.sort(positives), agreeing)

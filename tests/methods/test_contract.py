@@ -348,7 +348,7 @@ def test_one_device_equals_eight(method, augment, optimizer, step, start, batch)
     one, losses = run(step, start, batch, devices=1)
     eight, sharded_losses = run(on_eight, start, batch, devices=8, layouts=cut_by_rows(method, start))
     np.testing.assert_allclose(losses, sharded_losses, rtol=1e-5, atol=1e-6)
-    for part in ("params", "state"):
+    for part in ("params", "method_state"):
         jax.tree.map(
             lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
             getattr(one, part),

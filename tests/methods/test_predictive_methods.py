@@ -236,7 +236,7 @@ def test_colorizations_cells_lie_where_they_are_told():
 
 
 def test_colorization_counts_rare_colours_more_as_it_learns_how_rare_they_are():
-    method = colorization(memory=0.0)
+    method = colorization(frequency_momentum=0.0)
     _, state = method.init(jax.random.key(0))
     color = jnp.zeros((1, 4, 4), jnp.int32).at[0, 0, 0].set(1)
     embeddings = {"logits": jnp.zeros((1, 4, 4, 3)), "color": color}
