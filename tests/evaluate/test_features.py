@@ -90,7 +90,7 @@ def test_pixels_are_grey_levels_at_most_32_wide():
 
 
 @pytest.mark.parametrize(
-    ("embed", "sizes", "sentence"),
+    ("extract", "sizes", "sentence"),
     [
         (flat, [], "got no batches"),
         (flat, [2, 3], "a batch of 3 images came after one of 2"),
