@@ -21,6 +21,7 @@ from ssl_jax.data.skipping import Skipping, Unreadable
 from ssl_jax.data.source import Example
 
 SAMPLE = 32  # Images whose depth is looked at.
+DIRECT = {"LAB": "RGB", "La": "LA"}  # The modes from which Pillow converts to few others, and to which.
 
 
 class Records(Protocol):
@@ -124,7 +125,9 @@ def eight_bit(image: Image.Image, *, channels: int, levels: Levels | None = None
         image = to_eight_bits(image, levels or levels_of([image]) or Levels(0, 255))
     elif image.mode == "F":
         raise Unreadable("floating-point pixels have no known range")
-    elif image.has_transparency_data:
+    elif image.mode in DIRECT:
+        image = image.convert(DIRECT[image.mode])
+    if image.has_transparency_data:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
     mode = "L" if channels == 1 else "RGB"

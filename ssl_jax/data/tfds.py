@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from ssl_jax.data.channels import Channels
+from ssl_jax.data.folder_parts import part_of
 from ssl_jax.data.images import DecodedSource
 from ssl_jax.data.source import Data, Source
 from ssl_jax.data.tfds_clips import TfdsClips, clip_shape
@@ -22,7 +23,6 @@ from ssl_jax.data.tfds_names import parse, prepared
 from ssl_jax.data.tfds_records import Examples, Pictures, count_classes, stored
 from ssl_jax.errors import UsageError
 
-TEST_SPLITS = ("test", "validation")
 SAMPLE = 32  # Examples of a split that are looked at for a label.
 
 
@@ -69,7 +69,7 @@ def open_prepared(
     """The data set in a folder that tfds prepared, the one with `features.json`.
 
     `test` is the split "test" if it has labels, else "validation" if that has (imagenet2012), else None; without the examples
-    that `split` has of it.
+    that `split` has of it. Splits of other names count as the folders of `ssl_jax.data.folder` do: "valid", "testing".
 
     Args:
       split: what to train on.
@@ -98,6 +98,7 @@ def open_prepared(
         return Examples(stored(builder, split, decoders), name=f"{info.full_name}:{split}", label=label)
 
     train = examples(split)
+    _check_parts(info, split)
     test = _test_part(info, split, examples)
     parts = [train, test] if test else [train]
     classes = _classes(info, label, parts)
@@ -148,14 +149,14 @@ def _classes(info: tfds.core.DatasetInfo, label: str | None, parts: list[Example
 
 
 def _test_part(info: tfds.core.DatasetInfo, split: str, examples: Callable[[str], Examples]) -> Examples | None:
-    """Of the first of the usual splits that has labels, what is not trained on; None where nothing is left of any."""
-    for other in TEST_SPLITS:
-        if other not in info.splits or not info.splits[other].num_examples:
+    """Of the first test or validation split that has labels, what is not trained on; None where nothing is left of any."""
+    for other in sorted(filter(part_of, info.splits), key=lambda name: (part_of(name) != "test", name)):
+        if part_of(other) == "train" or not info.splits[other].num_examples:
             continue
         rest, trained_on = untouched(info, other, split)
         count = info.splits[other].num_examples
         if trained_on:
-            left = f"the other {count - trained_on} are" if trained_on < count else "none is"
+            left = {0: "none is", 1: "the other one is"}.get(count - trained_on, f"the other {count - trained_on} are")
             print(
                 f"data: {trained_on} of the {count} examples of {info.full_name}:{other} are trained on: {left} left to "
                 "evaluate with",
@@ -168,6 +169,24 @@ def _test_part(info: tfds.core.DatasetInfo, split: str, examples: Callable[[str]
             if (test.labels_at(sample) >= 0).any():
                 return test
     return None
+
+
+def _check_parts(info: tfds.core.DatasetInfo, split: str) -> None:
+    """Refuses a split that has an example twice, since one of the two may be held out, or a part that ends before it begins."""
+    taken = {name: np.zeros(part.num_examples, int) for name, part in info.splits.items()}
+    for part in tfds.core.ReadInstruction.from_spec(split).to_absolute(info.splits):
+        first, last, _ = slice(part.from_, part.to).indices(len(taken[part.splitname]))
+        if first > last:
+            raise UsageError(
+                f"data: the split {split!r} has a part {part.splitname}[{first}:{last}], which ends before it begins: "
+                "exchange the two numbers."
+            )
+        taken[part.splitname][first:last] += 1
+    twice = [f"{int((counts > 1).sum())} examples of {name}" for name, counts in taken.items() if (counts > 1).any()]
+    if twice:
+        raise UsageError(
+            f"data: the split {split!r} has {' and '.join(twice)} more than once: let its parts not overlap."
+        )
 
 
 def untouched(info: tfds.core.DatasetInfo, other: str, split: str) -> tuple[str, int]:

@@ -66,6 +66,12 @@ def choose_label(info: tfds.core.DatasetInfo, *, named: str | None) -> str | Non
             f",label={integers[0]} to its name to use that one.",
             file=sys.stderr,
         )
+    others = sorted(set(info.features) - set(pictures(info)) - set(videos(info)))
+    if not found and not integers and others:
+        print(
+            f"data: {info.full_name} has no class label and no integer, and its {', '.join(others)} cannot serve as labels.",
+            file=sys.stderr,
+        )
     return None if found == NO_LABEL else found
 
 

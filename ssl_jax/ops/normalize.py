@@ -6,6 +6,10 @@ divided by a power of two of its size, which is exact. `axis_name=None` says tha
 name says that they are one shard of it under that mapped axis.
 """
 
+from functools import reduce
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
@@ -77,6 +81,14 @@ def layer_norm(rows: Rows, *, epsilon: float = 1e-5) -> Array:
     centred = rows - rows.mean(axis=-1, keepdims=True)
     variance = jnp.mean(centred**2, axis=-1, keepdims=True)
     return (centred * lax.rsqrt(variance + scaled_epsilon(epsilon, size))).astype(jnp.float32)
+
+
+def norm_of(tree: Any) -> Array:
+    """Euclidean norm of all numbers of an array, or of a tree of arrays of one floating-point type, however large or small."""
+    leaves = jax.tree.leaves(tree)
+    size = power_of_two(reduce(jnp.maximum, (jnp.max(jnp.abs(leaf), initial=0) for leaf in leaves)))
+    size = jnp.where(size > 0, size, 1)
+    return size * jnp.sqrt(sum(jnp.sum((leaf / size) ** 2) for leaf in leaves))
 
 
 def power_of_two(sizes: Array) -> Array:

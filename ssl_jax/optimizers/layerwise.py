@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from ssl_jax.ops.normalize import norm_of
 from ssl_jax.optimizers.optimizer import Optimizer, configured
 
 
@@ -38,9 +39,9 @@ def lars(
         if weight.ndim <= 1:
             return gradient
         decayed = gradient + weight_decay * weight
-        length, slope = safe_norm(weight), safe_norm(decayed)
+        length, slope = norm_of(weight), norm_of(decayed)
         ratio = trust_coefficient * length / jnp.where(slope > 0, slope, 1)
-        return jnp.where((length > 0) & (slope > 0) & (safe_norm(gradient) > 0), ratio, 1) * decayed
+        return jnp.where((length > 0) & (slope > 0) & (norm_of(gradient) > 0), ratio, 1) * decayed
 
     trace, rate = optax.trace(momentum), optax.scale_by_learning_rate(schedule)
     ends = (trace, rate) if rate_last else (rate, trace)
@@ -91,7 +92,7 @@ def _larc(
     trust_coefficient: float,
     clip: jax.Array | None = None,
 ) -> jax.Array:
-    length, slope = safe_norm(weight), safe_norm(gradient)
+    length, slope = norm_of(weight), norm_of(gradient)
     ratio = trust_coefficient * length / (slope + weight_decay * length + 1e-8)
     if clip is not None:
         ratio = jnp.minimum(ratio / clip, 1)
@@ -105,10 +106,3 @@ def _by_layer(scale: Callable[[jax.Array, jax.Array, jax.Array], jax.Array]) -> 
         return jax.tree.map(lambda slope, weight: scale(step, slope, weight), gradient, params), step + 1
 
     return optax.GradientTransformation(lambda params: jnp.int32(0), update)
-
-
-def safe_norm(array: jax.Array) -> jax.Array:
-    """Euclidean norm; divided by the largest entry first, since the square of 1e20 is infinite in float32."""
-    largest = jnp.max(jnp.abs(array), initial=0)
-    scale = jnp.where(largest > 0, largest, 1)
-    return scale * jnp.sqrt(jnp.sum((array / scale) ** 2))

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ssl_jax.optimizers.layerwise import safe_norm
+from ssl_jax.ops.normalize import norm_of
 from ssl_jax.optimizers.optimizer import Optimizer, configured
 
 
@@ -44,7 +44,7 @@ def with_clipping(optimizer: Optimizer, *, limit: float) -> Optimizer:
     """
 
     def shorten(gradient: jax.Array) -> jax.Array:
-        return gradient * jnp.minimum(1, limit / (safe_norm(gradient) + 1e-6))
+        return gradient * jnp.minimum(1, limit / (norm_of(gradient) + 1e-6))
 
     clip = optax.stateless(lambda gradient, params: jax.tree.map(shorten, gradient))
     return Optimizer(optimizer.learning_rate, optax.chain(clip, optimizer.transformation))

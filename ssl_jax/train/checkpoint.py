@@ -18,7 +18,7 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
-from ssl_jax.errors import RunError, UsageError
+from ssl_jax.errors import RunError, UsageError, reason_of
 from ssl_jax.train.integrity import by_name, checksums
 from ssl_jax.train.state import TrainState
 
@@ -37,6 +37,10 @@ class Checkpoints:
             best_fn=_score, preservation_policy=AnyPreservationPolicy([LatestN(keep), best]), create=True,
             prevent_write_metrics=True,
         )  # fmt: skip
+        if self.folder.exists() and not self.folder.is_dir():
+            raise UsageError(f"run: {self.folder} is a file, expected a folder of checkpoints: move it away.")
+        for path, reason in _damaged_descriptions(self.folder):  # Orbax would list none of the checkpoints.
+            raise RunError(f"run: {path} is damaged ({reason}): remove this file; its checkpoint is read without it.")
         self._manager = _Manager(self.folder, options=options)
 
     def save(self, state: TrainState, *, input_state: dict[str, Any], score: float) -> None:
@@ -108,6 +112,8 @@ class Checkpoints:
                 raise ValueError(f"{name} has the type {leaf.dtype}, expected {wanted[name].dtype}")
             if found[name] != manifest.get("checksums", found).get(name):
                 raise ValueError(f"{name} is not what was saved: its checksum differs")
+        if (saved := int(jax.device_get(state.step))) != step:
+            raise ValueError(f"it is the one of step {saved}: its folder was renamed or copied")
         return state, manifest["input"]
 
     def _set_aside(self, steps: list[int]) -> None:
@@ -159,6 +165,15 @@ def _without_messages_of_abandoned_reads() -> Iterator[None]:
     finally:
         gc.collect()
         logger.disabled, sys.unraisablehook = before, hook
+
+
+def _damaged_descriptions(folder: Path) -> Iterator[tuple[Path, str]]:
+    """The files in which Orbax describes a checkpoint and cannot read that again, and why. It tolerates missing ones."""
+    for found in ocp.path.step.standard_name_format().find_all(folder):
+        try:
+            found.commit_timestamp  # noqa: B018  Only now is the file read.
+        except Exception as fault:  # Of any type.
+            yield Path(found.path) / "_CHECKPOINT_METADATA", reason_of(fault)
 
 
 def _read_manifest(checkpoint: Path) -> dict[str, Any]:

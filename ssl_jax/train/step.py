@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from ssl_jax.data import model_inputs
 from ssl_jax.evaluate.diagnostics import alignment, diagnostics, uniformity
 from ssl_jax.methods.method import Method, Metrics, ViewBatch
+from ssl_jax.ops.normalize import norm_of
 from ssl_jax.ops.streaming import BY_SIZE, Exchange
 from ssl_jax.optimizers import Optimizer
 from ssl_jax.train.gradient import loss_and_gradient, sharded_objective
@@ -76,7 +77,7 @@ def make_step(
         params = optax.apply_updates(current.params, updates)
         params, state = method.after_step(params, state, current.step)
         rate = jnp.asarray(optimizer.learning_rate(current.step))
-        metrics = {"loss": loss, "learning_rate": rate, "gradient_norm": optax.tree.norm(gradient), **metrics}
+        metrics = {"loss": loss, "learning_rate": rate, "gradient_norm": norm_of(gradient), **metrics}
         return TrainState(current.step + 1, params, state, optimizer_state), metrics
 
     return step

@@ -10,7 +10,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from ssl_jax.data import in_order
-from ssl_jax.data.images import DecodedSource, decode, fit
+from ssl_jax.data.images import DecodedSource, decode, eight_bit, fit
 from ssl_jax.data.skipping import Unreadable
 from ssl_jax.data.source import unreadable_in
 from ssl_jax.data.subsets import Subset
@@ -84,6 +84,17 @@ def test_palette_and_cmyk_become_rgb():
     plain = Image.new("RGB", (16, 16), (200, 100, 50))
     decoded = decode(encode(plain.convert("CMYK"), "JPEG", quality=95), shape=(16, 16, 3))
     np.testing.assert_allclose(decoded, np.asarray(plain), atol=4)
+
+
+def test_modes_of_colour_become_red_green_and_blue_or_grey():
+    """Whatever mode a decoder returns: once a grey network refused LAB with a traceback."""
+    for mode in "1 L P RGB RGBA RGBa RGBX CMYK YCbCr LAB HSV I I;16B LA La PA".split():
+        for channels, expected in ((1, "L"), (3, "RGB")):
+            assert eight_bit(Image.new(mode, (2, 2)), channels=channels).mode == expected
+    half = Image.new("LA", (1, 1), (0, 51)).convert("La")  # Black, a fifth of it, on white.
+    assert eight_bit(half, channels=1).getpixel((0, 0)) == 204
+    middle = Image.frombytes("LAB", (1, 1), bytes([128, 0, 0]))  # A lightness of 50 % is 119 of 255 in sRGB.
+    assert eight_bit(middle, channels=1).getpixel((0, 0)) in (119, 120)
 
 
 def test_other_sizes_are_resized_antialiased_and_cut_to_the_centre():

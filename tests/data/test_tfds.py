@@ -97,7 +97,8 @@ def test_the_test_split_is_one_with_labels():
     [
         ("train", 3, 6, "tiny"), ("train+test", 9, None, ""), ("all", 9, None, ""),
         ("test[:50%]", 3, 3, "test[3:6]"), ("train[:1]+test[1:2]+test[-1:]", 3, 4, "test[0:1]+test[2:5]"),
-        ("test[2:4]", 2, 4, "test[0:2]+test[4:6]"), ("test", 6, None, ""), ("test[1:]+test[:1]", 6, None, ""),
+        ("test[2:4]", 2, 4, "test[0:2]+test[4:6]"), ("test[1:]", 5, 1, "test[0:1]"),
+        ("test", 6, None, ""), ("test[1:]+test[:1]", 6, None, ""),
     ],
 )  # fmt: skip
 def test_no_example_is_evaluated_on_that_was_trained_on(tmp_path, monkeypatch, capsys, split, train, test, rest):
@@ -109,7 +110,7 @@ def test_no_example_is_evaluated_on_that_was_trained_on(tmp_path, monkeypatch, c
         assert data.test.name == f"parts/1.2.0:{rest}"
         assert not set(pairs(data.train)) & set(pairs(data.test)) or "train" in split
     err = capsys.readouterr().err
-    left = "none is" if test is None else f"the other {test} are"
+    left = {None: "none is", 1: "the other one is"}.get(test, f"the other {test} are")
     expected = (
         f"data: {6 - (test or 0)} of the 6 examples of parts/1.2.0:test are trained on: {left} left to evaluate with"
     )
@@ -120,6 +121,35 @@ def test_examples_of_a_validation_split_are_held_out_too():
     for split, test in (("train", 1), ("validation", None), ("train+validation[:1]", None)):
         data = open_tfds(f"competition:{split}", image_size=4)
         assert (data.test and len(data.test)) == test
+
+
+@pytest.mark.parametrize(
+    "split, sentence",
+    [
+        ("train+train[:1]", "has 1 examples of train more than once: let its parts not overlap."),
+        (
+            "train[:2]+test+train[1:]+test",
+            "has 1 examples of train and 2 examples of test more than once: let its parts",
+        ),
+        ("train[2:1]", "has a part train[2:1], which ends before it begins: exchange the two numbers."),
+        ("test+train[2:1]", "has a part train[2:1], which ends before it begins: exchange the two numbers."),
+    ],
+)
+def test_no_example_is_there_twice(split, sentence):
+    """One of the two could be held out, and the other trained on."""
+    with pytest.raises(UsageError) as refused:
+        open_tfds(f"tiny:{split}")
+    assert str(refused.value).startswith(f"data: the split {split!r} {sentence}")
+
+
+def test_test_and_validation_splits_have_the_names_that_folders_have(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    for splits, test in (
+        (("train", "valid"), "valid"), (("train", "testing", "val"), "testing"), (("train", "training", "extra"), None),
+    ):  # fmt: skip
+        Tiny("_".join(splits), {name: [0, 1] for name in splits}, data_dir=tmp_path).download_and_prepare()
+        found = open_tfds("_".join(splits)).test
+        assert (found and found.name.split(":")[1]) == test
 
 
 PREPARE = "`tfds build NAME --data_dir=ROOT --file_format=array_record` (only preparing needs tensorflow)"

@@ -67,6 +67,7 @@ def data_dir(tmp_path_factory):
         ("segmented", {"image3": image(), "mask1": depth, "label_c": label()}, {"supervised": ("image3", "mask1")}),
         ("whole", {"image1": image(), "label": np.int64}, {"labels": (0, 4, -1, 1)}),
         ("numbered", {"image1": image(), "height": np.int32, "id": np.int64}, {}),
+        ("measured", {"image1": image(), "label": np.float32}, {}),
         ("negative", {"image1": image(), "label": np.int64}, {"labels": (0, -2)}),
         ("huge", {"image1": image(), "label": np.int64}, {"labels": (0, 2**40)}),
     ):
@@ -118,6 +119,13 @@ def test_whole_numbers_that_are_not_used_are_mentioned(capsys):
     assert capsys.readouterr().err == (
         "data: numbered/1.0.0 has no class label, and its integers height, id are not used: add ,label=height to its name "
         "to use that one.\n"
+    )
+
+
+def test_a_label_that_is_no_whole_number_is_mentioned(capsys):
+    assert open_tfds("measured").train.classes == ()
+    assert capsys.readouterr().err == (
+        "data: measured/1.0.0 has no class label and no integer, and its label cannot serve as labels.\n"
     )
 
 

@@ -8,7 +8,7 @@ from finite_differences import numerical_gradient
 from sharding import CASES, assert_same_in_pieces
 
 from ssl_jax.ops.collectives import mean_over_shards
-from ssl_jax.ops.normalize import layer_norm, standardize, unit_length
+from ssl_jax.ops.normalize import layer_norm, norm_of, standardize, unit_length
 
 ROWS = jax.random.normal(jax.random.key(0), (8, 3)) * jnp.array([[1.0, 10.0, 0.1]]) + jnp.array([[0.0, 5.0, -1.0]])
 WEIGHTS = jax.random.normal(jax.random.key(1), (8, 3))
@@ -116,3 +116,16 @@ def test_half_precision_comes_back_in_float32(function):
 def test_standardize_wants_a_matrix(shape):
     with pytest.raises(ValueError, match=r"standardize: rows must be \[B, D\] with at least one row, got \("):
         standardize(jnp.ones(shape))
+
+
+@pytest.mark.parametrize("size", [1.0, 1e30, 1e-30])
+def test_the_norm_of_a_tree_is_that_of_all_its_numbers_at_any_scale(size):
+    """The squares of 1e20 and 1e-30 are no float32."""
+    tree = {"kernel": size * jnp.array([[3.0, 0.0], [0.0, 4.0]]), "bias": jnp.array([size * 12]), "none": jnp.zeros(0)}
+    np.testing.assert_allclose(jax.jit(norm_of)(tree), 13 * size, rtol=1e-6)
+    np.testing.assert_allclose(norm_of(tree["kernel"]), 5 * size, rtol=1e-6)
+
+
+@pytest.mark.parametrize("number", [0.0, np.inf, np.nan])
+def test_the_norm_of_nothing_is_zero_and_that_of_what_is_not_finite_is_not(number):
+    np.testing.assert_array_equal(norm_of([jnp.array([number]), jnp.array([number / 2, 0.0])]), number)

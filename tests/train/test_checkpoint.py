@@ -96,6 +96,41 @@ def test_a_checkpoint_of_other_weights_is_refused(saved, tmp_path, capsys):
     assert "(step is not what was saved: its checksum differs)" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "content", ["[]", "1", '"a"', "[" * 100_000, '{"metrics": 3}', '{"commit_timestamp_nsecs": "x"}']
+)
+def test_a_description_of_another_kind_is_one_sentence(saved, tmp_path, content):
+    """Orbax reads it when it lists the checkpoints, before any of them is restored."""
+    shutil.copytree(saved, tmp_path / "run")
+    description = tmp_path / "run/8/_CHECKPOINT_METADATA"
+    description.write_text(content)
+    with pytest.raises(RunError, match=r"_CHECKPOINT_METADATA is damaged \(.+\): remove this file") as refused:
+        restored_step(tmp_path / "run")
+    assert str(description) in str(refused.value) and "\n" not in str(refused.value)
+    description.unlink()
+    assert restored_step(tmp_path / "run") == 8
+
+
+def test_a_checkpoint_under_the_number_of_another_is_refused(saved, tmp_path, capsys):
+    """Two that were exchanged, or one that was copied: training would resume from, or evaluate, another step than it says."""
+    shutil.copytree(saved, tmp_path / "run")
+    shutil.copytree(saved / "4", tmp_path / "run/12")
+    assert restored_step(tmp_path / "run") == 8
+    assert "step 12 in" in (said := capsys.readouterr().err) and "(it is the one of step 4: its folder was" in said
+    (tmp_path / "run/4").rename(tmp_path / "run/other")
+    (tmp_path / "run/8").rename(tmp_path / "run/4")
+    (tmp_path / "run/other").rename(tmp_path / "run/8")
+    with Checkpoints(tmp_path / "run") as checkpoints, pytest.raises(RunError, match="none of the checkpoints in"):
+        checkpoints.restore(LIKE)
+
+
+def test_a_file_in_place_of_the_folder_is_one_sentence(tmp_path):
+    """Orbax opens it, and fails minutes later, in five threads, when the first checkpoint is written."""
+    (tmp_path / "checkpoints").write_text("")
+    with pytest.raises(UsageError, match=r"checkpoints is a file, expected a folder of checkpoints: move it away\.$"):
+        Checkpoints(tmp_path / "checkpoints")
+
+
 def test_a_step_that_is_not_there(saved):
     with Checkpoints(saved) as checkpoints, pytest.raises(UsageError) as fault:
         checkpoints.restore(LIKE, step=77)

@@ -36,6 +36,23 @@ def test_a_run_is_repeatable_to_the_bit():
     assert_same(train(), train())
 
 
+class Steep(type(METHOD)):
+    """A loss of 1e25 times the size, whose gradient has no float32 squares."""
+
+    def objective(self, *arguments, **named):
+        loss, *rest = super().objective(*arguments, **named)
+        return 1e25 * loss, *rest
+
+
+def test_the_logged_norm_of_the_gradient_is_right_at_any_scale(tmp_path):
+    for number, method in enumerate((METHOD, Steep(**vars(METHOD)))):
+        options = EVERY | {"log_every": 1, "run": tmp_path / str(number), "mesh": make_mesh(1)}
+        fit(method, augment, sgd(lambda step: 0.0), Batches(), steps=1, **options)
+    usual, steep = (read_metrics(tmp_path / name)[0]["gradient_norm"] for name in "01")
+    assert usual > 0.01
+    np.testing.assert_allclose(steep, 1e25 * usual, rtol=1e-5)
+
+
 def test_the_seed_changes_the_run():
     first, second = train(steps=1), train(steps=1, seed=1)
     assert any(
