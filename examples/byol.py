@@ -10,7 +10,6 @@ import functools
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import optax
 from jax import Array
 
@@ -71,7 +70,9 @@ def train(*, steps: int = 300, batch_size: int = 256, seed: int = 0) -> tuple[li
     losses, moments = [], optimizer.init(params)
     with Batches(data.train, batch_size, seed=seed) as batches:
         for step in range(steps):
-            loss, params, stats, teacher, moments = update(step, next(batches)["image"], params, stats, teacher, moments)
+            loss, params, stats, teacher, moments = update(
+                step, next(batches)["image"], params, stats, teacher, moments
+            )
             losses.append(loss)
 
     @jax.jit

@@ -15,8 +15,16 @@ from ssl_jax.ops.normalize import power_of_two, unit_length
 def diagnostics(embeddings: Array) -> dict[str, Array]:
     """`[B, D]` -> {"std", "effective_rank"}: 0 and 1 where all embeddings are equal, near 1 and D on the whole sphere.
 
+    Args:
+      embeddings: `[B, D]`, of one view.
+
     Raises:
       ValueError: not a matrix, or fewer than two embeddings.
+
+    Example:
+      >>> found = diagnostics(jnp.ones((8, 4)))  # collapsed
+      >>> print({name: round(float(value), 3) for name, value in found.items()})
+      {'std': 0.0, 'effective_rank': 1.0}
     """
     _check("diagnostics", embeddings)
     return {"std": relative_std(embeddings), "effective_rank": effective_rank(embeddings)}
@@ -60,8 +68,15 @@ def effective_rank(embeddings: Array) -> Array:
 def alignment(first: Array, second: Array) -> Array:
     """Mean squared distance of positives, two `[B, D]`: from 0 (equal) to 4 (opposite), 2 for unrelated ones.
 
+    Args:
+      first, second: embeddings of two views, `[B, D]`; scaled to unit length here.
+
     Raises:
       ValueError: not two matrices of one shape, or fewer than two embeddings.
+
+    Example:
+      >>> print(f"{alignment(jnp.eye(2), jnp.eye(2)):.1f} {alignment(jnp.eye(2), -jnp.eye(2)):.1f}")
+      0.0 4.0
 
     Source: Wang and Isola 2020, https://arxiv.org/abs/2005.10242, section 4.1, with exponent 2.
     """
@@ -78,8 +93,16 @@ def uniformity(embeddings: Array, *, t: float = 2.0) -> Array:
 
     Memory is O(B^2): of a very large batch, give a part.
 
+    Args:
+      embeddings: `[B, D]`; scaled to unit length here.
+      t: of the Gaussian kernel; above 0.
+
     Raises:
       ValueError: not a matrix, fewer than two embeddings, or t is not positive.
+
+    Example:
+      >>> print(f"{uniformity(jnp.ones((4, 2))):.1f} {uniformity(jnp.array([[1.0, 0.0], [-1.0, 0.0]])):.1f}")
+      0.0 -8.0
 
     Source: Wang and Isola 2020, https://arxiv.org/abs/2005.10242, section 4.1.
     """

@@ -46,11 +46,18 @@ def few_label_probe(
       per_class: labels of each class that occurs.
       seed: decides the draws, together with the labels alone: all features of a data set are evaluated on the same draws.
       strength: see `logistic_regression`.
+      num_classes: K.
+      draws: how often, with other labels each time.
 
     Raises:
       ValueError: shapes that do not fit, labels out of range, features that are not finite, a class with fewer than
         `per_class` features, no training or no test feature with a label, a count below 1, or a strength that is not
         above 0.
+
+    Example:
+      >>> features, labels = np.repeat(np.eye(2), 10, axis=0), np.repeat([0, 1], 10)
+      >>> print(few_label_probe(features, labels, features, labels, num_classes=2, per_class=1).accuracy)
+      1.0
     """
     check_features(train_features, train_labels, test_features, test_labels, num_classes=num_classes)
     if min(per_class, draws) < 1 or strength <= 0:

@@ -31,7 +31,21 @@ def knn(
     temperature: float = 0.07,
     block_size: int = 256,
 ) -> Array:
-    """Predicted classes, integers `[M]`: the class with most of the `knn_votes`, which explains the arguments."""
+    """Predicted classes, integers `[M]`: the class with most of the `knn_votes`, which explains the arguments.
+
+    Args:
+      train_features, train_labels: `[N, D]`, and integers `[N]` from 0 to K - 1, or -1 where there is no label.
+      test_features: `[M, D]`.
+      num_classes: K.
+      k: neighbours that vote; `default_neighbors(N, K)` when None.
+      temperature: of the votes; above 0.
+      block_size: test features compared at once.
+
+    Example:
+      >>> features, labels = jnp.eye(4), jnp.array([0, 1, 2, 0])
+      >>> print(knn(features, labels, features[1:3], num_classes=3, k=1))
+      [1 2]
+    """
     votes = knn_votes(
         train_features, train_labels, test_features,
         num_classes=num_classes, k=k, temperature=temperature, block_size=block_size,
@@ -58,6 +72,11 @@ def knn_accuracy(
 
     Raises:
       ValueError: as in `knn_votes`; no training or no test feature has a label. Under jit the result is NaN instead.
+
+    Example:
+      >>> features, labels = jnp.eye(4), jnp.array([0, 1, 2, 0])
+      >>> print(knn_accuracy(features, labels, features[:2], jnp.array([0, 2]), num_classes=3, k=1))
+      0.5
     """
     check_features(train_features, train_labels, test_features, test_labels, num_classes=num_classes)
     if is_concrete(test_labels):

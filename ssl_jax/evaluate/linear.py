@@ -57,10 +57,16 @@ def linear_probe(
       strengths: L2 strengths to choose from, see `logistic_regression`.
       held_out: share of each class that chooses.
       seed: decides which examples are held out.
+      num_classes: K.
 
     Raises:
       ValueError: shapes that do not fit, labels out of range, features that are not finite, a strength that is not
         above 0, a share that is not between 0 and 1, no class with two examples, or no test feature with a label.
+
+    Example:
+      >>> features, labels = np.repeat(np.eye(2), 10, axis=0), np.repeat([0, 1], 10)
+      >>> print(linear_probe(features, labels, features, labels, num_classes=2).accuracy)
+      1.0
     """
     check_features(train_features, train_labels, test_features, test_labels, num_classes=num_classes)
     if not strengths or min(strengths) <= 0:

@@ -41,12 +41,18 @@ def avid(
       video, audio: embeddings of the clips, `[B, D]`.
       video_memory, audio_memory: bank entries of the same clips, `[B, D]`.
       video_negatives, audio_negatives: bank entries of other clips, 1024 in the paper.
+      estimator: `(query, positive, negatives) -> scalar`: `info_nce`, or `nce` with its options bound by `functools.partial`.
 
     Returns:
       Mean of the two directions, a scalar.
 
     Raises:
       ValueError: an argument is not an array of real numbers; otherwise as the estimator.
+
+    Example:
+      >>> clips, others = jnp.eye(8)[:2], jnp.eye(8)[2:]
+      >>> print(f"{avid(clips, clips, clips, clips, others, others):.5f}, chance level {np.log(6 + 1):.3f}")
+      0.00000, chance level 1.946
 
     Source: Morgado et al. 2021, https://arxiv.org/abs/2004.12943, equation 2.
     """
@@ -76,12 +82,18 @@ def cma(
       video, audio: embeddings of the clips, `[B, D]`.
       video_positives, audio_positives: bank entries of the P agreeing clips of each, `[B, P, D]`.
       video_negatives, audio_negatives: bank entries of clips that are neither the clip nor agree with it.
+      estimator: as in `avid`.
 
     Returns:
       Mean over the positives and the two modalities, a scalar.
 
     Raises:
       ValueError: the positives are not `[B, P, D]` with at least one.
+
+    Example:
+      >>> clips, others = jnp.eye(8)[:2], jnp.eye(8)[2:]
+      >>> print(f"{cma(clips, clips, clips[:, None], clips[:, None], others, others):.5f}, chance level {np.log(6 + 1):.3f}")
+      0.00000, chance level 1.946
 
     Source: Morgado et al. 2021, https://arxiv.org/abs/2004.12943, equation 7.
     """
@@ -106,12 +118,20 @@ def agreeing_clips(video: Array, audio: Array, *, count: int = 32, block_size: i
 
     Args:
       video, audio: banks of the whole data set, `[L, D]`.
+      count: positives of each clip; below L.
+      block_size: clips compared with all others at once.
 
     Returns:
       `[L, count]` int32.
 
     Raises:
       ValueError: the banks do not have one shape, or hold no `count` other clips.
+
+    Example:
+      >>> angles = jnp.array([0.0, 0.1, 2.0, 2.1])
+      >>> bank = jnp.stack([jnp.cos(angles), jnp.sin(angles)], axis=1)
+      >>> print(agreeing_clips(bank, bank, count=1).ravel())
+      [1 0 3 2]
 
     Source: Morgado et al. 2021, https://arxiv.org/abs/2004.12943, equation 4.
     """

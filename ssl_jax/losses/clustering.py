@@ -23,12 +23,19 @@ def swav(scores: Array, assignments: Array, *, temperature: float = 0.1, axis_na
       scores: similarity of each crop to each prototype, both at unit length, `[V, B, K]`.
       assignments: probabilities of the first A crops, from `sinkhorn`, `[A, B, K]`; taken as constants.
       temperature: divides the scores; above 0.
+      axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
+        shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
 
     Returns:
       Mean over the A (V - 1) pairs of crops and the N examples.
 
     Raises:
       ValueError: the shapes do not fit, there are fewer than two crops, or the temperature is not positive.
+
+    Example:
+      >>> scores = jnp.stack([jnp.eye(4), jnp.eye(4)])  # two crops of four images, four prototypes
+      >>> print(f"{swav(scores, sinkhorn(scores[0])[None], temperature=0.5):.3f}, chance level {np.log(4):.3f}")
+      0.341, chance level 1.386
 
     Source: Caron et al. 2020, https://arxiv.org/abs/2006.09882, equations 2 and 6.
     """
@@ -50,9 +57,16 @@ def cluster_cross_entropy(
       labels: hard, integers `[B]`, negative where an example has no cluster yet (it is not counted); or soft,
         probabilities `[B, K]`, taken as constants.
       temperature: divides the scores; above 0.
+      axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
+        shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
 
     Raises:
       ValueError: labels do not fit the scores, nothing came in, or the temperature is not positive.
+
+    Example:
+      >>> scores, labels = jnp.eye(4), jnp.arange(4)
+      >>> print(f"{cluster_cross_entropy(scores, labels, temperature=0.5):.3f}, chance level {np.log(4):.3f}")
+      0.341, chance level 1.386
 
     Source: Caron et al. 2018, https://arxiv.org/abs/1807.05520, equation 1; temperature as in Caron et al. 2020.
     """

@@ -39,6 +39,9 @@ def ntxent(
     Args:
       first, second: embeddings of the two views, `[B, D]`; scaled to unit length here, in float32.
       temperature: divides cosine similarities; above 0.
+      axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
+        shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
+      block_size: rows compared at once, to bound memory; None chooses by size.
 
     Returns:
       Mean over the 2N rows, a scalar.
@@ -46,6 +49,11 @@ def ntxent(
     Raises:
       ValueError: the views are not two matrices of one shape, or empty; the temperature or block is not positive; the
         axis is not bound.
+
+    Example:
+      >>> views = jnp.eye(4)  # four images, whose two views agree
+      >>> print(f"{ntxent(views, views, temperature=0.5):.3f}, chance level {np.log(2 * 4 - 1):.3f}")
+      0.594, chance level 1.946
 
     Source: Chen et al. 2020, https://arxiv.org/abs/2002.05709, equation 1.
     """
@@ -74,12 +82,20 @@ def decoupled_contrastive(
     Args:
       first, second: embeddings of the two views, `[B, D]`; scaled to unit length here, in float32.
       temperature: divides cosine similarities; above 0.
+      axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
+        shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
+      block_size: rows compared at once, to bound memory; None chooses by size.
 
     Returns:
       Mean over the 2N rows, a scalar.
 
     Raises:
       ValueError: as `ntxent`; or the whole batch has one example, and so no negatives.
+
+    Example:
+      >>> views = jnp.eye(4)
+      >>> print(f"{decoupled_contrastive(views, views, temperature=0.5):.3f}, chance level {np.log(2 * 4 - 2):.3f}")
+      -0.208, chance level 1.792
 
     Source: Yeh et al. 2021, https://arxiv.org/abs/2110.06848, equation 6.
     """
@@ -113,6 +129,9 @@ def supervised_contrastive(
       embeddings: `[B, D]`, B being all views; scaled to unit length here, in float32.
       labels: `[B]` integers; negative where unknown: such a row repels, but picks nothing.
       temperature: divides cosine similarities; above 0.
+      axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
+        shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
+      block_size: rows compared at once, to bound memory; None chooses by size.
 
     Returns:
       Mean over the rows that have another row of their class, a scalar; 0 where none has.
@@ -120,6 +139,11 @@ def supervised_contrastive(
     Raises:
       ValueError: the embeddings are not a matrix with as many integer labels; the temperature or block is not positive;
         the whole batch has one row; the axis is not bound.
+
+    Example:
+      >>> rows, labels = jnp.eye(4)[jnp.array([0, 0, 1, 1])], jnp.array([0, 0, 1, 1])
+      >>> print(f"{supervised_contrastive(rows, labels, temperature=0.5):.3f}, chance level {np.log(4 - 1):.3f}")
+      0.240, chance level 1.099
 
     Source: Khosla et al. 2020, https://arxiv.org/abs/2004.11362, equation 2.
     """
@@ -164,6 +188,9 @@ def moco_v3(
       first, second: predictions of the two views by the encoder, `[B, D]`; scaled to unit length here, in float32.
       first_keys, second_keys: the same views by the momentum encoder, `[B, D]`; constants.
       temperature: divides cosine similarities; above 0. 0.2 for vision transformers, 1 for ResNets.
+      axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
+        shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
+      block_size: rows compared at once, to bound memory; None chooses by size.
 
     Returns:
       Sum of the two directions' means over N, a scalar.
@@ -171,6 +198,11 @@ def moco_v3(
     Raises:
       ValueError: the four arrays are not matrices of one shape, or empty; the temperature or block is not positive; the
         axis is not bound.
+
+    Example:
+      >>> views = jnp.eye(4)
+      >>> print(f"{moco_v3(views, views, views, views, temperature=0.2):.3f}, chance level {4 * 0.2 * np.log(4):.3f}")
+      0.016, chance level 1.109
 
     Source: Chen et al. 2021, https://arxiv.org/abs/2104.02057, algorithm 1.
     """
@@ -197,12 +229,20 @@ def in_batch_info_nce(
     Args:
       queries, keys: `[B, D]`; scaled to unit length here, in float32. Gradients flow into both.
       temperature: divides cosine similarities; above 0.
+      axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
+        shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
+      block_size: rows compared at once, to bound memory; None chooses by size.
 
     Returns:
       Mean over the N queries, a scalar.
 
     Raises:
       ValueError: as `ntxent`.
+
+    Example:
+      >>> rows = jnp.eye(4)
+      >>> print(f"{in_batch_info_nce(rows, rows, temperature=0.5):.3f}, chance level {np.log(4):.3f}")
+      0.341, chance level 1.386
 
     Source: van den Oord et al. 2018, https://arxiv.org/abs/1807.03748, equation 4; Dwibedi et al. 2021,
     https://arxiv.org/abs/2104.14548, equation 3.

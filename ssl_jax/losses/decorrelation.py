@@ -29,10 +29,17 @@ def barlow_twins(
     Args:
       first, second: embeddings of the two views, `[B, D]`; standardised here, over the whole batch, by N.
       off_diagonal_weight: of the redundancy against the agreement; at least 0.
+      axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
+        shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
 
     Raises:
       ValueError: the views are not two matrices of one shape, the whole batch has fewer than two examples, or the weight is
         negative.
+
+    Example:
+      >>> views = jnp.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])  # two dimensions that do not correlate
+      >>> print(f"{barlow_twins(views, views):.3f}, of collapsed embeddings {barlow_twins(0 * views, 0 * views):.3f}")
+      0.000, of collapsed embeddings 2.000
 
     Source: Zbontar et al. 2021, https://arxiv.org/abs/2103.03230, equations 1 and 2.
     """
@@ -60,10 +67,17 @@ def vicreg(
     Args:
       first, second: embeddings of the two views, `[B, D]`, taken as they come.
       invariance, variance, covariance: weights of the terms; at least 0.
+      axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
+        shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
 
     Raises:
       ValueError: the views are not two matrices of one shape, the whole batch has fewer than two examples, or a weight is
         negative.
+
+    Example:
+      >>> views = jnp.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+      >>> print(f"{vicreg(views, views):.3f}, of collapsed embeddings {vicreg(0 * views, 0 * views):.3f}")
+      0.000, of collapsed embeddings 24.750
 
     Source: Bardes et al. 2021, https://arxiv.org/abs/2105.04906, section 4.1.
     """
@@ -104,12 +118,20 @@ def sigreg(rng: Array, views: Array, *, directions: int = 256, axis_name: str | 
       rng: of the directions; the same key on all shards.
       views: `[V, B, D]`.
       directions: how many, unit vectors.
+      axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
+        shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
 
     Returns:
       Mean over directions and views, a scalar.
 
     Raises:
       ValueError: the views are not `[V, B, D]`, or there is no direction.
+
+    Example:
+      >>> rng = jax.random.key(0)
+      >>> views = jax.random.normal(rng, (2, 512, 8))
+      >>> print(f"{sigreg(rng, views):.1f}, of embeddings at 0 {sigreg(rng, 0 * views):.0f}")
+      1.0, of embeddings at 0 209
 
     Source: Balestriero and LeCun 2025, https://arxiv.org/abs/2511.08544, section 4.2 and algorithm 1.
     """

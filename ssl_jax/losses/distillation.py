@@ -25,12 +25,18 @@ def negative_cosine(prediction: Array, target: Array, *, axis_name: str | None =
 
     Args:
       prediction, target: `[B, D]`; scaled to unit length here, in float32.
+      axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
+        shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
 
     Returns:
       Mean over the N examples.
 
     Raises:
       ValueError: prediction and target are not two matrices of one shape, or empty.
+
+    Example:
+      >>> print(f"{negative_cosine(jnp.array([[3.0, 4.0]]), jnp.array([[1.0, 0.0]])):.3f}")
+      -0.600
 
     Source: Grill et al. 2020, https://arxiv.org/abs/2006.07733, equation 2; Chen and He 2020,
     https://arxiv.org/abs/2011.10566, equation 1.
@@ -64,12 +70,19 @@ def dino(
       teacher: `[A, B, K]`, a constant.
       center: `[K]`, a constant; the one made from former batches, see `update_center`.
       student_temperature, teacher_temperature: divide the outputs; above 0, the teacher's below the student's.
+      axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
+        shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
 
     Returns:
       Mean over the A (V - 1) pairs of crops and the N examples.
 
     Raises:
       ValueError: the shapes do not fit, there are fewer than two crops, or a temperature is not positive.
+
+    Example:
+      >>> outputs = jnp.stack([jnp.eye(4), jnp.eye(4)])  # two crops of four images
+      >>> print(f"{dino(outputs, outputs, center=jnp.full(4, 0.25)):.3f}, chance level {np.log(4):.3f}")
+      0.000, chance level 1.386
 
     Source: Caron et al. 2021, https://arxiv.org/abs/2104.14294, equations 1 to 3 and algorithm 1.
     """
@@ -91,6 +104,12 @@ def update_center(center: Array, teacher: Array, *, momentum: float = 0.9, axis_
       center: `[K]`; zeros at first.
       teacher: `[A, B, K]` outputs before the softmax, neither centred nor divided.
       momentum: weight of the old centre.
+      axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
+        shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
+
+    Example:
+      >>> print(np.asarray(update_center(jnp.zeros(2), jnp.array([[[1.0, 3.0]]]), momentum=0.9)).round(2))
+      [0.1 0.3]
 
     Source: Caron et al. 2021, https://arxiv.org/abs/2104.14294, equation 4.
     """

@@ -44,12 +44,19 @@ def info_nce(
       negatives_axis_name: axis over which shared negatives are cut, as a queue may be: queries then travel to them. None
         where every shard holds all K.
       block_size: shared negatives compared at once.
+      axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
+        shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
 
     Returns:
       Mean over the N queries, a scalar.
 
     Raises:
       ValueError: the shapes do not fit, something is empty, or the temperature or block is not positive.
+
+    Example:
+      >>> query, queue = jnp.eye(8)[:2], jnp.eye(8)[2:]
+      >>> print(f"{info_nce(query, query, queue, temperature=0.5):.3f}, chance level {np.log(6 + 1):.3f}")
+      0.594, chance level 1.946
 
     Source: He et al. 2019, https://arxiv.org/abs/1911.05722, equation 1; van den Oord et al. 2018,
     https://arxiv.org/abs/1807.03748, equation 4.
@@ -96,12 +103,20 @@ def nce(
       log_partition: log Z, the logarithm of the mean of exp(s / temperature) over the bank; measured with
         `estimate_log_partition` on the first batch and kept from then on.
       temperature: divides cosine similarities; above 0.
+      axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
+        shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
 
     Returns:
       Mean over the N queries, of the sum over 1 + K pairs; a scalar.
 
     Raises:
       ValueError: the shapes do not fit, something is empty, or the temperature is not positive.
+
+    Example:
+      >>> query, bank = jnp.eye(8)[:2], jnp.eye(8)[2:]
+      >>> even = np.log(7) + 6 * np.log(7 / 6)
+      >>> print(f"{nce(query, query, bank, log_partition=0.0, temperature=0.5):.3f}, at even odds {even:.3f}")
+      1.519, at even odds 2.871
 
     Source: Wu et al. 2018, https://arxiv.org/abs/1805.01978, equations 4 to 8; Misra and van der Maaten 2019,
     https://arxiv.org/abs/1912.01991, equation 4; Morgado et al. 2021, https://arxiv.org/abs/2004.12943, section 3.1.
@@ -122,9 +137,17 @@ def estimate_log_partition(
 
     Args:
       query, negatives: as in `nce`; better many than few, since the constant is kept.
+      temperature: divides cosine similarities; above 0; that of `nce`.
+      axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
+        shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
 
     Returns:
       A scalar, without gradient.
+
+    Example:
+      >>> query, bank = jnp.eye(8)[:2], jnp.eye(8)[2:]
+      >>> print(f"{estimate_log_partition(query, bank, temperature=0.5):.3f}")  # all scores are 0: log(mean(exp(0)))
+      0.000
     """
     _check("estimate_log_partition", query, query, negatives)
     check_positive("estimate_log_partition", temperature=temperature)
@@ -154,6 +177,9 @@ def cpc(
       targets: embeddings of the patches, `[B, H, W, D]`.
       first_step: rows between context and the first prediction; at least 1.
       temperature: divides scores; above 0.
+      axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
+        shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
+      block_size: patches compared at once, to bound memory; None chooses by size.
 
     Returns:
       Mean over the S steps of the mean over their places, a scalar.
@@ -161,6 +187,12 @@ def cpc(
     Raises:
       ValueError: the shapes do not fit, something is empty, a step reaches over the whole grid, or the temperature or
         block is not positive; the axis is not bound.
+
+    Example:
+      >>> grid = jnp.eye(9).reshape(1, 3, 3, 9)  # one image of 3 x 3 patches
+      >>> below = jnp.roll(grid, -1, axis=1)[None] * 5  # predictions of the next row
+      >>> print(f"{cpc(below, grid):.3f}, chance level {np.log(9):.3f}")
+      0.053, chance level 2.197
 
     Source: van den Oord et al. 2018, https://arxiv.org/abs/1807.03748, equation 4 and section 3.3; Henaff et al. 2019,
     https://arxiv.org/abs/1905.09272, section 3.1.

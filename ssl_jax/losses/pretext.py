@@ -22,6 +22,8 @@ def cross_entropy(logits: Array, labels: Array, *, label_smoothing: float = 0.0,
       labels: hard, integers `[...]`, of which negative ones are not counted (unlabelled) and under `jit` K or more give
         NaN; or soft, probabilities `[..., K]`.
       label_smoothing: share of the label spread evenly over all classes, in [0, 1).
+      axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
+        shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
 
     Returns:
       Mean over what was counted, over all shards; 0 where nothing was.
@@ -29,6 +31,11 @@ def cross_entropy(logits: Array, labels: Array, *, label_smoothing: float = 0.0,
     Raises:
       ValueError: labels do not fit the logits or are K or more, where that can be seen (not under `jit`); nothing came in, or
         the smoothing is out of range.
+
+    Example:
+      >>> logits = jnp.array([[2.0, 0.0, 0.0], [0.0, 2.0, 0.0]])
+      >>> print(f"{cross_entropy(logits, jnp.array([0, 1])):.3f}, chance level {np.log(3):.3f}")
+      0.240, chance level 1.099
     """
     check_arrays("cross_entropy", logits=logits, labels=labels)
     soft = labels.shape == logits.shape and jnp.issubdtype(labels.dtype, jnp.floating)
@@ -65,6 +72,8 @@ def weighted_cross_entropy(logits: Array, labels: Array, weights: Array, *, axis
       logits: `[..., K]`.
       labels: integers `[...]`, of which negative ones are not counted (unlabelled) and under `jit` K or more give NaN.
       weights: of the classes, `[K]`, not negative.
+      axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
+        shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
 
     Returns:
       Mean over all shards, each label with the weight of its class; 0 where nothing was counted.
@@ -72,6 +81,11 @@ def weighted_cross_entropy(logits: Array, labels: Array, weights: Array, *, axis
     Raises:
       ValueError: the shapes or types do not fit, nothing came in, or, where that can be seen (not under `jit`), a label is K
         or more or a weight negative.
+
+    Example:
+      >>> logits = jnp.array([[2.0, 0.0], [2.0, 0.0]])
+      >>> print(f"{weighted_cross_entropy(logits, jnp.array([0, 1]), jnp.array([1.0, 3.0])):.3f}, chance level {np.log(2):.3f}")
+      1.627, chance level 0.693
 
     Source: Zhang et al. 2016, https://arxiv.org/abs/1603.08511, equations 2 and 3.
     """

@@ -25,12 +25,19 @@ def masked_regression(
       target: `[B, T, P]`, a constant.
       mask: `[B, T]`, true or 1 where the patch was hidden; images may hide different numbers of patches.
       normalize_targets: scale each target patch to mean 0 and (unbiased) deviation 1, the better setting of the paper.
+      axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
+        shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
 
     Returns:
       Mean over the hidden patches of the whole batch and their values; 0 where none is hidden.
 
     Raises:
       ValueError: the shapes do not fit, nothing came in, or patches of one value are to be normalised.
+
+    Example:
+      >>> patches, mask = jnp.array([[[1.0, 3.0], [5.0, 7.0]]]), jnp.array([[True, False]])
+      >>> print(masked_regression(patches + 1, patches, mask, normalize_targets=False))
+      1.0
 
     Source: He et al. 2021, https://arxiv.org/abs/2111.06377, section 3, "Reconstruction target".
     """
@@ -58,12 +65,19 @@ def masked_smooth_l1(prediction: Array, target: Array, mask: Array, *, axis_name
       prediction: `[B, T, P]`.
       target: `[B, T, P]`, a constant; taken as it comes.
       mask: `[B, T]`, true or 1 where it counts.
+      axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
+        shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
 
     Returns:
       Mean over what counts in the whole batch, and its values; 0 where nothing does.
 
     Raises:
       ValueError: the shapes do not fit, or nothing came in.
+
+    Example:
+      >>> target, mask = jnp.zeros((1, 2, 1)), jnp.array([[True, True]])
+      >>> print(masked_smooth_l1(jnp.array([[[1.0], [3.0]]]), target, mask))  # the mean of 1/2 and 3 - 1/2
+      1.5
 
     Source: Assran et al. 2023, https://arxiv.org/abs/2301.08243; the paper says squares, the authors' code has this.
     """

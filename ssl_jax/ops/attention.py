@@ -69,6 +69,13 @@ def attention(
         not boolean, a temperature or block that is not positive, hard attention over shards, an implementation that does not
         exist or cannot do what is asked.
 
+    Example:
+      >>> query, value = jnp.eye(2).reshape(1, 2, 1, 2), jnp.array([10.0, 20.0]).reshape(1, 2, 1, 1)
+      >>> print(attention(query, query, value, hard=True).ravel())
+      [10. 20.]
+      >>> print(np.asarray(attention(query, query, value, inverse_temperature=0.01).ravel()).round(3))
+      [14.975 15.025]
+
     Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, equation 1.
     """
     query, key, value = _check("attention", query, key, value, mask, shards(axis_name))
@@ -106,6 +113,19 @@ def attention_weights(
     """How much each query reads from each key, `[B, H, T, S]` float32; a row sums to 1, or to 0 if it may look nowhere.
 
     Arguments and errors as `attention` has them.
+
+    Args:
+      query, key: `[B, T, H, D]`, `[B, S, G, D]`; G divides H.
+      mask: booleans that broadcast to `[B, H, T, S]`, True where a query may look.
+      causal: a query sees no key that comes after it, by their positions.
+      inverse_temperature: above 0; `1 / sqrt(D)` when None.
+      hard: weight 1 for the best key; of equal ones the first.
+
+    Example:
+      >>> query = jnp.eye(2).reshape(1, 2, 1, 2)
+      >>> print(np.asarray(attention_weights(query, query, causal=True, inverse_temperature=1.0)[0, 0]).round(3))
+      [[1.    0.   ]
+       [0.269 0.731]]
     """
     query, key, _ = _check("attention_weights", query, key, key, mask, 1)
     check_positive("attention_weights", inverse_temperature=inverse_temperature)

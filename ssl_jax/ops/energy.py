@@ -41,12 +41,19 @@ def free_energy(
       query, keys: `[B, D]`, `[K, D]`.
       inverse_temperature: b, above 0.
       block_size: keys compared at once; None chooses by size.
+      axis_name: mapped axis over which the keys are cut, and the queries with them, which go round a ring; None: the arrays are
+        whole.
 
     Returns:
       `[B]`, float32 (float64 if both arrays are).
 
     Raises:
       ValueError: shapes or types do not fit, there are no keys, or b or the block is not positive.
+
+    Example:
+      >>> found = free_energy(jnp.ones((1, 2)), jnp.ones((4, 2)), inverse_temperature=1.0)
+      >>> print(f"{found[0]:.4f}, -2 - log(4) = {-2 - np.log(4):.4f}")
+      -3.3863, -2 - log(4) = -3.3863
     """
     query, keys = _check("free_energy", query, keys, inverse_temperature, block_size)
     read = partial(log_sum_exp, inverse_temperature=inverse_temperature, block_size=block_size)
@@ -80,6 +87,7 @@ def key_value_lookup(
       top: how many of the nearest keys are read; all when None.
       num_classes: of values that are integers, which are below it.
       block_size: keys compared at once; None chooses by size.
+      axis_name: mapped axis over which queries and store are cut; None: the arrays are whole.
 
     Returns:
       `[B, E]`, float32 (float64 if all arrays are).
@@ -87,6 +95,12 @@ def key_value_lookup(
     Raises:
       ValueError: shapes or types do not fit, there are no keys, a value is no class, `top` is not between 1 and the keys of
         the whole store, hard with more than one, or b or the block is not positive.
+
+    Example:
+      >>> keys, values = jnp.eye(3), jnp.array([[1.0], [2.0], [6.0]])
+      >>> query = jnp.array([[0.0, 0.0, 1.0]])
+      >>> print(key_value_lookup(query, keys, values, hard=True), key_value_lookup(0 * query, keys, values))
+      [[6.]] [[3.]]
     """
     query, keys = _check("key_value_lookup", query, keys, inverse_temperature, block_size)
     _check_values(values, len(keys), num_classes)

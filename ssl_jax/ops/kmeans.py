@@ -50,10 +50,17 @@ def kmeans(
       iterations: rounds after the seeds; 0 returns the seeds.
       spherical: compare directions: points and centroids are scaled to unit length (DeepCluster-v2).
       block_size: points compared with all centroids at a time.
+      axis_name: mapped axis over which the points are cut, B on each shard and N on all; None: the points are all here.
 
     Raises:
       ValueError: the points are not a matrix with rows, or not finite, where that can be seen (not under `jit`); there are
         fewer points than clusters, or a count is too small or not whole.
+
+    Example:
+      >>> points = jnp.array([[0.0], [1.0], [10.0], [11.0]])
+      >>> found = kmeans(jax.random.key(0), points, clusters=2)
+      >>> print(np.asarray(jnp.sort(found.centroids.ravel())).round(3))
+      [ 0.5 10.5]
 
     Source: Arthur and Vassilvitskii 2007, k-means++: the advantages of careful seeding; Lloyd 1982.
     """

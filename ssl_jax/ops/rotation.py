@@ -26,6 +26,11 @@ def rotation_matrix(free: Array) -> Array:
     Raises:
       ValueError: `free` is not square, or not an array of real numbers.
 
+    Example:
+      >>> print(np.asarray(rotation_matrix(jnp.array([[0.0, -2.0], [2.0, 0.0]]))).round(3))  # by 2 atan(2 / 2), a quarter turn
+      [[ 0. -1.]
+       [ 1.  0.]]
+
     Source: Cayley 1846; Helfrich et al. 2018, https://arxiv.org/abs/1707.09520, section 3.
     """
     check_arrays("rotation_matrix", free=free)

@@ -23,6 +23,8 @@ def sinkhorn(scores: Array, *, epsilon: float = 0.05, iterations: int = 3, axis_
       scores: similarity of each example to each prototype, `[B, K]`.
       epsilon: weight of the entropy, above 0; small gives hard assignments, large uniform ones.
       iterations: rounds of scaling prototypes, then examples; with 0 rounds it is the softmax.
+      axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; each
+        shard returns its rows of the assignments. None: the arrays are the whole batch, N = B.
 
     Returns:
       `[B, K]` float32. Rows sum to 1; over all shards columns come near N/K, and the nearer the more rounds. Equal
@@ -31,6 +33,12 @@ def sinkhorn(scores: Array, *, epsilon: float = 0.05, iterations: int = 3, axis_
     Raises:
       ValueError: the scores are not a matrix of real numbers with rows and columns, epsilon is not positive, or iterations is
         negative or not whole.
+
+    Example:
+      >>> scores = jnp.array([[1.0, 0.9], [1.0, 0.0]])  # both prefer the first prototype
+      >>> print(np.asarray(sinkhorn(scores, epsilon=0.1)).round(2))
+      [[0.14 0.86]
+       [1.   0.  ]]
 
     Source: Cuturi 2013, https://arxiv.org/abs/1306.0895;
     Caron et al. 2020, https://arxiv.org/abs/2006.09882, section 3.1.

@@ -105,6 +105,11 @@ def softmax_sum(
 
     Raises:
       ValueError: shapes or types do not fit, there are no keys, or the temperature or block is not positive.
+
+    Example:
+      >>> logarithm, mean = softmax_sum(jnp.zeros((1, 2)), jnp.ones((4, 2)), jnp.arange(4.0)[:, None])
+      >>> print(f"{logarithm[0]:.4f}, log(4) = {np.log(4):.4f}; {mean[0, 0]:.4f}")
+      1.3863, log(4) = 1.3863; 1.5000
     """
     hidden = Hidden(skip, last, mask)
     _check(queries, keys, values, hidden, shards(axis_name))
@@ -131,7 +136,16 @@ def softmax_sum(
 
 
 def log_sum_exp(queries: Array, keys: Array, **arguments: Any) -> Array:
-    """The first half of `softmax_sum`, `[Q]`; same arguments."""
+    """The first half of `softmax_sum`, `[Q]`; same arguments.
+
+    Args:
+      queries, keys: `[Q, D]`, `[K, D]`.
+      arguments: the others of `softmax_sum`.
+
+    Example:
+      >>> print(f"{log_sum_exp(jnp.zeros((1, 2)), jnp.ones((4, 2)))[0]:.4f}, log(4) = {np.log(4):.4f}")
+      1.3863, log(4) = 1.3863
+    """
     return softmax_sum(queries, keys, **arguments)[0]
 
 
