@@ -50,6 +50,12 @@ def evaluate_features(features: Features, *, seed: int = 0) -> dict[str, dict[st
     Args:
       features: of the training and the test images; a label of -1 is no label, and the image is left out.
       seed: decides the draws of few labels and the images that choose the linear probe's L2 strength.
+
+    Example:
+      >>> rows, labels = np.repeat(np.eye(2, dtype=np.float32), 20, axis=0), np.repeat(np.arange(2), 20)
+      >>> found = evaluate_features(Features(rows, labels, rows, labels, 2))
+      >>> print({name: fields["accuracy"] for name, fields in found.items()})
+      {'knn': 1.0, 'linear': 1.0, 'few_labels': 1.0}
     """
     if without_labels(features):
         return {}
