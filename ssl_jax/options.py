@@ -80,11 +80,11 @@ DEFAULTS = Options()
 
 def parse(function: Callable[..., Any], words: list[str], *, prog: str) -> Any:
     """Calls `function` with what the words say; its signature is the options, its docstring the help."""
-    empty = [option for option, word in zip(["", *words], words, strict=False) if word == ""]
-    empty += [word for word in words if re.fullmatch(r"--[\w-]+=", word)]
+    empty = [option for option, word in zip(["", *words], words, strict=False) if not word.strip()]
+    empty += [word for word in words if re.fullmatch(r"--[\w-]+=\s*", word)]
     if empty:
         raise UsageError(
-            f"{empty[0].rstrip('=') or 'the first argument'}: the value is empty: give one, or leave the option out."
+            f"{empty[0].split('=')[0] or 'the first argument'}: the value is empty: give one, or leave the option out."
         )
     said = io.StringIO()
     try:

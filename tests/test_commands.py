@@ -228,6 +228,15 @@ MISTAKES = {
 }
 
 
+@pytest.mark.parametrize("words", [["--run", " "], ["--run= "], ["--data", "\t"], ["--data", ""]])
+def test_a_value_of_white_space_is_empty(words, tmp_path, monkeypatch, capsys):
+    """Once `--run " "` trained in a folder of that name."""
+    monkeypatch.chdir(tmp_path)
+    code, _, err = command(capsys, "pretrain", "simclr", *words)
+    assert code == 2 and words[0].split("=")[0] + ": the value is empty: give one" in err
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("words", MISTAKES)
 def test_mistakes_are_one_sentence_and_exit_code_2(words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

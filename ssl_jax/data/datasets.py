@@ -79,7 +79,7 @@ def folder_of(name: str) -> Path | None:
     """The folder that a name means; None for names of data sets, whatever folders of these names there are."""
     folder = Path(name).expanduser()
     named = name.strip() and name not in NAMES
-    return folder if named and (folder.is_dir() or name.startswith(("/", ".", "~"))) else None
+    return folder if named and (os.path.isdir(folder) or name.startswith(("/", ".", "~"))) else None
 
 
 def fashion_or_drawn(name: str, *, side: int | None) -> Data | None:

@@ -24,8 +24,8 @@ def find_parts(root: Path) -> dict[str, Path]:
     """The folders in `root` that are its parts "train", "test" and "val"; none where it has classes or images of its own.
 
     Raises:
-      UsageError: two folders for one part, a part to evaluate on but none to train on, or images beside the parts that may
-        as well be classes.
+      UsageError: two folders for one part, a part to evaluate on but none to train on, images beside the parts that may
+        as well be classes, or two folders such as seg_train and seg_test.
     """
     folders = visible_folders(root)
     kinds = {name: part for name in folders if (part := part_of(name))}
@@ -36,6 +36,11 @@ def find_parts(root: Path) -> dict[str, Path]:
         raise UsageError(
             f"data: {root} holds {', '.join(kinds)} but no folder train: name the folder of training images so, or give a "
             "class that is called like a part another name."
+        )
+    if alike := _named_alike(folders) if not parts else None:
+        raise UsageError(
+            f"data: {root} holds {' and '.join(alike)}: call them train and test if these are parts, or give one of them "
+            "another name if they are classes."
         )
     others = [name for name in folders if name not in kinds and scan(root / name).images] if parts else []
     if len(parts) == 1 and others:
@@ -50,6 +55,19 @@ def find_parts(root: Path) -> dict[str, Path]:
             file=sys.stderr,
         )
     return parts
+
+
+def _named_alike(folders: list[str]) -> tuple[str, str] | None:
+    """Two folders whose names differ in the word for the part only, such as seg_train and seg_test; None without any."""
+    trained: dict[tuple[str, ...], str] = {}
+    evaluated: dict[tuple[str, ...], str] = {}
+    for name in folders:
+        words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^A-Za-z]+", name)
+        for place, word in enumerate(words):
+            if part := part_of(word):
+                rest = (*words[:place], "", *words[place + 1 :])
+                (trained if part == "train" else evaluated)[rest] = name
+    return next(((trained[rest], evaluated[rest]) for rest in trained if rest in evaluated), None)
 
 
 def check_depth(folder: Path, images: list[str]) -> None:

@@ -164,7 +164,9 @@ def test_parts_are_known_by_their_usual_names(tmp_path, train, test):
     assert labels(data.train) == [0, 1] and labels(data.test) == [1] and data.train.classes == ("a", "b")
 
 
-@pytest.mark.parametrize("names", [("tested", "trainer"), ("valley", "trains"), ("pretest", "retrain")])
+@pytest.mark.parametrize(
+    "names", [("tested", "trainer"), ("valley", "trains"), ("pretest", "retrain"), ("freight_train", "test_tube")]
+)
 def test_classes_that_only_sound_like_parts_are_classes(tmp_path, names):
     for name in names:
         put(tmp_path / name / "1.png")
@@ -187,6 +189,16 @@ def test_classes_that_only_sound_like_parts_are_classes(tmp_path, names):
             ["train/1.png", "boat/2.png"],
             "data: ROOT holds train beside boat: move boat away if these are parts, or give train another name if they are "
             "classes.",
+        ),
+        (
+            ["seg_train/seg_train/a/1.png", "seg_test/seg_test/a/2.png"],
+            "data: ROOT holds seg_train and seg_test: call them train and test if these are parts, or give one of them "
+            "another name if they are classes.",
+        ),
+        (
+            ["a/1.png", "testA/2.png", "trainA/3.png"],
+            "data: ROOT holds trainA and testA: call them train and test if these are parts, or give one of them another "
+            "name if they are classes.",
         ),
         (
             ["set/train/a/1.png", "set/test/a/2.png"],
