@@ -1,5 +1,7 @@
 """DeepCluster-v2, SeLa and ClusterFit: where labels come from, and when."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,13 +28,15 @@ def method(request):
     return request.param(ENCODER, HEAD, **OPTIONS)
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def after(method, step):
     """State before and after the step's end, with every image in the memories."""
+    step = jnp.int32(step)
     params, state = method.init(jax.random.key(0))
-    embeddings, state = method.encode(params, state, VIEWS, jax.random.key(1), jnp.int32(step))
-    loss, changes, _ = method.objective(embeddings, state, jax.random.key(2), jnp.int32(step))
+    embeddings, state = method.encode(params, state, VIEWS, jax.random.key(1), step)
+    loss, changes, _ = method.objective(embeddings, state, jax.random.key(2), step)
     state = {**state, **changes}
-    return params, embeddings, loss, state, method.after_step(params, state, jnp.int32(step))[1]
+    return params, embeddings, loss, state, method.after_step(params, state, step)[1]
 
 
 def test_the_memories_hold_the_two_views(method):

@@ -269,9 +269,15 @@ def step(method, augment, optimizer):
     return jax.jit(make_step(method, augment, optimizer, seed=1))
 
 
+@functools.cache
+def compiled_views(augment):
+    """One compilation for an augmentation, whatever the method and the test."""
+    return jax.jit(functools.partial(make_views, augment))
+
+
 @pytest.fixture(scope="module")
 def views(augment, batch):
-    return make_views(augment, jax.random.key(0), batch)
+    return compiled_views(augment)(jax.random.key(0), batch)
 
 
 @pytest.fixture(scope="module")
@@ -444,15 +450,16 @@ def test_nothing_that_is_carried_is_a_variable_of_the_loss(method, start, views)
 
 def test_views_follow_the_example_not_its_place(augment, batch):
     rng, *_ = step_keys(1, jnp.int32(5))
-    views = make_views(augment, rng, batch)
+    of_batch = functools.partial(compiled_views(augment), rng)
+    views = of_batch(batch)
     order = np.random.default_rng(1).permutation(BATCH)
-    shuffled = make_views(augment, rng, {name: value[order] for name, value in batch.items()})
-    sharded = jax.jit(lambda batch: make_views(augment, rng, batch))(on_devices(8)(batch, True))
+    shuffled = of_batch({name: value[order] for name, value in batch.items()})
+    sharded = of_batch(on_devices(8)(batch, True))
     for name in views:
         np.testing.assert_array_equal(views[name][order], shuffled[name])
         np.testing.assert_allclose(sharded[name], views[name], atol=1e-6 * max(1, np.abs(views[name]).max()))
 
 
 def test_views_differ_from_step_to_step(augment, batch):
-    views = [make_views(augment, step_keys(1, jnp.int32(step))[0], batch)["views"] for step in (0, 1)]
+    views = [compiled_views(augment)(step_keys(1, jnp.int32(step))[0], batch)["views"] for step in (0, 1)]
     assert (views[0] != views[1]).any(axis=(2, 3, 4)).any(axis=1).mean() > 0.5

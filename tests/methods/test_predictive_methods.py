@@ -26,8 +26,8 @@ VIT = vit(image_size=16, patch_size=2, dim=8, depth=1, heads=2, channels=1, pool
 CONV = small_convnet(channels=1, widths=(4,), strides=(2,))
 
 
-def views_of(augment, images=IMAGES):
-    return jax.vmap(augment)(jax.random.split(jax.random.key(0), len(images)), images)
+def views_of(augment):
+    return jax.jit(jax.vmap(augment))(jax.random.split(jax.random.key(0), len(IMAGES)), IMAGES)
 
 
 def as_it_is(rng, image):
@@ -35,8 +35,12 @@ def as_it_is(rng, image):
 
 
 def encoded(method, views):
-    params, state = method.init(jax.random.key(0))
-    return method.encode(params, state, views, RNG, STEP)[0]
+    @jax.jit
+    def encode(views):
+        params, state = method.init(jax.random.key(0))
+        return method.encode(params, state, views, RNG, STEP)[0]
+
+    return encode(views)
 
 
 def test_mae_predicts_the_pixels_of_the_hidden_patches():
