@@ -44,7 +44,7 @@ def test_the_memories_hold_the_two_views(method):
     for view in range(2):
         np.testing.assert_allclose(state["banks"][view][VIEWS["index"]], embeddings["embedding"][:, view], atol=1e-6)
     others = np.setdiff1d(np.arange(12), VIEWS["index"])
-    fresh = method.init(jax.random.key(0))[1]["banks"]
+    fresh = jax.jit(method.init)(jax.random.key(0))[1]["banks"]
     np.testing.assert_array_equal(state["banks"][:, others], fresh[:, others])
 
 
@@ -91,13 +91,13 @@ def test_sela_shares_the_data_set_out_from_the_first_step():
 
 def test_selas_prototypes_are_trained_and_kept_at_unit_length():
     method = SeLa(ENCODER, HEAD, **OPTIONS)
-    params, state = method.init(jax.random.key(0))
+    params, state = jax.jit(method.init)(jax.random.key(0))
 
     def loss(params):
         embeddings, after = method.encode(params, state, VIEWS, jax.random.key(1), jnp.int32(0))
         return method.objective(embeddings, after, jax.random.key(2), jnp.int32(0))[0]
 
-    assert (jax.grad(loss)(params)["prototypes"] != 0).any()
+    assert (jax.jit(jax.grad(loss))(params)["prototypes"] != 0).any()
     params, _ = method.after_step({**params, "prototypes": 3 * params["prototypes"]}, state, jnp.int32(0))
     np.testing.assert_allclose(jnp.linalg.norm(params["prototypes"], axis=-1), 1, rtol=1e-6)
 
@@ -133,7 +133,7 @@ def test_clusterfit_names_the_cluster_of_each_example_not_its_label():
     clusters = cluster(points, 3)
     assert [len(set(clusters[start : start + 4])) for start in (0, 4, 8)] == [1, 1, 1] and len(set(clusters)) == 3
     method = ClusterFit(ENCODER, linear_head(inputs=ENCODER.width, outputs=3), clusters=clusters)
-    params, state = method.init(jax.random.key(0))
+    params, state = jax.jit(method.init)(jax.random.key(0))
     views = {**VIEWS, "label": jnp.full(8, 1)}
     embeddings, state = method.encode(params, state, views, jax.random.key(1), jnp.int32(0))
     np.testing.assert_array_equal(embeddings["label"], clusters[np.asarray(VIEWS["index"])])

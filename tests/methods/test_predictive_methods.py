@@ -1,6 +1,7 @@
 """MAE, I-JEPA, CPC, inpainting, colourisation and LeJEPA: what is told from what, and what is commonly got wrong."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -70,10 +71,11 @@ def ijepa(steps=10):
 
 def test_ijepa_targets_are_normed_tokens_of_the_target_encoder_on_the_whole_image():
     method, views = ijepa(), views_of(block_masking(as_it_is, grid=8))
-    params, state = method.init(jax.random.key(0))
+    params, state = jax.jit(method.init)(jax.random.key(0))
     state = {**state, "target": jax.tree.map(lambda leaf: leaf + 0.1, state["target"])}
-    embeddings, _ = method.encode(params, state, views, RNG, STEP)
-    tokens = np.asarray(VIT.apply(state["target"], {}, IMAGES, train=False)[0]["tokens"], np.float64)
+    embeddings, _ = jax.jit(method.encode)(params, state, views, RNG, STEP)
+    layers, _ = jax.jit(functools.partial(VIT.apply, train=False))(state["target"], {}, IMAGES)
+    tokens = np.asarray(layers["tokens"], np.float64)
     place = int(views["wanted"][2, 1, 3])
     token = tokens[2, place]
     np.testing.assert_allclose(
@@ -98,7 +100,7 @@ def test_ijepa_target_follows_with_a_momentum_that_rises_linearly():
 
 def test_ijepa_is_judged_by_the_last_four_blocks_of_the_target_encoder():
     method = ijepa()
-    params, state = method.init(jax.random.key(0))
+    params, state = jax.jit(method.init)(jax.random.key(0))
     tokens = method.encoder.apply(state["target"], state["encoder"], IMAGES, train=False)[0]
     features = jax.jit(method.features)({**params, "encoder": None}, state, IMAGES)["features"]
     blocks = [np.asarray(tokens[name]) for name in tokens if name.startswith("block")][-4:]
@@ -116,14 +118,14 @@ def cpc_method(rows=2):
         predictor=linear_head(inputs=8, outputs=12),
         patch_size=4,
         stride=3,
-        rows=rows,
+        prediction_steps=rows,
     )
 
 
 def test_cpc_predicts_from_rows_above_only():
     """Without batch statistics, which tell of the whole batch: what lies below a place does not move its predictions."""
     method = cpc_method()
-    params, state = method.init(jax.random.key(0))
+    params, state = jax.jit(method.init)(jax.random.key(0))
     grid = jnp.asarray(RANDOM.normal(size=(2, 5, 5, 6)), jnp.float32)
     told = method.context.apply(params["context"], state["context"], grid, train=True)[0]
     below = method.context.apply(params["context"], state["context"], grid.at[:, 3].add(1.0), train=True)[0]
@@ -153,14 +155,14 @@ def test_cpc_knows_its_patch_from_all_patches_of_the_batch():
     right = jnp.stack([jnp.roll(grid, -step, axis=1) for step in (2, 3)], axis=3)
     assert method.objective({"predictions": right, "grid": grid}, {}, RNG, STEP)[0] < 1e-3
     assert method.objective({"predictions": jnp.roll(right, 1, axis=1), "grid": grid}, {}, RNG, STEP)[0] > 10
-    with pytest.raises(UsageError, match="the predictor gives 12 values, 3 rows take 6 each"):
+    with pytest.raises(UsageError, match="the predictor has 12 outputs, expected 6 for each of 3 prediction steps"):
         cpc_method(rows=3)
 
 
 def test_cpc_tells_patches_from_the_image_that_it_has_read():
     """The pixel in the corner is of one patch only, and yet the last row knows of it where the context is deep enough."""
     method = cpc_method()
-    params, state = method.init(jax.random.key(0))
+    params, state = jax.jit(method.init)(jax.random.key(0))
     embed = jax.jit(method.features)
     layers = embed(params, state, IMAGES)
     assert {name: layer.shape[1:] for name, layer in layers.items()} == {
@@ -228,10 +230,10 @@ def test_colorization_names_the_nearest_colour_of_each_cell():
 def test_colorizations_cells_lie_where_they_are_told():
     """The head's outputs of one place, in rows and columns of its cells."""
     method = colorization()
-    params, state = method.init(jax.random.key(0))
+    params, state = jax.jit(method.init)(jax.random.key(0))
     params["head"] = {"layer1": {"kernel": jnp.zeros((4, 12)), "bias": jnp.arange(12.0)}}
     views = {"views": IMAGES[:, None], "color": jnp.zeros((4, 16, 16, 2))}
-    logits = method.encode(params, state, views, RNG, STEP)[0]["logits"]
+    logits = jax.jit(method.encode)(params, state, views, RNG, STEP)[0]["logits"]
     for row in range(2):
         for column in range(2):
             cell = 3 * (2 * row + column)
@@ -241,7 +243,7 @@ def test_colorizations_cells_lie_where_they_are_told():
 
 def test_colorization_counts_rare_colours_more_as_it_learns_how_rare_they_are():
     method = colorization(frequency_momentum=0.0)
-    _, state = method.init(jax.random.key(0))
+    _, state = jax.jit(method.init)(jax.random.key(0))
     color = jnp.zeros((1, 4, 4), jnp.int32).at[0, 0, 0].set(1)
     embeddings = {"logits": jnp.zeros((1, 4, 4, 3)), "color": color}
     loss, state, _ = method.objective(embeddings, state, RNG, STEP)

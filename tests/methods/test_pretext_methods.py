@@ -32,9 +32,9 @@ def test_rotations_are_told_by_their_place():
 def test_relative_position_pairs_each_tile_with_the_middle_one():
     """A classifier that reads out tile by tile: the middle comes first, the eight others in order."""
     method = RelativePosition(ENCODER, HEAD, classifier=linear_head(inputs=10, outputs=8))
-    params, state = method.init(jax.random.key(0))
+    params, state = jax.jit(method.init)(jax.random.key(0))
     views = jnp.asarray(RANDOM.normal(size=(2, 9, 6, 6, 1)), jnp.float32)
-    embeddings, _ = method.encode(params, state, {"views": views}, jax.random.key(1), STEP)
+    embeddings, _ = jax.jit(method.encode)(params, state, {"views": views}, jax.random.key(1), STEP)
     tiles = np.asarray(embeddings["embedding"])
     kernel, bias = (np.asarray(params["classifier"]["layer1"][name]) for name in ("kernel", "bias"))
     for row, place in enumerate((0, 1, 2, 3, 5, 6, 7, 8)):
@@ -46,9 +46,9 @@ def test_relative_position_pairs_each_tile_with_the_middle_one():
 
 def test_jigsaw_reads_its_tiles_as_they_are_shown():
     method = Jigsaw(ENCODER, HEAD, classifier=linear_head(inputs=45, outputs=4))
-    params, state = method.init(jax.random.key(0))
+    params, state = jax.jit(method.init)(jax.random.key(0))
     views = {"views": jnp.asarray(RANDOM.normal(size=(3, 9, 6, 6, 1)), jnp.float32), "order": jnp.array([0, 3, 1])}
-    embeddings, _ = method.encode(params, state, views, jax.random.key(1), STEP)
+    embeddings, _ = jax.jit(method.encode)(params, state, views, jax.random.key(1), STEP)
     tiles = np.asarray(embeddings["embedding"]).reshape(3, 45)
     kernel, bias = (np.asarray(params["classifier"]["layer1"][name]) for name in ("kernel", "bias"))
     logits = tiles @ kernel + bias
@@ -66,13 +66,13 @@ def pirl(**changes):
 
 
 def encoded(method):
-    params, state = method.init(jax.random.key(0))
+    params, state = jax.jit(method.init)(jax.random.key(0))
     views = {
         "views": jnp.asarray(RANDOM.normal(size=(4, 1, 8, 8, 1)), jnp.float32),
         "transformed": jnp.asarray(RANDOM.normal(size=(4, 3, 4, 4, 1)), jnp.float32),
         "index": jnp.array([3, 0, 11, 5], jnp.int32),
     }
-    return method.encode(params, state, views, jax.random.key(1), STEP)
+    return jax.jit(method.encode)(params, state, views, jax.random.key(1), STEP)
 
 
 def unit(rows):
