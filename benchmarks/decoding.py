@@ -17,12 +17,12 @@ from jax import lax
 from machine import about
 from timing import best_times
 
-from ssl_jax.data.vocabulary import END, FIRST, PADDING
 from ssl_jax.files import write_atomically
-from ssl_jax.networks.decoding import beam, greedy
 from ssl_jax.networks.functional import Net, Tree
-from ssl_jax.networks.recurrent import recurrent
-from ssl_jax.networks.transformer import transformer
+from ssl_jax.sequences.decoding import beam, greedy
+from ssl_jax.sequences.recurrent import recurrent
+from ssl_jax.sequences.transformer import transformer
+from ssl_jax.sequences.vocabulary import END, FIRST, PADDING
 
 SYMBOLS = FIRST + 39  # The sounds of English.
 

@@ -15,11 +15,12 @@ FLOORS = {
     "losses": 1, "augment": 1, "data": 1,
     "networks": 2, "optimizers": 2,
     "methods": 3, "recipes": 3,
-    "train": 4, "evaluate": 4, "report": 4,
+    "train": 4, "evaluate": 4, "report": 4, "sequences": 4,
 }  # fmt: skip
 TOP = 5
+WINGS = {"sequences"}  # From data to evaluation in one folder, which no other folder of the package imports.
 ROOMS = {
-    "flax": {"networks"},
+    "flax": {"networks", "sequences"},
     "optax": {"train", "optimizers", "evaluate"},
     "orbax": {"train/checkpoint.py"},
     "grain": {"data"},
@@ -47,14 +48,18 @@ def violations(path: Path, source: str) -> list[str]:
     inside = path.relative_to(PACKAGE).as_posix()
     here = FLOORS.get(inside.split("/")[0].removesuffix(".py"), TOP)
     names = imported(ast.parse(source))
-    up = sorted(name for name in names if name.startswith("ssl_jax.") and floor_of(name) > here)
+    own = sorted(name for name in names if name.startswith("ssl_jax."))
+    up = [name for name in own if floor_of(name) > here]
+    across = [
+        name for name in own if (wing := name.split(".")[1]) in WINGS and here < TOP and inside.split("/")[0] != wing
+    ]
     out = [
         package
         for package, rooms in ROOMS.items()
         if any(name.split(".")[0] == package for name in names)
         and not any(inside == room or inside.startswith(room + "/") for room in rooms)
     ]
-    return up + out
+    return up + across + out
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.relative_to(PACKAGE).as_posix())
@@ -65,6 +70,8 @@ def test_imports_go_down(path):
 def test_the_layer_test_can_fail():
     assert "ssl_jax.losses" in violations(PACKAGE / "ops/x.py", "from ssl_jax.losses import ntxent")
     assert violations(PACKAGE / "train/loop.py", "import flax.nnx") == ["flax"]
+    assert "ssl_jax.sequences.decoding" in violations(PACKAGE / "report/x.py", "import ssl_jax.sequences.decoding")
+    assert not violations(PACKAGE / "sequences/x.py", "from ssl_jax.sequences.decoding import beam\nimport flax")
     assert not violations(PACKAGE / "train/loop.py", "import optax\nfrom ssl_jax.ops.normalize import unit_length")
 
 

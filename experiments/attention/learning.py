@@ -7,11 +7,11 @@ import jax
 from jax import Array
 from numpy.typing import NDArray
 
-from ssl_jax.augment.noise import transcribed
 from ssl_jax.data import Arrays, Batches
-from ssl_jax.methods.transcription import Transcription
 from ssl_jax.networks.functional import Net
 from ssl_jax.optimizers import adamw, warmup_cosine
+from ssl_jax.sequences.transcription import Transcription
+from ssl_jax.sequences.word_noise import transcribed
 from ssl_jax.train import fit
 from ssl_jax.train.mesh import batch_sharding, make_mesh, replicated
 from ssl_jax.train.state import TrainState

@@ -16,12 +16,12 @@ import tyro
 from learning import learn
 
 from ssl_jax.data import Arrays
-from ssl_jax.data.vocabulary import END, FIRST
-from ssl_jax.networks.decoding import greedy
 from ssl_jax.networks.functional import Net
-from ssl_jax.networks.recurrent import recurrent
-from ssl_jax.networks.transformer import transformer
 from ssl_jax.report.figures import lines, write_svg
+from ssl_jax.sequences.decoding import greedy
+from ssl_jax.sequences.recurrent import recurrent
+from ssl_jax.sequences.transformer import transformer
+from ssl_jax.sequences.vocabulary import END, FIRST
 from ssl_jax.train.state import TrainState
 
 PICTURES = Path(__file__).parent / "pictures"

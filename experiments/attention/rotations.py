@@ -16,11 +16,11 @@ import tyro
 from jax import Array
 from learning import learn, on_devices
 
-from ssl_jax.data.spelling import open_spelling
-from ssl_jax.data.vocabulary import PADDING
-from ssl_jax.methods.transcription import Transcription
-from ssl_jax.networks.transformer import transformer
 from ssl_jax.report.figures import lines, write_svg
+from ssl_jax.sequences.spelling import open_spelling
+from ssl_jax.sequences.transcription import Transcription
+from ssl_jax.sequences.transformer import transformer
+from ssl_jax.sequences.vocabulary import PADDING
 from ssl_jax.train.state import TrainState
 
 PICTURES = Path(__file__).parent / "pictures"

@@ -35,13 +35,13 @@ from speller_setup import (
 )
 
 from ssl_jax.data import Batches
-from ssl_jax.data.spelling import open_spelling
-from ssl_jax.data.vocabulary import PADDING
 from ssl_jax.files import write_json
-from ssl_jax.methods.transcription import Transcription
 from ssl_jax.networks.functional import Net
 from ssl_jax.optimizers import adamw, warmup_cosine
 from ssl_jax.runs import open_run, read_record
+from ssl_jax.sequences.spelling import open_spelling
+from ssl_jax.sequences.transcription import Transcription
+from ssl_jax.sequences.vocabulary import PADDING
 from ssl_jax.train import fit
 from ssl_jax.train.mesh import batch_sharding, make_mesh
 from ssl_jax.train.state import TrainState

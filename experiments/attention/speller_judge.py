@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from speller_setup import Size, Task
 
-from ssl_jax.data.vocabulary import END, FIRST, Vocabulary
-from ssl_jax.evaluate.transcription import error_rates
-from ssl_jax.networks.decoding import beam, greedy
 from ssl_jax.networks.functional import Net
 from ssl_jax.report.attention import alignment_matrix
 from ssl_jax.report.figures import write_svg
+from ssl_jax.sequences.decoding import beam, greedy
+from ssl_jax.sequences.error_rates import error_rates
+from ssl_jax.sequences.vocabulary import END, FIRST, Vocabulary
 from ssl_jax.train.mesh import batch_sharding, make_mesh
 from ssl_jax.train.state import TrainState
 
@@ -53,7 +53,8 @@ def draw_alignment(net: Net, state: TrainState, task: Task, file: Path) -> None:
 
     @jax.jit
     def looks(read: jax.Array, written: jax.Array) -> jax.Array:
-        return net.apply(params, stats, read, written, train=False, method="alignments")[0]
+        assert net.inspect is not None
+        return net.inspect(params, stats, read, written)[1]["alignment"]
 
     silent = [np.count_nonzero(row) - len(right[0]) for row, right in zip(task.read, task.references, strict=True)]
     read = task.read[np.argmax(silent)][None]

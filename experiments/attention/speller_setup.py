@@ -8,14 +8,14 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_jax.augment.noise import denoised, noise, transcribed
 from ssl_jax.data import Arrays
-from ssl_jax.data.spelling import LONGEST, Part, Spelling
-from ssl_jax.data.vocabulary import Vocabulary
 from ssl_jax.errors import UsageError
 from ssl_jax.networks.functional import Net
-from ssl_jax.networks.recurrent import recurrent
-from ssl_jax.networks.transformer import transformer
+from ssl_jax.sequences.recurrent import recurrent
+from ssl_jax.sequences.spelling import LONGEST, Part, Spelling
+from ssl_jax.sequences.transformer import transformer
+from ssl_jax.sequences.vocabulary import Vocabulary
+from ssl_jax.sequences.word_noise import denoised, noise, transcribed
 
 Pairs = tuple[NDArray[np.int32], NDArray[np.int32]]
 

@@ -97,6 +97,9 @@ class CPC(JointEmbedding):
         )
         return loss, {}, {}
 
+    def backbone(self, params: Params, state: State) -> None:
+        """None: the encoder takes patches."""
+
     def features(self, params: Params, state: State, images: Array) -> dict[str, Array]:
         """What is known of patches, and of images.
 

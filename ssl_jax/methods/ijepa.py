@@ -14,7 +14,7 @@ from jax import Array
 
 from ssl_jax.losses.reconstruction import masked_smooth_l1
 from ssl_jax.methods.joint_embedding import init_networks
-from ssl_jax.methods.method import Embeddings, Facts, Method, Metrics, Params, State, ViewBatch
+from ssl_jax.methods.method import Backbone, Embeddings, Facts, Method, Metrics, Params, State, ViewBatch
 from ssl_jax.networks.functional import Net
 from ssl_jax.ops.moving_average import moving_average
 from ssl_jax.ops.normalize import layer_norm
@@ -83,13 +83,17 @@ class IJEPA(Method):
         momentum = self.momentum + (1 - self.momentum) * step.astype(jnp.float32) / self.steps
         return params, {**state, "target": moving_average(state["target"], params["encoder"], momentum=momentum)}
 
+    def backbone(self, params: Params, state: State) -> Backbone:
+        """The target encoder, which the authors evaluate."""
+        return Backbone(self.encoder, state["target"], state["encoder"])
+
     def features(self, params: Params, state: State, images: Array) -> dict[str, Array]:
-        """The target encoder's layers, as the authors evaluate it, and "features": its last four blocks side by side.
+        """The backbone's layers, and "features": its last four blocks side by side.
 
         The mean over patches of each block's normed tokens, `[B, 4 D]`: the very last block serves the prediction more than the
         image. So Caron et al. 2021, https://arxiv.org/abs/2104.14294, judge small ViTs.
         """
-        layers = self.encoder.apply(state["target"], state["encoder"], images, train=False)[0]
+        layers = super().features(params, state, images)
         last = [layers[name].astype(jnp.float32) for name in layers if name.startswith("block")][-4:]
         layers["features"] = jnp.concatenate([layer_norm(tokens).mean(axis=1) for tokens in last], axis=-1)
         return layers

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ssl_jax.methods.method import Embeddings, Method, Params, State, ViewBatch
+from ssl_jax.methods.method import Backbone, Embeddings, Method, Params, State, ViewBatch
 from ssl_jax.networks.functional import Net
 from ssl_jax.ops.moving_average import cosine_momentum, moving_average
 
@@ -101,8 +101,8 @@ class JointEmbedding(Method):
         )
         return embedding, {"encoder": encoder, "head": head}
 
-    def features(self, params: Params, state: State, images: Array) -> dict[str, Array]:
-        return self.encoder.apply(params["encoder"], state["encoder"], images, train=False)[0]
+    def backbone(self, params: Params, state: State) -> Backbone | None:
+        return Backbone(self.encoder, params["encoder"], state["encoder"])
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from jax import Array
 
 from ssl_jax.losses.reconstruction import masked_regression
 from ssl_jax.methods.joint_embedding import init_networks
-from ssl_jax.methods.method import Embeddings, Facts, Method, Metrics, Params, State, ViewBatch
+from ssl_jax.methods.method import Backbone, Embeddings, Facts, Method, Metrics, Params, State, ViewBatch
 from ssl_jax.networks.functional import Net
 from ssl_jax.ops.patches import patchify
 
@@ -65,5 +65,5 @@ class MAE(Method):
         )
         return loss, {}, {}
 
-    def features(self, params: Params, state: State, images: Array) -> dict[str, Array]:
-        return self.encoder.apply(params["encoder"], state["encoder"], images, train=False)[0]
+    def backbone(self, params: Params, state: State) -> Backbone:
+        return Backbone(self.encoder, params["encoder"], state["encoder"])

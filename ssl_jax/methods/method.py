@@ -10,11 +10,12 @@ number of the example in its data set; "label" `[B]` is its class, -1 where unkn
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 from jax import Array
 
 from ssl_jax.errors import pick
+from ssl_jax.networks.functional import Net
 from ssl_jax.ranges import check_ranges
 
 Tree = dict[str, Any]
@@ -61,8 +62,16 @@ class Facts:
         pick("family", self.family, FAMILIES)
 
 
+class Backbone(NamedTuple):
+    """A network of images and its weights: `net.apply(params, stats, images, train=False)`."""
+
+    net: Net
+    params: Params
+    stats: State
+
+
 class Method(Protocol):
-    """Five pure functions; a method is a frozen dataclass of hyperparameters that subclasses this and fills them in.
+    """Six pure functions; a method is a frozen dataclass of hyperparameters that subclasses this and fills them in.
 
     No gradient flows into the state: the trainer cuts it.
 
@@ -122,6 +131,15 @@ class Method(Protocol):
         """What follows the optimizer's update: moving averages, prototypes back to unit length. Default: nothing."""
         return params, state
 
+    def backbone(self, params: Params, state: State) -> Backbone | None:
+        """The network that stays after pre-training, with the weights to evaluate; None where none takes whole images."""
+        return None
+
     def features(self, params: Params, state: State, images: Array) -> dict[str, Array]:
-        """Frozen features of images `[B, H, W, C]` ready for the network: every layer by name, the last is "features"."""
-        ...
+        """Frozen features of images `[B, H, W, C]` ready for the network: every layer by name, the last is "features".
+
+        Default: the layers of the backbone. A method without one has `features` of its own.
+        """
+        backbone = self.backbone(params, state)
+        assert backbone is not None
+        return backbone.net.apply(backbone.params, backbone.stats, images, train=False)[0]

@@ -5,7 +5,6 @@ from ssl_jax.networks.functional import Net, functional
 from ssl_jax.networks.heads import linear_head, projection_head, prototype_head
 from ssl_jax.networks.resnet import resnet, resnet18, resnet34, resnet50
 from ssl_jax.networks.small import small_convnet
-from ssl_jax.networks.transformer import transformer
 from ssl_jax.networks.vit import vit, vit_base, vit_small, vit_tiny
 
 __all__ = [
@@ -21,7 +20,6 @@ __all__ = [
     "resnet34",
     "resnet50",
     "small_convnet",
-    "transformer",
     "vit",
     "vit_base",
     "vit_small",

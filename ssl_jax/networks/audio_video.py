@@ -5,7 +5,7 @@ B: clips; T: frames; F, S: moments and frequencies of a spectrogram. Videos are 
 `[B, f, s, c]` in `dtype`, and last "features" `[B, width]` in float32.
 
 Space and time have convolutions of their own, 1 x 3 x 3 and 3 x 1 x 1, "(2+1)-D". Both run as convolutions of images,
-of frames and of places over time, which every backend has fast code for.
+of frames and of positions over time, which every backend has fast code for.
 Sources: Tran et al. 2018, https://arxiv.org/abs/1711.11248; Morgado et al. 2021, https://arxiv.org/abs/2004.12943, and
 the authors' code, https://github.com/facebookresearch/AVID-CMA, folder models.
 """
@@ -21,9 +21,9 @@ from flax import nnx
 from jax import Array
 from jax.typing import DTypeLike
 
-from ssl_jax.errors import UsageError
-from ssl_jax.networks.functional import Net, functional
+from ssl_jax.networks.functional import network
 from ssl_jax.networks.layers import BatchNorm, ConvNorm, max_pool
+from ssl_jax.networks.small import check_strides
 
 KERNEL_INIT = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 
@@ -57,49 +57,50 @@ class VideoConv(nnx.Module):
 
 
 class SmallVideoNet(nnx.Module):
-    """(2+1)-D convolutions in a row."""
-
-    def __init__(
-        self, widths: Sequence[int], strides: Sequence[int], *, channels: int, dtype: DTypeLike, rngs: nnx.Rngs
-    ):
-        self.layers, self.width, self.dtype = len(widths), 2 * widths[-1], dtype
-        for number, (width, stride) in enumerate(zip(widths, strides, strict=True), 1):
-            inputs = channels if number == 1 else widths[number - 2]
-            setattr(self, f"layer{number}", VideoConv(inputs, width, stride=(1, stride), dtype=dtype, rngs=rngs))
-            setattr(self, f"norm{number}", BatchNorm(width, dtype=dtype))
-
-    def __call__(self, videos: Array, *, rngs: nnx.Rngs | None = None) -> dict[str, Array]:
-        x, layers = videos.astype(self.dtype), OrderedDict[str, Array]()
-        for number in range(1, self.layers + 1):
-            x = jax.nn.relu(getattr(self, f"norm{number}")(getattr(self, f"layer{number}")(x)))
-            layers[f"layer{number}"] = x
-        places = x.astype(jnp.float32)
-        layers["features"] = jnp.concatenate([places.mean((1, 2, 3)), max_pool(places)], axis=-1)
-        return layers
-
-
-def small_video_convnet(
-    *,
-    channels: int = 1,
-    widths: Sequence[int] = (16, 32, 64),
-    strides: Sequence[int] = (2, 2, 2),
-    dtype: DTypeLike = jnp.float32,
-) -> Net:
-    """`small_convnet` of videos; "features" are the mean and the maximum of the last layer over time and places.
+    """`small_convnet` of videos; "features" are the mean and the maximum of the last layer over time and space.
 
     Args:
       channels: of the videos.
       widths: output channels of each (2+1)-D convolution.
       strides: of each, in space; in time there is none.
+      dtype: of the activations; parameters, statistics and "features" are float32.
 
     Raises:
       UsageError: not one stride a width.
     """
-    if len(widths) != len(strides):
-        raise UsageError(
-            f"small_video_convnet needs one stride a width, got {len(widths)} widths and {len(strides)} strides"
-        )
-    return functional(lambda rngs: SmallVideoNet(widths, strides, channels=channels, dtype=dtype, rngs=rngs))
+
+    spatial, norm_kind = True, "batch"
+
+    def __init__(
+        self,
+        rngs: nnx.Rngs,
+        *,
+        channels: int = 1,
+        widths: Sequence[int] = (16, 32, 64),
+        strides: Sequence[int] = (2, 2, 2),
+        dtype: DTypeLike = jnp.float32,
+    ):
+        check_strides("small_video_convnet", widths, strides)
+        self.widths, self.width, self.dtype = tuple(widths), 2 * widths[-1], dtype
+        for number, (inputs, outputs, stride) in enumerate(zip((channels, *widths), widths, strides, strict=False), 1):
+            setattr(self, f"layer{number}", VideoConv(inputs, outputs, stride=(1, stride), dtype=dtype, rngs=rngs))
+            setattr(self, f"norm{number}", BatchNorm(outputs, dtype=dtype))
+
+    @property
+    def layers(self) -> dict[str, int]:
+        return {f"layer{number}": width for number, width in enumerate(self.widths, 1)} | {"features": self.width}
+
+    def __call__(self, videos: Array, *, rngs: nnx.Rngs | None = None) -> dict[str, Array]:
+        x, layers = videos.astype(self.dtype), OrderedDict[str, Array]()
+        for number in range(1, len(self.widths) + 1):
+            x = jax.nn.relu(getattr(self, f"norm{number}")(getattr(self, f"layer{number}")(x)))
+            layers[f"layer{number}"] = x
+        maps = x.astype(jnp.float32)
+        layers["features"] = jnp.concatenate([maps.mean((1, 2, 3)), max_pool(maps)], axis=-1)
+        return layers
+
+
+small_video_convnet = network(SmallVideoNet)
 
 
 class VideoBlock(nnx.Module):
@@ -125,10 +126,32 @@ class VideoBlock(nnx.Module):
         return jax.nn.relu(self.norm2(self.conv2(x) + shortcut))
 
 
-class R2Plus1D(nnx.Module):
-    """A stem of 3 x 7 x 7, and four stages of `depth` blocks, all but the first of half the frames and sides."""
+def widths_of_stages(features: int) -> dict[str, int]:
+    """The layers of a stem and four stages, each but the first of twice the width of the one before."""
+    return {
+        "stem": features // 8,
+        **{f"stage{stage}": features * 2**stage // 16 for stage in range(1, 5)},
+        "features": features,
+    }
 
-    def __init__(self, depth: int, *, channels: int, width: int, dtype: DTypeLike, rngs: nnx.Rngs):
+
+class R2Plus1D(nnx.Module):
+    """AVID's R(2+1)D, `[B, 8 width]` features: the maximum over time and space.
+
+    A stem of 3 x 7 x 7, and four stages of `depth` blocks, all but the first of half the frames and sides.
+
+    Args:
+      depth: blocks of each stage; 2 for 18 layers.
+      channels: of the videos.
+      width: channels of the first stage.
+      dtype: of the activations; parameters, statistics and "features" are float32.
+    """
+
+    spatial, norm_kind = True, "batch"
+
+    def __init__(
+        self, rngs: nnx.Rngs, *, depth: int = 2, channels: int = 3, width: int = 64, dtype: DTypeLike = jnp.float32
+    ):
         options: dict[str, Any] = {"dtype": dtype, "rngs": rngs}
         self.stem = nnx.Conv(
             channels,
@@ -149,6 +172,10 @@ class R2Plus1D(nnx.Module):
                 setattr(self, f"stage{stage}_block{number}", VideoBlock(inputs, outputs, stride=stride, **options))
                 inputs = outputs
 
+    @property
+    def layers(self) -> dict[str, int]:
+        return widths_of_stages(self.width)
+
     def __call__(self, videos: Array, *, rngs: nnx.Rngs | None = None) -> dict[str, Array]:
         x = jax.nn.relu(self.norm(self.stem(videos.astype(self.dtype))))
         x = nnx.max_pool(x, (1, 3, 3), strides=(1, 2, 2), padding=((0, 0), (1, 1), (1, 1)))
@@ -160,20 +187,22 @@ class R2Plus1D(nnx.Module):
         return layers | {"features": max_pool(x.astype(jnp.float32))}
 
 
-def r2plus1d_18(*, channels: int = 3, width: int = 64, dtype: DTypeLike = jnp.float32) -> Net:
-    """AVID's R(2+1)D with 18 layers, [B, 512] features: the maximum over time and places.
-
-    Args:
-      channels: of the videos.
-      width: channels of the first stage.
-    """
-    return functional(lambda rngs: R2Plus1D(2, channels=channels, width=width, dtype=dtype, rngs=rngs))
+r2plus1d_18 = network(R2Plus1D)
 
 
 class AudioNet(nnx.Module):
-    """A stem of 7 x 7 and four pairs of 3 x 3 convolutions, each with batch norm and relu."""
+    """AVID's encoder of sound, `[B, 8 width]` features: the maximum over moments and frequencies.
 
-    def __init__(self, width: int, *, dtype: DTypeLike, rngs: nnx.Rngs):
+    A stem of 7 x 7 and four pairs of 3 x 3 convolutions, each with batch norm and relu.
+
+    Args:
+      width: channels of the first convolutions.
+      dtype: of the activations; parameters, statistics and "features" are float32.
+    """
+
+    spatial, norm_kind = True, "batch"
+
+    def __init__(self, rngs: nnx.Rngs, *, width: int = 64, dtype: DTypeLike = jnp.float32):
         conv = partial(ConvNorm, dtype=dtype, rngs=rngs)
         self.stem, self.width, self.dtype = conv(1, width, size=7, stride=2), 8 * width, dtype
         widths = [width, width, 2 * width, 4 * width, 8 * width]
@@ -181,6 +210,10 @@ class AudioNet(nnx.Module):
             before, after = widths[stage - 1 : stage + 1]
             setattr(self, f"stage{stage}_conv1", conv(before, after, stride=2 if stage < 4 else 1))
             setattr(self, f"stage{stage}_conv2", conv(after, after))
+
+    @property
+    def layers(self) -> dict[str, int]:
+        return widths_of_stages(self.width)
 
     def __call__(self, spectrograms: Array, *, rngs: nnx.Rngs | None = None) -> dict[str, Array]:
         x = jax.nn.relu(self.stem(spectrograms.astype(self.dtype)))
@@ -192,9 +225,4 @@ class AudioNet(nnx.Module):
         return layers | {"features": max_pool(x.astype(jnp.float32))}
 
 
-def audio_convnet(*, width: int = 64, dtype: DTypeLike = jnp.float32) -> Net:
-    """AVID's encoder of sound, [B, 512] features: the maximum over moments and frequencies.
-
-    width: channels of the first convolutions.
-    """
-    return functional(lambda rngs: AudioNet(width, dtype=dtype, rngs=rngs))
+audio_convnet = network(AudioNet)

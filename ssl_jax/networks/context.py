@@ -1,4 +1,4 @@
-"""What is seen so far on a grid read from top to bottom: CPC's context.
+"""A summary of the rows of a grid down to each of its rows: CPC's context.
 
 B: examples; H, W: rows and columns of the grid; D: size of what comes in; E: of the context.
 """
@@ -9,17 +9,30 @@ from flax import nnx
 from jax import Array
 from jax.typing import DTypeLike
 
-from ssl_jax.networks.functional import Net, functional
+from ssl_jax.networks.functional import network
 from ssl_jax.networks.layers import LayerNorm
 
 
 class RowContext(nnx.Module):
-    """Blocks of a convolution over a row and the one above it, each added to the stream."""
+    """`[B, H, W, D]` -> `[B, H, W, E]`, float32; each position depends on its row and on the `depth` rows above it.
 
-    def __init__(self, inputs: int, width: int, *, depth: int, dtype: DTypeLike, rngs: nnx.Rngs):
+    Blocks of a convolution over a row and the one above it, each added to the stream. Columns are seen `depth` to either side,
+    in the same row, too.
+
+    Args:
+      inputs, width: D and E.
+      depth: blocks.
+      dtype: of the activations; parameters and the result are float32.
+
+    Source: in place of the PixelCNN of van den Oord et al. 2018, https://arxiv.org/abs/1807.03748, section 3.3.
+    """
+
+    norm_kind = "layer"
+
+    def __init__(self, rngs: nnx.Rngs, *, inputs: int, width: int, depth: int, dtype: DTypeLike = jnp.float32):
         self.embedding = nnx.Linear(inputs, width, dtype=dtype, rngs=rngs)
         for number in range(1, depth + 1):
-            # Normed by place: statistics over the grid would tell a row what is below it.
+            # Normed at each position alone: statistics over the grid would let a row depend on those below it.
             setattr(self, f"norm{number}", LayerNorm(width, dtype=dtype, rngs=rngs))
             conv = nnx.Conv(width, width, (2, 3), padding=((1, 0), (1, 1)), dtype=dtype, rngs=rngs)
             setattr(self, f"conv{number}", conv)
@@ -32,11 +45,4 @@ class RowContext(nnx.Module):
         return x.astype(jnp.float32)
 
 
-def row_context(*, inputs: int, width: int, depth: int, dtype: DTypeLike = jnp.float32) -> Net:
-    """As `Net`: `[B, H, W, D]` -> `[B, H, W, E]`, float32, a place of which knows its row and `depth` rows above it.
-
-    Columns are seen `depth` to either side, in the same row, too.
-
-    Source: in place of the PixelCNN of van den Oord et al. 2018, https://arxiv.org/abs/1807.03748, section 3.3.
-    """
-    return functional(lambda rngs: RowContext(inputs, width, depth=depth, dtype=dtype, rngs=rngs))
+row_context = network(RowContext)

@@ -1,42 +1,76 @@
-"""The border between flax and everything else: an NNX module becomes two pure functions on plain nested dicts.
+"""The border between flax and everything else: an NNX module becomes pure functions on plain nested dicts.
 
 Modules keep no random keys: what is random in training takes its keys from the `rngs` of the call. An encoder returns
 its layers as an `OrderedDict` in order of depth, because `jit` sorts the keys of a plain dict.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from inspect import Signature, signature
+from typing import Any, Concatenate, Literal, ParamSpec, cast
 
 import jax
 from flax import nnx
+from jax import Array
 
 Tree = dict[str, Any]
+Options = ParamSpec("Options")
+DESCRIPTION = ("layers", "patch_size", "spatial", "norm_kind")
 
 
-class Net(NamedTuple):
-    """A network as values and functions.
+@dataclass(frozen=True, eq=False)
+class Net:
+    """A network as functions of values, and a description of it.
 
-    init: `rng -> (params, stats)`: what is trained, and the batch statistics that are carried.
-    apply: `(params, stats, *inputs, train, rng=None, method="__call__") -> (outputs, stats)`; `rng` feeds dropout and the
-      like. Without `train` the statistics come back as they were. `method` names what else the module can do: "start" and
-      "advance" to decode step by step, "attentions" to look inside.
-    width: size of the last axis of the output that the next network takes.
-    methods: what `method` may name besides "__call__".
+    Attributes:
+      init: `rng -> (params, stats)`: what is trained, and the batch statistics that are carried.
+      apply: `(params, stats, *inputs, train, rng=None, method="__call__") -> (outputs, stats)`; `rng` feeds dropout and the
+        like. Without `train` the statistics come back as they were. `method` names another method of the module:
+        "init_cache" and "decode_step" decode step by step.
+      width: size of the last axis of the output that the next network takes.
+      inspect: `(params, stats, *inputs) -> (outputs, intermediates)`: the same pass in evaluation, and what its modules
+        record, in nested dicts by their attributes: `intermediates["block1"]["attention"]["weights"]`. Empty where no module
+        records anything. None for a network that does not offer it.
+      layers: width of each layer that an encoder returns, in order of depth, "features" last; empty for other networks.
+      patch_size: side in pixels of the patches that are a vision transformer's tokens; None for other networks.
+      spatial: whether the layers before "features" are maps `[B, ..., channels]` with positions in space.
+      norm_kind: "batch" or "layer" normalisation; None without either.
     """
 
-    init: Callable[[jax.Array], tuple[Tree, Tree]]
+    init: Callable[[Array], tuple[Tree, Tree]]
     apply: Callable[..., tuple[Any, Tree]]
     width: int
-    methods: frozenset[str] = frozenset()
+    inspect: Callable[..., tuple[Any, Tree]] | None = None
+    layers: Mapping[str, int] = field(default_factory=dict)
+    patch_size: int | None = None
+    spatial: bool = False
+    norm_kind: Literal["batch", "layer"] | None = None
+
+
+class Recorder(nnx.Module):
+    """A module that records intermediate arrays when `Net.inspect` calls it."""
+
+    recording = False  # Set by `inspect`, as `train` and `eval` set their attributes.
+
+    def record(self, **arrays: Array) -> None:
+        for name, array in arrays.items():
+            setattr(self, name, nnx.Intermediate(array))
+
+    def recorded(self, name: str) -> Array:
+        return getattr(self, name)[...]
 
 
 def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> Net:
-    """Wraps the module that `make(rngs)` builds; the module says its output size in the attribute `width`."""
+    """The `Net` of the module that `make(rngs)` builds.
+
+    The attribute `width` of the module is its output size; `layers`, `patch_size`, `spatial` and `norm_kind`, where it has
+    them, are those of `Net`.
+    """
     outline: Any = nnx.eval_shape(lambda: make(nnx.Rngs(0)))
     graph, _, _ = split(outline)
 
     @jax.jit  # The same bits whether or not the caller jits, and no two leaves in one buffer.
-    def init(rng: jax.Array) -> tuple[Tree, Tree]:
+    def init(rng: Array) -> tuple[Tree, Tree]:
         _, params, stats = split(make(nnx.Rngs(rng)))
         return params, stats
 
@@ -45,7 +79,7 @@ def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> Net:
         stats: Tree,
         *inputs: Any,
         train: bool,
-        rng: jax.Array | None = None,
+        rng: Array | None = None,
         method: str = "__call__",
     ) -> tuple[Any, Tree]:
         model: Any = nnx.merge(graph, params, stats)
@@ -55,9 +89,27 @@ def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> Net:
         _, _, stats = split(model)
         return outputs, stats
 
-    own = set(dir(type(outline))) - set(dir(nnx.Module))
-    methods = frozenset(name for name in own if not name.startswith("_") and callable(getattr(outline, name)))
-    return Net(init, apply, outline.width, methods)
+    def inspect(params: Tree, stats: Tree, *inputs: Any) -> tuple[Any, Tree]:
+        model: Any = nnx.merge(graph, params, stats)
+        model.eval()
+        model.set_attributes(recording=True, raise_if_not_found=False)
+        outputs = model(*inputs)
+        return outputs, nnx.to_pure_dict(nnx.pop(model, nnx.Intermediate))
+
+    description = {name: getattr(outline, name) for name in DESCRIPTION if hasattr(outline, name)}
+    return Net(init, apply, outline.width, inspect, **description)
+
+
+def network(module: Callable[Concatenate[nnx.Rngs, Options], nnx.Module]) -> Callable[Options, Net]:
+    """The function that makes the `Net` of a module; it has the module's documentation, and its arguments but for `rngs`."""
+
+    def make(*args: Options.args, **options: Options.kwargs) -> Net:
+        return functional(lambda rngs: module(rngs, *args, **options))
+
+    _self, _rngs, *arguments = signature(cast(Any, module).__init__).parameters.values()
+    make.__doc__, make.__module__ = module.__doc__, module.__module__
+    make.__signature__ = Signature(arguments, return_annotation=Net)  # type: ignore[attr-defined]
+    return make
 
 
 def split(model: nnx.Module) -> tuple[Any, Tree, Tree]:

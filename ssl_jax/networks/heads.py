@@ -1,4 +1,4 @@
-"""Heads: what stands on the features during pre-training, and is thrown away after it.
+"""Heads: networks on top of the features during pre-training, thrown away after it.
 
 B: examples. A head takes features `[B, inputs]` and returns `[B, width]` in float32.
 """
@@ -12,60 +12,13 @@ from flax import nnx
 from jax import Array
 from jax.typing import DTypeLike
 
-from ssl_jax.networks.functional import Net, functional
+from ssl_jax.networks.functional import Net, network
 from ssl_jax.networks.layers import BatchNorm
 from ssl_jax.ops.normalize import unit_length
 
 
 class ProjectionHead(nnx.Module):
-    """Linear layers with batch norm and relu between them."""
-
-    def __init__(
-        self,
-        inputs: int,
-        widths: Sequence[int],
-        *,
-        norm: bool,
-        last_norm: bool,
-        last_norm_affine: bool,
-        last_bias: bool,
-        groups: int | None,
-        dtype: DTypeLike,
-        rngs: nnx.Rngs,
-    ):
-        self.layers, self.width, self.dtype = len(widths), widths[-1], dtype
-        for number, (before, after) in enumerate(itertools.pairwise((inputs, *widths)), 1):
-            last = number == self.layers
-            normed, bias = (last_norm, last_bias) if last else (norm, True)
-            # A norm takes the mean away, so the layer's bias moves into the norm.
-            layer = nnx.Linear(before, after, use_bias=bias and not normed, dtype=dtype, rngs=rngs)
-            scale = None if last and not last_norm_affine else 1.0
-            after_norm = BatchNorm(after, scale=scale, bias=bias and scale is not None, groups=groups, dtype=dtype)
-            setattr(self, f"layer{number}", layer)
-            setattr(self, f"norm{number}", after_norm if normed else None)
-
-    def __call__(self, features: Array, *, rngs: nnx.Rngs | None = None) -> Array:
-        x = features.astype(self.dtype)
-        for number in range(1, self.layers + 1):
-            x = getattr(self, f"layer{number}")(x)
-            norm = getattr(self, f"norm{number}")
-            x = x if norm is None else norm(x)
-            x = jax.nn.relu(x) if number < self.layers else x
-        return x.astype(jnp.float32)
-
-
-def projection_head(
-    *,
-    inputs: int,
-    widths: Sequence[int] = (2048, 128),
-    norm: bool = True,
-    last_norm: bool = False,
-    last_norm_affine: bool = True,
-    last_bias: bool = False,
-    groups: int | None = None,
-    dtype: DTypeLike = jnp.float32,
-) -> Net:
-    """Multi-layer projection head; also the predictor of BYOL and SimSiam.
+    """Multi-layer projection head; also the predictor of BYOL and SimSiam. Batch norm and relu between linear layers.
 
     SimCLR: `last_norm=True`. SimSiam and MoCo v3: `last_norm=True, last_norm_affine=False`. MoCo v2: `norm=False,
     last_bias=True`. BYOL, Barlow Twins, VICReg: other widths.
@@ -82,60 +35,60 @@ def projection_head(
 
     Source: Chen et al. 2020, https://arxiv.org/abs/2002.05709, sections 2.1 and 4.2.
     """
-    return functional(
-        lambda rngs: ProjectionHead(
-            inputs,
-            widths,
-            norm=norm,
-            last_norm=last_norm,
-            last_norm_affine=last_norm_affine,
-            last_bias=last_bias,
-            groups=groups,
-            dtype=dtype,
-            rngs=rngs,
-        )
-    )
+
+    def __init__(
+        self,
+        rngs: nnx.Rngs,
+        *,
+        inputs: int,
+        widths: Sequence[int] = (2048, 128),
+        norm: bool = True,
+        last_norm: bool = False,
+        last_norm_affine: bool = True,
+        last_bias: bool = False,
+        groups: int | None = None,
+        dtype: DTypeLike = jnp.float32,
+    ):
+        self.depth, self.width, self.dtype = len(widths), widths[-1], dtype
+        self.norm_kind = "batch" if last_norm or (norm and self.depth > 1) else None
+        for number, (before, after) in enumerate(itertools.pairwise((inputs, *widths)), 1):
+            last = number == self.depth
+            normed, bias = (last_norm, last_bias) if last else (norm, True)
+            # A norm takes the mean away, so the layer's bias moves into the norm.
+            layer = nnx.Linear(before, after, use_bias=bias and not normed, dtype=dtype, rngs=rngs)
+            scale = None if last and not last_norm_affine else 1.0
+            after_norm = BatchNorm(after, scale=scale, bias=bias and scale is not None, groups=groups, dtype=dtype)
+            setattr(self, f"layer{number}", layer)
+            setattr(self, f"norm{number}", after_norm if normed else None)
+
+    def __call__(self, features: Array, *, rngs: nnx.Rngs | None = None) -> Array:
+        x = features.astype(self.dtype)
+        for number in range(1, self.depth + 1):
+            x = getattr(self, f"layer{number}")(x)
+            norm = getattr(self, f"norm{number}")
+            x = x if norm is None else norm(x)
+            x = jax.nn.relu(x) if number < self.depth else x
+        return x.astype(jnp.float32)
+
+
+projection_head = network(ProjectionHead)
 
 
 def linear_head(*, inputs: int, outputs: int, bias: bool = True, dtype: DTypeLike = jnp.float32) -> Net:
-    """One linear layer: PIRL's projections, a classifier on top of an encoder."""
+    """One linear layer: PIRL's projections, a classifier on top of an encoder.
+
+    Args:
+      inputs, outputs: sizes of the features and of the result.
+      bias: whether the layer has one.
+      dtype: of the activations; parameters and the result are float32.
+    """
     return projection_head(inputs=inputs, widths=(outputs,), last_bias=bias, dtype=dtype)
 
 
 class PrototypeHead(nnx.Module):
-    """Layers with gelu between them, a bottleneck at unit length, and its similarity to unit prototypes."""
-
-    def __init__(
-        self, inputs: int, widths: Sequence[int], outputs: int, *, norm: bool, dtype: DTypeLike, rngs: nnx.Rngs
-    ):
-        self.layers, self.width, self.dtype = len(widths), outputs, dtype
-        initial = nnx.initializers.truncated_normal(0.02)
-        for number, (before, after) in enumerate(itertools.pairwise((inputs, *widths)), 1):
-            normed = norm and number < self.layers
-            layer = nnx.Linear(before, after, use_bias=not normed, kernel_init=initial, dtype=dtype, rngs=rngs)
-            setattr(self, f"layer{number}", layer)
-            setattr(self, f"norm{number}", BatchNorm(after, dtype=dtype) if normed else None)
-        self.prototypes = nnx.Param(initial(rngs.params(), (outputs, widths[-1])))
-
-    def __call__(self, features: Array, *, rngs: nnx.Rngs | None = None) -> Array:
-        x = features.astype(self.dtype)
-        for number in range(1, self.layers + 1):
-            x = getattr(self, f"layer{number}")(x)
-            norm = getattr(self, f"norm{number}")
-            x = x if norm is None else norm(x)
-            x = jax.nn.gelu(x, approximate=False) if number < self.layers else x
-        return unit_length(x) @ unit_length(self.prototypes[...]).T
-
-
-def prototype_head(
-    *,
-    inputs: int,
-    widths: Sequence[int] = (2048, 2048, 256),
-    outputs: int = 65536,
-    norm: bool = False,
-    dtype: DTypeLike = jnp.float32,
-) -> Net:
     """DINO's head: features -> cosines with `outputs` prototypes, the weight-normalised last layer with its gain at 1.
+
+    Layers with gelu between them, a bottleneck at unit length, and its similarity to unit prototypes.
 
     Args:
       inputs: size of the features.
@@ -146,4 +99,35 @@ def prototype_head(
 
     Source: Caron et al. 2021, https://arxiv.org/abs/2104.14294, appendix C.
     """
-    return functional(lambda rngs: PrototypeHead(inputs, widths, outputs, norm=norm, dtype=dtype, rngs=rngs))
+
+    def __init__(
+        self,
+        rngs: nnx.Rngs,
+        *,
+        inputs: int,
+        widths: Sequence[int] = (2048, 2048, 256),
+        outputs: int = 65536,
+        norm: bool = False,
+        dtype: DTypeLike = jnp.float32,
+    ):
+        self.depth, self.width, self.dtype = len(widths), outputs, dtype
+        self.norm_kind = "batch" if norm and self.depth > 1 else None
+        initial = nnx.initializers.truncated_normal(0.02)
+        for number, (before, after) in enumerate(itertools.pairwise((inputs, *widths)), 1):
+            normed = norm and number < self.depth
+            layer = nnx.Linear(before, after, use_bias=not normed, kernel_init=initial, dtype=dtype, rngs=rngs)
+            setattr(self, f"layer{number}", layer)
+            setattr(self, f"norm{number}", BatchNorm(after, dtype=dtype) if normed else None)
+        self.prototypes = nnx.Param(initial(rngs.params(), (outputs, widths[-1])))
+
+    def __call__(self, features: Array, *, rngs: nnx.Rngs | None = None) -> Array:
+        x = features.astype(self.dtype)
+        for number in range(1, self.depth + 1):
+            x = getattr(self, f"layer{number}")(x)
+            norm = getattr(self, f"norm{number}")
+            x = x if norm is None else norm(x)
+            x = jax.nn.gelu(x, approximate=False) if number < self.depth else x
+        return unit_length(x) @ unit_length(self.prototypes[...]).T
+
+
+prototype_head = network(PrototypeHead)

@@ -85,14 +85,14 @@ def moments(grouped: Array) -> tuple[Array, Array]:
     """Mean and population variance of each channel of each group, float32 `[G, B, ..., C]` -> `[G, 1, ..., 1, C]`.
 
     One pass over the activations and one collective, instead of the two that mean((x - mean)^2) takes. Mean squares less
-    squared means cancel where the mean is larger than the deviation. So numbers are summed about the first of their block,
+    squared means cancel where the mean is larger than the deviation. So values are summed about the first of their block,
     and the sums of the blocks, a row of C each, are put together in float64, whose rounding is 1e-16 of the mean square.
     """
     groups, size, *_, channels = grouped.shape
     blocks = 1 if devices_under(grouped) == 1 else size  # each on one device, wherever the batch is cut
-    numbers = grouped.reshape(groups, blocks, -1, channels)
-    first = numbers[:, :, :1]
-    shifted = numbers - first
+    values = grouped.reshape(groups, blocks, -1, channels)
+    first = values[:, :, :1]
+    shifted = values - first
     parts = first, shifted.mean(axis=2, keepdims=True), jnp.square(shifted).mean(axis=2, keepdims=True)
     with jax.enable_x64(True):
         first, mean, square = (part.astype(jnp.float64) for part in parts)
@@ -114,7 +114,7 @@ class LayerNorm(nnx.LayerNorm):
     """flax's layer normalisation, over `reduction_axes`; statistics in float32 whatever comes in.
 
     Two passes: one example fits a cache, and mean squares less squared means cancel where the mean is larger than the
-    deviation. Both are about the first number, so that the mean is not rounded by more than the deviation allows.
+    deviation. Both are about the first value, so that the mean is not rounded by more than the deviation allows.
     """
 
     def __call__(self, x: Array) -> Array:  # type: ignore[override]
@@ -136,8 +136,8 @@ class LayerNorm(nnx.LayerNorm):
 def max_pool(x: Array) -> Array:
     """Largest of each channel over all positions of an example, `[B, ..., C]` -> `[B, C]`.
 
-    The gradient goes to the position of the largest. That of `x.max()` goes where a number equals the largest, and XLA may
-    compute the numbers twice, in two fusions that round differently: none is equal then, and the gradient is lost.
+    The gradient goes to the position of the largest. That of `x.max()` goes where a value equals the largest, and XLA may
+    compute the values twice, in two fusions that round differently: none is equal then, and the gradient is lost.
     """
     rows = x.reshape(len(x), -1, x.shape[-1])
     largest = jax.lax.stop_gradient(rows).argmax(axis=1, keepdims=True)
@@ -150,9 +150,9 @@ def inverse_deviation(var: Array, epsilon: float) -> Array:
 
 
 class ConvNorm(nnx.Module):
-    """Convolution without bias, then a norm; `size // 2` places of zeros on every side.
+    """Convolution without bias, then a norm; `size // 2` rows of zeros on every side.
 
-    norm: "batch", over the batch and all places, or "layer", over places and channels of each example; the gain and the
+    norm: "batch", over the batch and all positions, or "layer", over positions and channels of each example; the gain and the
     offset are of each channel.
     scale: what the gain starts at.
 

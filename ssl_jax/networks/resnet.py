@@ -1,7 +1,7 @@
 """Residual networks, version 1.5: the stride of a bottleneck is in its 3x3 convolution.
 
 B: examples. A network takes images `[B, H, W, C]` and returns, in order of depth, "stem", "stage1" .. "stage4"
-`[B, h, w, c]` in `dtype`, and "features" `[B, width]` in float32: the mean of the last stage over places.
+`[B, h, w, c]` in `dtype`, and "features" `[B, width]` in float32: the mean of the last stage over its positions.
 
 Stems, with the sides of the four stages:
   "imagenet": 7x7 stride 2, then 3x3 max pool of stride 2. 224 pixels: 56, 28, 14, 7.
@@ -23,7 +23,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from ssl_jax.errors import pick
-from ssl_jax.networks.functional import Net, functional
+from ssl_jax.networks.functional import Net, network
 from ssl_jax.networks.layers import ConvNorm, Norm
 
 Stem = Literal["imagenet", "cifar", "mnist"]
@@ -54,15 +54,43 @@ class Block(nnx.Module):
 
 
 class ResNet(nnx.Module):
-    """Stem and stages of `depths` blocks; each stage but the first doubles the channels and halves the sides."""
+    """Stem and stages of `depths` blocks; each stage but the first doubles the channels and halves the sides.
+
+    Args:
+      depths: blocks of each stage.
+      bottleneck: whether a block is a bottleneck, with four times as many outputs.
+      stem: for images of about 224 pixels ("imagenet"), 32 ("cifar") or 28 ("mnist"); see the top of the file.
+      channels: of the images.
+      width: channels of the first stage before the bottleneck's factor of four; 64 is the published network.
+      dtype: of the activations; parameters, statistics and "features" are float32.
+      norm: "batch", or "layer" for one over positions and channels of each image.
+      groups: parts of the batch with statistics of their own; None for statistics of the whole batch.
+
+    Raises:
+      UsageError: unknown stem; when applied, `groups` does not divide the batch.
+    """
+
+    spatial = True
 
     def __init__(
-        self, depths: tuple[int, ...], *, bottleneck: bool, stem: Stem, channels: int, width: int, **options: Any
+        self,
+        rngs: nnx.Rngs,
+        depths: tuple[int, ...],
+        *,
+        bottleneck: bool,
+        stem: Stem = "imagenet",
+        channels: int = 3,
+        width: int = 64,
+        dtype: DTypeLike = jnp.float32,
+        norm: Norm = "batch",
+        groups: int | None = None,
     ):
+        pick("stem", stem, ("imagenet", "cifar", "mnist"))
+        options: Any = {"norm": norm, "groups": groups, "dtype": dtype, "rngs": rngs}
         size, stride = (7, 2) if stem == "imagenet" else (3, 1)
         self.stem = ConvNorm(channels, width, size=size, stride=stride, **options)
-        self.pool, self.depths, self.dtype = stem == "imagenet", depths, options["dtype"]
-        inputs = width
+        self.pool, self.depths, self.dtype, self.norm_kind = stem == "imagenet", depths, dtype, norm
+        self.stem_width, inputs = width, width
         for stage, depth in enumerate(depths, 1):
             for number in range(1, depth + 1):
                 halve = number == 1 and (stage > 1 or stem == "mnist")
@@ -71,6 +99,12 @@ class ResNet(nnx.Module):
                 setattr(self, f"stage{stage}_block{number}", block)
                 inputs = block.outputs
         self.width = inputs
+
+    @property
+    def layers(self) -> dict[str, int]:
+        stages = len(self.depths)
+        widths = {f"stage{stage}": self.width // 2 ** (stages - stage) for stage in range(1, stages + 1)}
+        return {"stem": self.stem_width, **widths, "features": self.width}
 
     def __call__(self, images: Array, *, rngs: nnx.Rngs | None = None) -> dict[str, Array]:
         x = jax.nn.relu(self.stem(images.astype(self.dtype)))
@@ -85,44 +119,7 @@ class ResNet(nnx.Module):
         return layers
 
 
-def resnet(
-    depths: tuple[int, ...],
-    *,
-    bottleneck: bool,
-    stem: Stem = "imagenet",
-    channels: int = 3,
-    width: int = 64,
-    dtype: DTypeLike = jnp.float32,
-    norm: Norm = "batch",
-    groups: int | None = None,
-) -> Net:
-    """A residual network as `Net`; the arguments of `resnet18`, and the blocks of each stage.
-
-    Args:
-      stem: for images of about 224 pixels ("imagenet"), 32 ("cifar") or 28 ("mnist"); see the top of the file.
-      channels: of the images.
-      width: channels of the first stage before the bottleneck's factor of four; 64 is the published network.
-      dtype: of the activations; parameters, statistics and "features" are float32.
-      norm: "batch", or "layer" for one over places and channels of each image.
-      groups: parts of the batch with statistics of their own; None for statistics of the whole batch.
-
-    Raises:
-      UsageError: unknown stem; when applied, `groups` does not divide the batch.
-    """
-    pick("stem", stem, ("imagenet", "cifar", "mnist"))
-    return functional(
-        lambda rngs: ResNet(
-            depths,
-            bottleneck=bottleneck,
-            stem=stem,
-            channels=channels,
-            width=width,
-            dtype=dtype,
-            norm=norm,
-            groups=groups,
-            rngs=rngs,
-        )
-    )
+resnet = network(ResNet)
 
 
 def resnet18(**options: Any) -> Net:

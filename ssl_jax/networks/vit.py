@@ -3,8 +3,8 @@
 B: examples; T: tokens, one a patch, row by row, and first the class token if there is one; D: `dim`. A network takes
 images `[B, S, S, C]` and returns, in order of depth, "patches" (tokens with their positions), "block1" .. "block12"
 `[B, T, D]` in `dtype`, and in float32 "tokens", those of the last block normed, and "features" `[B, D]`: the class token of
-these, or the mean of the patches. A second input `[B, K]`, numbers of patches, leaves the network only these to see. The
-method "attentions" of `apply` gives the weights of all blocks.
+these, or the mean of the patches. A second input `[B, K]`, indices of patches, hides all other patches. `Net.inspect` records
+the attention weights and energies of each block: `intermediates["block1"]["attention"]["weights"]` `[B, H, T, T]`.
 
 Parameters at 224 pixels, patches of 16, with a class token: 5,524,416 (tiny), 21,665,664 (small), 85,798,656 (base).
 Sources: Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929; tiny and small: Touvron et al. 2021,
@@ -22,9 +22,9 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from ssl_jax.errors import UsageError, pick
-from ssl_jax.networks.functional import Net, functional
+from ssl_jax.networks.functional import Net, network
 from ssl_jax.networks.layers import LayerNorm
-from ssl_jax.networks.transformer_layer import Layer
+from ssl_jax.networks.transformer_layer import TransformerLayer
 from ssl_jax.ops.patches import patchify
 from ssl_jax.ops.positions import grid_positions, resize_positions
 
@@ -33,45 +33,75 @@ Positions = Literal["learned", "sincos"]
 
 
 class ViT(nnx.Module):
-    """Patch embedding, positions, `depth` blocks, a last norm."""
+    """A vision transformer: patch embedding, positions, `depth` blocks, a last norm.
+
+    Args:
+      image_size: pixels of a side of the square images.
+      patch_size: pixels of a side of a patch; divides `image_size`.
+      dim, depth, heads: size of a token, blocks, and attention heads of each.
+      channels: of the images.
+      mlp_ratio: hidden units of a block's two-layer network over `dim`.
+      pool: "features" is the class "token", or the "mean" of the patches, and then there is no class token.
+      positions: "learned" (as in DINO) or fixed "sincos" (as in MoCo v3 and MAE).
+      position_offset: see `resize_positions`; 0.1 for DINO's published weights, 0 for others.
+      drop_path: probability in [0, 1) of a branch of the last block to be left out in training; rises to it linearly with
+        depth. Training then needs the `rng` of `apply`.
+      dtype: of the activations; parameters, the last norm and "features" are float32.
+
+    Raises:
+      UsageError: sizes that do not divide, a drop_path out of range, unknown pool or positions.
+      ValueError: when applied, images that patches do not divide, or no `rng` where `drop_path` needs it.
+    """
+
+    norm_kind = "layer"
 
     def __init__(
         self,
+        rngs: nnx.Rngs,
         *,
-        grid: int,
+        image_size: int,
         patch_size: int,
-        channels: int,
         dim: int,
         depth: int,
         heads: int,
-        mlp_ratio: float,
-        pool: Pool,
-        positions: Positions,
-        position_offset: float,
-        drop_path: float,
-        dtype: DTypeLike,
-        rngs: nnx.Rngs,
+        channels: int = 3,
+        mlp_ratio: float = 4.0,
+        pool: Pool = "token",
+        positions: Positions = "learned",
+        position_offset: float = 0.0,
+        drop_path: float = 0.0,
+        dtype: DTypeLike = jnp.float32,
     ):
+        check_sizes(image_size, patch_size, dim=dim, heads=heads)
+        if not 0 <= drop_path < 1:
+            raise UsageError(f"vit: drop_path is a chance of at least 0 and below 1, got {drop_path:g}")
+        pick("pool", pool, ("token", "mean"))
+        pick("positions", positions, ("learned", "sincos"))
+        grid, tokens = image_size // patch_size, (image_size // patch_size) ** 2 + (pool == "token")
         xavier, small = nnx.initializers.xavier_uniform(), nnx.initializers.truncated_normal(0.02)
         self.embedding = nnx.Linear(patch_size**2 * channels, dim, kernel_init=xavier, dtype=dtype, rngs=rngs)
         # A vector, so that weight decay, which goes by the number of axes, passes it by.
         self.token = nnx.Param(small(rngs.params(), (dim,))) if pool == "token" else None
-        tokens = grid**2 + (pool == "token")
         self.positions = nnx.Param(small(rngs.params(), (tokens, dim))) if positions == "learned" else None
         for number in range(1, depth + 1):
-            rate = drop_path * (number - 1) / max(depth - 1, 1)
-            hidden = round(mlp_ratio * dim)
-            block = Layer(dim, heads=heads, hidden=hidden, drop_path=rate, dtype=dtype, rngs=rngs)
+            rate, hidden = drop_path * (number - 1) / max(depth - 1, 1), round(mlp_ratio * dim)
+            block = TransformerLayer(dim, heads=heads, hidden=hidden, drop_path=rate, dtype=dtype, rngs=rngs)
             setattr(self, f"block{number}", block)
         self.norm = LayerNorm(dim, epsilon=1e-6, dtype=jnp.float32, rngs=rngs)
         self.position_offset = position_offset
         self.grid, self.patch_size, self.depth, self.width, self.dtype = grid, patch_size, depth, dim, dtype
 
-    def __call__(self, images: Array, seen: Array | None = None, *, rngs: nnx.Rngs | None = None) -> dict[str, Array]:
+    @property
+    def layers(self) -> dict[str, int]:
+        return dict.fromkeys(["patches", *self.blocks(), "tokens", "features"], self.width)
+
+    def __call__(
+        self, images: Array, visible: Array | None = None, *, rngs: nnx.Rngs | None = None
+    ) -> dict[str, Array]:
         tokens = self.embed(images)
-        if seen is not None:
+        if visible is not None:
             first = tokens.shape[1] - self.patches_of(images)
-            kept = jnp.take_along_axis(tokens[:, first:], seen[:, :, None], axis=1)
+            kept = jnp.take_along_axis(tokens[:, first:], visible[:, :, None], axis=1)
             tokens = jnp.concatenate([tokens[:, :first], kept], axis=1)
         layers = OrderedDict(patches=tokens)
         for name, block in self.blocks().items():
@@ -80,15 +110,7 @@ class ViT(nnx.Module):
         layers["features"] = normed.mean(1) if self.token is None else normed[:, 0]
         return layers
 
-    def attentions(self, images: Array) -> Array:
-        """How much each token reads from each in evaluation, `[L, B, H, T, T]` float32, for all L blocks in order."""
-        tokens, found = self.embed(images), []
-        for block in self.blocks().values():
-            found += block.inside("weights", tokens)
-            tokens = block(tokens)
-        return jnp.stack(found)
-
-    def blocks(self) -> dict[str, Layer]:
+    def blocks(self) -> dict[str, TransformerLayer]:
         return {f"block{number}": getattr(self, f"block{number}") for number in range(1, self.depth + 1)}
 
     def patches_of(self, images: Array) -> int:
@@ -120,64 +142,15 @@ class ViT(nnx.Module):
         return jnp.concatenate([positions[:first], resized.reshape(grid**2, self.width)])
 
 
-def vit(
-    *,
-    image_size: int,
-    patch_size: int,
-    dim: int,
-    depth: int,
-    heads: int,
-    channels: int = 3,
-    mlp_ratio: float = 4.0,
-    pool: Pool = "token",
-    positions: Positions = "learned",
-    position_offset: float = 0.0,
-    drop_path: float = 0.0,
-    dtype: DTypeLike = jnp.float32,
-) -> Net:
-    """A vision transformer as `Net`.
-
-    Args:
-      image_size: pixels of a side of the square images.
-      patch_size: pixels of a side of a patch; divides `image_size`.
-      channels: of the images.
-      mlp_ratio: hidden units of a block's two-layer network over `dim`.
-      pool: "features" is the class "token", or the "mean" of the patches, and then there is no class token.
-      positions: "learned" (as in DINO) or fixed "sincos" (as in MoCo v3 and MAE).
-      position_offset: see `resize_positions`; 0.1 for DINO's published weights, 0 for others.
-      drop_path: chance in [0, 1) to leave out a branch of the last block in training; rises to it linearly with depth.
-        Training then needs the `rng` of `apply`.
-      dtype: of the activations; parameters, the last norm and "features" are float32.
-
-    Raises:
-      UsageError: sizes that do not divide, a drop_path out of range, unknown pool or positions.
-      ValueError: when applied, images that patches do not divide, or no `rng` where `drop_path` needs it.
-    """
+def check_sizes(image_size: int, patch_size: int, *, dim: int, heads: int) -> None:
+    """Raises the `UsageError`s about sizes that do not divide each other."""
     if patch_size < 1 or image_size % patch_size:
         raise UsageError(f"patch_size {patch_size} must divide image_size {image_size}: choose another, or resize")
     if dim % heads or dim % 4:
         raise UsageError(f"vit: dim {dim} must be a multiple of heads ({heads}) and of 4")
-    if not 0 <= drop_path < 1:
-        raise UsageError(f"vit: drop_path is a chance of at least 0 and below 1, got {drop_path:g}")
-    pick("pool", pool, ("token", "mean"))
-    pick("positions", positions, ("learned", "sincos"))
-    return functional(
-        lambda rngs: ViT(
-            grid=image_size // patch_size,
-            patch_size=patch_size,
-            channels=channels,
-            dim=dim,
-            depth=depth,
-            heads=heads,
-            mlp_ratio=mlp_ratio,
-            pool=pool,
-            positions=positions,
-            position_offset=position_offset,
-            drop_path=drop_path,
-            dtype=dtype,
-            rngs=rngs,
-        )
-    )
+
+
+vit = network(ViT)
 
 
 def vit_micro(*, image_size: int, patch_size: int, **options: Any) -> Net:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ssl_jax.augment.masking import block_masking
 from ssl_jax.methods.ijepa import IJEPA
-from ssl_jax.networks.predictor import predictor
+from ssl_jax.networks.masked_decoder import masked_decoder
 from ssl_jax.optimizers import Optimizer, adamw, cosine
 from ssl_jax.recipes.images import DIGITS, IMAGENET, Images, Opened
 from ssl_jax.recipes.recipe import Recipe, recipe
@@ -17,7 +17,7 @@ MICRO, BASE = replace(DIGITS, encoder="vit_micro/7"), replace(IMAGENET, encoder=
 def make_method(opened: Opened, training: Run, *, dim: int, depth: int, heads: int, momentum: float) -> IJEPA:
     """A predictor of `depth` blocks."""
     width, steps = opened.encoder.width, training.steps(opened.data)
-    blocks = predictor(
+    blocks = masked_decoder(
         inputs=width, outputs=width, grid=opened.grid, dim=dim, depth=depth, heads=heads, dtype=opened.dtype
     )
     return IJEPA(encoder=opened.encoder, predictor=blocks, steps=steps, momentum=momentum)

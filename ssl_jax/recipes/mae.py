@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ssl_jax.augment.masking import random_masking
 from ssl_jax.methods.mae import MAE
-from ssl_jax.networks.predictor import predictor
+from ssl_jax.networks.masked_decoder import masked_decoder
 from ssl_jax.optimizers import adamw
 from ssl_jax.recipes.images import DIGITS, IMAGENET, Images, Opened
 from ssl_jax.recipes.recipe import Recipe, recipe
@@ -17,7 +17,7 @@ MICRO, BASE = replace(DIGITS, encoder="vit_micro"), replace(IMAGENET, encoder="v
 def make_method(opened: Opened, *, dim: int, depth: int, heads: int, normalize_targets: bool) -> MAE:
     """A decoder of `depth` blocks that predicts the pixels of hidden patches."""
     pixels = opened.patch_size**2 * opened.channels
-    decoder = predictor(
+    decoder = masked_decoder(
         inputs=opened.encoder.width, outputs=pixels, grid=opened.grid, dim=dim, depth=depth, heads=heads,
         dtype=opened.dtype,
     )  # fmt: skip

@@ -53,22 +53,17 @@ def save_album(
 
 
 def attentions_of(method: Method, prepare: Callable[[Any], Any]) -> Attend:
-    """`(params, state, uint8 images [B, H, W, C]) -> [L, B, H, T, T]`, to be jitted: how much each of a ViT's tokens reads
-    from each, in all blocks, with the weights that the method is evaluated by. None where its features are no ViT's own.
+    """`(params, state, uint8 images [B, H, W, C]) -> [L, B, H, T, T]`, to be jitted: the attention weights of all blocks of
+    the method's backbone. None where there is no backbone, or where it has no attention.
     """
-    encoder: Any = getattr(method, "encoder", None)
-    if "attentions" not in getattr(encoder, "methods", ()):
-        return lambda params, state, images: None
-
-    def apply(*given: Any, **named: Any) -> tuple[Any, Any]:
-        layers, stats = encoder.apply(*given, **named)
-        return {**layers, "attentions": encoder.apply(*given, **named, method="attentions")[0]}, stats
-
-    # Asking `features` leaves to the method which weights these are: I-JEPA's, say, are the target's.
-    looking: Any = replace(method, encoder=encoder._replace(apply=apply))  # type: ignore[type-var]
 
     def attend(params: Any, state: Any, images: Any) -> Array | None:
-        return looking.features(params, state, jax.vmap(prepare)(images)).get("attentions")
+        backbone = method.backbone(params, state)
+        if backbone is None or backbone.net.inspect is None:
+            return None
+        _, blocks = backbone.net.inspect(backbone.params, backbone.stats, jax.vmap(prepare)(images))
+        found = [blocks[name]["attention"]["weights"] for name in backbone.net.layers if name in blocks]
+        return jnp.stack(found) if found else None
 
     return attend
 

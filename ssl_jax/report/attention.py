@@ -104,7 +104,7 @@ def alignment_matrix(weights: np.ndarray, *, rows: Sequence[str], columns: Seque
     """Where each of T symbols looks among S: an SVG file of its own, for `write_svg`; the more, the stronger the colour.
 
     Args:
-      weights: `[T, S]` in [0, 1], such as the "alignments" of a network that spells, without padding.
+      weights: `[T, S]` in [0, 1], such as the "alignment" that a sequence network records, without padding.
       rows: the T symbols that look, from above: sounds, say.
       columns: the S symbols that they look at, from the left: letters.
 

@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 import pytest
 from speller_setup import NETWORKS, SIZES, of_one_size, parameters, prepare, untouched
 
-from ssl_jax.data.spelling import open_spelling
 from ssl_jax.errors import UsageError
+from ssl_jax.sequences.spelling import open_spelling
 
 SCRIPT = str(Path(__file__).parents[2] / "experiments/attention/speller.py")
 

@@ -44,7 +44,7 @@ from ssl_jax.networks import linear_head, projection_head, prototype_head, small
 from ssl_jax.networks.audio_video import small_video_convnet
 from ssl_jax.networks.context import row_context
 from ssl_jax.networks.functional import Net
-from ssl_jax.networks.predictor import predictor
+from ssl_jax.networks.masked_decoder import masked_decoder
 from ssl_jax.ops.patches import patchify
 from ssl_jax.optimizers import sgd
 from ssl_jax.train.checkpoint import Checkpoints
@@ -158,7 +158,7 @@ CLUSTERED = {"examples": 2 * BATCH, "recluster_every": 2, "clusters": 4, "heads"
 
 
 def predictor_of(outputs):
-    return predictor(inputs=VIT.width, outputs=outputs, grid=SIZE // 2, dim=8, depth=1, heads=2)
+    return masked_decoder(inputs=VIT.width, outputs=outputs, grid=SIZE // 2, dim=8, depth=1, heads=2)
 
 
 # the method, with the tiny networks above, and the views that it takes

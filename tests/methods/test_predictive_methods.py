@@ -18,7 +18,7 @@ from ssl_jax.methods.lejepa import LeJEPA
 from ssl_jax.methods.mae import MAE
 from ssl_jax.networks import linear_head, small_convnet, vit
 from ssl_jax.networks.context import row_context
-from ssl_jax.networks.predictor import predictor
+from ssl_jax.networks.masked_decoder import masked_decoder
 
 RANDOM = np.random.default_rng(0)
 IMAGES = jnp.asarray(RANDOM.normal(size=(4, 16, 16, 1)), jnp.float32)
@@ -45,7 +45,7 @@ def encoded(method, views):
 
 
 def test_mae_predicts_the_pixels_of_the_hidden_patches():
-    decoder = predictor(inputs=8, outputs=4, grid=8, dim=8, depth=1, heads=2)
+    decoder = masked_decoder(inputs=8, outputs=4, grid=8, dim=8, depth=1, heads=2)
     method = MAE(encoder=VIT, decoder=decoder, patch_size=2, normalize_targets=False)
     views = views_of(random_masking(as_it_is, grid=8))
     embeddings = encoded(method, views)
@@ -63,7 +63,7 @@ def test_mae_predicts_the_pixels_of_the_hidden_patches():
 def ijepa(steps=10):
     return IJEPA(
         encoder=VIT,
-        predictor=predictor(inputs=8, outputs=8, grid=8, dim=8, depth=1, heads=2),
+        predictor=masked_decoder(inputs=8, outputs=8, grid=8, dim=8, depth=1, heads=2),
         steps=steps,
         momentum=0.5,
     )

@@ -54,7 +54,7 @@ def conv(x, kernel, *, stride, padding):
 
 
 def image_norm(x, scale, bias, epsilon=1e-5):
-    """Over places and channels of each image."""
+    """Over positions and channels of each image."""
     mean, var = x.mean((1, 2, 3), keepdims=True), x.var((1, 2, 3), keepdims=True)
     return (x - mean) / np.sqrt(var + epsilon) * scale + bias
 

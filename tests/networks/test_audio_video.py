@@ -15,7 +15,7 @@ VIDEOS = np.random.default_rng(1).normal(size=(2, 5, 6, 6, 2)).astype(np.float32
 
 
 def over_time(x, kernel, *, stride=1):
-    """Every place by itself: three frames, zeros before the first and after the last."""
+    """Every position by itself: three frames, zeros before the first and after the last."""
     padded = np.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0), (0, 0)))
     frames = range(0, x.shape[1], stride)
     taps = kernel[:, 0]

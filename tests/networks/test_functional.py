@@ -1,4 +1,6 @@
-"""What every network promises, on the smallest of each kind."""
+"""Properties of every network, on the smallest of each kind."""
+
+import inspect
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +9,22 @@ import pytest
 from flax import nnx
 from naive_layers import drawn
 
-from ssl_jax.networks import functional, projection_head, resnet, small_convnet, vit
+from ssl_jax.networks import (
+    encoder,
+    functional,
+    linear_head,
+    projection_head,
+    prototype_head,
+    resnet,
+    small_convnet,
+    vit,
+)
+from ssl_jax.networks.audio_video import audio_convnet, r2plus1d_18, small_video_convnet
+from ssl_jax.networks.context import row_context
+from ssl_jax.networks.functional import network
+from ssl_jax.networks.masked_decoder import masked_decoder
+from ssl_jax.sequences.recurrent import recurrent
+from ssl_jax.sequences.transformer import transformer
 
 IMAGES = np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype(np.float32)
 FEATURES = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
@@ -152,3 +169,97 @@ def test_a_method_by_name_sees_the_same_parameters():
     assert kept == stats == {}
     noisy, _ = net.apply(params, stats, x, 2, train=True, rng=jax.random.key(0), method="twice")
     assert (noisy != twice).all()
+
+
+class Doubling(nnx.Module):
+    """A linear layer.
+
+    Args:
+      outputs: its width.
+    """
+
+    def __init__(self, rngs: nnx.Rngs, inputs: int, *, outputs: int = 2):
+        self.linear, self.width = nnx.Linear(inputs, outputs, rngs=rngs), outputs
+
+    def __call__(self, x):
+        return self.linear(x)
+
+
+def test_a_network_has_the_signature_and_the_documentation_of_its_module():
+    doubling = network(Doubling)
+    assert str(inspect.signature(doubling)) == "(inputs: int, *, outputs: int = 2) -> ssl_jax.networks.functional.Net"
+    assert doubling.__doc__ == Doubling.__doc__
+    params, _ = drawn(doubling(3, outputs=4))
+    assert params["linear"]["kernel"].shape == (3, 4)
+    with pytest.raises(TypeError, match="no_such_option"):
+        doubling(3, no_such_option=1)
+
+
+def test_a_network_without_a_description_has_none_and_records_nothing():
+    net = network(Doubling)(3)
+    assert (net.layers, net.patch_size, net.spatial, net.norm_kind) == ({}, None, False, None)
+    params, stats = drawn(net)
+    output, intermediates = net.inspect(params, stats, np.ones(3, np.float32))
+    np.testing.assert_array_equal(output, net.apply(params, stats, np.ones(3, np.float32), train=False)[0])
+    assert intermediates == {}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        resnet, vit, small_convnet, projection_head, prototype_head, masked_decoder, row_context, small_video_convnet,
+        r2plus1d_18, audio_convnet, transformer, recurrent,
+    ],
+)  # fmt: skip
+def test_the_documentation_explains_every_argument(make):
+    _, _, explained = make.__doc__.partition("Args:")
+    for name in inspect.signature(make).parameters:
+        assert any(name in line.partition(":")[0] for line in explained.splitlines()), f"{name} is not explained"
+
+
+ENCODERS = {
+    "small": (lambda: encoder("small", image_shape=(28, 28, 1)), (28, 28, 1)),
+    "layer norm": (lambda: encoder("small", image_shape=(28, 28, 1), norm="layer"), (28, 28, 1)),
+    "resnet": (lambda: resnet((1, 1), bottleneck=False, stem="mnist", channels=1, width=4), (8, 8, 1)),
+    "bottleneck": (lambda: resnet((1, 1), bottleneck=True, stem="mnist", channels=1, width=4), (8, 8, 1)),
+    "vit": (lambda: encoder("vit_micro", image_shape=(28, 28, 1)), (28, 28, 1)),
+    "vit of given patches": (lambda: encoder("vit_micro/7", image_shape=(28, 28, 1)), (28, 28, 1)),
+    "video": (lambda: small_video_convnet(widths=(4, 8), strides=(2, 2)), (4, 16, 16, 1)),
+    "r2plus1d": (lambda: r2plus1d_18(depth=1, width=2), (4, 32, 32, 3)),
+    "audio": (lambda: audio_convnet(width=2), (32, 32, 1)),
+}
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_an_encoder_describes_its_layers(name):
+    make, shape = ENCODERS[name]
+    net = make()
+    start = jax.eval_shape(net.init, jax.random.key(0))
+    traced = []
+
+    def run(*inputs):
+        layers, _ = net.apply(*inputs, train=False)
+        traced.extend((name, layer.shape) for name, layer in layers.items())
+
+    jax.eval_shape(run, *start, jax.ShapeDtypeStruct((2, *shape), np.float32))
+    assert list(net.layers.items()) == [(name, shape[-1]) for name, shape in traced]
+    *layers, features = (shape for _, shape in traced)
+    assert features == (2, net.width)
+    assert {len(layer) == len(shape) + 1 for layer in layers} == {net.spatial}
+    if net.patch_size is not None:
+        assert layers[0][1] == 1 + (shape[0] // net.patch_size) ** 2
+    assert (net.patch_size is not None) == name.startswith("vit")
+    assert (net.norm_kind == "batch") == bool(start[1]) and net.norm_kind in ("batch", "layer")
+
+
+def test_heads_describe_their_norm():
+    heads = [
+        (projection_head(inputs=6, widths=(8, 5)), "batch"),
+        (projection_head(inputs=6, widths=(8, 5), norm=False), None),
+        (projection_head(inputs=6, widths=(5,), last_norm=True), "batch"),
+        (linear_head(inputs=6, outputs=5), None),
+        (prototype_head(inputs=6, widths=(8, 5), outputs=4, norm=True), "batch"),
+        (prototype_head(inputs=6, widths=(8, 5), outputs=4), None),
+    ]
+    for net, kind in heads:
+        assert net.norm_kind == kind and bool(jax.eval_shape(net.init, jax.random.key(0))[1]) == (kind == "batch")

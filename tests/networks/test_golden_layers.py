@@ -8,19 +8,21 @@ import pytest
 
 from ssl_jax.networks.attention import MultiHeadAttention
 from ssl_jax.networks.functional import functional
-from ssl_jax.networks.transformer_layer import Layer
+from ssl_jax.networks.transformer_layer import TransformerLayer
 
 FILE = Path(__file__).parents[1] / "golden" / "attention.npz"
 LAYERS = {
     "self_attention": lambda rngs: MultiHeadAttention(8, heads=2, rngs=rngs),
     "cross_attention": lambda rngs: MultiHeadAttention(8, heads=2, cross=True, rngs=rngs),
-    "pre_encoder": lambda rngs: Layer(8, heads=2, hidden=12, rngs=rngs),
-    "post_encoder": lambda rngs: Layer(8, heads=2, hidden=12, norm_first=False, activation="relu", rngs=rngs),
-    "pre_decoder": lambda rngs: Layer(8, heads=2, hidden=12, cross=True, causal=True, rngs=rngs),
-    "post_decoder": lambda rngs: Layer(
+    "pre_encoder": lambda rngs: TransformerLayer(8, heads=2, hidden=12, rngs=rngs),
+    "post_encoder": lambda rngs: TransformerLayer(
+        8, heads=2, hidden=12, norm_first=False, activation="relu", rngs=rngs
+    ),
+    "pre_decoder": lambda rngs: TransformerLayer(8, heads=2, hidden=12, cross=True, causal=True, rngs=rngs),
+    "post_decoder": lambda rngs: TransformerLayer(
         8, heads=2, hidden=12, cross=True, causal=True, norm_first=False, activation="relu", rngs=rngs
     ),
-    "timm_block": lambda rngs: Layer(8, heads=2, hidden=12, rngs=rngs),
+    "timm_block": lambda rngs: TransformerLayer(8, heads=2, hidden=12, rngs=rngs),
 }
 
 

@@ -1,4 +1,4 @@
-"""Attention as a layer against its definition with loops, and what rotations and energies promise."""
+"""Attention as a layer against its definition with loops, and the properties of rotations and energies."""
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +27,11 @@ def call(net, params, *inputs, method="__call__"):
     )
 
 
+def inspect(net, params, *inputs):
+    """The output and the recorded arrays."""
+    return jax.jit(lambda params, *inputs: net.inspect(params, {}, *inputs))(params, *inputs)
+
+
 def projected(x, params):
     """A linear map, or rotations side by side: the Cayley transform of the skew part of each free matrix."""
     if "free" not in params:
@@ -37,34 +42,34 @@ def projected(x, params):
 
 
 def turned(heads):
-    """Rotary positions at the first places; heads of two numbers, so there is one frequency, 1 radian a place."""
+    """Rotary positions from 0 on; heads of two values, so there is one frequency, 1 radian a position."""
     numbers = (heads[..., 0] + 1j * heads[..., 1]) * np.exp(1j * np.arange(heads.shape[1]))[:, None]
     return np.stack([numbers.real, numbers.imag], axis=-1)
 
 
 def definition(params, tokens, context, mask, *, groups=HEADS, causal=False, rotary=False):
-    """What is read, the weights and the free energies: one example, head and query at a time."""
+    """The output, the weights and the free energies: one example, head and query at a time."""
     params, tokens = double(params), double(tokens)
     if context is None:
-        query, memory = np.split(projected(tokens, params["qkv"]), [DIM], axis=-1)
+        query, pairs = np.split(projected(tokens, params["qkv"]), [DIM], axis=-1)
     else:
-        query, memory = projected(tokens, params["query"]), projected(double(context), params["memory"])
-    keys, values = (x.reshape(*x.shape[:2], groups, SIZE) for x in np.split(memory, 2, axis=-1))
+        query, pairs = projected(tokens, params["query"]), projected(double(context), params["memory"])
+    keys, values = (x.reshape(*x.shape[:2], groups, SIZE) for x in np.split(pairs, 2, axis=-1))
     query = query.reshape(*query.shape[:2], HEADS, SIZE)
     if rotary:
         query, keys = turned(query), turned(keys)
-    read, seen = np.zeros_like(query), np.ones((len(keys), HEADS, query.shape[1], keys.shape[1]), bool)
-    seen &= True if mask is None else mask
-    weights, energies = np.zeros(seen.shape), np.zeros(seen.shape[:3])
-    for example, head, place in np.ndindex(energies.shape):
+    mixed, visible = np.zeros_like(query), np.ones((len(keys), HEADS, query.shape[1], keys.shape[1]), bool)
+    visible &= True if mask is None else mask
+    weights, energies = np.zeros(visible.shape), np.zeros(visible.shape[:3])
+    for example, head, position in np.ndindex(energies.shape):
         group = head // (HEADS // groups)
-        may = seen[example, head, place] & (np.arange(keys.shape[1]) <= place if causal else True)
-        scores = keys[example, :, group] @ query[example, place, head]
-        likely = np.exp(scores / np.sqrt(SIZE)) * may
-        energies[example, head, place] = -np.sqrt(SIZE) * np.log(likely.sum())
-        weights[example, head, place] = likely / likely.sum()
-        read[example, place, head] = weights[example, head, place] @ values[example, :, group]
-    return linear(read.reshape(*read.shape[:2], DIM), params["projection"]), weights, energies
+        counted = visible[example, head, position] & (np.arange(keys.shape[1]) <= position if causal else True)
+        scores = keys[example, :, group] @ query[example, position, head]
+        likely = np.exp(scores / np.sqrt(SIZE)) * counted
+        energies[example, head, position] = -np.sqrt(SIZE) * np.log(likely.sum())
+        weights[example, head, position] = likely / likely.sum()
+        mixed[example, position, head] = weights[example, head, position] @ values[example, :, group]
+    return linear(mixed.reshape(*mixed.shape[:2], DIM), params["projection"]), weights, energies
 
 
 @pytest.mark.parametrize(
@@ -85,12 +90,16 @@ def test_it_is_the_definition(options):
     net, context = layer(**options), CONTEXT if options.get("cross") else None
     params, _ = drawn(net)
     mask = RANDOM.random((2, 1, 3, 5)) < 0.5 if options.get("cross") else PADDING
-    mask = mask | (np.arange(mask.shape[-1]) == 0)  # Everyone may look at the first.
+    mask = mask | (np.arange(mask.shape[-1]) == 0)  # The first is never masked.
     known = {name: options[name] for name in ("groups", "causal", "rotary") if name in options}
     expected = definition(params, TOKENS, context, mask, **known)
-    for method, value in zip(("__call__", "weights", "energies"), expected, strict=True):
-        found = call(net, params, TOKENS, context, mask, method=method)
-        np.testing.assert_allclose(found, value, rtol=1e-4, atol=1e-5, err_msg=method)
+    output, recorded = inspect(net, params, TOKENS, context, mask)
+    np.testing.assert_array_equal(output, call(net, params, TOKENS, context, mask))
+    assert {array.dtype.name for array in recorded.values()} == {"float32"}
+    found = output, recorded.pop("weights"), recorded.pop("energies")
+    for array, value in zip(found, expected, strict=True):
+        np.testing.assert_allclose(array, value, rtol=1e-4, atol=1e-5)
+    assert not recorded
 
 
 def test_one_matrix_makes_queries_keys_and_values_of_all_heads():
@@ -121,10 +130,10 @@ def test_rotations_stay_rotations_whatever_descent_does():
         trained = jax.tree.map(lambda p, g: p - 0.05 * g, trained, gradient)
     assert losses[-1] < 0.7 * losses[0]
     assert jnp.abs(trained["qkv"]["free"] - params["qkv"]["free"]).max() > 0.1
-    query, memory = call(net, trained, TOKENS, method="look")
+    query, cache = call(net, trained, TOKENS, method="project_qkv")
     norms = np.linalg.norm(TOKENS, axis=-1)
     cosines = TOKENS @ TOKENS.swapaxes(1, 2) / (norms[:, :, None] * norms[:, None])
-    for rotated in (query, *memory):
+    for rotated in (query, *cache):
         rotated = np.asarray(rotated).reshape(2, 3, DIM)
         assert np.abs(rotated - TOKENS).max() > 0.1
         np.testing.assert_allclose(np.linalg.norm(rotated, axis=-1), norms, rtol=1e-5)
@@ -132,25 +141,25 @@ def test_rotations_stay_rotations_whatever_descent_does():
         np.testing.assert_allclose(products, cosines, atol=1e-5)
 
 
-def test_what_is_read_is_minus_the_gradient_of_the_energies_where_values_are_keys():
+def test_the_output_is_minus_the_gradient_of_the_energies_where_values_are_keys():
     net = layer(cross=True)
     params, _ = drawn(net)
     same = {"kernel": np.eye(DIM, dtype=np.float32), "bias": np.zeros(DIM, np.float32)}
     twice = {name: np.concatenate([array[..., :DIM]] * 2, axis=-1) for name, array in params["memory"].items()}
     params = {"query": same, "projection": same, "memory": twice}
-    energy = lambda tokens: net.apply(params, {}, tokens, CONTEXT, train=False, method="energies")[0].sum()  # noqa: E731
+    energy = lambda tokens: net.inspect(params, {}, tokens, CONTEXT)[1]["energies"].sum()  # noqa: E731
     gradient = jax.jit(jax.grad(energy))(TOKENS)
     np.testing.assert_allclose(-gradient, call(net, params, TOKENS, CONTEXT), rtol=1e-5, atol=1e-6)
 
 
-def test_who_may_look_nowhere_reads_nothing_at_infinite_energy():
+def test_with_everything_masked_the_output_is_the_bias_and_the_energy_infinite():
     net = layer()
     params, _ = drawn(net)
     nowhere = np.array([True, False])[:, None, None, None]
-    outputs = call(net, params, TOKENS, None, nowhere)
+    outputs, recorded = inspect(net, params, TOKENS, None, nowhere)
     np.testing.assert_array_equal(outputs[1], np.broadcast_to(params["projection"]["bias"], (3, DIM)))
-    energies = call(net, params, TOKENS, None, nowhere, method="energies")
-    assert np.isfinite(energies[0]).all() and (energies[1] == np.inf).all()
+    energies = recorded["energies"]
+    assert not recorded["weights"][1].any() and np.isfinite(energies[0]).all() and (energies[1] == np.inf).all()
     loss = lambda params: net.apply(params, {}, TOKENS, None, nowhere, train=True)[0].sum()  # noqa: E731
     assert jax.tree.all(jax.tree.map(lambda leaf: bool(jnp.isfinite(leaf).all()), jax.jit(jax.grad(loss))(params)))
 
@@ -180,7 +189,7 @@ def test_bfloat16_forward_and_backward(options):
         ({"heads": 0}, "heads 0 must divide dim 8"),
         ({"heads": 4, "groups": 3}, "groups 3 must divide heads 4"),
         ({"heads": 4, "groups": 2, "projection": "rotation"}, "groups 2: a rotation keeps all of a token"),
-        ({"heads": 8, "rotary": True}, "dim 8 in 8 heads has 1 numbers in each"),
+        ({"heads": 8, "rotary": True}, "dim 8 in 8 heads has 1 values in each"),
         ({"heads": 2, "projection": "rotations"}, "did you mean 'rotation'"),
         ({"heads": 2, "cross": True, "causal": True}, "rotary and causal must be False"),
     ],
@@ -190,7 +199,7 @@ def test_wrong_arguments_are_named(wrong, sentence):
         functional(lambda rngs: MultiHeadAttention(DIM, rngs=rngs, **wrong))
 
 
-def test_cross_attention_asks_for_a_context():
+def test_cross_attention_needs_a_context():
     net = layer(cross=True)
-    with pytest.raises(ValueError, match="cross=True reads from a context, got None"):
+    with pytest.raises(ValueError, match="cross=True attends to a context, got None"):
         net.apply(*drawn(net), TOKENS, train=False)

@@ -44,7 +44,7 @@ def test_norms_are_those_of_a_batch_or_of_a_layer():
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_gradient_of_the_largest_is_not_lost_when_it_is_compiled(seed):
-    """A gradient that looks for what equals the largest finds nothing where XLA rounds the numbers differently twice."""
+    """A gradient by equality with the largest value is lost where XLA rounds the values differently twice."""
     net = small_convnet(widths=(4, 8), strides=(2, 2))
     params, stats = net.init(jax.random.key(seed))
     images = jax.random.uniform(jax.random.key(seed + 10), (32, 12, 12, 1))

@@ -54,7 +54,9 @@ def naive_block(tokens, params, heads):
 def test_it_is_the_definition(pool, positions):
     net = vit(**TINY, depth=2, pool=pool, positions=positions)
     (params, stats), images = drawn(net), np.random.default_rng(1).normal(size=(3, 6, 6, 2)).astype(np.float32)
-    layers, _ = jax.jit(lambda *inputs: net.apply(*inputs, train=True))(params, stats, images)
+    layers, intermediates = jax.jit(net.inspect)(params, stats, images)
+    trained, _ = jax.jit(lambda *inputs: net.apply(*inputs, train=True))(params, stats, images)
+    jax.tree.map(np.testing.assert_array_equal, layers, trained)
 
     params = double(params)
     patches = [double(images)[:, r : r + 2, c : c + 2].reshape(3, 8) for r in (0, 2, 4) for c in (0, 2, 4)]
@@ -62,16 +64,15 @@ def test_it_is_the_definition(pool, positions):
     if pool == "token":
         tokens = np.concatenate([np.broadcast_to(params["token"], (3, 1, 8)), tokens], axis=1)
     tokens = tokens + (params["positions"] if positions == "learned" else grid_positions(3, 8))
-    attentions = []
+    assert list(intermediates) == ["block1", "block2"]
     for number in (1, 2):
         tokens, weights = naive_block(tokens, params[f"block{number}"], heads=2)
-        attentions.append(weights)
+        recorded = intermediates[f"block{number}"]["attention"]
+        np.testing.assert_allclose(recorded["weights"], weights, rtol=1e-4, atol=1e-5)
     normed = layer_norm(tokens, params["norm"])
     np.testing.assert_allclose(layers["block2"], tokens, rtol=1e-4, atol=1e-5)
     expected = normed[:, 0] if pool == "token" else normed.mean(1)
     np.testing.assert_allclose(layers["features"], expected, rtol=1e-4, atol=1e-5)
-    look = jax.jit(lambda *inputs: net.apply(*inputs, train=False, method="attentions")[0])
-    np.testing.assert_allclose(look(drawn(net)[0], stats, images), attentions, rtol=1e-4, atol=1e-5)
     assert ("token" in params) == (pool == "token") and ("positions" in params) == (positions == "learned")
 
 
@@ -150,8 +151,36 @@ def test_small_crops_get_interpolated_positions(positions):
         params["positions"] = jnp.asarray(np.concatenate([np.full((1, 8), 7.0), rows]), jnp.float32)
         none = jax.tree.map(jnp.zeros_like, params["embedding"])
         layers, _ = net.apply({**params, "embedding": none}, stats, jnp.zeros((1, 4, 4, 2)), train=False)
-        token, *places = layers["patches"][0, :, 0]
+        token, *patches = layers["patches"][0, :, 0]
         np.testing.assert_allclose(token, 7 + params["token"][0], rtol=1e-6)
-        np.testing.assert_allclose(places[::2], places[1::2], atol=1e-5)
-        np.testing.assert_allclose(places[0] + places[2], 2.0, atol=1e-5)
-        assert places[0] < 1 < places[2]
+        np.testing.assert_allclose(patches[::2], patches[1::2], atol=1e-5)
+        np.testing.assert_allclose(patches[0] + patches[2], 2.0, atol=1e-5)
+        assert patches[0] < 1 < patches[2]
+
+
+def visible(pool="token"):
+    """The layers of a network of 4 x 4 patches, as a function of images and of the indices of visible patches."""
+    net = vit(image_size=12, patch_size=3, dim=8, depth=2, heads=2, channels=1, pool=pool)
+    params, stats = net.init(jax.random.key(0))
+    return jax.jit(lambda *inputs: net.apply(params, stats, *inputs, train=False)[0])
+
+
+SQUARES = jnp.asarray(np.random.default_rng(0).normal(size=(2, 12, 12, 1)), jnp.float32)
+
+
+@pytest.mark.parametrize("pool", ["token", "mean"])
+def test_with_all_patches_visible_the_layers_are_the_same(pool):
+    run, every = visible(pool), jnp.broadcast_to(jnp.arange(16)[None], (2, 16))
+    whole = run(SQUARES)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), whole, run(SQUARES, every))
+    np.testing.assert_allclose(run(SQUARES, every[:, ::-1])["features"], whole["features"], atol=1e-5)
+
+
+def test_layers_depend_on_visible_patches_alone():
+    run, indices = visible(), jnp.array([[0, 5, 7], [15, 2, 3]])
+    layers = run(SQUARES, indices)
+    assert layers["tokens"].shape == (2, 4, 8)
+    hidden = SQUARES.at[0, 0:3, 3:6].set(9.0)  # patch 1 of the first image
+    jax.tree.map(np.testing.assert_array_equal, layers, run(hidden, indices))
+    shown = SQUARES.at[0, 3:6, 3:6].set(9.0)  # patch 5
+    assert (layers["features"][0] != run(shown, indices)["features"][0]).any()

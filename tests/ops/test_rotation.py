@@ -79,7 +79,7 @@ import os
 if hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:2]))
 import jax
-from ssl_jax.networks.recurrent import recurrent
+from ssl_jax.sequences.recurrent import recurrent
 from ssl_jax.ops import rotation_matrix
 layers = [jax.random.normal(jax.random.key(layer), (3, 64, 64)) for layer in range(8)]
 turn = jax.jit(jax.grad(lambda layers: sum((rotation_matrix(layer) ** 3).sum() for layer in layers)))

@@ -1,5 +1,6 @@
 """Attention in the report: roll-out against its definition, maps that light what is looked at, and the section they make."""
 
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import jax
@@ -137,7 +138,8 @@ def test_attention_is_that_of_the_weights_that_are_evaluated():
     (params, stats), (target, _) = (NET.init(jax.random.key(seed)) for seed in (0, 1))
     state = {"encoder": stats, "target": target}
     found = attentions_of(method, prepare)({"encoder": params}, state, IMAGES)
-    expected, _ = NET.apply(target, stats, jax.vmap(prepare)(IMAGES), train=False, method="attentions")
+    _, blocks = NET.inspect(target, stats, jax.vmap(prepare)(IMAGES))
+    expected = [blocks[f"block{number}"]["attention"]["weights"] for number in (1, 2)]
     assert found.shape == (2, 2, 2, 4, 4)
     np.testing.assert_array_equal(found, expected)
 
@@ -146,7 +148,21 @@ def test_features_that_are_no_vits_own_have_no_attention():
     context = row_context(inputs=HEAD.width, width=4, depth=1)
     of_tiles = CPC(encoder=NET, head=HEAD, context=context, predictor=HEAD, patch_size=8, stride=8, rows=1)
     assert attentions_of(of_tiles, prepare)(*of_tiles.init(jax.random.key(0)), IMAGES) is None
-    assert attentions_of(IJEPA(encoder=HEAD, predictor=HEAD, steps=1), prepare)({}, {}, IMAGES) is None
+    convolutions = SimCLR(encoder("small", image_shape=(8, 8, 1)), HEAD)
+    assert attentions_of(convolutions, prepare)(*convolutions.init(jax.random.key(0)), IMAGES) is None
+    by_hand = replace(convolutions, encoder=replace(NET, inspect=None))
+    assert attentions_of(by_hand, prepare)(*by_hand.init(jax.random.key(0)), IMAGES) is None
+
+
+def test_blocks_are_in_order_of_depth():
+    """Names in alphabetical order, as `jit` sorts them, would have block10 before block2."""
+    deep = vit(image_size=8, patch_size=4, channels=1, dim=4, depth=10, heads=1)
+    method = SimCLR(deep, projection_head(inputs=4, widths=(4,)))
+    params, state = method.init(jax.random.key(0))
+    found = jax.jit(attentions_of(method, prepare))(params, state, IMAGES)
+    _, blocks = deep.inspect(params["encoder"], state["encoder"], jax.vmap(prepare)(IMAGES))
+    for number in (2, 10):
+        np.testing.assert_allclose(found[number - 1], blocks[f"block{number}"]["attention"]["weights"], atol=1e-6)
 
 
 def test_an_alignment_is_stronger_where_more_is_read():

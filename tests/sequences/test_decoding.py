@@ -1,6 +1,6 @@
-"""Against definitions: whole networks run anew at each place, all sequences tried, and a beam search in float64.
+"""Against definitions: whole networks run anew at each position, all sequences tried, and a beam search in float64.
 
-Most tests take a network that is a table, logits by word, place and the symbol before, since it compiles at once.
+Most tests take a network that is a table, logits by word, position and the symbol before, since it compiles at once.
 """
 
 import itertools
@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from naive_layers import drawn
 
-from ssl_jax.data.vocabulary import END, PADDING, START
 from ssl_jax.errors import UsageError
-from ssl_jax.networks.decoding import beam, greedy
 from ssl_jax.networks.functional import Net
-from ssl_jax.networks.recurrent import recurrent
-from ssl_jax.networks.transformer import transformer
+from ssl_jax.sequences.decoding import beam, greedy
+from ssl_jax.sequences.recurrent import recurrent
+from ssl_jax.sequences.transformer import transformer
+from ssl_jax.sequences.vocabulary import END, PADDING, START
 
 WORDS, LENGTH, SYMBOLS = 3, 5, 7
 SOURCE = np.arange(WORDS, dtype=np.int32)[:, None]
@@ -25,17 +25,17 @@ SPELLING = np.random.default_rng(0).integers(3, 7, (20, 5)).astype(np.int32)
 SPELLING[::2, 3:] = [END, PADDING]
 
 
-def table_net(told=lambda place: None):
-    """`told` hears the place of each step that is taken."""
+def table_net(called=lambda position: None):
+    """`called` gets the position of each step that is taken."""
 
     def apply(params, stats, *inputs, train, method):
-        if method == "start":
+        if method == "init_cache":
             source, _ = inputs
-            return {"word": source[:, 0], "place": jnp.zeros(len(source), jnp.int32)}, stats
+            return {"word": source[:, 0], "position": jnp.zeros(len(source), jnp.int32)}, stats
         cache, last = inputs
-        jax.debug.callback(told, cache["place"][0])
-        logits = params["table"][cache["word"], cache["place"], last]
-        return (logits, {**cache, "place": cache["place"] + 1}), stats
+        jax.debug.callback(called, cache["position"][0])
+        logits = params["table"][cache["word"], cache["position"], last]
+        return (logits, {**cache, "position": cache["position"] + 1}), stats
 
     return Net(lambda rng: ({}, {}), apply, 1)
 
@@ -52,8 +52,8 @@ def drawn_table(seed, *, end=0.0):
 def log_probability(params, word, symbols):
     """Of a sequence up to its END, by the table, in float64."""
     table, last, nats = np.asarray(params["table"], np.float64), START, 0.0
-    for place, symbol in enumerate(symbols):
-        logits = table[word, place, last]
+    for position, symbol in enumerate(symbols):
+        logits = table[word, position, last]
         nats += logits[symbol] - np.log(np.exp(logits).sum())
         if symbol == END:
             break
@@ -101,7 +101,7 @@ def test_the_penalty_prefers_longer_ones():
 
 
 def test_a_beam_of_everything_finds_the_best_of_all_sequences():
-    """Two places and a width of all symbols leave nothing out; greedy, from the same table, misses some."""
+    """Two positions and a width of all symbols leave nothing out; greedy, from the same table, misses some."""
     missed = 0
     for seed in range(5):
         params = drawn_table(seed)
@@ -137,21 +137,21 @@ def test_after_the_end_comes_only_padding_and_before_it_none():
 
 @pytest.mark.parametrize("write", [greedy, partial(beam, width=2)])
 def test_it_stops_when_all_have_ended(write):
-    """The table says one symbol or two and then the end, for sure, so that of five places three are written."""
+    """By the table one symbol or two come before the end, for sure, so that of five positions three are filled."""
     table = np.full((WORDS, LENGTH, SYMBOLS, SYMBOLS), -20, np.float32)
     table[:, 0, :, 3:5] = [20, 19]
     table[1:, 1, :, 5:] = [20, 19]
     table[:1, 1:, :, END] = table[1:, 2:, :, END] = 40
-    places = []
+    positions = []
     found = write(
-        table_net(lambda place: places.append(int(place))), {"table": jnp.asarray(table)}, {}, SOURCE, length=5
+        table_net(lambda position: positions.append(int(position))), {"table": jnp.asarray(table)}, {}, SOURCE, length=5
     )
     jax.block_until_ready(found)
     jax.effects_barrier()
-    assert sorted(places) == [0, 1, 2]
+    assert sorted(positions) == [0, 1, 2]
 
 
-REAL = {  # With seeds of parameters by which words are written differently, some to their end and some not.
+REAL = {  # With seeds of parameters with which words are decoded differently, some to their end and some not.
     "gru with attention": (recurrent(sources=7, symbols=SYMBOLS, dim=6, depth=1), 1),
     "lstm without": (recurrent(sources=7, symbols=SYMBOLS, dim=6, depth=1, cell="lstm", attention=False), 1),
     "transformer": (transformer(sources=7, symbols=SYMBOLS, dim=8, depth=1, heads=2), 7),
@@ -159,16 +159,16 @@ REAL = {  # With seeds of parameters by which words are written differently, som
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_a_cache_writes_what_the_whole_network_writes(name):
+def test_with_a_cache_decoding_is_that_of_the_whole_network(name):
     net, seed = REAL[name]
     params, stats = drawn(net, seed=seed)
     params = jax.tree.map(lambda leaf: 3 * leaf, params)
     whole = jax.jit(lambda target: net.apply(params, stats, SPELLING, target, train=False)[0]["logits"])
     target = np.full((len(SPELLING), LENGTH), PADDING, np.int32)
-    for place in range(LENGTH):
-        best = np.argmax(whole(target)[:, place, END:], axis=1) + END
-        ended = np.isin(target[:, place - 1], (END, PADDING)) if place else np.zeros(len(target), bool)
-        target[:, place] = np.where(ended, PADDING, best)
+    for position in range(LENGTH):
+        best = np.argmax(whole(target)[:, position, END:], axis=1) + END
+        ended = np.isin(target[:, position - 1], (END, PADDING)) if position else np.zeros(len(target), bool)
+        target[:, position] = np.where(ended, PADDING, best)
     assert len({tuple(row) for row in target}) > 4 and (target == END).any() and (target[:, -1] > END).any()
     np.testing.assert_array_equal(greedy(net, params, stats, SPELLING, length=LENGTH), target)
 
@@ -187,7 +187,7 @@ def test_a_cache_writes_what_the_whole_network_writes(name):
         (partial(greedy, length=0), "length: got 0, expected room for at least 1 symbol"),
         (partial(beam, length=0, width=1), "length: got 0, expected room for at least 1 symbol"),
         (partial(beam, length=1, width=0), "width: got 0, expected 1 to 5"),
-        (partial(beam, length=1, width=6), "width: got 6, expected 1 to 5, the symbols that can be said first"),
+        (partial(beam, length=1, width=6), "width: got 6, expected 1 to 5, the symbols that can come first"),
     ],
 )
 def test_wrong_arguments_are_named(write, sentence):

@@ -1,13 +1,13 @@
-"""Transcription: a sequence is read, another is written, symbol by symbol, each knowing those before it.
+"""Transcription: one sequence is predicted from another, symbol by symbol, each from those before it.
 
-The energy of a transcription given what was read is its negative log-probability in nats, the sum of the cross-entropies of
-its symbols; training lowers that of the right one. Supervised with pairs such as spelling and sounds; self-supervised where
-a word in noise is read and the word itself is written, a denoising autoencoder with a delay: the network writes a symbol from
-those already written and what it read, and never sees the symbol itself.
+The energy of a target given its source is its negative log-probability in nats, the sum of the cross-entropies of its symbols;
+training lowers that of the right one. Supervised with pairs such as spelling and sounds; self-supervised where the source is a
+word with noise and the target the word without, a denoising autoencoder with a delay: the network predicts a symbol from the
+source and the symbols before it, and its input never contains the symbol itself.
 Source: Sutskever et al. 2014, https://arxiv.org/abs/1409.3215; Vincent et al. 2008, "Extracting and Composing Robust Features
 with Denoising Autoencoders".
 
-S: numbers of what is read, T: of what is written, both with an END and PADDING behind it; V: numbers that can be written.
+S, T: lengths of sources and of targets, both with an END and PADDING behind it; V: symbols that a target may have.
 """
 
 from collections import OrderedDict
@@ -18,12 +18,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ssl_jax.data.vocabulary import END, PADDING
 from ssl_jax.losses.pretext import cross_entropy
 from ssl_jax.methods.joint_embedding import init_networks
 from ssl_jax.methods.method import Embeddings, Facts, Method, Metrics, Params, State, ViewBatch
 from ssl_jax.networks.functional import Net
 from ssl_jax.ops.collectives import mean_over_shards
+from ssl_jax.sequences.vocabulary import END, PADDING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Transcription(Method):
     Views are "source" int32 `[B, S]` and "target" int32 `[B, T]`.
 
     net: sequence network, sources and targets -> "encoded" `[B, S, D]`, "features" `[B, D]`, "logits" `[B, T, V]`, those at
-      place t from the targets before t alone.
+      position t from the targets before t alone.
     label_smoothing: probability that is spread over all V.
     """
 
@@ -50,7 +50,7 @@ class Transcription(Method):
     def encode(
         self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
     ) -> tuple[Embeddings, State]:
-        """ "embedding" `[B, 1, D]` of what was read; "logits" and "target"."""
+        """ "embedding" `[B, 1, D]` of the source; "logits" and "target"."""
         source, target = views["source"], views["target"]
         layers, stats = self.net.apply(params["net"], state["net"], source, target, train=True, rng=rng)
         embeddings = {"embedding": layers["features"][:, None], "logits": layers["logits"], "target": target}
@@ -71,9 +71,9 @@ class Transcription(Method):
         return energies(layers["logits"], target)
 
     def features(self, params: Params, state: State, images: Array) -> dict[str, Array]:
-        """Layers of sources `[B, S]`, the last one "features"; nothing is written."""
-        nothing = jnp.full((len(images), 1), END, jnp.int32)
-        layers, _ = self.net.apply(params["net"], state["net"], images, nothing, train=False)
+        """Layers of sources `[B, S]`, the last one "features"; nothing is decoded."""
+        ends = jnp.full((len(images), 1), END, jnp.int32)
+        layers, _ = self.net.apply(params["net"], state["net"], images, ends, train=False)
         return OrderedDict((name, layer) for name, layer in layers.items() if name != "logits")
 
 

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from sharding import CASES, assert_same_in_pieces, in_pieces
 
-from ssl_jax.augment.noise import denoised, noise, transcribed
 from ssl_jax.data import Arrays, Batches
-from ssl_jax.data.vocabulary import END, PADDING, START
-from ssl_jax.methods.transcription import Transcription, energies, symbol_accuracy
 from ssl_jax.networks.functional import Net
-from ssl_jax.networks.recurrent import recurrent
-from ssl_jax.networks.transformer import transformer
 from ssl_jax.optimizers import sgd
 from ssl_jax.runs import read_metrics
+from ssl_jax.sequences.recurrent import recurrent
+from ssl_jax.sequences.transcription import Transcription, energies, symbol_accuracy
+from ssl_jax.sequences.transformer import transformer
+from ssl_jax.sequences.vocabulary import END, PADDING, START
+from ssl_jax.sequences.word_noise import denoised, noise, transcribed
 from ssl_jax.train import fit
 from ssl_jax.train.mesh import batch_sharding, make_mesh
 
@@ -53,8 +53,10 @@ def words(count, length, *, seed):
     random = np.random.default_rng(seed)
     rows = random.integers(3, SYMBOLS, (count, length), np.int32)
     sizes = random.integers(1, length, count)
-    places = np.arange(length)[None]
-    return np.where(places < sizes[:, None], rows, np.where(places == sizes[:, None], END, PADDING)).astype(np.int32)
+    positions = np.arange(length)[None]
+    return np.where(positions < sizes[:, None], rows, np.where(positions == sizes[:, None], END, PADDING)).astype(
+        np.int32
+    )
 
 
 SOURCE = Arrays("pairs", {"spelling": words(40, 5, seed=0), "sounds": words(40, 7, seed=1)})

@@ -1,4 +1,4 @@
-"""The encoder-predictor-decoder: blind to what it must not see, the same step by step, with all its energies."""
+"""The encoder-predictor-decoder: which symbols its outputs depend on, the same step by step, with all its energies."""
 
 from functools import cache, partial
 
@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from naive_layers import double, drawn, layer_norm, linear
 
-from ssl_jax.data.vocabulary import PADDING, START
 from ssl_jax.errors import UsageError
-from ssl_jax.networks.encoder_predictor_decoder import Encoder, delay
 from ssl_jax.networks.functional import functional
-from ssl_jax.networks.transformer import transformer
-from ssl_jax.networks.transformer_layer import Layer
+from ssl_jax.networks.transformer_layer import TransformerLayer
+from ssl_jax.sequences.encoder_predictor_decoder import Encoder, delay
+from ssl_jax.sequences.transformer import transformer
+from ssl_jax.sequences.vocabulary import PADDING, START
 
 SIZES = {"sources": 9, "symbols": 7, "dim": 8, "depth": 1, "heads": 2}
 SOURCE = np.array([[3, 4, 5, 6, 4], [8, 3, 7, 0, 0]], np.int32)
@@ -41,16 +41,26 @@ def run(kind, *inputs, method="__call__", params=None):
     return program(kind, method)(params or made(kind)[1], *inputs)
 
 
+@cache
+def inspecting(kind):
+    return jax.jit(lambda params, *inputs: made(kind)[0].inspect(params, {}, *inputs))
+
+
+def inspect(kind, *inputs, params=None):
+    """The outputs and the intermediates."""
+    return inspecting(kind)(params or made(kind)[1], *inputs)
+
+
 @pytest.fixture(params=KINDS)
 def kind(request):
     return request.param
 
 
-def test_the_delay_is_one_place_with_the_start_in_front():
+def test_the_delay_is_one_position_with_the_start_in_front():
     np.testing.assert_array_equal(delay(jnp.asarray(TARGET)), [[START, 3, 4, 6], [START, 5, 5, 2]])
 
 
-def test_what_comes_out_by_name(kind):
+def test_outputs_by_name(kind):
     outputs = run(kind, SOURCE, TARGET)
     shapes = {name: (array.shape, array.dtype) for name, array in outputs.items()}
     assert shapes == {
@@ -63,15 +73,15 @@ def test_what_comes_out_by_name(kind):
     assert made(kind)[0].width == 8
 
 
-def test_a_change_of_the_target_changes_nothing_before_or_at_its_place(kind):
-    """The symbol at place t is known from place t + 1 on: the delay."""
+def test_a_change_of_the_target_changes_nothing_before_or_at_its_position(kind):
+    """Logits depend on the symbol at position t from position t + 1 on: the delay."""
     logits = run(kind, SOURCE, TARGET)["logits"]
-    for place in range(4):
+    for position in range(4):
         changed = TARGET.copy()
-        changed[:, place] = np.where(TARGET[:, place] == 3, 4, 3)
+        changed[:, position] = np.where(TARGET[:, position] == 3, 4, 3)
         found = run(kind, SOURCE, changed)["logits"]
-        np.testing.assert_array_equal(found[:, : place + 1], logits[:, : place + 1])
-        assert place == 3 or (jnp.abs(found[:, place + 1] - logits[:, place + 1]).max(1) > 1e-4).all()
+        np.testing.assert_array_equal(found[:, : position + 1], logits[:, : position + 1])
+        assert position == 3 or (jnp.abs(found[:, position + 1] - logits[:, position + 1]).max(1) > 1e-4).all()
 
 
 @pytest.mark.parametrize("kind", ["plain", "rotary"])
@@ -94,51 +104,64 @@ def test_without_positions_the_encoder_takes_sets():
 
 
 def test_step_by_step_is_all_at_once(kind):
-    logits, known, said = run(kind, SOURCE, TARGET)["logits"], start(kind), jnp.full(2, START)
-    assert {len(leaf) for leaf in jax.tree.leaves(known)} == {2}
-    for place in range(4):
-        found, known = run(kind, known, said, method="advance")
-        np.testing.assert_allclose(found, logits[:, place], rtol=1e-5, atol=1e-5)
-        said = TARGET[:, place]
+    logits, cached, last = run(kind, SOURCE, TARGET)["logits"], init_cache(kind), jnp.full(2, START)
+    assert {len(leaf) for leaf in jax.tree.leaves(cached)} == {2}
+    for position in range(4):
+        found, cached = run(kind, cached, last, method="decode_step")
+        np.testing.assert_allclose(found, logits[:, position], rtol=1e-5, atol=1e-5)
+        last = TARGET[:, position]
 
 
-def start(kind):
+def init_cache(kind):
     net, params = made(kind)
-    return jax.jit(lambda source: net.apply(params, {}, source, 4, train=False, method="start")[0])(SOURCE)
+    return jax.jit(lambda source: net.apply(params, {}, source, 4, train=False, method="init_cache")[0])(SOURCE)
 
 
-def test_a_cache_can_be_reordered_and_examples_be_at_different_places():
-    """The first example waits while the second says a symbol; then they change places."""
-    logits, known = run("rotary", SOURCE, TARGET)["logits"], start("rotary")
-    _, ahead = run("rotary", known, jnp.full(2, START), method="advance")
-    known = jax.tree.map(lambda now, next: np.stack([next[1], now[0]]), known, ahead)
-    found, _ = run("rotary", known, jnp.array([TARGET[1, 0], START]), method="advance")
+def test_a_cache_can_be_reordered_and_examples_be_at_different_positions():
+    """The first example stays behind while the second is a symbol ahead; then they are exchanged."""
+    logits, cached = run("rotary", SOURCE, TARGET)["logits"], init_cache("rotary")
+    _, ahead = run("rotary", cached, jnp.full(2, START), method="decode_step")
+    cached = jax.tree.map(lambda now, next: np.stack([next[1], now[0]]), cached, ahead)
+    found, _ = run("rotary", cached, jnp.array([TARGET[1, 0], START]), method="decode_step")
     np.testing.assert_allclose(found, [logits[1, 1], logits[0, 0]], rtol=1e-5, atol=1e-5)
 
 
-def test_alignments_are_the_weights_of_the_last_cross_attention():
-    weights = run("plain", SOURCE, TARGET, method="alignments")
+def test_intermediates_come_from_the_same_pass(kind):
+    outputs, _ = inspect(kind, SOURCE, TARGET)
+    jax.tree.map(np.testing.assert_array_equal, outputs, run(kind, SOURCE, TARGET))
+
+
+def test_the_alignment_is_the_mean_of_the_last_cross_attention():
+    intermediates = inspect("plain", SOURCE, TARGET)[1]
+    weights = intermediates["alignment"]
+    every_head = intermediates["predictor"]["block2"]["cross"]["weights"]
+    np.testing.assert_allclose(weights, every_head.mean(1), rtol=1e-6)
     assert weights.shape == (2, 4, 5) and weights.dtype == jnp.float32
     np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-5)
     assert (weights[1, :, 3:] == 0).all() and (weights[0] > 0).all()
     params = jax.tree.map(np.copy, made("plain")[1])
     block = params["predictor"]["block2"]["cross"]
-    block["query"] = jax.tree.map(np.zeros_like, block["query"])  # Who asks nothing prefers nothing.
-    even = run("plain", SOURCE, TARGET, method="alignments", params=params)
+    block["query"] = jax.tree.map(np.zeros_like, block["query"])  # Equal scores, equal weights.
+    even = inspect("plain", SOURCE, TARGET, params=params)[1]["alignment"]
     np.testing.assert_allclose(even[1], np.broadcast_to([1 / 3, 1 / 3, 1 / 3, 0, 0], (4, 5)), rtol=1e-5)
 
 
 def test_energies_of_every_block_by_name():
     net, params = made("plain")
-    energies = jax.eval_shape(lambda: net.apply(params, {}, SOURCE, TARGET, train=False, method="energies")[0])
-    names = ["encoder1", "encoder2", "predictor1", "cross1", "predictor2", "cross2"]
-    shapes = [(name, (2, 2, 5 if name.startswith("encoder") else 4)) for name in names]
-    assert [(name, array.shape) for name, array in energies.items()] == shapes
+    intermediates = jax.eval_shape(lambda: net.inspect(params, {}, SOURCE, TARGET)[1])
+    shapes = {(part, name): block["attention"]["energies"].shape for part in ("encoder", "predictor")
+              for name, block in intermediates[part].items()}  # fmt: skip
+    encoder, predictor = (2, 2, 5), (2, 2, 4)
+    assert shapes == {
+        ("encoder", "block1"): encoder, ("encoder", "block2"): encoder,
+        ("predictor", "block1"): predictor, ("predictor", "block2"): predictor,
+    }  # fmt: skip
+    assert intermediates["predictor"]["block1"]["cross"]["energies"].shape == predictor
 
 
 def test_energies_of_the_first_block_are_the_definition():
-    params, places, size = double(made("plain")[1]), np.arange(5), 4
-    waves = [wave(np.outer(places, [1, 0.1, 0.01, 0.001])) for wave in (np.sin, np.cos)]
+    params, positions, size = double(made("plain")[1]), np.arange(5), 4
+    waves = [wave(np.outer(positions, [1, 0.1, 0.01, 0.001])) for wave in (np.sin, np.cos)]
     tokens = params["source"]["embedding"][SOURCE] * np.sqrt(8) + np.stack(waves, axis=-1).reshape(5, 8)
     block = params["encoder"]["block1"]
     query, keys, _ = np.split(
@@ -148,8 +171,8 @@ def test_energies_of_the_first_block_are_the_definition():
     scores = heads(query) @ heads(keys).swapaxes(2, 3) / np.sqrt(size)
     likely = np.exp(scores) * (SOURCE != 0)[:, None, None]
     expected = -np.sqrt(size) * np.log(likely.sum(-1))
-    found = run("plain", SOURCE, TARGET, method="energies")
-    np.testing.assert_allclose(found["encoder1"], expected, rtol=1e-4, atol=1e-5)
+    found = inspect("plain", SOURCE, TARGET)[1]["encoder"]["block1"]["attention"]["energies"]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_dropout_draws_in_training_only_and_needs_a_key():
@@ -165,8 +188,8 @@ def test_dropout_draws_in_training_only_and_needs_a_key():
         jax.eval_shape(lambda: net.apply(params, {}, SOURCE, TARGET, train=True))
 
 
-def test_dropout_keeps_half_of_the_numbers_twice_as_large():
-    net = functional(lambda rngs: Layer(8, heads=2, hidden=12, dropout=0.5, rngs=rngs))
+def test_dropout_keeps_half_of_the_values_twice_as_large():
+    net = functional(lambda rngs: TransformerLayer(8, heads=2, hidden=12, dropout=0.5, rngs=rngs))
     params, _ = drawn(net)
     params["contract"] = jax.tree.map(np.zeros_like, params["contract"])
     tokens = np.random.default_rng(1).normal(size=(64, 3, 8)).astype(np.float32)

@@ -1,13 +1,13 @@
-"""Noise touches letters alone, as often as it is told to, and is decided by its key."""
+"""Noise changes letters alone, with the given probabilities, and depends on its key alone."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssl_jax.augment.noise import delete_letters, denoised, mask_letters, move_letters, noise, transcribed
-from ssl_jax.data.vocabulary import END, PADDING, Vocabulary
 from ssl_jax.errors import UsageError
+from ssl_jax.sequences.vocabulary import END, PADDING, Vocabulary
+from ssl_jax.sequences.word_noise import delete_letters, denoised, mask_letters, move_letters, noise, transcribed
 
 LETTERS = Vocabulary(tuple("abcdefgh"))
 MASK = len(LETTERS)

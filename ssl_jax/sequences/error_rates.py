@@ -1,4 +1,4 @@
-"""How many symbols, and how many words, a transcription gets wrong."""
+"""Error rates of transcriptions: the share of symbols, and of words, that are wrong."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,7 +18,7 @@ class ErrorRates(NamedTuple):
 
 
 def error_rates(hypotheses: Sequence[Symbols], references: Sequence[Sequence[Symbols]]) -> ErrorRates:
-    """Error rates of one hypothesis a word against all that is right for it.
+    """Error rates of one hypothesis for each word against its references.
 
     Of several references the nearest counts, the first of equals: its edits, and its length.
 
@@ -54,8 +54,8 @@ def edit_distance(first: Symbols, second: Symbols) -> int:
     """
     above = list(range(len(second) + 1))  # From nothing to each beginning of `second`.
     for row, symbol in enumerate(first, start=1):
-        here = [row]
+        current = [row]
         for column, other in enumerate(second, start=1):
-            here.append(min(above[column] + 1, here[-1] + 1, above[column - 1] + (symbol != other)))
-        above = here
+            current.append(min(above[column] + 1, current[-1] + 1, above[column - 1] + (symbol != other)))
+        above = current
     return above[-1]

@@ -1,7 +1,7 @@
-"""Noise for words: letters masked, deleted or moved, so that writing the word as it was is something to learn from.
+"""Noise for words: letters masked, deleted or moved, so that a network can learn to restore the word.
 
-A word is int32 `[S]`: numbers of its letters, an END, PADDING. Noise touches letters alone: the end follows the last one
-that is left. Whatever happens to a word is decided by its key.
+A word is int32 `[S]`: indices of its letters, an END, PADDING. Noise changes letters alone: the end follows the last letter
+that is left. The noise depends on the key alone.
 """
 
 from collections.abc import Callable
@@ -10,20 +10,20 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ssl_jax.data.vocabulary import FIRST, PADDING
 from ssl_jax.errors import UsageError
+from ssl_jax.sequences.vocabulary import FIRST, PADDING
 
 Noise = Callable[[Array, Array], Array]  # (rng, word [S]) -> word [S]
-Pair = dict[str, Array]  # "source" [S] is read, "target" [T] is written
+Pair = dict[str, Array]  # "source" [S] is the input, "target" [T] the sequence to predict
 
 
 def transcribed(rng: Array, word: Pair) -> Pair:
-    """A spelling and its sounds, as they are: the views of supervised transcription."""
+    """A spelling and its sounds without noise: the views of supervised transcription."""
     return {"source": word["spelling"], "target": word["sounds"]}
 
 
 def denoised(noise: Noise) -> Callable[[Array, Array], Pair]:
-    """Views of a denoising autoencoder: the word in noise is read, the word itself is written.
+    """Views of a denoising autoencoder: the word with noise is the source, the word without is the target.
 
     Source: Vincent et al. 2008, "Extracting and Composing Robust Features with Denoising Autoencoders"; for sequences
     Lewis et al. 2020, "BART", https://arxiv.org/abs/1910.13461.
@@ -36,17 +36,17 @@ def denoised(noise: Noise) -> Callable[[Array, Array], Pair]:
 
 
 def noise(*, mask: int, masked: float = 0.1, deleted: float = 0.1, reach: int = 3) -> Noise:
-    """Letters change places, some are deleted, some masked: in this order, each with a key of its own.
+    """Letters are moved, some deleted, some masked: in this order, each with a key of its own.
 
     Args:
-      mask: number that stands for a masked letter, one that no letter has.
+      mask: index of a masked letter, one that no letter has.
       masked, deleted: probabilities of a letter, in [0, 1).
-      reach: how many places a letter moves at most; 0 leaves them.
+      reach: positions by which a letter moves at most; 0 for no moves.
 
     Raises:
-      UsageError: a number is out of range.
+      UsageError: a value is out of range.
 
-    Source: deletion and moves, with these numbers, Lample et al. 2018, https://arxiv.org/abs/1711.00043, section 2.3.
+    Source: deletion and moves, with these values, Lample et al. 2018, https://arxiv.org/abs/1711.00043, section 2.3.
     """
     for name, probability in (("masked", masked), ("deleted", deleted)):
         if not 0 <= probability < 1:
@@ -69,17 +69,17 @@ def mask_letters(rng: Array, word: Array, *, probability: float, mask: int) -> A
 
 
 def delete_letters(rng: Array, word: Array, *, probability: float) -> Array:
-    """Each letter goes with `probability`; those behind it move up."""
+    """Each letter is deleted with `probability`; those behind it move up."""
     gone = _chosen(rng, word, probability)
     kept_first = jnp.argsort(gone, stable=True)
     return jnp.where(gone, PADDING, word)[kept_first]
 
 
 def move_letters(rng: Array, word: Array, *, reach: int) -> Array:
-    """A random order in which no letter is more than `reach` places from where it was."""
+    """A random order in which no letter is more than `reach` positions from its own."""
     later = jax.random.uniform(rng, word.shape, maxval=reach + 1)
-    places = jnp.arange(len(word), dtype=jnp.float32) + jnp.where(_is_letter(word), later, len(word) + reach)
-    return word[jnp.argsort(places, stable=True)]
+    ranks = jnp.arange(len(word), dtype=jnp.float32) + jnp.where(_is_letter(word), later, len(word) + reach)
+    return word[jnp.argsort(ranks, stable=True)]
 
 
 def _chosen(rng: Array, word: Array, probability: float) -> Array:

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from naive_layers import double, drawn, linear
 
-from ssl_jax.data.vocabulary import END, FIRST, START
 from ssl_jax.errors import UsageError
-from ssl_jax.networks.decoding import greedy
-from ssl_jax.networks.recurrent import recurrent
-from ssl_jax.networks.recurrent_layer import gru, lstm
 from ssl_jax.optimizers import adamw
+from ssl_jax.sequences.decoding import greedy
+from ssl_jax.sequences.recurrent import recurrent
+from ssl_jax.sequences.recurrent_layer import gru, lstm
+from ssl_jax.sequences.vocabulary import END, FIRST, START
 
 TINY = {"sources": 7, "symbols": 9, "dim": 6, "depth": 2}
 SOURCE = np.array([[3, 4, 5, 6, 2], [6, 4, 2, 0, 0], [5, 2, 0, 0, 0]], np.int32)
@@ -44,15 +44,15 @@ NAIVE = {"gru": naive_gru, "lstm": naive_lstm}
 
 
 def naive_layer(word, state, params, cell):
-    said = []
+    outputs = []
     for x in word:
         state = NAIVE[cell](x, state, params)
-        said.append(state[0])
-    return np.stack(said), state
+        outputs.append(state[0])
+    return np.stack(outputs), state
 
 
 def naive_net(params, word, target, cell):
-    """One word without its padding, one target: what is encoded, logits and alignments."""
+    """One word without its padding, one target: the encoded symbols, logits and alignments."""
     tokens, starts = params["source"]["embedding"][word], []
     for number in (1, 2):
         half = (np.zeros(3),) * (1 if cell == "gru" else 2)
@@ -60,15 +60,15 @@ def naive_net(params, word, target, cell):
         back, first = naive_layer(tokens[::-1], half, params["encoder"][f"backward{number}"], cell)
         tokens = np.concatenate([onward, back[::-1]], axis=1)
         starts.append(tuple(np.concatenate(halves) for halves in zip(last, first, strict=True)))
-    known = params["target"]["embedding"][[START, *target[:-1]]]
+    outputs = params["target"]["embedding"][[START, *target[:-1]]]
     for number, start in zip((1, 2), starts, strict=True):
-        known, _ = naive_layer(known, start, params[f"predictor{number}"], cell)
+        outputs, _ = naive_layer(outputs, start, params[f"predictor{number}"], cell)
     weights = None
     if "query" in params:
-        scores = np.exp(linear(known, params["query"]) @ tokens.T / np.sqrt(6))
+        scores = np.exp(linear(outputs, params["query"]) @ tokens.T / np.sqrt(6))
         weights = scores / scores.sum(1, keepdims=True)
-        known = np.tanh(linear(np.concatenate([known, weights @ tokens], axis=1), params["mix"]))
-    return tokens, linear(known, params["decoder"]["logits"]), weights
+        outputs = np.tanh(linear(np.concatenate([outputs, weights @ tokens], axis=1), params["mix"]))
+    return tokens, linear(outputs, params["decoder"]["logits"]), weights
 
 
 @pytest.mark.parametrize(("cell", "attention"), KINDS)
@@ -79,8 +79,10 @@ def test_it_is_the_definition_whatever_the_padding(cell, attention):
     assert list(outputs) == ["encoded", "features", "logits"] and net.width == 6 and stats == {}
     alignments = None
     if attention:
-        looking = partial(net.apply, train=False, method="alignments")
-        alignments, _ = jax.jit(looking)(params, stats, SOURCE, TARGET)
+        inspected, intermediates = jax.jit(net.inspect)(params, stats, SOURCE, TARGET)
+        jax.tree.map(np.testing.assert_array_equal, inspected, outputs)
+        assert list(intermediates) == ["alignment"]
+        alignments = intermediates["alignment"]
     for row, length in enumerate((5, 3, 2)):
         encoded, logits, weights = naive_net(double(params), SOURCE[row, :length], TARGET[row], cell)
         np.testing.assert_allclose(outputs["encoded"][row, :length], encoded, rtol=1e-4, atol=1e-5)
@@ -92,7 +94,7 @@ def test_it_is_the_definition_whatever_the_padding(cell, attention):
 
 
 # Of torch 2.14.1: GRU(2, 2) and LSTM(2, 2) in float64 with weights `waves` of their shapes in the order of their
-# `named_parameters`, phases 0, 1, 2, 3; input `waves((1, 4, 2), 5)`. What they say at the fourth place.
+# `named_parameters`, phases 0, 1, 2, 3; input `waves((1, 4, 2), 5)`. Their outputs at the fourth position.
 TORCH = {"gru": [-0.4630064620, 0.8162793594], "lstm": [-0.2965886655, 0.0583136641]}
 
 
@@ -133,7 +135,7 @@ def test_more_padding_changes_nothing(trained_net):
         np.testing.assert_allclose(longer[name][:, : layer.shape[1]], layer, atol=1e-6, err_msg=name)
 
 
-def test_logits_know_only_what_came_before(trained_net):
+def test_logits_depend_only_on_symbols_before_them(trained_net):
     _, params, stats, run = trained_net
     other = TARGET.copy()
     other[:, 2] = 6
@@ -145,22 +147,21 @@ def test_logits_know_only_what_came_before(trained_net):
 def test_symbol_by_symbol_gives_the_same_logits(trained_net):
     net, params, stats, run = trained_net
     outputs, _ = run(params, stats, SOURCE, TARGET)
-    cache, _ = net.apply(params, stats, SOURCE, 4, train=False, method="start")
+    cache, _ = net.apply(params, stats, SOURCE, 4, train=False, method="init_cache")
     assert all(len(leaf) == 3 for leaf in jax.tree.leaves(cache))
-    advance = jax.jit(partial(net.apply, train=False, method="advance"))
-    for place in range(4):
-        last = TARGET[:, place - 1] if place else np.full(3, START, np.int32)
-        (logits, grown), _ = advance(params, stats, cache, last)
-        assert jax.tree.structure(grown) == jax.tree.structure(cache)
-        np.testing.assert_allclose(logits, outputs["logits"][:, place], rtol=1e-4, atol=1e-5)
-        cache = grown
+    decode_step = jax.jit(partial(net.apply, train=False, method="decode_step"))
+    for position in range(4):
+        last = TARGET[:, position - 1] if position else np.full(3, START, np.int32)
+        (logits, updated), _ = decode_step(params, stats, cache, last)
+        assert jax.tree.structure(updated) == jax.tree.structure(cache)
+        np.testing.assert_allclose(logits, outputs["logits"][:, position], rtol=1e-4, atol=1e-5)
+        cache = updated
 
 
-def test_without_attention_alignments_are_refused():
+def test_without_attention_there_are_no_intermediates():
     net = recurrent(**TINY, attention=False)
     start = jax.eval_shape(net.init, jax.random.key(0))
-    with pytest.raises(UsageError, match="alignments: this network has no attention: make it with attention=True"):
-        jax.eval_shape(partial(net.apply, train=False, method="alignments"), *start, SOURCE, TARGET)
+    assert jax.eval_shape(net.inspect, *start, SOURCE, TARGET)[1] == {}
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
@@ -191,7 +192,7 @@ def test_bfloat16_keeps_states_features_and_logits_in_float32(cell):
         "logits": "float32",
     }
     np.testing.assert_allclose(rough["logits"], exact["logits"], rtol=0.1, atol=0.1)
-    cache, _ = jax.eval_shape(lambda: half.apply(params, stats, SOURCE, 4, train=False, method="start"))
+    cache, _ = jax.eval_shape(lambda: half.apply(params, stats, SOURCE, 4, train=False, method="init_cache"))
     assert {leaf.dtype.name for leaf in jax.tree.leaves(cache["states"])} == {"float32"}
 
 
@@ -202,7 +203,7 @@ def test_dropout_leaves_out_a_share_drawn_anew_and_needs_a_key():
     first, second = (train(params, stats, SOURCE, TARGET, rng=jax.random.key(seed))[0] for seed in (0, 1))
     assert np.abs(first["logits"] - second["logits"]).max() > 1e-3
     dropped = np.asarray(first["encoded"] == 0)
-    assert dropped.mean() == pytest.approx(0.5, abs=0.2)  # 90 numbers: standard error 0.05.
+    assert dropped.mean() == pytest.approx(0.5, abs=0.2)  # 90 values: standard error 0.05.
     with pytest.raises(ValueError, match=r"dropout=0.5 draws at random in training, so `apply` needs `rng`"):
         jax.eval_shape(train, params, stats, SOURCE, TARGET)
 

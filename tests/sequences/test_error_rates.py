@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ssl_jax.evaluate.linear import wilson_interval
-from ssl_jax.evaluate.transcription import edit_distance, error_rates
+from ssl_jax.sequences.error_rates import edit_distance, error_rates
 
 
 @functools.cache

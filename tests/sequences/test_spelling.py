@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ssl_jax.data import Batches
-from ssl_jax.data.spelling import LETTERS, SOUNDS, STRESSED_SOUNDS, encode_words, open_spelling, part_of
 from ssl_jax.errors import UsageError
+from ssl_jax.sequences.spelling import LETTERS, SOUNDS, STRESSED_SOUNDS, encode_words, open_spelling, part_of
 
 PARTS = ("train", "validation", "test")
 
@@ -42,17 +42,17 @@ def test_the_part_of_a_word_never_changes(whole):
 
 
 def test_examples_are_the_lines_of_the_dictionary(whole, lines):
-    said = {}
+    found = {}
     for word, *sounds in lines:
-        said.setdefault(word.split("(")[0], []).append(tuple(sound.strip("012") for sound in sounds))
+        found.setdefault(word.split("(")[0], []).append(tuple(sound.strip("012") for sound in sounds))
     part = whole.test
     for word, references in zip(part.words, part.references, strict=True):
-        assert references == tuple(dict.fromkeys(said[word]))
+        assert references == tuple(dict.fromkeys(found[word]))
     rows = part.examples.arrays
     pairs = [(word, one) for word, references in zip(part.words, part.references, strict=True) for one in references]
     assert len(pairs) == len(part.examples) and len(part.spellings) == len(part.words)
-    for (word, sounds), spelling, said in zip(pairs, rows["spelling"], rows["sounds"], strict=True):
-        assert "".join(LETTERS.decode(spelling)) == word and SOUNDS.decode(said) == sounds
+    for (word, sounds), spelling, found in zip(pairs, rows["spelling"], rows["sounds"], strict=True):
+        assert "".join(LETTERS.decode(spelling)) == word and SOUNDS.decode(found) == sounds
     assert rows["spelling"].shape[1] == rows["sounds"].shape[1] == 21
 
 

@@ -1,0 +1,144 @@
+"""The layers that recurrent networks are stacks of: a state of fixed size summarises the tokens before a position.
+
+B: examples; T: tokens; D: size of a token; N: units of a layer. A state is a tuple of `[B, N]` float32: the hidden state, which
+is the layer's output, and of an LSTM also the cell state. Gates are in PyTorch's order: reset, update and candidate in a GRU;
+input, forget, candidate and output in an LSTM.
+
+Sources: Cho et al. 2014, https://arxiv.org/abs/1406.1078; Hochreiter and Schmidhuber 1997, "Long Short-Term Memory"; both
+directions: Schuster and Paliwal 1997, "Bidirectional Recurrent Neural Networks".
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array, lax
+from jax.typing import DTypeLike
+
+from ssl_jax.networks.transformer_layer import drop
+from ssl_jax.ops.blocks import mixed_precision_einsum
+
+Cell = Literal["gru", "lstm"]
+State = tuple[Array, ...]
+
+
+def gru(inputs: Sequence[Array], state: State, kernel: Array, bias: Array) -> State:
+    """One step of a gated recurrent unit; as in PyTorch and cuDNN the reset gate acts behind the matrix.
+
+    Args:
+      inputs: what the token adds to each of the 3 gates, `[B, N]`.
+      state: the hidden state, `[B, N]`.
+      kernel: `[N, 3N]`.
+      bias: of the candidate, `[N]`.
+    """
+    (hidden,) = state
+    of_state = jnp.split(mixed_precision_einsum("bn,nm->bm", hidden, kernel), 3, axis=1)
+    reset, update = (
+        jax.nn.sigmoid(new.astype(hidden.dtype) + old) for new, old in zip(inputs[:2], of_state, strict=False)
+    )
+    candidate = jnp.tanh(inputs[2].astype(hidden.dtype) + reset * (of_state[2] + bias[None]))
+    return ((1 - update) * candidate + update * hidden,)
+
+
+def lstm(inputs: Sequence[Array], state: State, kernel: Array) -> State:
+    """One step of a long short-term memory.
+
+    Args:
+      inputs: what the token adds to each of the 4 gates, `[B, N]`.
+      state: the hidden and the cell state, each `[B, N]`.
+      kernel: `[N, 4N]`.
+    """
+    hidden, cell = state
+    of_state = jnp.split(mixed_precision_einsum("bn,nm->bm", hidden, kernel), 4, axis=1)
+    enter, forget, candidate, leave = (
+        new.astype(hidden.dtype) + old for new, old in zip(inputs, of_state, strict=True)
+    )
+    cell = jax.nn.sigmoid(forget) * cell + jax.nn.sigmoid(enter) * jnp.tanh(candidate)
+    return jax.nn.sigmoid(leave) * jnp.tanh(cell), cell
+
+
+class Recurrence(nnx.Module):
+    """One layer in one direction: `[B, T, D]` -> its outputs `[B, T, N]` in `dtype`, and its last state."""
+
+    def __init__(self, dim: int, units: int, *, cell: Cell, dtype: DTypeLike, rngs: nnx.Rngs):
+        # A forget gate starts open, as in Gers et al. 2000, "Learning to Forget".
+        starts = [0.0, 0.0, 0.0] if cell == "gru" else [0.0, 1.0, 0.0, 0.0]
+        self.read = nnx.Linear(
+            dim,
+            len(starts) * units,
+            kernel_init=nnx.initializers.variance_scaling(1.0, "fan_in", "uniform"),
+            bias_init=lambda key, shape, dtype: jnp.repeat(jnp.array(starts, dtype), units),
+            dtype=dtype,
+            rngs=rngs,
+        )
+        # Not under vmap: see `ops.rotation`, what jaxlib's CPU solvers do with batches.
+        square = partial(nnx.initializers.orthogonal(), shape=(units, units))
+        self.kernel = nnx.Param(
+            jnp.concatenate([square(key) for key in jax.random.split(rngs.params(), len(starts))], axis=1)
+        )
+        self.bias = nnx.Param(jnp.zeros(units, jnp.float32)) if cell == "gru" else None
+        self.cell, self.units, self.dtype = cell, units, dtype
+
+    def __call__(
+        self, tokens: Array, state: State | None = None, visible: Array | None = None, *, reverse: bool = False
+    ) -> tuple[Array, State]:
+        """From `state`, or zeros; where `visible` `[B, T]` is False the state is kept. `reverse` begins with the last token."""
+        step, start = self.step(), self.zeros(len(tokens)) if state is None else state
+
+        def move(state: State, position: tuple[list[Array], Array | None]) -> tuple[State, Array]:
+            inputs, counted = position
+            new = step(inputs, state)
+            if counted is not None:
+                new = tuple(jnp.where(counted, after, before) for after, before in zip(new, state, strict=True))
+            return new, new[0].astype(self.dtype)
+
+        # One matrix product for all positions; only the product with the state is left to the loop.
+        inputs = self.gates(tokens.swapaxes(0, 1))
+        last, outputs = lax.scan(
+            move, start, (inputs, None if visible is None else visible.T[:, :, None]), reverse=reverse
+        )
+        return outputs.swapaxes(0, 1), last
+
+    def decode_step(self, token: Array, state: State) -> tuple[Array, State]:
+        """One token of each example, `[B, D]` -> `[B, N]`."""
+        state = self.step()(self.gates(token), state)
+        return state[0].astype(self.dtype), state
+
+    def gates(self, tokens: Array) -> list[Array]:
+        # Split before the loop: forward, a step that splits for itself takes up to twice as long on CPU.
+        return jnp.split(self.read(tokens), 3 if self.cell == "gru" else 4, axis=-1)
+
+    def step(self) -> Callable[[Sequence[Array], State], State]:
+        kernel = self.kernel[...].astype(self.dtype)
+        return partial(lstm, kernel=kernel) if self.bias is None else partial(gru, kernel=kernel, bias=self.bias[...])
+
+    def zeros(self, batch: int) -> State:
+        return (jnp.zeros((batch, self.units), jnp.float32),) * (1 if self.cell == "gru" else 2)
+
+
+class Bidirectional(nnx.Module):
+    """In each layer half of the units read from the first token on, the other half backwards from the last one before padding.
+
+    dropout: probability of a value of a layer's output to be zeroed in training.
+    """
+
+    def __init__(self, dim: int, *, depth: int, cell: Cell, dropout: float, dtype: DTypeLike, rngs: nnx.Rngs):
+        for number in range(1, depth + 1):
+            for way in ("forward", "backward"):
+                setattr(self, f"{way}{number}", Recurrence(dim, dim // 2, cell=cell, dtype=dtype, rngs=rngs))
+        self.depth, self.dropout, self.width = depth, dropout, dim
+        self.deterministic = False  # The name that `Module.train` and `Module.eval` set.
+
+    def __call__(self, tokens: Array, visible: Array, *, rngs: nnx.Rngs | None = None) -> tuple[Array, list[State]]:
+        """`[B, T, D]` -> same, and of each layer the state after all tokens, both halves side by side."""
+        states: list[State] = []
+        for number in range(1, self.depth + 1):
+            onward, last = getattr(self, f"forward{number}")(tokens, visible=visible)
+            back, first = getattr(self, f"backward{number}")(tokens, visible=visible, reverse=True)
+            tokens = jnp.concatenate([onward, back], axis=2)
+            tokens = tokens if self.deterministic else drop("dropout", tokens, self.dropout, tokens.shape, rngs)
+            states.append(tuple(jnp.concatenate(halves, axis=1) for halves in zip(last, first, strict=True)))
+        return tokens, states

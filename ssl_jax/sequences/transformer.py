@@ -1,0 +1,160 @@
+"""The transformer that predicts one sequence of symbols from another, such as the sounds of a word from its letters.
+
+B: examples; S: symbols of the source; T: of the target; V: symbols that a target may have; D: size of a token; H: heads.
+Symbols are integers: PADDING, START and END of `sequences.vocabulary`, and those that follow them. Padding stands at the end,
+and nothing attends to it.
+"""
+
+from collections import OrderedDict
+from typing import Any, Literal
+
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+from jax.typing import DTypeLike
+
+from ssl_jax.errors import UsageError, pick
+from ssl_jax.networks.attention import Projection, check_heads
+from ssl_jax.networks.functional import Recorder, network
+from ssl_jax.networks.transformer_layer import Activation, check_layers, drop
+from ssl_jax.ops.positions import sinusoidal_positions
+from ssl_jax.sequences.encoder_predictor_decoder import Decoder, Encoder, Predictor, delay
+from ssl_jax.sequences.vocabulary import FIRST, PADDING
+
+Positions = Literal["sinusoidal", "rotary"]
+
+
+class Transformer(Recorder):
+    """Source `[B, S]`, target `[B, T]` -> "encoded" `[B, S, D]`, "features" `[B, D]` and "logits" `[B, T, V]`.
+
+    "features" is the mean of the encoded symbols, without padding. Logits at position t depend on the source and on the target
+    before t: the delay is inside. `apply(..., method=...)` decodes step by step, in evaluation: "init_cache" takes the source
+    and the number of positions T and returns a cache; "decode_step" takes a cache and symbols `[B]`, START first, and returns
+    logits `[B, V]` and a cache. The logits are the same, at the cost of one position each.
+
+    `Net.inspect` records "alignment" `[B, T, S]`, the weights of the last cross-attention, their mean over heads; and weights
+    and energies of all attention, such as `intermediates["predictor"]["block1"]["cross"]["energies"]` `[B, H, T]`.
+
+    Args:
+      sources, symbols: how many symbols a source and a target may have, the three of every vocabulary among them.
+      dim, heads: D and H.
+      depth: layers of the encoder, and of the predictor.
+      groups: heads of keys and values, a divisor of `heads`; as many as heads when None.
+      mlp_ratio: hidden units of a layer over `dim`.
+      projection: queries, keys and values by a free "linear" map or by a "rotation" each.
+      norm_first: layer norms before the parts of a layer, and a last one; or, as in 2017, after each sum.
+      activation: "gelu" or "relu".
+      positions: "sinusoidal", added to the symbols, or "rotary", which rotates queries and keys. Both take any length.
+      dropout: probability in [0, 1) of each value of the embedded symbols and of each part of a layer to be zeroed. Training
+        then needs the `rng` of `apply`.
+      dtype: of the activations; parameters, "features" and "logits" are float32.
+
+    Raises:
+      UsageError: sizes that do not divide, a dropout out of range, unknown projection, activation or positions.
+      ValueError: when applied, sequences that are empty or no integers, or no `rng` where dropout needs it.
+
+    Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762.
+    """
+
+    norm_kind = "layer"
+
+    def __init__(
+        self,
+        rngs: nnx.Rngs,
+        *,
+        sources: int,
+        symbols: int,
+        dim: int,
+        depth: int,
+        heads: int,
+        groups: int | None = None,
+        mlp_ratio: float = 4.0,
+        projection: Projection = "linear",
+        norm_first: bool = True,
+        activation: Activation = "gelu",
+        positions: Positions = "sinusoidal",
+        dropout: float = 0.0,
+        dtype: DTypeLike = jnp.float32,
+    ):
+        rotary = pick("positions", positions, ("sinusoidal", "rotary")) == "rotary"
+        check_heads(dim, heads=heads, groups=groups, projection=projection, rotary=rotary)
+        check_layers(depth=depth, activation=activation, dropout=dropout)
+        if not rotary and dim % 2:
+            raise UsageError(f"sinusoidal positions come in pairs, so dim must be even, got {dim}")
+        for name, count in (("sources", sources), ("symbols", symbols)):
+            if count <= FIRST:
+                raise UsageError(f"{name}: got {count}, expected more than the {FIRST} symbols of every vocabulary")
+        # Of length 1 here, and of the size of positions once multiplied by sqrt(D), as section 3.4 has it.
+        embed: Any = {"embedding_init": nnx.initializers.normal(dim**-0.5), "dtype": dtype, "rngs": rngs}
+        stack: Any = {
+            "depth": depth, "heads": heads, "groups": groups, "hidden": round(mlp_ratio * dim), "rotary": rotary,
+            "projection": projection, "norm_first": norm_first, "activation": activation, "dropout": dropout,
+            "dtype": dtype, "rngs": rngs,
+        }  # fmt: skip
+        self.source, self.target = nnx.Embed(sources, dim, **embed), nnx.Embed(symbols, dim, **embed)
+        self.encoder, self.predictor = Encoder(dim, **stack), Predictor(dim, **stack)
+        self.decoder = Decoder(dim, symbols, dtype=dtype, rngs=rngs)
+        self.sinusoidal, self.dropout, self.width = not rotary, dropout, dim
+        self.deterministic = False  # The name that `Module.train` and `Module.eval` set.
+
+    def __call__(self, source: Array, target: Array, *, rngs: nnx.Rngs | None = None) -> dict[str, Array]:
+        encoded, mask = self.encode(source, rngs)
+        tokens = self.embed(self.target, delay(as_many("target", target, source)), rngs)
+        logits = self.decoder(self.predictor(tokens, None, encoded, mask, rngs=rngs))
+        if self.recording:
+            *_, last = self.predictor.blocks().values()
+            self.record(alignment=last.cross.recorded("weights").mean(1))
+        return outputs_of(encoded, mask[:, 0, 0], logits)
+
+    def init_cache(self, source: Array, length: int) -> dict[str, Any]:
+        """The cache before the first symbol; every leaf has the leading axis B."""
+        encoded, mask = self.encode(source)
+        targets, context = self.predictor.init_cache(encoded, length)
+        return {"targets": targets, "context": context, "mask": mask, "position": jnp.zeros(len(source), jnp.int32)}
+
+    def decode_step(self, cache: dict[str, Any], symbol: Array) -> tuple[Array, dict[str, Any]]:
+        """`[B]`, the last symbols, at first START -> logits `[B, V]` of the next, and the cache with these symbols."""
+        context, mask, position = cache["context"], cache["mask"], cache["position"]
+        token = self.embed(self.target, symbol[:, None], position=position[:, None])
+        token, targets = self.predictor.decode_step(token, cache["targets"], position, context, mask)
+        return self.decoder(token)[:, 0], {**cache, "targets": targets, "position": position + 1}
+
+    def encode(self, source: Array, rngs: nnx.Rngs | None = None) -> tuple[Array, Array]:
+        """`[B, S, D]`, and the mask `[B, 1, 1, S]` that hides padding."""
+        mask = (checked("source", source) != PADDING)[:, None, None]
+        return self.encoder(self.embed(self.source, source, rngs), mask, rngs=rngs), mask
+
+    def embed(
+        self, vectors: nnx.Embed, symbols: Array, rngs: nnx.Rngs | None = None, position: Array | None = None
+    ) -> Array:
+        tokens = vectors(symbols) * self.width**0.5
+        if self.sinusoidal:
+            position = jnp.arange(symbols.shape[1])[None] if position is None else position
+            tokens = tokens + sinusoidal_positions(position, self.width).astype(tokens.dtype)
+        return tokens if self.deterministic else drop("dropout", tokens, self.dropout, tokens.shape, rngs)
+
+
+transformer = network(Transformer)
+
+
+def outputs_of(encoded: Array, visible: Array, logits: Array) -> dict[str, Array]:
+    """The outputs of a sequence network; "features" is the mean of `encoded` `[B, S, D]` where `visible` `[B, S]`."""
+    counted = visible[:, :, None].astype(jnp.float32)
+    features = (encoded.astype(jnp.float32) * counted).sum(1) / jnp.maximum(counted.sum(1), 1)
+    return OrderedDict(encoded=encoded, features=features, logits=logits)
+
+
+def checked(name: str, symbols: Array) -> Array:
+    """The symbols; a `ValueError` where they are not `[B, length]` integers."""
+    if symbols.ndim != 2 or not jnp.issubdtype(symbols.dtype, jnp.integer) or not symbols.shape[1]:
+        raise ValueError(
+            f"{name}: needs integers [B, length], at least one of each, got {symbols.dtype} {symbols.shape}"
+        )
+    return symbols
+
+
+def as_many(name: str, target: Array, source: Array) -> Array:
+    """The target; a `ValueError` where there are not as many as sources."""
+    if len(source) != len(checked(name, target)):
+        raise ValueError(f"source and {name}: needs as many of each, got {len(source)} and {len(target)}")
+    return target
