@@ -1,56 +1,72 @@
-"""Encoders by the names that people type: one function of the images' shape each."""
+"""Encoders by name, and the options of each that follow from the shape of the images."""
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from inspect import signature
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from ssl_jax.errors import UsageError, pick
 from ssl_jax.networks.functional import Net
-from ssl_jax.networks.resnet import resnet18, resnet34, resnet50
+from ssl_jax.networks.resnet import resnet, resnet18, resnet34, resnet50
 from ssl_jax.networks.small import small_convnet
-from ssl_jax.networks.vit import vit_base, vit_micro, vit_small, vit_tiny
+from ssl_jax.networks.vit import vit, vit_base, vit_micro, vit_small, vit_tiny
 
 Shape = tuple[int, int, int]
+
+
+class Encoder(NamedTuple):
+    """How an encoder is made.
+
+    make: the function that makes it, which passes options on to `family`.
+    family: the function whose arguments are the options.
+    of_shape: the options that follow from the shape of an image, `[H, W, C]`.
+    """
+
+    make: Callable[..., Net]
+    family: Callable[..., Net]
+    of_shape: Callable[[Shape], dict[str, Any]]
 
 
 def encoder(name: str, *, image_shape: Shape, dtype: DTypeLike = jnp.float32, **options: Any) -> Net:
     """The encoder of that name for images `[H, W, C]`.
 
-    A ResNet gets the stem for its images' size; a ViT the patches of `patch_size_for`, or those that its name asks for.
+    A ResNet gets the stem for its images' size; a ViT the patches of `patch_size_for`, or of the size in its name.
 
     Args:
       name: one of `ENCODERS`.
-      image_shape: of one image, as the augmentation hands it over.
+      image_shape: of one image, after the augmentation.
       dtype: of the activations; parameters, statistics and "features" are float32.
       options: others of the function that makes it, such as a ViT's `positions`.
 
     Raises:
       UsageError: an unknown name, images that a ViT cannot cut into patches.
     """
-    return ENCODERS[pick("encoder", name, ENCODERS)](image_shape, dtype, **options)
+    chosen = ENCODERS[pick("encoder", name, ENCODERS)]
+    return chosen.make(**chosen.of_shape(image_shape), dtype=dtype, **options)
 
 
-def convolutional(make: Callable[..., Net], image_shape: Shape, dtype: DTypeLike, **options: Any) -> Net:
-    return make(channels=image_shape[2], dtype=dtype, **options)
+def encoders_with(option: str) -> list[str]:
+    """Names of the encoders that have an option: "patch_size" of vision transformers, "groups" of those with batch norm."""
+    return [name for name, each in ENCODERS.items() if option in signature(each.family).parameters]
 
 
-def residual(make: Callable[..., Net], image_shape: Shape, dtype: DTypeLike, **options: Any) -> Net:
+def convolutional(image_shape: Shape) -> dict[str, Any]:
+    return {"channels": image_shape[2]}
+
+
+def residual(image_shape: Shape) -> dict[str, Any]:
     side = max(image_shape[:2])
-    stem = "mnist" if side <= 28 else "cifar" if side <= 32 else "imagenet"
-    return make(stem=stem, channels=image_shape[2], dtype=dtype, **options)
+    return {"stem": "mnist" if side <= 28 else "cifar" if side <= 32 else "imagenet", "channels": image_shape[2]}
 
 
-def transformer(
-    make: Callable[..., Net], patch_size: int | None, image_shape: Shape, dtype: DTypeLike, **options: Any
-) -> Net:
+def patched(patch_size: int | None, image_shape: Shape) -> dict[str, Any]:
     height, width, channels = image_shape
     if height != width:
         raise UsageError(f"a ViT takes square images, got {height} x {width}: crop them, or choose a ResNet")
-    patch_size = patch_size or patch_size_for(height)
-    return make(image_size=height, patch_size=patch_size, channels=channels, dtype=dtype, **options)
+    return {"image_size": height, "patch_size": patch_size or patch_size_for(height), "channels": channels}
 
 
 def patch_size_for(side: int) -> int:
@@ -61,21 +77,19 @@ def patch_size_for(side: int) -> int:
     return max(fitting)
 
 
-ENCODERS: dict[str, Callable[..., Net]] = {
-    "small": partial(convolutional, small_convnet),
-    "resnet18": partial(residual, resnet18),
-    "resnet34": partial(residual, resnet34),
-    "resnet50": partial(residual, resnet50),
-    "vit_micro": partial(transformer, vit_micro, None),
-    "vit_micro/7": partial(transformer, vit_micro, 7),
-    "vit_tiny": partial(transformer, vit_tiny, None),
-    "vit_tiny/4": partial(transformer, vit_tiny, 4),
-    "vit_tiny/8": partial(transformer, vit_tiny, 8),
-    "vit_tiny/16": partial(transformer, vit_tiny, 16),
-    "vit_small": partial(transformer, vit_small, None),
-    "vit_small/8": partial(transformer, vit_small, 8),
-    "vit_small/16": partial(transformer, vit_small, 16),
-    "vit_base": partial(transformer, vit_base, None),
-    "vit_base/8": partial(transformer, vit_base, 8),
-    "vit_base/16": partial(transformer, vit_base, 16),
+def _vits(name: str, make: Callable[..., Net], *patch_sizes: int) -> dict[str, Encoder]:
+    """A vision transformer whose patches follow from the images, and those with patches of the sizes in their names."""
+    sized: dict[str, int | None] = {f"{name}/{size}": size for size in patch_sizes}
+    return {name: Encoder(make, vit, partial(patched, size)) for name, size in ({name: None} | sized).items()}
+
+
+ENCODERS = {
+    "small": Encoder(small_convnet, small_convnet, convolutional),
+    "resnet18": Encoder(resnet18, resnet, residual),
+    "resnet34": Encoder(resnet34, resnet, residual),
+    "resnet50": Encoder(resnet50, resnet, residual),
+    **_vits("vit_micro", vit_micro, 7),
+    **_vits("vit_tiny", vit_tiny, 4, 8, 16),
+    **_vits("vit_small", vit_small, 8, 16),
+    **_vits("vit_base", vit_base, 8, 16),
 }

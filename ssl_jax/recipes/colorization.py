@@ -24,9 +24,9 @@ def open_colored(images: Images) -> Opened:
     Raises:
       UsageError: grayscale images, which have no colours to predict; a ViT, whose layers are not maps.
     """
-    if images.family == "vit":
-        raise UsageError(f"encoder: colorization needs layers that are maps, got {images.encoder}: choose a ResNet.")
     opened = images.open()
+    if not opened.encoder.spatial:
+        raise UsageError(f"encoder: colorization needs layers that are maps, got {images.encoder}: choose a ResNet.")
     if opened.channels != 3:
         raise UsageError(
             f"data: {images.data} holds grayscale images, expected colour: colorization predicts colours from lightness."
@@ -37,10 +37,9 @@ def open_colored(images: Images) -> Opened:
     return replace(opened, encoder=net, mean=MEAN, std=STD, prepare=lambda image: lightness(prepare(image)))
 
 
-def make_method(opened: Opened, *, small: bool, cells: int) -> Colorization:
-    """One linear layer from each place of the last layer to the colours in it."""
-    # Places have half as many channels as the features of the small encoder, which are their mean and their maximum.
-    inputs, layer = (opened.encoder.width // 2, "layer3") if small else (opened.encoder.width, "stage4")
+def make_method(opened: Opened, *, cells: int) -> Colorization:
+    """One linear layer from each position of the last map to the colours there."""
+    *_, (layer, inputs), _ = opened.encoder.layers.items()
     head = opened.linear(len(color_bins()) * cells**2, inputs=inputs)
     return Colorization(opened.encoder, head, layer=layer, cells=cells)
 
@@ -53,7 +52,7 @@ def demo(images: Images = SHAPES, training: Laptop = Laptop(epochs=40), *, cells
       data: drawn "shapes", or other coloured images.
     """
     opened = open_colored(images)
-    method = make_method(opened, small=images.family == "small", cells=cells)
+    method = make_method(opened, cells=cells)
     views = grayscale_and_color(opened.views(crop_views, scale=(0.5, 1.0)))
     return opened.recipe(training, method, views, training.adamw)
 
@@ -75,7 +74,7 @@ def imagenet(
       learning_rate: until 225,000 of 500,000 steps, in proportion for another length; then a tenth.
     """
     opened = open_colored(images)
-    method = make_method(opened, small=images.family == "small", cells=cells)
+    method = make_method(opened, cells=cells)
     views = grayscale_and_color(opened.views(crop_views, scale=(CROPPED, CROPPED)))
     optimizer = training.optimizer(adam, peak=training.learning_rate, second_decay=0.99)
     return opened.recipe(training, method, views, optimizer)

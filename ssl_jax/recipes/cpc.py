@@ -20,7 +20,7 @@ def open_patches(images: Images, patch_size: int) -> Opened:
 
     Source: Hénaff et al. 2019, https://arxiv.org/abs/1905.09272, section 4.1.
     """
-    return images.open(view_size=patch_size, small={"norm": "layer"}, resnet={"norm": "layer"})
+    return images.open(view_size=patch_size, norm="layer")
 
 
 def make_method(opened: Opened, *, width: int, context: int, depth: int, prediction_steps: int, **options: Any) -> CPC:

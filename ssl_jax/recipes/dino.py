@@ -78,7 +78,7 @@ def imagenet(
       clip: largest norm of each parameter's gradient.
       drop_path: stochastic depth of the student's last block, if it is a ViT.
     """
-    opened = images.open(vit={"drop_path": drop_path})
+    opened = images.open(drop_path=drop_path)
     head = make_head(opened, 2048, 2048, 256, prototypes=prototypes)
     method = DINO(opened.encoder, head, training.steps(opened.data), momentum=momentum)
     pillow = {"blur_kernel": "pillow", "resampling": "cubic"}

@@ -14,9 +14,9 @@ from ssl_jax.data.channels import Channels
 from ssl_jax.data.source import labels_of
 from ssl_jax.errors import UsageError
 from ssl_jax.methods.method import Method
-from ssl_jax.networks import ENCODERS, Net, linear_head, projection_head
+from ssl_jax.networks import Net, linear_head, projection_head
 from ssl_jax.networks import encoder as make_encoder
-from ssl_jax.networks.encoders import patch_size_for
+from ssl_jax.networks.encoders import encoders_with
 from ssl_jax.optimizers import Optimizer
 from ssl_jax.recipes.recipe import Recipe
 from ssl_jax.recipes.training import Run
@@ -39,7 +39,6 @@ class Opened:
       mean, std: of the pixels, by channel.
       prepare: the one view of evaluation.
       dtype: of the activations.
-      patch_size: of the encoder, in pixels, if it is a ViT.
     """
 
     data: Data
@@ -49,12 +48,16 @@ class Opened:
     std: tuple[float, ...]
     prepare: Callable[[Any], Any]
     dtype: jnp.dtype
-    patch_size: int = 0
 
     @property
     def channels(self) -> int:
         """Of the images."""
         return len(self.mean)
+
+    @property
+    def patch_size(self) -> int:
+        """Pixels on a side of the encoder's patches, 0 if it is no ViT."""
+        return self.encoder.patch_size or 0
 
     @property
     def grid(self) -> int:
@@ -119,21 +122,16 @@ class Images:
     statistics: Statistics | None = field(default=None, metadata={"option": False})
 
     @property
-    def family(self) -> str:
-        """Of the encoder: "vit", "resnet" or "small", the part of its name before the size."""
-        return self.encoder.rstrip("0123456789").partition("_")[0]
-
-    @property
     def crop_fraction(self) -> float:
         """Part of a stored image's side that the view of evaluation shows."""
         return self.image_size / (self.stored_size or self.image_size)
 
-    def open(self, *, view_size: int | None = None, **by_family: dict[str, Any]) -> Opened:
+    def open(self, *, view_size: int | None = None, **options: Any) -> Opened:
         """Opens the data and makes the encoder for it.
 
         Args:
           view_size: side of what the encoder sees in pre-training, where that is not a whole image (tiles); ViTs need it.
-          by_family: options of the encoder for each `family` that has any, such as `vit={"drop_path": 0.1}`.
+          options: of the encoders that have them, such as a ViT's `drop_path`; other encoders are made without.
 
         Raises:
           UsageError: the data hold clips, or what `open_data` and `networks.encoder` raise.
@@ -149,17 +147,20 @@ class Images:
         mean, std = self.statistics or (DIGIT_STATISTICS if channels == 1 else IMAGENET_STATISTICS)
         side = view_size or self.image_size
         prepare = evaluation_view(size=self.image_size, crop_fraction=self.crop_fraction, mean=mean, std=std)
-        options = by_family.get(self.family, {})
-        net = make_encoder(self.encoder, image_shape=(side, side, channels), dtype=dtype, **options)
-        patch_size = patch_side(self.encoder, side) if self.family == "vit" else 0
-        return Opened(images, net, self.image_size, mean, std, prepare, dtype, patch_size)
+        for name in options:
+            if not encoders_with(name):
+                raise TypeError(f"Images.open: no encoder has the option {name}")
+        fitting = {name: value for name, value in options.items() if self.encoder in encoders_with(name)}
+        net = make_encoder(self.encoder, image_shape=(side, side, channels), dtype=dtype, **fitting)
+        return Opened(images, net, self.image_size, mean, std, prepare, dtype)
 
     def open_patches(self, *, method: str, **options: Any) -> Opened:
         """`open` with a ViT that sees some patches of an image; a `UsageError` where the encoder is none."""
-        if self.family != "vit":
-            names = ", ".join(name for name in ENCODERS if name.startswith("vit"))
+        opened = self.open(**{"positions": "sincos", "pool": "mean"} | options)
+        if not opened.patch_size:
+            names = ", ".join(encoders_with("patch_size"))
             raise UsageError(f"encoder: {method} hides patches from a ViT, got {self.encoder}: choose one of {names}.")
-        return self.open(vit={"positions": "sincos", "pool": "mean"} | options)
+        return opened
 
     def open_labelled(self, *, method: str) -> Opened:
         """`open` for a method that learns from labels; a `UsageError` where no training image has one.
@@ -185,12 +186,6 @@ def has_labels(source: Source) -> bool:
     labels = labels_of(source)
     each = (source[number]["label"] for number in range(len(source))) if labels is None else labels
     return bool(source.classes) and any(label >= 0 for label in each)
-
-
-def patch_side(encoder: str, image_size: int) -> int:
-    """Pixels on a side of a ViT's patches, as its name or the images' size has it."""
-    _, _, size = encoder.partition("/")
-    return int(size) if size else patch_size_for(image_size)
 
 
 def compute_dtype(precision: Precision) -> jnp.dtype:

@@ -18,9 +18,9 @@ def make_method(opened: Opened, training: Run, head: Net, *, momentum: float, **
     return MoCo(opened.encoder, head, training.steps(opened.data), momentum=momentum, **options)
 
 
-def groups_of(images: Images, norm_groups: int) -> int:
+def groups_of(opened: Opened, norm_groups: int) -> int:
     """Parts of the batch with batch statistics of their own; one where the encoder has no batch norm."""
-    return norm_groups if images.family == "resnet" else 1
+    return norm_groups if opened.encoder.norm_kind == "batch" else 1
 
 
 @recipe
@@ -86,8 +86,8 @@ def imagenet(
       weight_decay: on all parameters, biases and norms included.
       momentum: of the teacher.
     """
-    opened = images.open(resnet={"groups": norm_groups})
-    head, groups = opened.head(2048, 128, norm=False, last_bias=True), groups_of(images, norm_groups)
+    opened = images.open(groups=norm_groups)
+    head, groups = opened.head(2048, 128, norm=False, last_bias=True), groups_of(opened, norm_groups)
     options = {"queue_length": queue_length, "temperature": temperature, "norm_groups": groups}
     method = make_method(opened, training, head, momentum=momentum, **options)
     views = opened.views(photo_views, scale=(0.2, 1.0), jitter=(0.4, 0.4, 0.4, 0.1))
@@ -114,8 +114,8 @@ def imagenet_v1(
       weight_decay: on all parameters, biases and norms included.
       momentum: of the teacher.
     """
-    opened = images.open(resnet={"groups": norm_groups})
-    groups = groups_of(images, norm_groups)
+    opened = images.open(groups=norm_groups)
+    groups = groups_of(opened, norm_groups)
     options = {"queue_length": queue_length, "temperature": temperature, "norm_groups": groups}
     method = make_method(opened, training, opened.linear(128), momentum=momentum, **options)
     views = opened.views(photo_views, scale=(0.2, 1.0), jitter=(0.4, 0.4, 0.4, 0.4), jitter_probability=1.0, blur=0.0)

@@ -4,7 +4,7 @@ import pytest
 
 from ssl_jax.errors import UsageError
 from ssl_jax.networks import encoder
-from ssl_jax.networks.encoders import patch_size_for
+from ssl_jax.networks.encoders import encoders_with, patch_size_for
 
 
 def layers_of(name, image_shape):
@@ -55,3 +55,11 @@ def test_a_name_makes_the_network_of_that_name(name, width):
 def test_wrong_names_and_shapes_are_named(name, image_shape, sentence):
     with pytest.raises(UsageError, match=sentence):
         encoder(name, image_shape=image_shape)
+
+
+def test_options_are_those_of_the_function_that_makes_an_encoder():
+    convolutional = ["small", "resnet18", "resnet34", "resnet50"]
+    assert encoders_with("groups") == encoders_with("norm") == convolutional
+    assert encoders_with("stem") == convolutional[1:]
+    assert not set(encoders_with("patch_size")) & set(convolutional) and "vit_micro/7" in encoders_with("drop_path")
+    assert encoders_with("no_such_option") == []

@@ -9,7 +9,7 @@ from PIL import Image
 
 from ssl_jax.data.source import ArraySource
 from ssl_jax.errors import UsageError
-from ssl_jax.recipes import colorization, find, mae, simclr
+from ssl_jax.recipes import colorization, find, ijepa, mae, moco, simclr
 from ssl_jax.recipes.images import CIFAR_STATISTICS, Images, has_labels
 
 DIGITS = Images("digits", 8, "small")
@@ -38,23 +38,40 @@ def test_grey_images_have_no_colours_to_predict(make):
 def test_what_an_encoder_cannot_do_is_one_sentence():
     with pytest.raises(UsageError, match="encoder: colorization needs layers that are maps, got vit_micro: choose"):
         colorization.demo(encoder="vit_micro")
-    with pytest.raises(
-        UsageError, match="encoder: mae hides patches from a ViT, got resnet18: choose one of vit_micro"
-    ):
-        mae.demo(encoder="resnet18")
+    for method, name in ((mae, "mae"), (ijepa, "ijepa")):
+        sentence = (
+            f"encoder: {name} hides patches from a ViT, got resnet18: choose one of vit_micro, vit_micro/7, vit_tiny"
+        )
+        with pytest.raises(UsageError, match=sentence):
+            method.demo(encoder="resnet18")
 
 
-@pytest.mark.parametrize(
-    ("encoder", "family"), [("small", "small"), ("resnet50", "resnet"), ("vit_small/16", "vit"), ("vit_micro", "vit")]
-)
-def test_options_reach_the_encoders_of_their_family(encoder, family):
-    """A name that no encoder takes is refused by the encoder, so it arrives."""
-    images = Images("synthetic", 32, encoder)
-    assert images.family == family
-    others = {name: {"no_such_option": 1} for name in {"small", "resnet", "vit"} - {family}}
-    assert images.open(**others).encoder.width > 0
-    with pytest.raises(TypeError, match="no_such_option"):
-        images.open(**{family: {"no_such_option": 1}})
+@pytest.mark.parametrize(("encoder", "layer", "width"), [("small", "layer3", 128), ("resnet18", "stage4", 512)])
+def test_colorization_predicts_from_the_last_map(encoder, layer, width):
+    method = colorization.demo(encoder=encoder).method
+    assert method.layer == layer
+    params, _ = jax.eval_shape(method.head.init, jax.random.key(0))
+    assert params["layer1"]["kernel"].shape[0] == width
+
+
+@pytest.mark.parametrize("encoder", ["small", "resnet18", "vit_micro"])
+def test_options_reach_the_encoders_that_have_them(encoder):
+    opened = Images("synthetic", 32, encoder).open(norm="layer", pool="mean", drop_path=0.5)
+    assert opened.encoder.norm_kind == "layer"  # A ViT has no other norm, and no such option.
+    params, _ = jax.eval_shape(opened.encoder.init, jax.random.key(0))
+    assert "token" not in params
+    assert Images("synthetic", 32, "small").open().encoder.norm_kind == "batch"
+
+
+def test_an_option_that_no_encoder_has_is_refused():
+    with pytest.raises(TypeError, match="no encoder has the option drop_paths"):
+        Images("synthetic", 32, "vit_micro").open(drop_paths=0.1)
+
+
+@pytest.mark.parametrize(("encoder", "groups"), [("small", 4), ("resnet18", 4), ("vit_micro", 1)])
+def test_moco_has_groups_where_there_is_batch_norm(encoder, groups):
+    recipe = moco.imagenet(data="synthetic", image_size=32, stored_size=32, encoder=encoder, norm_groups=4)
+    assert recipe.method.norm_groups == groups
 
 
 @pytest.mark.parametrize(("encoder", "size", "patch"), [("vit_micro", 28, 4), ("vit_micro/7", 28, 7), ("small", 28, 0)])
