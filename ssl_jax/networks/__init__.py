@@ -5,7 +5,7 @@ from ssl_jax.networks.functional import Net, functional
 from ssl_jax.networks.heads import linear_head, projection_head, prototype_head
 from ssl_jax.networks.resnet import resnet, resnet18, resnet34, resnet50
 from ssl_jax.networks.small import small_convnet
-from ssl_jax.networks.vit import vit, vit_base, vit_small, vit_tiny
+from ssl_jax.networks.vit import vit, vit_base, vit_large, vit_small, vit_tiny
 
 __all__ = [
     "ENCODERS",
@@ -22,6 +22,7 @@ __all__ = [
     "small_convnet",
     "vit",
     "vit_base",
+    "vit_large",
     "vit_small",
     "vit_tiny",
 ]

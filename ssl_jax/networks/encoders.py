@@ -12,7 +12,7 @@ from ssl_jax.errors import UsageError, pick
 from ssl_jax.networks.functional import Net
 from ssl_jax.networks.resnet import resnet, resnet18, resnet34, resnet50
 from ssl_jax.networks.small import small_convnet
-from ssl_jax.networks.vit import vit, vit_base, vit_micro, vit_small, vit_tiny
+from ssl_jax.networks.vit import vit, vit_base, vit_large, vit_micro, vit_small, vit_tiny
 
 Shape = tuple[int, int, int]
 
@@ -92,4 +92,5 @@ ENCODERS = {
     **_vits("vit_tiny", vit_tiny, 4, 8, 16),
     **_vits("vit_small", vit_small, 8, 16),
     **_vits("vit_base", vit_base, 8, 16),
+    **_vits("vit_large", vit_large, 14, 16),
 }

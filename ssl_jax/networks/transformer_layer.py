@@ -6,7 +6,7 @@ Sources: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.1; nor
 https://arxiv.org/abs/2002.04745.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ from ssl_jax.errors import UsageError, pick
 from ssl_jax.networks.attention import KeyValueCache, MultiHeadAttention, Projection
 from ssl_jax.networks.layers import LayerNorm
 
-Activation = Literal["gelu", "relu"]
+Activation = Literal["gelu", "relu", "swiglu"]
 
 
 class TransformerLayer(nnx.Module):
@@ -31,7 +31,10 @@ class TransformerLayer(nnx.Module):
       hidden: units of the two-layer network.
       cross: whether there is cross-attention, to `context` `[B, S, D]`.
       norm_first: layer norm comes before each part, or, as in 2017, after each sum.
-      activation: of the hidden units: exact "gelu" or "relu".
+      activation: of the hidden units: exact "gelu", "relu", or "swiglu", a product of twice as many: the first half, by silu,
+        gates the second (Shazeer 2020, https://arxiv.org/abs/2002.05202).
+      layer_scale: initial value of a gain on each channel of each part (Touvron et al. 2021,
+        https://arxiv.org/abs/2103.17239); None for no gain.
       dropout: probability of a value of a part to be zeroed in training, before it is added.
       drop_path: probability of a whole part of an example to be zeroed (stochastic depth, Huang et al. 2016).
       groups, causal, projection, rotary, dtype: of `MultiHeadAttention`.
@@ -46,6 +49,7 @@ class TransformerLayer(nnx.Module):
         cross: bool = False,
         norm_first: bool = True,
         activation: Activation = "gelu",
+        layer_scale: float | None = None,
         dropout: float = 0.0,
         drop_path: float = 0.0,
         groups: int | None = None,
@@ -58,11 +62,15 @@ class TransformerLayer(nnx.Module):
         norm = lambda: LayerNorm(dim, epsilon=1e-6, dtype=jnp.float32, rngs=rngs)  # noqa: E731
         attention: Any = {"heads": heads, "groups": groups, "projection": projection, "dtype": dtype, "rngs": rngs}
         linear: Any = {"kernel_init": nnx.initializers.xavier_uniform(), "dtype": dtype, "rngs": rngs}
+        gain = lambda: None if layer_scale is None else nnx.Param(jnp.full(dim, layer_scale, jnp.float32))  # noqa: E731
         self.attention_norm, self.mlp_norm = norm(), norm()
+        self.attention_scale, self.mlp_scale = gain(), gain()
         self.attention = MultiHeadAttention(dim, causal=causal, rotary=rotary, **attention)
         if cross:
             self.cross_norm, self.cross = norm(), MultiHeadAttention(dim, cross=True, **attention)
-        self.expand, self.contract = nnx.Linear(dim, hidden, **linear), nnx.Linear(hidden, dim, **linear)
+            self.cross_scale = gain()
+        expanded = 2 * hidden if activation == "swiglu" else hidden
+        self.expand, self.contract = nnx.Linear(dim, expanded, **linear), nnx.Linear(hidden, dim, **linear)
         self.activation, self.norm_first, self.has_cross, self.dtype, self.width = (
             activation,
             norm_first,
@@ -83,10 +91,10 @@ class TransformerLayer(nnx.Module):
         rngs: nnx.Rngs | None = None,
     ) -> Array:
         part = self.attention(self.before(self.attention_norm, tokens), None, mask)
-        tokens = self.add(self.attention_norm, tokens, part, rngs)
+        tokens = self.add(self.attention_norm, tokens, part, self.attention_scale, rngs)
         if self.has_cross:
             part = self.cross(self.before(self.cross_norm, tokens), context, context_mask)
-            tokens = self.add(self.cross_norm, tokens, part, rngs)
+            tokens = self.add(self.cross_norm, tokens, part, self.cross_scale, rngs)
         return self.mlp(tokens, rngs)
 
     def decode_step(
@@ -94,23 +102,31 @@ class TransformerLayer(nnx.Module):
     ) -> tuple[Array, KeyValueCache]:
         """One token of each example, `[B, 1, D]`, at `position` `[B]`, and the cache of self-attention with it."""
         part, cache = self.attention.decode_step(self.before(self.attention_norm, token), cache, position)
-        token = self.add(self.attention_norm, token, part, None)
+        token = self.add(self.attention_norm, token, part, self.attention_scale, None)
         part = self.cross.cross_attend(self.before(self.cross_norm, token), context, context_mask)
-        return self.mlp(self.add(self.cross_norm, token, part, None), None), cache
+        return self.mlp(self.add(self.cross_norm, token, part, self.cross_scale, None), None), cache
 
     def mlp(self, tokens: Array, rngs: nnx.Rngs | None) -> Array:
-        hidden = self.expand(self.before(self.mlp_norm, tokens))
-        hidden = jax.nn.gelu(hidden, approximate=False) if self.activation == "gelu" else jax.nn.relu(hidden)
-        return self.add(self.mlp_norm, tokens, self.contract(hidden), rngs)
+        hidden = activate(self.activation, self.expand(self.before(self.mlp_norm, tokens)))
+        return self.add(self.mlp_norm, tokens, self.contract(hidden), self.mlp_scale, rngs)
 
     def before(self, norm: LayerNorm, tokens: Array) -> Array:
         return norm(tokens).astype(self.dtype) if self.norm_first else tokens
 
-    def add(self, norm: LayerNorm, tokens: Array, part: Array, rngs: nnx.Rngs | None) -> Array:
+    def add(self, norm: LayerNorm, tokens: Array, part: Array, scale: nnx.Param | None, rngs: nnx.Rngs | None) -> Array:
+        part = part if scale is None else part * scale[...].astype(part.dtype)
         if not self.deterministic:
             part = drop("dropout", part, self.dropout, part.shape, rngs)
             part = drop("drop_path", part, self.drop_path, (len(part), 1, 1), rngs)
         return tokens + part if self.norm_first else norm(tokens + part).astype(self.dtype)
+
+
+def activate(activation: Activation, hidden: Array) -> Array:
+    """The activations `[..., N]` of hidden units; "swiglu" takes `[..., 2 N]`."""
+    if activation == "swiglu":
+        gate, hidden = jnp.split(hidden, 2, axis=-1)
+        return jax.nn.silu(gate) * hidden
+    return jax.nn.gelu(hidden, approximate=False) if activation == "gelu" else jax.nn.relu(hidden)
 
 
 def drop(name: str, part: Array, rate: float, shape: tuple[int, ...], rngs: nnx.Rngs | None) -> Array:
@@ -133,7 +149,7 @@ def check_layers(*, depth: int, activation: str, **rates: float) -> None:
     """Raises the `UsageError`s about the options of a stack of layers."""
     if depth < 1:
         raise UsageError(f"depth: got {depth}, expected at least 1 layer")
-    pick("activation", activation, ("gelu", "relu"))
+    pick("activation", activation, get_args(Activation))
     for name, rate in rates.items():
         if not 0 <= rate < 1:
             raise UsageError(f"{name} is a chance of at least 0 and below 1, got {rate:g}")

@@ -1,15 +1,19 @@
 """Vision transformers of any patch size: pre-norm blocks over square patches.
 
-B: examples; T: tokens, one a patch, row by row, and first the class token if there is one; D: `dim`. A network takes
+B: examples; T: tokens: the class token if there is one, registers, and the patches, row by row; D: `dim`. A network takes
 images `[B, S, S, C]` and returns, in order of depth, "patches" (tokens with their positions), "block1" .. "block12"
 `[B, T, D]` in `dtype`, and in float32 "tokens", those of the last block normed, and "features" `[B, D]`: the class token of
-these, or the mean of the patches. A second input `[B, K]`, indices of patches, hides all other patches. `Net.inspect` records
-the attention weights and energies of each block: `intermediates["block1"]["attention"]["weights"]` `[B, H, T, T]`.
+these, or the mean of the patches. A second input, indices of patches `[B, K]`, leaves out all other patches; a third, booleans
+`[B, patches]`, replaces patches by the mask token where they are True. `Net.inspect` records the attention weights and energies
+of each block: `intermediates["block1"]["attention"]["weights"]` `[B, H, T, T]`.
 
-Parameters at 224 pixels, patches of 16, with a class token: 5,524,416 (tiny), 21,665,664 (small), 85,798,656 (base).
+Parameters at 224 pixels, patches of 16, with a class token: 5,524,416 (tiny), 21,665,664 (small), 85,798,656 (base),
+303,301,632 (large).
 Sources: Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929; tiny and small: Touvron et al. 2021,
 https://arxiv.org/abs/2012.12877; fixed positions and the initial weights: Chen, Xie and He 2021,
-https://arxiv.org/abs/2104.02057.
+https://arxiv.org/abs/2104.02057; mask token, layer scale and gated hidden units as in DINOv2, Oquab et al. 2023,
+https://arxiv.org/abs/2304.07193, and the authors' dinov2/models/vision_transformer.py and dinov2/layers/swiglu_ffn.py of
+facebookresearch/dinov2; registers: Darcet et al. 2023, https://arxiv.org/abs/2309.16588.
 """
 
 from collections import OrderedDict
@@ -24,7 +28,7 @@ from jax.typing import DTypeLike
 from ssl_jax.errors import UsageError, pick
 from ssl_jax.networks.functional import Net, network
 from ssl_jax.networks.layers import LayerNorm
-from ssl_jax.networks.transformer_layer import TransformerLayer
+from ssl_jax.networks.transformer_layer import Activation, TransformerLayer, check_layers
 from ssl_jax.ops.patches import patchify
 from ssl_jax.ops.positions import grid_positions, resize_positions
 
@@ -46,11 +50,18 @@ class ViT(nnx.Module):
       position_offset: see `resize_positions`; 0.1 for DINO's published weights, 0 for others.
       drop_path: probability in [0, 1) of a branch of the last block to be left out in training; rises to it linearly with
         depth. Training then needs the `rng` of `apply`.
+      activation: of a block's hidden units, see `TransformerLayer`; "swiglu" has two thirds of them, rounded up to a multiple
+        of 8, for about as many parameters.
+      layer_scale: initial gain of each branch, 1e-5 in DINOv2; None for no gain.
+      registers: learned tokens without position after the class token, which needs pool="token"; 4 in the paper's networks.
+      mask_token: whether there is a token to replace masked patches by.
       dtype: of the activations; parameters, the last norm and "features" are float32.
 
     Raises:
-      UsageError: sizes that do not divide, a drop_path out of range, unknown pool or positions.
-      ValueError: when applied, images that patches do not divide, or no `rng` where `drop_path` needs it.
+      UsageError: sizes that do not divide, a drop_path out of range, unknown pool, positions or activation, registers without a
+        class token.
+      ValueError: when applied, images that patches do not divide, no `rng` where `drop_path` needs it, masked patches without
+        a mask token.
     """
 
     norm_kind = "layer"
@@ -70,11 +81,16 @@ class ViT(nnx.Module):
         positions: Positions = "learned",
         position_offset: float = 0.0,
         drop_path: float = 0.0,
+        activation: Activation = "gelu",
+        layer_scale: float | None = None,
+        registers: int = 0,
+        mask_token: bool = False,
         dtype: DTypeLike = jnp.float32,
     ):
         check_sizes(image_size, patch_size, dim=dim, heads=heads)
-        if not 0 <= drop_path < 1:
-            raise UsageError(f"vit: drop_path is a chance of at least 0 and below 1, got {drop_path:g}")
+        check_layers(depth=depth, activation=activation, drop_path=drop_path)
+        if registers < 0 or (registers and pool != "token"):
+            raise UsageError(f'vit: registers, got {registers}, must be 0, or above 0 with pool="token", got {pool}')
         pick("pool", pool, ("token", "mean"))
         pick("positions", positions, ("learned", "sincos"))
         grid, tokens = image_size // patch_size, (image_size // patch_size) ** 2 + (pool == "token")
@@ -84,9 +100,13 @@ class ViT(nnx.Module):
         self.token = nnx.Param(small(rngs.params(), (dim,))) if pool == "token" else None
         self.positions = nnx.Param(small(rngs.params(), (tokens, dim))) if positions == "learned" else None
         for number in range(1, depth + 1):
-            rate, hidden = drop_path * (number - 1) / max(depth - 1, 1), round(mlp_ratio * dim)
-            block = TransformerLayer(dim, heads=heads, hidden=hidden, drop_path=rate, dtype=dtype, rngs=rngs)
+            block = TransformerLayer(
+                dim, heads=heads, hidden=hidden_units(activation, mlp_ratio * dim), activation=activation,
+                layer_scale=layer_scale, drop_path=drop_path * (number - 1) / max(depth - 1, 1), dtype=dtype, rngs=rngs,
+            )  # fmt: skip
             setattr(self, f"block{number}", block)
+        self.registers = nnx.Param(small(rngs.params(), (registers, dim))) if registers else None
+        self.mask_token = nnx.Param(jnp.zeros(dim, jnp.float32)) if mask_token else None
         self.norm = LayerNorm(dim, epsilon=1e-6, dtype=jnp.float32, rngs=rngs)
         self.position_offset = position_offset
         self.grid, self.patch_size, self.depth, self.width, self.dtype = grid, patch_size, depth, dim, dtype
@@ -96,9 +116,14 @@ class ViT(nnx.Module):
         return dict.fromkeys(["patches", *self.blocks(), "tokens", "features"], self.width)
 
     def __call__(
-        self, images: Array, visible: Array | None = None, *, rngs: nnx.Rngs | None = None
+        self,
+        images: Array,
+        visible: Array | None = None,
+        masked: Array | None = None,
+        *,
+        rngs: nnx.Rngs | None = None,
     ) -> dict[str, Array]:
-        tokens = self.embed(images)
+        tokens = self.embed(images, masked)
         if visible is not None:
             first = tokens.shape[1] - self.patches_of(images)
             kept = jnp.take_along_axis(tokens[:, first:], visible[:, :, None], axis=1)
@@ -116,16 +141,27 @@ class ViT(nnx.Module):
     def patches_of(self, images: Array) -> int:
         return (images.shape[1] // self.patch_size) ** 2
 
-    def embed(self, images: Array) -> Array:
+    def embed(self, images: Array, masked: Array | None) -> Array:
         height, width = images.shape[1:3]
         if height != width or height % self.patch_size or not height:
             raise ValueError(f"vit: images must be square, in patches of {self.patch_size} pixels, got {images.shape}")
         patches = self.embedding(patchify(images.astype(self.dtype), self.patch_size))
         tokens = patches.reshape(len(images), -1, self.width)
+        if masked is not None:
+            if self.mask_token is None:
+                raise ValueError(
+                    "vit: masked patches are replaced by the mask token: make the network with mask_token=True"
+                )
+            tokens = jnp.where(masked[:, :, None], self.mask_token[...].astype(self.dtype), tokens)
         if self.token is not None:
-            token = jnp.broadcast_to(self.token[...].astype(self.dtype), (len(images), 1, self.width))
-            tokens = jnp.concatenate([token, tokens], axis=1)
-        return tokens + self.positions_of(height // self.patch_size)[None].astype(self.dtype)
+            tokens = self.with_learned(tokens, self.token[...][None], at=0)
+        tokens = tokens + self.positions_of(height // self.patch_size)[None].astype(self.dtype)
+        return tokens if self.registers is None else self.with_learned(tokens, self.registers[...], at=1)
+
+    def with_learned(self, tokens: Array, learned: Array, *, at: int) -> Array:
+        """Tokens `[B, T, D]` with learned ones `[R, D]` among them, from index `at` on."""
+        learned = jnp.broadcast_to(learned.astype(self.dtype)[None], (len(tokens), *learned.shape))
+        return jnp.concatenate([tokens[:, :at], learned, tokens[:, at:]], axis=1)
 
     def positions_of(self, grid: int) -> Array:
         """Positions of the tokens; those of a smaller or larger grid, of small crops for instance, are interpolated."""
@@ -140,6 +176,10 @@ class ViT(nnx.Module):
         square = positions[first:].reshape(self.grid, self.grid, self.width)
         resized = resize_positions(square, grid, offset=self.position_offset)
         return jnp.concatenate([positions[:first], resized.reshape(grid**2, self.width)])
+
+
+def hidden_units(activation: Activation, units: float) -> int:
+    return (int(units * 2 / 3) + 7) // 8 * 8 if activation == "swiglu" else round(units)
 
 
 def check_sizes(image_size: int, patch_size: int, *, dim: int, heads: int) -> None:
@@ -171,3 +211,8 @@ def vit_small(*, image_size: int, patch_size: int, **options: Any) -> Net:
 def vit_base(*, image_size: int, patch_size: int, **options: Any) -> Net:
     """ViT-Base: 12 blocks of 768 features in 12 heads; the options are those of `vit`."""
     return vit(image_size=image_size, patch_size=patch_size, dim=768, depth=12, heads=12, **options)
+
+
+def vit_large(*, image_size: int, patch_size: int, **options: Any) -> Net:
+    """ViT-Large: 24 blocks of 1024 features in 16 heads; the options are those of `vit`."""
+    return vit(image_size=image_size, patch_size=patch_size, dim=1024, depth=24, heads=16, **options)

@@ -22,7 +22,7 @@ from ssl_jax.methods.method import Method
 from ssl_jax.report.attention import attention_maps, on_grid, rollout
 from ssl_jax.report.reading import save_pictures
 
-Attend = Callable[[Any, Any, Any], Array | None]
+Attend = Callable[[Any, Any, Any], tuple[Array, int] | None]
 
 
 def save_album(
@@ -33,7 +33,7 @@ def save_album(
     prepare: Callable[[Any], Any],
     before: Features | None = None,
     after: Features | None = None,
-    attend: Callable[[Any], Array | None] | None = None,
+    attend: Callable[[Any], tuple[Array, int] | None] | None = None,
     seed: int = 0,
 ) -> Path:
     """Writes `run`/pictures.npz.
@@ -53,17 +53,18 @@ def save_album(
 
 
 def attentions_of(method: Method, prepare: Callable[[Any], Any]) -> Attend:
-    """`(params, state, uint8 images [B, H, W, C]) -> [L, B, H, T, T]`, to be jitted: the attention weights of all blocks of
-    the method's backbone. None where there is no backbone, or where it has no attention.
+    """`(params, state, uint8 images [B, H, W, C]) -> ([L, B, H, T, T], g)`, to be jitted: the attention weights of all blocks
+    of the method's backbone, and patches on a side. None where there is no backbone, or where it is no vision transformer.
     """
 
-    def attend(params: Any, state: Any, images: Any) -> Array | None:
+    def attend(params: Any, state: Any, images: Any) -> tuple[Array, int] | None:
         backbone = method.backbone(params, state)
-        if backbone is None or backbone.net.inspect is None:
+        if backbone is None or backbone.net.inspect is None or backbone.net.patch_size is None:
             return None
-        _, blocks = backbone.net.inspect(backbone.params, backbone.stats, jax.vmap(prepare)(images))
-        found = [blocks[name]["attention"]["weights"] for name in backbone.net.layers if name in blocks]
-        return jnp.stack(found) if found else None
+        prepared = jax.vmap(prepare)(images)
+        _, blocks = backbone.net.inspect(backbone.params, backbone.stats, prepared)
+        weights = [blocks[name]["attention"]["weights"] for name in backbone.net.layers if name in blocks]
+        return jnp.stack(weights), prepared.shape[1] // backbone.net.patch_size
 
     return attend
 
@@ -91,7 +92,7 @@ def _as_pixels(seen: Array, prepare: Callable, inputs: Any) -> np.ndarray:
 
 
 def _attention(
-    data: Data, prepare: Callable, attend: Callable[[Any], Array | None], *, count: int = 8
+    data: Data, prepare: Callable, attend: Callable[[Any], tuple[Array, int] | None], *, count: int = 8
 ) -> dict[str, np.ndarray]:
     source = data.test or data.train
     inputs = model_inputs(read(source, stratified(source, count)))
@@ -100,9 +101,9 @@ def _attention(
         found = attend(jax.tree.map(lambda array, row=number: array[row : row + 1], inputs))
         if found is None:
             return {}
-        attentions = np.asarray(found)
-        maps.append(attention_maps(attentions)[0].astype(np.float32))
-        rolled.append(on_grid(rollout(attentions))[0].astype(np.float32))
+        attentions, grid = np.asarray(found[0]), int(found[1])
+        maps.append(attention_maps(attentions, grid=grid)[0].astype(np.float32))
+        rolled.append(on_grid(rollout(attentions, grid=grid), grid=grid)[0].astype(np.float32))
     images = _as_pixels(jax.jit(jax.vmap(prepare))(inputs), prepare, inputs)
     return {"attention_image": images, "attention": np.stack(maps), "rollout": np.stack(rolled)}
 

@@ -1,10 +1,9 @@
 """Where a vision transformer looks, drawn over the images; and alignments of two sequences, drawn as a matrix.
 
-L: blocks; B: images; H: heads; T: tokens, one a patch, row by row, and first the class token if there is one; g: patches on
-a side. Attention is the weights of a softmax: each query's sum to 1. All in numpy.
+L: blocks; B: images; H: heads; g: patches on a side; T: tokens: the class token if there is one, registers, and the patches,
+row by row. Attention is the weights of a softmax: each query's sum to 1. All in numpy.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -23,46 +22,46 @@ AMBER, COVER, DIM = (
 CELL, TOP, LEFT = 26, 66, 58
 
 
-def rollout(attentions: np.ndarray) -> np.ndarray:
+def rollout(attentions: np.ndarray, *, grid: int) -> np.ndarray:
     """How much of each token arrives, through all blocks, where the features are read: `[L, B, H, T, T]` -> `[B, T]`.
 
     A block hands on one half of what it gets as it is, by its residual connection, and the other half as the mean of its
     heads mixes it. Rows sum to 1; if each token looks at itself alone, the class token has all of it, or each patch 1/T.
 
+    grid: g.
+
     Source: Abnar and Zuidema 2020, https://arxiv.org/abs/2005.00928.
     """
     size, tokens = attentions.shape[1], attentions.shape[-1]
-    arriving = np.tile(_reading(tokens), (size, 1, 1))
+    arriving = np.tile(_reading(tokens, grid), (size, 1, 1))
     for mixing in attentions.mean(axis=2, dtype=np.float64)[::-1]:
         passed = mixing + np.eye(tokens)
         arriving = arriving @ (passed / passed.sum(axis=-1, keepdims=True))
     return arriving[:, 0]
 
 
-def attention_maps(attentions: np.ndarray) -> np.ndarray:
+def attention_maps(attentions: np.ndarray, *, grid: int) -> np.ndarray:
     """How much the last block reads from each patch where the features are read: `[L, B, H, T, T]` -> `[B, H, g, g]`.
 
-    What it reads from the class token is left out, so that the sum of a map is at most 1.
+    What it reads from the class token and registers is left out, so that the sum of a map is at most 1.
     """
-    return on_grid(_reading(attentions.shape[-1]) @ attentions[-1])[:, :, 0]
+    return on_grid(_reading(attentions.shape[-1], grid) @ attentions[-1], grid=grid)[:, :, 0]
 
 
-def on_grid(rows: np.ndarray) -> np.ndarray:
-    """A number for each token as one for each patch: `[..., T]` -> `[..., g, g]`."""
-    side = math.isqrt(rows.shape[-1])
-    return rows[..., rows.shape[-1] - side**2 :].reshape(*rows.shape[:-1], side, side)
+def on_grid(rows: np.ndarray, *, grid: int) -> np.ndarray:
+    """The values of the patches among those of all tokens: `[..., T]` -> `[..., g, g]`."""
+    return rows[..., rows.shape[-1] - grid**2 :].reshape(*rows.shape[:-1], grid, grid)
 
 
-def _reading(tokens: int) -> np.ndarray:
+def _reading(tokens: int, grid: int) -> np.ndarray:
     """The weights `[1, T]` by which tokens make the features: the class token's, or without one, the mean of all.
 
     Raises:
-      ValueError: neither a square of patches nor one more.
+      ValueError: fewer tokens than patches.
     """
-    first = tokens - math.isqrt(tokens) ** 2
-    if first > 1:
-        raise ValueError(f"attention: {tokens} tokens are no square of patches, with or without a class token")
-    return np.eye(1, tokens) if first else np.full((1, tokens), 1 / tokens)
+    if tokens < grid**2:
+        raise ValueError(f"attention: a grid of {grid} x {grid} patches has {grid**2} tokens or more, got {tokens}")
+    return np.eye(1, tokens) if tokens > grid**2 else np.full((1, tokens), 1 / tokens)
 
 
 def heat(image: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -43,7 +43,7 @@ class Transformer(Recorder):
       mlp_ratio: hidden units of a layer over `dim`.
       projection: queries, keys and values by a free "linear" map or by a "rotation" each.
       norm_first: layer norms before the parts of a layer, and a last one; or, as in 2017, after each sum.
-      activation: "gelu" or "relu".
+      activation: "gelu", "relu" or "swiglu", see `TransformerLayer`.
       positions: "sinusoidal", added to the symbols, or "rotary", which rotates queries and keys. Both take any length.
       dropout: probability in [0, 1) of each value of the embedded symbols and of each part of a layer to be zeroed. Training
         then needs the `rng` of `apply`.

@@ -7,7 +7,7 @@ import pytest
 from naive_layers import double, drawn, erf, layer_norm, linear
 
 from ssl_jax.errors import UsageError
-from ssl_jax.networks import vit, vit_base, vit_small, vit_tiny
+from ssl_jax.networks import vit, vit_base, vit_large, vit_small, vit_tiny
 from ssl_jax.ops.positions import grid_positions
 
 TINY = {"image_size": 6, "patch_size": 2, "channels": 2, "dim": 8, "heads": 2}
@@ -15,7 +15,12 @@ TINY = {"image_size": 6, "patch_size": 2, "channels": 2, "dim": 8, "heads": 2}
 
 @pytest.mark.parametrize(
     ("make", "published", "width"),
-    [(vit_tiny, 5_524_416, 192), (vit_small, 21_665_664, 384), (vit_base, 85_798_656, 768)],
+    [
+        (vit_tiny, 5_524_416, 192),
+        (vit_small, 21_665_664, 384),
+        (vit_base, 85_798_656, 768),
+        (vit_large, 303_301_632, 1024),
+    ],
 )
 def test_parameters_are_as_many_as_timm_counts(make, published, width):
     net = make(image_size=224, patch_size=16)
@@ -34,7 +39,11 @@ def test_layers_come_by_name_in_order_of_depth():
     assert [(name, layer.shape) for name, layer in layers.items()] == expected
 
 
-def naive_block(tokens, params, heads):
+def silu(x):
+    return x / (1 + np.exp(-x))
+
+
+def naive_block(tokens, params, heads, gated=False):
     normed = layer_norm(tokens, params["attention_norm"])
     queries, keys, values = np.split(linear(normed, params["attention"]["qkv"]), 3, axis=-1)
     mixed, size = np.empty_like(tokens), tokens.shape[-1] // heads
@@ -45,9 +54,14 @@ def naive_block(tokens, params, heads):
             likely = np.exp(queries[part] @ keys[part].T / np.sqrt(size))
             weights[example, head] = likely / likely.sum(-1, keepdims=True)
             mixed[part] = weights[example, head] @ values[part]
-    tokens = tokens + linear(mixed, params["attention"]["projection"])
+    tokens = tokens + params.get("attention_scale", 1) * linear(mixed, params["attention"]["projection"])
     hidden = linear(layer_norm(tokens, params["mlp_norm"]), params["expand"])
-    return tokens + linear(hidden * (1 + erf(hidden / np.sqrt(2))) / 2, params["contract"]), weights
+    if gated:
+        gate, hidden = np.split(hidden, 2, axis=-1)
+        hidden = silu(gate) * hidden
+    else:
+        hidden = hidden * (1 + erf(hidden / np.sqrt(2))) / 2
+    return tokens + params.get("mlp_scale", 1) * linear(hidden, params["contract"]), weights
 
 
 @pytest.mark.parametrize(("pool", "positions"), [("token", "learned"), ("mean", "sincos")])
@@ -74,6 +88,35 @@ def test_it_is_the_definition(pool, positions):
     expected = normed[:, 0] if pool == "token" else normed.mean(1)
     np.testing.assert_allclose(layers["features"], expected, rtol=1e-4, atol=1e-5)
     assert ("token" in params) == (pool == "token") and ("positions" in params) == (positions == "learned")
+
+
+def test_with_the_parts_of_dinov2_it_is_the_definition():
+    options = {"activation": "swiglu", "layer_scale": 0.5, "registers": 2, "mask_token": True}
+    net = vit(**TINY, depth=2, **options)
+    (params, stats), images = drawn(net), np.random.default_rng(1).normal(size=(3, 6, 6, 2)).astype(np.float32)
+    masked = np.random.default_rng(2).random((3, 9)) < 0.4
+    layers, _ = jax.jit(lambda *inputs: net.apply(*inputs, train=True))(params, stats, images, None, masked)
+
+    params = double(params)
+    patches = [double(images)[:, r : r + 2, c : c + 2].reshape(3, 8) for r in (0, 2, 4) for c in (0, 2, 4)]
+    tokens = np.where(masked[:, :, None], params["mask_token"], linear(np.stack(patches, 1), params["embedding"]))
+    tokens = np.concatenate([np.broadcast_to(params["token"], (3, 1, 8)), tokens], axis=1) + params["positions"]
+    registers = np.broadcast_to(params["registers"], (3, 2, 8))
+    tokens = np.concatenate([tokens[:, :1], registers, tokens[:, 1:]], axis=1)
+    for number in (1, 2):
+        tokens, _ = naive_block(tokens, params[f"block{number}"], heads=2, gated=True)
+    normed = layer_norm(tokens, params["norm"])
+    np.testing.assert_allclose(layers["tokens"], normed, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(layers["features"], normed[:, 0], rtol=1e-4, atol=1e-5)
+    assert params["block1"]["contract"]["kernel"].shape == (24, 8)  # 2/3 of 32, up to a multiple of 8
+    assert params["block1"]["expand"]["kernel"].shape == (8, 48)
+
+
+def test_layer_scale_starts_at_its_value_and_the_mask_token_at_zero():
+    params, _ = vit(**TINY, depth=1, layer_scale=1e-5, mask_token=True, registers=1).init(jax.random.key(0))
+    for name in ("attention_scale", "mlp_scale"):
+        np.testing.assert_array_equal(params["block1"][name], np.full(8, 1e-5, np.float32))
+    assert not params["mask_token"].any() and params["registers"].shape == (1, 8)
 
 
 def test_every_parameter_learns_at_once():
@@ -124,6 +167,9 @@ def test_drop_path_keeps_the_expectation_of_a_branch():
         ({"drop_path": 1.0}, "drop_path is a chance of at least 0 and below 1, got 1"),
         ({"pool": "tokens"}, "did you mean 'token'"),
         ({"positions": "sincos2d"}, "did you mean 'sincos'"),
+        ({"activation": "swigl"}, "did you mean 'swiglu'"),
+        ({"registers": -1}, "registers, got -1, must be 0"),
+        ({"registers": 4, "pool": "mean"}, 'with pool="token", got mean'),
     ],
 )
 def test_wrong_arguments_are_named(wrong, sentence):
@@ -174,6 +220,14 @@ def test_with_all_patches_visible_the_layers_are_the_same(pool):
     whole = run(SQUARES)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), whole, run(SQUARES, every))
     np.testing.assert_allclose(run(SQUARES, every[:, ::-1])["features"], whole["features"], atol=1e-5)
+
+
+def test_masked_patches_need_a_mask_token():
+    net = vit(**TINY, depth=1)
+    start = jax.eval_shape(net.init, jax.random.key(0))
+    images, masked = jnp.zeros((1, 6, 6, 2)), jnp.zeros((1, 9), bool)
+    with pytest.raises(ValueError, match="make the network with mask_token=True"):
+        jax.eval_shape(lambda *inputs: net.apply(*inputs, train=False), *start, images, None, masked)
 
 
 def test_layers_depend_on_visible_patches_alone():
