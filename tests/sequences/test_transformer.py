@@ -228,7 +228,7 @@ def test_every_parameter_learns_and_the_same_in_bfloat16():
     [
         ({"heads": 3}, "heads 3 must divide dim 8"),
         ({"positions": "rotation"}, "choose one of: rotary, sinusoidal"),
-        ({"positions": "rotary", "heads": 8}, "rotary positions turn pairs"),
+        ({"positions": "rotary", "heads": 8}, "rotary positions rotate pairs"),
         ({"dim": 9, "heads": 3}, "sinusoidal positions come in pairs, so dim must be even, got 9"),
         ({"dropout": 1.0}, "dropout is a chance of at least 0 and below 1, got 1"),
         ({"activation": "gelus"}, "did you mean 'gelu'"),
