@@ -146,7 +146,7 @@ def test_attention_is_that_of_the_weights_that_are_evaluated():
 
 def test_features_that_are_no_vits_own_have_no_attention():
     context = row_context(inputs=HEAD.width, width=4, depth=1)
-    of_tiles = CPC(encoder=NET, head=HEAD, context=context, predictor=HEAD, patch_size=8, stride=8, rows=1)
+    of_tiles = CPC(encoder=NET, head=HEAD, context=context, predictor=HEAD, patch_size=8, stride=8, prediction_steps=1)
     assert attentions_of(of_tiles, prepare)(*of_tiles.init(jax.random.key(0)), IMAGES) is None
     convolutions = SimCLR(encoder("small", image_shape=(8, 8, 1)), HEAD)
     assert attentions_of(convolutions, prepare)(*convolutions.init(jax.random.key(0)), IMAGES) is None
