@@ -26,7 +26,7 @@ from ssl_jax.recipes.views import demo_views
 
 def whiten(rows: Array, *, axis_name: str | None = None) -> Array:
     """`[B, D]` with mean 0 and covariance 1 over the whole batch, which has more rows than D."""
-    rows = rows - mean_over_shards(rows.mean(axis=0), axis_name)
+    rows = rows - mean_over_shards(rows.mean(axis=0, keepdims=True), axis_name)
     covariance = mean_over_shards(rows.T @ rows / len(rows), axis_name)
     return jax.scipy.linalg.solve_triangular(jnp.linalg.cholesky(covariance), rows.T, lower=True).T
 
