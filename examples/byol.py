@@ -19,7 +19,7 @@ from ssl_jax.evaluate import knn_accuracy
 from ssl_jax.losses import negative_cosine
 from ssl_jax.networks import encoder, projection_head
 from ssl_jax.ops.moving_average import cosine_momentum, moving_average
-from ssl_jax.optimizers import warmup_cosine
+from ssl_jax.optimizers import adamw, warmup_cosine
 
 SHOWN = {"size": 28, "mean": (0.13,), "std": (0.31,)}
 ENCODER = encoder("small", image_shape=(28, 28, 1))
@@ -56,7 +56,7 @@ def train(*, steps: int = 300, batch_size: int = 256, seed: int = 0) -> tuple[li
     made = {name: net.init(key) for key, (name, net) in zip(keys, NETWORKS.items(), strict=True)}
     params, stats = ({name: pair[which] for name, pair in made.items()} for which in (0, 1))
     teacher, augment = (params, stats), jax.vmap(digit_views(**SHOWN))
-    optimizer = optax.adamw(warmup_cosine(3e-3, steps=max(steps, 1), warmup=steps // 20))
+    optimizer = adamw(warmup_cosine(3e-3, steps=max(steps, 1), warmup=steps // 20), weight_decay=1e-4).transformation
 
     @jax.jit
     def update(step: Array, images: Array, params: Any, stats: Any, teacher: Any, moments: Any) -> tuple[Any, ...]:

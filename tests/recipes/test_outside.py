@@ -64,22 +64,22 @@ def test_a_file_beside_it_can_be_imported_and_the_only_recipe_needs_no_name(writ
 
 def test_what_is_not_there_is_one_sentence(write):
     path = write(SOURCE)
-    with pytest.raises(UsageError, match="recipe: there is no file .*nowhere.py: name it as FILE.py:NAME"):
+    with pytest.raises(UsageError, match=r"recipe: there is no file .*nowhere.py: name it as FILE.py:NAME"):
         load("nowhere.py:demo")
-    with pytest.raises(UsageError, match="unknown recipe of my_recipes.py .decorate.: did you mean .decorated.?"):
+    with pytest.raises(UsageError, match=r"unknown recipe of my_recipes.py .decorate.: did you mean .decorated.?"):
         load(f"{path}:decorate")
-    with pytest.raises(UsageError, match="unknown recipe of my_recipes.py"):
+    with pytest.raises(UsageError, match=r"unknown recipe of my_recipes.py"):
         load(str(path))
-    with pytest.raises(UsageError, match="my_empty.py has none: write a function"):
+    with pytest.raises(UsageError, match=r"my_empty.py has none: write a function"):
         load(str(write("x = 1", "my_empty.py")))
-    with pytest.raises(UsageError, match="json.py has the name of a module of Python that is in use: rename the file"):
+    with pytest.raises(UsageError, match=r"json.py has the name of a module of Python that is in use: rename the file"):
         load(str(write(SOURCE, "json.py")))
 
 
 def test_a_wrong_argument_of_it_is_a_sentence(write):
     make = load(f"{write(SOURCE)}:decorated")
-    with pytest.raises(UsageError, match="temperature: got 0"):
+    with pytest.raises(UsageError, match=r"temperature: got 0"):
         make(temperature=0.0)
-    with pytest.raises(TypeError, match="unexpected keyword argument 'other'"):
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'other'"):
         make(other=1)
     assert simclr.demo(data="synthetic", image_size=8).file is None
