@@ -389,8 +389,7 @@ def flops(method, augment, *, devices, examples=64):
     program = make_program(method, augment, sgd(lambda step: 0.05, momentum=0.9), seed=1, mesh=mesh)
     example = {"image": np.zeros((SIZE, SIZE, 1), np.uint8), "label": np.int32(0), "index": np.int32(0)}
     batch = batch_shapes(example, examples, sharding=batch_sharding(mesh))
-    quick = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}  # It is not run.
-    return devices * program.step.lower(program.like, batch).compile(quick).cost_analysis()["flops"]
+    return devices * program.step.lower(program.like, batch).compile().cost_analysis()["flops"]
 
 
 # Methods with a second network, rows in another order or rows of other examples: what a compiler may compute everywhere.
