@@ -26,8 +26,8 @@ class IJEPA(Method):
 
     Views are those of `block_masking`.
 
-    encoder: a ViT without class token, which takes images and the numbers of the patches it sees.
-    predictor: tokens, their places and the places wanted -> tokens of these.
+    encoder: a ViT without class token, which takes images and the indices of visible patches.
+    predictor: tokens, indices of their patches and of hidden patches -> tokens of these; see `masked_decoder`.
     steps: of the whole run, in which the target's momentum rises from `momentum` to 1 linearly, as in the authors' code.
     """
 

@@ -24,8 +24,8 @@ class MAE(Method):
 
     Views are those of `random_masking`.
 
-    encoder: a ViT, which takes images and the numbers of the patches it sees.
-    decoder: tokens, their places and the places wanted -> pixels of these.
+    encoder: a ViT, which takes images and the indices of visible patches.
+    decoder: tokens, indices of their patches and of hidden patches -> pixels of these; see `masked_decoder`.
     patch_size: in pixels.
     normalize_targets: predict each patch in units of its own deviation, from its own mean.
     """

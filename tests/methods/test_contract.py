@@ -341,6 +341,15 @@ def test_embed_names_every_layer_and_ends_with_features(method, start):
     assert list(layers)[-1] == "features" and layers["features"].shape == (2, width) and len(layers) > 1
 
 
+def test_the_backbone_has_the_layers_that_are_evaluated(method, start):
+    backbone = method.backbone(start.params, start.method_state)
+    assert (backbone is None) == isinstance(method, AVID | CPC)  # Clips with sound, and tiles.
+    if backbone is not None:
+        images = jnp.zeros((2, SIZE, SIZE, 1))
+        layers, _ = jax.eval_shape(lambda: backbone.net.apply(*backbone[1:], images, train=False))
+        assert layers.keys() == jax.eval_shape(method.features, start.params, start.method_state, images).keys()
+
+
 def test_loss_falls(method, step, start, batch):
     _, losses = run(step, start, batch, steps=STEPS)
     # DINO's first rises: at the start its centre is zero, and all images have one output
