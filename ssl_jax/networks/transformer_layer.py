@@ -114,7 +114,7 @@ class TransformerLayer(nnx.Module):
         return norm(tokens).astype(self.dtype) if self.norm_first else tokens
 
     def add(self, norm: LayerNorm, tokens: Array, part: Array, scale: nnx.Param | None, rngs: nnx.Rngs | None) -> Array:
-        part = part if scale is None else part * scale[...].astype(part.dtype)
+        part = part if scale is None else part * scale[...][None, None].astype(part.dtype)
         if not self.deterministic:
             part = drop("dropout", part, self.dropout, part.shape, rngs)
             part = drop("drop_path", part, self.drop_path, (len(part), 1, 1), rngs)

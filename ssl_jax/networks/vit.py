@@ -152,7 +152,7 @@ class ViT(nnx.Module):
                 raise ValueError(
                     "vit: masked patches are replaced by the mask token: make the network with mask_token=True"
                 )
-            tokens = jnp.where(masked[:, :, None], self.mask_token[...].astype(self.dtype), tokens)
+            tokens = jnp.where(masked[:, :, None], self.mask_token[...][None, None].astype(self.dtype), tokens)
         if self.token is not None:
             tokens = self.with_learned(tokens, self.token[...][None], at=0)
         tokens = tokens + self.positions_of(height // self.patch_size)[None].astype(self.dtype)
