@@ -191,6 +191,7 @@ def _open(data: str | None, recipe: Recipe, state: TrainState, *, layer: str) ->
 def _restore(run: Path, step: int | None) -> tuple[dict[str, Any], Recipe, TrainState, Mesh]:
     """What a run was asked for, its recipe, and its state at a checkpoint, the last one when none is named."""
     request = read_request(run)
+    run = run if run.is_dir() else run.parent  # `read_request` takes a run.json, too.
     make = _make_again(request)
     with usage_errors(chosen_arguments(make)):
         recipe = make()

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 
+from ssl_jax.ops.checks import check_arrays, check_count
 from ssl_jax.ops.normalize import Rows
 
 
@@ -15,6 +16,9 @@ def check_features(
     num_classes: int,
 ) -> None:
     """Raises a `ValueError`, one sentence, about the first thing that does not fit. Under jit only shapes are checked."""
+    labels = {"train_labels": train_labels} | ({} if test_labels is None else {"test_labels": test_labels})
+    check_arrays("evaluation", train_features=train_features, test_features=test_features, **labels)
+    check_count("evaluation", num_classes=num_classes)
     train, test = np.shape(train_features), np.shape(test_features)
     if len(train) != 2 or len(test) != 2 or train[1] != test[1] or 0 in train + test:
         raise ValueError(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ssl_jax.evaluate.checks import check_features, labelled_rows
 from ssl_jax.evaluate.linear import accuracy, logistic_regression, moments, no_opinion, standardized
+from ssl_jax.ops.checks import check_count, check_positive
 from ssl_jax.ops.normalize import Rows
 
 
@@ -60,10 +61,9 @@ def few_label_probe(
       1.0
     """
     check_features(train_features, train_labels, test_features, test_labels, num_classes=num_classes)
-    if min(per_class, draws) < 1 or strength <= 0:
-        raise ValueError(
-            f"few_label_probe: per_class, draws and strength must be above 0, got {per_class}, {draws} and {strength}."
-        )
+    check_count("few_label_probe", per_class=per_class, draws=draws)
+    check_count("few_label_probe", least=0, seed=seed)
+    check_positive("few_label_probe", strength=strength)
     mean, scale = moments(jax.device_put(train_features))
     features, labels = jax.device_get(labelled_rows("training", train_features, labels=train_labels))
     test_features, test_labels = labelled_rows("test", test_features, labels=test_labels)

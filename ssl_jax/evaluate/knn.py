@@ -15,6 +15,7 @@ from jax import Array
 
 from ssl_jax.evaluate.checks import check_features, is_concrete, labelled_rows
 from ssl_jax.ops.blocks import cut_rows
+from ssl_jax.ops.checks import check_count, check_positive
 from ssl_jax.ops.energy import key_value_lookup
 from ssl_jax.ops.normalize import Rows, unit_length
 
@@ -117,12 +118,13 @@ def knn_votes(
     Source: Wu et al. 2018, https://arxiv.org/abs/1805.01978, section 3.4.
     """
     check_features(train_features, train_labels, test_features, num_classes=num_classes)
+    check_count("knn", k=k)
+    check_count("knn", block_size=block_size)
+    check_positive("knn", temperature=temperature)
     if is_concrete(train_labels):
         train_features, train_labels = labelled_rows("training", train_features, labels=train_labels)
     size = len(train_features)
     k = min(default_neighbors(size, num_classes) if k is None else k, size)
-    if k < 1 or temperature <= 0 or block_size < 1:
-        raise ValueError(f"knn: k, temperature and block_size must be above 0, got {k}, {temperature}, {block_size}.")
     arrays = jax.device_put((train_features, train_labels, test_features))
     return _votes(*arrays, num_classes=num_classes, k=k, temperature=temperature, block_size=block_size)
 

@@ -18,6 +18,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from ssl_jax.evaluate.checks import check_features, labelled_rows
+from ssl_jax.ops.checks import check_count, check_positive, check_range
 from ssl_jax.ops.normalize import Rows, power_of_two
 
 STRENGTHS = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
@@ -69,8 +70,12 @@ def linear_probe(
       1.0
     """
     check_features(train_features, train_labels, test_features, test_labels, num_classes=num_classes)
-    if not strengths or min(strengths) <= 0:
-        raise ValueError(f"linear_probe: strengths must be one or more numbers above 0, got {tuple(strengths)}.")
+    if np.ndim(strengths) != 1 or len(strengths) == 0:
+        raise ValueError(f"linear_probe: strengths must be one or more numbers above 0, got {strengths}.")
+    for strength in strengths:
+        check_positive("linear_probe", strengths=strength)
+    check_range("linear_probe", 0, 1, held_out=held_out)
+    check_count("linear_probe", least=0, seed=seed)
     train_features, train_labels = labelled_rows("training", train_features, labels=train_labels)
     test_features, test_labels = labelled_rows("test", test_features, labels=test_labels)
     held = held_out_rows(jax.device_get(train_labels), share=held_out, seed=seed)

@@ -130,7 +130,8 @@ def key_value_lookup(
     if shards(axis_name) > 1:  # [B, S top], of which the nearest of all are wanted
         scores, places = lax.top_k(scores, top)
         found = jax.vmap(lambda values, places: values[places])(found, places)
-    scores = scores * jnp.asarray(inverse_temperature, scores.dtype)
+    # The best first: compiled, a score times a large number is rounded twice, and its exponential may overflow.
+    scores = (scores - scores[:, :1]) * jnp.asarray(inverse_temperature, scores.dtype)
     return mixed_precision_einsum("bk,bke->be", jax.nn.softmax(scores), whole(found))
 
 

@@ -13,7 +13,7 @@ from ssl_jax.data import open_data
 from ssl_jax.errors import UsageError
 from ssl_jax.networks import Net
 from ssl_jax.networks import encoder as make_encoder
-from ssl_jax.recipes.images import IMAGENET_STATISTICS, Opened, Precision, Statistics, compute_dtype
+from ssl_jax.recipes.images import IMAGENET_STATISTICS, Opened, Precision, Statistics, compute_dtype, crop_fraction
 
 CLIP_STATISTICS: Statistics = (0.34,), (0.23,)  # Of the drawn clips, which are grey.
 
@@ -51,7 +51,7 @@ class Clips:
             raise UsageError(f"data: {clips.name} holds no clips but still images: choose silent-clips.")
         mean, std = CLIP_STATISTICS if clips.train.image_shape[-1] == 1 else IMAGENET_STATISTICS
         side, dtype = self.image_size, compute_dtype(self.precision)
-        prepare = evaluation_view(size=side, crop_fraction=side / size, mean=mean, std=std)
+        prepare = evaluation_view(size=side, crop_fraction=crop_fraction(side, self.stored_size), mean=mean, std=std)
         return Opened(clips, make(channels=len(mean), dtype=dtype), side, mean, std, prepare, dtype)
 
 

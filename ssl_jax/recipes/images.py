@@ -97,6 +97,15 @@ class Opened:
         )
 
 
+def crop_fraction(image_size: int, stored_size: int | None) -> float:
+    """Part of a stored image's side that the view of evaluation shows; a `UsageError` where it would show more than all."""
+    if stored_size is not None and stored_size < image_size:
+        raise UsageError(
+            f"stored_size: got {stored_size}, expected at least the image_size, {image_size}: raise it, or leave it out."
+        )
+    return image_size / (stored_size or image_size)
+
+
 @dataclass(frozen=True)
 class Images:
     """Options of recipes on images.
@@ -124,7 +133,7 @@ class Images:
     @property
     def crop_fraction(self) -> float:
         """Part of a stored image's side that the view of evaluation shows."""
-        return self.image_size / (self.stored_size or self.image_size)
+        return crop_fraction(self.image_size, self.stored_size)
 
     def open(self, *, view_size: int | None = None, **options: Any) -> Opened:
         """Opens the data and makes the encoder for it.

@@ -63,9 +63,12 @@ def test_only_explicit_transfers():
     ("options", "sentence"),
     [
         ({"per_class": 21}, "per_class: 21 features of each class are needed, but one class has 20"),
-        ({"per_class": 0}, "must be above 0, got 0, 5 and 0.01"),
-        ({"draws": 0}, "must be above 0, got 10, 0 and 0.01"),
-        ({"strength": 0.0}, "must be above 0, got 10, 5 and 0.0"),
+        ({"per_class": 0}, "few_label_probe: per_class must be a whole number of at least 1, got 0"),
+        ({"per_class": 2.5}, "per_class must be a whole number of at least 1, got 2.5"),
+        ({"draws": 0}, "draws must be a whole number of at least 1, got 0"),
+        ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+        ({"strength": 0.0}, "strength must be above 0, got 0.0"),
+        ({"strength": np.nan}, "strength must be above 0, got nan"),
     ],
 )
 def test_wrong_options_are_one_sentence(options, sentence):

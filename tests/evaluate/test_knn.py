@@ -119,9 +119,14 @@ def test_without_a_label_there_is_no_accuracy():
             "training labels are all -1, which is no label: give at least one",
         ),
         ((TRAIN, LABELS, np.where(TEST > 3, np.nan, TEST)), {}, "test features must be finite, got NaN"),
-        ((TRAIN, LABELS, TEST), {"k": 0}, "k, temperature and block_size must be above 0, got 0, 0.07, 256"),
-        ((TRAIN, LABELS, TEST), {"temperature": 0.0}, "got 5, 0.0, 256"),
-        ((TRAIN, LABELS, TEST), {"block_size": 0}, "got 5, 0.07, 0"),
+        ((TRAIN + 1j, LABELS, TEST), {}, "evaluation: train_features must hold real numbers, got complex64"),
+        ((TRAIN, LABELS, TEST.tolist()), {}, "test_features must be an array, got a list: convert it with jnp.asarray"),
+        ((TRAIN, LABELS.tolist(), TEST), {}, "train_labels must be an array, got a list"),
+        ((TRAIN, LABELS, TEST), {"k": 0}, "knn: k must be a whole number of at least 1, got 0"),
+        ((TRAIN, LABELS, TEST), {"k": "3"}, "knn: k must be a whole number of at least 1, got '3'"),
+        ((TRAIN, LABELS, TEST), {"temperature": 0.0}, "knn: temperature must be above 0, got 0.0"),
+        ((TRAIN, LABELS, TEST), {"temperature": np.inf}, "knn: temperature must be above 0 and finite, got inf"),
+        ((TRAIN, LABELS, TEST), {"block_size": 0}, "knn: block_size must be a whole number of at least 1, got 0"),
     ],
 )
 def test_wrong_input_is_one_sentence(arrays, options, sentence):
@@ -132,3 +137,18 @@ def test_wrong_input_is_one_sentence(arrays, options, sentence):
 def test_wrong_test_labels_are_named():
     with pytest.raises(ValueError, match="test labels must be from 0 to 2, or -1 for no label, got 0 to 3"):
         knn_accuracy(TRAIN, LABELS, TEST, np.where(ANSWERS == 2, 3, ANSWERS), num_classes=CLASSES)
+
+
+def test_as_the_temperature_falls_the_nearest_neighbour_decides():
+    """Once all votes were NaN at 1e-30, and the first class was predicted."""
+    nearest = knn(TRAIN, LABELS, TEST, num_classes=CLASSES, k=1)
+    assert len(set(nearest.tolist())) > 1
+    for temperature in (1e-4, 1e-30):
+        found = knn(TRAIN, LABELS, TEST, num_classes=CLASSES, k=5, temperature=temperature)
+        np.testing.assert_array_equal(found, nearest)
+
+
+@pytest.mark.parametrize("classes", [2.5, "3", 0])
+def test_classes_are_a_whole_number(classes):
+    with pytest.raises(ValueError, match="evaluation: num_classes must be a whole number of at least 1, got "):
+        knn(TRAIN, LABELS, TEST, num_classes=classes)

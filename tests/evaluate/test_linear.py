@@ -168,8 +168,13 @@ def test_only_explicit_transfers():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"strengths": []}, r"strengths must be one or more numbers above 0, got \(\)"),
-        ({"strengths": [1.0, 0.0]}, r"above 0, got \(1.0, 0.0\)"),
+        ({"strengths": []}, r"strengths must be one or more numbers above 0, got \[\]"),
+        ({"strengths": 1.0}, "strengths must be one or more numbers above 0, got 1.0"),
+        ({"strengths": [1.0, 0.0]}, "strengths must be above 0, got 0.0"),
+        ({"strengths": [np.nan]}, "strengths must be above 0, got nan"),
+        ({"strengths": [1.0, np.inf]}, "strengths must be above 0 and finite, got inf"),
+        ({"seed": 1.5}, "seed must be a whole number of at least 0, got 1.5"),
+        ({"held_out": "half"}, r"held_out must be a number in \[0, 1\], got 'half'"),
         ({"held_out": 1.0}, "held_out must be above 0 and below 1, got 1.0"),
     ],
 )

@@ -9,7 +9,7 @@ from PIL import Image
 
 from ssl_jax.data.source import ArraySource
 from ssl_jax.errors import UsageError
-from ssl_jax.recipes import colorization, find, ijepa, mae, moco, simclr
+from ssl_jax.recipes import avid, colorization, find, ijepa, mae, moco, simclr
 from ssl_jax.recipes.images import CIFAR_STATISTICS, Images, has_labels
 
 DIGITS = Images("digits", 8, "small")
@@ -78,6 +78,14 @@ def test_moco_has_groups_where_there_is_batch_norm(encoder, groups):
 def test_patches_are_those_of_the_encoder(encoder, size, patch):
     opened = Images("synthetic", size, encoder).open()
     assert opened.patch_size == patch and (not patch or opened.grid == size // patch)
+
+
+@pytest.mark.parametrize("make", [simclr.demo, avid.demo])
+def test_images_that_are_stored_smaller_are_refused(make):
+    with pytest.raises(
+        UsageError, match=r"^stored_size: got 5, expected at least the image_size, \d+: raise it, or leave it"
+    ):
+        make(stored_size=5)
 
 
 def test_images_that_are_stored_larger_are_evaluated_on_their_middle():

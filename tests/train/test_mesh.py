@@ -47,6 +47,19 @@ def test_half_an_address_is_refused():
         connect(coordinator="localhost:1234", processes=2)
 
 
+@pytest.mark.parametrize(("platforms", "gloo"), [("cpu", True), (None, False), ("cuda,cpu", False)])
+def test_hosts_are_joined_whether_jax_platforms_is_set_in_the_environment_or_not(monkeypatch, platforms, gloo):
+    """The tests of two hosts set it; without it, JAX 0.10 refused how its configuration was read."""
+    calls, joined = {}, []
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    monkeypatch.setattr(type(jax.config), "jax_platforms", platforms, raising=False)
+    monkeypatch.setattr(jax.config, "update", calls.__setitem__)
+    monkeypatch.setattr(jax.distributed, "initialize", lambda *where: joined.append(where))
+    connect(coordinator="localhost:1234", processes=2, process=1)
+    assert joined == [("localhost:1234", 2, 1)]
+    assert calls == ({"jax_cpu_collectives_implementation": "gloo"} if gloo else {})
+
+
 def test_a_batch_that_the_microbatches_do_not_divide_is_one_sentence():
     with pytest.raises(UsageError, match="4 devices in 3 microbatches: choose a multiple of 12, such as 36"):
         check_batch_size(32, make_mesh(4), microbatches=3)
