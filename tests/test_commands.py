@@ -276,8 +276,9 @@ def test_evaluate_a_step_that_has_no_checkpoint(finished, capsys):
 def test_evaluate_before_the_first_checkpoint(finished, tmp_path, capsys):
     run, _ = finished
     (tmp_path / "run.json").write_text((run / "run.json").read_text())
-    code, _, err = command(capsys, "evaluate", tmp_path)
-    assert code == 1 and "holds no checkpoint yet" in err
+    for name in (tmp_path, tmp_path / "run.json"):
+        code, _, err = command(capsys, "evaluate", name)
+        assert code == 1 and f"run: {tmp_path} holds no checkpoint yet" in err
 
 
 def test_training_images_without_labels_beside_labelled_test_images(tmp_path, capsys):

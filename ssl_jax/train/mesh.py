@@ -97,6 +97,6 @@ def connect(*, coordinator: str | None = None, processes: int | None = None, pro
         raise UsageError(
             "coordinator, processes and process go together: give all three, or none of them on a TPU pod."
         )
-    if os.environ.get("JAX_PLATFORMS") == "cpu" or jax.config.jax_platforms == "cpu":
+    if os.environ.get("JAX_PLATFORMS") == "cpu" or getattr(jax.config, "jax_platforms", None) == "cpu":
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(coordinator, processes, process)
