@@ -28,7 +28,7 @@ from ssl_jax.options import DEFAULTS, Options, parse
 from ssl_jax.prepare import MakeRecipe, check_extractor, chosen_arguments, prepare
 from ssl_jax.ranges import check_ranges
 from ssl_jax.recipes import Recipe, explained, find, load
-from ssl_jax.recipes.recipe import absolute
+from ssl_jax.recipes.recipe import GIVEN_MARK, absolute
 from ssl_jax.report import save_album, write_report
 from ssl_jax.report.album import attentions_of
 from ssl_jax.runs import CHECKPOINTS, REPORT, open_run, read_metrics, read_request, write_results
@@ -211,6 +211,12 @@ def _make_again(request: dict[str, Any]) -> functools.partial[Recipe]:
     make = load(f"{file}:{request['recipe']}") if file else find(request["method"], request["recipe"])
     names = inspect.signature(make).parameters
     arguments = {current_name(name, names): value for name, value in request["arguments"].items()}
+    given = [name for name, value in arguments.items() if str(value).startswith(GIVEN_MARK)]
+    if given:
+        raise UsageError(
+            f"run: its {' and '.join(given)} came from Python and cannot be read from run.json: repeat the program "
+            "that made it, or write a recipe in a file, see docs/own.md."
+        )
     unknown = sorted(arguments.keys() - names.keys())
     if unknown:
         raise UsageError(

@@ -13,7 +13,8 @@ WITH_SNIPPETS = [page for page in PAGES if "```python" in page.read_text()]
 
 
 @pytest.mark.parametrize("page", WITH_SNIPPETS, ids=lambda page: page.name)
-def test_the_snippets_run(page):
+def test_the_snippets_run(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # Where runs are written.
     names: dict = {}
     with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):  # As a reader has it.
         for snippet in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
@@ -23,7 +24,7 @@ def test_the_snippets_run(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_paths_exist(page):
     text = page.read_text()
-    for path in re.findall(r"`((?:ssl_jax|experiments|benchmarks|tests)/[\w./]*)`", text):
+    for path in re.findall(r"`((?:ssl_jax|examples|experiments|benchmarks|tests)/[\w./]*)`", text):
         assert (ROOT / path).exists(), path
     for script in re.findall(r"^\| `(\w+\.py)` \|", text, re.MULTILINE):
         assert (ROOT / "experiments/attention" / script).exists(), script

@@ -20,7 +20,7 @@ LARGEST_SIDE = 8192  # Pixels: an image of this side takes 200 MB in colour.
 
 
 def open_data(
-    name: str, *, image_size: int | None = None, channels: Channels | None = None, strict: bool = False
+    name: str | Data, *, image_size: int | None = None, channels: Channels | None = None, strict: bool = False
 ) -> Data:
     """Opens a data set.
 
@@ -31,7 +31,8 @@ def open_data(
         for tests; a folder of images, see `ssl_jax.data.folder`; or a tfds data set of images, or of videos with or without
         sound (`ssl_jax.data.tfds_clips`): `name[/config][:version][:split][,image=KEY][,label=KEY]`, the split
         being what to pre-train on, imagenet2012:train[:10%], and the keys the features to use where there are several,
-        smallnorb:train,image=image2,label=label_azimuth; digits takes a split, too.
+        smallnorb:train,image=image2,label=label_azimuth; digits takes a split, too. A `Data` is taken as it is, but for the
+        channels: its images keep their size.
       image_size: side in pixels of the squares that all images become, 1 to 8192, see `ssl_jax.data.images`; None keeps
         their size where all have the same.
       channels: 3 repeats grayscale images in three equal channels, 1 reduces coloured images to their luma; None keeps one
@@ -46,13 +47,14 @@ def open_data(
         raise UsageError(
             f"image_size: got {image_size}, expected 1 to {LARGEST_SIDE} pixels: choose the side of a square, such as 32."
         )
+    check_channels(channels)
+    if isinstance(name, Data):
+        return in_channels(name, channels)
     if not name.strip():
         raise UsageError(f"data: got an empty name: give one of {', '.join(NAMES)}, a folder, or a tfds name.")
-    check_channels(channels)
     made = fashion_or_drawn(name, side=image_size)
     if made:
-        test = made.test and with_channels(made.test, channels)
-        return Data(name, with_channels(made.train, channels), test)
+        return in_channels(made, channels)
     folder = folder_of(name)
     if folder:
         return open_folder(folder, image_size=image_size, channels=channels, strict=strict)
@@ -67,6 +69,11 @@ def open_data(
         name, image_size=image_size, channels=channels, strict=strict, own_names=NAMES,
         folder=DIGITS if own == "digits" else None,
     )  # fmt: skip
+
+
+def in_channels(data: Data, channels: Channels | None) -> Data:
+    """The data set with both parts `with_channels`."""
+    return Data(data.name, with_channels(data.train, channels), data.test and with_channels(data.test, channels))
 
 
 def resolve_name(name: str) -> str:

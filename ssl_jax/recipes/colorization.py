@@ -6,6 +6,7 @@ from ssl_jax.augment.lab import color_bins, grayscale_and_color, lightness
 from ssl_jax.augment.views import evaluation_view
 from ssl_jax.errors import UsageError
 from ssl_jax.methods.colorization import Colorization
+from ssl_jax.networks import Net
 from ssl_jax.networks import encoder as make_encoder
 from ssl_jax.optimizers import adam
 from ssl_jax.recipes.images import IMAGENET, Images, Opened
@@ -24,6 +25,10 @@ def open_colored(images: Images) -> Opened:
     Raises:
       UsageError: grayscale images, which have no colours to predict; a ViT, whose layers are not maps.
     """
+    if isinstance(images.encoder, Net):
+        raise UsageError(
+            "encoder: colorization makes its own for one channel, got a network: choose one of `ssl-jax list`."
+        )
     opened = images.open()
     if not opened.encoder.spatial:
         raise UsageError(f"encoder: colorization needs layers that are maps, got {images.encoder}: choose a ResNet.")

@@ -122,9 +122,9 @@ class Images:
         channels for instance. When None, those of digits for grayscale images and of ImageNet for others.
     """
 
-    data: str
+    data: str | Data = field(metadata={"kind": str})  # Values of the second kind come from Python alone.
     image_size: int
-    encoder: str
+    encoder: str | Net = field(metadata={"kind": str})
     stored_size: int | None = None
     precision: Precision = "auto"
     strict: bool = False
@@ -159,6 +159,8 @@ class Images:
         for name in options:
             if not encoders_with(name):
                 raise TypeError(f"Images.open: no encoder has the option {name}")
+        if isinstance(self.encoder, Net):
+            return Opened(images, self.encoder, self.image_size, mean, std, prepare, dtype)
         fitting = {name: value for name, value in options.items() if self.encoder in encoders_with(name)}
         net = make_encoder(self.encoder, image_shape=(side, side, channels), dtype=dtype, **fitting)
         return Opened(images, net, self.image_size, mean, std, prepare, dtype)

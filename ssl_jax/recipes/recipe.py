@@ -14,10 +14,14 @@ from jax import Array
 from ssl_jax.data import Data, resolve_name, steps_per_epoch
 from ssl_jax.errors import UsageError
 from ssl_jax.methods.method import Method
+from ssl_jax.networks.functional import Net
 from ssl_jax.optimizers import Optimizer
 from ssl_jax.ranges import COUNT, check_ranges
 from ssl_jax.recipes.explanations import explanations_of
 from ssl_jax.settings import current_name, settings_of
+
+GIVEN = {"data": Data, "encoder": Net}  # What else these options may be in Python, where the command line has names.
+GIVEN_MARK = "given in Python: "  # In run.json, before the name of such a value.
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ def recipe(make: Callable[..., Recipe]) -> Callable[..., Recipe]:
     def recorded(**named: Any) -> Recipe:
         arguments = settings_of(recorded, **{current_name(name, kinds): value for name, value in named.items()})
         for name, value in arguments.items():
-            if not _is_of_kind(value, kinds[name]):
+            if not (isinstance(value, GIVEN.get(name, ())) or _is_of_kind(value, kinds[name])):
                 raise UsageError(f"{name}: got {value!r}, expected {_description(kinds[name])}.")
         check_ranges(**arguments)
         routed = dict(arguments)
@@ -114,7 +118,7 @@ def _options(group: Any) -> list[inspect.Parameter]:
             each.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=getattr(group, each.name),
-            annotation=kinds[each.name],
+            annotation=each.metadata.get("kind", kinds[each.name]),
         )
         for each in fields(group)
         if each.metadata.get("option", True)
@@ -122,8 +126,11 @@ def _options(group: Any) -> list[inspect.Parameter]:
 
 
 def absolute(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of a recipe with the paths among them made absolute: a folder of images, and a file of features."""
-    made = dict(arguments)
+    """Arguments of a recipe for run.json: paths made absolute (a folder of images, a file of features), objects by name."""
+    made = {
+        name: f"{GIVEN_MARK}{getattr(value, 'name', 'a network')}" if isinstance(value, GIVEN.get(name, ())) else value
+        for name, value in arguments.items()
+    }
     if "data" in made:
         made["data"] = resolve_name(made["data"])
     if made.get("features"):

@@ -1,5 +1,6 @@
 """Images and the encoder for them: how they meet, and what a recipe is made of."""
 
+import json
 from dataclasses import replace
 
 import jax
@@ -7,8 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ssl_jax.commands import evaluate, pretrain
+from ssl_jax.data import Data, as_source
 from ssl_jax.data.source import ArraySource
 from ssl_jax.errors import UsageError
+from ssl_jax.networks import encoder
+from ssl_jax.options import Options
 from ssl_jax.recipes import avid, colorization, find, ijepa, mae, moco, simclr
 from ssl_jax.recipes.images import CIFAR_STATISTICS, Images, has_labels
 
@@ -134,3 +139,21 @@ def test_a_label_of_minus_one_is_none(kind):
     assert not has_labels(kind(images([-1, -1, -1])))
     assert has_labels(kind(images([-1, -1, 1])))
     assert not has_labels(kind(images([0, 0, 0], classes=())))
+
+
+def test_data_and_a_network_from_python_stand_in_for_names_and_are_recorded_as_what_they_are(tmp_path):
+    """Colour and grayscale alike; the run's folder cannot make the recipe again, and says so."""
+    images = np.random.default_rng(0).integers(0, 255, (64, 8, 8)).astype(np.uint8)
+    data = Data("mine", as_source((images, np.arange(64) % 2)), None)
+    net = encoder("small", image_shape=(8, 8, 3))
+    colour = simclr.cifar(data=data, encoder=net, image_size=8)
+    assert colour.data.train.image_shape == (8, 8, 3) and colour.method.encoder is net
+    made = simclr.demo(data=data, image_size=8, batch_size=32, epochs=1)
+    assert made.data.train[3]["image"].shape == (8, 8, 1)
+    assert made.arguments["data"] == "given in Python: mine"
+    with pytest.raises(UsageError, match="encoder: got 3, expected a value of type str"):
+        simclr.demo(encoder=3)
+    pretrain(lambda: simclr.demo(data=data, image_size=8, batch_size=32, epochs=1), Options(run=tmp_path, devices=1))
+    assert json.loads((tmp_path / "run.json").read_text())["arguments"]["data"] == "given in Python: mine"
+    with pytest.raises(UsageError, match=r"run: its data came from Python and cannot be read from run.json"):
+        evaluate(tmp_path)
