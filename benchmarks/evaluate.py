@@ -8,10 +8,10 @@
 """
 
 import argparse
-import time
 
 import jax
 import numpy as np
+from timing import timed
 
 from ssl_jax.data import open_data
 from ssl_jax.evaluate import diagnostics, few_label_probe, knn_accuracy, linear_probe, uniformity
@@ -27,13 +27,9 @@ except ImportError:
 
 
 def report(name, run, *, repeats):
-    """Prints what `run` says, its first time and its best time after that."""
-    times = []
-    for _ in range(repeats + 1):
-        start = time.perf_counter()
-        said = run()
-        times.append(time.perf_counter() - start)
-    print(f"{name:36}{times[0]:9.2f} s first{min(times[1:]):9.3f} s again   {said}", flush=True)
+    """Prints what `run` returns, its first time and its best time after that."""
+    times, (text, *_) = zip(*(timed(run) for _ in range(repeats + 1)), strict=True)
+    print(f"{name:36}{times[0]:9.2f} s first{min(times[1:]):9.3f} s again   {text}", flush=True)
 
 
 def accuracies(features, classes, repeats):

@@ -8,11 +8,11 @@ all alike; FLOPs are the compiled step's own count. `experiments/methods_table.p
 
 import datetime
 import os
-import time
 from pathlib import Path
 
 import jax
 import tyro
+from timing import timed
 
 from ssl_jax import recipes
 from ssl_jax.data import Batches
@@ -71,11 +71,11 @@ class Run:
 
     def time(self, steps: int) -> float:
         """Seconds a step."""
-        start = time.perf_counter()
-        for _ in range(steps):
-            self.state, metrics = self.step(self.state, self.batch)
-        jax.block_until_ready(metrics)
-        return (time.perf_counter() - start) / steps
+        return timed(lambda: [self.advance() for _ in range(steps)])[0] / steps
+
+    def advance(self) -> dict[str, jax.Array]:
+        self.state, metrics = self.step(self.state, self.batch)
+        return metrics
 
 
 if __name__ == "__main__":

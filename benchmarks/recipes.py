@@ -14,7 +14,6 @@ import json
 import math
 import os
 import re
-import time
 import traceback
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ import tyro
 from jax.experimental import topologies
 from jax.extend.core import ClosedJaxpr, Jaxpr
 from jax.sharding import AxisType, Mesh
+from timing import timed
 
 from ssl_jax import recipes
 from ssl_jax.data import Data
@@ -85,18 +85,16 @@ def figures(name: str, *, effort: float) -> dict[str, Any]:
         "versions": {package: importlib.metadata.version(package) for package in ("jax", "libtpu")},
     }
     while True:
-        began = time.perf_counter()
         try:
             jax.config.update("jax_exec_time_optimization_effort", effort)
-            compiled = traced.lower().compile()
+            seconds, compiled = timed(lambda: traced.lower().compile())
         except jax.errors.JaxRuntimeError as fault:
             if effort < 0 and "RESOURCE_EXHAUSTED" in str(fault):
                 effort = 0.0
                 continue
             traceback.print_exc()
             return about | {"effort": effort, "refused": str(fault).strip().splitlines()[0]}
-        seconds = round(time.perf_counter() - began, 1)
-        return about | {"effort": effort, "seconds": seconds, **measured(compiled, chips)}
+        return about | {"effort": effort, "seconds": round(seconds, 1), **measured(compiled, chips)}
 
 
 def at_full_size(name: str) -> recipes.Recipe:

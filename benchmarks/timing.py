@@ -9,6 +9,14 @@ import jax
 import jax.numpy as jnp
 
 Name = TypeVar("Name", bound=Hashable)
+Result = TypeVar("Result")
+
+
+def timed(call: Callable[[], Result]) -> tuple[float, Result]:
+    """Seconds until the result of a call is computed, and the result."""
+    start = time.perf_counter()
+    result = jax.block_until_ready(call())
+    return time.perf_counter() - start, result
 
 
 def best_times(calls: dict[Name, Callable[[], object]], rounds: int) -> dict[Name, float]:
@@ -18,9 +26,7 @@ def best_times(calls: dict[Name, Callable[[], object]], rounds: int) -> dict[Nam
         jax.block_until_ready(call())
     for _ in range(rounds):
         for name, call in calls.items():
-            start = time.perf_counter()
-            jax.block_until_ready(call())
-            best[name] = min(best[name], time.perf_counter() - start)
+            best[name] = min(best[name], timed(call)[0])
     return best
 
 

@@ -5,10 +5,12 @@
 The same program, interleaved; the bare step sees one batch again and again, `fit` reads its input, logs and gauges. 1 is free.
 """
 
+import functools
 import time
 
 import jax
 import tyro
+from timing import timed
 
 from ssl_jax.data import Batches
 from ssl_jax.recipes import simclr
@@ -35,10 +37,10 @@ def trainer(*, steps: int = 200, rounds: int = 3, log_every: int = 50) -> float:
         state = jax.jit(lambda: init_state(recipe.method, optimizer.transformation, seed=0))()
         batch = next(Batches(recipe.data.train, recipe.batch_size, seed=0, sharding=batch_sharding(mesh)))
         state, _ = jax.block_until_ready(step(state, batch))  # Compiles.
-        best["bare step"] = max(best["bare step"], recipe.batch_size * steps / _seconds(step, state, batch, steps))
+        seconds, _ = timed(functools.partial(repeat, step, state, batch, steps))
+        best["bare step"] = max(best["bare step"], recipe.batch_size * steps / seconds)
 
-        batches = Batches(recipe.data.train, recipe.batch_size, seed=0, sharding=batch_sharding(mesh))
-        clock = _Clock(batches, after=log_every)
+        clock = Clock(recipe.data.train, recipe.batch_size, seed=0, sharding=batch_sharding(mesh), after=log_every)
         fit(
             recipe.method, recipe.augment, optimizer, clock, steps=steps + log_every,
             mesh=mesh, log_every=log_every, quiet=True,
@@ -51,25 +53,24 @@ def trainer(*, steps: int = 200, rounds: int = 3, log_every: int = 50) -> float:
     return ratio
 
 
-def _seconds(step, state, batch, steps: int) -> float:
-    began = time.perf_counter()
+def repeat(step, state, batch, steps: int):
     for _ in range(steps):
         state, metrics = step(state, batch)
-    jax.block_until_ready(metrics)
-    return time.perf_counter() - began
+    return metrics
 
 
-class _Clock:
+class Clock(Batches):
     """Batches that note the time after the first `after` of them: compilation and the first record lie before."""
 
-    def __init__(self, batches: Batches, *, after: int):
-        self.batch_size, self._batches, self._left, self.began = batches.batch_size, batches, after, 0.0
+    def __init__(self, *given, after: int, **named):
+        super().__init__(*given, **named)
+        self.left, self.began = after, 0.0
 
     def __next__(self):
-        if self._left == 0:
+        if self.left == 0:
             self.began = time.perf_counter()
-        self._left -= 1
-        return next(self._batches)
+        self.left -= 1
+        return super().__next__()
 
 
 if __name__ == "__main__":
