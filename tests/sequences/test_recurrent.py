@@ -244,10 +244,10 @@ def words(rng, count):
     return jnp.concatenate([letters, end], axis=1), jnp.concatenate([letters[:, ::-1], end], axis=1)
 
 
-def share_reversed(*, attention, steps=800):
+def share_reversed(*, attention, steps=600):
     """Of 200 words, those that are written backwards without a fault, after training on 32 others a step."""
     net = recurrent(sources=9, symbols=9, dim=16, depth=1, attention=attention)
-    optimizer = adamw(lambda step: jnp.float32(1e-2), weight_decay=0.0).transformation
+    optimizer = adamw(lambda step: 1e-2 * (1 - step / steps), weight_decay=0.0).transformation
     params, stats = jax.tree.map(jnp.asarray, drawn(net))
 
     def loss(params, source, target):
@@ -267,5 +267,5 @@ def share_reversed(*, attention, steps=800):
 
 @pytest.mark.parametrize("attention", [True, False])
 def test_it_learns_to_write_words_backwards(attention):
-    """Chance is 1 in 1,296; measured 100 % with attention and 99.5 % without, after 300 steps 100 % and 81 %."""
+    """Chance is 1 in 1,296; measured 100 % with attention and without."""
     assert share_reversed(attention=attention) > 0.95
