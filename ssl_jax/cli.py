@@ -21,7 +21,19 @@ from ssl_jax.files import to_json
 # What an operating system says of a place rather than of a program; other errors of its are faults, and keep their traceback.
 REFUSED = {
     getattr(errno, name)
-    for name in ("EACCES", "EDQUOT", "EIO", "EISDIR", "EMFILE", "ENAMETOOLONG", "ENOSPC", "ENOTDIR", "EPERM", "EROFS")
+    for name in (
+        "EACCES",
+        "EDQUOT",
+        "EFBIG",
+        "EIO",
+        "EISDIR",
+        "EMFILE",
+        "ENAMETOOLONG",
+        "ENOSPC",
+        "ENOTDIR",
+        "EPERM",
+        "EROFS",
+    )
 }
 # Set, a sentence about a fault of the package or of a library comes with its traceback.
 TRACEBACK = "SSL_JAX_TRACEBACK"

@@ -87,7 +87,8 @@ def softmax_sum(
     """Logarithm of the sum of the exponentials of each query's scores, and the mean of the values that they weight.
 
     Where all keys are taken at once, any kind of differentiation works; otherwise there is a gradient of its own, and JAX
-    refuses forward mode (`jvp`) with a TypeError that says so.
+    refuses forward mode (`jvp`) with a TypeError that says so. That gradient computes the scores again, and their
+    rounding is a relative error of the weights: some 1e-7 times the largest score, 3 % near 1e5, without meaning from 1e7 on.
 
     Args:
       queries, keys, values: `[Q, D]`, `[K, D]`, `[K, E]`; without values, E is 0.

@@ -58,7 +58,8 @@ class Checkpoints:
         manifest = {"input": input_state, "score": score, "checksums": checksums(state)}
         manifest["checksum"] = _checksum(manifest)
         parts = ocp.args.Composite(state=ocp.args.StandardSave(state), manifest=ocp.args.JsonSave(manifest))
-        self._manager.save(step, args=parts, metrics={"score": score})
+        with _writing(self.folder):
+            self._manager.save(step, args=parts, metrics={"score": score})
 
     def restore(
         self, like: Any, *, step: int | None = None, set_aside: bool = False
@@ -135,8 +136,9 @@ class Checkpoints:
 
     def close(self) -> None:
         """Waits for what is being written."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        with _writing(self.folder):
+            self._manager.wait_until_finished()
+            self._manager.close()
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -153,6 +155,18 @@ class _Manager(ocp.CheckpointManager):
             return {"score": float(_read_manifest(Path(self.directory) / str(step))["score"])}
         except Exception:  # Of any type; `Checkpoints.restore` reports it.
             return None
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Turns a failed write into a `RunError`. Orbax writes in threads: it fails at the next save, or at the end."""
+    try:
+        yield
+    except Exception as fault:  # Of any type.
+        raise RunError(
+            f"run: a checkpoint cannot be written in {folder} ({reason_of(fault)}): make room or access there and start the "
+            "same command again; finished checkpoints are kept."
+        ) from fault
 
 
 @contextmanager

@@ -131,6 +131,25 @@ def test_a_file_in_place_of_the_folder_is_one_sentence(tmp_path):
         Checkpoints(tmp_path / "checkpoints")
 
 
+@pytest.mark.parametrize("at", ["save", "wait_until_finished"])
+def test_a_failed_write_is_one_sentence(tmp_path, monkeypatch, at):
+    """Orbax writes in threads, and once ended the run with a traceback: of a folder that was removed, a quota, a limit."""
+
+    def fail(*_, **__):
+        raise ValueError("RESOURCE_EXHAUSTED: Error writing local file\nin a thread")
+
+    checkpoints = Checkpoints(tmp_path)
+    with monkeypatch.context() as patched, pytest.raises(RunError) as refused:
+        patched.setattr(checkpoints._manager, at, fail)
+        with checkpoints:
+            checkpoints.save(state_of(4), input_state=input_of(4), score=1.0)
+    checkpoints.close()
+    assert str(refused.value) == (
+        f"run: a checkpoint cannot be written in {tmp_path} (RESOURCE_EXHAUSTED: Error writing local file): make room or "
+        "access there and start the same command again; finished checkpoints are kept."
+    )
+
+
 def test_a_step_that_is_not_there(saved):
     with Checkpoints(saved) as checkpoints, pytest.raises(UsageError) as fault:
         checkpoints.restore(LIKE, step=77)
