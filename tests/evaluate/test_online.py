@@ -21,7 +21,7 @@ def online(data, **options):
     nothing = jax.device_put(np.float32(0), NamedSharding(MESH, PartitionSpec()))
     hook = online_knn(pixels, data, mesh=MESH, **options)
     with jax.transfer_guard("disallow"):
-        return float(jax.device_get(hook(SimpleNamespace(params=nothing, state=nothing)))["knn"])
+        return float(jax.device_get(hook(SimpleNamespace(params=nothing, method_state=nothing)))["knn"])
 
 
 def images_of(labels):
