@@ -2,8 +2,9 @@
 
 import contextlib
 import io
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -87,8 +88,9 @@ def parse(function: Callable[..., Any], words: list[str], *, prog: str) -> Any:
             f"{empty[0].split('=')[0] or 'the first argument'}: the value is empty: give one, or leave the option out."
         )
     said = io.StringIO()
+    columns = contextlib.nullcontext() if {"-h", "--help"} & set(words) else _columns("1000")
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(said), columns:
             read = tyro.cli(function, args=words, prog=prog, config=(tyro.conf.OmitArgPrefixes,))
     except SystemExit as stop:
         if not stop.code:
@@ -97,12 +99,25 @@ def parse(function: Callable[..., Any], words: list[str], *, prog: str) -> Any:
     return read
 
 
+@contextlib.contextmanager
+def _columns(width: str) -> Iterator[None]:
+    """A terminal of this width: in a narrow one, tyro breaks the numbers in its messages."""
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = width
+    try:
+        yield
+    finally:
+        del os.environ["COLUMNS"]
+        if before is not None:
+            os.environ["COLUMNS"] = before
+
+
 def _sentence(box: str) -> str:
     """The gist of tyro's framed message: its first paragraph, and the nearest right option where it names one."""
     lines = [line.strip("\u2502 ") for line in box.splitlines() if not line.startswith(("\u256d", "\u2570"))]
     paragraphs = re.split(r"\n[\u2500-]{4,}\n", "\n".join(lines))
     if "\u256d" not in box:  # Without Unicode, the frame's title is a paragraph of its own.
         paragraphs = paragraphs[1:]
-    gist = " ".join(paragraphs[0].split())
+    gist = re.sub(r"^Error parsing \w[\w-]*: ", "", " ".join(paragraphs[0].split()))
     near = re.search(r"(?:Perhaps you meant:|Arguments similar to \S+:)\s+(--[\w-]+)", "\n".join(paragraphs))
     return f"{gist}: did you mean {near[1]}?" if near else gist

@@ -191,6 +191,7 @@ MISTAKES = {
     "pretrain simclr --recipe": "--recipe needs a value after it.",
     "pretrain simclr --temprature 0.1": "Unrecognized options: --temprature, 0.1: did you mean --temperature?",
     "pretrain simclr --epochs many": "Error parsing --epochs: could not convert string to float: 'many'",
+    "pretrain simclr --seed 4294967296": "ssl-jax: seed: got 4294967296, expected 0 to 4,294,967,295.",
     "pretrain simclr --encoder resnet19": "unknown encoder 'resnet19': did you mean 'resnet18'?",
     "pretrain simclr --data digit": "digits",
     "pretrain simclr --data synthetic --image-size 16 --devices 3 --batch-size 64": "batch_size: 64 examples",
