@@ -1,8 +1,11 @@
 """Ranges of numeric settings, each stated once by name: options of recipes and commands, and fields of methods.
 
-An option and a field of one name mean the same. Below every floor: imports only `ssl_jax.errors`.
+An option and a field of one name mean the same. What one method alone has is annotated with its range instead, as
+`Distortion = Annotated[float, Range(1e-3, 1e3)]`, in the file of the method. Below every floor: imports only
+`ssl_jax.errors`.
 """
 
+from collections.abc import Mapping
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -117,12 +120,19 @@ RANGES = {
 }
 
 
-def check_ranges(**values: Any) -> None:
-    """A `UsageError` about the first of the named values that lies outside its range.
+def annotated_ranges(annotations: Mapping[str, Any]) -> dict[str, Range]:
+    """The ranges that annotations state themselves, by name."""
+    stated = ((name, part) for name, kind in annotations.items() for part in getattr(kind, "__metadata__", ()))
+    return {name: part for name, part in stated if isinstance(part, Range)}
+
+
+def check_ranges(annotated: Mapping[str, Range] | None = None, /, **values: Any) -> None:
+    """A `UsageError` about the first of the named values that lies outside its range, the annotated one or that of `RANGES`.
 
     Names without a range, values that are no numbers, and arrays are taken as they are.
     """
+    ranges = RANGES | dict(annotated or {})
     for name, value in values.items():
-        allowed = RANGES.get(name)
+        allowed = ranges.get(name)
         if allowed and isinstance(value, Real) and not allowed.low <= float(value) <= allowed.high:
             raise UsageError(f"{name}: got {value}, expected {allowed}.")

@@ -6,7 +6,7 @@ import inspect
 import math
 import pkgutil
 from types import NoneType
-from typing import get_args, get_type_hints
+from typing import Annotated, get_args, get_type_hints
 
 import pytest
 
@@ -15,14 +15,22 @@ from ssl_jax.errors import UsageError
 from ssl_jax.methods.method import Method
 from ssl_jax.methods.vicreg import VICReg
 from ssl_jax.options import Options
-from ssl_jax.ranges import RANGES, check_ranges
-from ssl_jax.recipes import find, methods, recipes
+from ssl_jax.ranges import RANGES, Range, annotated_ranges, check_ranges
+from ssl_jax.recipes import Recipe, find, methods, recipes
+from ssl_jax.recipes.recipe import recipe
 
 RECIPES = [f"{method}/{name}" for method in methods() for name in recipes(method)]
 
 
 def is_number(kind):
     return any(part in (int, float) for part in (kind, *get_args(kind)))
+
+
+def ranges_with(annotations):
+    """All ranges, with those that these annotations state; no name has two."""
+    annotated = annotated_ranges(annotations)
+    assert not annotated.keys() & RANGES.keys()
+    return RANGES | annotated
 
 
 def method_classes():
@@ -36,9 +44,10 @@ def method_classes():
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_numeric_option_of_a_recipe_has_a_range_that_its_default_is_in(name):
     make = find(*name.split("/"))
+    ranges = ranges_with(get_type_hints(make, include_extras=True))
     for option, kind in get_type_hints(make).items():
         if option != "return" and is_number(kind):
-            low, high = RANGES[option]
+            low, high = ranges[option]
             assert math.isfinite(low) and math.isfinite(high)
             default = inspect.signature(make).parameters[option].default
             assert default is None or low <= default <= high
@@ -48,7 +57,7 @@ def test_every_numeric_option_of_a_recipe_has_a_range_that_its_default_is_in(nam
 def test_every_numeric_field_of_a_method_has_a_range(cls):
     fields = {field.name: field for field in dataclasses.fields(cls)}
     numeric = [name for name, kind in get_type_hints(cls).items() if name in fields and is_number(kind)]
-    assert set(numeric) <= RANGES.keys()
+    assert set(numeric) <= ranges_with(get_type_hints(cls, include_extras=True)).keys()
     made = object.__new__(cls)  # Without its networks: the ranges are checked first.
     for name in numeric:
         for value in (math.nan, math.inf, -1):
@@ -92,3 +101,26 @@ def test_ends_belong_to_a_range_and_other_names_are_taken_as_they_are():
         with pytest.raises(UsageError, match=f"{name}: got "):
             check_ranges(**{name: math.nextafter(low, -math.inf)})
     check_ranges(no_such_setting=math.nan, encoder="small")
+
+
+Part = Annotated[float, Range(0.25, 0.75)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Partial(Method):
+    part: Part = 0.5
+
+
+@recipe
+def partial(*, part: Part = 0.5) -> Recipe:
+    raise AssertionError("the value is refused before the recipe is made")
+
+
+@pytest.mark.parametrize("value", [0.2, 0.8, math.nan])
+def test_an_annotation_states_the_range_of_what_one_method_alone_has(value):
+    Partial(part=0.25)
+    for make in (Partial, partial):
+        with pytest.raises(UsageError, match=f"part: got {value}, expected 0.25 to 0.75"):
+            make(part=value)
+    with pytest.raises(UsageError, match="part: got 'half', expected a value of type float"):
+        partial(part="half")

@@ -2,6 +2,7 @@
 
 from ssl_jax.losses.audiovisual import agreeing_clips, avid, cma
 from ssl_jax.losses.clustering import cluster_cross_entropy, swav
+from ssl_jax.losses.coding_rate import coding_rate, simdino
 from ssl_jax.losses.contrastive import decoupled_contrastive, in_batch_info_nce, moco_v3, ntxent, supervised_contrastive
 from ssl_jax.losses.decorrelation import barlow_twins, sigreg, vicreg
 from ssl_jax.losses.distillation import dino, negative_cosine, update_center
@@ -15,6 +16,7 @@ __all__ = [
     "barlow_twins",
     "cluster_cross_entropy",
     "cma",
+    "coding_rate",
     "cpc",
     "cross_entropy",
     "decoupled_contrastive",
@@ -29,6 +31,7 @@ __all__ = [
     "negative_cosine",
     "ntxent",
     "sigreg",
+    "simdino",
     "supervised_contrastive",
     "swav",
     "update_center",

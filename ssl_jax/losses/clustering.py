@@ -42,7 +42,8 @@ def swav(scores: Array, assignments: Array, *, temperature: float = 0.1, axis_na
     check_crops("swav", scores, assignments)
     check_positive("swav", temperature=temperature)
     targets = lax.stop_gradient(assignments).astype(jnp.float32)
-    return swapped_cross_entropy(jax.nn.log_softmax(scores.astype(jnp.float32) / temperature), targets, axis_name)
+    log_probabilities = jax.nn.log_softmax(scores.astype(jnp.float32) / temperature)
+    return -mean_over_crop_pairs(log_probabilities, targets, axis_name)
 
 
 def cluster_cross_entropy(
@@ -86,9 +87,9 @@ def check_crops(name: str, student: Array, targets: Array) -> None:
         )
 
 
-def swapped_cross_entropy(log_probabilities: Array, targets: Array, axis_name: str | None) -> Array:
-    """Mean cross-entropy over the batch and over all pairs of a target and another crop; `[V, B, K]`, `[A, B, K]`."""
-    pairs = -jnp.einsum("abk,vbk->av", targets, log_probabilities, precision="highest") / targets.shape[1]
-    itself = jnp.eye(len(targets), len(log_probabilities), dtype=bool)
-    mean = jnp.where(itself, 0, pairs).sum() / (len(targets) * (len(log_probabilities) - 1))
+def mean_over_crop_pairs(student: Array, targets: Array, axis_name: str | None) -> Array:
+    """Mean inner product over the batch and over all pairs of a target and another crop; `[V, B, K]`, `[A, B, K]`."""
+    pairs = jnp.einsum("abk,vbk->av", targets, student, precision="highest") / targets.shape[1]
+    itself = jnp.eye(len(targets), len(student), dtype=bool)
+    mean = jnp.where(itself, 0, pairs).sum() / (len(targets) * (len(student) - 1))
     return mean_over_shards(mean, axis_name)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.losses.clustering import check_crops, swapped_cross_entropy
+from ssl_jax.losses.clustering import check_crops, mean_over_crop_pairs
 from ssl_jax.ops.checks import check_arrays, check_positive
 from ssl_jax.ops.collectives import mean_over_shards
 from ssl_jax.ops.moving_average import moving_average
@@ -92,7 +92,7 @@ def dino(
     centred = teacher.astype(jnp.float32) - center.astype(jnp.float32)[None, None]
     targets = lax.stop_gradient(jax.nn.softmax(centred / teacher_temperature))
     log_probabilities = jax.nn.log_softmax(student.astype(jnp.float32) / student_temperature)
-    return swapped_cross_entropy(log_probabilities, targets, axis_name)
+    return -mean_over_crop_pairs(log_probabilities, targets, axis_name)
 
 
 def update_center(center: Array, teacher: Array, *, momentum: float = 0.9, axis_name: str | None = None) -> Array:

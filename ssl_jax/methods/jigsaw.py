@@ -14,7 +14,7 @@ from jax import Array
 
 from ssl_jax.errors import UsageError
 from ssl_jax.losses.pretext import accuracy, cross_entropy
-from ssl_jax.methods.joint_embedding import JointEmbedding, init_networks
+from ssl_jax.methods.joint_embedding import JointEmbedding
 from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, ViewBatch
 from ssl_jax.networks.functional import Net
 
@@ -33,8 +33,9 @@ class Jigsaw(JointEmbedding):
 
     classifier: Net
 
-    def init(self, rng: Array) -> tuple[Params, State]:
-        return init_networks(rng, encoder=self.encoder, head=self.head, classifier=self.classifier)
+    @property
+    def networks(self) -> dict[str, Net]:
+        return {**super().networks, "classifier": self.classifier}
 
     def encode(
         self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array

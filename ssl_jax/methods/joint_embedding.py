@@ -65,8 +65,13 @@ class JointEmbedding(Method):
     head: Net
     per_view_statistics = False  # Of the method, not of an instance: no field.
 
+    @property
+    def networks(self) -> dict[str, Net]:
+        """The networks that `init` initialises, by name; a subclass with more of them adds its own."""
+        return {"encoder": self.encoder, "head": self.head}
+
     def init(self, rng: Array) -> tuple[Params, State]:
-        return init_networks(rng, encoder=self.encoder, head=self.head)
+        return init_networks(rng, **self.networks)
 
     def encode(
         self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array

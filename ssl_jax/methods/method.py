@@ -9,14 +9,14 @@ number of the example in its data set; "label" `[B]` is its class, -1 where unkn
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, cast
 
 from jax import Array
 
 from ssl_jax.errors import pick
 from ssl_jax.networks.functional import Net
-from ssl_jax.ranges import check_ranges
+from ssl_jax.ranges import annotated_ranges, check_ranges
 
 Tree = dict[str, Any]
 Params = Tree
@@ -84,8 +84,9 @@ class Method(Protocol):
     objective_state: ClassVar[Layouts] = {}
 
     def __post_init__(self) -> None:
-        """Refuses hyperparameters outside their `ssl_jax.ranges`. A subclass with checks of its own calls this, too."""
-        check_ranges(**vars(self))
+        """Refuses hyperparameters outside their ranges. A subclass with checks of its own calls this, too."""
+        annotations = {field.name: field.type for field in fields(cast(Any, self))}
+        check_ranges(annotated_ranges(annotations), **vars(self))
 
     def init(self, rng: Array) -> tuple[Params, State]:
         """Fresh parameters and state. Run under `jit`, so that no two leaves share a buffer."""

@@ -15,7 +15,7 @@ import numpy as np
 from jax import Array
 
 from ssl_jax.losses.pretext import accuracy, cross_entropy
-from ssl_jax.methods.joint_embedding import JointEmbedding, init_networks, on_views
+from ssl_jax.methods.joint_embedding import JointEmbedding, on_views
 from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, ViewBatch
 from ssl_jax.networks.functional import Net
 
@@ -37,8 +37,9 @@ class RelativePosition(JointEmbedding):
 
     classifier: Net
 
-    def init(self, rng: Array) -> tuple[Params, State]:
-        return init_networks(rng, encoder=self.encoder, head=self.head, classifier=self.classifier)
+    @property
+    def networks(self) -> dict[str, Net]:
+        return {**super().networks, "classifier": self.classifier}
 
     def encode(
         self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array

@@ -10,7 +10,7 @@ from typing import ClassVar
 from jax import Array
 
 from ssl_jax.losses.distillation import negative_cosine
-from ssl_jax.methods.joint_embedding import JointEmbedding, init_networks, on_views
+from ssl_jax.methods.joint_embedding import JointEmbedding, on_views
 from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, ViewBatch
 from ssl_jax.networks.functional import Net
 
@@ -30,8 +30,9 @@ class SimSiam(JointEmbedding):
 
     predictor: Net
 
-    def init(self, rng: Array) -> tuple[Params, State]:
-        return init_networks(rng, encoder=self.encoder, head=self.head, predictor=self.predictor)
+    @property
+    def networks(self) -> dict[str, Net]:
+        return {**super().networks, "predictor": self.predictor}
 
     def encode(
         self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array

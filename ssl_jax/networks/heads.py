@@ -88,12 +88,13 @@ def linear_head(*, inputs: int, outputs: int, bias: bool = True, dtype: DTypeLik
 class PrototypeHead(nnx.Module):
     """DINO's head: features -> cosines with `outputs` prototypes, the weight-normalised last layer with its gain at 1.
 
-    Layers with gelu between them, a bottleneck at unit length, and its similarity to unit prototypes.
+    Layers with gelu between them, a bottleneck at unit length, and its similarity to unit prototypes. SimDINO's ends with
+    the bottleneck.
 
     Args:
       inputs: size of the features.
       widths: outputs of each layer; the last is the bottleneck.
-      outputs: prototypes.
+      outputs: prototypes; None for the bottleneck itself.
       norm: batch norm before each gelu, as DINO's ResNets have it.
       dtype: of the activations; parameters, statistics and the result are float32.
 
@@ -106,11 +107,11 @@ class PrototypeHead(nnx.Module):
         *,
         inputs: int,
         widths: Sequence[int] = (2048, 2048, 256),
-        outputs: int = 65536,
+        outputs: int | None = 65536,
         norm: bool = False,
         dtype: DTypeLike = jnp.float32,
     ):
-        self.depth, self.width, self.dtype = len(widths), outputs, dtype
+        self.depth, self.width, self.dtype = len(widths), outputs or widths[-1], dtype
         self.norm_kind = "batch" if norm and self.depth > 1 else None
         initial = nnx.initializers.truncated_normal(0.02)
         for number, (before, after) in enumerate(itertools.pairwise((inputs, *widths)), 1):
@@ -118,7 +119,7 @@ class PrototypeHead(nnx.Module):
             layer = nnx.Linear(before, after, use_bias=not normed, kernel_init=initial, dtype=dtype, rngs=rngs)
             setattr(self, f"layer{number}", layer)
             setattr(self, f"norm{number}", BatchNorm(after, dtype=dtype) if normed else None)
-        self.prototypes = nnx.Param(initial(rngs.params(), (outputs, widths[-1])))
+        self.prototypes = nnx.Param(initial(rngs.params(), (outputs, widths[-1]))) if outputs else None
 
     def __call__(self, features: Array, *, rngs: nnx.Rngs | None = None) -> Array:
         x = features.astype(self.dtype)
@@ -127,7 +128,8 @@ class PrototypeHead(nnx.Module):
             norm = getattr(self, f"norm{number}")
             x = x if norm is None else norm(x)
             x = jax.nn.gelu(x, approximate=False) if number < self.depth else x
-        return unit_length(x) @ unit_length(self.prototypes[...]).T
+        x = unit_length(x)
+        return x if self.prototypes is None else x @ unit_length(self.prototypes[...]).T
 
 
 prototype_head = network(PrototypeHead)

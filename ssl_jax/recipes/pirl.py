@@ -6,7 +6,8 @@ from typing import Any, Literal
 from ssl_jax.augment.permutations import PIECES
 from ssl_jax.augment.pretext import four_rotations, grid_views, one_of, pirl_views, shuffled, without_shortcuts
 from ssl_jax.augment.views import ViewMaker, photo_views
-from ssl_jax.methods.pirl import PIRL, Estimator
+from ssl_jax.methods.npid import Estimator
+from ssl_jax.methods.pirl import PIRL
 from ssl_jax.optimizers import sgd
 from ssl_jax.recipes.images import DIGITS, IMAGENET, Images, Opened
 from ssl_jax.recipes.recipe import Recipe, recipe

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from numbers import Integral, Real
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from jax import Array
 
@@ -16,7 +16,7 @@ from ssl_jax.errors import UsageError
 from ssl_jax.methods.method import Method
 from ssl_jax.networks.functional import Net
 from ssl_jax.optimizers import Optimizer
-from ssl_jax.ranges import COUNT, check_ranges
+from ssl_jax.ranges import COUNT, annotated_ranges, check_ranges
 from ssl_jax.recipes.explanations import explanations_of
 from ssl_jax.settings import current_name, settings_of
 
@@ -79,7 +79,7 @@ def recipe(make: Callable[..., Recipe]) -> Callable[..., Recipe]:
     becomes a keyword with the value in the instance as its default, unless its metadata has `option=False`. So calls,
     `--help` and run.json are flat.
 
-    A value of another type than the annotation, or outside the range that `ssl_jax.ranges` states for its name, is a
+    A value of another type than the annotation, or outside the range that `ssl_jax.ranges` or the annotation states, is a
     `UsageError` before anything is opened. Relative paths are recorded as absolute ones, so that run.json holds in every
     working directory.
     """
@@ -88,7 +88,9 @@ def recipe(make: Callable[..., Recipe]) -> Callable[..., Recipe]:
     options = {name: _options(group) for name, group in groups.items()}
     flat = [option for group in options.values() for option in group]
     flat += [each for name, each in parameters.items() if name not in groups]
-    kinds = {option.name: option.annotation for option in flat}
+    annotations = {option.name: option.annotation for option in flat}
+    kinds = {name: kind.__origin__ if get_origin(kind) is Annotated else kind for name, kind in annotations.items()}
+    ranges = annotated_ranges(annotations)
 
     @functools.wraps(make)
     def recorded(**named: Any) -> Recipe:
@@ -96,7 +98,7 @@ def recipe(make: Callable[..., Recipe]) -> Callable[..., Recipe]:
         for name, value in arguments.items():
             if not (isinstance(value, GIVEN.get(name, ())) or _is_of_kind(value, kinds[name])):
                 raise UsageError(f"{name}: got {value!r}, expected {_description(kinds[name])}.")
-        check_ranges(**arguments)
+        check_ranges(ranges, **arguments)
         routed = dict(arguments)
         for name, group in groups.items():
             routed[name] = replace(group, **{option.name: routed.pop(option.name) for option in options[name]})
@@ -104,7 +106,7 @@ def recipe(make: Callable[..., Recipe]) -> Callable[..., Recipe]:
         return replace(make(**routed), name=name, arguments=absolute(arguments))
 
     recorded.__signature__ = inspect.Signature(flat, return_annotation=Recipe)  # type: ignore[attr-defined]
-    recorded.__annotations__ = kinds | {"return": Recipe}
+    recorded.__annotations__ = annotations | {"return": Recipe}
     texts = [explanations_of(type(group)) for group in groups.values()]
     recorded.explanations = {name: text for each in texts for name, text in each.items()}  # type: ignore[attr-defined]
     return recorded
@@ -112,7 +114,7 @@ def recipe(make: Callable[..., Recipe]) -> Callable[..., Recipe]:
 
 def _options(group: Any) -> list[inspect.Parameter]:
     """The fields of a dataclass that are options, as keywords whose defaults are the values of the instance."""
-    kinds = get_type_hints(type(group))
+    kinds = get_type_hints(type(group), include_extras=True)
     return [
         inspect.Parameter(
             each.name,

@@ -30,11 +30,13 @@ from ssl_jax.methods.mae import MAE
 from ssl_jax.methods.moco import MoCo
 from ssl_jax.methods.moco_v3 import MoCoV3
 from ssl_jax.methods.nnclr import NNCLR
+from ssl_jax.methods.npid import NPID
 from ssl_jax.methods.pirl import PIRL
 from ssl_jax.methods.relative_position import RelativePosition
 from ssl_jax.methods.rotation import Rotation
 from ssl_jax.methods.sela import SeLa
 from ssl_jax.methods.simclr import SimCLR
+from ssl_jax.methods.simdino import SimDINO
 from ssl_jax.methods.simsiam import SimSiam
 from ssl_jax.methods.supcon import SupCon
 from ssl_jax.methods.supervised import Supervised
@@ -202,6 +204,7 @@ METHODS = {
     "moco symmetric": (MoCo(ENCODER, HEAD, STEPS, queue_length=2 * BATCH, temperature=0.2, symmetric=True), two_views),
     "moco_v3": (MoCoV3(ENCODER, HEAD, STEPS, predictor=PREDICTOR), two_views),
     "nnclr": (NNCLR(ENCODER, HEAD, predictor=PREDICTOR, queue_length=2 * BATCH), two_views),
+    "npid": (NPID(ENCODER, HEAD, examples=2 * BATCH, negatives=16, temperature=0.2), one_view),
     "pirl with info_nce": (
         PIRL(
             ENCODER,
@@ -223,6 +226,7 @@ METHODS = {
     "rotation": (Rotation(ENCODER, FOUR), four_rotations(one_view)),
     "sela": (SeLa(ENCODER, HEAD, **CLUSTERED), two_views),
     "simclr": (SimCLR(ENCODER, HEAD, temperature=0.2), two_views),
+    "simdino": (SimDINO(ENCODER, HEAD, STEPS), many_crops),
     "simsiam": (SimSiam(ENCODER, HEAD, predictor=PREDICTOR), two_views),
     "supcon": (SupCon(ENCODER, HEAD), two_views),
     "supervised": (Supervised(ENCODER, CLASSIFIER), two_views),

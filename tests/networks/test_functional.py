@@ -260,6 +260,7 @@ def test_heads_describe_their_norm():
         (linear_head(inputs=6, outputs=5), None),
         (prototype_head(inputs=6, widths=(8, 5), outputs=4, norm=True), "batch"),
         (prototype_head(inputs=6, widths=(8, 5), outputs=4), None),
+        (prototype_head(inputs=6, widths=(8, 5), outputs=None), None),
     ]
     for net, kind in heads:
         assert net.norm_kind == kind and bool(jax.eval_shape(net.init, jax.random.key(0))[1]) == (kind == "batch")
