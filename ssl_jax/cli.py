@@ -96,7 +96,7 @@ def pretrain(words: list[str]) -> None:
                 return
             raise UsageError(f"method: none was given, choose one of: {', '.join(recipes.methods())}.")
         method = words.pop(0)
-        if recipes.is_place(method):
+        if recipes.is_file_recipe(method):
             found, prog = recipes.load(method), f"ssl-jax pretrain {method}"
         else:
             name = _take(words, "--recipe") or "demo"

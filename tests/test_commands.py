@@ -89,7 +89,7 @@ def test_embed_writes_the_features_that_clusterfit_takes(finished, tmp_path, cap
     for name, message in {
         "short.npy": "holds an array (5, 256), expected a row for each of the 512 images",
         "text.npy": "is no .npy file of numbers",
-        "none.npy": "found no file",
+        "none.npy": "there is no file",
     }.items():
         code, _, err = command(capsys, "pretrain", "clusterfit", *SMALL, "--features", tmp_path / name)
         assert code == 2 and message in err and err.count("\n") == 1
@@ -178,7 +178,7 @@ def test_help_of_a_recipe_explains_its_options(capsys):
         main(["pretrain", "simclr", "--help"])
     assert stop.value.code == 0
     out = capsys.readouterr().out
-    for text in ("--temperature", "divides similarities", "--run", "folder of the run", "--seed"):
+    for text in ("--temperature", "temperature of the softmax", "--run", "folder of the run", "--seed"):
         assert text in out
 
 
@@ -204,7 +204,7 @@ MISTAKES = {
     "evaluate nowhere": "run: there is no nowhere/run.json: name the folder of a run",
     "report nowhere": "nowhere",
     "embed nowhere --output features.npz": "output: got features.npz, expected a file that ends in .npy",
-    "pretrain mae --encoder small": "encoder: mae hides patches from a ViT, got small: choose one of vit_micro,",
+    "pretrain mae --encoder small": "encoder: mae masks patches of a ViT, got small: choose one of vit_micro,",
     "pretrain --from nowhere/run.json": "run: there is no nowhere/run.json",
     "pretrain --from=": "--from needs a value after it.",
     "pretrain simclr --recipe=": "--recipe needs a value after it.",

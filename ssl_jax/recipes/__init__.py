@@ -1,4 +1,4 @@
-"""What each paper used, one function per method and scale; `find` is how the command line reaches them by name."""
+"""Recipes: the settings of each paper, one function per method and scale. The command line finds them by name with `find`."""
 
 import importlib
 import inspect
@@ -8,14 +8,16 @@ from collections.abc import Callable
 from ssl_jax import methods as folder
 from ssl_jax.errors import pick
 from ssl_jax.recipes.explanations import explained
-from ssl_jax.recipes.outside import is_place, load
+from ssl_jax.recipes.outside import is_file_recipe, load
 from ssl_jax.recipes.recipe import Recipe
 
 
 def methods() -> list[str]:
-    """Names of the methods that have recipes: the modules of this folder that are named as one of `ssl_jax.methods`."""
-    here, there = ({module.name for module in pkgutil.iter_modules(path)} for path in (__path__, folder.__path__))
-    return sorted(here & there)
+    """Names of the methods that have recipes: modules of this folder with the name of a module of `ssl_jax.methods`."""
+    with_recipes, with_methods = (
+        {module.name for module in pkgutil.iter_modules(path)} for path in (__path__, folder.__path__)
+    )
+    return sorted(with_recipes & with_methods)
 
 
 def recipes(method: str) -> dict[str, Callable[..., Recipe]]:
@@ -32,9 +34,9 @@ def recipes(method: str) -> dict[str, Callable[..., Recipe]]:
 
 
 def find(method: str, recipe: str) -> Callable[..., Recipe]:
-    """The function that makes the recipe; a `UsageError` names the nearest right method or recipe."""
+    """The function that makes the recipe; a `UsageError` suggests the most similar method or recipe."""
     found = recipes(method)
     return found[pick(f"recipe of {method}", recipe, found)]
 
 
-__all__ = ["Recipe", "explained", "find", "is_place", "load", "methods", "recipes"]
+__all__ = ["Recipe", "explained", "find", "is_file_recipe", "load", "methods", "recipes"]

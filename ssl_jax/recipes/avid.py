@@ -1,4 +1,4 @@
-"""AVID: our demo on drawn clips that sound, and the authors' Kinetics runs."""
+"""AVID: our demo on drawn clips with sound, and the authors' Kinetics runs."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,11 +32,11 @@ class Sounding(NamedTuple):
 
 @recipe
 def demo(clips: Clips = DRAWN, training: Laptop = DEMO, *, negatives: int = 256, temperature: float = 0.07) -> Recipe:
-    """Minutes on a laptop: drawn shapes that move and sound; AdamW.
+    """Minutes on a laptop: drawn moving shapes with sound; AdamW.
 
     Args:
       data: drawn "clips", or other data with sound.
-      negatives: memories of other clips, for each.
+      negatives: number of negatives for each clip, drawn from the memory banks.
     """
     opened, networks, augment = open_demo(clips)
     method = AVID(**networks, negatives=negatives, temperature=temperature)
@@ -51,15 +51,15 @@ def kinetics(
     negatives: int = 1024,
     temperature: float = 0.07,
 ) -> Recipe:
-    """The authors' Kinetics runs: R(2+1)D-18 and a constant rate; 86.9 % on UCF after fine-tuning there.
+    """The authors' Kinetics runs: R(2+1)D-18 and a constant rate. Published: 86.9 % on UCF after fine-tuning.
 
-    Half a second of video in 8 frames, two seconds of sound at 24 kHz. Every clip is jittered; Adam's decay is L2, of all
-    parameters. Source: configs/main/avid/kinetics/Cross-N1024.yaml, datasets/preprocessing.py and utils/main_utils.py of
+    Half a second of video in 8 frames, two seconds of sound at 24 kHz. Every clip is jittered; Adam's decay is an L2 penalty
+    on all parameters. Source: configs/main/avid/kinetics/Cross-N1024.yaml, datasets/preprocessing.py and utils/main_utils.py of
     facebookresearch/AVID-CMA.
 
     Args:
-      epochs: passes over the training clips: 30 with 10 clips of each video there.
-      negatives: memories of other clips, for each.
+      epochs: passes over the training clips; the authors' 30 take 10 clips of each video.
+      negatives: number of negatives for each clip, drawn from the memory banks.
     """
     opened, networks, augment = open_kinetics(clips)
     method = AVID(**networks, negatives=negatives, temperature=temperature)
@@ -67,18 +67,18 @@ def kinetics(
 
 
 def open_demo(clips: Clips) -> Sounding:
-    """Small grayscale clips, turned and zoomed as a whole; encoders of three layers."""
+    """Small grayscale clips, each rotated and zoomed as a whole; encoders of three layers."""
     opened = clips.open(small_video_convnet)
     audio = small_convnet(channels=1, widths=(16, 32, 64), dtype=opened.dtype)
     view = opened.views(digit_views, views=1, scale=(0.6, 1.0), degrees=20, translate=0.1, shear=10)
     augment = audio_video_views(view, window=128, hop=64, volume=(0.5, 1.5))
     opened = replace(opened, prepare=audio_video_evaluation(opened.prepare, window=128, hop=64))
-    # Without the last norm all clips began with one embedding, up to 0.9 alike, and stayed there for many epochs.
+    # Without the last norm the embeddings of all clips start with cosine similarities up to 0.9 and stay so for many epochs.
     return Sounding(opened, networks_of(opened, audio, 128, 64, last_norm=True), augment)
 
 
 def open_kinetics(clips: Clips) -> Sounding:
-    """The views, encoders and heads of the authors' code: every 10 ms a spectrum of 257 frequencies."""
+    """The views, encoders and heads of the authors' code: a spectrum of 257 frequencies every 10 ms."""
     opened = clips.open(r2plus1d_18)
     audio = audio_convnet(dtype=opened.dtype)
     view = opened.views(crop_views, jitter=(0.4, 0.4, 0.4, 0.2), jitter_probability=1.0)
@@ -88,7 +88,7 @@ def open_kinetics(clips: Clips) -> Sounding:
 
 
 def networks_of(opened: Opened, audio: Net, *widths: int, **options: Any) -> dict[str, Any]:
-    """The encoders and a head of these widths on each."""
+    """The encoders, and a head with these widths on each of them."""
     return {
         "video": opened.encoder,
         "audio": audio,

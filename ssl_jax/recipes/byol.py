@@ -29,7 +29,7 @@ def demo(images: Images = DIGITS, training: Laptop = Laptop(), *, momentum: floa
 def cifar(
     images: Images = CIFAR, training: SoloLearn = SoloLearn(1000, 256, 1.0, 1e-5), *, momentum: float = 0.99
 ) -> Recipe:
-    """solo-learn's CIFAR-10 recipe (scripts/pretrain/cifar/byol.yaml of vturrisi/solo-learn). 92.58 % linear there."""
+    """solo-learn's CIFAR-10 recipe (scripts/pretrain/cifar/byol.yaml of vturrisi/solo-learn). Published: 92.58 % linear."""
     opened = images.open()
     method = make_method(opened, training, 4096, 256, momentum=momentum, last_bias=True)
     return opened.recipe(training, method, opened.views(solo_views), training.clipped_lars)

@@ -1,4 +1,4 @@
-"""Clips, with sound or without: the options of every recipe on clips, and what they are seen as in evaluation."""
+"""Clips, with sound or without: the options of every recipe on clips, and the views of clips in evaluation."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from ssl_jax.networks import Net
 from ssl_jax.networks import encoder as make_encoder
 from ssl_jax.recipes.images import IMAGENET_STATISTICS, Opened, Precision, Statistics, compute_dtype, crop_fraction
 
-CLIP_STATISTICS: Statistics = (0.34,), (0.23,)  # Of the drawn clips, which are grey.
+CLIP_STATISTICS: Statistics = (0.34,), (0.23,)  # Of the drawn clips, which are grayscale.
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class Clips:
     """Options of recipes on clips with sound.
 
     Attributes:
-      data: clips with sound; drawn "clips" stand in for Kinetics.
+      data: clips with sound, such as the drawn "clips".
       image_size: side of the views in pixels; frames of other sizes are resized.
-      stored_size: shorter side to which frames are resized on the host; that of the views when not given.
-      precision: of activations; auto is bfloat16 on accelerators, float32 on CPU.
+      stored_size: shorter side to which frames are resized on the host; image_size when not given.
+      precision: type of activations; auto is bfloat16 on accelerators, float32 on CPU.
       strict: refuse unreadable clips instead of skipping them.
     """
 
@@ -37,7 +37,7 @@ class Clips:
     strict: bool = False
 
     def open(self, make: Callable[..., Net], *, sound: bool = True) -> Opened:
-        """Opens the clips, with `make(channels=, dtype=)` as the encoder of what is seen of them.
+        """Opens the clips, with `make(channels=, dtype=)` as the encoder of their frames.
 
         Raises:
           UsageError: the data hold images, or clips without sound where it is needed.
@@ -46,7 +46,7 @@ class Clips:
         clips = open_data(self.data, image_size=size, strict=self.strict)
         moving = len(clips.train.image_shape) == 4
         if sound and not (moving and "audio" in clips.train[0]):
-            raise UsageError(f"data: {clips.name} holds no clips with sound: choose clips.")
+            raise UsageError(f"data: {clips.name} holds no clips with sound: choose clips, or other data with sound.")
         if not moving:
             raise UsageError(f"data: {clips.name} holds no clips but still images: choose silent-clips.")
         mean, std = CLIP_STATISTICS if clips.train.image_shape[-1] == 1 else IMAGENET_STATISTICS
@@ -60,8 +60,8 @@ class Frames(Clips):
     """Options of recipes on frames of clips.
 
     Attributes:
-      data: clips; drawn "silent-clips" stand in for Kinetics.
-      encoder: of one frame, see `ssl-jax list`.
+      data: clips, such as the drawn "silent-clips".
+      encoder: encoder of single frames; `ssl-jax list` has the names.
     """
 
     encoder: str = "small"
@@ -75,14 +75,14 @@ class Frames(Clips):
         return self.open(make, sound=False)
 
 
-# One view of a frame: moved and lit a little otherwise. Turns, places and sizes are left to time.
+# One view of a frame: small shifts and changes of brightness. Rotation, position and size vary from frame to frame.
 frame_view = partial(
     digit_views, views=1, scale=(0.6, 1.0), degrees=0, translate=0.1, shear=0, brightness=0.6, contrast=0.6
 )
 
 
 def middle_frame(prepare: Callable[[Array], Array]) -> Callable[[Any], Array]:
-    """The view of evaluation of a clip: that of its middle frame."""
+    """The evaluation view of a clip: that of its middle frame."""
 
     def view(clip: Any) -> Array:
         video = sight(clip)

@@ -17,12 +17,12 @@ from ssl_jax.recipes.views import crop_views, demo_views
 
 
 def load_features(path: str, source: Source) -> NDArray[np.float32]:
-    """Features of all training images, in order, from what `ssl-jax embed` wrote; the pixels themselves for ""."""
+    """Features of all training images, in order, from a file that `ssl-jax embed` wrote; the pixels themselves for ""."""
     if not path:
         images = load_into_memory(source)["image"]
         return images.reshape(len(images), -1).astype(np.float32) / np.float32(255)
     if not Path(path).is_file():
-        raise UsageError(f"features: found no file {path}: make it with `ssl-jax embed RUN --output {path}`.")
+        raise UsageError(f"features: there is no file {path}: make it with `ssl-jax embed RUN --output {path}`.")
     try:
         with open(path, "rb") as file:  # np.load leaves a damaged archive open.
             features = np.load(file, allow_pickle=False)
@@ -39,17 +39,17 @@ def load_features(path: str, source: Source) -> NDArray[np.float32]:
 
 
 def make_method(opened: Opened, *, features: str, clusters: int) -> ClusterFit:
-    """A linear classifier of clusters of these features."""
+    """A linear classifier that predicts the clusters of these features."""
     found = cluster(load_features(features, opened.data.train), clusters)
     return ClusterFit(opened.encoder, opened.linear(clusters), clusters=found)
 
 
 @recipe
 def demo(images: Images = DIGITS, training: Laptop = Laptop(), *, features: str = "", clusters: int = 256) -> Recipe:
-    """Minutes on a laptop, AdamW; clusters of pixels, if no features are named.
+    """Minutes on a laptop, AdamW; clusters of pixels unless a file of features is given.
 
     Args:
-      clusters: how many.
+      clusters: number of clusters.
     """
     opened = images.open()
     method = make_method(opened, features=features, clusters=clusters)
@@ -60,16 +60,16 @@ def demo(images: Images = DIGITS, training: Laptop = Laptop(), *, features: str 
 def imagenet(
     images: Images = IMAGENET, training: Staircase = VISSL, *, features: str = "", clusters: int = 16000
 ) -> Recipe:
-    """VISSL's training on 16,000 clusters of another encoder's features; from RotNet's 53.63 % linear there, 48.2 % before.
+    """VISSL's training on 16,000 clusters of another encoder's features. Published: 53.63 % linear from RotNet's 48.2 %.
 
-    Every image is jittered. The warm-up starts at a quarter of the peak, as VISSL's jigsaw does: the file of ClusterFit has
-    0.25 for 0.025, more than its peak of 0.1. Source: configs/config/pretrain/clusterfit/clusterfit_resnet_8gpu_imagenet.yaml
-    and MODEL_ZOO.md of facebookresearch/vissl.
+    Every image is jittered. The warm-up starts at a quarter of the peak, as in VISSL's jigsaw: the file of ClusterFit has
+    0.25, probably for 0.025, which is above its peak of 0.1. Source:
+    configs/config/pretrain/clusterfit/clusterfit_resnet_8gpu_imagenet.yaml and MODEL_ZOO.md of facebookresearch/vissl.
 
     Args:
-      learning_rate: for 256 images a step, scaled linearly with the batch, after 5 epochs of warm-up; divided by 10 at
+      learning_rate: rate for a batch of 256, scaled linearly with the batch size, after 5 epochs of warm-up; divided by 10 at
         30, 60, 90 and 100 of 105 epochs, in proportion for another number of epochs.
-      clusters: how many.
+      clusters: number of clusters.
     """
     opened = images.open()
     method = make_method(opened, features=features, clusters=clusters)

@@ -1,4 +1,4 @@
-"""CMA: our demo on drawn clips that sound, and the authors' Kinetics runs; AVID's views, networks and optimizers."""
+"""CMA: our demo on drawn clips with sound, and the authors' Kinetics runs; AVID's views, networks and optimizers."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from ssl_jax.recipes.training import Constant, Laptop, Run
 
 
 def positives_of(data: Data, training: Run, *, start: float) -> dict[str, Any]:
-    """The steps of this run at which positives are found: after the part `start` of it, and then in each tenth."""
+    """The steps of this run at which positives are mined: after the fraction `start` of it, and then in each tenth."""
     steps = training.steps(data)
     return {"start_step": max(1, round(start * steps)), "refresh_every": max(1, steps // 10)}
 
@@ -26,11 +26,11 @@ def demo(
     temperature: float = 0.07,
     start: float = 0.6,
 ) -> Recipe:
-    """Minutes on a laptop: drawn shapes that move and sound; AdamW.
+    """Minutes on a laptop: drawn moving shapes with sound; AdamW.
 
     Args:
       data: drawn "clips", or other data with sound.
-      negatives: memories of other clips, for each.
+      negatives: number of negatives for each clip, drawn from the memory banks.
     """
     opened, networks, augment = open_demo(clips)
     positives = positives_of(opened.data, training, start=start)
@@ -47,11 +47,11 @@ def kinetics(
     temperature: float = 0.07,
     start: float = 0.6,
 ) -> Recipe:
-    """The authors' Kinetics runs: AVID, then 32 agreeing clips, found 4 times; 87.5 % on UCF after fine-tuning there.
+    """The authors' Kinetics runs: AVID, then 32 positives a clip, mined 4 times. Published: 87.5 % on UCF after fine-tuning.
 
     Args:
-      epochs: passes over the training clips: 30 with AVID alone and 20 more, with 10 clips of each video there.
-      negatives: memories of other clips, for each.
+      epochs: passes over the training clips: the authors train 30 with AVID alone and 20 more, with 10 clips of each video.
+      negatives: number of negatives for each clip, drawn from the memory banks.
     """
     opened, networks, augment = open_kinetics(clips)
     positives = positives_of(opened.data, training, start=start)

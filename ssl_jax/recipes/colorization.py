@@ -14,16 +14,16 @@ from ssl_jax.recipes.recipe import Recipe, recipe
 from ssl_jax.recipes.training import Laptop, Staircase
 from ssl_jax.recipes.views import crop_views
 
-CROPPED = (176 / 256) ** 2  # Part of the image in a crop of the ImageNet run.
+CROPPED = (176 / 256) ** 2  # Fraction of the image in a crop of the ImageNet run.
 MEAN, STD = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)  # Colours stay in [0, 1] until they become Lab.
 SHAPES, CROPS = Images("shapes", 24, "small"), replace(IMAGENET, image_size=176)
 
 
 def open_colored(images: Images) -> Opened:
-    """Images in their own colours, and an encoder for one channel, their lightness.
+    """Images with their colours unstandardised, and an encoder of one channel, their lightness.
 
     Raises:
-      UsageError: grayscale images, which have no colours to predict; a ViT, whose layers are not maps.
+      UsageError: grayscale images, which have no colours to predict; a ViT, whose layers are not feature maps.
     """
     if isinstance(images.encoder, Net):
         raise UsageError(
@@ -31,7 +31,9 @@ def open_colored(images: Images) -> Opened:
         )
     opened = images.open()
     if not opened.encoder.spatial:
-        raise UsageError(f"encoder: colorization needs layers that are maps, got {images.encoder}: choose a ResNet.")
+        raise UsageError(
+            f"encoder: colorization needs an encoder with feature maps, got {images.encoder}: choose a ResNet."
+        )
     if opened.channels != 3:
         raise UsageError(
             f"data: {images.data} holds grayscale images, expected colour: colorization predicts colours from lightness."
@@ -43,7 +45,7 @@ def open_colored(images: Images) -> Opened:
 
 
 def make_method(opened: Opened, *, cells: int) -> Colorization:
-    """One linear layer from each position of the last map to the colours there."""
+    """One linear layer that predicts the colours at each position of the last feature map."""
     *_, (layer, inputs), _ = opened.encoder.layers.items()
     head = opened.linear(len(color_bins()) * cells**2, inputs=inputs)
     return Colorization(opened.encoder, head, layer=layer, cells=cells)
@@ -51,7 +53,7 @@ def make_method(opened: Opened, *, cells: int) -> Colorization:
 
 @recipe
 def demo(images: Images = SHAPES, training: Laptop = Laptop(epochs=40), *, cells: int = 4) -> Recipe:
-    """Minutes on a laptop, AdamW, on drawn shapes whose colours can be known; the digits have none.
+    """Minutes on a laptop, AdamW, on drawn shapes whose colours are predictable; the digits have none.
 
     Args:
       data: drawn "shapes", or other coloured images.
@@ -71,12 +73,13 @@ def imagenet(
 ) -> Recipe:
     """The paper's task and solver with a ResNet-50: Adam with L2 decay, 500,000 steps of 40 images.
 
-    Crops have 0.47 of the image, as theirs of 176 of 256 pixels; their width/height is 3/4 to 4/3, where theirs are squares.
-    The encoder and its one linear layer of colours are ours. Source: train/solver.prototxt and train/train_val.prototxt of
-    richzhang/colorization.
+    Crops have 0.47 of the image's area, as the paper's of 176 of 256 pixels, with an aspect ratio of 3/4 to 4/3; the paper's
+    are squares. The encoder and its one linear layer of colours are ours. Source: train/solver.prototxt and
+    train/train_val.prototxt of richzhang/colorization.
 
     Args:
-      learning_rate: until 225,000 of 500,000 steps, in proportion for another length; then a tenth.
+      learning_rate: rate until 225,000 of 500,000 steps, then a tenth of it; the drop moves in proportion to the length of the
+        run.
     """
     opened = open_colored(images)
     method = make_method(opened, cells=cells)

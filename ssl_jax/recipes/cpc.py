@@ -11,12 +11,12 @@ from ssl_jax.recipes.recipe import Recipe, recipe
 from ssl_jax.recipes.training import Constant, Laptop
 from ssl_jax.recipes.views import crop_views, demo_views
 
-CROPPED = (256 / 300) ** 2  # Part of the image in a crop of the ImageNet run.
+CROPPED = (256 / 300) ** 2  # Fraction of the image in a crop of the ImageNet run.
 CROPS = replace(IMAGENET, image_size=256, stored_size=300)
 
 
 def open_patches(images: Images, patch_size: int) -> Opened:
-    """Layer norm in the encoder: batch norm makes patches depend on one another, and the task easier than it should be.
+    """Layer norm in the encoder: batch norm makes patches depend on one another, so that the task has a shortcut.
 
     Source: Hénaff et al. 2019, https://arxiv.org/abs/1905.09272, section 4.1.
     """
@@ -67,12 +67,12 @@ def imagenet(
     prediction_steps: int = 5,
     temperature: float = 1.0,
 ) -> Recipe:
-    """The paper's task: 7 x 7 patches of 64 pixels that overlap by half, Adam. 48.7 % linear with its ResNet-101 v2 there.
+    """The paper's task: 7 x 7 patches of 64 pixels that overlap by half, Adam. Published: 48.7 % linear with a ResNet-101 v2.
 
-    As in section 3.3 of the paper: crops of 256 of 300 pixels, flipped or not, all grey; of each patch a crop of 60 pixels
-    somewhere in it, padded to 64; 32 x 16 images a step. The encoder here is a ResNet-50 whose last stage is read, the
-    paper's a ResNet-101 v2 without norms up to its third. The paper names neither a schedule nor a number of epochs: the rate
-    is constant, the epochs are ours.
+    As in section 3.3 of the paper: crops of 256 of 300 pixels, random flips, all grayscale; a random crop of 60 pixels of each
+    patch, padded to 64; 32 x 16 images per step. Our encoder is the last stage of a ResNet-50, the paper's is a ResNet-101 v2
+    without norms up to its third stage. The paper states neither a schedule nor a number of epochs: the constant rate and the
+    epochs are ours.
     """
     opened = open_patches(images, patch_size)
     options: dict[str, Any] = {

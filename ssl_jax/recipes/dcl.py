@@ -1,4 +1,4 @@
-"""DCL: our demo, and the paper's scales."""
+"""DCL: our demo, and the paper's CIFAR-10 and ImageNet runs."""
 
 from ssl_jax.augment.views import simclr_views
 from ssl_jax.methods.dcl import DCL

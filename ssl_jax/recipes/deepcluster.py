@@ -12,7 +12,7 @@ from ssl_jax.recipes.views import demo_views, swav_crops
 
 
 def each_epoch(opened: Opened, training: Run) -> dict[str, Any]:
-    """Options of methods that cluster all training images anew in each epoch."""
+    """Options of methods that cluster all training images again in each epoch."""
     examples = len(opened.data.train)
     return {"examples": examples, "recluster_every": steps_per_epoch(examples, training.batch_size)}
 
@@ -26,7 +26,7 @@ def demo(
     heads: int = 3,
     temperature: float = 0.1,
 ) -> Recipe:
-    """Minutes on a laptop, AdamW, clusters anew in each epoch."""
+    """Minutes on a laptop, AdamW, new clusters in each epoch."""
     opened = images.open()
     head, epoch = opened.head(256, 64), each_epoch(opened, training)
     method = DeepCluster(opened.encoder, head, clusters=clusters, heads=heads, temperature=temperature, **epoch)
@@ -44,12 +44,12 @@ def imagenet(
     small_size: int = 96,
     small_views: int = 6,
 ) -> Recipe:
-    """The runs of SwAV's authors: 2 x 224 and 6 x 96, three clusterings of 3,000. 75.2 % linear after 800 epochs there.
+    """The runs of SwAV's authors: 2 x 224 and 6 x 96, three clusterings of 3,000. Published: 75.2 % linear after 800 epochs.
 
     Source: scripts/deepclusterv2_800ep_pretrain.sh, main_deepclusterv2.py and README.md of facebookresearch/swav.
 
     Args:
-      learning_rate: peak for 256 images a step, scaled linearly with the batch; the warm-up starts at a sixteenth of the
+      learning_rate: peak for a batch of 256, scaled linearly with the batch size; the warm-up starts at a sixteenth of the
         peak and the cosine ends at a thousandth.
     """
     opened = images.open()

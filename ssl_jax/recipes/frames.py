@@ -1,4 +1,4 @@
-"""Frames near in time as views, by SimCLR: our demo on drawn clips, and SimCLR's ImageNet settings on real ones."""
+"""Neighbouring frames as views for SimCLR: our demo on drawn clips, and SimCLR's ImageNet settings on real ones."""
 
 from ssl_jax.augment.video import frame_views
 from ssl_jax.augment.views import simclr_views
@@ -16,7 +16,7 @@ DRAWN, KINETICS = clips.Frames("silent-clips", 24), clips.Frames("silent-clips",
 def demo(
     frames: clips.Frames = DRAWN, training: Laptop = Laptop(), *, temperature: float = 0.2, reach: int = 3
 ) -> Recipe:
-    """Minutes on a laptop: drawn shapes that move, judged by the middle frame; AdamW.
+    """Minutes on a laptop: drawn moving shapes, evaluated on the middle frame; AdamW.
 
     Args:
       data: drawn "silent-clips", or other clips.
@@ -35,11 +35,11 @@ def kinetics(
     temperature: float = 0.1,
     reach: int = 8,
 ) -> Recipe:
-    """SimCLR's ImageNet command on frames of clips; nobody's published run.
+    """SimCLR's ImageNet command on frames of clips; not a published run.
 
     Args:
       epochs: passes over the training clips.
-      learning_rate: peak for 256 clips a step, scaled linearly with the batch.
+      learning_rate: peak for a batch of 256, scaled linearly with the batch size.
     """
     opened = frames.open_frames()
     method = Frames(opened.encoder, opened.head(2048, 128, last_norm=True), temperature=temperature)

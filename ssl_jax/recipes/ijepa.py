@@ -31,11 +31,11 @@ def demo(
     momentum: float = 0.97,
     blocks: int = 4,
 ) -> Recipe:
-    """Minutes on a laptop, AdamW, patches of 7 pixels, of which 2 in 5 are seen, a predictor of two blocks.
+    """Minutes on a laptop, AdamW, patches of 7 pixels, 2 in 5 of them visible, a predictor of two blocks.
 
     Args:
-      encoder: a ViT, see `ssl-jax list`.
-      momentum: of the target encoder at first; it rises to 1 linearly.
+      encoder: a ViT; `ssl-jax list` has the names.
+      momentum: initial momentum of the target encoder's moving average; it rises to 1 linearly.
     """
     opened = images.open_patches(method="ijepa", positions="learned")
     method = make_method(opened, training, dim=64, depth=2, heads=4, momentum=momentum)
@@ -52,16 +52,16 @@ def imagenet(
     momentum: float = 0.996,
     blocks: int = 4,
 ) -> Recipe:
-    """The authors' settings, with a ViT-B/16: crops only, four blocks, a predictor of 6 blocks. 72.9 % linear there.
+    """The authors' settings, with a ViT-B/16: crops only, four targets, a predictor of 6 layers. Published: 72.9 % linear.
 
-    The figure, its 600 epochs and the predictor's depth are those of the paper (Assran et al. 2023, table 1 and appendix A);
+    The accuracy, the 600 epochs and the predictor's depth are those of the paper (Assran et al. 2023, table 1 and appendix A);
     all else is configs/in1k_vith14_ep300.yaml of facebookresearch/ijepa, which is a ViT-H/14's.
 
     Args:
-      encoder: a ViT, see `ssl-jax list`.
-      learning_rate: peak, whatever the batch; the warm-up starts at a fifth of it.
-      weight_decay: at first, on weights; it rises to 0.4 by a cosine.
-      momentum: of the target encoder at first; it rises to 1 linearly.
+      encoder: a ViT; `ssl-jax list` has the names.
+      learning_rate: peak at any batch size; the warm-up starts at a fifth of it.
+      weight_decay: initial weight decay, on weights only; it rises to 0.4 along a cosine.
+      momentum: initial momentum of the target encoder's moving average; it rises to 1 linearly.
     """
     opened = images.open_patches(method="ijepa")
     method = make_method(opened, training, dim=384, depth=6, heads=12, momentum=momentum)

@@ -1,4 +1,4 @@
-"""Images and an encoder for them: the options of every recipe on images, and what a recipe is made of once they are open."""
+"""Images and an encoder for them: the options of every recipe on images, and the opened data that recipes are built from."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,13 +32,13 @@ IMAGENET_STATISTICS: Statistics = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Opened:
-    """Open data, the encoder for them, and what else a recipe needs of both.
+    """Open data, the encoder for them, and the properties of both that a recipe needs.
 
     Attributes:
       image_size: side of the views in pixels.
-      mean, std: of the pixels, by channel.
-      prepare: the one view of evaluation.
-      dtype: of the activations.
+      mean, std: statistics of the pixels, by channel.
+      prepare: makes the evaluation view.
+      dtype: type of the activations.
     """
 
     data: Data
@@ -51,21 +51,21 @@ class Opened:
 
     @property
     def channels(self) -> int:
-        """Of the images."""
+        """Number of channels of the images."""
         return len(self.mean)
 
     @property
     def patch_size(self) -> int:
-        """Pixels on a side of the encoder's patches, 0 if it is no ViT."""
+        """Side of the encoder's patches in pixels, 0 if it is no ViT."""
         return self.encoder.patch_size or 0
 
     @property
     def grid(self) -> int:
-        """Patches on a side of an image, if the encoder is a ViT."""
+        """Number of patches along a side of an image, if the encoder is a ViT."""
         return self.image_size // self.patch_size
 
     def head(self, *widths: int, inputs: int | None = None, **options: Any) -> Net:
-        """A projection head on the encoder, or on another number of `inputs`; options as `projection_head` has them."""
+        """A projection head on the encoder, or on another number of `inputs`; options are those of `projection_head`."""
         return projection_head(inputs=inputs or self.encoder.width, widths=widths, dtype=self.dtype, **options)
 
     def linear(self, outputs: int, *, inputs: int | None = None) -> Net:
@@ -73,7 +73,7 @@ class Opened:
         return linear_head(inputs=inputs or self.encoder.width, outputs=outputs, dtype=self.dtype)
 
     def views(self, make: Callable[..., ViewMaker], *, size: int | None = None, **options: Any) -> ViewMaker:
-        """The views that `make(size=, mean=, std=, **options)` returns; of side `image_size` when no size is given."""
+        """The views that `make(size=, mean=, std=, **options)` returns; size is `image_size` when not given."""
         return make(size=size or self.image_size, mean=self.mean, std=self.std, **options)
 
     def recipe(
@@ -85,7 +85,7 @@ class Opened:
         *,
         prepare: Callable[[Any], Any] | None = None,
     ) -> Recipe:
-        """The recipe on these data, evaluated on the view of `prepare`, `self.prepare` when not given."""
+        """The recipe on these data, evaluated on the view that `prepare` makes, `self.prepare` when not given."""
         return Recipe(
             data=self.data,
             method=method,
@@ -98,7 +98,7 @@ class Opened:
 
 
 def crop_fraction(image_size: int, stored_size: int | None) -> float:
-    """Part of a stored image's side that the view of evaluation shows; a `UsageError` where it would show more than all."""
+    """Fraction of a stored image's side that the evaluation view shows; a `UsageError` where it would be above 1."""
     if stored_size is not None and stored_size < image_size:
         raise UsageError(
             f"stored_size: got {stored_size}, expected at least the image_size, {image_size}: raise it, or leave it out."
@@ -113,13 +113,14 @@ class Images:
     Attributes:
       data: embedded "digits", a tfds name such as cifar10 or imagenet2012:train[:10%], a folder of images, "synthetic".
       image_size: side of the views in pixels; images of other sizes are resized.
-      encoder: see `ssl-jax list`.
+      encoder: encoder of images; `ssl-jax list` has the names.
       stored_size: shorter side to which images are resized on the host; crops are drawn from their central square, and the
-        view of evaluation is its middle. That of the views when not given.
-      precision: of activations; auto is bfloat16 on accelerators, float32 on CPU.
+        evaluation view is its centre. image_size when not given.
+      precision: type of activations; auto is bfloat16 on accelerators, float32 on CPU.
       strict: refuse unreadable images instead of skipping them.
-      statistics: mean and standard deviation of the pixels, no option; images get as many channels, grey ones three equal
-        channels for instance. When None, those of digits for grayscale images and of ImageNet for others.
+      statistics: mean and standard deviation of the pixels by channel; not an option. Images are converted to as many
+        channels, grayscale ones to three equal channels for instance. When None, those of digits for grayscale images and
+        of ImageNet for others.
     """
 
     data: str | Data = field(metadata={"kind": str})  # Values of the second kind come from Python alone.
@@ -132,15 +133,15 @@ class Images:
 
     @property
     def crop_fraction(self) -> float:
-        """Part of a stored image's side that the view of evaluation shows."""
+        """Fraction of a stored image's side that the evaluation view shows."""
         return crop_fraction(self.image_size, self.stored_size)
 
     def open(self, *, view_size: int | None = None, **options: Any) -> Opened:
         """Opens the data and makes the encoder for it.
 
         Args:
-          view_size: side of what the encoder sees in pre-training, where that is not a whole image (tiles); ViTs need it.
-          options: of the encoders that have them, such as a ViT's `drop_path`; other encoders are made without.
+          view_size: side of the encoder's input in pre-training, where that is not a whole image (tiles); ViTs need it.
+          options: options of some encoders, such as a ViT's `drop_path`; encoders that lack them are made without.
 
         Raises:
           UsageError: the data hold clips, or what `open_data` and `networks.encoder` raise.
@@ -166,11 +167,11 @@ class Images:
         return Opened(images, net, self.image_size, mean, std, prepare, dtype)
 
     def open_patches(self, *, method: str, **options: Any) -> Opened:
-        """`open` with a ViT that sees some patches of an image; a `UsageError` where the encoder is none."""
+        """`open` with a ViT that encodes a part of the patches; a `UsageError` where the encoder is no ViT."""
         opened = self.open(**{"positions": "sincos", "pool": "mean"} | options)
         if not opened.patch_size:
             names = ", ".join(encoders_with("patch_size"))
-            raise UsageError(f"encoder: {method} hides patches from a ViT, got {self.encoder}: choose one of {names}.")
+            raise UsageError(f"encoder: {method} masks patches of a ViT, got {self.encoder}: choose one of {names}.")
         return opened
 
     def open_labelled(self, *, method: str) -> Opened:
@@ -193,7 +194,7 @@ IMAGENET = Images("imagenet2012", 224, "resnet50", stored_size=256)
 
 
 def has_labels(source: Source) -> bool:
-    """Whether any example has a label, not -1; where the labels are not at hand, examples are read up to the first that has."""
+    """Whether any example has a label, not -1; where labels are not in memory, examples are read until one has a label."""
     labels = labels_of(source)
     each = (source[number]["label"] for number in range(len(source))) if labels is None else labels
     return bool(source.classes) and any(label >= 0 for label in each)

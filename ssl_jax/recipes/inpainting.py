@@ -15,11 +15,11 @@ SMALL = replace(IMAGENET, image_size=128, stored_size=146)
 
 @recipe
 def demo(images: Images = DIGITS, training: Laptop = Laptop(), *, hole: int = 10, holes: int = 4) -> Recipe:
-    """Minutes on a laptop, AdamW, holes anywhere, half of the image together; the whole image is told, the holes count.
+    """Minutes on a laptop, AdamW, random holes with half of the area; all pixels are predicted, the loss counts the holes.
 
     Args:
-      hole: side of a square that is to be told, in pixels.
-      holes: how many, anywhere; they may overlap.
+      hole: side of each square hole in pixels.
+      holes: number of holes, at random positions; they may overlap.
     """
     opened = images.open()
     head = opened.head(512, opened.image_size**2 * opened.channels, last_bias=True)
@@ -31,14 +31,14 @@ def demo(images: Images = DIGITS, training: Laptop = Laptop(), *, hole: int = 10
 def imagenet(images: Images = SMALL, training: Constant = Constant(100, 64, 2e-3, 0.0), *, hole: int = 64) -> Recipe:
     """The paper's task and optimizer: the middle 64 x 64 of 128 x 128 pixels, Adam with beta 0.5 and a constant rate.
 
-    Without the adversarial loss, which theirs weighs by 0.001. The encoder, the number of epochs and the crops are ours, of
-    0.3 to 1 of the image; theirs are 128 pixels of images whose shorter side has 350. The squared error counts alike in the
-    whole hole, where theirs counts ten times within 4 pixels of its rim. Source: train.lua and README.md of
-    pathak22/context-encoder.
+    Without the adversarial loss, whose weight in the paper is 0.001. The encoder, the number of epochs and the crops, of 0.3
+    to 1 of the image, are ours; the paper's crops are 128 pixels of images whose shorter side has 350. The squared error has
+    one weight in the whole hole; the paper's has ten times the weight within 4 pixels of its edge. Source: train.lua and
+    README.md of pathak22/context-encoder.
 
     Args:
-      learning_rate: from the first step to the last: ten times that of the discriminator, 2e-4.
-      hole: side of the square in the middle that is to be told, in pixels.
+      learning_rate: constant rate, ten times that of the authors' discriminator, 2e-4.
+      hole: side of the square hole in the middle, in pixels.
     """
     opened = images.open()
     head = opened.head(4000, hole**2 * opened.channels, last_bias=True)

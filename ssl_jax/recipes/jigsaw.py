@@ -18,13 +18,13 @@ EMBLEMS = Images("emblems", 42, "small")
 
 
 def demo_tiles(opened: Opened, *, tile_size: int, gap: int, jitter: int) -> ViewMaker:
-    """Tiles of a crop: a turn would leave black corners, which tell the place, and a flip exchanges left and right."""
+    """Tiles of a crop: a rotation would leave black corners, which reveal the position, and a flip exchanges left and right."""
     view = opened.views(crop_views, scale=(0.8, 1.0), flip=False)
     return grid_views(view, size=tile_size, gap=gap, jitter=jitter, finish=without_shortcuts())
 
 
 def seen_as_tiles(prepare: Callable[[Array], Array]) -> Callable[[Array], Array]:
-    """The view of evaluation, standardised alone as each tile is: batch norms expect that."""
+    """The evaluation view, standardised by its own statistics as each tile is: batch norms expect that."""
     return lambda image: standardize_tile(prepare(image))
 
 
@@ -38,9 +38,9 @@ def demo(
     gap: int = 1,
     jitter: int = 1,
 ) -> Recipe:
-    """Minutes on a laptop, AdamW, tiles of 12 pixels, on drawn emblems whose signs have their places.
+    """Minutes on a laptop, AdamW, tiles of 12 pixels, on drawn emblems whose signs have fixed positions.
 
-    Most tiles of a digit are empty, and strokes at edges give the order away: it teaches nothing about digits.
+    Most tiles of a digit are empty, and strokes at edges reveal the order: the task teaches nothing about digits.
 
     Args:
       data: drawn "emblems", or other images of parts whose arrangement means something.
@@ -57,15 +57,15 @@ def demo(
 def imagenet(
     images: Images = IMAGENET, training: Staircase = VISSL, *, orders: int = 2000, color: Color = "keep"
 ) -> Recipe:
-    """VISSL's ImageNet run: tiles of 64 pixels somewhere in cells of 85, two thirds of the images grey, 2,000 orders.
+    """VISSL's ImageNet run: tiles of 64 pixels at random in cells of 85, two thirds of the images grayscale, 2,000 orders.
 
-    Images are standardised, not tiles one by one. 46.73 % linear there. Source:
+    Images are standardised, not tiles one by one. Published: 46.73 % linear. Source:
     configs/config/pretrain/jigsaw/jigsaw_8gpu_resnet.yaml and MODEL_ZOO.md of facebookresearch/vissl.
 
     Args:
-      learning_rate: for 256 images a step, scaled linearly with the batch, after 5 epochs of warm-up from a quarter of it;
-        divided by 10 at 30, 60, 90 and 100 of 105 epochs, in proportion for another number of epochs.
-      color: what else is done about chromatic aberration; the grayscale images are against it.
+      learning_rate: rate for a batch of 256, scaled linearly with the batch size, after 5 epochs of warm-up from a quarter of
+        it; divided by 10 at 30, 60, 90 and 100 of 105 epochs, in proportion for another number of epochs.
+      color: further measure against chromatic aberration, beside the grayscale images.
     """
     opened = images.open(view_size=64)
     head = opened.head(1000, last_norm=True, last_bias=True)

@@ -34,13 +34,14 @@ def imagenet(
     small_size: int = 96,
     small_views: int = 6,
 ) -> Recipe:
-    """The authors' settings for ViTs: 2 x 224 and 6 x 98 pixels, AdamW, one weight. No figure is stated for this ViT.
+    """The authors' settings for ViTs: 2 x 224 and 6 x 98 pixels, AdamW, one weight. No accuracy is stated for this ViT.
 
     "GOTO hyperparameters" in README.md of rbalestr-lab/lejepa. Small crops have 96 pixels, since patches of 16 do not divide
-    98. The batch, the epochs of the warm-up and the head are not stated there: the head is MINIMAL.md's but for its width.
+    98. The batch, the epochs of the warm-up and the head are not stated in it: the head is that of MINIMAL.md except for its
+    width.
 
     Args:
-      learning_rate: peak, whatever the batch; it ends at a thousandth.
+      learning_rate: peak at any batch size; the schedule ends at a thousandth.
     """
     opened = images.open()
     head = opened.head(2048, 2048, 64, last_bias=True)

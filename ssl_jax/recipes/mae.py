@@ -15,7 +15,7 @@ MICRO, BASE = replace(DIGITS, encoder="vit_micro"), replace(IMAGENET, encoder="v
 
 
 def make_method(opened: Opened, *, dim: int, depth: int, heads: int, normalize_targets: bool) -> MAE:
-    """A decoder of `depth` blocks that predicts the pixels of hidden patches."""
+    """A decoder of `depth` blocks that predicts the pixels of masked patches."""
     pixels = opened.patch_size**2 * opened.channels
     decoder = masked_decoder(
         inputs=opened.encoder.width, outputs=pixels, grid=opened.grid, dim=dim, depth=depth, heads=heads,
@@ -36,7 +36,7 @@ def demo(
     """Minutes on a laptop, AdamW, patches of 4 pixels, a decoder of two blocks.
 
     Args:
-      encoder: a ViT, see `ssl-jax list`.
+      encoder: a ViT; `ssl-jax list` has the names.
     """
     opened = images.open_patches(method="mae")
     method = make_method(opened, dim=64, depth=2, heads=4, normalize_targets=False)
@@ -57,7 +57,7 @@ def imagenet(
     fine-tuned, with the ViT-B's name. The 83.6 % of the ViT-B in README.md are those of the paper's 1600 epochs.
 
     Args:
-      encoder: a ViT, see `ssl-jax list`.
+      encoder: a ViT; `ssl-jax list` has the names.
     """
     opened = images.open_patches(method="mae", pool="token")
     method = make_method(opened, dim=512, depth=8, heads=16, normalize_targets=True)

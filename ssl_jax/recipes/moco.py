@@ -13,13 +13,13 @@ from ssl_jax.recipes.views import demo_views, solo_views
 
 
 def make_method(opened: Opened, training: Run, head: Net, *, momentum: float, **options: Any) -> MoCo:
-    """MoCo for the steps of this run, whose momentum stays as it is unless the options have a final one."""
+    """MoCo for the steps of this run; its momentum is constant unless the options have a final one."""
     options = {"final_momentum": momentum} | options
     return MoCo(opened.encoder, head, training.steps(opened.data), momentum=momentum, **options)
 
 
 def groups_of(opened: Opened, norm_groups: int) -> int:
-    """Parts of the batch with batch statistics of their own; one where the encoder has no batch norm."""
+    """Number of parts of the batch with separate statistics; 1 where the encoder has no batch norm."""
     return norm_groups if opened.encoder.norm_kind == "batch" else 1
 
 
@@ -35,7 +35,7 @@ def demo(
     """Minutes on a laptop, AdamW.
 
     Args:
-      momentum: of the teacher.
+      momentum: momentum of the teacher's moving average.
     """
     opened = images.open()
     head = opened.head(256, 64, norm=False, last_bias=True)
@@ -52,13 +52,13 @@ def cifar(
     momentum: float = 0.99,
     temperature: float = 0.2,
 ) -> Recipe:
-    """solo-learn's CIFAR-10 recipe of MoCo v2+: symmetric, SGD, momentum rising to 0.999. 92.94 % linear there.
+    """solo-learn's CIFAR-10 recipe of MoCo v2+: symmetric, SGD, momentum rising to 0.999. Published: 92.94 % linear.
 
-    Numbers of scripts/pretrain/cifar/mocov2plus.yaml, augmentations/symmetric_weak.yaml and solo/methods/mocov2plus.py.
+    Values of scripts/pretrain/cifar/mocov2plus.yaml, augmentations/symmetric_weak.yaml and solo/methods/mocov2plus.py.
 
     Args:
       weight_decay: on all parameters, biases and norms included.
-      momentum: of the teacher.
+      momentum: momentum of the teacher's moving average.
     """
     opened = images.open()
     head = opened.head(2048, 256, norm=False, last_bias=True)
@@ -80,11 +80,11 @@ def imagenet(
 ) -> Recipe:
     """The authors' ImageNet runs of MoCo v2, 200 epochs: head of two layers without norms, blur, cosine.
 
-    67.5 % linear there, the mean of five runs; 71.1 % after 800 (README.md and main_moco.py of facebookresearch/moco).
+    Published: 67.5 % linear, the mean of five runs; 71.1 % after 800 (README.md and main_moco.py of facebookresearch/moco).
 
     Args:
       weight_decay: on all parameters, biases and norms included.
-      momentum: of the teacher.
+      momentum: momentum of the teacher's moving average.
     """
     opened = images.open(groups=norm_groups)
     head, groups = opened.head(2048, 128, norm=False, last_bias=True), groups_of(opened, norm_groups)
@@ -104,15 +104,16 @@ def imagenet_v1(
     temperature: float = 0.07,
     norm_groups: int = 8,
 ) -> Recipe:
-    """The authors' ImageNet runs of the first MoCo: a linear head, no blur, the rate divided by 10 twice. 60.6 % linear there.
+    """The authors' ImageNet runs of MoCo v1: a linear head, no blur, the rate divided by 10 twice. Published: 60.6 % linear.
 
-    Numbers of main_moco.py of facebookresearch/moco, whose README has a mean of 60.8 % over five runs. There, images become
-    grayscale before the jitter, which leaves them grey but for their hue.
+    Values of main_moco.py of facebookresearch/moco, whose README has a mean of 60.8 % over five runs. It converts images to
+    grayscale before the jitter.
 
     Args:
-      learning_rate: for 256 images a step, scaled linearly with the batch; divided by 10 after 120 and 160 of 200 epochs.
+      learning_rate: rate for a batch of 256, scaled linearly with the batch size; divided by 10 after 120 and 160 of 200
+        epochs.
       weight_decay: on all parameters, biases and norms included.
-      momentum: of the teacher.
+      momentum: momentum of the teacher's moving average.
     """
     opened = images.open(groups=norm_groups)
     groups = groups_of(opened, norm_groups)

@@ -45,7 +45,7 @@ def cifar(
     momentum: float = 0.99,
     temperature: float = 0.2,
 ) -> Recipe:
-    """solo-learn's CIFAR-10 recipe (scripts/pretrain/cifar/mocov3.yaml of vturrisi/solo-learn). 93.10 % linear there."""
+    """solo-learn's CIFAR-10 recipe (scripts/pretrain/cifar/mocov3.yaml of vturrisi/solo-learn). Published: 93.10 % linear."""
     opened = images.open()
     method = make_method(opened, training, 4096, 256, last={}, momentum=momentum, temperature=temperature)
     return opened.recipe(training, method, opened.views(solo_views), training.clipped_lars)
@@ -59,10 +59,10 @@ def imagenet(
     momentum: float = 0.99,
     temperature: float = 1.0,
 ) -> Recipe:
-    """The authors' ImageNet command of 100 epochs with a ResNet-50: LARS, temperature 1. 68.9 % linear there.
+    """The authors' ImageNet command of 100 epochs with a ResNet-50: LARS, temperature 1. Published: 68.9 % linear.
 
-    Numbers of CONFIG.md, main_moco.py and moco/builder.py of facebookresearch/moco-v3, which also has a rate of 0.3 for 300
-    epochs, and for 1000 a weight decay of 1.5e-6 and a momentum of 0.996, too. A ResNet's predictor has no last norm.
+    Values of CONFIG.md, main_moco.py and moco/builder.py of facebookresearch/moco-v3, which also has a rate of 0.3 for 300
+    epochs, and for 1000 a weight decay of 1.5e-6 and a momentum of 0.996. A ResNet's predictor has no last norm.
     """
     opened = images.open()
     method = make_method(opened, training, 4096, 256, last={}, momentum=momentum, temperature=temperature)

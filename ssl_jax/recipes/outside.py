@@ -14,16 +14,16 @@ from ssl_jax.errors import UsageError, pick
 from ssl_jax.recipes.recipe import Recipe, recipe
 
 
-def is_place(word: str) -> bool:
-    """Whether a word names a recipe in a file rather than a method of the package."""
+def is_file_recipe(word: str) -> bool:
+    """Whether an argument names a recipe in a file rather than a method of the package."""
     return word.partition(":")[0].endswith(".py")
 
 
 def load(place: str) -> Callable[..., Recipe]:
     """The recipe of `FILE.py:NAME`: a function that returns a `Recipe`, decorated with `recipe` or not, or a `Recipe`.
 
-    The file is imported as `python FILE.py` would find it, its folder first on the path. The name may be left out where there
-    is one recipe in it.
+    The file is imported as `python FILE.py` would find it, its folder first on the path. The name may be left out where the
+    file has one recipe.
 
     Raises:
       UsageError: there is no such file, or no such recipe in it.

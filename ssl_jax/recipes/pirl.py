@@ -18,7 +18,7 @@ Transformation = Literal["jigsaw", "rotation"]
 
 
 def make_method(opened: Opened, *, transformation: Transformation, width: int, **options: Any) -> PIRL:
-    """Linear heads: of the image, of each part, and of all parts together."""
+    """Linear heads: for the image, for each tile, and for all tiles together."""
     parts = PIECES if transformation == "jigsaw" else 1
     return PIRL(
         opened.encoder,
@@ -31,7 +31,7 @@ def make_method(opened: Opened, *, transformation: Transformation, width: int, *
 
 
 def imagenet_tiles(opened: Opened, tile: ViewMaker) -> ViewMaker:
-    """Squares of 64 pixels somewhere in cells of 85 of a crop, each then seen by `tile`."""
+    """Squares of 64 pixels at random in cells of 85 of a crop, each then augmented by `tile`."""
     plain = partial(crop_views, size=255, scale=(0.6, 1.0), flip=False)
     crop = plain(mean=(0.0,) * opened.channels, std=(1.0,) * opened.channels)
     return shuffled(grid_views(crop, size=64, gap=21, jitter=10, finish=lambda rng, image: tile(rng, image)[0]))
@@ -52,7 +52,7 @@ def demo(
 
     Args:
       transformation: nine tiles of 8 pixels in random order, or one of four rotations.
-      momentum: weight of what is remembered when a memory is written.
+      momentum: weight of the old entry when an entry of the memory bank is updated.
     """
     opened = images.open()
     options = {"negatives": negatives, "temperature": temperature, "momentum": momentum, "estimator": estimator}
@@ -74,16 +74,16 @@ def imagenet(
     momentum: float = 0.5,
     estimator: Estimator = "nce",
 ) -> Recipe:
-    """VISSL's ImageNet run: tiles of 64 pixels in cells of 85, each with a jitter of its own. 64.29 % linear there.
+    """VISSL's ImageNet run: tiles of 64 pixels in cells of 85, each with its own jitter. Published: 64.29 % linear.
 
     Every image and tile is jittered, two in three have PIRL's photometric transforms. The rate falls at each step where
     VISSL's falls at each epoch. Source: configs/config/pretrain/pirl/pirl_jigsaw_4node_resnet50.yaml and MODEL_ZOO.md of
     facebookresearch/vissl; 63.6 % is the paper's own.
 
     Args:
-      learning_rate: peak for 256 images a step, scaled linearly with the batch; the cosine ends at a thousandth of it.
+      learning_rate: peak for a batch of 256, scaled linearly with the batch size; the cosine ends at a thousandth of it.
       transformation: nine tiles in random order, or one of four rotations.
-      momentum: weight of what is remembered when a memory is written.
+      momentum: weight of the old entry when an entry of the memory bank is updated.
     """
     opened = images.open()
     options = {"negatives": negatives, "temperature": temperature, "momentum": momentum, "estimator": estimator}

@@ -1,4 +1,4 @@
-"""A recipe: everything that a paper, or a finding of ours, fixes about one pre-training run."""
+"""A recipe: all settings of one pre-training run, from a paper or measured by us."""
 
 import functools
 import inspect
@@ -20,7 +20,7 @@ from ssl_jax.ranges import COUNT, annotated_ranges, check_ranges
 from ssl_jax.recipes.explanations import explanations_of
 from ssl_jax.settings import current_name, settings_of
 
-GIVEN = {"data": Data, "encoder": Net}  # What else these options may be in Python, where the command line has names.
+GIVEN = {"data": Data, "encoder": Net}  # Types of these options in Python; the command line takes names.
 GIVEN_MARK = "given in Python: "  # In run.json, before the name of such a value.
 
 
@@ -29,12 +29,12 @@ class Recipe:
     """What `pretrain` runs. Made by the functions of `ssl_jax.recipes`, or by hand.
 
     augment: `(rng, uint8 image [H, W, C]) -> views`, for one example.
-    prepare: `uint8 image [H, W, C] -> float32 image` as the frozen encoder takes it in evaluation.
+    prepare: `uint8 image [H, W, C] -> float32 image` the input of the frozen encoder in evaluation.
     optimizer: total number of steps -> optimizer.
-    epochs: passes over `data.train`, of `Batches.steps_per_epoch` steps each; need not be whole.
-    name: "method/recipe", as `ssl-jax pretrain METHOD --recipe RECIPE` has it.
-    arguments: what the recipe's function was called with, defaults included: enough to make the recipe again.
-    file: where that function is, if it is not in the package; see `ssl_jax.recipes.outside`.
+    epochs: passes over `data.train`, of `Batches.steps_per_epoch` steps each; may be fractional.
+    name: "method/recipe", as in `ssl-jax pretrain METHOD --recipe RECIPE`.
+    arguments: arguments of the recipe's function, defaults included: enough to make the recipe again.
+    file: the file of that function, if it is not in the package; see `ssl_jax.recipes.outside`.
     """
 
     data: Data
@@ -75,12 +75,12 @@ def count_steps(data: Data, *, epochs: float, batch_size: int) -> int:
 def recipe(make: Callable[..., Recipe]) -> Callable[..., Recipe]:
     """Makes a recipe's function take flat keywords, checks them, and records them and its name in the recipe.
 
-    A parameter whose default is an instance of a dataclass, such as `Images`, stands for the fields of that dataclass: each
+    A parameter whose default is an instance of a dataclass, such as `Images`, is replaced by the fields of that dataclass: each
     becomes a keyword with the value in the instance as its default, unless its metadata has `option=False`. So calls,
     `--help` and run.json are flat.
 
     A value of another type than the annotation, or outside the range that `ssl_jax.ranges` or the annotation states, is a
-    `UsageError` before anything is opened. Relative paths are recorded as absolute ones, so that run.json holds in every
+    `UsageError` before anything is opened. Relative paths are recorded as absolute ones, so that run.json is valid in every
     working directory.
     """
     parameters = inspect.signature(make, eval_str=True).parameters

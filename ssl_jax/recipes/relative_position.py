@@ -26,7 +26,7 @@ def demo(
     gap: int = 1,
     jitter: int = 1,
 ) -> Recipe:
-    """Minutes on a laptop, AdamW, tiles of 12 pixels, on drawn emblems whose signs have their places, as jigsaw's.
+    """Minutes on a laptop, AdamW, tiles of 12 pixels, on drawn emblems whose signs have fixed positions, as in jigsaw.
 
     Args:
       data: drawn "emblems", or other images of parts whose arrangement means something.
@@ -43,12 +43,12 @@ def imagenet(images: Images = IMAGENET, training: Staircase = VISSL, *, color: C
 
     train.py of cdoersch/deepcontext has tiles of 96 pixels, gaps of 48 and jitter of 7, an AlexNet, and a constant rate of
     1e-5 without momentum or decay for a loss that is summed over all pairs of neighbours; it also blurs a third of the tiles
-    by resizing, which is left out. ResNet-50 and its schedule are what later comparisons took.
+    by resizing, which is left out. ResNet-50 and its schedule are those of later comparisons.
 
     Args:
-      learning_rate: for 256 images a step, scaled linearly with the batch, after 5 epochs of warm-up from a quarter of it;
-        divided by 10 at 30, 60, 90 and 100 of 105 epochs, in proportion for another number of epochs.
-      color: what is done about chromatic aberration: channels dropped, as the paper trains, or colours projected.
+      learning_rate: rate for a batch of 256, scaled linearly with the batch size, after 5 epochs of warm-up from a quarter of
+        it; divided by 10 at 30, 60, 90 and 100 of 105 epochs, in proportion for another number of epochs.
+      color: measure against chromatic aberration: drop channels, as in the paper, or project colours.
     """
     opened = images.open(view_size=48)
     method = make_method(opened, width=1000, hidden=1000)

@@ -22,14 +22,14 @@ def cifar(
     images: Images = CIFAR,
     training: Staircase = Staircase(200, 128, 0.1, 5e-4, drops=(60, 120, 160), of=200, factor=0.2),
 ) -> Recipe:
-    """The authors' CIFAR-10 schedule, Nesterov momentum, on a ResNet-18 where they had a network in network.
+    """The authors' CIFAR-10 schedule, Nesterov momentum, on a ResNet-18 in place of their network in network.
 
-    Crops are of 0.8 to 1 of the image, where theirs are moved by 4 pixels over a border of black. Source:
+    Crops are of 0.8 to 1 of the image, theirs are shifted by up to 4 pixels with zero padding. Source:
     config/CIFAR10_RotNet_NIN4blocks.py and dataloader.py of gidariss/FeatureLearningRotNet.
 
     Args:
-      batch_size: images a step; each is seen in four rotations.
-      learning_rate: until the first drop; divided by 5 at 60, 120 and 160 of 200 epochs, in proportion for another number.
+      batch_size: images per step; each is used in all four rotations.
+      learning_rate: initial rate, divided by 5 at 60, 120 and 160 of 200 epochs, in proportion for another number.
     """
     opened = images.open()
     views = four_rotations(opened.views(crop_views, scale=(0.8, 1.0)))
@@ -39,13 +39,13 @@ def cifar(
 
 @recipe
 def imagenet(images: Images = IMAGENET, training: Staircase = VISSL) -> Recipe:
-    """VISSL's ImageNet run: ResNet-50, 105 epochs. 48.2 % linear there.
+    """VISSL's ImageNet run: ResNet-50, 105 epochs. Published: 48.2 % linear.
 
     Source: configs/config/pretrain/rotnet/rotnet_8gpu_resnet.yaml and MODEL_ZOO.md of facebookresearch/vissl.
 
     Args:
-      batch_size: images a step; each is seen in four rotations, where VISSL draws one.
-      learning_rate: for 256 images a step, scaled linearly with the batch; divided by 10 at 30, 60, 90 and 100 of 105
+      batch_size: images per step; each is used in all four rotations, where VISSL draws one.
+      learning_rate: rate for a batch of 256, scaled linearly with the batch size; divided by 10 at 30, 60, 90 and 100 of 105
         epochs, in proportion for another number of epochs.
     """
     opened = images.open()

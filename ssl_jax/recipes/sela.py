@@ -1,4 +1,4 @@
-"""SeLa: our demo, and the runs to which SwAV was compared."""
+"""SeLa: our demo, and the runs that SwAV's paper compares with."""
 
 from ssl_jax.methods.sela import SeLa
 from ssl_jax.optimizers import larc
@@ -18,11 +18,11 @@ def demo(
     heads: int = 3,
     temperature: float = 0.1,
 ) -> Recipe:
-    """Minutes on a laptop, AdamW, labels anew in each epoch.
+    """Minutes on a laptop, AdamW, new labels in each epoch.
 
     Args:
-      clusters: labels of each head.
-      heads: labellings at a time, of different views.
+      clusters: number of pseudo-labels of each head.
+      heads: number of simultaneous labellings, each of a different view.
     """
     opened = images.open()
     head, epoch = opened.head(256, 64), each_epoch(opened, training)
@@ -42,17 +42,17 @@ def imagenet(
     small_size: int = 96,
     small_views: int = 4,
 ) -> Recipe:
-    """SeLa-v2, as SwAV's authors ran it: their crops, head and schedule. 71.8 % linear after 400 epochs there.
+    """SeLa-v2, as SwAV's authors ran it: their crops, head and schedule. Published: 71.8 % linear after 400 epochs.
 
     The authors published the weights, but neither a script nor code: crops are those of README.md of facebookresearch/swav,
     the schedule and the optimizer those of its scripts/deepclusterv2_400ep_pretrain.sh.
 
     Args:
-      learning_rate: peak for 256 images a step, scaled linearly with the batch; the warm-up starts at a sixteenth of the
+      learning_rate: peak for a batch of 256, scaled linearly with the batch size; the warm-up starts at a sixteenth of the
         peak and the cosine ends at a thousandth.
-      clusters: labels of each head.
-      heads: labellings at a time, of different views.
-      large_size: side of the large crops.
+      clusters: number of pseudo-labels of each head.
+      heads: number of simultaneous labellings, each of a different view.
+      large_size: side of the large crops in pixels.
     """
     opened = images.open()
     head, epoch = opened.head(2048, 128, last_bias=True), each_epoch(opened, training)

@@ -12,14 +12,14 @@ from ssl_jax.recipes.views import demo_views
 
 
 def make_method(opened: Opened, *, head_layers: int, temperature: float) -> SimCLR:
-    """Hidden layers of the head are as wide as the encoder; the last one is normed, too."""
+    """Hidden layers of the head are as wide as the encoder; the last layer has a norm, too."""
     hidden = (opened.encoder.width,) * (head_layers - 1)
     return SimCLR(opened.encoder, opened.head(*hidden, 128, last_norm=True), temperature=temperature, scale=2.0)
 
 
 @recipe
 def demo(images: Images = DIGITS, training: Laptop = Laptop(), *, temperature: float = 0.2) -> Recipe:
-    """Minutes on a laptop: small grayscale images, turned, sheared and zoomed rather than recoloured; AdamW."""
+    """Minutes on a laptop: small grayscale images, rotated, sheared and zoomed instead of colour jitter; AdamW."""
     opened = images.open()
     method = SimCLR(opened.encoder, opened.head(256, 64), temperature=temperature)
     return opened.recipe(training, method, opened.views(demo_views), training.adamw)
@@ -33,7 +33,7 @@ def cifar(
     head_layers: int = 3,
     temperature: float = 0.5,
 ) -> Recipe:
-    """The authors' CIFAR-10 command: jitter of strength 0.5, no blur, LARS. About 91 % linear there with a ResNet-18.
+    """The authors' CIFAR-10 command: jitter of strength 0.5, no blur, LARS. Published: about 91 % linear, ResNet-18.
 
     README.md, run.py and data_util.py of google-research/simclr. The paper (Chen et al. 2020, appendix B.9) has a ResNet-50,
     a head of two layers and a weight decay of 1e-6, and reaches 94.0 % with its best learning rate and temperature.
@@ -53,13 +53,13 @@ def imagenet(
     head_layers: int = 3,
     temperature: float = 0.1,
 ) -> Recipe:
-    """The authors' ImageNet command of 100 epochs: LARS, large batches, strong jitter, blur. About 64.5 % linear there.
+    """The authors' ImageNet command of 100 epochs: LARS, large batches, strong jitter, blur. Published: about 64.5 % linear.
 
     README.md and run.py of google-research/simclr. The paper (Chen et al. 2020, sections 2 and 6) has a head of two layers
-    and a weight decay of 1e-6; its 69.3 % are those of 1000 epochs.
+    and a weight decay of 1e-6; its 69.3 % are reached after 1000 epochs.
 
     Args:
-      learning_rate: peak for 256 images a step with linear scaling; with sqrt, 0.075 * sqrt(batch_size) is usual.
+      learning_rate: peak for a batch of 256 with linear scaling; with sqrt, 0.075 * sqrt(batch_size) is usual.
       scaling: linear, learning_rate * batch_size / 256; or sqrt, learning_rate * sqrt(batch_size).
     """
     peak = training.peak if scaling == "linear" else training.learning_rate * training.batch_size**0.5
@@ -74,11 +74,11 @@ def imagenet_v2(
     head_layers: int = 3,
     temperature: float = 0.1,
 ) -> Recipe:
-    """SimCLR v2: a head of three layers, more epochs, more decay. 71.7 % linear there with ResNet-50.
+    """SimCLR v2: a head of three layers, more epochs, more decay. Published: 71.7 % linear with ResNet-50.
 
     Args:
-      learning_rate: the peak is this times the square root of the batch, 6.4 at 4096.
-      warmup_epochs: passes in which the rate rises; a twentieth of all there.
+      learning_rate: factor of the square root of the batch size; the peak is 6.4 at 4096.
+      warmup_epochs: epochs of linear warm-up; a twentieth of all in the paper.
 
     Source: Chen et al. 2020, https://arxiv.org/abs/2006.10029, section 3.
     """
@@ -87,7 +87,7 @@ def imagenet_v2(
 
 
 def _at_scale(images: Images, training: Training, *, peak: float, head_layers: int, temperature: float) -> Recipe:
-    """Both ImageNet recipes, whose learning rates are scaled differently."""
+    """The common part of both ImageNet recipes, whose learning rates are scaled differently."""
     opened = images.open()
     method = make_method(opened, head_layers=head_layers, temperature=temperature)
     views = opened.views(simclr_views, resampling="cubic", antialias=False)

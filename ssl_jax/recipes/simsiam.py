@@ -32,7 +32,7 @@ def demo(images: Images = DIGITS, training: Laptop = Laptop()) -> Recipe:
 
 @recipe
 def cifar(images: Images = CIFAR, training: Training = Training(800, 512, 0.03, 5e-4, warmup_epochs=0)) -> Recipe:
-    """The paper's CIFAR-10 runs (Chen and He 2020, appendix D): two layers of 2048, SGD. 91.8 % linear there.
+    """The paper's CIFAR-10 runs (Chen and He 2020, appendix D): two layers of 2048, SGD. Published: 91.8 % linear.
 
     Views are those of the ImageNet runs without blur.
 
@@ -49,7 +49,8 @@ def cifar(images: Images = CIFAR, training: Training = Training(800, 512, 0.03, 
 def imagenet(images: Images = IMAGENET, training: Training = Training(100, 512, 0.05, 1e-4, warmup_epochs=0)) -> Recipe:
     """The authors' ImageNet runs of 100 epochs: three layers of 2048, a bottleneck of 512, the predictor's rate constant.
 
-    68.1 % linear there (README.md, main_simsiam.py with --fix-pred-lr, and simsiam/builder.py of facebookresearch/simsiam).
+    Published: 68.1 % linear (README.md, main_simsiam.py with --fix-pred-lr, and simsiam/builder.py of
+      facebookresearch/simsiam).
 
     Args:
       weight_decay: on all parameters, biases and norms included.

@@ -1,4 +1,4 @@
-"""Supervised contrastive learning: our demo, and the paper's scales."""
+"""Supervised contrastive learning: our demo, and the authors' CIFAR-10 run."""
 
 from ssl_jax.augment.views import photo_views
 from ssl_jax.methods.supcon import SupCon
@@ -21,16 +21,16 @@ def demo(images: Images = DIGITS, training: Laptop = Laptop(), *, temperature: f
 def cifar(
     images: Images = CIFAR, training: Training = Training(1000, 1024, 0.125, 1e-4), *, temperature: float = 0.1
 ) -> Recipe:
-    """The authors' CIFAR-10 command: SGD, batch 1024, learning rate 0.5. 96.0 % linear with a ResNet-50 there.
+    """The authors' CIFAR-10 command: SGD, batch 1024, learning rate 0.5. Published: 96.0 % linear, ResNet-50.
 
     README.md, main_supcon.py and util.py of HobbitLong/SupContrast. Ours is a ResNet-18, images are standardised by the
     deviation of all pixels (theirs is the mean of the images' deviations), and the cosine begins where the warm-up ends;
-    theirs begins at once and is joined 0.02 % below the peak.
+    theirs begins at step 0, so that it is 0.02 % below the peak at the end of the warm-up.
 
     Args:
-      learning_rate: peak for 256 images a step, scaled linearly with the batch; it ends at a thousandth.
+      learning_rate: peak for a batch of 256, scaled linearly with the batch size; it ends at a thousandth.
       weight_decay: on all parameters, biases and norms included.
-      warmup_epochs: passes in which the rate rises, from a fiftieth of the peak.
+      warmup_epochs: epochs of linear warm-up, from a fiftieth of the peak.
     """
     opened = images.open_labelled(method="supcon")
     head = opened.head(opened.encoder.width, 128, norm=False, last_bias=True)

@@ -22,7 +22,7 @@ def demo(
     """Minutes on a laptop, AdamW, two large and two small crops.
 
     Args:
-      epsilon: of Sinkhorn's rounds; with 0.05 two seeds of three never leave the uniform solution.
+      epsilon: entropy regularisation of Sinkhorn-Knopp; at 0.05 two of three seeds stay at the uniform solution.
     """
     opened = images.open()
     head = opened.head(256, 64)
@@ -40,12 +40,12 @@ def cifar(
     temperature: float = 0.1,
     queue_length: int = 3840,
 ) -> Recipe:
-    """solo-learn's CIFAR-10 recipe: two crops, a queue from epoch 50, prototypes frozen for 2 epochs. 89.17 % linear there.
+    """solo-learn's CIFAR-10 recipe: two crops, queue from epoch 50, prototypes frozen for 2 epochs. Published: 89.17 % linear.
 
-    Numbers of scripts/pretrain/cifar/swav.yaml and augmentations/symmetric.yaml of vturrisi/solo-learn.
+    Values of scripts/pretrain/cifar/swav.yaml and augmentations/symmetric.yaml of vturrisi/solo-learn.
 
     Args:
-      queue_length: embeddings of former batches that share in the partition; a multiple of the batch.
+      queue_length: number of embeddings of former batches in the assignment; a multiple of the batch size.
     """
     opened = images.open()
     head = opened.head(2048, 128, last_bias=True)
@@ -71,13 +71,13 @@ def imagenet(
     small_size: int = 96,
     small_views: int = 6,
 ) -> Recipe:
-    """The authors' ImageNet command of 200 epochs: 2 x 224 and 6 x 96, prototypes frozen for one epoch. 73.9 % linear there.
+    """The authors' ImageNet command of 200 epochs: 2 x 224 and 6 x 96, prototypes frozen in epoch 1. Published: 73.9 % linear.
 
-    Numbers of scripts/swav_200ep_pretrain.sh, main_swav.py and src/multicropdataset.py of facebookresearch/swav; their 313
+    Values of scripts/swav_200ep_pretrain.sh, main_swav.py and src/multicropdataset.py of facebookresearch/swav; their 313
     steps of frozen prototypes are one epoch of batches of 4,096.
 
     Args:
-      learning_rate: peak for 256 images a step, scaled linearly with the batch; the warm-up starts at a sixteenth of the
+      learning_rate: peak for a batch of 256, scaled linearly with the batch size; the warm-up starts at a sixteenth of the
         peak and the cosine ends at a thousandth: 0.3, 4.8 and 0.0048 at a batch of 4,096
         (scripts/swav_200ep_pretrain.sh of facebookresearch/swav).
       weight_decay: on all parameters, biases and norms included.

@@ -1,4 +1,4 @@
-"""The moving object at two times as views, by SimCLR: our demo on drawn clips, and on real ones."""
+"""Two crops of a tracked object at two times as views for SimCLR: our demo on drawn clips, and on real ones."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,7 @@ DRAWN, KINETICS = Frames("silent-clips", 20, 24), Frames("silent-clips", 224, 51
 
 
 def followed(opened: Opened) -> Callable[[Any], Array]:
-    """The view of evaluation of a clip: its middle frame in the window that follows what moves."""
+    """The evaluation view of a clip: its middle frame, cropped to the window that follows the moving object."""
     size = opened.image_size
     middle = middle_frame(evaluation_view(size=size, mean=opened.mean, std=opened.std))
     return lambda clip: middle(follow(sight(clip), size=size))
@@ -26,12 +26,12 @@ def followed(opened: Opened) -> Callable[[Any], Array]:
 
 @recipe
 def demo(frames: Frames = DRAWN, training: Laptop = Laptop(), *, temperature: float = 0.2, reach: int = 3) -> Recipe:
-    """Minutes on a laptop: drawn shapes that move, followed and judged by the middle frame; AdamW.
+    """Minutes on a laptop: drawn moving shapes, tracked and evaluated on the middle frame; AdamW.
 
     Args:
       data: drawn "silent-clips", or other clips.
       image_size: side in pixels of the window that follows the object, and of the views.
-      stored_size: side of the frames that the window moves in.
+      stored_size: side of the frames in which the window moves, in pixels.
     """
     opened = frames.open_frames()
     method = Tracks(opened.encoder, opened.head(256, 64), temperature=temperature)
@@ -47,13 +47,13 @@ def kinetics(
     temperature: float = 0.1,
     reach: int = 8,
 ) -> Recipe:
-    """Windows of 224 pixels on frames of 512, with SimCLR's ImageNet command; nobody's published run.
+    """Windows of 224 pixels on frames of 512, with SimCLR's ImageNet command; not a published run.
 
     Args:
       image_size: side in pixels of the window that follows the object, and of the views.
-      stored_size: side of the frames that the window moves in.
+      stored_size: side of the frames in which the window moves, in pixels.
       epochs: passes over the training clips.
-      learning_rate: peak for 256 clips a step, scaled linearly with the batch.
+      learning_rate: peak for a batch of 256, scaled linearly with the batch size.
     """
     opened = frames.open_frames()
     method = Tracks(opened.encoder, opened.head(2048, 128, last_norm=True), temperature=temperature)

@@ -1,4 +1,4 @@
-"""How long a recipe trains, in what batches, and along which schedule: the options of every recipe."""
+"""Length, batch size and learning-rate schedule of a run: the options of every recipe."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from ssl_jax.data import Data
 from ssl_jax.optimizers import Optimizer, Schedule, adamw, clipped_lars, freeze_for, step_decay, warmup_cosine
 from ssl_jax.recipes.recipe import count_steps
 
-MakeOptimizer = Callable[[int], Optimizer]  # Number of steps of the whole run -> optimizer.
+MakeOptimizer = Callable[[int], Optimizer]  # Total number of steps -> optimizer.
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,9 @@ class Run:
 
     Attributes:
       epochs: passes over the training images.
-      batch_size: images a step, over all devices.
-      learning_rate: peak of the schedule.
-      weight_decay: on weights, not on biases and norms.
+      batch_size: images per step, over all devices.
+      learning_rate: peak learning rate.
+      weight_decay: decay of weights; biases and norms have none.
     """
 
     epochs: float
@@ -33,7 +33,7 @@ class Run:
 
     @property
     def peak(self) -> float:
-        """The learning rate of this batch size, scaled linearly from that of 256 images."""
+        """The peak learning rate at this batch size, scaled linearly from that at 256 images."""
         return self.learning_rate * self.batch_size / 256
 
 
@@ -47,24 +47,24 @@ class Laptop(Run):
     weight_decay: float = 1e-4
 
     def adamw(self, steps: int) -> Optimizer:
-        """The optimizer of a run of so many steps."""
+        """The optimizer of a run with this number of steps."""
         schedule = warmup_cosine(self.learning_rate, steps=steps, warmup=steps // 20)
         return adamw(schedule, weight_decay=self.weight_decay)
 
 
 @dataclass(frozen=True)
 class Training(Run):
-    """A linear warm-up, then half a cosine.
+    """Linear warm-up, then a cosine decay.
 
     Attributes:
-      learning_rate: peak for 256 images a step, scaled linearly with the batch.
-      warmup_epochs: passes in which the rate rises.
+      learning_rate: peak for a batch of 256, scaled linearly with the batch size.
+      warmup_epochs: epochs of linear warm-up.
     """
 
     warmup_epochs: float = 10
 
     def schedule(self, steps: int, *, peak: float | None = None, start: float = 0.0, end: float = 0.0) -> Schedule:
-        """From `start` to the peak, the scaled one when not given, and down to `end`."""
+        """From `start` up to `peak`, `self.peak` when not given, and down to `end`."""
         peak, warmup = self.peak if peak is None else peak, round(steps * self.warmup_epochs / self.epochs)
         return warmup_cosine(peak, steps=steps, warmup=warmup, start=start, end=end)
 
@@ -77,7 +77,7 @@ class Training(Run):
         end: float = 0.0,
         **options: Any,
     ) -> MakeOptimizer:
-        """`make(schedule, weight_decay=, **options)` for a run of any number of steps."""
+        """`make(schedule, weight_decay=, **options)` for any number of steps."""
         return lambda steps: make(
             self.schedule(steps, peak=peak, start=start, end=end), weight_decay=self.weight_decay, **options
         )
@@ -85,25 +85,25 @@ class Training(Run):
 
 @dataclass(frozen=True)
 class SoloLearn(Training):
-    """solo-learn's CIFAR-10 runs: LARS, where the rate of a layer is at most that of the schedule.
+    """solo-learn's CIFAR-10 runs: LARS with each layer's rate clipped at that of the schedule.
 
     Attributes:
-      learning_rate: peak for 256 images a step, scaled linearly with the batch; LARS is clipped at it.
+      learning_rate: peak for a batch of 256, scaled linearly with the batch size; LARS is clipped at it.
     """
 
     def clipped_lars(self, steps: int) -> Optimizer:
-        """The optimizer of a run of so many steps."""
+        """The optimizer of a run with this number of steps."""
         return clipped_lars(self.schedule(steps), weight_decay=self.weight_decay)
 
 
 @dataclass(frozen=True)
 class Staircase(Run):
-    """A rate that is multiplied by `factor` at each of `drops`, in epochs of a run of `of` epochs.
+    """A rate that is multiplied by `factor` at each of `drops`, epochs in a run of `of` epochs.
 
     Attributes:
-      learning_rate: for 256 images a step, scaled linearly with the batch, until the first drop; drops stay in proportion
-        for another number of epochs.
-      drops, of, factor: no options.
+      learning_rate: rate for a batch of 256, scaled linearly with the batch size, until the first drop; the drops move in
+        proportion to the number of epochs.
+      drops, of, factor: not options.
     """
 
     drops: Sequence[float] = field(default=(), metadata={"option": False})
@@ -130,10 +130,10 @@ class Staircase(Run):
 
 @dataclass(frozen=True)
 class Constant(Run):
-    """One rate.
+    """A constant rate.
 
     Attributes:
-      learning_rate: from the first step to the last.
+      learning_rate: constant learning rate.
     """
 
     def optimizer(self, make: Callable[..., Optimizer], **options: Any) -> MakeOptimizer:
@@ -145,7 +145,7 @@ VISSL = Staircase(105, 256, 0.1, 1e-4, drops=(30, 60, 90, 100), of=105)  # The I
 
 
 def frozen_prototypes(optimizer: MakeOptimizer, training: Run, *, epochs: float = 1) -> MakeOptimizer:
-    """`optimizer` that leaves the prototypes as they are for the first epochs, as SwAV and DINO do."""
+    """`optimizer` with frozen prototypes in the first epochs, as in SwAV and DINO."""
     return lambda steps: freeze_for(
         optimizer(steps), steps=round(steps * epochs / training.epochs), parameter="prototypes"
     )

@@ -34,10 +34,10 @@ def cifar(
     variance: float = 50.0,
     covariance: float = 1.0,
 ) -> Recipe:
-    """solo-learn's CIFAR-10 recipe (scripts/pretrain/cifar/vicreg.yaml of vturrisi/solo-learn). 92.07 % linear there.
+    """solo-learn's CIFAR-10 recipe (scripts/pretrain/cifar/vicreg.yaml of vturrisi/solo-learn). Published: 92.07 % linear.
 
     Args:
-      variance: weight of each dimension's spread; solo-learn's 25 is our 50, since it adds the two branches' terms.
+      variance: weight of the variance term; solo-learn's 25 is our 50, since it adds the terms of the two branches.
     """
     opened = images.open()
     head = opened.head(2048, 2048, 2048, last_bias=True)
@@ -55,12 +55,12 @@ def imagenet(
     variance: float = 25.0,
     covariance: float = 1.0,
 ) -> Recipe:
-    """The authors' ImageNet command of 1000 epochs: three layers of 8192, BYOL's views. 73.2 % linear there.
+    """The authors' ImageNet command of 1000 epochs: three layers of 8192, BYOL's views. Published: 73.2 % linear.
 
-    Numbers of README.md, main_vicreg.py and augmentations.py of facebookresearch/vicreg.
+    Values of README.md, main_vicreg.py and augmentations.py of facebookresearch/vicreg.
 
     Args:
-      learning_rate: peak for 256 images a step, scaled linearly with the batch; it ends at a thousandth.
+      learning_rate: peak for a batch of 256, scaled linearly with the batch size; it ends at a thousandth.
     """
     opened = images.open()
     head = opened.head(8192, 8192, 8192)

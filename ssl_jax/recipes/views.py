@@ -1,4 +1,4 @@
-"""Views of several recipes, to be given to `Opened.views`."""
+"""Views that several recipes share, as arguments of `Opened.views`."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -8,10 +8,10 @@ from jax import Array
 from ssl_jax.augment.views import ViewMaker, digit_views, joined, multi_crop, photo_views
 from ssl_jax.recipes.images import Opened
 
-# A crop and a flip, which leave colours as they are.
+# A crop and a flip without colour jitter.
 crop_views = functools.partial(photo_views, jitter=(0.0, 0.0, 0.0, 0.0), grayscale=0.0, blur=0.0, views=1)
 
-# Small grayscale images, turned, sheared and zoomed rather than recoloured; strengths found on the embedded digits.
+# Small grayscale images, rotated, sheared and zoomed instead of colour jitter; strengths tuned on the embedded digits.
 demo_views = functools.partial(
     digit_views, scale=(0.4, 1.0), degrees=20, translate=0.1, zoom=(0.82, 1.22), shear=15, views=2
 )
@@ -27,9 +27,9 @@ def solo_views(
     blur: float = 0.0,
     solarize: tuple[float, float] = (0.0, 0.2),
 ) -> ViewMaker:
-    """solo-learn's two CIFAR views, cropped by Pillow's cubic kernel; those of asymmetric.yaml by default.
+    """solo-learn's two CIFAR views, cropped with Pillow's cubic kernel; by default those of asymmetric.yaml.
 
-    scale, jitter, blur: as `photo_views` has them.
+    scale, jitter, blur: as in `photo_views`.
     solarize: probabilities of the first and of the second view.
 
     Source: scripts/pretrain/cifar/augmentations and solo/data/pretrain_dataloader.py of vturrisi/solo-learn.
@@ -50,7 +50,7 @@ def demo_crops(opened: Opened, *, small_size: int, small_views: int) -> Callable
 def swav_crops(
     opened: Opened, *, scale: tuple[float, float], small_size: int, small_views: int, large_size: int | None = None
 ) -> Callable[[Array, Array], dict[str, Array]]:
-    """Two large crops, of `scale` of the area, and some small ones, as SwAV's authors train; large ones are `image_size`.
+    """The crops of SwAV's authors: two large ones, of `scale` of the area and side `image_size` by default, and small ones.
 
     Source: src/multicropdataset.py of facebookresearch/swav.
     """

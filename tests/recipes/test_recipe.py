@@ -101,7 +101,7 @@ def test_an_option_is_explained_by_the_recipe_by_its_group_or_by_its_base():
     words = explained(make)
     assert words.count("temperature: ") == 1 and "\n  temperature: of its own." in words
     assert "\n  reach: of the group." in words and "\n  gap: of a base, on two lines." in words
-    assert "\n  learning_rate: peak of the schedule." in words and "hidden" not in words
+    assert "\n  learning_rate: peak learning rate." in words and "hidden" not in words
 
 
 def test_every_option_of_every_recipe_is_explained_once():
