@@ -1,3 +1,3 @@
-"""Self-supervised learning in JAX: every method is one walk, `views -> encode -> objective -> update`."""
+"""Self-supervised learning in JAX: a step of every method is `views -> encode -> objective -> update`."""
 
 __version__ = "0.1.0"

@@ -1,7 +1,7 @@
 """The command line: `ssl-jax pretrain | evaluate | embed | report | list`.
 
 Progress and messages go to standard error; `pretrain` and `evaluate` end with one line of JSON on standard output. A mistake
-of the user's is one sentence and exit code 2; a run that cannot go on is one sentence and exit code 1.
+of the user's is one sentence and exit code 2; a run that cannot continue is one sentence and exit code 1.
 """
 
 import errno
@@ -18,7 +18,7 @@ from ssl_jax.files import to_json
 # The rest of ssl_jax is imported inside the commands: --help and a mistyped command should not wait for jax and flax.
 # ruff: noqa: PLC0415
 
-# What an operating system says of a place rather than of a program; other errors of its are faults, and keep their traceback.
+# Operating-system errors about a path rather than about the program; others are faults, and keep their traceback.
 REFUSED = {
     getattr(errno, name)
     for name in (
@@ -35,21 +35,21 @@ REFUSED = {
         "EROFS",
     )
 }
-# Set, a sentence about a fault of the package or of a library comes with its traceback.
+# When set, a sentence about a fault of the package or of a library comes with its traceback.
 TRACEBACK = "SSL_JAX_TRACEBACK"
 
 USAGE = f"""ssl-jax {__version__}: self-supervised learning in JAX
 
   ssl-jax pretrain METHOD [--recipe NAME] [options]   pre-train, evaluate the features, write a report
   ssl-jax pretrain FILE.py:NAME [options]             a recipe of your own, see docs/own.md
-  ssl-jax pretrain --from RUN/run.json [options]      the same run once more
+  ssl-jax pretrain --from RUN/run.json [options]      repeat a run
   ssl-jax evaluate RUN [options]                      evaluate a run's features again, on its own or on other data
   ssl-jax embed RUN --output FILE.npy                 write the features of all training images
-  ssl-jax report RUN                                  write RUN/report.html anew
+  ssl-jax report RUN                                  write RUN/report.html again
   ssl-jax list                                        methods with their recipes, encoders and data
 
-Start here: ssl-jax pretrain simclr
-Each command explains its options: ssl-jax pretrain simclr --help"""
+To start: ssl-jax pretrain simclr
+Options of a command: ssl-jax pretrain simclr --help"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,9 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as fault:
         if fault.errno not in REFUSED or os.environ.get(TRACEBACK):
             raise
-        place = fault.filename or "a file of the run"
+        path = fault.filename or "a file of the run"
         print(
-            f"ssl-jax: {place}: {fault.strerror}: make room or access there, then repeat the command.", file=sys.stderr
+            f"ssl-jax: {path}: {fault.strerror}: free disk space or permit access, then repeat the command.",
+            file=sys.stderr,
         )
         return 1
     except KeyboardInterrupt:
@@ -97,11 +98,11 @@ def pretrain(words: list[str]) -> None:
             raise UsageError(f"method: none was given, choose one of: {', '.join(recipes.methods())}.")
         method = words.pop(0)
         if recipes.is_file_recipe(method):
-            found, prog = recipes.load(method), f"ssl-jax pretrain {method}"
+            make, prog = recipes.load(method), f"ssl-jax pretrain {method}"
         else:
             name = _take(words, "--recipe") or "demo"
-            found, prog = recipes.find(method, name), f"ssl-jax pretrain {method} --recipe {name}"
-        make, options = commands.read_options(found, words, prog=prog)
+            make, prog = recipes.find(method, name), f"ssl-jax pretrain {method} --recipe {name}"
+        make, options = commands.read_options(make, words, prog=prog)
     _print(commands.pretrain(make, options))
 
 
@@ -121,16 +122,16 @@ def evaluate(words: list[str]) -> None:
         step: int | None = None,
         seed: int = 0,
     ) -> dict[str, Any]:
-        """Evaluates the frozen features of a run: k-NN, linear probe, few labels; beside untrained weights and pixels.
+        """Evaluates the frozen features of a run: k-NN, linear probe, few labels; beside those of untrained weights and pixels.
 
         Args:
           run: folder of the run.
           data: evaluate on this data set instead of the run's own; same names as in pretrain.
-          layer: of the encoder; of one with places, their mean.
-          held_out: evaluate on a fifth of the training images instead of the test images: for choosing settings.
-            Pre-training has used these images; supervised methods have trained on their labels, too, and cannot be compared so.
-          step: the checkpoint of this step; the last one when not given.
-          seed: decides the held-out part and the draws of few labels.
+          layer: layer of the encoder; spatial layers are mean-pooled.
+          held_out: evaluate on a fifth of the training images instead of the test images, to choose settings.
+            Pre-training has used these images; supervised methods have trained on their labels, too, and are not comparable.
+          step: step of the checkpoint to use; the last one when not given.
+          seed: seed of the held-out part and of the draws of few labels.
         """
         return locals()
 
@@ -157,9 +158,9 @@ def embed(words: list[str]) -> None:
         Args:
           run: folder of the run.
           output: file to write, ending in .npy.
-          data: of this data set instead of the run's own; same names as in pretrain.
-          layer: of the encoder; of one with places, their mean.
-          step: the checkpoint of this step; the last one when not given.
+          data: compute the features of this data set instead of the run's own; same names as in pretrain.
+          layer: layer of the encoder; spatial layers are mean-pooled.
+          step: step of the checkpoint to use; the last one when not given.
         """
         return locals()
 
@@ -176,7 +177,7 @@ def report(words: list[str]) -> None:
     from ssl_jax.report import write_report
 
     def options(run: Positional[Path]) -> Path:
-        """Writes report.html of a run anew, from what is in its folder; also of a run that still goes on.
+        """Writes report.html of a run again, from the files in its folder; also of a run that is still training.
 
         Args:
           run: folder of the run.
@@ -202,12 +203,12 @@ def show(words: list[str]) -> None:
 
 def _take(words: list[str], option: str) -> str | None:
     """Removes `option VALUE` or `option=VALUE` from the words and returns the value."""
-    for place, word in enumerate(words):
+    for position, word in enumerate(words):
         name, joined, value = word.partition("=")
         if name == option:
-            del words[place]
-            if not joined and place < len(words):
-                value = words.pop(place)
+            del words[position]
+            if not joined and position < len(words):
+                value = words.pop(position)
             if not value:
                 raise UsageError(f"{option} needs a value after it.")
             return value
@@ -215,7 +216,7 @@ def _take(words: list[str], option: str) -> str | None:
 
 
 def _print(results: dict[str, Any] | None) -> None:
-    """The line of JSON that ends a command; on several hosts, process 0 has it."""
+    """The line of JSON that ends a command; on several hosts, process 0 prints it."""
     from ssl_jax.evaluate.results import digest
 
     if results is not None:

@@ -1,4 +1,4 @@
-"""What the commands do: a run from beginning to end, its evaluation again, its features. Experiments call this, too."""
+"""The commands: a whole run, the repeated evaluation of a run, and its features. Experiments call them, too."""
 
 import contextlib
 import errno
@@ -43,13 +43,13 @@ from ssl_jax.train.state import TrainState, init_state
 def read_options(
     make: Callable[..., Recipe], words: list[str], *, prog: str
 ) -> tuple[functools.partial[Recipe], Options]:
-    """The options of a recipe's signature and of `Options`, from the words of a command line."""
+    """The options of a recipe's signature and of `Options`, from the arguments of a command line."""
 
     def arguments(**given: Any) -> dict[str, Any]:
         return given
 
     names = inspect.signature(make).parameters
-    words = [re.sub(r"(?<=^--)[\w-]+", lambda found: _current_flag(found[0], names), word) for word in words]
+    words = [re.sub(r"(?<=^--)[\w-]+", lambda flag: _current_flag(flag[0], names), word) for word in words]
     arguments.__signature__, arguments.__annotations__ = inspect.signature(make), get_type_hints(make)  # type: ignore[attr-defined]
     recipe_options = Annotated[dict, tyro.conf.arg(constructor=arguments)]
 
@@ -66,7 +66,7 @@ def _current_flag(flag: str, names: Container[str]) -> str:
 
 
 def repeat(path: Path, words: list[str]) -> tuple[MakeRecipe, Options]:
-    """The recipe and the seed of a `run.json`; the words may say where and how the run goes this time."""
+    """The recipe and the seed of a `run.json`; the arguments may set the folder and the execution of the new run."""
     request = read_request(path)
     make = _make_again(request)
     again = Options(run=Path("runs") / f"{request['method']}-{request['recipe']}-again", seed=request["seed"])
@@ -108,7 +108,7 @@ def pretrain(make: MakeRecipe, options: Options) -> dict[str, Any] | None:
 
 
 def _connect(options: Options) -> None:
-    """Joins the processes of a run on several hosts, or says in a sentence why they cannot be joined."""
+    """Joins the processes of a run on several hosts; a `UsageError` gives the reason where they cannot be joined."""
     try:
         connect(coordinator=options.coordinator, processes=options.processes, process=options.process)
     except ValueError as fault:
@@ -132,7 +132,7 @@ def evaluate(
     step: int | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Evaluates the features of a run again: of its last checkpoint or of a given step, on its own or on other data."""
+    """Evaluates the features of a run again: at its last checkpoint or at a given step, on its own or on other data."""
     check_ranges(seed=seed)
     request, recipe, state, mesh = _restore(run, step)
     opened = _open(data, recipe, state, layer=layer)
@@ -153,7 +153,9 @@ def embed(
         raise UsageError(f"output: got {output}, expected a file that ends in .npy: name it {output.stem}.npy.")
     _, recipe, state, mesh = _restore(run, step)
     images = _open(data, recipe, state, layer=layer).train
-    with writing("output", output, "name a file in a folder that can be written"):  # Tried before minutes of computing.
+    with writing(
+        "output", output, "name a file in a folder that can be written"
+    ):  # Checked before minutes of computation.
         if output.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a folder")
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -163,15 +165,15 @@ def embed(
     of_images = functools.partial(
         jax.jit(feature_extractor(recipe.method, recipe.prepare, layer=layer)), state.params, state.method_state
     )
-    found, _ = features_of(of_images, in_order(images, batch_size=512), sharding=batch_sharding(mesh))
-    features = np.full((len(images), found.shape[1]), np.nan, np.float32)
-    features[readable_indices(images)] = found
-    with writing("output", output, "make room there, or name another file"), replacing(output) as draft:
+    readable, _ = features_of(of_images, in_order(images, batch_size=512), sharding=batch_sharding(mesh))
+    features = np.full((len(images), readable.shape[1]), np.nan, np.float32)
+    features[readable_indices(images)] = readable
+    with writing("output", output, "free disk space, or name another file"), replacing(output) as draft:
         np.save(draft, features)
 
 
 def _open(data: str | None, recipe: Recipe, state: TrainState, *, layer: str) -> Data:
-    """The run's own data, or others of the same kind, in the size and the channels that the run's encoder takes."""
+    """The run's own data, or others of the same kind, with the size and the channels that the run's encoder takes."""
     own = recipe.data
     with usage_errors({"data": data or own.name, "layer": layer}):
         width, channels = own.train.image_shape[-2:]
@@ -189,7 +191,7 @@ def _open(data: str | None, recipe: Recipe, state: TrainState, *, layer: str) ->
 
 
 def _restore(run: Path, step: int | None) -> tuple[dict[str, Any], Recipe, TrainState, Mesh]:
-    """What a run was asked for, its recipe, and its state at a checkpoint, the last one when none is named."""
+    """The request of a run, its recipe, and its state at the checkpoint of `step`, the last one when None."""
     request = read_request(run)
     run = run if run.is_dir() else run.parent  # `read_request` takes a run.json, too.
     make = _make_again(request)
@@ -199,10 +201,10 @@ def _restore(run: Path, step: int | None) -> tuple[dict[str, Any], Recipe, Train
     mesh = make_mesh()
     like = jax.tree.map(lambda leaf: leaf.update(sharding=replicated(mesh)), like)
     with Checkpoints(run / CHECKPOINTS) as checkpoints:
-        found = checkpoints.restore(like, step=step)
-    if found is None:
-        raise RunError(f"run: {run} holds no checkpoint yet: let `ssl-jax pretrain` reach its first one.")
-    return request, recipe, found[0], mesh
+        restored = checkpoints.restore(like, step=step)
+    if restored is None:
+        raise RunError(f"run: {run} holds no checkpoint yet: run `ssl-jax pretrain` until it writes the first one.")
+    return request, recipe, restored[0], mesh
 
 
 def _make_again(request: dict[str, Any]) -> functools.partial[Recipe]:
@@ -240,8 +242,8 @@ def _request(recipe: Recipe, seed: int) -> dict[str, Any]:
 def _finish(
     run: Path, recipe: Recipe, state: TrainState, mesh: Mesh | None, *, seed: int, began: float
 ) -> dict[str, Any]:
-    """Evaluates, draws, writes `results.json` and `report.html`."""
-    log_line("evaluating the features, beside untrained weights and raw pixels")
+    """Evaluates the features, and writes `results.json` and `report.html`."""
+    log_line("evaluating the features, those of untrained weights, and raw pixels")
     features, before, after = _evaluate(recipe, recipe.data, state, mesh, seed=seed, init_seed=seed)
     attend = functools.partial(jax.jit(attentions_of(recipe.method, recipe.prepare)), state.params, state.method_state)
     save_album(
@@ -252,9 +254,7 @@ def _finish(
     results = {
         **{name: _request(recipe, seed)[name] for name in ("method", "recipe")},
         "steps": int(state.step),
-        "images_per_second": round(float(np.median(speeds)), 1)
-        if speeds
-        else None,  # The median leaves compilation out.
+        "images_per_second": round(float(np.median(speeds)), 1) if speeds else None,  # The median excludes compilation.
         "features": features,
         "seconds": round(time.perf_counter() - began, 1),
         "run": str(run),
@@ -277,10 +277,10 @@ def _evaluate(
 ) -> tuple[dict[str, Any], Features | None, Features | None]:
     """The results of trained weights, untrained weights and pixels; and the features before and after training.
 
-    Without labels to evaluate by, the results are empty.
+    Without labels, the results are empty.
     """
     if data.test is None:
-        log_line(f"{data.name} has no labelled test images: nothing to evaluate by")
+        log_line(f"{data.name} has no labelled test images: the features are not evaluated")
         return {}, None, None
     embed = feature_extractor(recipe.method, recipe.prepare, layer=layer)
     untrained = jax.jit(lambda: recipe.method.init(jax.random.key(init_seed)))()
@@ -289,7 +289,9 @@ def _evaluate(
     after = compute_features(embed, state.params, state.method_state, data, mesh=mesh)
     before = compute_features(embed, untrained[0], untrained[1], data, mesh=mesh)
     if unlabelled := without_labels(after):
-        log_line(f"{data.name} has no labelled {' and no labelled '.join(unlabelled)} images: nothing to evaluate by")
+        log_line(
+            f"{data.name} has no labelled {' and no labelled '.join(unlabelled)} images: the features are not evaluated"
+        )
         return {}, before, after
     raw = compute_features(pixels, None, None, data, mesh=mesh)
     return evaluate_sources({"pretrained": after, "untrained": before, "pixels": raw}, seed=seed), before, after

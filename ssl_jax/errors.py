@@ -14,7 +14,7 @@ CAUSED_BY_VALUES = (ValueError, TypeError, ArithmeticError, MemoryError)
 
 
 class UsageError(ValueError):
-    """The request cannot be carried out: names the argument, what came, what was expected, what to do. Exit code 2."""
+    """The request cannot be carried out: names the argument, its value, the expected values, and a remedy. Exit code 2."""
 
 
 class RunError(RuntimeError):
@@ -22,7 +22,7 @@ class RunError(RuntimeError):
 
 
 def pick(what: str, name: str, options: Iterable[str]) -> str:
-    """`name` if it is one of `options`, else a `UsageError` that names the nearest right one."""
+    """`name` if it is one of `options`, else a `UsageError` that names the most similar one."""
     options = sorted(options)
     if name in options:
         return name
@@ -41,7 +41,7 @@ def usage_errors(chosen: Mapping[str, Any]) -> Iterator[None]:
     has the fault as its cause.
 
     Args:
-      chosen: options by name, those that were given other values than their defaults.
+      chosen: options by name, those whose values differ from their defaults.
     """
     try:
         yield
@@ -57,15 +57,15 @@ def usage_errors(chosen: Mapping[str, Any]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def memory_errors() -> Iterator[None]:
-    """Turns a failed allocation, on a device or in the host's memory, into a `RunError` that says what takes less."""
+    """Turns a failed allocation, on a device or in the host's memory, into a `RunError` that names options that need less."""
     try:
         yield
     except (MemoryError, RuntimeError) as fault:
         if not isinstance(fault, MemoryError) and "RESOURCE_EXHAUSTED" not in str(fault):
             raise
         raise RunError(
-            f"memory: the run needs more than there is ({reason_of(fault)}): lower --batch-size, or try --microbatches 2 and "
-            "--rematerialize; on several devices, --shard-parameters."
+            f"memory: the run needs more than is available ({reason_of(fault)}): lower --batch-size, or try --microbatches 2 "
+            "and --rematerialize; on several devices, --shard-parameters."
         ) from fault
 
 

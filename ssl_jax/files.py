@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, JSON that every reader accepts, generated parts. Below every floor.
+"""Atomic writes of files, strict JSON, and generated parts of pages. Below every floor.
 
 JSON has no NaN and no infinity: they are written as null, and read as None where an older version wrote them.
 """
@@ -15,7 +15,7 @@ from typing import Any
 def replacing(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to; at the end it replaces `path`, after an exception it is removed.
 
-    Whoever reads, at any time and also after a kill, sees the old file or the new one.
+    A reader gets the old file or the new one at any time, also after the process is killed.
     """
     draft = path.with_name(f".{path.stem}.draft{path.suffix}")
     try:
@@ -42,7 +42,7 @@ def to_json(value: Any, *, indent: int | None = None) -> str:
 
 
 def filled(text: str, parts: Mapping[str, str]) -> str:
-    """A page with each generated part between its two marks, `<!-- NAME -->` and `<!-- /NAME -->`; the rest as it is.
+    """A page with each generated part between its two marks, `<!-- NAME -->` and `<!-- /NAME -->`; the rest unchanged.
 
     Raises:
       ValueError: the page does not have both marks of a part, once each and in this order.
@@ -59,12 +59,12 @@ def filled(text: str, parts: Mapping[str, str]) -> str:
 
 
 def read_object(path: Path) -> dict[str, Any] | None:
-    """The object in a file of JSON; None where there is no file, or another or damaged content."""
+    """The object in a file of JSON; None where the file does not exist, is damaged, or holds another type."""
     try:
-        found = parse(path.read_bytes())
+        value = parse(path.read_bytes())
     except OSError:
         return None
-    return found if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else None
 
 
 def parse(text: bytes) -> Any:

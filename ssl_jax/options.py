@@ -1,4 +1,4 @@
-"""Options: how a run is executed, and how tyro reads the options of any function, with one sentence about a wrong one."""
+"""Options: how a run is executed, and how tyro parses the options of any function, with one sentence about an invalid one."""
 
 import contextlib
 import io
@@ -17,28 +17,28 @@ from ssl_jax.ranges import check_ranges
 
 @dataclass(frozen=True)
 class Options:
-    """Where and how a run goes. Of these, only the seed changes what is learned.
+    """The folder and the execution of a run. Of these options, only the seed changes what is learned.
 
     Attributes:
       run: folder of the run; runs/METHOD-RECIPE when not given.
-      seed: decides initial weights, order of the images, and views.
-      devices: how many to use; all when not given.
-      shard_parameters: spread parameters and moments over the devices (FSDP) instead of copying them.
-      keys: how contrastive losses reach the embeddings of other devices: gather brings all to each device, ring passes them
+      seed: seed of the initial weights, the order of the images, and the views.
+      devices: number of devices to use; all when not given.
+      shard_parameters: shard parameters and optimizer moments over the devices (FSDP) instead of replicating them.
+      keys: how contrastive losses get the embeddings of other devices: gather copies all to each device, ring passes them
         from device to device, auto chooses by size.
-      block_size: embeddings compared at once, to save memory; chosen by size when not given.
-      microbatches: parts in which a batch is encoded, to save memory; the loss is that of the whole batch, but batch norms
-        take the statistics of a part.
-      rematerialize: keep only products and convolutions for the gradient, to save memory.
-      resume: go on from the last checkpoint in the run's folder.
-      workers: processes that decode images; 0 decodes in threads.
+      block_size: number of embeddings compared at once, to save memory; chosen by size when not given.
+      microbatches: number of parts in which a batch is encoded, to save memory; the loss is that of the whole batch, but
+        batch norms use the statistics of a part.
+      rematerialize: keep only matrix products and convolutions for the gradient, to save memory.
+      resume: resume from the last checkpoint in the run's folder.
+      workers: number of processes that decode images; 0 decodes in threads.
       log_every: steps between records of loss, speed and collapse gauges.
       evaluate_every: steps between online k-NN evaluations and checkpoints.
-      keep: how many of the last checkpoints stay, beside the best.
-      distributed: join the hosts of a TPU pod, Slurm or Kubernetes job, which JAX finds itself; elsewhere give the next three.
+      keep: number of last checkpoints to keep, beside the best one.
+      distributed: join the hosts of a TPU pod, Slurm or Kubernetes job, which JAX detects; elsewhere give the next three.
       coordinator: address of process 0, host:port.
-      processes: how many processes the run has.
-      process: number of this one.
+      processes: number of processes of the run.
+      process: index of this process, from 0.
     """
 
     run: Path | None = None
@@ -80,22 +80,22 @@ DEFAULTS = Options()
 
 
 def parse(function: Callable[..., Any], words: list[str], *, prog: str) -> Any:
-    """Calls `function` with what the words say; its signature is the options, its docstring the help."""
+    """Calls `function` with the parsed arguments; its signature defines the options, its docstring the help."""
     empty = [option for option, word in zip(["", *words], words, strict=False) if not word.strip()]
     empty += [word for word in words if re.fullmatch(r"--[\w-]+=\s*", word)]
     if empty:
         raise UsageError(
             f"{empty[0].split('=')[0] or 'the first argument'}: the value is empty: give one, or leave the option out."
         )
-    said = io.StringIO()
+    output = io.StringIO()
     columns = contextlib.nullcontext() if {"-h", "--help"} & set(words) else _columns("1000")
     try:
-        with contextlib.redirect_stderr(said), columns:
+        with contextlib.redirect_stderr(output), columns:
             read = tyro.cli(function, args=words, prog=prog, config=(tyro.conf.OmitArgPrefixes,))
     except SystemExit as stop:
         if not stop.code:
             raise
-        raise UsageError(f"{_sentence(said.getvalue())} (all options: {prog} --help)") from None
+        raise UsageError(f"{_sentence(output.getvalue())} (all options: {prog} --help)") from None
     return read
 
 
@@ -113,7 +113,7 @@ def _columns(width: str) -> Iterator[None]:
 
 
 def _sentence(box: str) -> str:
-    """The gist of tyro's framed message: its first paragraph, and the nearest right option where it names one."""
+    """The gist of tyro's framed message: its first paragraph, and the most similar option where it names one."""
     lines = [line.strip("\u2502 ") for line in box.splitlines() if not line.startswith(("\u256d", "\u2570"))]
     paragraphs = re.split(r"\n[\u2500-]{4,}\n", "\n".join(lines))
     if "\u256d" not in box:  # Without Unicode, the frame's title is a paragraph of its own.

@@ -1,4 +1,4 @@
-"""Everything that is checked before a run starts: the recipe, its data, and a trace of all of training. Nothing is written."""
+"""All checks before a run starts: the recipe, its data, and a trace of all of training. Nothing is written."""
 
 import functools
 import inspect
@@ -23,7 +23,7 @@ MakeRecipe = Callable[[], Recipe]
 
 
 class Prepared(NamedTuple):
-    """A run that can start. program: traced, not yet compiled. hook: None without labelled test images."""
+    """A run that is ready to start. program: traced, not yet compiled. hook: None without test images."""
 
     recipe: Recipe
     mesh: Mesh
@@ -33,10 +33,10 @@ class Prepared(NamedTuple):
 
 
 def prepare(make: MakeRecipe, options: Options) -> Prepared:
-    """Makes the recipe, opens its data, and traces a step, the gauges and the evaluation for batches of their real shapes.
+    """Makes the recipe, opens its data, and traces a step, the gauges and the evaluation for batches of the actual shapes.
 
     Raises:
-      UsageError: an argument of the recipe or an option cannot be used, whether the package or a library says so.
+      UsageError: an argument of the recipe or an option is invalid, whether the package or a library raises the error.
     """
     execution = ("shard_parameters", "keys", "block_size", "microbatches", "rematerialize")
     changed = {name: value for name in execution if (value := getattr(options, name)) != getattr(DEFAULTS, name)}
@@ -63,12 +63,12 @@ def prepare(make: MakeRecipe, options: Options) -> Prepared:
 
 
 def check_extractor(extract: Extractor, state: Any, source: Source) -> None:
-    """Traces the frozen features of two examples; raises what the network raises about their shape."""
+    """Traces the frozen features of two examples; errors of the network about their shape pass through."""
     jax.eval_shape(extract, state.params, state.method_state, model_inputs(batch_shapes(source[0], 2)))
 
 
 def chosen_arguments(make: MakeRecipe) -> dict[str, Any]:
-    """The arguments that differ from the defaults of the recipe's function; none where `make` is no partial call of one."""
+    """The arguments that differ from the defaults of the recipe's function; empty where `make` is not a partial call of one."""
     if not isinstance(make, functools.partial):
         return {}
     defaults = inspect.signature(make.func).parameters

@@ -13,7 +13,7 @@ from ssl_jax.errors import UsageError
 
 
 class Range(NamedTuple):
-    """Both ends belong to it; NaN and infinity never do."""
+    """A closed interval; NaN and infinity lie outside."""
 
     low: float
     high: float
@@ -30,7 +30,9 @@ PIXELS = Range(1, 8192)
 SHIFT = Range(0, 8192)
 SHARE = Range(0.0, 1.0)
 WEIGHT = Range(0.0, 1e6)
-TEMPERATURE = Range(1e-3, 1e3)  # Of similarities in [-1, 1]: below, one term is all of a softmax; above, all are equal.
+TEMPERATURE = Range(
+    1e-3, 1e3
+)  # For similarities in [-1, 1]: below, a softmax has one term; above, all terms are equal.
 
 RANGES = {
     # Training.
@@ -129,7 +131,7 @@ def annotated_ranges(annotations: Mapping[str, Any]) -> dict[str, Range]:
 def check_ranges(annotated: Mapping[str, Range] | None = None, /, **values: Any) -> None:
     """A `UsageError` about the first of the named values that lies outside its range, the annotated one or that of `RANGES`.
 
-    Names without a range, values that are no numbers, and arrays are taken as they are.
+    Names without a range, values that are not numbers, and arrays are not checked.
     """
     ranges = RANGES | dict(annotated or {})
     for name, value in values.items():

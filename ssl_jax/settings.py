@@ -1,4 +1,4 @@
-"""What functions were called with, so that recipes, views and optimizers can be read back and compared with papers."""
+"""Recorded arguments of function calls, so that recipes, views and optimizers can be compared with papers."""
 
 import functools
 import inspect
@@ -14,7 +14,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def current_name(name: str, names: Container[str]) -> str:
-    """The name of an option today, with a line on standard error where `name` is an older one of one of `names`."""
+    """The current name of an option, with a line on standard error where `name` is the old name of one of `names`."""
     new = RENAMED.get(name)
     if new is None or name in names or new not in names:
         return name
@@ -31,7 +31,7 @@ def settings_of(function: Callable[..., Any], *given: Any, **named: Any) -> dict
 
 @dataclass(frozen=True, eq=False)
 class Configured:
-    """A function with the name and the arguments of what made it: `photo_views(size=32, ...).settings["blur"]` is 0.5."""
+    """A function with the name and the arguments of its maker: `photo_views(size=32, ...).settings["blur"]` is 0.5."""
 
     function: Callable[..., Any]
     name: str
@@ -42,7 +42,7 @@ class Configured:
 
 
 def configured(make: Callable[P, F]) -> Callable[P, F]:
-    """Decorates a function that makes functions: each of these becomes `Configured`."""
+    """Decorates a function that returns functions: each returned function becomes `Configured`."""
 
     @functools.wraps(make)
     def made(*given: P.args, **named: P.kwargs) -> F:

@@ -138,7 +138,7 @@ def test_places_that_embed_cannot_write(finished, tmp_path, monkeypatch, capsys)
 def test_the_same_command_again_finds_the_run_finished(finished, capsys):
     run, out = finished
     code, again, err = command(capsys, "pretrain", "simclr", *SMALL, "--run", run)
-    assert code == 0 and "going on from step 16 of 16" in err
+    assert code == 0 and "resuming from step 16 of 16" in err
     assert json.loads(again)["linear_probe"] == json.loads(out)["linear_probe"]
 
 
@@ -252,9 +252,13 @@ def test_a_run_directory_of_another_run(finished, capsys):
     run, _ = finished
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
     code, _, err = command(capsys, "pretrain", "simclr", *SMALL, "--temperature", 0.5, "--run", run)
-    assert code == 2 and "temperature is 0.2 there and 0.5 here" in err and "choose another folder with --run" in err
+    assert (
+        code == 2
+        and "temperature is 0.2 in its run.json and 0.5 in this command" in err
+        and "choose another folder with --run" in err
+    )
     code, _, err = command(capsys, "pretrain", "simclr", *SMALL, "--encoder", "resnet18", "--run", run)
-    assert code == 2 and "encoder is 'small' there and 'resnet18' here" in err
+    assert code == 2 and "encoder is 'small' in its run.json and 'resnet18' in this command" in err
     code, _, err = command(capsys, "pretrain", "simclr", *SMALL, "--no-resume", "--run", run)
     assert code == 2 and "--no-resume was given" in err
     assert before == {path: path.stat().st_mtime_ns for path in run.rglob("*")}
@@ -271,7 +275,7 @@ def test_evaluate_a_step_that_has_no_checkpoint(finished, capsys):
     run, _ = finished
     code, out, err = command(capsys, "evaluate", run, "--step", 77)
     assert code == 2 and out == "" and "anew" not in err
-    assert "step: got 77" in err and "has the checkpoints of steps 8 and 16: choose one that is there." in err
+    assert "step: got 77" in err and "has the checkpoints of steps 8 and 16: choose one of these." in err
 
 
 def test_evaluate_before_the_first_checkpoint(finished, tmp_path, capsys):
@@ -293,7 +297,7 @@ def test_training_images_without_labels_beside_labelled_test_images(tmp_path, ca
     code, out, err = command(capsys, "pretrain", "simclr", *words, "--run", tmp_path / "run")
     results = json.loads(out)
     assert code == 0 and results["steps"] == 1 and results["knn"] is results["linear_probe_pixels"] is None
-    assert "has no labelled training images: nothing to evaluate by\n" in err and "nan" not in err.lower()
+    assert "has no labelled training images: the features are not evaluated\n" in err and "nan" not in err.lower()
     assert results == digest(json.loads((tmp_path / "run/results.json").read_text()))
     page = (tmp_path / "run/report.html").read_text()
     assert "A simclr run without labels to evaluate by." in page and page.count("<img") > 20

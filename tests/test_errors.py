@@ -77,7 +77,7 @@ def test_sentences_pass_unchanged(kind):
 )
 def test_too_little_memory_is_a_sentence(fault, reason):
     with pytest.raises(
-        RunError, match=rf"memory: the run needs more than there is \(.*{reason}.*\): lower --batch-size"
+        RunError, match=rf"memory: the run needs more than is available \(.*{reason}.*\): lower --batch-size"
     ):
         with memory_errors():
             raise fault

@@ -1,4 +1,4 @@
-"""What every evaluation of features requires of its arguments. A label of -1 is no label, as everywhere in the project."""
+"""Checks of arguments that all evaluations of features share. A label of -1 means unlabelled, as everywhere in the project."""
 
 import jax
 import numpy as np
@@ -15,7 +15,7 @@ def check_features(
     *,
     num_classes: int,
 ) -> None:
-    """Raises a `ValueError`, one sentence, about the first thing that does not fit. Under jit only shapes are checked."""
+    """Raises a `ValueError`, one sentence, about the first invalid argument. Under jit only shapes are checked."""
     labels = {"train_labels": train_labels} | ({} if test_labels is None else {"test_labels": test_labels})
     check_arrays("evaluation", train_features=train_features, test_features=test_features, **labels)
     check_count("evaluation", num_classes=num_classes)
@@ -44,11 +44,13 @@ def labelled_rows(what: str, *arrays: Rows, labels: Rows) -> tuple[Rows, ...]:
 
 def _check_part(what: str, features: Rows, labels: Rows | None, num_classes: int) -> None:
     if is_concrete(features) and not np.isfinite(jax.device_get(features)).all():
-        raise ValueError(f"{what} features must be finite, got NaN or infinity: look at the weights, or at the images.")
+        raise ValueError(f"{what} features must be finite, got NaN or infinity: check the weights and the images.")
     if labels is None:
         return
     if np.shape(labels) != np.shape(features)[:1]:
-        raise ValueError(f"{what} labels must be one a feature, got {np.shape(labels)} for {np.shape(features)}.")
+        raise ValueError(
+            f"{what} labels must be one for each feature, got {np.shape(labels)} for {np.shape(features)}."
+        )
     if not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(f"{what} labels must be integers, got {labels.dtype}.")
     if is_concrete(labels):
@@ -56,10 +58,10 @@ def _check_part(what: str, features: Rows, labels: Rows | None, num_classes: int
         if host.min() < -1 or host.max() >= num_classes:
             raise ValueError(
                 f"{what} labels must be from 0 to {num_classes - 1}, or -1 for no label, got {host.min()} to {host.max()}: "
-                "raise num_classes, or set the labels that are none to -1."
+                "raise num_classes, or set missing labels to -1."
             )
 
 
 def is_concrete(array: Rows) -> bool:
-    """False for what jit traces, whose values do not exist yet."""
+    """False for arrays that jit traces, which have no values yet."""
     return not isinstance(array, jax.core.Tracer)

@@ -1,7 +1,7 @@
-"""Gauges that show a collapse before the accuracy does, cheap enough to be read while training goes on.
+"""Gauges that show a collapse before the accuracy does, cheap enough to compute during training.
 
-B: embeddings; D: their size. Every gauge works under jit and is a float32 scalar, finite also where all embeddings are
-equal or zero. All but the rank scale embeddings to unit length first.
+B: number of embeddings; D: their dimension. Every gauge works under jit and is a float32 scalar, finite also where all
+embeddings are equal or zero. All but the rank scale embeddings to unit length first.
 """
 
 import jax
@@ -47,7 +47,7 @@ def effective_rank(embeddings: Array) -> Array:
     """RankMe: exponential of the entropy of the normalised singular values, from 1 (one direction) to min(B, D).
 
     The singular values are those of the matrix itself, to about 1e-7 of the largest. Eigenvalues of a Gram matrix are their
-    squares: near a collapse, all that are below 1/1400 of the largest would be lost in rounding. The cost is O(B D min(B, D)).
+    squares: near a collapse, all that are below 1/1400 of the largest would be lost to rounding. The cost is O(B D min(B, D)).
 
     Raises:
       ValueError: not a matrix, or fewer than two embeddings.
@@ -56,9 +56,9 @@ def effective_rank(embeddings: Array) -> Array:
     """
     _check("effective_rank", embeddings)
     rows = embeddings.astype(jnp.float32)
-    size = power_of_two(jnp.abs(rows).max())  # The rank has no scale, but squares overflow.
+    size = power_of_two(jnp.abs(rows).max())  # The rank does not depend on the scale, but squares overflow.
     tall = rows if rows.shape[0] >= rows.shape[1] else rows.T
-    # Of the triangle R of tall = Q R, which has the same ones and is at most square.
+    # The triangle R of tall = Q R has the same singular values and is at most square.
     triangle = jnp.linalg.qr(tall / jnp.where(size > 0, size, 1), mode="r")
     singular = jnp.linalg.svd(triangle, compute_uv=False)
     share = singular / jnp.where(size > 0, singular.sum(), 1)
@@ -69,7 +69,7 @@ def alignment(first: Array, second: Array) -> Array:
     """Mean squared distance of positives, two `[B, D]`: from 0 (equal) to 4 (opposite), 2 for unrelated ones.
 
     Args:
-      first, second: embeddings of two views, `[B, D]`; scaled to unit length here.
+      first, second: embeddings of two views, `[B, D]`; normalised to unit length by this function.
 
     Raises:
       ValueError: not two matrices of one shape, or fewer than two embeddings.
@@ -91,11 +91,11 @@ def uniformity(embeddings: Array, *, t: float = 2.0) -> Array:
     """Logarithm of the mean of exp(-t |x - y|^2) over pairs of different rows: 0 at collapse, 2 t^2 / D - 2 t on the
     uniform sphere (for large D).
 
-    Memory is O(B^2): of a very large batch, give a part.
+    Memory is O(B^2): pass a part of a very large batch.
 
     Args:
-      embeddings: `[B, D]`; scaled to unit length here.
-      t: of the Gaussian kernel; above 0.
+      embeddings: `[B, D]`; normalised to unit length by this function.
+      t: scale of the Gaussian kernel; above 0.
 
     Raises:
       ValueError: not a matrix, fewer than two embeddings, or t is not positive.

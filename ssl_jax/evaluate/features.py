@@ -21,12 +21,12 @@ from ssl_jax.data.subsets import labelled
 from ssl_jax.errors import pick
 from ssl_jax.methods.method import Method
 
-MOST_TRAINING_IMAGES = 60_000  # More of them move the figures little, and the probes' time is proportional to them.
+MOST_TRAINING_IMAGES = 60_000  # More change the accuracies little, and the probes' time is proportional to them.
 Extractor = Callable[[Any, Any, Any], Array]
 
 
 class Features(NamedTuple):
-    """float32 `[N, D]`, int32 `[N]`, `[M, D]`, `[M]`, and the number of classes; numpy arrays. A label of -1 is no label."""
+    """float32 `[N, D]`, int32 `[N]`, `[M, D]`, `[M]`, and the number of classes, in numpy; the label -1 means unlabelled."""
 
     train: NDArray[np.float32]
     train_labels: NDArray[np.int32]
@@ -38,14 +38,14 @@ class Features(NamedTuple):
 def feature_extractor(method: Method, prepare: Callable[[Any], Any], *, layer: str = "features") -> Extractor:
     """`(params, state, uint8 images [B, H, W, C]) -> [B, D]` of that layer in float32, to be jitted.
 
-    Of a layer with places, `[B, ..., D]`, their mean. Images stand for what `model_inputs` leaves of a batch, as everywhere
-    in this file.
+    Spatial layers `[B, ..., D]` are mean-pooled. "Images" are the inputs that `model_inputs` takes from a batch, as
+    everywhere in this file.
     """
 
     def extract(params: Any, state: Any, images: Any) -> Array:
         layers = method.features(params, state, jax.vmap(prepare)(images))
-        found = layers[pick("layer", layer, layers)].astype(jnp.float32)
-        return found.mean(axis=tuple(range(1, found.ndim - 1))) if found.ndim > 2 else found
+        features = layers[pick("layer", layer, layers)].astype(jnp.float32)
+        return features.mean(axis=tuple(range(1, features.ndim - 1))) if features.ndim > 2 else features
 
     return extract
 
@@ -53,7 +53,7 @@ def feature_extractor(method: Method, prepare: Callable[[Any], Any], *, layer: s
 def pixels(params: Any, state: Any, images: Any) -> Array:
     """The images themselves as features, `[B, D]`: in [0, 1], the shorter side reduced to 32 if it is longer.
 
-    Of clips every frame, and of their sound the spectrogram in 32 steps.
+    For clips, every frame, and the spectrogram of their sound in 32 steps.
     """
     if isinstance(images, dict):
         audio = jax.vmap(partial(log_spectrogram, window=128, hop=images["audio"].shape[1] // 32))(images["audio"])
@@ -72,11 +72,11 @@ def compute_features(
 ) -> Features:
     """Features of the training images and of the test images.
 
-    Of more than 60,000 training images, those of at most 60,000, and of those with a label where there are any.
+    At most 60,000 training images are used, labelled ones only where any has a label.
 
     Args:
-      extract: pure; jitted here. params, state: its first arguments, on the devices of `mesh`.
-      data: with a test part.
+      extract: pure; jitted here. params, state: the first arguments of `extract`, on the devices of `mesh`.
+      data: data with a test part.
       mesh: the images of a batch are spread over its axis "data"; on the default device when None.
     """
     assert data.test is not None
@@ -97,9 +97,9 @@ def features_of(
 
     Args:
       extract: jitted, images `[B, ...]` -> `[B, D]`.
-      batches: `{"image": [B, ...], "label": [B], ...}` in numpy. The first decides the size that `extract` is compiled for; a
-        smaller one is filled up to it, and what belongs to the filling is dropped.
-      sharding: of the images, their leading axis over the devices; the default device when None.
+      batches: `{"image": [B, ...], "label": [B], ...}` in numpy. `extract` is compiled for the size of the first; a
+        smaller one is padded to it, and the padding is removed from the result.
+      sharding: sharding of the images, their leading axis over the devices; the default device when None.
 
     Raises:
       ValueError: no batch, a batch that is larger than the first, or an output that is not `[B, D]`.
@@ -113,10 +113,10 @@ def features_of(
         images = jax.tree.map(partial(filled_up, size=size), model_inputs(batch))
         rows = extract(jax.device_put(images, sharding))
         if rows.ndim != 2:
-            raise ValueError(f"features_of: extract must give [B, D], got {rows.shape}: choose a layer without places.")
+            raise ValueError(f"features_of: extract must give [B, D], got {rows.shape}: pool the spatial axes.")
         waiting.append((rows, count))
         labels.append(np.asarray(batch["label"], np.int32))
-        if len(waiting) > 1:  # One batch is fetched while the next is computed.
+        if len(waiting) > 1:  # Fetch one batch while the next is computed.
             features.append(_fetch(*waiting.popleft()))
     if not waiting:
         raise ValueError("features_of: got no batches, expected at least one: give a source that has images.")
@@ -134,7 +134,7 @@ def filled_up(images: NDArray[Any], *, size: int) -> NDArray[Any]:
     missing = size - len(images)
     if missing < 0:
         raise ValueError(
-            f"features_of: a batch of {len(images)} images came after one of {size}: let the first be the largest."
+            f"features_of: a batch of {len(images)} images came after one of {size}: put the largest first."
         )
     return np.concatenate([images, np.repeat(images[-1:], missing, axis=0)]) if missing else images
 

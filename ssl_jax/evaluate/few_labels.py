@@ -1,6 +1,6 @@
-"""Few-label probe: a linear probe that sees a handful of labels a class, over several fixed, class-balanced draws.
+"""Few-label probe: a linear probe on a handful of labels of each class, over several fixed, class-balanced draws.
 
-N: training features; M: test features; D: their size; K: classes.
+N: training features; M: test features; D: their dimension; K: classes.
 """
 
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ class FewLabels(NamedTuple):
 
     accuracy: float  # mean over draws
     deviation: float  # standard deviation over draws, unbiased; 0 for a single draw
-    accuracies: tuple[float, ...]  # of each draw
+    accuracies: tuple[float, ...]  # one for each draw
 
 
 def few_label_probe(
@@ -37,18 +37,18 @@ def few_label_probe(
 ) -> FewLabels:
     """Fits on `per_class` labelled features of each class, `draws` times. Chance level: 1/K.
 
-    Features are standardised by all training features, which takes no labels. A handful of labels cannot choose the L2
+    Features are standardised by all training features, which needs no labels. A handful of labels cannot choose the L2
     strength well, so it is fixed: at 5, 10 and 50 labels a class, for MNIST digits as pixels, as pixels pooled to 14x14
     and to 7x7, and as features of an untrained and a trained encoder, 0.01 is within 0.6 points of the best of 17.
 
     Args:
       train_features, train_labels: `[N, D]` and integers `[N]` below K, or -1 where there is no label.
       test_features, test_labels: `[M, D]` and `[M]`; rows with the label -1 are left out.
-      per_class: labels of each class that occurs.
-      seed: decides the draws, together with the labels alone: all features of a data set are evaluated on the same draws.
+      per_class: number of labels of each class that occurs.
+      seed: seed of the draws, which depend on the labels alone otherwise: all features of a data set share the same draws.
       strength: see `logistic_regression`.
       num_classes: K.
-      draws: how often, with other labels each time.
+      draws: number of draws, each of other labels.
 
     Raises:
       ValueError: shapes that do not fit, labels out of range, features that are not finite, a class with fewer than

@@ -1,7 +1,7 @@
-"""k-NN classification of frozen features: no training, so nothing to tune but k.
+"""k-NN classification of frozen features: no training, and no hyperparameters except k.
 
-It reads a key-value store, `ops.key_value_lookup`: training features are its keys, their labels its values. A training
-feature with the label -1, which is no label, is no neighbour; a test feature with it is not counted.
+It is a look-up in a key-value store, `ops.key_value_lookup`: training features are the keys, their labels the values. The
+label -1 means unlabelled: such a training feature is no neighbour, and such a test feature is not counted.
 
 N: training features with a label; M: test features; D: their size; K: classes. All of it works under jit too, where N counts
 the training features without a label as well.
@@ -19,7 +19,7 @@ from ssl_jax.ops.checks import check_count, check_positive
 from ssl_jax.ops.energy import key_value_lookup
 from ssl_jax.ops.normalize import Rows, unit_length
 
-UNLABELLED = -1e9  # What is added to the cosine similarity of a training feature without a label.
+UNLABELLED = -1e9  # Added to the cosine similarity of a training feature without a label.
 
 
 def knn(
@@ -39,7 +39,7 @@ def knn(
       test_features: `[M, D]`.
       num_classes: K.
       k: neighbours that vote; `default_neighbors(N, K)` when None.
-      temperature: of the votes; above 0.
+      temperature: temperature of the votes' weights; above 0.
       block_size: test features compared at once.
 
     Example:
@@ -82,11 +82,11 @@ def knn_accuracy(
     check_features(train_features, train_labels, test_features, test_labels, num_classes=num_classes)
     if is_concrete(test_labels):
         test_features, test_labels = labelled_rows("test", test_features, labels=test_labels)
-    found = knn(
+    predictions = knn(
         train_features, train_labels, test_features,
         num_classes=num_classes, k=k, temperature=temperature, block_size=block_size,
     )  # fmt: skip
-    return _share(found, *jax.device_put((train_labels, test_labels)))
+    return _share(predictions, *jax.device_put((train_labels, test_labels)))
 
 
 def knn_votes(
@@ -130,7 +130,7 @@ def knn_votes(
 
 
 def default_neighbors(size: int, num_classes: int) -> int:
-    """k for N training features of K classes: N / (64 K), but at least 5 and at most 200.
+    """k for N training features of K classes: N / (64 K), clipped to [5, 200].
 
     The best k grows with the examples of a class. MNIST digits, 50 to 400 a class, as pixels and as features of an
     untrained and a trained encoder: best between 3 and 7, and 40 costs 1.2 to 9 points. ImageNet, 1,280 a class: 20

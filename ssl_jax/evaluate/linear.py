@@ -1,8 +1,8 @@
-"""Linear probe: multinomial logistic regression on frozen features, its L2 strength chosen without the test set.
+"""Linear probe: multinomial logistic regression on frozen features, with the L2 strength chosen without the test set.
 
-N: training features; M: test features; D: their size; K: classes. The loss is convex, so this finds the probe and not a
-probe: no learning rate, no epochs. Weights and logits are class-major, `[K, ...]`: with few classes and many examples,
-both products of a gradient are fast that way round, where `features.T @ error` takes three times as long on CPU.
+N: training features; M: test features; D: their dimension; K: classes. The loss is convex, so the optimum is
+unique: no learning rate, no epochs. Weights and logits are class-major, `[K, ...]`: with few classes and many examples,
+both products of a gradient are fast in this layout; `features.T @ error` takes three times as long on CPU.
 """
 
 import math
@@ -26,7 +26,7 @@ MOST_STEPS = 1000  # Of L-BFGS; digits take at most 250.
 
 
 class ProbeResult(NamedTuple):
-    """What the probe found. Accuracies are in [0, 1]."""
+    """The fitted probe. Accuracies are in [0, 1]."""
 
     accuracy: float  # on the test features
     interval: tuple[float, float]  # 95 % Wilson interval of the accuracy
@@ -49,15 +49,15 @@ def linear_probe(
 ) -> ProbeResult:
     """Accuracy of a linear classifier of frozen features. Chance level: 1/K.
 
-    A part of the training set, the same share of each class, chooses the strength: the best, the largest of equals.
-    Then the whole training set fits the probe, and the test set is looked at once.
+    A part of the training set, the same share of each class, chooses the strength: the best one, and the largest among equals.
+    Then the probe is fitted on the whole training set, and evaluated once on the test set.
 
     Args:
-      train_features, train_labels: `[N, D]`, standardised here by their own statistics, and integers `[N]` below K.
-      test_features, test_labels: `[M, D]` and `[M]`. Rows with the label -1, which is no label, are left out of both parts.
+      train_features, train_labels: `[N, D]`, standardised by their own statistics, and integers `[N]` below K.
+      test_features, test_labels: `[M, D]` and `[M]`. Rows with the label -1, unlabelled ones, are left out of both parts.
       strengths: L2 strengths to choose from, see `logistic_regression`.
-      held_out: share of each class that chooses.
-      seed: decides which examples are held out.
+      held_out: fraction of each class that is held out to choose the strength.
+      seed: seed of the choice of held-out examples.
       num_classes: K.
 
     Raises:
@@ -85,7 +85,7 @@ def linear_probe(
 
     fit = partial(logistic_regression, features, labels)
     solution, solutions, accuracies = no_opinion(num_classes, features), {}, {}
-    for strength in sorted(strengths, reverse=True):  # Each starts from the stronger one before it.
+    for strength in sorted(strengths, reverse=True):  # Each starts from the solution of the next stronger one.
         solution = fit(~held, strength=strength, start=solution, tolerance=1e-3)
         solutions[strength], accuracies[strength] = solution, accuracy(solution, features, labels, rows=held)
     chosen = max(accuracies, key=accuracies.__getitem__)
@@ -107,14 +107,14 @@ def logistic_regression(
     """Weights W `[K, D + 1]` of least mean cross entropy of W x + strength / 2 * |W without its last column|^2.
 
     L-BFGS over the full batch until the gradient is shorter than `tolerance`. scikit-learn's C is 1 / (examples * strength)
-    from three classes on. Of two it has one vector of weights, the difference of ours, whose penalty is half as large at the
-    minimum, where ours are opposite: C = 2 / (examples * strength).
+    from three classes on. With two classes it has one weight vector, the difference of our two. At the minimum ours are
+    opposite, and its penalty is half as large: C = 2 / (examples * strength).
 
     Args:
       features: x, standardised, its last column 1, `[N, D + 1]`.
       labels: integers `[N]` below K.
-      rows: which examples to fit, `[N]`; one compilation serves all choices.
-      start: `[K, D + 1]`; the solution for a stronger penalty saves most of the way.
+      rows: boolean mask of the examples to fit, `[N]`; one compilation serves all masks.
+      start: `[K, D + 1]`; the solution for a stronger penalty saves most of the steps.
     """
     return _descend(features, labels, *jax.device_put((rows, np.float32(strength), np.float32(tolerance))), start)
 
@@ -146,17 +146,17 @@ def _descend(features: Array, labels: Array, rows: Array, strength: Array, toler
 
 
 def no_opinion(num_classes: int, features: Array) -> Array:
-    """Zeros `[K, D + 1]`: where to start without a better guess."""
+    """Zeros `[K, D + 1]`: the default initial weights."""
     return jax.device_put(np.zeros((num_classes, features.shape[1]), np.float32))
 
 
 @jax.jit
 def moments(features: Array) -> tuple[Array, Array]:
-    """Mean `[D]`, and what to multiply by for deviation 1 `[D]`: 0 for a feature that is constant up to rounding."""
+    """Mean `[D]`, and the inverse of the deviation `[D]`: 0 for a feature that is constant up to rounding."""
     features = features.astype(jnp.float32)
     size = power_of_two(
         jnp.abs(features).max(axis=0)
-    )  # What is squared is divided by it, or it may overflow or vanish.
+    )  # Values are divided by it before squaring, which might overflow or underflow.
     size = jnp.where(size > 0, size, 1)
     scaled = features / size[None]
     mean = scaled.mean(axis=0)
@@ -179,7 +179,7 @@ def _unstandardized(solution: Array, mean: Array, scale: Array) -> tuple[Array, 
 
 
 def accuracy(solution: Array, features: Array, labels: Array, *, rows: Any = slice(None)) -> float:
-    """Share of right predictions, of all examples or of some `rows`."""
+    """Fraction of correct predictions, over all examples or over those in the mask `rows`."""
     return float(jax.device_get(_right(solution, features, labels))[rows].mean())
 
 
@@ -198,12 +198,12 @@ def held_out_rows(labels: NDArray[Any], *, share: float, seed: int) -> NDArray[n
         rows = generator.permutation(np.flatnonzero(labels == label))
         held[rows[: min(max(1, round(share * len(rows))), len(rows) - 1)]] = True
     if not held.any():
-        raise ValueError("held_out: no class has two training features, so that none can be held out: give more.")
+        raise ValueError("held_out: no class has two training features, so that none can be held out: provide more.")
     return held
 
 
 def wilson_interval(share: float, size: int) -> tuple[float, float]:
-    """95 % interval of a share seen in `size` trials; sound near 0 and 1 too. 0.9 of 1,000: 0.880 to 0.917.
+    """95 % confidence interval of a proportion in `size` trials; valid near 0 and 1 too. 0.9 of 1,000: 0.880 to 0.917.
 
     Source: Wilson 1927, Probable inference, the law of succession, and statistical inference.
     """

@@ -22,7 +22,7 @@ def online_knn(
     """A hook for the trainer: `train state -> {"knn": accuracy}` on a part of the data that stays on the devices.
 
     One jitted program, `chunk` images at a time, rounded up to a multiple of the devices. Images without a label are left
-    out; where no training or no test image has one, the accuracy is NaN.
+    out; where no training image or no test image has one, the accuracy is NaN.
     """
     assert data.test is not None
     parts = [_labelled_part(*part) for part in ((data.train, train_images), (data.test, test_images))]
@@ -31,7 +31,7 @@ def online_knn(
     spread, copied = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((None, "data"), ()))
 
     def on_devices(part: Batch) -> tuple[Any, Array]:
-        """Images in chunks, the last one filled up with copies of the last image, and the labels."""
+        """Images in chunks, the last one padded with copies of the last image, and the labels."""
         count = len(part["label"])
         rows = round_up(min(chunk, count), mesh.size)
         fill = partial(filled_up, size=round_up(count, rows))
@@ -40,7 +40,7 @@ def online_knn(
 
     def features(params: Any, state: Any, chunks: Any, labels: Array) -> Array:
         rows = jax.lax.map(lambda images: extract(params, state, images), chunks)
-        return rows.reshape(-1, rows.shape[-1])[: len(labels)]  # Without what fills up the last chunk.
+        return rows.reshape(-1, rows.shape[-1])[: len(labels)]  # Without the padding of the last chunk.
 
     @jax.jit
     def accuracy(params: Any, state: Any, train: tuple[Any, Array], test: tuple[Any, Array]) -> Array:
@@ -55,5 +55,5 @@ def _labelled_part(source: Source, size: int) -> Batch:
     sample = subsample(labelled(source), size)
     part = load_into_memory(sample)
     kept = part["label"] >= 0
-    kept[list(unreadable_in(sample))] = False  # Others stand in for them.
+    kept[list(unreadable_in(sample))] = False  # Other images replace them.
     return {name: array[kept] for name, array in part.items()}

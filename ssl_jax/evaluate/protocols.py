@@ -1,6 +1,6 @@
 """The protocols that evaluate frozen features: k-NN, linear probe, few labels.
 
-An entry of `PROTOCOLS` is all that another one takes: results.json, the report and the digest have what stands there.
+A new protocol is one entry of `PROTOCOLS`, which results.json, the report and the digest read.
 """
 
 from collections.abc import Callable
@@ -20,8 +20,8 @@ PER_CLASS = 10
 class Words(NamedTuple):
     """How the report describes a protocol.
 
-    title, meaning: its name, and what it is in one line.
-    sentence: about the accuracy, with {method} and {accuracy} in it; a general one where it is empty.
+    title, meaning: its name, and a description in one line.
+    sentence: sentence about the accuracy, with {method} and {accuracy} in it; a general one where it is empty.
     """
 
     title: str
@@ -35,7 +35,7 @@ class Protocol(NamedTuple):
     run: `(features, seed) -> fields`, for features with a labelled training image and a labelled test image. "accuracy" is in
       [0, 1], chance level 1/K, and None where these labels do not suffice; beside it "interval", 95 % as [low, high], or
       "deviation", the standard deviation over draws of labels; other fields are recorded as they are.
-    words: for the report.
+    words: description for the report.
     """
 
     run: Callable[[Features, int], dict[str, Any]]
@@ -48,13 +48,13 @@ def evaluate_features(features: Features, *, seed: int = 0) -> dict[str, dict[st
     Empty where no training image or no test image has a label.
 
     Args:
-      features: of the training and the test images; a label of -1 is no label, and the image is left out.
-      seed: decides the draws of few labels and the images that choose the linear probe's L2 strength.
+      features: of the training and the test images; images with the label -1, unlabelled ones, are left out.
+      seed: seed of the draws of few labels and of the images that choose the linear probe's L2 strength.
 
     Example:
       >>> rows, labels = np.repeat(np.eye(2, dtype=np.float32), 20, axis=0), np.repeat(np.arange(2), 20)
-      >>> found = evaluate_features(Features(rows, labels, rows, labels, 2))
-      >>> print({name: fields["accuracy"] for name, fields in found.items()})
+      >>> results = evaluate_features(Features(rows, labels, rows, labels, 2))
+      >>> print({name: fields["accuracy"] for name, fields in results.items()})
       {'knn': 1.0, 'linear': 1.0, 'few_labels': 1.0}
     """
     if without_labels(features):
@@ -63,7 +63,7 @@ def evaluate_features(features: Features, *, seed: int = 0) -> dict[str, dict[st
 
 
 def without_labels(features: Features) -> list[str]:
-    """The parts in which no image has a label: "training", "test", both or none of them."""
+    """The parts in which no image has a label: "training", "test", both or neither."""
     parts = {"training": features.train_labels, "test": features.test_labels}
     return [part for part, labels in parts.items() if not (labels >= 0).any()]
 
@@ -79,8 +79,8 @@ def _linear(features: Features, seed: int) -> dict[str, Any]:
     *arrays, num_classes = features
     if _examples(features).max() < 2:
         return {"accuracy": None, "interval": None}
-    found = linear_probe(*arrays, num_classes=num_classes, seed=seed)
-    return {"accuracy": found.accuracy, "interval": list(found.interval)}
+    probe = linear_probe(*arrays, num_classes=num_classes, seed=seed)
+    return {"accuracy": probe.accuracy, "interval": list(probe.interval)}
 
 
 def _few_labels(features: Features, seed: int) -> dict[str, Any]:
@@ -89,12 +89,12 @@ def _few_labels(features: Features, seed: int) -> dict[str, Any]:
     fields = {"accuracy": None, "deviation": None, "labels_per_class": PER_CLASS}
     if _examples(features).min() < PER_CLASS:
         return fields
-    found = few_label_probe(*arrays, num_classes=num_classes, per_class=PER_CLASS, seed=seed)
-    return fields | {"accuracy": found.accuracy, "deviation": found.deviation}
+    probe = few_label_probe(*arrays, num_classes=num_classes, per_class=PER_CLASS, seed=seed)
+    return fields | {"accuracy": probe.accuracy, "deviation": probe.deviation}
 
 
 def _examples(features: Features) -> np.ndarray:
-    """How many training images each class has, of those classes that have one."""
+    """Numbers of training images of the classes that occur."""
     labels = features.train_labels
     return np.unique(labels[labels >= 0], return_counts=True)[1]
 
@@ -105,7 +105,7 @@ PROTOCOLS = {
         Words(
             "Nearest neighbours",
             "k-NN: training images with similar features vote",
-            "The nearest neighbours by {method} features name {accuracy} of test images right",
+            "k-NN on {method} features classifies {accuracy} of the test images correctly",
         ),
     ),
     "linear": Protocol(
@@ -113,7 +113,7 @@ PROTOCOLS = {
         Words(
             "Linear probe",
             "a linear classifier on frozen features, all labels",
-            "A linear probe on {method} features names {accuracy} of test images right",
+            "A linear probe on {method} features classifies {accuracy} of the test images correctly",
         ),
     ),
     "few_labels": Protocol(
@@ -121,7 +121,7 @@ PROTOCOLS = {
         Words(
             "Few-label probe",
             f"the same with {PER_CLASS} labels a class",
-            f"With {PER_CLASS} labels a class, a linear probe names {{accuracy}} right",
+            f"With {PER_CLASS} labels a class, a linear probe classifies {{accuracy}} correctly",
         ),
     ),
 }

@@ -13,14 +13,14 @@ from typing import Any
 from ssl_jax.evaluate.features import Features
 from ssl_jax.evaluate.protocols import PROTOCOLS, evaluate_features
 
-# What each part is called in the keys of the digest: protocol, source, field.
+# Parts of the digest's keys: protocol, source, field.
 NAMES = {"linear": "linear_probe", "few_labels": "few_label_probe"}
 SOURCES = {"pretrained": "", "untrained": "_random_init", "pixels": "_pixels"}
 FIELDS = {"accuracy": "", "interval": "_interval", "deviation": "_std"}
 
 
 def evaluate_sources(sources: Mapping[str, Features], *, seed: int = 0) -> dict[str, dict[str, dict[str, Any]]]:
-    """What results hold under "features": source -> protocol -> field; numbers to four digits after the point.
+    """The results under "features": source -> protocol -> field; numbers rounded to four decimal places.
 
     Args:
       sources: features of the same images: "pretrained", "untrained" and "pixels".
@@ -45,15 +45,15 @@ def digest(results: Mapping[str, Any]) -> dict[str, Any]:
 def _flat(features: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for source, of in SOURCES.items():
-        found = features.get(source, {})
-        for protocol in dict.fromkeys([*PROTOCOLS, *found]):
-            fields, key = {"accuracy": None} | found.get(protocol, {}), NAMES.get(protocol, protocol) + of
+        results = features.get(source, {})
+        for protocol in dict.fromkeys([*PROTOCOLS, *results]):
+            fields, key = {"accuracy": None} | results.get(protocol, {}), NAMES.get(protocol, protocol) + of
             flat |= {key + end: fields[field] for field, end in FIELDS.items() if field in fields}
     return flat
 
 
 def _rounded(value: Any) -> Any:
-    """Accuracies to a hundredth of a percent: finer than any test set here resolves."""
+    """Accuracies rounded to 0.01 %, finer than any of our test sets resolves."""
     if isinstance(value, dict):
         return {name: _rounded(part) for name, part in value.items()}
     if isinstance(value, list):

@@ -1,7 +1,7 @@
-"""AVID: the sight of a clip picks its own sound out of the memories of others' sounds, and its sound its sight.
+"""AVID: the video of a clip is the query for its audio among bank entries of other clips' audio, and the other way round.
 
-Collapse is prevented by the negatives, entries of a bank with one memory a modality for each clip. Sight is not
-compared with sight, nor sound with sound: what one modality alone can tell, such as a ground, would do then.
+Collapse is prevented by the negatives, entries of two banks with one row a clip, for video and for audio. Video is not
+compared with video, nor audio with audio: features of one modality alone, such as the background, would suffice.
 Source: Morgado et al. 2021, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
 https://arxiv.org/abs/2004.12943; the authors' code, https://github.com/facebookresearch/AVID-CMA.
 """
@@ -35,18 +35,18 @@ class AVID(Method):
     Views are "views" `[B, 1, T, H, W, C]` and "audio" `[B, F, S, 1]`; in `features` "image" `[B, T, H, W, C]` and "audio".
 
     video, audio: encoders. video_head, audio_head: their projection heads, with outputs of one size.
-    clips: of the data set; entries of a bank.
-    negatives: drawn from it for each clip, anew in each step.
-    momentum: weight of what a bank remembered when it is written.
+    clips: number of clips in the data set, and of entries in each bank.
+    negatives: number of negatives drawn from the banks for each clip in each step.
+    momentum: weight of the old entry when an entry of a bank is updated.
     """
 
     facts: ClassVar[Facts] = Facts(
         family="audio-video",
         against_collapse="negatives",
-        positives="sight and sound of a clip",
-        negatives="a memory of clips",
+        positives="video and audio of a clip",
+        negatives="a bank of clips",
         memory="bank",
-        passes="1 + 1 sound",
+        passes="1 + 1 audio",
         paper="2004.12943",
     )
 
@@ -74,7 +74,7 @@ class AVID(Method):
     def encode(
         self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
     ) -> tuple[Embeddings, State]:
-        """ "embedding" `[B, 2, D]`, of sight and of sound; numbers of the clip, "index" `[B]`, and of "negatives" `[B, K]`."""
+        """ "embedding" `[B, 2, D]`, of video and audio; indices of the clip, "index" `[B]`, and of "negatives" `[B, K]`."""
         inputs, projected, stats = {"video": views["views"][:, 0], "audio": views["audio"]}, [], {}
         for name, net, head in zip(
             MODALITIES, (self.video, self.audio), (self.video_head, self.audio_head), strict=True
@@ -85,8 +85,8 @@ class AVID(Method):
             )
             projected.append(embedding)
         index = views["index"]
-        numbers = {"index": index, "negatives": others(rng, index, self.negatives, length=self.clips)}
-        return {"embedding": jnp.stack(projected, axis=1), **numbers}, {**state, **stats}
+        indices = {"index": index, "negatives": others(rng, index, self.negatives, length=self.clips)}
+        return {"embedding": jnp.stack(projected, axis=1), **indices}, {**state, **stats}
 
     def objective(
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
@@ -105,15 +105,15 @@ class AVID(Method):
         return video, audio
 
     def remember(self, banks: State, embeddings: Embeddings, *, axis_name: str | None) -> State:
-        """The banks with the clips of this batch in them; of all shards, since each has the whole banks."""
+        """The banks updated with the clips of this batch, of all shards, since each has the whole banks."""
         index, rows = (replicate_rows(embeddings[name], axis_name) for name in ("index", "embedding"))
         return {
-            name: write(banks[name], index, rows[:, place], momentum=self.momentum)
-            for place, name in enumerate(MODALITIES)
+            name: write(banks[name], index, rows[:, position], momentum=self.momentum)
+            for position, name in enumerate(MODALITIES)
         }
 
     def partition(self, state: State, query: Array, negatives: Array, step: Array, *, axis_name: str | None) -> Array:
-        """The constant of the loss, for both directions, as the first batch has it."""
+        """The log partition constants of both directions, measured on the first batch."""
         measured = estimate_log_partition(query, negatives, temperature=self.temperature, axis_name=axis_name)
         return jnp.where(step == 0, measured, state["log_partition"])
 
@@ -123,7 +123,7 @@ class AVID(Method):
     def features(self, params: Params, state: State, images: Any) -> dict[str, Array]:
         """Layers of both, "video_layer1" .., then "video" and "audio", their features; and both as "features".
 
-        There each has unit length, so that neither drowns the other.
+        In "features" each has unit length, so that neither dominates.
         """
         layers, features = OrderedDict[str, Array](), OrderedDict[str, Array]()
         inputs = {"video": images["image"], "audio": images["audio"]}

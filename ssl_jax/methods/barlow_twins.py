@@ -1,4 +1,4 @@
-"""Barlow Twins: the dimensions of two views' embeddings agree one by one and say nothing about each other.
+"""Barlow Twins: each dimension of the embedding agrees between two views and does not correlate with the others.
 
 Collapse is prevented by standardising over the batch (a constant has no correlation with itself) and by decorrelation
 (copies of one dimension are penalised); no negatives, no asymmetry.
@@ -19,8 +19,8 @@ from ssl_jax.methods.method import Embeddings, Facts, Metrics, State
 class BarlowTwins(JointEmbedding):
     """Cross-correlation of two views against the identity.
 
-    off_diagonal_weight: of redundancy against agreement.
-    scale: of the whole loss, which is a sum over D x D correlations; 0.024 in the authors' code with LARS.
+    off_diagonal_weight: weight of the off-diagonal (redundancy) term.
+    scale: factor of the whole loss, which is a sum over D x D correlations; 0.024 in the authors' code with LARS.
     """
 
     facts: ClassVar[Facts] = Facts(

@@ -1,6 +1,6 @@
-"""BYOL: the student's prediction from one view meets the teacher's embedding of the other; no negatives.
+"""BYOL: the student predicts from one view the teacher's embedding of the other; no negatives.
 
-Collapse is not excluded by the loss, but is not where the predictor and the slowly moving teacher lead.
+The loss does not exclude collapse, but the predictor and the slowly moving teacher do not converge to it.
 Source: Grill et al. 2020, "Bootstrap Your Own Latent", https://arxiv.org/abs/2006.07733.
 """
 
@@ -20,7 +20,7 @@ from ssl_jax.networks.functional import Net
 class BYOL(MomentumTeacher):
     """Squared distance of unit vectors, summed over both directions: in [0, 8], 4 for unrelated ones.
 
-    predictor: embedding -> embedding; the student's alone.
+    predictor: embedding -> embedding; of the student only.
     """
 
     facts: ClassVar[Facts] = Facts(
@@ -58,6 +58,6 @@ class BYOL(MomentumTeacher):
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         prediction, target = embeddings["prediction"], embeddings["target"]
-        there = negative_cosine(prediction[:, 0], target[:, 1], axis_name=axis_name)
-        back = negative_cosine(prediction[:, 1], target[:, 0], axis_name=axis_name)
-        return 4 + 2 * (there + back), {}, {}
+        first = negative_cosine(prediction[:, 0], target[:, 1], axis_name=axis_name)
+        second = negative_cosine(prediction[:, 1], target[:, 0], axis_name=axis_name)
+        return 4 + 2 * (first + second), {}, {}

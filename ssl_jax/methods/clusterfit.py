@@ -1,7 +1,7 @@
-"""ClusterFit: cluster the features of any encoder, and train a new one to name the clusters.
+"""ClusterFit: cluster the features of any encoder, and train a new one to predict the clusters.
 
 The clusters smooth out what the first encoder learned of its own task and keep what many images share. Nothing collapses,
-since the labels are given. What the first encoder was is nobody's business here: labels come in, from `cluster`.
+since the labels are given. The method does not depend on the first encoder: it takes the labels that `cluster` returns.
 Source: Yan et al. 2019, "ClusterFit: Improving Generalization of Visual Representations",
 https://arxiv.org/abs/1912.03330.
 """
@@ -23,9 +23,9 @@ from ssl_jax.ops.kmeans import kmeans
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterFit(Supervised):
-    """Supervised training on the cluster of each example; the head has one logit a cluster.
+    """Supervised training on the cluster of each example; the head has one logit for each cluster.
 
-    clusters: of each example of the data set, integers `[N]`.
+    clusters: the cluster of each example of the data set, integers `[N]`.
     """
 
     facts: ClassVar[Facts] = Facts(
@@ -50,13 +50,13 @@ class ClusterFit(Supervised):
 
 
 def cluster(features: NDArray[np.floating], count: int) -> NDArray[np.int32]:
-    """k-means of features `[N, D]` at unit length, as VISSL's ClusterFit has it: the cluster of each, int32 `[N]`."""
+    """k-means of features `[N, D]` at unit length, as in VISSL's ClusterFit: the cluster of each, int32 `[N]`."""
     if not 1 < count <= len(features):
         raise UsageError(f"clusters: must be from 2 to the {len(features)} images, got {count}.")
     broken = np.flatnonzero(~np.isfinite(features).all(axis=1))
     if len(broken):
         raise UsageError(
-            f"features: {len(broken)} of {len(features)} rows are not finite, the first that of image {broken[0]}: remove "
+            f"features: {len(broken)} of {len(features)} rows are not finite, the first is that of image {broken[0]}: remove "
             "unreadable images and run `ssl-jax embed` again."
         )
     run = jax.jit(lambda rows: kmeans(jax.random.key(0), rows, clusters=count, spherical=True).labels)

@@ -1,10 +1,10 @@
-"""CMA: AVID first; then clips that were found to agree in sight and in sound are positives of each other, too.
+"""CMA: AVID first; then clips that are similar in video and in audio are positives of each other, too.
 
-Collapse is prevented by the negatives, as in AVID. What CMA adds compares within a modality, which AVID does not: by
-sight, a clip must find clips that look like it among others, by sound clips that sound like it. Positives are the clips
-with the best worse similarity: one modality alone would also name clips that are only alike in it.
+Collapse is prevented by the negatives, as in AVID. CMA adds comparisons within a modality, which AVID lacks: a clip's
+video is the query for the videos of its positives, its audio for their audio. Positives are the clips whose smaller
+similarity, of the two modalities, is largest: one modality alone would also select clips that are similar only in it.
 
-It is one run: from step `start_step` on the positives are there, found from the banks, and found again now and then.
+It is one run: from step `start_step` on, positives are mined from the banks, and mined again every `refresh_every` steps.
 Source: Morgado et al. 2021, https://arxiv.org/abs/2004.12943, section 4; the authors' code, criterions/avid_cma.py.
 """
 
@@ -24,22 +24,22 @@ from ssl_jax.ops.bank import keys_of
 
 @dataclass(frozen=True, kw_only=True)
 class CMA(AVID):
-    """AVID's loss, and from `start_step` on that of positives within a modality, with equal weights.
+    """AVID's loss, and from `start_step` on the loss of positives within a modality, with equal weights.
 
     start_step: first step with positives; about half of the run.
-    refresh_every: steps after which positives are found again.
-    positive_pool: clips that are kept as positives of each.
-    positives_per_clip: of them in each step; all, each once, where it is `positive_pool`, as in the authors' code.
-    negatives_within: of the negatives, for comparisons within a modality.
+    refresh_every: steps after which positives are mined again.
+    positive_pool: number of clips that are kept as positives of each.
+    positives_per_clip: number drawn from the pool in each step; `positive_pool` takes each once, as in the authors' code.
+    negatives_within: number of the negatives that are used for comparisons within a modality.
     """
 
     facts: ClassVar[Facts] = Facts(
         family="audio-video",
         against_collapse="negatives",
-        positives="a clip, and clips alike in sight and sound",
-        negatives="a memory of clips",
+        positives="a clip, and clips similar in both",
+        negatives="a bank of clips",
         memory="bank",
-        passes="1 + 1 sound",
+        passes="1 + 1 audio",
         paper="2004.12943",
     )
 
@@ -60,23 +60,23 @@ class CMA(AVID):
         params, state = super().init(rng)
         clips = jnp.arange(self.clips, dtype=jnp.int32)[:, None]
         neighbours = (clips + 1 + jnp.arange(self.positive_pool, dtype=jnp.int32)[None]) % self.clips
-        return params, {**state, "agreeing": neighbours}  # any, until `start_step`
+        return params, {**state, "agreeing": neighbours}  # arbitrary until `start_step`
 
     def encode(
         self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
     ) -> tuple[Embeddings, State]:
-        """As AVID's, with the numbers of "positives" `[B, P]`; negatives are neither the clip nor agree with it."""
+        """As AVID's, with the indices of "positives" `[B, P]`; negatives are neither the clip nor in its positive pool."""
         embeddings, state = super().encode(params, state, views, rng, step)
         index = views["index"]
-        positives, negatives = jax.vmap(self.draw_apart)(keys_of(rng, index), index, state["agreeing"][index])
+        positives, negatives = jax.vmap(self.draw_disjoint)(keys_of(rng, index), index, state["agreeing"][index])
         return {**embeddings, "positives": positives, "negatives": negatives}, state
 
-    def draw_apart(self, key: Array, number: Array, agreeing: Array) -> tuple[Array, Array]:
-        """Of one clip: some of those that agree with it, `[P]`, and some of the rest, `[K]`."""
+    def draw_disjoint(self, key: Array, index: Array, agreeing: Array) -> tuple[Array, Array]:
+        """For one clip: positives `[P]` drawn from its pool, and negatives `[K]` drawn from the rest."""
         positives_key, negatives_key = jax.random.split(key)
         all_of_them = self.positives_per_clip == self.positive_pool
         positives = agreeing if all_of_them else jax.random.choice(positives_key, agreeing, (self.positives_per_clip,))
-        excluded = jnp.concatenate([number[None], agreeing])
+        excluded = jnp.concatenate([index[None], agreeing])
         return positives, others_than(negatives_key, excluded, self.negatives, length=self.clips)
 
     def objective(
@@ -92,7 +92,7 @@ class CMA(AVID):
         return across + within, after, {"across": across, "within": within}
 
     def after_step(self, params: Params, state: State, step: Array) -> tuple[Params, State]:
-        since = step + 1 - self.start_step  # of the step that follows
+        since = step + 1 - self.start_step  # of the next step
         due = (since >= 0) & (since % self.refresh_every == 0)
         banks = state["banks"]
         agreeing = lax.cond(
@@ -104,8 +104,8 @@ class CMA(AVID):
 
 
 def others_than(rng: Array, excluded: Array, count: int, *, length: int) -> Array:
-    """`count` numbers in [0, length), uniform over all but those in `excluded` `[E]`, which differ from each other."""
-    places = jax.random.randint(rng, (count,), 0, length - len(excluded))
-    # The number at a place is that place, and one more for each excluded number at or before it.
+    """`count` indices in [0, length), uniform over all but those in `excluded` `[E]`, which differ from each other."""
+    ranks = jax.random.randint(rng, (count,), 0, length - len(excluded))
+    # The index of a rank among the allowed ones is the rank plus the number of excluded indices up to that index.
     first = jnp.sort(excluded) - jnp.arange(len(excluded))
-    return places + jnp.searchsorted(first, places, side="right")
+    return ranks + jnp.searchsorted(first, ranks, side="right")

@@ -1,7 +1,7 @@
-"""Colourisation: which colour has each place of a grayscale image?
+"""Colourisation: which colour has each position of a grayscale image?
 
 Generative: nothing collapses, since the colours are given. It is a classification, of squares of the plane of colours, since
-the mean of the colours that a place might have is grey. Rare colours count more, or else walls and skies were all.
+the mean of the plausible colours of a position is grey. Rare colours have larger weights; otherwise walls and skies dominate.
 Source: Zhang et al. 2016, "Colorful Image Colorization", https://arxiv.org/abs/1603.08511, section 2; 2.1 and 2.2.
 """
 
@@ -29,10 +29,10 @@ class Colorization(JointEmbedding):
     At each position of `layer`, the head predicts the colours of the cells x cells positions within it. Views:
     `grayscale_and_color`.
 
-    layer: of the encoder, with places.
-    cells: on a side of a place.
-    uniform_mix: weight of a uniform distribution in the frequencies by which colours are divided; 1 is no rebalancing.
-    frequency_momentum: weight of what was known of the frequencies, which are counted as training goes on.
+    layer: name of a spatial layer of the encoder.
+    cells: number of cells on a side of a position.
+    uniform_mix: weight of a uniform distribution in the frequencies whose inverses weight the colours; 1 is no rebalancing.
+    frequency_momentum: momentum of the moving average of the colour frequencies over the batches.
     """
 
     facts: ClassVar[Facts] = Facts(
@@ -68,16 +68,16 @@ class Colorization(JointEmbedding):
     def encode(
         self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
     ) -> tuple[Embeddings, State]:
-        """ "embedding" `[B, 1, D]`, the encoder's features; "logits" `[B, h, w, Q]` and the right "color" `[B, h, w]`."""
+        """ "embedding" `[B, 1, D]`, the encoder's features; "logits" `[B, h, w, Q]` and the target "color" `[B, h, w]`."""
         if "color" not in views:
             raise UsageError("colorization: views need their colours: make them with grayscale_and_color.")
         images = views["views"][:, 0]
         layers, encoder = self.encoder.apply(params["encoder"], state["encoder"], images, train=True, rng=rng)
-        places = layers[self.layer]
-        size, height, width, channels = places.shape
-        rows = places.reshape(size, height * width, channels)
-        told, head = on_views(self.head, params["head"], state["head"], rows, rng=rng)
-        logits = told.reshape(size, height, width, self.cells, self.cells, -1).swapaxes(2, 3)
+        feature_map = layers[self.layer]
+        size, height, width, channels = feature_map.shape
+        rows = feature_map.reshape(size, height * width, channels)
+        predictions, head = on_views(self.head, params["head"], state["head"], rows, rng=rng)
+        logits = predictions.reshape(size, height, width, self.cells, self.cells, -1).swapaxes(2, 3)
         logits = logits.reshape(size, height * self.cells, width * self.cells, -1)
         embeddings = {
             "embedding": layers["features"][:, None],
@@ -87,11 +87,11 @@ class Colorization(JointEmbedding):
         return embeddings, {**state, "encoder": encoder, "head": head}
 
     def nearest(self, color: Array, shape: tuple[int, int]) -> Array:
-        """Number of the nearest colour of each cell, of a and b `[B, H, W, 2]` averaged over it: int32 `[B, h, w]`."""
+        """Index of the colour nearest to the mean of a and b `[B, H, W, 2]` over each cell: int32 `[B, h, w]`."""
         color = jax.image.resize(color, (len(color), *shape, 2), "linear", antialias=True)
-        known = jnp.asarray(self.colors)
-        closeness = jnp.einsum("bhwc,qc->bhwq", color, known, precision="highest")
-        closeness = closeness - jnp.sum(known**2, axis=1)[None, None, None] / 2
+        colors = jnp.asarray(self.colors)
+        closeness = jnp.einsum("bhwc,qc->bhwq", color, colors, precision="highest")
+        closeness = closeness - jnp.sum(colors**2, axis=1)[None, None, None] / 2
         return jnp.argmax(closeness, axis=-1).astype(jnp.int32)
 
     def objective(
@@ -100,6 +100,6 @@ class Colorization(JointEmbedding):
         color, before = embeddings["color"], state["frequency"]
         weights = 1 / ((1 - self.uniform_mix) * before + self.uniform_mix / len(before))
         loss = weighted_cross_entropy(embeddings["logits"], color, weights, axis_name=axis_name)
-        here = jnp.zeros(len(before)).at[color.ravel()].add(1 / color.size)
-        found = mean_over_shards(here, axis_name)
-        return loss, {"frequency": self.frequency_momentum * before + (1 - self.frequency_momentum) * found}, {}
+        counts = jnp.zeros(len(before)).at[color.ravel()].add(1 / color.size)
+        frequency = mean_over_shards(counts, axis_name)
+        return loss, {"frequency": self.frequency_momentum * before + (1 - self.frequency_momentum) * frequency}, {}

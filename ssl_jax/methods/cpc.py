@@ -1,7 +1,7 @@
-"""CPC: from the upper rows of an image's patches, which patch lies some rows below?
+"""CPC: the rows of patches above a position predict the patches some rows below it.
 
-Contrastive within the image: the right patch stands among all patches of the batch, of this image, too. Collapse is
-prevented by these negatives; patches of one image must differ, so that features tell parts from parts.
+Contrastive within the image: the negatives are all patches of the batch, those of this image included. Collapse is
+prevented by these negatives; patches of one image must differ, so that features distinguish parts of an image.
 Source: van den Oord et al. 2018, "Representation Learning with Contrastive Predictive Coding",
 https://arxiv.org/abs/1807.03748, section 3.3.
 """
@@ -24,15 +24,16 @@ from ssl_jax.ops.patches import overlapping_patches, sub_crops
 
 @dataclass(frozen=True, kw_only=True)
 class CPC(JointEmbedding):
-    """InfoNCE at each position, for each of the `prediction_steps` rows below it; chance level the log of all patches.
+    """InfoNCE at each position, for each of the `prediction_steps` rows below it; chance level log of the number of patches.
 
-    The encoder sees a patch alone. The head makes its embedding, `context` reads the embeddings of a grid from top to bottom,
-    and `predictor` predicts from the context the embeddings of `prediction_steps` rows, the first `first_row` rows below.
+    The encoder takes single patches. The head projects their features to embeddings, `context` aggregates the grid of
+    embeddings from top to bottom, and `predictor` predicts from the context the embeddings of `prediction_steps` rows, the
+    first `first_row` rows below.
 
     patch_size, stride: in pixels; patches overlap.
-    first_row: 2 where patches overlap by half: the next row can be copied.
-    sub_crop: side of a square somewhere in each patch; what is around it is lost, and the patch padded with zeros, so that
-      its place is not told by edges that meet. None keeps patches whole.
+    first_row: rows to the first prediction; 2 where patches overlap by half, since the context includes half of the next row.
+    sub_crop: side of a random square crop of each patch, padded with zeros, so that edges that continue from patch to patch
+      do not reveal positions. None keeps patches whole.
     """
 
     facts: ClassVar[Facts] = Facts(
@@ -78,10 +79,10 @@ class CPC(JointEmbedding):
             flat = sub_crops(jax.random.fold_in(rng, 1), flat, self.sub_crop)
         embedding, stats = self.project(params, state, {"views": flat}, rng)
         grid = embedding.reshape(size, height, width, -1)
-        seen, context = self.context.apply(params["context"], state["context"], grid, train=True, rng=rng)
-        rows = seen.reshape(size, height * width, -1)
-        told, predictor = on_views(self.predictor, params["predictor"], state["predictor"], rows, rng=rng)
-        predictions = told.reshape(size, height, width, self.prediction_steps, -1)
+        contexts, context = self.context.apply(params["context"], state["context"], grid, train=True, rng=rng)
+        rows = contexts.reshape(size, height * width, -1)
+        outputs, predictor = on_views(self.predictor, params["predictor"], state["predictor"], rows, rng=rng)
+        predictions = outputs.reshape(size, height, width, self.prediction_steps, -1)
         embeddings = {"embedding": embedding, "grid": grid, "predictions": predictions}
         return embeddings, {**state, **stats, "context": context, "predictor": predictor}
 
@@ -101,11 +102,11 @@ class CPC(JointEmbedding):
         """None: the encoder takes patches."""
 
     def features(self, params: Params, state: State, images: Array) -> dict[str, Array]:
-        """What is known of patches, and of images.
+        """Features of patches, and of images.
 
         Layers "patches" `[B, H, W, D]` of the encoder, "patch_features" `[B, D]`, their mean, as the paper's linear classifier
-        takes it, "context" `[B, H, W, E]`, and "features" `[B, E]`, the mean of its last row, which has read the whole image.
-        Section 2.2 leaves the choice of the two to what has to be told.
+        takes it, "context" `[B, H, W, E]`, and "features" `[B, E]`, the mean of its last row, which depends on the whole image.
+        Section 2.2 leaves the choice between the two to the downstream task.
         """
         patches = overlapping_patches(images, self.patch_size, stride=self.stride)
         size, height, width = patches.shape[:3]

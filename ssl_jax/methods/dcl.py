@@ -1,7 +1,7 @@
-"""Decoupled contrastive learning: SimCLR whose positive does not also stand among the negatives.
+"""Decoupled contrastive learning: SimCLR without the positive in the denominator of the softmax.
 
-Collapse is prevented by the negatives, as in SimCLR, but an easy positive no longer quiets them: small batches suffice.
-Source: Yeh et al. 2021, "Decoupled Contrastive Learning", https://arxiv.org/abs/2110.06848.
+Collapse is prevented by the negatives, as in SimCLR, but an easy positive no longer shrinks their gradient: small batches
+suffice. Source: Yeh et al. 2021, "Decoupled Contrastive Learning", https://arxiv.org/abs/2110.06848.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from ssl_jax.methods.simclr import SimCLR
 
 @dataclass(frozen=True)
 class DCL(SimCLR):
-    """temperature: 0.1 in the paper."""
+    """temperature: softmax temperature, 0.1 in the paper."""
 
     facts: ClassVar[Facts] = Facts(
         family="contrastive", against_collapse="negatives", negatives="2N - 2 in the batch", paper="2110.06848"

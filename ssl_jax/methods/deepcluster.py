@@ -1,7 +1,7 @@
-"""DeepCluster-v2: every view names the cluster that k-means found for its image, on the whole data set, once an epoch.
+"""DeepCluster-v2: every view predicts the cluster of its image; k-means clusters the whole data set once an epoch.
 
-Collapse is prevented by k-means: clusters of one constant are no clusters, and an empty one takes half of the largest.
-Labels come from what was remembered of the epoch before, so that the data set is not encoded twice. Before the first
+Collapse is prevented by k-means: a constant has no clusters, and an empty cluster takes half of the largest.
+Labels come from the embeddings stored in the epoch before, so that the data set is not encoded twice. Before the first
 epoch the untrained network encodes the data set once, as init_memory of the authors' code does: labels of -1 would give
 a gradient of zero for an epoch.
 Source: Caron et al. 2020, https://arxiv.org/abs/2006.09882, section 4.1 and appendix C, the authors' main_deepclusterv2.py;
@@ -24,18 +24,18 @@ from ssl_jax.ops.collectives import replicate_rows
 from ssl_jax.ops.kmeans import kmeans
 from ssl_jax.ops.normalize import unit_length
 
-LARGE = 2  # Views that are remembered, each in a memory of its own; small crops only name clusters.
+LARGE = 2  # Views that are stored, each in its own bank; small crops only predict clusters.
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeepCluster(JointEmbedding):
     """Cross-entropy of the clusters, with their centroids at unit length as the classifier; chance level log(clusters).
 
-    examples: of the data set; entries of a memory.
+    examples: number of examples in the data set, and of entries in each bank.
     recluster_every: steps between clusterings, those of an epoch. As many steps fill the banks before the first update.
-    heads: clusterings, which differ in their seeds and in the view that they cluster.
-    temperature: of the prediction.
-    iterations: of k-means.
+    heads: number of clusterings, which differ in their seeds and in the view that they cluster.
+    temperature: softmax temperature of the prediction.
+    iterations: iterations of k-means.
     """
 
     facts: ClassVar[Facts] = Facts(
@@ -66,11 +66,11 @@ class DeepCluster(JointEmbedding):
         banks = self.fresh_banks(bank_rng)
         labels = jnp.full((self.heads, self.examples), -1, jnp.int32)
         centroids = jnp.zeros((self.heads, self.clusters, self.head.width))
-        seed = jax.random.bits(jax.random.fold_in(bank_rng, 0), dtype=jnp.uint32)  # of every clustering
+        seed = jax.random.bits(jax.random.fold_in(bank_rng, 0), dtype=jnp.uint32)  # of all clusterings
         return params, {**state, "banks": banks, "labels": labels, "centroids": centroids, "seed": seed}
 
     def fresh_banks(self, rng: Array) -> Array:
-        """The memories before anything is encoded, `[LARGE, examples, D]`: zero, so that `cluster` passes over them."""
+        """The initial banks, `[LARGE, examples, D]`: zero, so that `cluster` skips entries that were never written."""
         return jnp.zeros((LARGE, self.examples, self.head.width))
 
     def encode(
@@ -83,7 +83,7 @@ class DeepCluster(JointEmbedding):
         return {"embedding": embedding, "scores": scores, "index": views["index"]}, state
 
     def prototypes(self, params: Params, state: State) -> Array:
-        """Directions of the clusters, `[heads, clusters, D]`."""
+        """Centroids at unit length, `[heads, clusters, D]`."""
         return state["centroids"]
 
     def objective(
@@ -95,29 +95,29 @@ class DeepCluster(JointEmbedding):
         return loss, {"banks": self.remember(state["banks"], embeddings, axis_name)}, {}
 
     def remember(self, banks: Array, embeddings: Embeddings, axis_name: str | None) -> Array:
-        """The memories with the large views of this batch in them."""
+        """The banks updated with the large views of this batch."""
         index, rows = (replicate_rows(embeddings[name], axis_name) for name in ("index", "embedding"))
         return jnp.stack([write(Bank(banks[view]), index, rows[:, view], momentum=0.0).rows for view in range(LARGE)])
 
     def after_step(self, params: Params, state: State, step: Array) -> tuple[Params, State]:
-        found = {name: state[name] for name in ("labels", "centroids") if name in state}
+        current = {name: state[name] for name in ("labels", "centroids") if name in state}
         due = (step + 1) % self.recluster_every == 0
-        return params, {**state, **lax.cond(due, lambda: self.cluster(params, state, step), lambda: found)}
+        return params, {**state, **lax.cond(due, lambda: self.cluster(params, state, step), lambda: current)}
 
     def cluster(self, params: Params, state: State, step: Array) -> State:
-        """New labels and centroids, one head after the other, each of the next view's memory.
+        """New labels and centroids, one head after the other; the heads alternate between the banks of the views.
 
-        An image that was never encoded, since a pass leaves out what is no whole batch, keeps the label -1: no loss.
+        An image that was never encoded, since an epoch leaves out an incomplete last batch, keeps the label -1 and has no loss.
         """
 
         def of_head(head: Array) -> State:
             rng = jax.random.fold_in(jax.random.key(state["seed"]), step * self.heads + head)
             points = state["banks"][head % LARGE]
-            seen = jnp.any(points != 0, axis=1)
-            # Rows of zeros would pull a centroid to zero: rows that were seen stand in for them, each as often as the next.
-            stand_ins = jnp.argsort(~seen)[jnp.arange(len(points)) % jnp.maximum(seen.sum(), 1)]
-            points = jnp.where(seen[:, None], points, points[stand_ins])
-            found = kmeans(rng, points, clusters=self.clusters, iterations=self.iterations, spherical=True)
-            return {"labels": jnp.where(seen, found.labels, -1), "centroids": found.centroids}
+            encoded = jnp.any(points != 0, axis=1)
+            # Rows of zeros would pull a centroid to zero: encoded rows replace them, each equally often.
+            replacements = jnp.argsort(~encoded)[jnp.arange(len(points)) % jnp.maximum(encoded.sum(), 1)]
+            points = jnp.where(encoded[:, None], points, points[replacements])
+            clustering = kmeans(rng, points, clusters=self.clusters, iterations=self.iterations, spherical=True)
+            return {"labels": jnp.where(encoded, clustering.labels, -1), "centroids": clustering.centroids}
 
         return lax.map(of_head, jnp.arange(self.heads))

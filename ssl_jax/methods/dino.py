@@ -1,4 +1,4 @@
-"""DINO: the student's small and large crops predict, as a distribution over K outputs, what the teacher says of large ones.
+"""DINO: the student's small and large crops predict the teacher's distribution over K outputs for the large ones.
 
 Collapse to one output is prevented by centring the teacher's outputs, collapse to the uniform distribution by sharpening.
 Source: Caron et al. 2021, "Emerging Properties in Self-Supervised Vision Transformers",
@@ -20,9 +20,9 @@ from ssl_jax.methods.method import Embeddings, Facts, Layouts, Metrics, Params, 
 class DINO(MomentumTeacher):
     """The head ends in K outputs (`prototype_head`).
 
-    student_temperature, teacher_temperature: divide the outputs.
-    warmup_temperature: of the teacher at first; it rises linearly for `warmup` steps.
-    center_momentum: of the moving average of the teacher's outputs.
+    student_temperature, teacher_temperature: softmax temperatures of the outputs.
+    warmup_temperature: initial temperature of the teacher; it rises linearly for `warmup` steps.
+    center_momentum: momentum of the moving average of the teacher's outputs.
     """
 
     facts: ClassVar[Facts] = Facts(

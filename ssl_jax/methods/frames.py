@@ -1,6 +1,6 @@
-"""Frames: two frames of a video that are near in time are the two views; SimCLR does the rest.
+"""Frames: two neighbouring frames of a video are the two views of SimCLR.
 
-Collapse is prevented by the negatives, frames of other videos. What the views share is what does not change in time.
+Collapse is prevented by the negatives, frames of other videos. The views share what does not change in time.
 Source: Chen et al. 2020, https://arxiv.org/abs/2002.05709, for the objective; views: `augment.video.frame_views`.
 """
 

@@ -1,7 +1,7 @@
-"""I-JEPA: from a part of an image, what a slow copy of the encoder says of other blocks of it, in features, not pixels.
+"""I-JEPA: a part of an image predicts the features, not the pixels, of other blocks of it.
 
-Collapse is prevented as in BYOL: the target is a moving average without gradient, and a predictor stands before it.
-No views by hand: the image is only cropped; its parts are each other's views.
+Collapse is prevented as in BYOL: the target encoder is a moving average without gradient, and only the context side has
+a predictor. No hand-made augmentations: the image is only cropped, and its parts are the views.
 Source: Assran et al. 2023, "Self-Supervised Learning from Images with a Joint-Embedding Predictive Architecture",
 https://arxiv.org/abs/2301.08243, section 3, and the authors' code.
 """
@@ -27,8 +27,9 @@ class IJEPA(Method):
     Views are those of `block_masking`.
 
     encoder: a ViT without class token, which takes images and the indices of visible patches.
-    predictor: tokens, indices of their patches and of hidden patches -> tokens of these; see `masked_decoder`.
-    steps: of the whole run, in which the target's momentum rises from `momentum` to 1 linearly, as in the authors' code.
+    predictor: tokens, indices of their patches and of the target patches -> tokens of these; see `masked_decoder`.
+    steps: number of steps of the whole run, in which the target's momentum rises from `momentum` to 1 linearly, as in the
+      authors' code.
     """
 
     facts: ClassVar[Facts] = Facts(
@@ -52,20 +53,19 @@ class IJEPA(Method):
     def encode(
         self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
     ) -> tuple[Embeddings, State]:
-        """ "embedding" `[B, 1, D]`, of the patches seen; "prediction", "target" `[B, 4, W, D]`; "counted" `[B, 4, W]`."""
-        images, seen, wanted = views["views"][:, 0], views["seen"], views["wanted"]
-        size, blocks = wanted.shape[:2]
-        layers, encoder = self.encoder.apply(params["encoder"], state["encoder"], images, seen, train=True, rng=rng)
-        tokens, places = (jnp.repeat(array, blocks, axis=0) for array in (layers["tokens"], seen))
-        asked = wanted.reshape(size * blocks, -1)
-        told = params["predictor"], state["predictor"], tokens, places, asked
-        prediction, predictor = self.predictor.apply(*told, train=True, rng=rng)
-        whole = self.encoder.apply(state["target"], state["encoder"], images, train=True, rng=rng)[0]["tokens"]
-        target = jnp.take_along_axis(layer_norm(whole), wanted.reshape(size, -1, 1), axis=1)
+        """ "embedding" `[B, 1, D]`, of the visible patches; "prediction", "target" `[B, 4, W, D]`; "counted" `[B, 4, W]`."""
+        images, visible, masked = views["views"][:, 0], views["seen"], views["wanted"]
+        size, blocks = masked.shape[:2]
+        layers, encoder = self.encoder.apply(params["encoder"], state["encoder"], images, visible, train=True, rng=rng)
+        context, positions = (jnp.repeat(array, blocks, axis=0) for array in (layers["tokens"], visible))
+        inputs = params["predictor"], state["predictor"], context, positions, masked.reshape(size * blocks, -1)
+        prediction, predictor = self.predictor.apply(*inputs, train=True, rng=rng)
+        tokens = self.encoder.apply(state["target"], state["encoder"], images, train=True, rng=rng)[0]["tokens"]
+        target = jnp.take_along_axis(layer_norm(tokens), masked.reshape(size, -1, 1), axis=1)
         embeddings = {
             "embedding": layers["features"][:, None],
-            "prediction": prediction.reshape(*wanted.shape, -1),
-            "target": target.reshape(*wanted.shape, -1),
+            "prediction": prediction.reshape(*masked.shape, -1),
+            "target": target.reshape(*masked.shape, -1),
             "counted": views["counted"],
         }
         return embeddings, {**state, "encoder": encoder, "predictor": predictor}
@@ -74,8 +74,8 @@ class IJEPA(Method):
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         prediction, target, counted = (embeddings[name] for name in ("prediction", "target", "counted"))
-        size, blocks, places, dim = prediction.shape
-        prediction, target = (array.reshape(size, blocks * places, dim) for array in (prediction, target))
+        size, blocks, patches, dim = prediction.shape
+        prediction, target = (array.reshape(size, blocks * patches, dim) for array in (prediction, target))
         loss = masked_smooth_l1(prediction, target, counted.reshape(size, -1), axis_name=axis_name)
         return loss, {}, {}
 
@@ -88,10 +88,10 @@ class IJEPA(Method):
         return Backbone(self.encoder, state["target"], state["encoder"])
 
     def features(self, params: Params, state: State, images: Array) -> dict[str, Array]:
-        """The backbone's layers, and "features": its last four blocks side by side.
+        """The backbone's layers, and "features": its last four blocks, concatenated.
 
-        The mean over patches of each block's normed tokens, `[B, 4 D]`: the very last block serves the prediction more than the
-        image. So Caron et al. 2021, https://arxiv.org/abs/2104.14294, judge small ViTs.
+        The mean over patches of each block's normed tokens, `[B, 4 D]`: the very last block is more specific to the prediction.
+        Caron et al. 2021, https://arxiv.org/abs/2104.14294, evaluate small ViTs in this way.
         """
         layers = super().features(params, state, images)
         last = [layers[name].astype(jnp.float32) for name in layers if name.startswith("block")][-4:]

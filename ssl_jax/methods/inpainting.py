@@ -1,7 +1,7 @@
-"""Inpainting: what was in the hole, or in the holes?
+"""Inpainting: predict the pixels of the hole, or of several holes.
 
-Generative: nothing collapses, since the pixels are given. The encoder has to sum up the whole image for it, which is why
-the decoder sees nothing but its features. The paper adds an adversarial loss, for sharper pixels, not for better features.
+Generative: nothing collapses, since the pixels are given. The decoder takes nothing but the encoder's features, so that
+these have to summarise the whole image. The paper adds an adversarial loss, for sharper pixels, not for better features.
 Source: Pathak et al. 2016, "Context Encoders: Feature Learning by Inpainting", https://arxiv.org/abs/1604.07379.
 """
 
@@ -28,10 +28,10 @@ class Inpainting(JointEmbedding):
     def encode(
         self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
     ) -> tuple[Embeddings, State]:
-        """ "embedding" `[B, 1, P]`, the pixels that the head tells; those that are right, "target" `[B, Q, C]`, Q C = P, and
-        which of them count, "counted" `[B, Q]`."""
+        """ "embedding" `[B, 1, P]`, the pixels that the head predicts; their targets, "target" `[B, Q, C]`, Q C = P, and
+        a mask of those in the loss, "counted" `[B, Q]`."""
         if "hole" not in views:
-            raise UsageError("inpainting: views need what was in the hole: make them with hole_masking.")
+            raise UsageError("inpainting: views need the pixels of the hole: make them with hole_masking.")
         embeddings, state = super().encode(params, state, views, rng, step)
         target = views["hole"].reshape(len(views["hole"]), -1, views["hole"].shape[-1])
         counted = views.get("counted", jnp.ones(target.shape[:2], bool)).reshape(target.shape[:2])

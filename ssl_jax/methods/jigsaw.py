@@ -1,7 +1,7 @@
-"""Jigsaw: in which order are the nine tiles of the image shown?
+"""Jigsaw: classify the order in which the nine tiles of the image are shown.
 
 A pretext task: nothing collapses, since the labels are given. Each tile goes through the encoder alone, so that its
-features tell what is seen rather than how edges meet; `augment.pretext` is against the other trivial solutions.
+features describe contents rather than how edges meet; `augment.pretext` prevents the other trivial solutions.
 Source: Noroozi and Favaro 2016, "Unsupervised Learning of Visual Representations by Solving Jigsaw Puzzles",
 https://arxiv.org/abs/1603.09246.
 """
@@ -24,7 +24,7 @@ class Jigsaw(JointEmbedding):
     """Cross-entropy over P orders; chance level log P.
 
     head: features of a tile -> embedding, rectified.
-    classifier: embeddings of the tiles as they are shown, concatenated -> P logits.
+    classifier: embeddings of the tiles in the order shown, concatenated -> P logits.
     """
 
     facts: ClassVar[Facts] = Facts(
@@ -42,7 +42,7 @@ class Jigsaw(JointEmbedding):
     ) -> tuple[Embeddings, State]:
         """ "embedding" of the tiles `[B, 9, D]`, "logits" `[B, P]` and the "order" `[B]`."""
         if "order" not in views:
-            raise UsageError("jigsaw: views need the number of their order: make them with jigsaw_views.")
+            raise UsageError("jigsaw: views need the index of their order: make them with jigsaw_views.")
         tiles, stats = self.project(params, state, views, rng)
         tiles = jax.nn.relu(tiles)
         shown = tiles.reshape(len(tiles), -1)

@@ -1,4 +1,4 @@
-"""What most methods share: an encoder and a projection head on every view, and a momentum copy of them as a teacher.
+"""The base of most methods: an encoder and a projection head on every view, and a momentum copy of them as a teacher.
 
 B: examples; V: views of each; D: size of an embedding. Views of one size are `views["views"]` `[B, V, H, W, C]`; crops
 of a second, smaller size are `views["small_views"]`: each size goes through the networks in one call.
@@ -35,9 +35,9 @@ def on_views(
 ) -> tuple[Any, State]:
     """A network in training on `[B, V, ...]`: its outputs, leaves `[B, V, ...]`, and statistics.
 
-    per_view_statistics: each view is a batch with statistics of its own; otherwise all are one batch.
-    dropout: False leaves out dropout and stochastic depth of a network without batch statistics, which then has nothing
-      else to do in training.
+    per_view_statistics: each view is a batch with its own statistics; otherwise all views are one batch.
+    dropout: False leaves out dropout and stochastic depth of a network without batch statistics, which then behaves as in
+      evaluation.
     """
     size, views = inputs.shape[:2]
     train = dropout or bool(jax.tree.leaves(stats))
@@ -54,16 +54,16 @@ def on_views(
 
 @dataclass(frozen=True)
 class JointEmbedding(Method):
-    """Encoder and projection head; subclasses say in `objective` what their embeddings should be.
+    """Encoder and projection head; subclasses define the loss of their embeddings in `objective`.
 
     encoder: images -> dict of layers with "features".
-    head: projection head, features -> embedding; thrown away after pre-training.
-    per_view_statistics: whether each view has batch statistics of its own, as in the code of the method's authors.
+    head: projection head, features -> embedding; discarded after pre-training.
+    per_view_statistics: whether each view has its own batch statistics, as in the code of the method's authors.
     """
 
     encoder: Net
     head: Net
-    per_view_statistics = False  # Of the method, not of an instance: no field.
+    per_view_statistics = False  # An attribute of the class, not a field.
 
     @property
     def networks(self) -> dict[str, Net]:
@@ -114,10 +114,10 @@ class JointEmbedding(Method):
 class MomentumTeacher(JointEmbedding):
     """A teacher with the weights of the student's moving average, whose embeddings are targets without gradient.
 
-    The teacher has batch statistics of its own. Its momentum rises from `momentum` to `final_momentum` in `steps` steps,
+    The teacher has its own batch statistics. Its momentum rises from `momentum` to `final_momentum` in `steps` steps,
     by half a cosine; a constant one has both equal.
 
-    steps: of the whole run.
+    steps: number of steps of the whole run.
     """
 
     steps: int
@@ -142,7 +142,7 @@ class MomentumTeacher(JointEmbedding):
         return {"embedding": embedding, "target": target}, {**state, **stats, "teacher": teacher}
 
     def teacher_forward(self, teacher: State, views: ViewBatch, rng: Array) -> tuple[Array, State]:
-        """Embeddings by the teacher, `[B, V, D]`, and the teacher with its new statistics; it has no stochastic depth."""
+        """The teacher's embeddings, `[B, V, D]`, and the teacher with its new statistics; it has no stochastic depth."""
         targets, stats = self.project(teacher["params"], teacher["stats"], views, rng, dropout=False)
         return targets, {**teacher, "stats": stats}
 

@@ -1,6 +1,6 @@
-"""LeJEPA: views predict their mean, and embeddings are to be distributed as an isotropic Gaussian; nothing else.
+"""LeJEPA: views predict their mean, and a regulariser makes embeddings follow an isotropic Gaussian.
 
-Collapse is prevented by the distribution: in whichever direction one looks, embeddings must be spread as a standard normal.
+Collapse is prevented by the distribution: in every direction, the embeddings must follow a standard normal.
 No teacher, no stop-gradient, no schedule, one weight.
 Source: Balestriero and LeCun 2025, "LeJEPA: Provable and Scalable Self-Supervised Learning Without the Heuristics",
 https://arxiv.org/abs/2511.08544, section 5.
@@ -20,8 +20,8 @@ from ssl_jax.methods.method import Embeddings, Facts, Metrics, State
 class LeJEPA(JointEmbedding):
     """Distance of each view to the mean of the large ones, and SIGReg of each view over the batch.
 
-    weight: lambda, of the Gaussian's term, in [0, 1]; the prediction has the rest.
-    directions: in which the distribution is looked at, drawn anew in each step.
+    weight: lambda, the weight of SIGReg, in [0, 1]; the prediction term has 1 - lambda.
+    directions: number of random directions in which the distribution is compared, drawn in each step.
     """
 
     facts: ClassVar[Facts] = Facts(

@@ -1,7 +1,7 @@
-"""MAE: a few patches are encoded, and the pixels of all the others told from them.
+"""MAE: a few visible patches are encoded, and the pixels of all masked ones are predicted from them.
 
-Generative: nothing collapses, since pixels are given. What the encoder learns is what pixels need, details included, so
-that its features are less linear in classes than those of methods that compare images.
+Generative: nothing collapses, since pixels are given. The encoder learns what pixels need, details included, so that
+classes are less linearly separable in its features than in those of methods that compare images.
 Source: He et al. 2021, "Masked Autoencoders Are Scalable Vision Learners", https://arxiv.org/abs/2111.06377.
 """
 
@@ -20,14 +20,14 @@ from ssl_jax.ops.patches import patchify
 
 @dataclass(frozen=True, kw_only=True)
 class MAE(Method):
-    """Mean squared error of the hidden patches; about 1 where only their mean is known.
+    """Mean squared error of the masked patches; about 1 where only their mean is predicted.
 
     Views are those of `random_masking`.
 
     encoder: a ViT, which takes images and the indices of visible patches.
-    decoder: tokens, indices of their patches and of hidden patches -> pixels of these; see `masked_decoder`.
-    patch_size: in pixels.
-    normalize_targets: predict each patch in units of its own deviation, from its own mean.
+    decoder: tokens, indices of their patches and of masked patches -> pixels of these; see `masked_decoder`.
+    patch_size: side of a patch in pixels.
+    normalize_targets: standardise each target patch by its own mean and deviation.
     """
 
     facts: ClassVar[Facts] = Facts(
@@ -45,13 +45,13 @@ class MAE(Method):
     def encode(
         self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
     ) -> tuple[Embeddings, State]:
-        """ "embedding" `[B, 1, D]`, of the patches seen; "prediction" and "target" `[B, W, P]` of those wanted."""
-        images, seen, wanted = views["views"][:, 0], views["seen"], views["wanted"]
-        layers, encoder = self.encoder.apply(params["encoder"], state["encoder"], images, seen, train=True, rng=rng)
-        told = params["decoder"], state["decoder"], layers["tokens"], seen, wanted
-        prediction, decoder = self.decoder.apply(*told, train=True, rng=rng)
+        """ "embedding" `[B, 1, D]`, of the visible patches; "prediction" and "target" `[B, W, P]` of the masked ones."""
+        images, visible, masked = views["views"][:, 0], views["seen"], views["wanted"]
+        layers, encoder = self.encoder.apply(params["encoder"], state["encoder"], images, visible, train=True, rng=rng)
+        inputs = params["decoder"], state["decoder"], layers["tokens"], visible, masked
+        prediction, decoder = self.decoder.apply(*inputs, train=True, rng=rng)
         patches = patchify(images, self.patch_size).reshape(len(images), -1, prediction.shape[-1])
-        target = jnp.take_along_axis(patches, wanted[:, :, None], axis=1)
+        target = jnp.take_along_axis(patches, masked[:, :, None], axis=1)
         embeddings = {"embedding": layers["features"][:, None], "prediction": prediction, "target": target}
         return embeddings, {**state, "encoder": encoder, "decoder": decoder}
 
@@ -59,9 +59,9 @@ class MAE(Method):
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         prediction, target = embeddings["prediction"], embeddings["target"]
-        wanted = jnp.ones(prediction.shape[:2])
+        masked = jnp.ones(prediction.shape[:2])
         loss = masked_regression(
-            prediction, target, wanted, normalize_targets=self.normalize_targets, axis_name=axis_name
+            prediction, target, masked, normalize_targets=self.normalize_targets, axis_name=axis_name
         )
         return loss, {}, {}
 

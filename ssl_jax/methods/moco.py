@@ -1,6 +1,6 @@
-"""MoCo: the student's view picks the teacher's embedding of the other view out of a queue of former batches' keys.
+"""MoCo: the student's view is the query for the teacher's key of the other view, against a queue of former keys.
 
-Collapse is prevented by the negatives, which the queue makes many at any batch size, and the slow teacher consistent.
+Collapse is prevented by the negatives: the queue holds many at any batch size, and the slow teacher keeps them consistent.
 Versions 1 and 2 differ by their recipes: the second has a head of two layers, blur and a cosine schedule.
 Source: He et al. 2019, "Momentum Contrast", https://arxiv.org/abs/1911.05722; Chen et al. 2020,
 https://arxiv.org/abs/2003.04297.
@@ -27,12 +27,12 @@ from ssl_jax.ops.normalize import unit_length
 class MoCo(MomentumTeacher):
     """InfoNCE against a queue.
 
-    queue_length: keys that are remembered; a multiple of the batch.
-    temperature: 0.07 in the first version, 0.2 in the second.
+    queue_length: number of keys in the queue; a multiple of the batch size.
+    temperature: softmax temperature, 0.07 in the first version, 0.2 in the second.
     symmetric: both views are queries, each against a queue of the other view's keys.
-    norm_groups: parts of the batch with statistics of their own, as the encoder's norms have them (`groups`). The teacher
-      takes every `norm_groups`-th example into one part, where the student takes neighbours, so that the statistics do not
-      reveal which key belongs to a query (the paper's shuffled batch norm).
+    norm_groups: number of parts of the batch with separate batch statistics, as the encoder's norms have them (`groups`). The
+      teacher takes every `norm_groups`-th example into one part, where the student takes neighbours, so that the statistics do
+      not reveal which key belongs to a query (the paper's shuffled batch norm).
     """
 
     facts: ClassVar[Facts] = Facts(
@@ -77,7 +77,7 @@ class MoCo(MomentumTeacher):
         query, stats = self.project(params, state, {"views": queries}, student_rng)
         shuffled = interleave(keys, self.norm_groups)
         target, teacher = self.teacher_forward(state["teacher"], {"views": shuffled}, teacher_rng)
-        target = interleave(target, len(target) // self.norm_groups)  # back into the order of the batch
+        target = interleave(target, len(target) // self.norm_groups)  # restores the order of the batch
         return {"embedding": query, "target": target}, {**state, **stats, "teacher": teacher}
 
     def objective(
@@ -89,19 +89,19 @@ class MoCo(MomentumTeacher):
         for name, former in sorted(state["queues"].items()):
             query, positive = embeddings["embedding"][:, int(name)], keys[:, int(name)]
             losses.append(nats(query, positive, former.rows))
-            queues[name] = queue.push(former, unit_length(positive))  # after the loss
+            queues[name] = queue.push(former, unit_length(positive))  # after the loss is computed
         return jnp.stack(losses).mean(), {"queues": queues}, {}
 
 
 def interleave(rows: Array, groups: int) -> Array:
     """`[B, ...]` with every `groups`-th row moved into one of `groups` consecutive parts.
 
-    A fixed transposition, which devices do in one exchange; a random permutation would gather the batch on every device.
-    The batch is drawn at random, so that the parts are random all the same. `interleave(..., B // groups)` is the inverse.
+    A fixed transposition, one all-to-all exchange between devices; a random permutation would gather the batch on every device.
+    The batch is drawn at random, so that the parts are random too. `interleave(..., B // groups)` is the inverse.
     """
     if len(rows) % groups:
         raise UsageError(
-            f"batch_size: {len(rows)} examples cannot be cut into {groups} parts with statistics of their own: "
+            f"batch_size: {len(rows)} examples cannot be cut into {groups} parts with separate statistics: "
             f"choose a multiple of {groups}, or norm_groups=1."
         )
     interleaved = rows.reshape(len(rows) // groups, groups, *rows.shape[1:]).swapaxes(0, 1).reshape(rows.shape)

@@ -1,4 +1,4 @@
-"""MoCo v3: the student's prediction from each view picks the teacher's embedding of the other among those of the batch.
+"""MoCo v3: the student's prediction from each view is the query for the teacher's embedding of the other, in the batch.
 
 Collapse is prevented by the negatives: the other N - 1 keys of the batch, of all devices; there is no queue.
 Source: Chen et al. 2021, "An Empirical Study of Training Self-Supervised Vision Transformers",
@@ -19,7 +19,7 @@ from ssl_jax.methods.method import Embeddings, Facts, Metrics, State
 class MoCoV3(BYOL):
     """BYOL's networks under a contrastive loss.
 
-    temperature: 0.2 for vision transformers, 1 for ResNets.
+    temperature: softmax temperature, 0.2 for vision transformers, 1 for ResNets.
     """
 
     facts: ClassVar[Facts] = Facts(

@@ -1,7 +1,7 @@
-"""NNCLR: the prediction from one view meets the nearest neighbour, in a queue, of the other view's embedding.
+"""NNCLR: the positive of a view's prediction is the nearest neighbour, in a queue, of the other view's embedding.
 
-Collapse is prevented by the negatives, the other predictions of the batch; the neighbours are positives that no
-augmentation could make.
+Collapse is prevented by the negatives, the other predictions of the batch; the neighbours are positives that
+augmentations cannot produce.
 Source: Dwibedi et al. 2021, "With a Little Help from My Friends", https://arxiv.org/abs/2104.14548.
 """
 
@@ -24,8 +24,8 @@ from ssl_jax.ops.queue import fresh, push
 class NNCLR(SimSiam):
     """SimSiam's networks under a contrastive loss.
 
-    queue_length: embeddings in which neighbours are looked for; a multiple of the batch.
-    temperature: 0.1 in the paper.
+    queue_length: number of embeddings in which nearest neighbours are searched; a multiple of the batch size.
+    temperature: softmax temperature, 0.1 in the paper.
     """
 
     facts: ClassVar[Facts] = Facts(
@@ -58,7 +58,7 @@ class NNCLR(SimSiam):
     ) -> tuple[Array, State, Metrics]:
         embedding = unit_length(lax.stop_gradient(embeddings["embedding"]))
         queue = state["queue"]
-        there, back = (
+        first, second = (
             in_batch_info_nce(
                 key_value_lookup(embedding[:, view], queue.rows, queue.rows, top=1, axis_name=axis_name),
                 embeddings["prediction"][:, 1 - view],
@@ -67,4 +67,4 @@ class NNCLR(SimSiam):
             )
             for view in (0, 1)
         )
-        return (there + back) / 2, {"queue": push(queue, embedding[:, 0])}, {}  # pushed after the loss
+        return (first + second) / 2, {"queue": push(queue, embedding[:, 0])}, {}  # pushed after the loss

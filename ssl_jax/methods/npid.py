@@ -41,7 +41,7 @@ class NPID(JointEmbedding):
         family="contrastive",
         against_collapse="negatives",
         positives="an image and its memory",
-        negatives="a memory of images",
+        negatives="a bank of images",
         memory="bank",
         passes="1",
         paper="1805.01978",

@@ -1,8 +1,8 @@
-"""PIRL: an image and its transformed self (nine shuffled tiles, or a rotation) both find the image's memory.
+"""PIRL: an image and its transformed version (nine shuffled tiles, or a rotation) are queries for the image's bank entry.
 
-A pretext task's transformation, but features are to be the same whatever it was, instead of telling it. Collapse is
-prevented by the negatives, memories of other images. The price of a memory bank is that its entries are stale, half an
-epoch old on average; without it a batch would have to hold as many negatives.
+The transformation is that of a pretext task, but features are to be invariant to it instead of predicting it. Collapse is
+prevented by the negatives, bank entries of other images. The entries of a memory bank are stale, half an epoch old on
+average; without a bank the batch would have to contain as many negatives.
 Source: Misra and van der Maaten 2019, "Self-Supervised Learning of Pretext-Invariant Representations",
 https://arxiv.org/abs/1912.01991; the authors' code in VISSL, configs/config/pretrain/pirl.
 """
@@ -28,14 +28,14 @@ class PIRL(NPID):
 
     part_head: features of a tile (or of the rotated image) -> embedding.
     joined_head: embeddings of the P parts, concatenated -> embedding.
-    weight: of the transformed image's term, in [0, 1]; the image's has the rest.
+    weight: weight of the transformed image's term, in [0, 1]; the image's term has 1 minus this weight.
     """
 
     facts: ClassVar[Facts] = Facts(
         family="contrastive",
         against_collapse="negatives",
         positives="an image and its tiles",
-        negatives="a memory of images",
+        negatives="a bank of images",
         memory="bank",
         passes="1 + 9 tiles",
         paper="1912.01991",

@@ -1,7 +1,7 @@
-"""Relative position: where does a tile lie, seen from the middle one?
+"""Relative position: classify the position of a tile relative to the middle one.
 
-A pretext task: nothing collapses, since the labels are given. Trivial solutions are edges that go on from tile to tile
-and chromatic aberration, which gives away where in the photograph a tile was; `augment.pretext` is against them.
+A pretext task: nothing collapses, since the labels are given. Trivial solutions are edges that continue from tile to tile
+and chromatic aberration, which reveals the position of a tile in the photograph; `augment.pretext` prevents them.
 Source: Doersch et al. 2015, "Unsupervised Visual Representation Learning by Context Prediction",
 https://arxiv.org/abs/1505.05192.
 """
@@ -25,7 +25,7 @@ AROUND = np.array([tile for tile in range(9) if tile != MIDDLE])
 
 @dataclass(frozen=True, kw_only=True)
 class RelativePosition(JointEmbedding):
-    """Cross-entropy over eight places; chance level log 8 = 2.079. Each image gives all its eight pairs.
+    """Cross-entropy over eight positions; chance level log 8 = 2.079. Each image gives eight pairs.
 
     head: features of a tile -> embedding, rectified.
     classifier: embeddings of the middle tile and of another, concatenated -> 8 logits.
@@ -56,6 +56,6 @@ class RelativePosition(JointEmbedding):
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         logits = embeddings["logits"]
-        places = jnp.broadcast_to(jnp.arange(8)[None], logits.shape[:2])
-        metrics = {"task_accuracy": accuracy(logits, places, axis_name=axis_name)}
-        return cross_entropy(logits, places, axis_name=axis_name), {}, metrics
+        labels = jnp.broadcast_to(jnp.arange(8)[None], logits.shape[:2])
+        metrics = {"task_accuracy": accuracy(logits, labels, axis_name=axis_name)}
+        return cross_entropy(logits, labels, axis_name=axis_name), {}, metrics

@@ -1,8 +1,8 @@
-"""RotNet: by how many quarter turns was the image rotated?
+"""RotNet: classify the rotation of the image, by 0, 90, 180 or 270 degrees.
 
-A pretext task: nothing collapses, since the labels are given; but features need to know no more than the task asks for,
-and what is round or lies any way up teaches nothing. Trivial solutions are the marks that a rotation leaves, so it is an
-exchange of axes.
+A pretext task: nothing collapses, since the labels are given; but features contain no more than the task needs, and
+objects that are round or have no upright orientation teach nothing. Interpolation would leave traces, a trivial solution,
+so that rotations exchange axes instead.
 Source: Gidaris et al. 2018, "Unsupervised Representation Learning by Predicting Image Rotations",
 https://arxiv.org/abs/1803.07728.
 """

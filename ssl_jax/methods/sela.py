@@ -1,9 +1,9 @@
-"""SeLa: labels and network by turns; labels are the best ones for the network that share the data set out equally.
+"""SeLa: alternates between labels and network; labels are the optimal ones that partition the data set equally.
 
-Collapse is prevented by the equal partition: minimising cross-entropy over labels, too, would give all images one label.
-Unlike SwAV's codes these are hard, of the whole data set, and kept for an epoch.
+Collapse is prevented by the equal partition: minimising cross-entropy over the labels alone would give all images one label.
+Unlike SwAV's codes, labels are hard, computed on the whole data set, and kept for an epoch.
 Source: Asano et al. 2019, "Self-labelling via simultaneous clustering and representation learning",
-https://arxiv.org/abs/1911.05371; with a memory, several crops and a projection head as in Caron et al. 2020.
+https://arxiv.org/abs/1911.05371; with a bank, several crops and a projection head as in Caron et al. 2020.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class SeLa(DeepCluster):
 
     sharpness: lambda of the paper, the power of the network's probabilities in the optimal transport; its entropy term is
       1 / lambda.
-    iterations: of Sinkhorn's rounds.
+    iterations: number of Sinkhorn-Knopp iterations.
     """
 
     facts: ClassVar[Facts] = Facts(

@@ -1,4 +1,4 @@
-"""SimCLR: two views of an image must find each other among all other views of the batch, on every device.
+"""SimCLR: each view of an image is the query for its other view among all views of the batch, on every device.
 
 Collapse is prevented by the negatives: 2N - 2 of them for each of the 2N views.
 Source: Chen et al. 2020, "A Simple Framework for Contrastive Learning of Visual Representations",
@@ -19,8 +19,8 @@ from ssl_jax.methods.method import Embeddings, Facts, Metrics, State
 class SimCLR(JointEmbedding):
     """NT-Xent on the embeddings of two views.
 
-    temperature: of NT-Xent; 0.1 in the paper's ImageNet runs, 0.5 on CIFAR-10.
-    scale: of the whole loss, here the mean over all views; the authors' code adds the means of the two views, which is 2.
+    temperature: softmax temperature; 0.1 in the paper's ImageNet runs, 0.5 on CIFAR-10.
+    scale: factor of the loss, the mean over all views; 2 in the authors' code, which adds the means of the two views.
     """
 
     facts: ClassVar[Facts] = Facts(

@@ -1,4 +1,4 @@
-"""SimSiam: the prediction from one view meets the embedding of the other, which stands still.
+"""SimSiam: one view predicts the embedding of the other, which has a stop-gradient.
 
 Collapse is prevented by the stop-gradient and the predictor together: without either, all embeddings become one.
 Source: Chen and He 2020, "Exploring Simple Siamese Representation Learning", https://arxiv.org/abs/2011.10566.
@@ -51,6 +51,6 @@ class SimSiam(JointEmbedding):
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         prediction, target = embeddings["prediction"], embeddings["embedding"]
-        there = negative_cosine(prediction[:, 0], target[:, 1], axis_name=axis_name)
-        back = negative_cosine(prediction[:, 1], target[:, 0], axis_name=axis_name)
-        return (there + back) / 2, {}, {}
+        first = negative_cosine(prediction[:, 0], target[:, 1], axis_name=axis_name)
+        second = negative_cosine(prediction[:, 1], target[:, 0], axis_name=axis_name)
+        return (first + second) / 2, {}, {}

@@ -17,9 +17,9 @@ from ssl_jax.methods.simclr import SimCLR
 
 @dataclass(frozen=True)
 class SupCon(SimCLR):
-    """temperature: 0.1 in the paper.
+    """temperature: softmax temperature, 0.1 in the paper.
 
-    scale: of the whole loss; the authors' code has temperature / 0.07.
+    scale: factor of the loss; temperature / 0.07 in the authors' code.
     """
 
     facts: ClassVar[Facts] = Facts(

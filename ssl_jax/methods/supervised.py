@@ -1,4 +1,4 @@
-"""Supervised cross-entropy through the same contract: the upper bound to which methods without labels are compared."""
+"""Supervised cross-entropy under the same contract: an upper bound for methods without labels."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,6 +1,6 @@
-"""SwAV: the prototypes that one crop is assigned to must be predicted from the other crops of the image.
+"""SwAV: the prototypes assigned to one crop are predicted from the other crops of the image.
 
-Collapse is prevented by the assignment: Sinkhorn's rounds give every prototype an equal part of the batch, over all
+Collapse is prevented by the assignment: Sinkhorn-Knopp gives every prototype an equal part of the batch, over all
 devices and the queue.
 Source: Caron et al. 2020, "Unsupervised Learning of Visual Features by Contrasting Cluster Assignments",
 https://arxiv.org/abs/2006.09882.
@@ -25,14 +25,14 @@ from ssl_jax.ops.sinkhorn import sinkhorn
 class SwAV(JointEmbedding):
     """Swapped prediction of soft codes.
 
-    prototypes: how many.
-    temperature: of the prediction.
-    epsilon, iterations: of Sinkhorn's rounds. Where all scores are nearly equal, which is a solution with the loss log K,
-      a step pulls them apart only along what two crops agree on: more than epsilon / temperature of it, as a correlation.
-      A loss that stays at log K asks for a smaller epsilon.
-    queue_length: embeddings of former batches that share in the partition, for small batches; a multiple of the batch.
-    queue_start: step from which they do, once the queue is full.
-    hard: codes are rounded to one prototype; soft ones are better in the paper.
+    prototypes: number of prototypes.
+    temperature: softmax temperature of the prediction.
+    epsilon, iterations: entropy regularisation and iterations of Sinkhorn-Knopp. Where all scores are nearly equal, which is a
+      solution with the loss log K, a step separates them only along directions in which two crops correlate by more than
+      epsilon / temperature. If the loss stays at log K, lower epsilon.
+    queue_length: number of embeddings of former batches in the assignment, for small batches; a multiple of the batch size.
+    queue_start: first step that uses them, once the queue is full.
+    hard: round codes to one prototype; soft ones are better in the paper.
     """
 
     facts: ClassVar[Facts] = Facts(
@@ -100,7 +100,7 @@ class SwAV(JointEmbedding):
     def _codes_with_queue(
         self, scores: Array, queue: Queue, prototypes: Array, step: Array, axis_name: str | None
     ) -> Array:
-        """Codes of the batch's rows, with the queue's rows sharing in the partition once it is full."""
+        """Codes of the batch's rows, assigned together with the queue's rows once the queue is full."""
         old = jnp.matmul(queue.rows, prototypes.T, precision="highest")
         return lax.cond(
             (step >= self.queue_start) & is_full(queue, len(scores)),

@@ -1,6 +1,6 @@
-"""Tracks: a moving object, cut out at two times, is the two views; SimCLR does the rest.
+"""Tracks: two crops of a moving object at two times are the two views of SimCLR.
 
-Collapse is prevented by the negatives, objects of other videos. The views differ as the object does while it moves.
+Collapse is prevented by the negatives, objects of other videos. The views differ by the changes of the object while it moves.
 Source: Wang and Gupta 2015, "Unsupervised Learning of Visual Representations using Videos",
 https://arxiv.org/abs/1505.00687, for the idea; the objective is SimCLR's, and views are `augment.video.track_views`.
 """

@@ -1,6 +1,6 @@
 """VICReg: views agree, each dimension of the embedding varies over the batch, no two of them vary together.
 
-Collapse is prevented by the variance term, and its milder form, all dimensions alike, by the covariance term.
+Collapse is prevented by the variance term, and its milder form, dimensions that repeat each other, by the covariance term.
 Source: Bardes et al. 2021, "VICReg", https://arxiv.org/abs/2105.04906.
 """
 
@@ -16,7 +16,7 @@ from ssl_jax.methods.method import Embeddings, Facts, Metrics, State
 
 @dataclass(frozen=True)
 class VICReg(JointEmbedding):
-    """invariance, variance, covariance: weights of the three terms."""
+    """invariance, variance, covariance: weights of the three terms of the loss."""
 
     facts: ClassVar[Facts] = Facts(
         family="redundancy", against_collapse="variance and covariance terms", paper="2105.04906"

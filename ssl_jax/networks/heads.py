@@ -30,7 +30,7 @@ class ProjectionHead(nnx.Module):
       last_norm: batch norm after the last layer, too.
       last_norm_affine: whether that norm has a gain (and, with `last_bias`, an offset).
       last_bias: whether something constant is added in the last layer; in its norm if there is one.
-      groups: parts of the batch with statistics of their own; None for statistics of the whole batch.
+      groups: number of parts of the batch with separate statistics; None for statistics of the whole batch.
       dtype: of the activations; parameters, statistics and the result are float32.
 
     Source: Chen et al. 2020, https://arxiv.org/abs/2002.05709, sections 2.1 and 4.2.

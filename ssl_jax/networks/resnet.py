@@ -64,7 +64,7 @@ class ResNet(nnx.Module):
       width: channels of the first stage before the bottleneck's factor of four; 64 is the published network.
       dtype: of the activations; parameters, statistics and "features" are float32.
       norm: "batch", or "layer" for one over positions and channels of each image.
-      groups: parts of the batch with statistics of their own; None for statistics of the whole batch.
+      groups: number of parts of the batch with separate statistics; None for statistics of the whole batch.
 
     Raises:
       UsageError: unknown stem; when applied, `groups` does not divide the batch.

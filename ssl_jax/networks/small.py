@@ -27,7 +27,7 @@ class SmallConvNet(nnx.Module):
       strides: of each convolution.
       dtype: of the activations; parameters, statistics and "features" are float32.
       norm: "batch", or "layer" for one over positions and channels of each image.
-      groups: parts of the batch with statistics of their own; None for statistics of the whole batch.
+      groups: number of parts of the batch with separate statistics; None for statistics of the whole batch.
 
     Raises:
       UsageError: not one stride a width.

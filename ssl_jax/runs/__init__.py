@@ -1,6 +1,6 @@
-"""The folder of a run: what its files are called, how they are read and written, and who may write there.
+"""The folder of a run: the names of its files, their readers and writers, and its lock.
 
-Below every floor, and the only place that names these files; docs/results.md explains them.
+Below every floor, and the only package that names these files; docs/results.md explains them.
 """
 
 from ssl_jax.runs.folder import (

@@ -1,4 +1,4 @@
-"""Versions, commit and device of a run: what is needed to repeat it, or to explain why it cannot be repeated."""
+"""Versions, commit and device of a run: needed to repeat it, or to explain why it cannot be repeated."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-da
 
 
 def circumstances() -> dict[str, Any]:
-    """What `run.json` records beside the request, as of now."""
+    """The current versions, commit and device, which `run.json` records beside the request."""
     device = jax.devices()[0]
     return {
         "versions": {"ssl_jax": __version__, "python": platform.python_version()}
@@ -30,7 +30,7 @@ def circumstances() -> dict[str, Any]:
 
 
 def commit(root: Path) -> str | None:
-    """Git commit of the repository at `root`, with a "+" if files of the package were changed since.
+    """Git commit of the repository at `root`, with a "+" if files of the package have changed since.
 
     None where `root` is no repository, or lies within another one, as a virtual environment within a project does.
     """

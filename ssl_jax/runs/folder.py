@@ -1,4 +1,4 @@
-"""The files of a run by name, and what reads and writes them. Readers take what a kill or another program left there."""
+"""The files of a run by name, with readers and writers. Readers accept files that a kill or another program damaged."""
 
 import difflib
 import json
@@ -21,7 +21,7 @@ REQUESTED = {"method": str, "recipe": str, "arguments": dict, "seed": int}
 
 
 def nearest_run(folder: Path) -> Path | None:
-    """The folder above, else the one inside or beside with the most similar name, that holds a run."""
+    """A folder that holds a run: the parent, else a subfolder or sibling with the most similar name."""
     if os.path.isfile(folder.parent / REQUEST):
         return folder.parent
     inside_or_beside = sorted(folder.glob(f"*/{REQUEST}")) or sorted(folder.parent.glob(f"*/{REQUEST}"))
@@ -40,16 +40,20 @@ def read_request(run: Path) -> dict[str, Any]:
     """
     path = run if run.name.endswith(".json") else run / REQUEST
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"run: there is no {path}: name the folder of a run, as pretrain printed it.") from None
     except OSError as fault:
         raise UsageError(f"run: {path} cannot be read ({fault.strerror}): name the folder of a run.") from None
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict) or not all(isinstance(found.get(name), kind) for name, kind in REQUESTED.items()):
+        content = None
+    if not isinstance(content, dict) or not all(
+        isinstance(content.get(name), kind) for name, kind in REQUESTED.items()
+    ):
         raise UsageError(f"run: {path} is not a {REQUEST} that ssl_jax wrote: name the folder of a run.")
-    return {name: found[name] for name in (*REQUESTED, "file") if isinstance(found.get(name), REQUESTED.get(name, str))}
+    return {
+        name: content[name] for name in (*REQUESTED, "file") if isinstance(content.get(name), REQUESTED.get(name, str))
+    }
 
 
 def read_record(run: Path) -> dict[str, Any] | None:
@@ -60,7 +64,7 @@ def read_record(run: Path) -> dict[str, Any] | None:
 def read_metrics(run: Path) -> list[dict[str, Any]]:
     """The records of `metrics.jsonl` in order of "step", an integer that each has; [] where there is no file.
 
-    Lines that a kill or a disk left unreadable are left out.
+    Lines that are unreadable after a kill or a disk error are left out.
     """
     path = run / METRICS
     lines = path.read_bytes().splitlines() if path.is_file() else []
@@ -69,7 +73,7 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
 
 
 def truncate_metrics(run: Path, step: int) -> None:
-    """Drops the records after a step, since those steps are repeated, and the lines that cannot be read."""
+    """Drops the records after a step, since those steps are repeated, and unreadable lines."""
     kept = [record for record in read_metrics(run) if record["step"] <= step]
     write_atomically(run / METRICS, "".join(to_json(record) + "\n" for record in kept))
 
@@ -80,16 +84,18 @@ def write_results(run: Path, results: dict[str, Any]) -> None:
 
 
 def read_results(run: Path) -> dict[str, Any] | None:
-    """The content of `results.json`: "features", where it is there, holds dicts of dicts of dicts, whatever else came.
+    """The content of `results.json`: "features", where present, holds dicts of dicts of dicts; other values are dropped.
 
-    None where there is no file, or one that is damaged.
+    None where the file does not exist or is damaged.
     """
-    found = read_object(run / RESULTS)
-    return found | {"features": _dicts(found["features"], depth=3)} if found and "features" in found else found
+    results = read_object(run / RESULTS)
+    return (
+        results | {"features": _dicts(results["features"], depth=3)} if results and "features" in results else results
+    )
 
 
 def _dicts(value: Any, *, depth: int) -> dict[str, Any]:
-    """Nested dicts of so many levels; parts of other kinds are left out."""
+    """Nested dicts of `depth` levels; values of other types are left out."""
     if not isinstance(value, dict) or depth == 1:
         return value if isinstance(value, dict) else {}
     return {name: _dicts(part, depth=depth - 1) for name, part in value.items() if isinstance(part, dict)}

@@ -1,4 +1,4 @@
-"""Who may use the folder of a run: one process at a time, for one request."""
+"""Exclusive use of the folder of a run: one process at a time, for one request."""
 
 import contextlib
 import fcntl
@@ -14,7 +14,7 @@ from ssl_jax.files import write_json
 from ssl_jax.runs.circumstances import circumstances
 from ssl_jax.runs.folder import CHECKPOINTS, LOCK, REQUEST, RESULTS, read_request
 
-REMEDY = "choose another folder with --run, or make room there"
+REMEDY = "choose another folder with --run, or free disk space"
 Arguments = dict[str, Any]
 
 
@@ -24,14 +24,14 @@ def open_run(
 ) -> Iterator[None]:
     """The folder of a run, with its `run.json`, locked for this process until the context ends.
 
-    A new folder is made; one that exists has to hold a run of the same request. A run that wrote neither a checkpoint nor
-    results, such as a start that failed, is replaced. The operating system releases the lock when the process ends, however
-    it ends.
+    A new folder is made; an existing one has to hold a run of the same request. A run that wrote neither a checkpoint nor
+    results, such as a failed start, is replaced. The operating system releases the lock whenever the process ends,
+    killed or not.
 
     Args:
-      request: "method", "recipe", "arguments" and "seed": all that decides what is learned.
+      request: "method", "recipe", "arguments" and "seed": all that determines what is learned.
       resume: whether a run that exists may be continued.
-      update: recorded arguments -> the same as this version records them; applied to both requests before they are
+      update: recorded arguments -> the same arguments in the form of this version; applied to both requests before they are
         compared. Unchanged by default.
 
     Raises:
@@ -44,7 +44,7 @@ def open_run(
         lock = _lock(run)
     with lock:
         with writing("run", run, REMEDY):
-            if _check(run, request, resume=resume, update=update):  # Once more: another process may have been faster.
+            if _check(run, request, resume=resume, update=update):  # Again: another process may have written meanwhile.
                 write_json(run / REQUEST, request | circumstances())
         yield
 
@@ -58,10 +58,10 @@ def _check(run: Path, request: dict[str, Any], *, resume: bool, update: Callable
     if _is_empty(run):
         return True
     if not resume:
-        raise UsageError(f"run: {run} holds a run already and --no-resume was given: choose another folder with --run.")
+        raise UsageError(f"run: {run} already holds a run and --no-resume was given: choose another folder with --run.")
     old, new = (_flat(each, update) for each in (read_request(run), request))
     differing = [
-        f"{name} is {old.get(name)!r} there and {new.get(name)!r} here"
+        f"{name} is {old.get(name)!r} in its {REQUEST} and {new.get(name)!r} in this command"
         for name in sorted(old.keys() | new.keys())
         if old.get(name) != new.get(name)
     ]
@@ -73,7 +73,7 @@ def _check(run: Path, request: dict[str, Any], *, resume: bool, update: Callable
 
 
 def _is_empty(run: Path) -> bool:
-    """Whether a run has nothing to lose: neither results nor a checkpoint, finished or damaged."""
+    """Whether a run has neither results nor a checkpoint, finished or damaged, so that it can be replaced."""
     checkpoints = run / CHECKPOINTS
     saved = checkpoints.is_dir() and any(".orbax-checkpoint-tmp" not in path.name for path in checkpoints.iterdir())
     return not saved and not (run / RESULTS).exists()
@@ -89,9 +89,9 @@ def _lock(run: Path) -> TextIO:
         holder = file.read().strip() or "another process"
         file.close()
         raise RunError(
-            f"run: {run} is in use by {holder}: wait for its end, or choose another folder with --run."
+            f"run: {run} is in use by {holder}: wait until it ends, or choose another folder with --run."
         ) from None
-    except OSError:  # Some network file systems have no locks; there, runs are as unprotected as they were without.
+    except OSError:  # Some network file systems have no locks; runs on them are unprotected.
         return file
     file.truncate(0)
     print(f"process {os.getpid()} on {socket.gethostname()}", file=file, flush=True)
@@ -99,6 +99,6 @@ def _lock(run: Path) -> TextIO:
 
 
 def _flat(request: dict[str, Any], update: Callable[[Arguments], Arguments]) -> dict[str, Any]:
-    """The request as JSON would have it, in one dict."""
+    """The request in the form that JSON returns, in one flat dict."""
     rest = {name: value for name, value in request.items() if name != "arguments"}
     return json.loads(json.dumps(rest | update(request["arguments"])))

@@ -1,5 +1,5 @@
-"""Checkpoints: the state, the place in the input and checksums of both, written together, asynchronously and all or nothing,
-by Orbax. What is restored is what was saved, or it is refused."""
+"""Checkpoints: the state, the position in the input and checksums of both, written by Orbax together, asynchronously and
+atomically. A checkpoint that differs from what was saved is refused."""
 
 import gc
 import json
@@ -28,7 +28,7 @@ def _score(metrics: dict[str, float]) -> float:
 
 
 class Checkpoints:
-    """The checkpoints of one run: the last `keep`, and the one with the best k-NN accuracy (lowest loss without labels)."""
+    """The checkpoints of one run: the last `keep`, and the one with the best k-NN accuracy (without labels, lowest loss)."""
 
     def __init__(self, folder: Path, *, keep: int = 2):
         self.folder = folder.absolute()
@@ -39,21 +39,25 @@ class Checkpoints:
         )  # fmt: skip
         if self.folder.exists() and not self.folder.is_dir():
             raise UsageError(f"run: {self.folder} is a file, expected a folder of checkpoints: move it away.")
-        for path, reason in _damaged_descriptions(self.folder):  # Orbax would list none of the checkpoints.
-            raise RunError(f"run: {path} is damaged ({reason}): remove this file; its checkpoint is read without it.")
+        for path, reason in _damaged_descriptions(self.folder):  # Orbax would list no checkpoint at all.
+            raise RunError(
+                f"run: {path} is damaged ({reason}): remove this file; its checkpoint can be read without it."
+            )
         self._manager = _Manager(self.folder, options=options)
 
     def save(self, state: TrainState, *, input_state: dict[str, Any], score: float) -> None:
-        """Starts writing, beside the training. `score`: higher is better. Refuses a disk that is too full."""
+        """Starts writing in the background. `score`: higher is better. A `RunError` where the disk is too full."""
         step = int(jax.device_get(state.step))
         if step in self.steps:
             return
-        needed = 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(state))  # Twice: room for the one being replaced.
+        needed = 2 * sum(
+            leaf.nbytes for leaf in jax.tree.leaves(state)
+        )  # Twice: the one that it replaces is still on disk.
         free = shutil.disk_usage(self.folder).free
         if free < needed:
             raise RunError(
                 f"run: the checkpoint of step {step} needs {needed / 2**20:.0f} MiB in {self.folder} and "
-                f"{free / 2**20:.0f} MiB are free: make room and start the same command again; those before it are kept."
+                f"{free / 2**20:.0f} MiB are free: free disk space and repeat the command; earlier checkpoints are kept."
             )
         manifest = {"input": input_state, "score": score, "checksums": checksums(state)}
         manifest["checksum"] = _checksum(manifest)
@@ -64,18 +68,18 @@ class Checkpoints:
     def restore(
         self, like: Any, *, step: int | None = None, set_aside: bool = False
     ) -> tuple[TrainState, dict[str, Any]] | None:
-        """The last checkpoint that is whole, or that of `step`, in the shardings of `like`; None if there is none.
+        """The last intact checkpoint, or that of `step`, in the shardings of `like`; None if there is none.
 
-        A damaged one is passed over, with a sentence on standard error, for the one before. `set_aside` renames it, so that
-        the run can write its step anew.
+        A damaged one is skipped, with a sentence on standard error. `set_aside` renames it, so that the run can write its step
+        again.
 
         Raises:
           UsageError: there are checkpoints, but none of `step`.
-          RunError: none is whole, or that of `step` is not.
+          RunError: none is intact, or that of `step` is not.
         """
         steps = self.steps[::-1]
         if steps and step not in (None, *steps):
-            raise UsageError(f"step: got {step}, but {self.folder} has {_list(steps)}: choose one that is there.")
+            raise UsageError(f"step: got {step}, but {self.folder} has {_list(steps)}: choose one of these.")
         candidates = steps if step is None else [step] * bool(steps)
         with _without_messages_of_abandoned_reads():
             number, found = self._first_whole(candidates, like)
@@ -88,30 +92,30 @@ class Checkpoints:
             raise RunError(f"step: the checkpoint of step {step} cannot be read: {self.folder} also has {others}.")
         if steps:
             raise RunError(
-                f"run: none of the checkpoints in {self.folder} can be read: start anew with another --run folder."
+                f"run: none of the checkpoints in {self.folder} can be read: start again with another --run folder."
             )
         return None
 
     def _first_whole(self, steps: list[int], like: Any) -> tuple[int, tuple[TrainState, dict[str, Any]] | None]:
-        """The first of the checkpoints that can be read, and how many before it cannot."""
+        """The first of the checkpoints that can be read, and the number of unreadable ones before it."""
         for number, step in enumerate(steps):
             try:
                 return number, self._read(step, like)
-            except Exception as fault:  # Orbax raises many types; whichever it is, the one before may be whole.
+            except Exception as fault:  # Orbax raises many types; the checkpoint before may be intact.
                 reason = str(fault).strip().split("\n")[0][:200] or type(fault).__name__
                 print(f"checkpoint of step {step} in {self.folder} cannot be read ({reason})", file=sys.stderr)
         return len(steps), None
 
     def _read(self, step: int, like: Any) -> tuple[TrainState, dict[str, Any]]:
-        """Raises an exception of any type where something is missing or damaged."""
+        """Raises an exception of any type where a part is missing or damaged."""
         manifest = _read_manifest(self.folder / str(step))
         parts = ocp.args.Composite(state=ocp.args.StandardRestore(like))
         state = self._manager.restore(step, args=parts).state
-        wanted, found = by_name(like), checksums(state)
+        expected, sums = by_name(like), checksums(state)
         for name, leaf in by_name(state).items():
-            if leaf.dtype != wanted[name].dtype:  # A random key whose type was lost is an array of the same bits.
-                raise ValueError(f"{name} has the type {leaf.dtype}, expected {wanted[name].dtype}")
-            if found[name] != manifest.get("checksums", found).get(name):
+            if leaf.dtype != expected[name].dtype:  # A random key without its type is an array of the same bits.
+                raise ValueError(f"{name} has the type {leaf.dtype}, expected {expected[name].dtype}")
+            if sums[name] != manifest.get("checksums", sums).get(name):
                 raise ValueError(f"{name} is not what was saved: its checksum differs")
         if (saved := int(jax.device_get(state.step))) != step:
             raise ValueError(f"it is the one of step {saved}: its folder was renamed or copied")
@@ -126,7 +130,7 @@ class Checkpoints:
 
     @property
     def steps(self) -> list[int]:
-        """The steps of which there is a checkpoint, in order."""
+        """The steps that have a checkpoint, in order."""
         return sorted(self._manager.all_steps())
 
     @property
@@ -135,7 +139,7 @@ class Checkpoints:
         return self._manager.best_step()
 
     def close(self) -> None:
-        """Waits for what is being written."""
+        """Waits until all writes have finished."""
         with _writing(self.folder):
             self._manager.wait_until_finished()
             self._manager.close()
@@ -148,7 +152,7 @@ class Checkpoints:
 
 
 class _Manager(ocp.CheckpointManager):
-    """Orbax's manager with the scores of the manifests. Where one is damaged, so is the checkpoint, and it has no score."""
+    """Orbax's manager with the scores of the manifests. A checkpoint with a damaged manifest has no score."""
 
     def metrics(self, step: int) -> Any:
         try:
@@ -171,7 +175,7 @@ def _writing(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _without_messages_of_abandoned_reads() -> Iterator[None]:
-    """Orbax abandons the other reads after one has failed: asyncio and the interpreter would print a traceback for each."""
+    """Orbax abandons the other reads after one has failed: without this, a traceback is printed for each."""
     logger, hook = logging.getLogger("asyncio"), sys.unraisablehook
     before, logger.disabled, sys.unraisablehook = logger.disabled, True, lambda _: None
     try:
@@ -182,7 +186,7 @@ def _without_messages_of_abandoned_reads() -> Iterator[None]:
 
 
 def _damaged_descriptions(folder: Path) -> Iterator[tuple[Path, str]]:
-    """The files in which Orbax describes a checkpoint and cannot read that again, and why. It tolerates missing ones."""
+    """The unreadable description files of checkpoints, with reasons. Orbax tolerates missing ones."""
     for found in ocp.path.step.standard_name_format().find_all(folder):
         try:
             found.commit_timestamp  # noqa: B018  Only now is the file read.
@@ -191,7 +195,7 @@ def _damaged_descriptions(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _read_manifest(checkpoint: Path) -> dict[str, Any]:
-    """Its "input", "score" and "checksums"; the first two alone if an older version wrote them, each in its own file."""
+    """The "input", "score" and "checksums" of a checkpoint; older versions wrote the first two only, each in its own file."""
     read = ocp.JsonCheckpointHandler().restore
     if (checkpoint / "input").exists():
         return {

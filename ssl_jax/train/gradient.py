@@ -1,13 +1,13 @@
-"""Loss and gradient of one batch, at once or in microbatches that together give the same.
+"""Loss and gradient of one batch, at once or in microbatches with the same result.
 
-B: examples of the batch; m: microbatches. Encoding is spread over the devices by the compiler; `objective`, in which
-examples meet, runs under `jax.shard_map`, so that what devices exchange is what the losses state.
+B: examples of the batch; m: microbatches. The compiler shards the encoding over the devices; `objective`, in which
+examples interact, runs under `jax.shard_map`, so that devices communicate only what the losses state.
 
-The encoder's activations are what takes memory, and `encode` works example by example; `objective` needs all embeddings,
-and they are small. So embeddings are made in microbatches and kept, the objective is differentiated at all of them, and
-each microbatch is encoded again to carry its part of that gradient back (gradient caching: Gao et al. 2021,
+The encoder's activations take most memory, and `encode` works example by example; `objective` needs all embeddings, which
+are small. So embeddings are computed in microbatches and kept, the objective is differentiated at all of them, and each
+microbatch is encoded again to backpropagate its part of that gradient (gradient caching: Gao et al. 2021,
 https://arxiv.org/abs/2101.06983). Negatives, assignments and batch correlations are those of the whole batch; only batch
-norms see less, a microbatch at a time.
+norms use a microbatch at a time.
 """
 
 from collections.abc import Callable
@@ -47,12 +47,13 @@ def loss_and_gradient(
     """Loss, new state, metrics, and gradient at `params`.
 
     Args:
-      make_views: views of a batch or of a part of it.
+      make_views: makes the views of a batch or of a part of it.
       rng, objective_rng: keys of `encode` and of `objective`.
-      mesh: the devices over whose axis "data" the batch is spread; None where one device has it all.
+      mesh: devices over whose axis "data" the batch is sharded; None for one device.
       exchange: how the objective compares rows of several devices.
       microbatches: m, divides B. With m > 1 the encoder runs twice, on B / m examples at a time.
-      rematerialize: keep only products and convolutions for the gradient, and compute norms and the like again.
+      rematerialize: keep only products and convolutions for the gradient, and recompute norms and other element-wise
+        operations.
     """
     state = lax.stop_gradient(state)
 
@@ -86,7 +87,7 @@ def sharded_objective(
 ) -> tuple[Array, State, Metrics]:
     """`method.objective` of global arrays, run on each device's shard of them: loss, new state, metrics.
 
-    Only the entries of `objective_state` enter it, so that teachers and batch statistics stay where they are.
+    Only the entries of `objective_state` are passed to it, so that teachers and batch statistics are not communicated.
     """
     carried = {name: state[name] for name in method.objective_state if name in state}
     if mesh is None or mesh.size == 1:
@@ -139,7 +140,7 @@ def _cached(
 
 
 def _cut(rows: Array, count: int) -> Array:
-    """`[B, ...]` -> `[m, B / m, ...]`, every m-th row in one part, so that each device cuts the rows that it has."""
+    """`[B, ...]` -> `[m, B / m, ...]`, every m-th row in one part, so that each device splits its own rows."""
     return rows.reshape(len(rows) // count, count, *rows.shape[1:]).swapaxes(0, 1)
 
 

@@ -1,6 +1,6 @@
-"""What a run says while it goes: a progress bar (or plain lines), metrics.jsonl, TensorBoard events.
+"""The log of a run: a progress bar (or plain lines), metrics.jsonl, TensorBoard events.
 
-Everything for people goes to standard error; standard output is left to the one line of JSON at the end.
+Messages for the user go to standard error; standard output is reserved for the one line of JSON at the end.
 """
 
 import math
@@ -15,11 +15,11 @@ from tqdm import tqdm
 from ssl_jax.files import to_json
 from ssl_jax.runs import METRICS, truncate_metrics
 
-SHOWN = {"loss": "loss {:.3f}", "knn": "k-NN {:.1%}", "std": "std {:.2f}"}  # What fits into 80 columns.
+SHOWN = {"loss": "loss {:.3f}", "knn": "k-NN {:.1%}", "std": "std {:.2f}"}  # As many as fit into 80 columns.
 
 
 def log_line(message: str) -> None:
-    """One line for the person at the terminal."""
+    """Prints one line for the user on standard error."""
     tqdm.write(message, file=sys.stderr)
 
 
@@ -44,7 +44,7 @@ class Log:
             self.events = SummaryWriter(str(run), purge_step=start)
 
     def write(self, step: int, metrics: dict[str, float], *, images: int = 0) -> None:
-        """Records metrics at a step; `images` is how many were seen since the last call that said so."""
+        """Records metrics at a step; `images` is the number of images since the last call with this argument."""
         if images:
             now = time.perf_counter()
             metrics = {**metrics, "images_per_second": images / (now - self.last["time"])}
@@ -58,7 +58,7 @@ class Log:
         self._show(step)
 
     def reset_clock(self) -> None:
-        """Leaves the time since the last record out of images per second: it went to evaluation or writing."""
+        """Excludes the time since the last record, spent on evaluation or writing, from images per second."""
         self.last["time"] = time.perf_counter()
 
     def _show(self, step: int) -> None:
@@ -74,7 +74,7 @@ class Log:
         self.bar.update(step - self.bar.n)
 
     def close(self) -> None:
-        """Ends the bar and flushes what is on disk."""
+        """Closes the bar and flushes the files."""
         self.bar.close()
         if self.file and self.events:
             self.file.close()

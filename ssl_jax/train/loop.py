@@ -1,4 +1,4 @@
-"""The one trainer: runs the jitted step over the mesh, watches it, and can be killed at any instant."""
+"""The trainer: runs the jitted step over the mesh, monitors it, and can be killed at any time."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ Hook = Callable[[TrainState], Mapping[str, Any]]
 
 
 class Input(Protocol):
-    """An endless iterator of sharded batches that knows its place: `ssl_jax.data.Batches`."""
+    """An endless iterator of sharded batches that can save and restore its position: `ssl_jax.data.Batches`."""
 
     batch_size: int
 
@@ -61,23 +61,23 @@ def fit(
     quiet: bool = False,
     program: Program | None = None,
 ) -> TrainState:
-    """Pre-trains for `steps` steps in all and returns the last state. Same arguments, same machine: the same bits.
+    """Pre-trains for `steps` steps in all and returns the last state; deterministic on one machine.
 
     Args:
       augment: `(rng, uint8 image [H, W, C]) -> views`, for one example.
-      batches: the input, sharded over the mesh as `batch_sharding(mesh)` says.
-      run: folder for metrics and checkpoints; training goes on from the last checkpoint in it. None writes nothing.
-      shard_parameters: spread parameters and moments over the devices (FSDP) rather than copy them.
+      batches: the input, sharded over the mesh by `batch_sharding(mesh)`.
+      run: folder for metrics and checkpoints; training resumes from the last checkpoint in it. None writes nothing.
+      shard_parameters: shard parameters and moments over the devices (FSDP) instead of replicating them.
       exchange: how the objective compares rows of several devices.
-      microbatches, rematerialize: memory for time, as `loss_and_gradient` explains.
-      hook: `state -> metrics`, called every `hook_every` steps and after the last; its "knn", where it is finite, decides
-        the best checkpoint.
-      keep: how many of the last checkpoints stay, beside the best.
+      microbatches, rematerialize: save memory at the cost of time, see `loss_and_gradient`.
+      hook: `state -> metrics`, called every `hook_every` steps and after the last; its "knn", where finite, is the
+        score of the checkpoint.
+      keep: number of last checkpoints to keep, beside the best one.
       program: `make_program` of these arguments; made here when None.
 
     Raises:
       UsageError: the devices cannot share the batch equally.
-      RunError: the loss or the state is no longer finite, or the disk is full; the checkpoints before stay.
+      RunError: the loss or the state is no longer finite, or the disk is full; earlier checkpoints are kept.
     """
     mesh = mesh or make_mesh()
     check_batch_size(batches.batch_size, mesh, microbatches=microbatches)
@@ -87,15 +87,15 @@ def fit(
         rematerialize=rematerialize,
     )  # fmt: skip
     checkpoints = Checkpoints(run / CHECKPOINTS, keep=keep) if run else None
-    is_main_process = jax.process_index() == 0  # Of several processes, one keeps the log.
+    is_main_process = jax.process_index() == 0  # One process writes the log.
     state = _resume(checkpoints, program, batches)
     if state is None:
         if method.fill_steps and is_main_process and not quiet:
-            log_line(f"encoding {method.fill_steps} batches before the first step: its targets come from them")
+            log_line(f"encoding {method.fill_steps} batches before the first step, for its targets")
         state = _begin(method, program, batches)
     start, at_start = int(jax.device_get(state.step)), not_finite(state)
     if start and is_main_process and not quiet:
-        log_line(f"going on from step {start} of {steps} in {run}")
+        log_line(f"resuming from step {start} of {steps} in {run}")
 
     with (
         Log(run if is_main_process else None, steps=steps, start=start, quiet=quiet or not is_main_process) as log,
@@ -131,20 +131,20 @@ def fit(
 
 
 def _begin(method: Method, program: Program, batches: Input) -> TrainState:
-    """The state before the first step. A run that is killed in here begins anew; the order of its batches is the same."""
-    state, place = program.init(), batches.state()
+    """The state before the first step. A run that is killed before it starts again, with the same order of batches."""
+    state, position = program.init(), batches.state()
     for step in range(-method.fill_steps, 0):
         state = program.fill(state, next(batches), np.int32(step))
-    batches.restore(place)
+    batches.restore(position)
     return state
 
 
 def _resume(checkpoints: Checkpoints | None, program: Program, batches: Input) -> TrainState | None:
-    found = checkpoints.restore(program.like, set_aside=True) if checkpoints else None
-    if found is None:
+    restored = checkpoints.restore(program.like, set_aside=True) if checkpoints else None
+    if restored is None:
         return None
-    state, place = found
-    batches.restore(place)
+    state, position = restored
+    batches.restore(position)
     return state
 
 
@@ -156,7 +156,7 @@ ADVICE = "try a lower learning rate, a longer warm-up or a higher temperature."
 
 
 def _kept(run: Path | None, checkpoints: Checkpoints | None) -> str:
-    """What remains of a run that cannot continue."""
+    """The last clause of an error: what is kept of a run that cannot continue."""
     return (
         f"the last good checkpoint is kept in {run}"
         if checkpoints and checkpoints.steps
@@ -165,9 +165,9 @@ def _kept(run: Path | None, checkpoints: Checkpoints | None) -> str:
 
 
 def _check_state(state: TrainState, number: int, kept: Callable[[], str], at_start: dict[str, str]) -> None:
-    """Refuses a state that is not finite: the loss depends on the parameters before the update, not after it.
+    """Refuses a state that is not finite: the loss depends on the parameters before the update only.
 
-    What is infinite at the start, such as the lowest value so far, may remain so.
+    Values that are infinite at the start, such as a running minimum, may stay infinite.
     """
     for name, kind in not_finite(state).items():
         if kind == "NaN" or at_start.get(name) != kind:

@@ -1,6 +1,6 @@
-"""Devices and hosts: one mesh with the axes ("data", "model"), the batch over "data", parameters whole or in shards.
+"""Devices and hosts: one mesh with the axes ("data", "model"), the batch over "data", parameters replicated or sharded.
 
-Everything else in the project sees global arrays and does not know how many devices there are.
+Everything else in the project works on global arrays, independent of the number of devices.
 """
 
 import math
@@ -13,7 +13,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from ssl_jax.errors import UsageError
 
-SMALLEST_SHARDED_LEAF = 2**14  # Below this many numbers, a collective costs more than the copy it saves.
+SMALLEST_SHARDED_LEAF = 2**14  # Below this many elements, a collective costs more than the copy it saves.
 
 
 def make_mesh(devices: int | None = None) -> Mesh:
@@ -22,7 +22,7 @@ def make_mesh(devices: int | None = None) -> Mesh:
     count = len(available) if devices is None else devices
     if not 1 <= count <= len(available):
         raise UsageError(
-            f"devices: got {count}, but {len(available)} are there: choose 1 to {len(available)} "
+            f"devices: got {count}, but {len(available)} are available: choose 1 to {len(available)} "
             "(more host devices on CPU: JAX_NUM_CPU_DEVICES=8)."
         )
     return jax.make_mesh(
@@ -31,7 +31,7 @@ def make_mesh(devices: int | None = None) -> Mesh:
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """Leading axis over the devices, the rest whole."""
+    """The leading axis sharded over the devices, the others not."""
     return NamedSharding(mesh, PartitionSpec("data"))
 
 
@@ -43,8 +43,8 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def state_shardings(mesh: Mesh, shapes: Any, *, shard_parameters: bool = False) -> Any:
     """A sharding for each leaf of a tree of shapes.
 
-    Replicated; or, with `shard_parameters` (FSDP), the longest axis that the devices divide is spread over all of them,
-    for every leaf that is worth it: parameters, moments and teachers then take 1/n of their memory on each of n devices.
+    Replicated; or, with `shard_parameters` (FSDP), the longest axis that the number of devices divides is sharded,
+    for every large leaf: parameters, moments and teachers then take 1/n of their memory on each of n devices.
     """
 
     def rule(leaf: Any) -> NamedSharding:
@@ -58,7 +58,7 @@ def state_shardings(mesh: Mesh, shapes: Any, *, shard_parameters: bool = False) 
 
 
 def rows_specs(tree: Any) -> Any:
-    """For each leaf of what is cut over the devices by rows: its first axis over "data"; scalars are copied."""
+    """A specification for each leaf of a tree that is sharded by rows: its first axis over "data"; scalars are replicated."""
     return jax.tree.map(lambda leaf: PartitionSpec("data") if leaf.ndim else PartitionSpec(), tree)
 
 
@@ -74,7 +74,7 @@ def on_this_process(tree: Any, mesh: Mesh) -> Any:
 
 
 def check_batch_size(batch_size: int, mesh: Mesh, *, microbatches: int = 1) -> None:
-    """Refuses a batch that the devices, each in so many parts, cannot share equally."""
+    """Refuses a batch size that is not a multiple of devices times microbatches."""
     if microbatches < 1:
         raise UsageError(f"microbatches: got {microbatches}, expected 1 or more.")
     shares = mesh.size * microbatches
@@ -88,9 +88,9 @@ def check_batch_size(batch_size: int, mesh: Mesh, *, microbatches: int = 1) -> N
 
 
 def connect(*, coordinator: str | None = None, processes: int | None = None, process: int | None = None) -> None:
-    """Joins the hosts of one run. On TPU pods, Slurm and Kubernetes JAX finds the three values itself.
+    """Joins the hosts of one run. On TPU pods, Slurm and Kubernetes JAX detects the three values.
 
-    coordinator: address and port of process 0, "host:port". processes: how many. process: number of this one.
+    coordinator: address and port of process 0, "host:port". processes: number of processes. process: index of this one.
     """
     given = [value is not None for value in (coordinator, processes, process)]
     if any(given) and not all(given):

@@ -74,7 +74,7 @@ def check_program(
 
     Raises:
       UsageError: the state, or one batch of views, takes more memory than the devices have.
-      Exception: whatever the method, the augmentation or a library raises about the shapes and the settings.
+      Exception: any error of the method, the augmentation or a library about the shapes and the settings.
     """
     batch = batch_shapes({**example, "index": np.int32(0)}, batch_size, sharding=batch_sharding(mesh))
     views = jax.eval_shape(lambda seed, batch: program.views(jax.random.key(seed), batch), jnp.uint32(0), batch)
@@ -93,7 +93,7 @@ def batch_shapes(example: Mapping[str, Any], size: int, *, sharding: Any = None)
 
 
 def _check_memory(state: Any, views: Any, *, mesh: Mesh, shares: int) -> None:
-    """Activations and gradients come on top, so what passes may still be too large; what is refused cannot run."""
+    """A lower bound without activations and gradients: a program that passes may still be too large."""
     of_state = sum(
         leaf.dtype.itemsize * int(np.prod(leaf.sharding.shard_shape(leaf.shape), dtype=object))
         for leaf in jax.tree.leaves(state)

@@ -1,4 +1,4 @@
-"""What a run carries from step to step."""
+"""The state of a run between steps."""
 
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from ssl_jax.methods.method import Method, Params, State
 
 
 class TrainState(NamedTuple):
-    """step: how many updates were made, int32. The other three are nested containers of arrays."""
+    """step: number of updates made, int32. The other three are nested containers of arrays."""
 
     step: Array
     params: Params

@@ -26,8 +26,8 @@ MOST_GAUGED = 1024
 def make_views(augment: Augment, rng: Array, batch: Batch) -> ViewBatch:
     """Views of a batch, with one key an example from (rng, index): the same views on any number of devices.
 
-    An augmentation takes what `model_inputs` leaves of an example, the uint8 image in most cases. It returns the array "views",
-    or a dict of arrays by name, as the method wants them.
+    An augmentation takes the `model_inputs` of an example, the uint8 image in most cases. It returns the array "views",
+    or a dict of arrays by the names that the method expects.
     """
     keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(rng, batch["index"])
     views = jax.vmap(augment)(keys, model_inputs(batch))
@@ -36,7 +36,7 @@ def make_views(augment: Augment, rng: Array, batch: Batch) -> ViewBatch:
 
 
 def step_keys(seed: int, step: Array) -> tuple[Array, Array, Array]:
-    """Keys of views, networks and objective at a step: nothing random is carried, so nothing can be lost in a resume."""
+    """Keys of views, networks and objective at a step: no random state is carried, so that a resumed run has the same keys."""
     views_rng, encode_rng, objective_rng = jax.random.split(jax.random.fold_in(jax.random.key(seed), step), 3)
     return views_rng, encode_rng, objective_rng
 
@@ -54,7 +54,7 @@ def make_step(
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """The pure function `(state, batch) -> (state, metrics)`. The trainer jits it over the mesh and donates the state.
 
-    mesh, exchange, microbatches, rematerialize: as `loss_and_gradient` has them.
+    mesh, exchange, microbatches, rematerialize: as in `loss_and_gradient`.
     """
 
     def step(current: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
@@ -86,7 +86,7 @@ def make_step(
 def make_fill(
     method: Method, augment: Augment, *, seed: int, mesh: Mesh | None = None
 ) -> Callable[[TrainState, Batch, Array], TrainState]:
-    """A step without an update, `(state, batch, step) -> state`: what `Method.fill_steps` lets come before the first."""
+    """A step without an update, `(state, batch, step) -> state`: `Method.fill_steps` of them come before the first update."""
 
     def fill(current: TrainState, batch: Batch, step: Array) -> TrainState:
         views_rng, encode_rng, objective_rng = step_keys(seed, step)
@@ -102,7 +102,7 @@ def make_fill(
 def make_gauges(method: Method, augment: Augment, *, seed: int) -> Callable[[TrainState, Batch], Metrics]:
     """Collapse gauges of embeddings: "std", "effective_rank", "uniformity", and "alignment" of two views.
 
-    Of a large batch they take an even sample of at most 1,024 examples, since uniformity compares all pairs.
+    They use an even sample of at most 1,024 examples of a large batch, since uniformity compares all pairs.
     """
 
     def gauges(current: TrainState, batch: Batch) -> Metrics:

@@ -109,7 +109,7 @@ def test_without_a_label_there_is_no_accuracy():
     [
         ((TRAIN[:, :4], LABELS, TEST), {}, r"features must be \[N, D\] and \[M, D\].*\(60, 4\).*\(30, 5\)"),
         ((TRAIN[:0], LABELS[:0], TEST), {}, r"not empty, got \(0, 5\)"),
-        ((TRAIN, LABELS[:-1], TEST), {}, r"training labels must be one a feature, got \(59,\) for \(60, 5\)"),
+        ((TRAIN, LABELS[:-1], TEST), {}, r"training labels must be one for each feature, got \(59,\) for \(60, 5\)"),
         ((TRAIN, LABELS.astype(np.float32), TEST), {}, "training labels must be integers, got float32"),
         ((TRAIN, LABELS - 2, TEST), {}, "training labels must be from 0 to 2, or -1 for no label, got -2 to 0: raise"),
         ((TRAIN, LABELS + 1, TEST), {}, "training labels must be from 0 to 2, or -1 for no label, got 1 to 3"),

@@ -184,7 +184,7 @@ def test_wrong_options_are_one_sentence(options, sentence):
 
 
 def test_wrong_arrays_are_one_sentence():
-    with pytest.raises(ValueError, match=r"test labels must be one a feature, got \(29,\) for \(30, 5\)"):
+    with pytest.raises(ValueError, match=r"test labels must be one for each feature, got \(29,\) for \(30, 5\)"):
         probe(TRAIN, LABELS, TEST, ANSWERS[1:])
     with pytest.raises(ValueError, match="no class has two training features"):
         probe(TRAIN[::20], LABELS[::20], TEST, ANSWERS)

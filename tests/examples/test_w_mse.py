@@ -46,7 +46,7 @@ def test_the_commands_train_evaluate_and_repeat_it(tmp_path, capsys):
     assert main(["evaluate", str(run)]) == 0
     assert json.loads(capsys.readouterr().out)["linear_probe"] == results["linear_probe"]
     assert main(["pretrain", "--from", str(run / "run.json"), "--run", str(run)]) == 0
-    assert "going on from step 16 of 16" in capsys.readouterr().err
+    assert "resuming from step 16 of 16" in capsys.readouterr().err
 
 
 def test_help_shows_its_options(capsys):

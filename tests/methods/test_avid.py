@@ -193,7 +193,7 @@ def test_all_clips_that_agree_are_positives_once_where_as_many_are_drawn():
     """As the authors' code, which has 32 of 32; drawn with replacement, a third of them would be missing."""
     everyone = dataclasses.replace(AGREE, positives_per_clip=AGREE.positive_pool)
     agreeing = jnp.array([3, 5, 8, 13, 21], jnp.int32)
-    positives, negatives = everyone.draw_apart(jax.random.key(0), jnp.int32(2), agreeing)
+    positives, negatives = everyone.draw_disjoint(jax.random.key(0), jnp.int32(2), agreeing)
     np.testing.assert_array_equal(np.sort(positives), agreeing)
     assert not np.isin(negatives, [2, *agreeing]).any()
 

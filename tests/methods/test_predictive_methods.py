@@ -186,7 +186,7 @@ def test_inpainting_compares_with_what_was_in_the_hole():
     loss, _, _ = method.objective(embeddings, {}, RNG, STEP)
     expected = np.mean((np.asarray(embeddings["embedding"][:, 0]) - np.asarray(views["hole"]).reshape(4, -1)) ** 2)
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
-    with pytest.raises(UsageError, match="views need what was in the hole"):
+    with pytest.raises(UsageError, match="views need the pixels of the hole"):
         encoded(method, {"views": IMAGES[:, None]})
 
 

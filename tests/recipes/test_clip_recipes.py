@@ -62,7 +62,11 @@ def test_avid_has_the_numbers_of_the_paper():
     ("method", "data", "sentence"),
     [
         ("avid", "digits", "data: digits holds no clips with sound: choose clips, or other data with sound."),
-        ("cma", "silent-clips", "data: silent-clips holds no clips with sound: choose clips, or other data with sound."),
+        (
+            "cma",
+            "silent-clips",
+            "data: silent-clips holds no clips with sound: choose clips, or other data with sound.",
+        ),
         ("frames", "digits", "data: digits holds no clips but still images: choose silent-clips."),
         ("tracks", "digits", "data: digits holds no clips but still images: choose silent-clips."),
         ("simclr", "clips", "data: clips holds clips, expected images: choose frames, tracks, avid or cma for them."),

@@ -50,5 +50,7 @@ def test_arrays_of_other_shapes(tmp_path, shape):
 def test_features_that_are_not_finite_are_refused(value):
     features = np.ones((6, 2), np.float32)
     features[[3, 5], 1] = value
-    with pytest.raises(UsageError, match=r"^features: 2 of 6 rows are not finite, the first that of image 3: remove "):
+    with pytest.raises(
+        UsageError, match=r"^features: 2 of 6 rows are not finite, the first is that of image 3: remove "
+    ):
         cluster(features, 2)

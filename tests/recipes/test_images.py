@@ -41,7 +41,9 @@ def test_grey_images_have_no_colours_to_predict(make):
 
 
 def test_what_an_encoder_cannot_do_is_one_sentence():
-    with pytest.raises(UsageError, match="encoder: colorization needs an encoder with feature maps, got vit_micro: choose"):
+    with pytest.raises(
+        UsageError, match="encoder: colorization needs an encoder with feature maps, got vit_micro: choose"
+    ):
         colorization.demo(encoder="vit_micro")
     for method, name in ((mae, "mae"), (ijepa, "ijepa")):
         sentence = (

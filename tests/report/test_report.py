@@ -187,7 +187,7 @@ def test_results_of_other_kinds_inside_the_features(run, value):
     fields["accuracy"] = 0.5
     whole = {"pretrained": {"knn": fields}, "pixels": {"knn": value}, "untrained": value}
     (run / "results.json").write_text(json.dumps(RESULTS | {"features": whole}))
-    assert "features name 50.0% of test images right." in page_of(run)
+    assert "features classifies 50.0% of the test images correctly." in page_of(run)
 
 
 def test_results_in_the_flat_form_of_older_versions(run):

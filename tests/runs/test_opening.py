@@ -58,7 +58,7 @@ def test_a_start_that_failed_before_its_first_checkpoint_leaves_the_folder_free(
 def test_two_runs_in_one_folder(tmp_path):
     with open_run(tmp_path, REQUEST, resume=True):
         with pytest.raises(
-            RunError, match=rf"run: {tmp_path} is in use by process {os.getpid()} on .*: wait for its end"
+            RunError, match=rf"run: {tmp_path} is in use by process {os.getpid()} on .*: wait until it ends"
         ):
             open_once(tmp_path)
     open_once(tmp_path)

@@ -153,9 +153,7 @@ def test_a_failed_write_is_one_sentence(tmp_path, monkeypatch, at):
 def test_a_step_that_is_not_there(saved):
     with Checkpoints(saved) as checkpoints, pytest.raises(UsageError) as fault:
         checkpoints.restore(LIKE, step=77)
-    assert str(fault.value) == (
-        f"step: got 77, but {saved} has the checkpoints of steps 4 and 8: choose one that is there."
-    )
+    assert str(fault.value) == (f"step: got 77, but {saved} has the checkpoints of steps 4 and 8: choose one of these.")
     assert restored_step(saved, step=4) == 4
 
 

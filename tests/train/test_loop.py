@@ -202,7 +202,7 @@ def test_all_checkpoints_damaged(tmp_path):
     for path in (tmp_path / "checkpoints").rglob("*"):
         if path.is_file() and "state" in path.parts:
             path.write_bytes(b"damaged")
-    with pytest.raises(RunError, match=r"none of the checkpoints in .* can be read: start anew with another --run"):
+    with pytest.raises(RunError, match=r"none of the checkpoints in .* can be read: start again with another --run"):
         train(tmp_path, steps=4)
 
 
@@ -210,7 +210,7 @@ def test_a_full_disk_is_said_and_keeps_what_there_is(tmp_path, monkeypatch):
     train(tmp_path, steps=4)
     full = type("Usage", (), {"free": 10})
     monkeypatch.setattr("ssl_jax.train.checkpoint.shutil.disk_usage", lambda path: full)
-    with pytest.raises(RunError, match=r"the checkpoint of step 8 needs .* MiB .* are free: make room"):
+    with pytest.raises(RunError, match=r"the checkpoint of step 8 needs .* MiB .* are free: free disk space"):
         train(tmp_path)
     monkeypatch.undo()
     assert_same(train(tmp_path), train())

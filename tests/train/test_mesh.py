@@ -14,7 +14,7 @@ def test_mesh_has_the_devices_asked_for():
 
 @pytest.mark.parametrize("count", [0, 9, -1])
 def test_devices_that_are_not_there(count):
-    with pytest.raises(UsageError, match=rf"devices: got {count}, but 8 are there: choose 1 to 8"):
+    with pytest.raises(UsageError, match=rf"devices: got {count}, but 8 are available: choose 1 to 8"):
         make_mesh(count)
 
 
