@@ -1,7 +1,7 @@
-"""Losses between what is seen and what is heard: each modality says which example the other came from.
+"""Losses between video and audio: each modality identifies the example of the other.
 
-B: clips held here; P: positives of a clip; K: negatives; L: clips of the data set; D: size of an embedding. Memories,
-positives and negatives are rows of two banks, one per modality, and constants. Negatives are `[K, D]`, shared by the
+B: clips of this shard; P: positives of a clip; K: negatives; L: clips of the data set; D: size of an embedding. Memory
+entries, positives and negatives are rows of two banks, one per modality, and constants. Negatives are `[K, D]`, shared by the
 batch, or `[B, K, D]`; never the clip itself (`bank.others`).
 
 Each loss is a composition of one estimator, called as `estimator(query, positive, negatives)` on `[B, D]`, `[B, D]` and
@@ -33,7 +33,7 @@ def avid(
     *,
     estimator: Estimator = info_nce,
 ) -> Array:
-    """Cross-modal instance discrimination of AVID: sight finds the sound of its own clip, and sound the sight.
+    """Cross-modal instance discrimination of AVID: video is the query for the audio of its clip, and audio for the video.
 
     Within one modality nothing is compared, which the paper found better than comparing both ways.
 
@@ -47,7 +47,7 @@ def avid(
       Mean of the two directions, a scalar.
 
     Raises:
-      ValueError: an argument is not an array of real numbers; otherwise as the estimator.
+      ValueError: an argument is not an array of real indices; otherwise as the estimator.
 
     Example:
       >>> clips, others = jnp.eye(8)[:2], jnp.eye(8)[2:]
@@ -75,13 +75,13 @@ def cma(
 ) -> Array:
     """Positive discrimination within each modality: the part that cross-modal agreement adds to `avid`.
 
-    Each clip must find clips that agree with it both in sight and in sound (`agreeing_clips`), by sight and by sound
-    alone. The whole objective is `avid(...) + cma(...)`, started from a model trained with `avid`.
+    Each clip is a query for clips that are similar to it in both modalities (`agreeing_clips`), in video and in audio
+    separately. The whole objective is `avid(...) + cma(...)`, started from a model trained with `avid`.
 
     Args:
       video, audio: embeddings of the clips, `[B, D]`.
-      video_positives, audio_positives: bank entries of the P agreeing clips of each, `[B, P, D]`.
-      video_negatives, audio_negatives: bank entries of clips that are neither the clip nor agree with it.
+      video_positives, audio_positives: bank entries of the P positives of each clip, `[B, P, D]`.
+      video_negatives, audio_negatives: bank entries of other clips that are not positives.
       estimator: as in `avid`.
 
     Returns:
@@ -112,9 +112,9 @@ def _mean_over_positives(estimator: Estimator, query: Array, positives: Array, n
 
 
 def agreeing_clips(video: Array, audio: Array, *, count: int = 32, block_size: int = 1024) -> Array:
-    """For each clip the `count` others most like it in the modality in which they are less alike, best first.
+    """For each clip the `count` others with the largest minimum of the two modalities' similarities, best first.
 
-    Done once, on the banks of a model trained with `avid`. In blocks: memory is O(block L).
+    Computed on the banks of a model trained with `avid`, in blocks: memory is O(block L).
 
     Args:
       video, audio: banks of the whole data set, `[L, D]`.
@@ -143,12 +143,12 @@ def agreeing_clips(video: Array, audio: Array, *, count: int = 32, block_size: i
             f"{video.shape}, {audio.shape} and {count}"
         )
     video, audio = unit_length(video), unit_length(audio)
-    numbers = jnp.arange(len(video), dtype=jnp.int32)
+    indices = jnp.arange(len(video), dtype=jnp.int32)
 
     def neighbours(clip):
         sight = jnp.dot(video, video[clip], precision="highest")
         sound = jnp.dot(audio, audio[clip], precision="highest")
-        agreement = jnp.where(numbers == clip, -jnp.inf, jnp.minimum(sight, sound))
+        agreement = jnp.where(indices == clip, -jnp.inf, jnp.minimum(sight, sound))
         return lax.top_k(agreement, count)[1].astype(jnp.int32)
 
-    return lax.map(neighbours, numbers, batch_size=min(block_size, len(video)))
+    return lax.map(neighbours, indices, batch_size=min(block_size, len(video)))

@@ -1,7 +1,7 @@
 """Clustering losses: views of one example are assigned to the same prototype.
 
-V: crops; A: assigned crops, the first A of the V; B: examples held here; N: examples of the whole batch; K: prototypes.
-`axis_name=None` says that the arrays hold the whole batch; a name says that they are one shard of it under that mapped
+V: crops; A: assigned crops, the first A of the V; B: examples of this shard; N: examples of the whole batch; K: prototypes.
+With `axis_name=None` the arrays hold the whole batch; with a name they are one shard of it under that mapped
 axis, and the loss is the mean over the whole batch.
 """
 
@@ -62,7 +62,7 @@ def cluster_cross_entropy(
         shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
 
     Raises:
-      ValueError: labels do not fit the scores, nothing came in, or the temperature is not positive.
+      ValueError: labels do not fit the scores, the input is empty, or the temperature is not positive.
 
     Example:
       >>> scores, labels = jnp.eye(4), jnp.arange(4)
@@ -77,7 +77,7 @@ def cluster_cross_entropy(
 
 
 def check_crops(name: str, student: Array, targets: Array) -> None:
-    """Scores `[V, B, K]` and targets `[A, B, K]` of the first A crops, or one sentence that says what came instead."""
+    """Scores `[V, B, K]` and targets `[A, B, K]` of the first A crops, or a `ValueError` that names the shapes."""
     check_arrays(name, scores=student, targets=targets)
     if student.ndim != 3 or targets.ndim != 3 or student.shape[1:] != targets.shape[1:] or student.size == 0:
         raise ValueError(f"{name}: needs [V, B, K] and [A, B, K], not empty, got {student.shape} and {targets.shape}")

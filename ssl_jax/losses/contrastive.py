@@ -1,13 +1,13 @@
 """Contrastive losses within a batch: views of one example attract, views of different examples repel.
 
-B: examples held here; N: examples of the whole batch; D: size of an embedding.
+B: examples of this shard; N: examples of the whole batch; D: size of an embedding.
 
-`axis_name=None` says that the arrays hold the whole batch, so N = B: plain `jit`, on one device or on global arrays. A
-name says that the caller runs once per shard under that mapped axis (`shard_map`, `pmap`, `vmap`): local queries meet
-the keys of every shard, and the loss is the mean over the whole batch, the same number on every shard.
+With `axis_name=None` the arrays hold the whole batch, so N = B: plain `jit`, on one device or on global arrays. With
+a name the caller runs once per shard under that mapped axis (`shard_map`, `pmap`, `vmap`): local queries are
+compared with the keys of every shard, and the loss is the mean over the whole batch, equal on every shard.
 
-`block_size` is the number of keys compared at once. Given with an axis, keys go round a ring of devices instead of being
-gathered; memory is then O(B D + B block_size). None chooses by size: all keys at once while they are few.
+`block_size` is the number of keys compared at once. Given with an axis, keys pass through a ring of devices instead of being
+gathered; memory is then O(B D + B block_size). None chooses by size: all keys at once if they are few.
 """
 
 from functools import partial
@@ -33,11 +33,11 @@ def ntxent(
 ) -> Array:
     """Normalized-temperature cross entropy of SimCLR, in nats.
 
-    Row i of `first` must pick row i of `second` out of the other 2N - 1 embeddings, and the other way round. Chance level,
-    and the value of collapsed embeddings, is log(2N - 1).
+    The positive of row i of `first` is row i of `second`, among the other 2N - 1 embeddings, and the other way round. Chance
+    level, and the value of collapsed embeddings, is log(2N - 1).
 
     Args:
-      first, second: embeddings of the two views, `[B, D]`; scaled to unit length here, in float32.
+      first, second: embeddings of the two views, `[B, D]`; normalised to unit length in float32.
       temperature: divides cosine similarities; above 0.
       axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
         shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
@@ -75,12 +75,12 @@ def decoupled_contrastive(
     axis_name: str | None = None,
     block_size: int | None = None,
 ) -> Array:
-    """NT-Xent without the positive in the denominator (DCL), in nats: small batches learn as large ones do.
+    """NT-Xent without the positive in the denominator (DCL), in nats: small batches suffice.
 
     Chance level, and the value of collapsed embeddings, is log(2N - 2). There is no lower bound.
 
     Args:
-      first, second: embeddings of the two views, `[B, D]`; scaled to unit length here, in float32.
+      first, second: embeddings of the two views, `[B, D]`; normalised to unit length in float32.
       temperature: divides cosine similarities; above 0.
       axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
         shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
@@ -105,7 +105,7 @@ def decoupled_contrastive(
     if len(first) * shards(axis_name) < 2:
         raise ValueError("decoupled_contrastive: needs at least 2 examples in the whole batch for negatives, got 1")
     rows, itself, agreement = _both_views(first, second, axis_name)
-    skip = jnp.stack([itself, itself ^ 1], axis=1)  # 2i and 2i + 1 are partners
+    skip = jnp.stack([itself, itself ^ 1], axis=1)  # 2i and 2i + 1 are positives
     others = log_sums_over_others(
         rows, skip, inverse_temperature=1 / temperature, axis_name=axis_name, block_size=block_size
     )
@@ -122,12 +122,13 @@ def supervised_contrastive(
 ) -> Array:
     """Supervised contrastive loss (SupCon), in nats: examples of one class attract, all others repel.
 
-    Each row must pick every other row of its class out of the N - 1 others. Chance level is log(N - 1). For several views
-    of each example, concatenate the views and as many copies of the labels; labels that name the example make it `ntxent`.
+    Positives of a row are all other rows of its class, among the N - 1 others. Chance level is log(N - 1). For several views
+    of each example, concatenate the views and as many copies of the labels; with the example's index as its label it is
+    `ntxent`.
 
     Args:
-      embeddings: `[B, D]`, B being all views; scaled to unit length here, in float32.
-      labels: `[B]` integers; negative where unknown: such a row repels, but picks nothing.
+      embeddings: `[B, D]`, B being all views; normalised to unit length in float32.
+      labels: `[B]` integers; negative where unlabelled: such a row is a negative only.
       temperature: divides cosine similarities; above 0.
       axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
         shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
@@ -179,13 +180,13 @@ def moco_v3(
     axis_name: str | None = None,
     block_size: int | None = None,
 ) -> Array:
-    """Symmetric contrastive loss of MoCo v3: each view's prediction picks the other view's key among the batch's N.
+    """Symmetric contrastive loss of MoCo v3: each view's prediction is the query for the other view's key among the batch's N.
 
-    In nats times twice the temperature, so that the gradient's size does not depend on it. Chance level is
+    In nats times twice the temperature, so that the gradient's magnitude does not depend on it. Chance level is
     `4 * temperature * log N`.
 
     Args:
-      first, second: predictions of the two views by the encoder, `[B, D]`; scaled to unit length here, in float32.
+      first, second: predictions of the two views by the encoder, `[B, D]`; normalised to unit length in float32.
       first_keys, second_keys: the same views by the momentum encoder, `[B, D]`; constants.
       temperature: divides cosine similarities; above 0. 0.2 for vision transformers, 1 for ResNets.
       axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
@@ -224,10 +225,10 @@ def in_batch_info_nce(
 ) -> Array:
     """InfoNCE whose negatives are the other keys of the batch, in nats (NNCLR; one direction of MoCo v3 and of CLIP).
 
-    Row i of `queries` must pick row i of `keys` out of N. Chance level is log N.
+    The positive of row i of `queries` is row i of `keys`, among N. Chance level is log N.
 
     Args:
-      queries, keys: `[B, D]`; scaled to unit length here, in float32. Gradients flow into both.
+      queries, keys: `[B, D]`; normalised to unit length in float32. Gradients flow into both.
       temperature: divides cosine similarities; above 0.
       axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
         shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
@@ -262,14 +263,14 @@ def _check_views(function: str, **views: Array) -> None:
     check_arrays(function, **views)
     shapes = [view.shape for view in views.values()]
     if len(shapes[0]) != 2 or 0 in shapes[0] or any(shape != shapes[0] for shape in shapes):
-        found = " and ".join(str(shape) for shape in shapes)
-        raise ValueError(f"{function}: views must be [B, D] of one shape, not empty, got {found}")
+        got = " and ".join(str(shape) for shape in shapes)
+        raise ValueError(f"{function}: views must be [B, D] of one shape, not empty, got {got}")
 
 
 def _both_views(first: Array, second: Array, axis_name: str | None) -> tuple[Array, Array, Array]:
-    """Unit rows of both views `[2B, D]`, the number of each among the 2N of all shards, and mean cosine of partners.
+    """Unit rows of both views `[2B, D]`, their indices among the 2N of all shards, and the mean cosine of positive pairs.
 
-    Views of an example are neighbours, rows 2i and 2i + 1: put one after the other, they would move between devices.
+    Views of an example are adjacent, rows 2i and 2i + 1: concatenated views would move between devices.
     """
     rows = unit_length(jnp.stack([first, second], axis=1))
     agreement = jnp.sum(rows[:, 0] * rows[:, 1], axis=1).mean()
@@ -277,9 +278,9 @@ def _both_views(first: Array, second: Array, axis_name: str | None) -> tuple[Arr
 
 
 def _similarity_to_own_class(rows: Array, labels: Array, itself: Array, axis_name: str | None) -> tuple[Array, Array]:
-    """Mean similarity of each row to the others of its class, `[B]`, and how many they are, `[B]`.
+    """Mean similarity of each row to the others of its class, `[B]`, and their number, `[B]`.
 
-    The mean of similarities is the similarity to a mean: of size N times D, and of no pairs.
+    The mean of similarities is the similarity to a mean: it needs O(N D) memory and no pairs.
     """
     everyone = gather_rows(labels, axis_name)
     classes = jnp.unique(everyone, return_inverse=True, size=len(everyone), fill_value=-1)[1][itself]

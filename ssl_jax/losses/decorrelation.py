@@ -1,11 +1,11 @@
 """Redundancy reduction: views of one example agree, dimensions of the embedding do not repeat each other; no negatives.
 
-B: examples held here; N: examples of the whole batch; D: size of an embedding; V: views.
+B: examples of this shard; N: examples of the whole batch; D: size of an embedding; V: views.
 
-`axis_name=None` says that the arrays hold the whole batch, so N = B. A name says that the caller runs once per shard
-under that mapped axis: mean, deviation and correlation are then those of the whole batch. Standardising each shard by
-itself and averaging the correlations, as is often done, is another loss: a shard's own mean and deviation hide how
-shards differ.
+With `axis_name=None` the arrays hold the whole batch, so N = B. With a name the caller runs once per shard
+under that mapped axis: mean, deviation and correlation are then those of the whole batch. Standardising each shard
+separately and averaging the correlations, as is often done, is another loss: the statistics of a shard hide differences
+between shards.
 """
 
 import jax
@@ -23,12 +23,12 @@ def barlow_twins(
 ) -> Array:
     """Squared distance of the cross-correlation of two views from the identity, summed over the matrix.
 
-    0 is agreement of dimensions that do not correlate. Collapsed embeddings give D, identical standardised dimensions
+    0 means that views agree and dimensions do not correlate. Collapsed embeddings give D, identical standardised dimensions
     give `off_diagonal_weight * D (D - 1)`.
 
     Args:
-      first, second: embeddings of the two views, `[B, D]`; standardised here, over the whole batch, by N.
-      off_diagonal_weight: of the redundancy against the agreement; at least 0.
+      first, second: embeddings of the two views, `[B, D]`; standardised over the whole batch, with N in the variance.
+      off_diagonal_weight: weight of the off-diagonal (redundancy) term; at least 0.
       axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
         shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
 
@@ -65,7 +65,7 @@ def vicreg(
     embeddings give `0.99 * variance`.
 
     Args:
-      first, second: embeddings of the two views, `[B, D]`, taken as they come.
+      first, second: embeddings of the two views, `[B, D]`, not normalised.
       invariance, variance, covariance: weights of the terms; at least 0.
       axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
         shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
@@ -108,16 +108,16 @@ def lejepa_prediction(views: Array, *, large: int = 2, axis_name: str | None = N
 
 
 def sigreg(rng: Array, views: Array, *, directions: int = 256, axis_name: str | None = None) -> Array:
-    """SIGReg: how far the N embeddings of a view are from a standard normal, in random directions (Epps and Pulley's test).
+    """SIGReg: distance of the N embeddings of a view from a standard normal, in random directions (Epps-Pulley test).
 
     In each direction the squared difference of the characteristic functions, weighted with exp(-t^2 / 2), is integrated
-    over t in [-5, 5] by 17 points, and multiplied by N. Normal samples give 1.06 on average whatever N; a collapse to 0
-    gives 0.41 N. The cost is O(B D directions), and what devices exchange does not depend on N or D.
+    over t in [-5, 5] by 17 points, and multiplied by N. Normal samples give 1.06 on average for any N; a collapse to 0
+    gives 0.41 N. The cost is O(B D directions), and the communication does not depend on N or D.
 
     Args:
-      rng: of the directions; the same key on all shards.
+      rng: key of the directions; the same on all shards.
       views: `[V, B, D]`.
-      directions: how many, unit vectors.
+      directions: number of random unit vectors.
       axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
         shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
 
@@ -146,10 +146,10 @@ def sigreg(rng: Array, views: Array, *, directions: int = 256, axis_name: str | 
     points = np.linspace(-5, 5, 17, dtype=np.float32)
     normal = np.exp(-(points**2) / 2)
     ends = np.where(np.abs(points) == 5, np.float32(0.5), np.float32(1))
-    weights = normal * ends * (points[1] - points[0])  # of the trapezoidal rule
+    weights = normal * ends * (points[1] - points[0])  # trapezoidal rule
 
     def add(summed: Array, at: tuple[Array, Array, Array]) -> tuple[Array, None]:
-        """One point after the other, so that B M numbers exist and not 17 times as many."""
+        """One point after the other, so that memory is O(B M) and not 17 times as much."""
         point, expected, weight = at
         waves = jnp.cos(point * along).mean(axis=1), jnp.sin(point * along).mean(axis=1)
         real, imaginary = mean_over_shards(waves, axis_name)
@@ -166,7 +166,7 @@ def invariance_term(first: Array, second: Array, *, axis_name: str | None = None
 
 
 def variance_term(rows: Array, *, axis_name: str | None = None) -> Array:
-    """How far the deviations of the D dimensions of `[B, D]` fall short of 1: mean of max(0, 1 - sqrt(var + 1e-4))."""
+    """Hinge loss on the deviations of the D dimensions of `[B, D]`: mean of max(0, 1 - sqrt(var + 1e-4))."""
     centred, total = _centred(rows, axis_name), _total(rows, axis_name)
     variances = _diagonal(centred, centred, axis_name) * total / (total - 1)
     return jnp.mean(jax.nn.relu(1 - jnp.sqrt(variances + 1e-4)))
@@ -197,15 +197,15 @@ def _diagonal(first: Array, second: Array, axis_name: str | None) -> Array:
 def _off_diagonal_squares(first: Array, second: Array, axis_name: str | None) -> Array:
     """Sum of `C_ij^2` over i != j, for `C = first^T second / N` over the whole batch.
 
-    The diagonal is left out rather than subtracted: it may be larger than the rest by more than float32 holds. With many
-    dimensions and few examples C never exists as a whole: each shard computes its share of the rows, a block at a time.
+    The diagonal is left out rather than subtracted: it may exceed the rest by more than float32 resolves. With many
+    dimensions and few examples C is never materialised: each shard computes its share of the rows, a block at a time.
     """
     total, dim, count = _total(first, axis_name), first.shape[1], shards(axis_name)
     if 2 * total > dim:
         correlation = mean_over_shards(jnp.matmul(first.T, second, precision="highest") / len(first), axis_name)
         return _squares_beside(correlation, jnp.arange(dim))
 
-    blocks = -(-dim // (2 * total * count))  # of each shard
+    blocks = -(-dim // (2 * total * count))  # in each shard
     block = -(-dim // (blocks * count))
     first, second = gather_rows(first, axis_name) / total, gather_rows(second, axis_name)
     first = jnp.pad(first, ((0, 0), (0, blocks * count * block - dim)))
@@ -220,7 +220,7 @@ def _off_diagonal_squares(first: Array, second: Array, axis_name: str | None) ->
 
 
 def _squares_beside(rows: Array, diagonal: Array) -> Array:
-    """Sum of the squares of `[R, D]`, but for row r's entry at `diagonal[r]`."""
+    """Sum of the squares of `[R, D]`, without row r's entry at `diagonal[r]`."""
     beside = diagonal[:, None] != jnp.arange(rows.shape[1])[None]
     return jnp.sum(jnp.where(beside, rows, 0) ** 2)
 

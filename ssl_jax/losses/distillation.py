@@ -1,8 +1,8 @@
-"""Distillation losses: a student predicts what a slower or stopped teacher says of another view, without negatives.
+"""Distillation losses: a student predicts a teacher's output for another view, without gradient to the teacher or negatives.
 
-V: crops that the student sees; A: crops that the teacher sees, the first A of the V; B: examples held here; N: examples
-of the whole batch; K: outputs; D: size of an embedding. `axis_name=None` says that the arrays hold the whole batch; a
-name says that they are one shard of it under that mapped axis, and the loss is the mean over the whole batch.
+V: crops of the student; A: crops of the teacher, the first A of the V; B: examples of this shard; N: examples
+of the whole batch; K: outputs; D: size of an embedding. With `axis_name=None` the arrays hold the whole batch; with
+a name they are one shard of it under that mapped axis, and the loss is the mean over the whole batch.
 """
 
 import jax
@@ -19,12 +19,12 @@ from ssl_jax.ops.normalize import unit_length
 def negative_cosine(prediction: Array, target: Array, *, axis_name: str | None = None) -> Array:
     """Minus the cosine of each prediction with its target, in [-1, 1] (BYOL, SimSiam).
 
-    The target is a constant: no gradient flows into it, since without that both methods collapse. -1 is agreement, and
+    The target is a constant: no gradient flows into it, or both methods collapse. -1 is agreement, and
     the value of collapsed embeddings; 0 is chance. BYOL's squared distance is `2 + 2 *` this. For a symmetric loss,
     take the mean of both directions.
 
     Args:
-      prediction, target: `[B, D]`; scaled to unit length here, in float32.
+      prediction, target: `[B, D]`; normalised to unit length in float32.
       axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
         shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
 
@@ -68,8 +68,8 @@ def dino(
     Args:
       student: `[V, B, K]` outputs before the softmax.
       teacher: `[A, B, K]`, a constant.
-      center: `[K]`, a constant; the one made from former batches, see `update_center`.
-      student_temperature, teacher_temperature: divide the outputs; above 0, the teacher's below the student's.
+      center: `[K]`, a constant, the average over former batches; see `update_center`.
+      student_temperature, teacher_temperature: softmax temperatures; above 0, the teacher's below the student's.
       axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
         shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
 
@@ -98,10 +98,10 @@ def dino(
 def update_center(center: Array, teacher: Array, *, momentum: float = 0.9, axis_name: str | None = None) -> Array:
     """The centre of the next step: a moving average of the teacher's mean output over crops, examples and shards.
 
-    Call it after `dino` has used the old one. Without a centre one output dominates everything.
+    Call it after `dino` has used the old one. Without centring, one output dominates (collapse).
 
     Args:
-      center: `[K]`; zeros at first.
+      center: `[K]`; initially zeros.
       teacher: `[A, B, K]` outputs before the softmax, neither centred nor divided.
       momentum: weight of the old centre.
       axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
@@ -119,7 +119,7 @@ def update_center(center: Array, teacher: Array, *, momentum: float = 0.9, axis_
 
 
 def check_center(name: str, center: Array, teacher: Array) -> None:
-    """Outputs `[A, B, K]` and their centre `[K]`, or one sentence that says what came instead."""
+    """Outputs `[A, B, K]` and their centre `[K]`, or a `ValueError` that names the shapes."""
     check_arrays(name, center=center, teacher=teacher)
     if teacher.ndim != 3 or teacher.size == 0 or center.shape != teacher.shape[2:]:
         raise ValueError(

@@ -1,8 +1,8 @@
 """Contrastive losses with negatives from outside the batch, or from within the image: queue, memory bank, patch grid.
 
-B: examples held here; N: examples of the whole batch; K: negatives; D: size of an embedding.
+B: examples of this shard; N: examples of the whole batch; K: negatives; D: size of an embedding.
 
-`axis_name=None` says that the arrays hold the whole batch. A name says that they are one shard of it under that mapped
+With `axis_name=None` the arrays hold the whole batch. With a name they are one shard of it under that mapped
 axis, and the loss is the mean over the whole batch. `block_size` is the number of keys compared at once; None chooses by
 size.
 """
@@ -32,16 +32,16 @@ def info_nce(
     negatives_axis_name: str | None = None,
     block_size: int | None = None,
 ) -> Array:
-    """Cross-entropy of picking the positive out of itself and K negatives, in nats (MoCo; most users of memory banks).
+    """Cross-entropy of the positive among itself and K negatives, in nats (MoCo; most methods with memory banks).
 
-    Chance level is log(K + 1). Gradients flow into all three: what comes from a queue or another encoder is a constant
-    where the caller differentiates.
+    Chance level is log(K + 1). Gradients flow into all three; keys from a queue or another encoder are
+    constants if the caller does not differentiate them.
 
     Args:
       query, positive: `[B, D]`.
-      negatives: `[K, D]`, shared by all queries, or `[B, K, D]`. All are scaled to unit length here, in float32.
+      negatives: `[K, D]`, shared by all queries, or `[B, K, D]`. All are normalised to unit length in float32.
       temperature: divides cosine similarities; above 0.
-      negatives_axis_name: axis over which shared negatives are cut, as a queue may be: queries then travel to them. None
+      negatives_axis_name: axis over which shared negatives are sharded, as a queue may be: queries are then gathered. None
         where every shard holds all K.
       block_size: shared negatives compared at once.
       axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
@@ -91,17 +91,17 @@ def nce(
 ) -> Array:
     """Noise-contrastive estimation with a memory bank (NPID, PIRL, AVID), in nats.
 
-    Each pair is classified by itself as data or noise: with a probability exp(s / temperature) / (L Z) of entry i of a
+    Each pair is classified separately as data or noise: with a probability exp(s / temperature) / (L Z) of entry i of a
     bank of L, against K draws from a uniform noise, the log-odds of data are s / temperature - log Z - log K, in which L
     cancels. Where all odds are even, log Z being right, the loss is log(K + 1) + K log(1 + 1/K).
 
-    PIRL is a weighted sum of two calls, with the memory as positive and, as query, the image or its patches.
+    PIRL is a weighted sum of two calls, with the bank entry as positive and, as query, the image or its patches.
 
     Args:
       query, positive: `[B, D]`.
-      negatives: entries drawn from the bank, `[K, D]` or `[B, K, D]`. All are scaled to unit length here, in float32.
+      negatives: entries drawn from the bank, `[K, D]` or `[B, K, D]`. All are normalised to unit length in float32.
       log_partition: log Z, the logarithm of the mean of exp(s / temperature) over the bank; measured with
-        `estimate_log_partition` on the first batch and kept from then on.
+        `estimate_log_partition` on the first batch and constant afterwards.
       temperature: divides cosine similarities; above 0.
       axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
         shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
@@ -136,7 +136,7 @@ def estimate_log_partition(
     """Logarithm of the mean of exp(s / temperature) over all pairs of a query and a negative: `nce`'s constant.
 
     Args:
-      query, negatives: as in `nce`; better many than few, since the constant is kept.
+      query, negatives: as in `nce`; many reduce the variance of the constant, which is kept for the whole run.
       temperature: divides cosine similarities; above 0; that of `nce`.
       axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
         shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
@@ -166,13 +166,13 @@ def cpc(
     axis_name: str | None = None,
     block_size: int | None = None,
 ) -> Array:
-    """Contrastive predictive coding on a grid of patches, in nats: what is seen above picks the patch some rows below.
+    """Contrastive predictive coding on a grid of patches, in nats: the context above is the query for a patch some rows below.
 
-    The right patch must be picked out of all patches of all images of the batch, N H W of them, the logarithm of which is
-    chance level. Scores are plain inner products: the weights that make predictions hold their scale. For sequences, W is 1.
+    Negatives are all patches of all images of the batch. Chance level is log(N H W). Scores are plain inner products: their
+    scale is learned by the weights of the prediction. For sequences, W is 1.
 
     Args:
-      predictions: `[S, B, H, W, D]`; entry s at row h was made from context at or above row h, for the patch at row
+      predictions: `[S, B, H, W, D]`; entry s at row h is predicted from context at or above row h, for the patch at row
         `h + first_step + s`. Predictions of rows below the grid are ignored.
       targets: embeddings of the patches, `[B, H, W, D]`.
       first_step: rows between context and the first prediction; at least 1.
@@ -182,7 +182,7 @@ def cpc(
       block_size: patches compared at once, to bound memory; None chooses by size.
 
     Returns:
-      Mean over the S steps of the mean over their places, a scalar.
+      Mean over the S steps of the mean over their positions, a scalar.
 
     Raises:
       ValueError: the shapes do not fit, something is empty, a step reaches over the whole grid, or the temperature or

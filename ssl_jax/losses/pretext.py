@@ -1,7 +1,7 @@
-"""Classification of labels that the data gives for free: rotation, relative position, jigsaw; and of clusters.
+"""Classification of pretext labels, which need no annotation (rotation, relative position, jigsaw), and of clusters.
 
-B: examples held here; N: examples of the whole batch; K: classes. `axis_name=None` says that the arrays hold the whole
-batch; a name says that they are one shard of it under that mapped axis, and the loss is the mean over the whole batch.
+B: examples of this shard; N: examples of the whole batch; K: classes. With `axis_name=None` the arrays hold the whole
+batch; with a name they are one shard of it under that mapped axis, and the loss is the mean over the whole batch.
 """
 
 import jax
@@ -26,11 +26,11 @@ def cross_entropy(logits: Array, labels: Array, *, label_smoothing: float = 0.0,
         shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
 
     Returns:
-      Mean over what was counted, over all shards; 0 where nothing was.
+      Mean over the labels that count, over all shards; 0 if none does.
 
     Raises:
-      ValueError: labels do not fit the logits or are K or more, where that can be seen (not under `jit`); nothing came in, or
-        the smoothing is out of range.
+      ValueError: labels do not fit the logits or are K or more, where values are concrete (not under `jit`); the input is
+        empty, or the smoothing is out of range.
 
     Example:
       >>> logits = jnp.array([[2.0, 0.0, 0.0], [0.0, 2.0, 0.0]])
@@ -64,23 +64,23 @@ def cross_entropy(logits: Array, labels: Array, *, label_smoothing: float = 0.0,
 
 
 def weighted_cross_entropy(logits: Array, labels: Array, weights: Array, *, axis_name: str | None = None) -> Array:
-    """Cross-entropy in which each class counts as much as it is told to, in nats: for classes that are rare.
+    """Cross-entropy with a weight for each class, in nats: for rare classes.
 
-    Chance level is log K, whatever the weights.
+    Chance level is log K for any weights.
 
     Args:
       logits: `[..., K]`.
       labels: integers `[...]`, of which negative ones are not counted (unlabelled) and under `jit` K or more give NaN.
-      weights: of the classes, `[K]`, not negative.
+      weights: weights of the classes, `[K]`, not negative.
       axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
         shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
 
     Returns:
-      Mean over all shards, each label with the weight of its class; 0 where nothing was counted.
+      Mean over all shards, weighted by the class of each label; 0 if no label counts.
 
     Raises:
-      ValueError: the shapes or types do not fit, nothing came in, or, where that can be seen (not under `jit`), a label is K
-        or more or a weight negative.
+      ValueError: the shapes or types do not fit, the input is empty, or, where values are concrete (not under `jit`), a label
+        is K or more or a weight negative.
 
     Example:
       >>> logits = jnp.array([[2.0, 0.0], [2.0, 0.0]])
@@ -114,7 +114,7 @@ def accuracy(logits: Array, labels: Array, *, axis_name: str | None = None) -> A
     """Share of `logits` `[..., K]` whose largest is at `labels` `[...]`, over all shards, in [0, 1]. Chance level 1 / K.
 
     Raises:
-      ValueError: the labels are not integers of one shape with the logits but for its last axis, or nothing came in.
+      ValueError: the labels are not integers of the logits' shape without its last axis, or the input is empty.
     """
     check_arrays("accuracy", logits=logits)
     check_integers("accuracy", labels=labels)

@@ -1,7 +1,7 @@
-"""Reconstruction losses: what was hidden from the encoder is predicted from what was left.
+"""Reconstruction losses: masked parts are predicted from the visible ones.
 
-B: examples held here; T: patches of one example; P: values of one patch. `axis_name=None` says that the arrays hold the
-whole batch; a name says that they are one shard of it under that mapped axis, and the loss is the mean over the whole
+B: examples of this shard; T: patches of one example; P: values of one patch. With `axis_name=None` the arrays hold the
+whole batch; with a name they are one shard of it under that mapped axis, and the loss is the mean over the whole
 batch.
 """
 
@@ -16,23 +16,23 @@ from ssl_jax.ops.normalize import power_of_two, scaled_epsilon
 def masked_regression(
     prediction: Array, target: Array, mask: Array, *, normalize_targets: bool = True, axis_name: str | None = None
 ) -> Array:
-    """Mean squared error of the hidden patches (masked autoencoder); visible patches do not count.
+    """Mean squared error of the masked patches (masked autoencoder); visible patches do not count.
 
     Predicting each patch's mean gives about 1 with normalised targets.
 
     Args:
       prediction: `[B, T, P]`.
       target: `[B, T, P]`, a constant.
-      mask: `[B, T]`, true or 1 where the patch was hidden; images may hide different numbers of patches.
+      mask: `[B, T]`, true or 1 where the patch is masked; images may have different numbers of masked patches.
       normalize_targets: scale each target patch to mean 0 and (unbiased) deviation 1, the better setting of the paper.
       axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
         shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
 
     Returns:
-      Mean over the hidden patches of the whole batch and their values; 0 where none is hidden.
+      Mean over the masked patches of the whole batch and their values; 0 if none is masked.
 
     Raises:
-      ValueError: the shapes do not fit, nothing came in, or patches of one value are to be normalised.
+      ValueError: the shapes do not fit, the input is empty, or patches of one value are to be normalised.
 
     Example:
       >>> patches, mask = jnp.array([[[1.0, 3.0], [5.0, 7.0]]]), jnp.array([[True, False]])
@@ -57,29 +57,29 @@ def masked_regression(
 
 
 def masked_smooth_l1(prediction: Array, target: Array, mask: Array, *, axis_name: str | None = None) -> Array:
-    """Huber's loss of what was hidden: half the square of errors up to 1, the absolute value less 1/2 beyond (I-JEPA).
+    """Smooth L1 (Huber) loss of masked patches: half the square of errors up to 1, the absolute value less 1/2 beyond.
 
-    Predicting 0 for a target of mean 0 and deviation 1 gives about 0.43, if it is normal.
+    Predicting 0 for a target of mean 0 and deviation 1 gives about 0.43, if it is normally distributed.
 
     Args:
       prediction: `[B, T, P]`.
-      target: `[B, T, P]`, a constant; taken as it comes.
-      mask: `[B, T]`, true or 1 where it counts.
+      target: `[B, T, P]`, a constant; not normalised.
+      mask: `[B, T]`, true or 1 where the patch counts.
       axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
         shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
 
     Returns:
-      Mean over what counts in the whole batch, and its values; 0 where nothing does.
+      Mean over the patches of the whole batch that count, and their values; 0 if none does.
 
     Raises:
-      ValueError: the shapes do not fit, or nothing came in.
+      ValueError: the shapes do not fit, or the input is empty.
 
     Example:
       >>> target, mask = jnp.zeros((1, 2, 1)), jnp.array([[True, True]])
       >>> print(masked_smooth_l1(jnp.array([[[1.0], [3.0]]]), target, mask))  # the mean of 1/2 and 3 - 1/2
       1.5
 
-    Source: Assran et al. 2023, https://arxiv.org/abs/2301.08243; the paper says squares, the authors' code has this.
+    Source: Assran et al. 2023, https://arxiv.org/abs/2301.08243; the paper states squared errors, the authors' code this loss.
     """
     _check("masked_smooth_l1", prediction, target, mask)
     difference = jnp.abs(prediction.astype(jnp.float32) - lax.stop_gradient(target).astype(jnp.float32))

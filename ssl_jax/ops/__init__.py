@@ -1,4 +1,4 @@
-"""What losses and networks are made of: pure functions of arrays, whole or sharded by `axis_name`."""
+"""Building blocks of losses and networks: pure functions of arrays, whole or sharded by `axis_name`."""
 
 from ssl_jax.ops.attention import attention, attention_weights
 from ssl_jax.ops.energy import free_energy, key_value_lookup

@@ -1,15 +1,15 @@
 """Attention between sets of vectors: soft or hard, self or cross, whole or streamed, on one device or in a ring.
 
-B: examples; T: queries of each; S: keys held here; H: heads of queries; G: heads of keys, of which each serves H / G
-heads of queries; D: size of a key; E: size of a value. Arrays are `[B, T, H, D]`, as `jax.nn.dot_product_attention` has them.
+B: examples; T: queries of each; S: keys of this shard; H: heads of queries; G: heads of keys, each shared by H / G
+heads of queries; D: size of a key; E: size of a value. Arrays are `[B, T, H, D]`, as in `jax.nn.dot_product_attention`.
 
-A query reads the values of the keys that it resembles: with weights that are the softmax of `inverse_temperature * query .
-key` (soft), or from the best key alone (hard). Its output is minus the gradient of the free energy of the query among the
-keys, where values are keys (`ops.energy`). Self-attention is the case of one set for all three.
+The output of a query is the mean of the values with weights softmax(`inverse_temperature * query . key`) (soft), or the
+value of the best key alone (hard). Where values are keys, it is minus the gradient of the free energy of the query among
+the keys (`ops.energy`). Self-attention is the case of one set for all three.
 
-How it is computed is chosen by size and can be said. With few scores all are held at once ("dense"), for the gradient
-too. With many, `ops.streaming` reads tile by tile, and scores are computed again for the gradient ("streaming"):
-memory is O(T), not O(T S). On one CPU a tile is what stays in the cache, one head after the other; accelerators and
+The implementation is chosen by size, or by the caller. With few scores all are held at once ("dense"), for the gradient
+too. With many, `ops.streaming` computes tile by tile, and recomputes scores for the gradient ("streaming"):
+memory is O(T), not O(T S). On one CPU a tile fits into the cache, one head after the other; accelerators and
 several devices take all heads together. Measured in `benchmarks/attention.py`.
 """
 
@@ -44,30 +44,30 @@ def attention(
     block_size: int | None = None,
     implementation: Implementation | None = None,
 ) -> Array:
-    """What each query reads from the values; `attention_weights` says how much from which.
+    """The attention output of each query; `attention_weights` returns the weights of the values.
 
     Args:
       query, key, value: `[B, T, H, D]`, `[B, S, G, D]`, `[B, S, G, E]`; G divides H.
-      mask: booleans that broadcast to `[B, H, T, S]`, S of all shards; True where a query may look. `[B, 1, 1, S]` hides
+      mask: booleans that broadcast to `[B, H, T, S]`, S of all shards; True where a query may attend. `[B, 1, 1, S]` masks
         padding.
-      causal: a query sees no key that comes after it, by their places.
+      causal: a query attends to no key at a later position.
       inverse_temperature: above 0; `1 / sqrt(D)` when None.
-      hard: read the value of the best key; of equal ones the first.
-      straight_through: of hard attention, pretend in the gradient that it was soft; else only values have one.
-      axis_name: mapped axis over which T and S are cut, each shard holding the queries and keys of its places: keys go
-        round a ring. Not for hard attention.
+      hard: take the value of the best key; the first of equal ones.
+      straight_through: use the gradient of soft attention for hard attention; otherwise only values have a gradient.
+      axis_name: mapped axis over which T and S are sharded, each shard holding the queries and keys of its positions: keys
+        pass through a ring. Not for hard attention.
       block_size: keys compared at once, in "streaming"; None chooses by size.
-      implementation: of soft attention on whole arrays; None chooses between the first two by size. "dense" can be
-        differentiated in any way, "streaming" backwards only. "cudnn" is the kernel of `jax.nn.dot_product_attention` for
-        NVIDIA GPUs: 16-bit types, E = D, no mask; never chosen by itself.
+      implementation: implementation of soft attention on whole arrays; None chooses between the first two by size. "dense" can
+        be differentiated in any way, "streaming" backwards only. "cudnn" is the kernel of `jax.nn.dot_product_attention` for
+        NVIDIA GPUs: 16-bit types, E = D, no mask; never chosen automatically.
 
     Returns:
-      `[B, T, H, E]` in the type of the values, float32 for integers; zeros for a query that may look nowhere.
+      `[B, T, H, E]` in the type of the values, float32 for integers; zeros for a query without keys.
 
     Raises:
       ValueError: shapes or types do not fit or something is empty, heads do not divide, a mask that does not broadcast or is
         not boolean, a temperature or block that is not positive, hard attention over shards, an implementation that does not
-        exist or cannot do what is asked.
+        exist or does not support the arguments.
 
     Example:
       >>> query, value = jnp.eye(2).reshape(1, 2, 1, 2), jnp.array([10.0, 20.0]).reshape(1, 2, 1, 1)
@@ -85,7 +85,7 @@ def attention(
     scale = query.shape[-1] ** -0.5 if inverse_temperature is None else inverse_temperature
     if implementation == "cudnn":
         _check_cudnn(query, value, mask)
-        query = (query * scale).astype(query.dtype)  # since its own scale cannot be traced
+        query = (query * scale).astype(query.dtype)  # since its `scale` cannot be traced
         return jax.nn.dot_product_attention(query, key, value, scale=1.0, is_causal=causal, implementation="cudnn")
     dense = implementation == "dense"
     tile = choose_tile(query, key, axis_name=axis_name, block_size=block_size, dense=dense, rows_only=hard)
@@ -110,16 +110,16 @@ def attention_weights(
     inverse_temperature: float | Array | None = None,
     hard: bool = False,
 ) -> Array:
-    """How much each query reads from each key, `[B, H, T, S]` float32; a row sums to 1, or to 0 if it may look nowhere.
+    """The weight of each key for each query, `[B, H, T, S]` float32; a row sums to 1, or to 0 for a query without keys.
 
-    Arguments and errors as `attention` has them.
+    Arguments and errors are those of `attention`.
 
     Args:
       query, key: `[B, T, H, D]`, `[B, S, G, D]`; G divides H.
-      mask: booleans that broadcast to `[B, H, T, S]`, True where a query may look.
-      causal: a query sees no key that comes after it, by their positions.
+      mask: booleans that broadcast to `[B, H, T, S]`, True where a query may attend.
+      causal: a query attends to no key at a later position.
       inverse_temperature: above 0; `1 / sqrt(D)` when None.
-      hard: weight 1 for the best key; of equal ones the first.
+      hard: weight 1 for the best key; the first of equal ones.
 
     Example:
       >>> query = jnp.eye(2).reshape(1, 2, 1, 2)
@@ -196,7 +196,7 @@ def _four(mask: Array) -> Array:
 
 
 def _check(function: str, query: Array, key: Array, value: Array, mask: Array | None, count: int) -> tuple[Array, ...]:
-    """Queries, keys and values as floating-point numbers, or one sentence about what does not fit."""
+    """Queries, keys and values as floating-point numbers, or a `ValueError`."""
     check_arrays(function, query=query, key=key, value=value, **given(mask=mask))
     fits = query.ndim == key.ndim == value.ndim == 4 and key.shape[:3] == value.shape[:3]
     if not fits or len(query) != len(key) or query.shape[3] != key.shape[3] or 0 in (query.size, key.size):
@@ -221,7 +221,7 @@ def _check_ways(
     hard: bool, axis_name: str | None, block_size: int | None, implementation: Implementation | None
 ) -> None:
     if hard and axis_name is not None:
-        raise ValueError("attention: hard attention has no axis_name: gather the keys, or read softly")
+        raise ValueError("attention: hard attention has no axis_name: gather the keys, or use soft attention")
     if implementation is None:
         return
     if implementation not in get_args(Implementation):

@@ -1,12 +1,12 @@
-"""One remembered embedding for each example of the data set, as a value (NPID, PIRL, AVID).
+"""A memory bank: one stored embedding for each example of the data set, as a value (NPID, PIRL, AVID).
 
-L: examples of the data set; B: examples touched at once; D: size of an embedding. A bank comes in as an argument and
-goes out as a result; nothing is changed in place. An entry is as old as the last visit to its example: half an epoch on
-average.
+L: examples of the data set; B: examples read or written at once; D: size of an embedding. A bank is an argument and
+a result of functions; nothing is changed in place. An entry is as old as the last step with its example: half an epoch
+on average.
 
-`axis_name=None` says that the bank is whole. A name says that each shard holds L / shards consecutive entries, in shard
-order, and asks for its own examples by their number in the whole data set: rows travel, the bank does not. To keep a
-whole bank on every shard instead, `write` the numbers and rows of all shards (`replicate_rows`) without a name.
+With `axis_name=None` the bank is whole. With a name each shard holds L / shards consecutive entries, in shard
+order, and refers to its examples by their index in the whole data set: rows are communicated, the bank is not. To keep a
+whole bank on every shard instead, `write` the indices and rows of all shards (`replicate_rows`) without a name.
 """
 
 from typing import NamedTuple
@@ -35,36 +35,36 @@ def fresh(rng: Array, length: int, dim: int) -> Bank:
 def read(bank: Bank, index: Array, *, axis_name: str | None = None) -> Array:
     """Entries of the examples `index` (integers of any shape `[...]`): `[..., D]`, without gradient.
 
-    A number outside [0, L) gives a row of NaN: the bank is too short, and the loss should say so.
+    An index outside [0, L) gives a row of NaN, so that the loss shows that the bank is too short.
     """
     check_integers("bank.read", index=index)
-    numbers = gather_rows(index.reshape(-1), axis_name)
-    place = _place_here(bank, numbers, axis_name)
+    indices = gather_rows(index.reshape(-1), axis_name)
+    row = _local_row(bank, indices, axis_name)
     if axis_name is None:
-        rows = bank.rows.at[place].get(mode="fill", fill_value=jnp.nan)
+        rows = bank.rows.at[row].get(mode="fill", fill_value=jnp.nan)
     else:
-        rows = bank.rows.at[place].get(mode="fill", fill_value=0)
-        rows = lax.psum_scatter(rows, axis_name, tiled=True)  # of all shards, only the owner's row is not 0
+        rows = bank.rows.at[row].get(mode="fill", fill_value=0)
+        rows = lax.psum_scatter(rows, axis_name, tiled=True)  # only the row of the owning shard is not 0
         length = len(bank.rows) * shards(axis_name)
-        known = (index.reshape(-1) >= 0) & (index.reshape(-1) < length)
-        rows = jnp.where(known[:, None], rows, jnp.nan)
+        valid = (index.reshape(-1) >= 0) & (index.reshape(-1) < length)
+        rows = jnp.where(valid[:, None], rows, jnp.nan)
     return lax.stop_gradient(rows).reshape(*index.shape, bank.rows.shape[1])
 
 
 def write(bank: Bank, index: Array, rows: Array, *, momentum: float = 0.5, axis_name: str | None = None) -> Bank:
     """The bank with entry i at unit length of `momentum * entry + (1 - momentum) * row`, for each i in `index`.
 
-    Rows are scaled to unit length first, and lose their gradient. Rows of one example are averaged, whichever shard
-    they came from, so that order does not matter. A number outside [0, L) is dropped. An entry that would vanish stays
-    as it was.
+    Rows are scaled to unit length first, and lose their gradient. Rows of one example are averaged over all shards,
+    so that order does not matter. An index outside [0, L) is ignored. An entry that would become zero stays
+    unchanged.
 
     Args:
       index: `[B]` integers.
       rows: `[B, D]`.
-      momentum: weight of what was remembered, in [0, 1]; 0.5 in PIRL and AVID.
+      momentum: weight of the old entry, in [0, 1]; 0.5 in PIRL and AVID.
 
     Raises:
-      ValueError: the rows do not fit the numbers or the bank, or the momentum is not in [0, 1].
+      ValueError: the rows do not fit the indices or the bank, or the momentum is not in [0, 1].
     """
     check_integers("bank.write", index=index)
     check_arrays("bank.write", rows=rows)
@@ -74,40 +74,40 @@ def write(bank: Bank, index: Array, rows: Array, *, momentum: float = 0.5, axis_
             f"bank.write: needs index [B] and rows [B, {bank.rows.shape[1]}], got {index.shape} and {rows.shape}"
         )
     rows = gather_rows(unit_length(lax.stop_gradient(rows)), axis_name)
-    place = _place_here(bank, gather_rows(index, axis_name), axis_name)
+    row = _local_row(bank, gather_rows(index, axis_name), axis_name)
 
-    place, slot = jnp.unique(place, return_inverse=True, size=len(place), fill_value=len(bank.rows))
-    counts = jax.ops.segment_sum(jnp.ones((len(slot), 1), jnp.float32), slot, len(place))
-    means = jax.ops.segment_sum(rows, slot, len(place)) / jnp.maximum(counts, 1)
-    old = bank.rows.at[place].get(mode="clip").astype(jnp.float32)
+    row, slot = jnp.unique(row, return_inverse=True, size=len(row), fill_value=len(bank.rows))
+    counts = jax.ops.segment_sum(jnp.ones((len(slot), 1), jnp.float32), slot, len(row))
+    means = jax.ops.segment_sum(rows, slot, len(row)) / jnp.maximum(counts, 1)
+    old = bank.rows.at[row].get(mode="clip").astype(jnp.float32)
     new = unit_length(momentum * old + (1 - momentum) * means)
     new = jnp.where(jnp.any(new != 0, axis=1, keepdims=True), new, old)
-    return Bank(bank.rows.at[place].set(new.astype(bank.rows.dtype), mode="drop"))
+    return Bank(bank.rows.at[row].set(new.astype(bank.rows.dtype), mode="drop"))
 
 
 def others(rng: Array, index: Array, count: int, *, length: int) -> Array:
-    """`count` numbers in [0, length) for each of `index` `[B]`, uniform over all but itself: `[B, count]` int32.
+    """`count` indices in [0, length) for each of `index` `[B]`, uniform over all but itself: `[B, count]` int32.
 
-    Each example has a key of its own, out of `rng` and its number: the same draws whatever it is in a batch with.
+    Each example has its own key, from `rng` and its index: its draws do not depend on the rest of the batch.
     """
     check_integers("bank.others", index=index)
     check_count("bank.others", count=count, length=length)
     if length < 2:
-        raise ValueError(f"bank.others: length must be at least 2 for there to be another entry, got {length}")
+        raise ValueError(f"bank.others: length must be at least 2, so that another entry exists, got {length}")
 
-    def of_one(key: Array, number: Array) -> Array:
-        return (number.astype(jnp.int32) + jax.random.randint(key, (count,), 1, length)) % length
+    def of_one(key: Array, own: Array) -> Array:
+        return (own.astype(jnp.int32) + jax.random.randint(key, (count,), 1, length)) % length
 
     return jax.vmap(of_one)(keys_of(rng, index), index)
 
 
 def keys_of(rng: Array, index: Array) -> Array:
-    """A key for each example, `[B]`, that depends on its number and not on its place."""
+    """A key for each example, `[B]`, that depends on its index and not on its position in the batch."""
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(rng, index)
 
 
-def _place_here(bank: Bank, index: Array, axis_name: str | None) -> Array:
-    """Row in this shard of each example; `len(bank.rows)`, which no row has, where it is held elsewhere or nowhere."""
+def _local_row(bank: Bank, index: Array, axis_name: str | None) -> Array:
+    """Row of each example in this shard; `len(bank.rows)`, which is no row, where another shard or none holds it."""
     held = len(bank.rows)
-    place = index.astype(jnp.int32) - row_numbers(held, axis_name)[0].astype(jnp.int32)
-    return jnp.where((place >= 0) & (place < held), place, held)  # negative numbers would count from the end
+    row = index.astype(jnp.int32) - row_numbers(held, axis_name)[0].astype(jnp.int32)
+    return jnp.where((row >= 0) & (row < held), row, held)  # negative indices would count from the end

@@ -1,4 +1,4 @@
-"""Rows in blocks, and products of narrow numbers with wide sums: what computing piece by piece is made of.
+"""Rows in blocks, and products of narrow types with wide sums, for blockwise computation.
 
 K: rows; b: rows in a block.
 """
@@ -10,9 +10,9 @@ from jax import Array
 
 
 def floats(*arrays: Array) -> tuple[Array, ...]:
-    """The arrays as floating-point numbers that can be summed together: the one rule of promotion.
+    """The arrays in floating-point types that can be summed together: the promotion rule of the project.
 
-    Integers and booleans become float32, and so does float64 unless all are float64. Narrower floating-point types stay.
+    Integers and booleans become float32, and so does float64 unless all are float64. Narrower floating-point types are kept.
     """
     double = all(array.dtype == jnp.float64 for array in arrays)
 
@@ -37,7 +37,7 @@ def mixed_precision_einsum(equation: str, left: Array, right: Array) -> Array:
 
 
 def accumulation_dtype(dtype: Any) -> jnp.dtype:
-    """The type of sums over numbers of a type: float32, or float64 for float64."""
+    """The type of sums over elements of a type: float32, or float64 for float64."""
     return jnp.dtype(jnp.float64 if dtype == jnp.float64 else jnp.float32)
 
 

@@ -1,6 +1,6 @@
-"""What public functions check of their arguments: a ValueError of one sentence names the argument and what came.
+"""Checks of the arguments of public functions: a ValueError of one sentence names the argument and its value.
 
-Shapes and types are checked always, values only where they are there to be read: under `jit` they are not.
+Shapes and types are always checked, values only where they are concrete, which they are not under `jit`.
 """
 
 import math
@@ -36,11 +36,11 @@ def given(**arrays: Any) -> dict[str, Any]:
 
 
 def check_labels(function: str, classes: int, *, least: int | None = 0, **arrays: Array) -> None:
-    """The integers of each are from `least`, if there is one, to `classes` - 1, where they can be read."""
+    """The integers of each are from `least`, if there is one, to `classes` - 1, where values are concrete."""
     for name, array in arrays.items():
         if isinstance(array, jax.core.Tracer) or not array.size:
             continue
-        host = np.asarray(array)  # JAX's own functions would be traced where the caller is
+        host = np.asarray(array)  # JAX's functions would be traced if the caller is
         low, high = int(host.min()), int(host.max())
         if high >= classes or (least is not None and low < least):
             expected = f"below {classes}" if least is None else f"from {least} to {classes - 1}"
@@ -48,14 +48,14 @@ def check_labels(function: str, classes: int, *, least: int | None = 0, **arrays
 
 
 def check_not_negative(function: str, **arrays: Array) -> None:
-    """No entry is NaN or below 0, where it can be read."""
+    """No entry is NaN or below 0, where values are concrete."""
     for name, array in arrays.items():
         if not isinstance(array, jax.core.Tracer) and not (np.asarray(array) >= 0).all():
             raise ValueError(f"{function}: {name} must not be negative, got {np.asarray(array).min()}")
 
 
 def check_finite(function: str, **arrays: Array) -> None:
-    """No entry is NaN or infinite, where it can be read."""
+    """No entry is NaN or infinite, where values are concrete."""
     for name, array in arrays.items():
         if not isinstance(array, jax.core.Tracer) and not np.isfinite(np.asarray(array, np.float32)).all():
             raise ValueError(f"{function}: {name} must be finite, got NaN or infinity")
@@ -71,11 +71,11 @@ def check_positive(function: str, **values: float | Array | None) -> None:
 
 def check_range(function: str, low: float, high: float = math.inf, **values: float | Array) -> None:
     """Each is a finite number from `low` to `high`, both included."""
-    words = f"in [{low}, {high}]" if high < math.inf else f"finite and at least {low}"
+    interval = f"in [{low}, {high}]" if high < math.inf else f"finite and at least {low}"
     for name, value in values.items():
-        number = _number(function, name, value, f"a number {words}", traced=low)
+        number = _number(function, name, value, f"a number {interval}", traced=low)
         if not (low <= number <= high and number < math.inf):
-            raise ValueError(f"{function}: {name} must be {words}, got {value}")
+            raise ValueError(f"{function}: {name} must be {interval}, got {value}")
 
 
 def check_count(function: str, *, least: int = 1, **counts: int | None) -> None:
@@ -88,7 +88,7 @@ def check_count(function: str, *, least: int = 1, **counts: int | None) -> None:
 
 
 def _number(function: str, name: str, value: Any, expected: str, traced: float = 1) -> float:
-    """The value of a real scalar; `traced` where it cannot be read yet."""
+    """The value of a real scalar; `traced` if it is not concrete."""
     scalar = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if isinstance(value, Array | np.ndarray):
         scalar = value.ndim == 0 and _real(value.dtype)

@@ -1,7 +1,7 @@
-"""Collectives that are the identity when one shard holds everything (`axis_name=None`).
+"""Collectives that are the identity when one shard holds the whole batch (`axis_name=None`).
 
-B: rows held by this shard; N: rows of the whole batch, shards in the order of their number; S: shards. Each function
-raises a ValueError where nothing is mapped under the name it is given.
+B: rows held by this shard; N: rows of the whole batch, in the order of the shards; S: number of shards. Each function
+raises a ValueError if no axis of the given name is mapped.
 """
 
 import math
@@ -14,7 +14,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 
 def shards(axis_name: str | None) -> int:
-    """S, the shards along a mapped axis; 1 without a name."""
+    """S, the number of shards along a mapped axis; 1 without a name."""
     return 1 if axis_name is None else lax.axis_size(_bound(axis_name))
 
 
@@ -24,15 +24,15 @@ def gather_rows(rows: Array, axis_name: str | None) -> Array:
 
 
 def replicate_rows(rows: Array, axis_name: str | None) -> Array:
-    """`gather_rows` for what is remembered: no gradient, and typed as the same on every shard, as a carried queue is."""
+    """`gather_rows` for stored rows: no gradient, and typed as equal on every shard, as a carried queue is."""
     rows = lax.stop_gradient(rows)
-    if not on_several_devices(axis_name):  # `vmap` knows no such types
+    if not on_several_devices(axis_name):  # `vmap` has no such types
         return gather_rows(rows, axis_name)
     return lax.all_gather(rows, axis_name, tiled=True, to="invarying")
 
 
 def row_numbers(rows: int, axis_name: str | None) -> Array:
-    """Where this shard's rows stand in the whole batch: `[B]` integers below N."""
+    """Indices of this shard's rows in the whole batch: `[B]` integers below N."""
     first = 0 if axis_name is None else lax.axis_index(_bound(axis_name)) * rows
     return first + jnp.arange(rows)
 
@@ -48,14 +48,14 @@ def max_over_shards(tree: Any, axis_name: str | None) -> Any:
 
 
 def pass_on(tree: Any, axis_name: str) -> Any:
-    """What the shard before this one holds, in a ring: the last shard's goes to the first."""
+    """The value of the previous shard in a ring: the first shard gets that of the last."""
     count = shards(axis_name)
     ring = [(shard, (shard + 1) % count) for shard in range(count)]
     return jax.tree.map(lambda leaf: lax.ppermute(leaf, axis_name, ring), tree)
 
 
 def on_several_devices(axis_name: str | None) -> bool:
-    """Whether the shards of an axis are on devices of their own (`shard_map`, `pmap`), not on one (`vmap`)."""
+    """Whether each shard of an axis is on its own device (`shard_map`, `pmap`), not all on one (`vmap`)."""
     return axis_name in jax.sharding.get_abstract_mesh().manual_axes
 
 
@@ -66,9 +66,9 @@ def devices_under(array: Array) -> int:
 
 
 def spread(rows: Array, axis_name: str = "data") -> Array:
-    """The same global array, whose rows the compiler is to keep spread over the devices of an axis, where there is one.
+    """The same global array, with the constraint that its rows stay sharded over the devices of an axis, if there is one.
 
-    After some rearrangements of rows it would rather gather them on every device, and repeat there what follows.
+    After some rearrangements of rows the compiler would gather them and repeat the following computation on every device.
     """
     mesh = jax.typeof(rows).sharding.mesh
     if axis_name not in mesh.axis_names or axis_name in mesh.manual_axes:
@@ -77,7 +77,7 @@ def spread(rows: Array, axis_name: str = "data") -> Array:
 
 
 def return_to_owners(tree: Any, axis_name: str | None) -> Any:
-    """What every shard found for this shard's rows: leaves `[N, ...]` about the rows of all shards -> `[S, B, ...]`."""
+    """The results of every shard for this shard's rows: leaves `[N, ...]` for the rows of all shards -> `[S, B, ...]`."""
 
     def exchange(leaf: Array) -> Array:
         leaf = leaf.reshape(shards(axis_name), len(leaf) // shards(axis_name), *leaf.shape[1:])
@@ -87,10 +87,10 @@ def return_to_owners(tree: Any, axis_name: str | None) -> Any:
 
 
 def varying_together(tree: Any) -> Any:
-    """The same tree, all of it typed as varying over every manual axis over which a leaf varies.
+    """The same tree, with all leaves typed as varying over every manual axis over which one varies.
 
-    Under `shard_map`, loops carry and custom gradients return what has one such type. The gradient of a leaf that was
-    the same on all shards is then summed over them.
+    Under `shard_map`, values that loops carry and custom gradients return must have one such type. The gradient of a leaf
+    that was equal on all shards is then summed over them.
     """
     axes = frozenset().union(*(_varying_axes(leaf) for leaf in jax.tree.leaves(tree)))
 
@@ -107,12 +107,12 @@ def _varying_axes(leaf: Array) -> frozenset[str]:
 
 
 def _bound(axis_name: str) -> str:
-    """The name, where something is mapped under it."""
+    """The name, if an axis of that name is mapped."""
     try:
         lax.axis_size(axis_name)
     except NameError:
         raise ValueError(
-            f"axis_name: {axis_name!r} is not bound here: call inside shard_map, pmap or vmap with an axis of that name, "
+            f"axis_name: {axis_name!r} is not bound: call inside shard_map, pmap or vmap with an axis of that name, "
             "or leave it out when the arrays hold the whole batch"
         ) from None
     return axis_name

@@ -1,14 +1,14 @@
-"""Energies of queries among stored keys, and the reading of a key-value store: one computation seen from two sides.
+"""Energies of queries among stored keys, and look-ups in a key-value store: two forms of one computation.
 
-B: queries held here; N: queries of all shards; K: keys held here; D: size of a key; E: size of a value; S: shards.
+B: queries of this shard; N: queries of all shards; K: keys of this shard; D: size of a key; E: size of a value; S: shards.
 
 The free energy of a query is `-1/b log sum_j exp(b key_j . query)` at inverse temperature b. It is low near the keys, and
 its negative gradient is the mean of the keys under the softmax of their scores: attention's output, one step of a
 modern Hopfield network (Ramsauer et al. 2020, https://arxiv.org/abs/2008.02217). InfoNCE is the energy of the positive
 minus the free energy over all keys, in units of the temperature.
 
-`axis_name=None` says that the store is whole. A name says that each shard holds K of its keys and asks for its own B
-queries: the store stays where it is, queries travel to all shards and the answers back.
+With `axis_name=None` the store is whole. With a name each shard holds K of its keys and B queries:
+the store stays in place, queries are gathered on all shards and the results returned.
 """
 
 from collections.abc import Callable
@@ -35,13 +35,13 @@ def free_energy(
 ) -> Array:
     """`-1/b log sum_j exp(b key_j . query)` of each query, in units of the scores.
 
-    With b growing it tends to minus the highest score, from below; equal scores s give `-s - log(K S) / b`.
+    As b grows it tends to minus the highest score, from below; equal scores s give `-s - log(K S) / b`.
 
     Args:
       query, keys: `[B, D]`, `[K, D]`.
       inverse_temperature: b, above 0.
       block_size: keys compared at once; None chooses by size.
-      axis_name: mapped axis over which the keys are cut, and the queries with them, which go round a ring; None: the arrays are
+      axis_name: mapped axis over which the keys are sharded, and the queries, which pass through a ring; None: the arrays are
         whole.
 
     Returns:
@@ -51,13 +51,13 @@ def free_energy(
       ValueError: shapes or types do not fit, there are no keys, or b or the block is not positive.
 
     Example:
-      >>> found = free_energy(jnp.ones((1, 2)), jnp.ones((4, 2)), inverse_temperature=1.0)
-      >>> print(f"{found[0]:.4f}, -2 - log(4) = {-2 - np.log(4):.4f}")
+      >>> energy = free_energy(jnp.ones((1, 2)), jnp.ones((4, 2)), inverse_temperature=1.0)
+      >>> print(f"{energy[0]:.4f}, -2 - log(4) = {-2 - np.log(4):.4f}")
       -3.3863, -2 - log(4) = -3.3863
     """
     query, keys = _check("free_energy", query, keys, inverse_temperature, block_size)
     read = partial(log_sum_exp, inverse_temperature=inverse_temperature, block_size=block_size)
-    log_sums = _ask(lambda queries: read(queries, keys), query, axis_name)
+    log_sums = _on_all_shards(lambda queries: read(queries, keys), query, axis_name)
     return -jax.nn.logsumexp(log_sums, axis=0) / jnp.asarray(inverse_temperature, log_sums.dtype)
 
 
@@ -75,19 +75,19 @@ def key_value_lookup(
 ) -> Array:
     """Mean of the stored values, weighted by the softmax of the scores of their keys with the query.
 
-    Read softly, over all keys, it is attention; hard, it is the value of the nearest key; with `top=k` of the k nearest,
-    whose vote it is where values are classes: the k-NN classifier (`evaluate.knn`). Of equal scores the key with the
-    lower number is nearer.
+    Soft, over all keys, it is attention; hard, it is the value of the nearest key; with `top=k` it is the mean over the k
+    nearest, which is the k-NN classifier where values are classes (`evaluate.knn`). Of equal scores the key with the lower
+    index is nearer.
 
     Args:
-      query, keys, values: `[B, D]`, `[K, D]`, `[K, E]`; or integers `[K]`, each standing for its one-hot row, E =
-        `num_classes`, which is made only of what is read.
-      inverse_temperature: of the softmax, above 0.
-      hard: read the nearest key alone, as `top=1`.
-      top: how many of the nearest keys are read; all when None.
-      num_classes: of values that are integers, which are below it.
+      query, keys, values: `[B, D]`, `[K, D]`, `[K, E]`; or integers `[K]`, each replaced by its one-hot row, E =
+        `num_classes`, which is built only for the keys that are used.
+      inverse_temperature: inverse temperature of the softmax, above 0.
+      hard: use the nearest key alone, as `top=1`.
+      top: number of nearest keys to use; all when None.
+      num_classes: exclusive upper bound of integer values.
       block_size: keys compared at once; None chooses by size.
-      axis_name: mapped axis over which queries and store are cut; None: the arrays are whole.
+      axis_name: mapped axis over which queries and store are sharded; None: the arrays are whole.
 
     Returns:
       `[B, E]`, float32 (float64 if all arrays are).
@@ -107,73 +107,75 @@ def key_value_lookup(
     check_count("key_value_lookup", top=top)
     values = jnp.asarray(values)
     if hard and top not in (None, 1):
-        raise ValueError(f"key_value_lookup: hard reads one key, got top={top}: leave out one of the two")
+        raise ValueError(f"key_value_lookup: hard uses one key, got top={top}: leave out one of the two")
     top = 1 if hard else top
 
-    def whole(values: Array) -> Array:
+    def one_hot(values: Array) -> Array:
         return values if num_classes is None else jax.nn.one_hot(values, num_classes)
 
     if top is None:
-        values = whole(values)
+        values = one_hot(values)
         read = partial(softmax_sum, inverse_temperature=inverse_temperature, block_size=block_size)
-        log_sums, means = _ask(lambda queries: read(queries, keys, values), query, axis_name)
+        log_sums, means = _on_all_shards(lambda queries: read(queries, keys, values), query, axis_name)
         return jnp.sum(jax.nn.softmax(log_sums, axis=0)[..., None] * means, axis=0)
     if not 1 <= top <= len(keys) * shards(axis_name):
         raise ValueError(f"key_value_lookup: top must be from 1 to the {len(keys) * shards(axis_name)} keys, got {top}")
 
     def find(queries: Array) -> tuple[Array, Array]:
         block = min(block_size or max(1, MOST_SCORES // len(queries)), len(keys))
-        scores, numbers = _nearest(queries, keys, min(top, len(keys)), block)
-        return scores, values[numbers]
+        scores, indices = _nearest(queries, keys, min(top, len(keys)), block)
+        return scores, values[indices]
 
-    scores, found = jax.tree.map(lambda leaf: jnp.concatenate(list(leaf), axis=1), _ask(find, query, axis_name))
-    if shards(axis_name) > 1:  # [B, S top], of which the nearest of all are wanted
-        scores, places = lax.top_k(scores, top)
-        found = jax.vmap(lambda values, places: values[places])(found, places)
-    # The best first: compiled, a score times a large number is rounded twice, and its exponential may overflow.
+    scores, nearest = jax.tree.map(
+        lambda leaf: jnp.concatenate(list(leaf), axis=1), _on_all_shards(find, query, axis_name)
+    )
+    if shards(axis_name) > 1:  # [B, S top], reduced to the nearest of all shards
+        scores, positions = lax.top_k(scores, top)
+        nearest = jax.vmap(lambda values, positions: values[positions])(nearest, positions)
+    # The best score first: compiled, a score times a large number is rounded twice, and its exponential may overflow.
     scores = (scores - scores[:, :1]) * jnp.asarray(inverse_temperature, scores.dtype)
-    return mixed_precision_einsum("bk,bke->be", jax.nn.softmax(scores), whole(found))
+    return mixed_precision_einsum("bk,bke->be", jax.nn.softmax(scores), one_hot(nearest))
 
 
-def _ask(answer: Callable[[Array], Any], query: Array, axis_name: str | None) -> Any:
-    """What the part of the store on every shard answers to this shard's queries: leaves `[S, B, ...]`."""
-    return return_to_owners(answer(gather_rows(query, axis_name)), axis_name)
+def _on_all_shards(look_up: Callable[[Array], Any], query: Array, axis_name: str | None) -> Any:
+    """The results of every shard's part of the store for this shard's queries: leaves `[S, B, ...]`."""
+    return return_to_owners(look_up(gather_rows(query, axis_name)), axis_name)
 
 
 def _nearest(queries: Array, keys: Array, count: int, block: int) -> tuple[Array, Array]:
-    """The `count` highest scores of each query and the numbers of their keys, best first, `[N, count]`."""
+    """The `count` highest scores of each query and the indices of their keys, best first, `[N, count]`."""
     if block == len(keys):
-        scores, numbers = lax.top_k(mixed_precision_einsum("nd,kd->nk", queries, keys), count)
-        return scores, numbers
-    numbers = _nearest_by_blocks(*lax.stop_gradient((queries, keys)), count, block)
+        scores, indices = lax.top_k(mixed_precision_einsum("nd,kd->nk", queries, keys), count)
+        return scores, indices
+    indices = _nearest_by_blocks(*lax.stop_gradient((queries, keys)), count, block)
     return mixed_precision_einsum(
-        "nd,nkd->nk", queries, keys[numbers]
-    ), numbers  # again, of what was found alone, for the gradient
+        "nd,nkd->nk", queries, keys[indices]
+    ), indices  # computed again for these keys alone, for the gradient
 
 
 def _nearest_by_blocks(queries: Array, keys: Array, count: int, block: int) -> Array:
     def visit(best: tuple[Array, Array], numbered: tuple[Array, Array]) -> tuple[tuple[Array, Array], None]:
         first, keys_of_block = numbered
-        numbers = first + jnp.arange(block, dtype=first.dtype)
+        indices = first + jnp.arange(block, dtype=first.dtype)
         scores = jnp.where(
-            (numbers < len(keys))[None], mixed_precision_einsum("nd,kd->nk", queries, keys_of_block), -jnp.inf
+            (indices < len(keys))[None], mixed_precision_einsum("nd,kd->nk", queries, keys_of_block), -jnp.inf
         )
-        numbers = jnp.broadcast_to(numbers[None], scores.shape)
-        scores, numbers = (jnp.concatenate(pair, axis=1) for pair in zip(best, (scores, numbers), strict=True))
-        scores, places = lax.top_k(scores, count)
-        return (scores, jnp.take_along_axis(numbers, places, axis=1)), None
+        indices = jnp.broadcast_to(indices[None], scores.shape)
+        scores, indices = (jnp.concatenate(pair, axis=1) for pair in zip(best, (scores, indices), strict=True))
+        scores, positions = lax.top_k(scores, count)
+        return (scores, jnp.take_along_axis(indices, positions, axis=1)), None
 
     blocks = cut_rows(keys, block)
     lowest = jnp.full((len(queries), count), -jnp.inf, accumulation_dtype(queries.dtype))
     start, _ = varying_together(((lowest, jnp.zeros(lowest.shape, jnp.int32)), (queries, keys)))
-    (_, numbers), _ = lax.scan(visit, start, (jnp.arange(len(blocks), dtype=jnp.int32) * block, blocks))
-    return numbers
+    (_, indices), _ = lax.scan(visit, start, (jnp.arange(len(blocks), dtype=jnp.int32) * block, blocks))
+    return indices
 
 
 def _check(
     function: str, query: Array, keys: Array, inverse_temperature: float | Array, block_size: int | None
 ) -> tuple[Array, ...]:
-    """Queries and keys as floating-point numbers, or one sentence about what does not fit."""
+    """Queries and keys as floating-point indices, or a `ValueError`."""
     check_arrays(function, query=query, keys=keys)
     if query.ndim != 2 or keys.ndim != 2 or query.shape[1] != keys.shape[1] or 0 in (*query.shape, *keys.shape):
         raise ValueError(

@@ -1,7 +1,7 @@
-"""k-means with k-means++ seeds, on points that may be cut over shards.
+"""k-means with k-means++ seeds, on points that may be sharded.
 
-B: points held here; N: points of the whole set; D: their size; K: clusters. `axis_name=None` says that the points are
-the whole set; a name says that they are one shard of it under that mapped axis. Points are compared in blocks, so
+B: points of this shard; N: points of the whole set; D: their dimension; K: clusters. With `axis_name=None` the points are
+the whole set; with a name they are one shard of it under that mapped axis. Points are compared in blocks, so
 memory is O(B D + block K), never O(B K).
 """
 
@@ -15,13 +15,11 @@ from ssl_jax.ops.checks import check_arrays, check_count, check_finite
 from ssl_jax.ops.collectives import gather_rows, max_over_shards, mean_over_shards, shards
 from ssl_jax.ops.normalize import power_of_two, unit_length
 
-CANDIDATES = (
-    4  # centroids whose distances from a point are taken exactly: products cannot tell neighbours far from the middle
-)
+CANDIDATES = 4  # centroids with exact distances from a point: products do not resolve neighbours far from the mean
 
 
 class Clusters(NamedTuple):
-    """What k-means found: `centroids` are the same on every shard, `labels` belong to the points held here."""
+    """Result of k-means: `centroids` are equal on every shard, `labels` belong to the points of this shard."""
 
     centroids: Array  # [K, D] float32
     labels: Array  # [B] int32, the nearest centroid
@@ -50,16 +48,16 @@ def kmeans(
       iterations: rounds after the seeds; 0 returns the seeds.
       spherical: compare directions: points and centroids are scaled to unit length (DeepCluster-v2).
       block_size: points compared with all centroids at a time.
-      axis_name: mapped axis over which the points are cut, B on each shard and N on all; None: the points are all here.
+      axis_name: mapped axis over which the points are sharded, B on each and N on all; None: the points are the whole set.
 
     Raises:
-      ValueError: the points are not a matrix with rows, or not finite, where that can be seen (not under `jit`); there are
+      ValueError: the points are not a matrix with rows, or not finite, where values are concrete (not under `jit`); there are
         fewer points than clusters, or a count is too small or not whole.
 
     Example:
       >>> points = jnp.array([[0.0], [1.0], [10.0], [11.0]])
-      >>> found = kmeans(jax.random.key(0), points, clusters=2)
-      >>> print(np.asarray(jnp.sort(found.centroids.ravel())).round(3))
+      >>> result = kmeans(jax.random.key(0), points, clusters=2)
+      >>> print(np.asarray(jnp.sort(result.centroids.ravel())).round(3))
       [ 0.5 10.5]
 
     Source: Arthur and Vassilvitskii 2007, k-means++: the advantages of careful seeding; Lloyd 1982.
@@ -96,7 +94,7 @@ def kmeans(
 
 
 def nearest_centroid(points: Array, centroids: Array, *, block_size: int = 4096) -> tuple[Array, Array]:
-    """`[B, D]` points and `[K, D]` centroids -> `[B]` number of the nearest centroid and squared distance to it."""
+    """`[B, D]` points and `[K, D]` centroids -> `[B]` index of the nearest centroid and squared distance to it."""
     middle = centroids.mean(axis=0)  # far from the origin, the products below would cancel
     shifted = centroids - middle[None]
     half_squares = jnp.sum(shifted**2, axis=1) / 2
@@ -125,11 +123,11 @@ def _seeds(rng: Array, points: Array, clusters: int, axis_name: str | None) -> A
     first = _draw_row(jax.random.fold_in(rng, 0), points, jnp.ones(len(points), points.dtype), axis_name)
     seeds = jnp.zeros((clusters, points.shape[1])).at[0].set(first)
     seeds, _ = lax.fori_loop(1, clusters, draw, (seeds, distance(first)))
-    return mean_over_shards(seeds, axis_name)  # equal on all shards already; now the checker of replication knows
+    return mean_over_shards(seeds, axis_name)  # already equal on all shards; this types them as replicated
 
 
 def _draw_row(rng: Array, points: Array, weights: Array, axis_name: str | None) -> Array:
-    """One of the N points, drawn in proportion to its weight: `[D]`, the same on every shard however many there are."""
+    """One of the N points, drawn in proportion to its weight: `[D]`, equal for any number of shards."""
     running = jnp.cumsum(weights)
     shard_ends = jnp.cumsum(gather_rows(running[-1:], axis_name))
     target = jax.random.uniform(rng, dtype=shard_ends.dtype) * shard_ends[-1]
@@ -147,7 +145,7 @@ def _means(points: Array, labels: Array, clusters: int, axis_name: str | None) -
 
 
 def _fill_empty(rng: Array, means: Array, counts: Array, spread: Array) -> Array:
-    """The e-th empty cluster moves next to the e-th largest: off by a hundredth of the points' spread, at random."""
+    """The e-th empty cluster moves next to the e-th largest: with random noise of a hundredth of the points' deviation."""
     empty = counts == 0
     donor = jnp.argsort(-counts)[(jnp.cumsum(empty) - 1) % jnp.sum(~empty)]
     nudged = means[donor] + 0.01 * spread * jax.random.normal(rng, means.shape, means.dtype)

@@ -13,12 +13,12 @@ from ssl_jax.ops.checks import check_count, check_range
 def moving_average(average: Any, value: Any, *, momentum: float | Array) -> Any:
     """`momentum * average + (1 - momentum) * value`, leaf by leaf.
 
-    Mixed in float32 at least, kept in the dtype of `average`; keep that at float32, because bfloat16 rounds steps below
-    one part in 256 away. Leaves that are not floating point (counters) are taken from `value`.
+    Computed in float32 or wider, returned in the dtype of `average`; use float32, because bfloat16 rounds relative changes
+    below 1/256 to zero. Leaves that are not floating point (counters) are taken from `value`.
 
     Args:
       average, value: trees of one structure and shape.
-      momentum: in [0, 1]; may be traced, as `cosine_momentum` returns it.
+      momentum: in [0, 1]; may be traced, as the result of `cosine_momentum`.
 
     Raises:
       ValueError: the trees differ in structure or in a leaf's shape, or the momentum is outside [0, 1].
@@ -44,7 +44,7 @@ def moving_average(average: Any, value: Any, *, momentum: float | Array) -> Any:
 
 
 def cosine_momentum(step: int | Array, *, steps: int, start: float = 0.996, end: float = 1.0) -> Array:
-    """Momentum that rises from `start` at step 0 to `end` at `steps` by half a cosine, and stays there.
+    """Momentum that rises from `start` at step 0 to `end` at `steps` along half a cosine, and is constant afterwards.
 
     It counts steps, not epochs; half-way it is the mean of both ends. 0.996 is BYOL's start (0.99 for short runs) and
     DINO's.

@@ -1,9 +1,9 @@
-"""Rows at unit length, columns at unit variance: what losses do to embeddings before they compare them.
+"""Rows at unit length, columns at unit variance: normalisation of embeddings before losses compare them.
 
-B: rows held here; N: rows of the whole batch; D: size of a row. Everything is returned in float32, whatever comes in, and
-computed in float32 or wider. Squares of float32 overflow above 1.8e19 and vanish below 1e-19: what is squared is first
-divided by a power of two of its size, which is exact. `axis_name=None` says that the rows held here are the whole batch; a
-name says that they are one shard of it under that mapped axis.
+B: rows of this shard; N: rows of the whole batch; D: size of a row. Results are float32 for any input type, and
+computed in float32 or wider. Squares of float32 overflow above 1.8e19 and underflow below 1e-19: values are divided by a
+power of two of their size before squaring, which is exact. With `axis_name=None` the rows are the whole batch; with
+a name they are one shard of it under that mapped axis.
 """
 
 from functools import reduce
@@ -22,10 +22,10 @@ Rows = Array | np.ndarray
 
 
 def unit_length(rows: Rows) -> Array:
-    """Divides each row of `[..., D]` by its Euclidean length, however long or short it is.
+    """Divides each row of `[..., D]` by its Euclidean length, of any size.
 
-    A row of which no entry reaches 1.2e-38, the smallest normal float32, has no direction: it becomes zero, and its gradient
-    is zero. All other gradients are orthogonal to their row and at most 1 / length times as long as what comes back.
+    A row with all entries below 1.2e-38, the smallest normal float32, has no direction: it becomes zero, and its gradient
+    is zero. All other gradients are orthogonal to their row and at most 1 / length times as long as the incoming gradient.
 
     Raises:
       ValueError: the rows are not an array of real numbers, or have no axis.
@@ -38,13 +38,13 @@ def unit_length(rows: Rows) -> Array:
     has_direction = size > 0
     scaled = rows / jnp.where(has_direction, size, 1)
     square = jnp.sum(scaled**2, axis=-1, keepdims=True)
-    # Both branches of a `where` are differentiated: the square root must not see a zero even where it is not used.
+    # Both branches of a `where` are differentiated: the square root must not get a zero even where it is not used.
     unit = scaled * jnp.where(has_direction, lax.rsqrt(jnp.where(has_direction, square, 1)), 0)
     return unit.astype(jnp.float32)
 
 
 def standardize(rows: Rows, *, axis_name: str | None = None, epsilon: float = 1e-5) -> Array:
-    """Takes from each column of `[B, D]` its mean and divides by its population deviation, both over all N rows.
+    """Subtracts from each column of `[B, D]` its mean and divides by its population deviation, both over all N rows.
 
     `epsilon` is added to the variance: a column that is constant becomes zero, with a finite gradient.
 
@@ -66,7 +66,7 @@ def standardize(rows: Rows, *, axis_name: str | None = None, epsilon: float = 1e
 
 
 def layer_norm(rows: Rows, *, epsilon: float = 1e-5) -> Array:
-    """Each row of `[..., D]` with mean 0 and population deviation 1, of itself; no gain, no offset.
+    """Each row of `[..., D]` with mean 0 and population deviation 1; no gain, no offset.
 
     Raises:
       ValueError: the rows are not an array of real numbers, have no axis, or epsilon is not positive.
@@ -84,7 +84,7 @@ def layer_norm(rows: Rows, *, epsilon: float = 1e-5) -> Array:
 
 
 def norm_of(tree: Any) -> Array:
-    """Euclidean norm of all numbers of an array, or of a tree of arrays of one floating-point type, however large or small."""
+    """Euclidean norm of all elements of an array, or of a tree of arrays of one floating-point type, of any size."""
     leaves = jax.tree.leaves(tree)
     size = power_of_two(reduce(jnp.maximum, (jnp.max(jnp.abs(leaf), initial=0) for leaf in leaves)))
     size = jnp.where(size > 0, size, 1)
@@ -92,9 +92,9 @@ def norm_of(tree: Any) -> Array:
 
 
 def power_of_two(sizes: Array) -> Array:
-    """The largest power of two that is not above each number, without gradient; 0 below the smallest normal number.
+    """The largest power of two that is not above each element, without gradient; 0 below the smallest normal number.
 
-    At most a quarter of what overflows, so that its inverse is a normal number too: a division may be computed as a product.
+    At most a quarter of the overflow limit, so that its inverse is normal too: a division may be computed as a product.
     """
     kind = jnp.finfo(sizes.dtype)
     whole = jnp.dtype(f"int{kind.bits}")
@@ -104,9 +104,9 @@ def power_of_two(sizes: Array) -> Array:
 
 
 def scaled_epsilon(epsilon: float, size: Array) -> Array:
-    """What is added to the variance of numbers that were divided by `size`, at least 1: what `epsilon` is to the numbers.
+    """`epsilon` for the variance of values that were divided by `size`, which is at least 1.
 
-    At least the square of float32's resolution, since a constant that large may differ from its own mean by as much.
+    At least the square of float32's resolution, since a constant of that size may differ from its own mean by as much.
     """
     return jnp.maximum(epsilon / size**2, float(jnp.finfo(jnp.float32).eps) ** 2)
 

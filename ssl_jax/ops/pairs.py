@@ -1,13 +1,13 @@
-"""Log-sum-exp of every row against all the others of the batch: what in-batch contrastive losses need.
+"""Log-sum-exp of every row against all the others of the batch, for in-batch contrastive losses.
 
-M: rows held here; D: size of a row, which has unit length or is zero; N: rows of all shards; b: rows in a block. A score
-is `inverse_temperature * row . other`. Rows are numbered through all shards, in their order.
+M: rows of this shard; D: size of a row, which has unit length or is zero; N: rows of all shards; b: rows in a block. A score
+is `inverse_temperature * row . other`. Row indices count through all shards, in their order.
 
 Scores of rows with each other are symmetric, and where all rows are on one device half of them are enough. Only blocks
 (i, j >= i) are visited: their exponentials add to the sums of i by rows and of j by columns, and in the gradient, where
-they are computed again, one matrix of weights serves both. That takes 4 N^2 D operations forward and backward, where
-the plain formula takes 6 and this project's general reduction 8. With unit length the highest score is known before,
-so that no running maximum is needed, until the temperature is so low that exponentials vanish.
+they are recomputed, one matrix of weights serves both. That takes 4 N^2 D operations forward and backward;
+the plain formula takes 6 and this project's general reduction 8. With unit length the highest possible score is known,
+so that no running maximum is needed, unless the temperature is so low that exponentials underflow.
 """
 
 from functools import partial
@@ -20,8 +20,8 @@ from ssl_jax.ops.blocks import cut_rows
 from ssl_jax.ops.collectives import devices_under, varying_together
 from ssl_jax.ops.streaming import log_sum_exp
 
-HIGHEST_SCORE = 40.0  # exp(-2 * 40) is the smallest exponential, and a float32 still
-# Measured on two cores: one block is best while it has at most 2048 rows, then blocks that stay in the cache.
+HIGHEST_SCORE = 40.0  # exp(-2 * 40) is the smallest exponential, and representable in float32
+# Measured on two cores: one block is fastest up to 2048 rows, then blocks that fit into the cache.
 ONE_BLOCK, BLOCK = 2048, 512
 
 
@@ -33,13 +33,13 @@ def log_sums_over_others(
     axis_name: str | None = None,
     block_size: int | None = None,
 ) -> Array:
-    """Logarithm of the sum of the exponentials of each row's scores with all rows of all shards but those it skips.
+    """Logarithm of the sum of the exponentials of each row's scores with all rows of all shards except those in `skip`.
 
     Args:
       rows: `[M, D]`, float32.
-      skip: `[M, S]` integers: itself, and whatever else, but not everything. If i skips j, then j skips i.
-      axis_name: mapped axis over which the rows are cut.
-      block_size: b; with an axis, rows then go round a ring. None chooses by size.
+      skip: `[M, S]` integers: the row itself and others, but not all. If i skips j, then j skips i.
+      axis_name: mapped axis over which the rows are sharded.
+      block_size: b; with an axis, rows then pass through a ring. None chooses by size.
 
     Returns:
       `[M]`, float32.
@@ -118,12 +118,12 @@ def _blocks_of_weights(scale, block, rows, skip):
     total, rows, skip = len(rows), cut_rows(rows, block), cut_rows(skip, block)
 
     def weights(i: Array, j: Array) -> tuple[Array, Array, Array]:
-        numbers = j * block + jnp.arange(block)
-        seen = (numbers < total)[None]
+        indices = j * block + jnp.arange(block)
+        included = (indices < total)[None]
         for skipped in skip[i].T:
-            seen = seen & (numbers[None] != skipped[:, None])
+            included = included & (indices[None] != skipped[:, None])
         weight = jnp.exp((_product(rows[i], rows[j].T) - 1) * scale)
-        return rows[i], rows[j], jnp.where(seen, weight, 0)
+        return rows[i], rows[j], jnp.where(included, weight, 0)
 
     return weights
 

@@ -12,7 +12,9 @@ def patchify(images: Array, size: int) -> Array:
     check_arrays("patchify", images=images)
     check_count("patchify", size=size)
     if images.ndim != 4 or images.shape[1] % size or images.shape[2] % size:
-        raise ValueError(f"patchify: images must be [B, H, W, C] with sides in patches of {size}, got {images.shape}")
+        raise ValueError(
+            f"patchify: images must be [B, H, W, C] with sides that are multiples of {size}, got {images.shape}"
+        )
     batch, height, width, channels = images.shape
     grid = images.reshape(batch, height // size, size, width // size, size, channels)
     return grid.swapaxes(2, 3).reshape(batch, height // size, width // size, size * size * channels)
@@ -21,7 +23,7 @@ def patchify(images: Array, size: int) -> Array:
 def overlapping_patches(images: Array, size: int, *, stride: int) -> Array:
     """Squares of `size` pixels every `stride` pixels: `[B, H, W, C]` -> `[B, h, w, size, size, C]`.
 
-    What is left at the right and at the bottom, less than a stride, is dropped.
+    A remainder at the right and at the bottom, less than a stride, is dropped.
     """
     check_arrays("overlapping_patches", images=images)
     check_count("overlapping_patches", size=size, stride=stride)
@@ -34,7 +36,7 @@ def overlapping_patches(images: Array, size: int, *, stride: int) -> Array:
 
 
 def sub_crops(rng: Array, patches: Array, size: int) -> Array:
-    """A square of `size` pixels somewhere in each patch, moved to its middle, zeros around it: `[..., P, P, C]` as before."""
+    """A random square of `size` pixels of each patch, centred and padded with zeros: `[..., P, P, C]` as before."""
     side, lead = patches.shape[-2], patches.shape[:-3]
     flat = patches.reshape(-1, *patches.shape[-3:])
     corners = jax.random.randint(rng, (len(flat), 2), 0, side - size + 1)

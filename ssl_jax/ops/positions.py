@@ -1,6 +1,6 @@
-"""Where a token stands: numbers added to it, or an angle by which it is turned.
+"""Positions of tokens: a vector that is added, or an angle of rotation.
 
-B: examples; T: tokens; H: heads; D: size of a token, or of a head. Attention alone cannot tell the order of what it reads.
+B: examples; T: tokens; H: heads; D: size of a token, or of a head. Attention alone does not depend on the order of tokens.
 """
 
 import jax.numpy as jnp
@@ -10,14 +10,15 @@ from jax import Array
 from ssl_jax.ops.checks import check_arrays, check_count, check_positive, check_range
 
 
-def sinusoidal_positions(places: Array, dim: int) -> Array:
-    """Fixed positions in a sequence, to be added to its tokens: `[...]` -> `[..., D]` float32.
+def sinusoidal_positions(positions: Array, dim: int) -> Array:
+    """Fixed embeddings of positions in a sequence, to be added to its tokens: `[...]` -> `[..., D]` float32.
 
-    Sine and cosine take turns, at frequencies from 1 down to nearly 1/10000; place 0 is `0, 1, 0, 1, ...`. The product of two
-    positions depends on how far apart they are. `sinusoidal_positions(jnp.arange(T), D)` are those of a sequence, `[T, D]`.
+    Sine and cosine alternate, at frequencies from 1 down to nearly 1/10000; position 0 is `0, 1, 0, 1, ...`. The product of
+    two embeddings depends on the distance of their positions. `sinusoidal_positions(jnp.arange(T), D)` are those of a sequence,
+    `[T, D]`.
 
     Args:
-      places: integers from 0.
+      positions: integers from 0.
       dim: D, even.
 
     Raises:
@@ -25,38 +26,40 @@ def sinusoidal_positions(places: Array, dim: int) -> Array:
 
     Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.5.
     """
-    check_arrays("sinusoidal_positions", places=places)
-    angles = _angles("sinusoidal_positions", places, dim, 10000.0)
-    return jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1).reshape(*places.shape, dim)
+    check_arrays("sinusoidal_positions", positions=positions)
+    angles = _angles("sinusoidal_positions", positions, dim, 10000.0)
+    return jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1).reshape(*positions.shape, dim)
 
 
-def rotate_pairs(x: Array, places: Array, *, base: float = 10000.0) -> Array:
-    """Rotary positions: turns neighbouring numbers 2i and 2i + 1 of a query or key by `place * base^(-2i / D)` radians.
+def rotate_pairs(x: Array, positions: Array, *, base: float = 10000.0) -> Array:
+    """Rotary positions: rotates components 2i and 2i + 1 of a query or key by `position * base^(-2i / D)` radians.
 
-    The product of a turned query and a turned key then depends on how far apart they are, not on where. Place 0 is left
-    as it is. Published weights that turn number i with number i + D / 2 fit after a permutation of those that make queries
+    The product of a rotated query and a rotated key then depends on their distance only. Position 0 is
+    unchanged. Published weights that pair component i with i + D / 2 fit after a permutation of the weights of queries
     and keys.
 
     Args:
       x: `[B, T, H, D]`, D even.
-      places: integers from 0, `[T]`, or `[B, T]` where examples are in different places.
+      positions: integers from 0, `[T]`, or `[B, T]` where examples have different positions.
       base: the slowest frequency is nearly `1 / base`.
 
     Returns:
       `[B, T, H, D]` in the type of `x`; angles are float32.
 
     Raises:
-      ValueError: D is odd, or places have another shape.
+      ValueError: D is odd, or positions have another shape.
 
     Source: Su et al. 2021, https://arxiv.org/abs/2104.09864, equation 34.
     """
-    check_arrays("rotate_pairs", x=x, places=places)
+    check_arrays("rotate_pairs", x=x, positions=positions)
     check_positive("rotate_pairs", base=base)
     if x.ndim != 4:
         raise ValueError(f"rotate_pairs: x must be [B, T, H, D], got {x.shape}")
-    if places.shape not in (x.shape[1:2], x.shape[:2]):
-        raise ValueError(f"rotate_pairs: places must be [T] or [B, T] of x [B, T, H, D], got {places.shape}, {x.shape}")
-    angles = _angles("rotate_pairs", places, x.shape[-1], base)
+    if positions.shape not in (x.shape[1:2], x.shape[:2]):
+        raise ValueError(
+            f"rotate_pairs: positions must be [T] or [B, T] of x [B, T, H, D], got {positions.shape}, {x.shape}"
+        )
+    angles = _angles("rotate_pairs", positions, x.shape[-1], base)
     angles = angles.reshape(-1, x.shape[1], 1, angles.shape[-1])  # [1 or B, T, 1, D / 2]
     cosine, sine = jnp.cos(angles), jnp.sin(angles)
     pairs = x.astype(jnp.float32).reshape(*x.shape[:-1], -1, 2)
@@ -71,7 +74,7 @@ def grid_positions(grid: int, dim: int) -> np.ndarray:
     Quarters of `dim`: sine and cosine of the column, sine and cosine of the row, at frequencies 1 down to 1/10000.
 
     Raises:
-      ValueError: `grid` is no count, or `dim` no multiple of 4.
+      ValueError: `grid` is not a positive integer, or `dim` is not a multiple of 4.
 
     Source: Chen, Xie and He 2021, https://arxiv.org/abs/2104.02057.
     """
@@ -80,22 +83,22 @@ def grid_positions(grid: int, dim: int) -> np.ndarray:
         raise ValueError(f"grid_positions: dim must be a multiple of 4, got {dim}")
     frequencies = 10000.0 ** -(np.arange(dim // 4) / (dim // 4))
     rows, columns = np.divmod(np.arange(grid**2), grid)
-    angles = [np.outer(places, frequencies) for places in (columns, rows)]
+    angles = [np.outer(positions, frequencies) for positions in (columns, rows)]
     return np.concatenate([wave(angle) for angle in angles for wave in (np.sin, np.cos)], 1).astype(np.float32)
 
 
 def resize_positions(square: Array, grid: int, *, offset: float = 0.0) -> Array:
     """Positions of a square grid, `[G, G, D]`, interpolated for another: `[grid, grid, D]` in their type.
 
-    Bicubic as PyTorch has it (`torch.nn.functional.interpolate`, align_corners and antialias off): the kernel of Keys with
-    a = -0.75, and beyond the border the values at the border. `jax.image.resize` has a = -0.5 and another border.
+    Bicubic as in PyTorch (`torch.nn.functional.interpolate`, align_corners and antialias off): the kernel of Keys with
+    a = -0.75, and the border values beyond the border. `jax.image.resize` has a = -0.5 and another border.
 
     Args:
-      grid: patches on a side of the new grid.
+      grid: number of patches on a side of the new grid.
       offset: added to `grid` in the scale alone; DINO's published weights were made with 0.1.
 
     Raises:
-      ValueError: the positions are not `[G, G, D]`, `grid` is no count, or the offset is negative.
+      ValueError: the positions are not `[G, G, D]`, `grid` is not a positive integer, or the offset is negative.
 
     Source: Keys 1981, Cubic convolution interpolation for digital image processing; `interpolate_pos_encoding` in
     vision_transformer.py of facebookresearch/dino.
@@ -122,10 +125,10 @@ def _keys(distance: np.ndarray, *, a: float) -> np.ndarray:
     return np.where(distance <= 1, near, far)
 
 
-def _angles(function: str, places: Array, dim: int, base: float) -> Array:
-    """`place * base^(-2i / D)`, `[..., D / 2]` float32."""
+def _angles(function: str, positions: Array, dim: int, base: float) -> Array:
+    """`position * base^(-2i / D)`, `[..., D / 2]` float32."""
     check_count(function, dim=dim)
     if dim % 2:
-        raise ValueError(f"{function}: numbers go in pairs, so their count must be even, got {dim}")
+        raise ValueError(f"{function}: components are rotated in pairs, so their number must be even, got {dim}")
     frequencies = jnp.asarray(base ** (-np.arange(0, dim, 2) / dim), jnp.float32)
-    return places.astype(jnp.float32)[..., None] * frequencies.reshape(*(1,) * places.ndim, -1)
+    return positions.astype(jnp.float32)[..., None] * frequencies.reshape(*(1,) * positions.ndim, -1)

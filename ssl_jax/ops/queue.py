@@ -1,9 +1,9 @@
-"""A first-in first-out memory of embeddings, as a value (MoCo, NNCLR, the late queue of SwAV).
+"""A first-in first-out queue of embeddings, as a value (MoCo, NNCLR, and SwAV after some epochs).
 
-K: rows of the queue; B: keys pushed at once; D: size of an embedding. A queue comes in as an argument and goes out as a
-result; nothing is changed in place. Row `b * (K / B) + t` holds the key of row b of the batch that was pushed at time t,
-modulo K / B. A queue that is cut over devices along its rows, as the batch is, therefore takes the keys of its own part of
-the batch without communication, and holds the same rows in the same places on any number of devices.
+K: rows of the queue; B: keys pushed at once; D: size of an embedding. A queue is an argument and a result of
+functions; nothing is changed in place. Row `b * (K / B) + t` holds the key of row b of the batch that was pushed at time t,
+modulo K / B. A queue that is sharded over devices along its rows, as the batch is, therefore takes the keys of its own part of
+the batch without communication, and holds the same rows at the same indices on any number of devices.
 """
 
 from typing import NamedTuple
@@ -18,14 +18,14 @@ from ssl_jax.ops.normalize import unit_length
 
 
 class Queue(NamedTuple):
-    """Rows in a ring, and how often keys were pushed; rows that no key has replaced yet are random."""
+    """Rows of a ring buffer, and the number of pushes; rows that no key has replaced yet are random."""
 
     rows: Array  # [K, D], or [K / shards, D]
     pushes: Array  # int32
 
 
 def fresh(rng: Array, length: int, dim: int) -> Queue:
-    """`length` random directions of size `dim`, float32: negatives that teach nothing until keys have replaced them."""
+    """`length` random directions of size `dim`, float32: uninformative negatives until keys have replaced them."""
     check_count("queue.fresh", length=length, dim=dim)
     return Queue(unit_length(jax.random.normal(rng, (length, dim))), jnp.int32(0))
 
@@ -34,10 +34,10 @@ def push(queue: Queue, keys: Array) -> Queue:
     """The queue with its B oldest rows replaced by `keys` `[B, D]`, without gradient, in the queue's dtype.
 
     Push after the loss, so that the queue holds keys of former batches only. The length must be a multiple of B, so
-    that the keys of one batch leave together. Of a queue that is cut, each shard pushes its own keys.
+    that the keys of one batch are replaced together. With a sharded queue, each shard pushes its own keys.
 
     Raises:
-      ValueError: the keys do not fit the rows, are none, or do not divide the queue's length.
+      ValueError: the keys do not fit the rows, are empty, or do not divide the queue's length.
     """
     length, dim = queue.rows.shape
     check_arrays("queue.push", keys=keys)
@@ -53,10 +53,10 @@ def push(queue: Queue, keys: Array) -> Queue:
 
 
 def is_full(queue: Queue, batch: int) -> Array:
-    """Whether keys, `batch` at a time, have replaced all rows; of a queue that is cut, `batch` is that of the shard."""
+    """Whether keys, `batch` at a time, have replaced all rows; for a sharded queue, `batch` is that of the shard."""
     return queue.pushes * batch >= len(queue.rows)
 
 
 def read(queue: Queue, *, axis_name: str | None = None) -> Array:
-    """All rows, `[K, D]`; those of all shards, in shard order, when the queue is cut over `axis_name`."""
+    """All rows, `[K, D]`; those of all shards, in shard order, when the queue is sharded over `axis_name`."""
     return gather_rows(queue.rows, axis_name)

@@ -1,4 +1,4 @@
-"""Rotations that gradient descent cannot leave: a free square matrix in, a rotation matrix out."""
+"""Rotation matrices parametrised by unconstrained square matrices."""
 
 import jax.numpy as jnp
 from jax import Array, lax
@@ -9,13 +9,13 @@ from ssl_jax.ops.checks import check_arrays
 def rotation_matrix(free: Array) -> Array:
     """Cayley transform of the skew-symmetric part of `free`: `(I - A)^-1 (I + A)`, `A = (free - free^T) / 4`.
 
-    Orthogonal with determinant 1 whatever `free` holds, so norms and angles are kept, to about 1e-6 in float32. Zeros
+    Orthogonal with determinant 1 for any `free`, so norms and angles are preserved, to about 1e-6 in float32. Zeros
     (and every symmetric matrix) give the identity; near it the matrix is the identity plus `(free - free^T) / 2`, so
-    that in the plane `[[0, -t], [t, 0]]` turns by `2 atan(t / 2)`, t radians when t is small.
+    that in the plane `[[0, -t], [t, 0]]` rotates by `2 atan(t / 2)`, t radians when t is small.
 
     Cayley rather than the matrix exponential: one linear solve, and one more for the gradient, instead of a series with
     squarings whose rounding grows with the angles; no input is singular, because A has imaginary eigenvalues. It
-    reaches every rotation that turns no direction by exactly half a turn, and those as closely as one likes.
+    reaches every rotation without an angle of exactly 180 degrees, and approximates the others arbitrarily well.
 
     Args:
       free: `[..., D, D]`, one matrix per head for instance.
@@ -39,7 +39,7 @@ def rotation_matrix(free: Array) -> Array:
     free = free.astype(jnp.float32)
     skew = (free - jnp.swapaxes(free, -1, -2)) / 4
     identity = jnp.broadcast_to(jnp.eye(free.shape[-1], dtype=free.dtype), free.shape)
-    # jaxlib's CPU solver shares a batch out among the threads and waits in one of them: several layers' at once wait for ever.
+    # jaxlib's CPU solver splits a batch among the threads and waits in one of them: several layers at once deadlock.
     return lax.platform_dependent(identity - skew, identity + skew, cpu=_one_by_one, default=jnp.linalg.solve)
 
 

@@ -1,7 +1,7 @@
-"""Sinkhorn-Knopp: assignments that share a batch, or a whole data set, equally among the prototypes.
+"""Sinkhorn-Knopp: assignments that divide a batch, or a whole data set, equally among the prototypes.
 
-B: examples held here; N: examples of the whole batch; K: prototypes. `axis_name=None` says that the scores hold the
-whole batch; a name says that they are one shard of it under that mapped axis.
+B: examples of this shard; N: examples of the whole batch; K: prototypes. With `axis_name=None` the scores hold the
+whole batch; with a name they are one shard of it under that mapped axis.
 """
 
 from typing import Any
@@ -27,7 +27,7 @@ def sinkhorn(scores: Array, *, epsilon: float = 0.05, iterations: int = 3, axis_
         shard returns its rows of the assignments. None: the arrays are the whole batch, N = B.
 
     Returns:
-      `[B, K]` float32. Rows sum to 1; over all shards columns come near N/K, and the nearer the more rounds. Equal
+      `[B, K]` float32. Rows sum to 1; over all shards columns converge to N/K with more iterations. Equal
       scores give 1/K everywhere.
 
     Raises:
@@ -62,13 +62,13 @@ def sinkhorn_labels(
 ) -> Array:
     """The prototype of each point of a whole data set: the largest entry of its row of the assignments.
 
-    Of the N x K matrix only a block of rows exists at a time, and of the rounds only one number for each prototype.
+    Memory holds only a block of rows of the N x K matrix at a time, and between iterations one value for each prototype.
 
     Args:
       points: `[N, D]`.
       prototypes: `[K, D]`.
       epsilon: weight of the entropy, above 0; 0.004 is the temperature 0.1 of the prediction over SeLa's lambda of 25.
-      iterations: rounds; at small epsilon it takes tens of them until columns are even.
+      iterations: number of iterations; at small epsilon columns need tens of them to become even.
       block_size: points compared with all prototypes at a time.
 
     Returns:
@@ -96,7 +96,7 @@ def sinkhorn_labels(
         return jnp.matmul(rows, prototypes.T, precision="highest") / epsilon - columns[None]
 
     def scale(_: int, columns: Array) -> Array:
-        """`columns`: logarithm of what each column is divided by."""
+        """`columns`: logarithm of the divisor of each column."""
 
         def add(summed: Array, part: tuple[Array, Array]) -> tuple[Array, Any]:
             rows, counted = part

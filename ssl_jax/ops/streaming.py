@@ -1,14 +1,15 @@
-"""The one primitive: exponentials of scores, summed over keys that never all exist at once, and the mean they weight.
+"""The common primitive: sums of exponentials of scores over blocks of keys, and the weighted mean of values.
 
 Q: queries; K: keys held by this shard; N: keys of all shards; D: size of a key; E: size of a value; b: keys in a block.
 
-A score is `inverse_temperature * query . key`. Contrastive losses want the logarithm of the sum of its exponentials,
-attention and soft look-ups the mean of values under its softmax, energies both. Keys come in blocks of one device, and
-in a ring from one device to the next: each computes on the keys it has while the next ones are on their way. Nothing of
-size Q times N is kept for the gradient: scores are computed again, and gradients of keys travel with the keys.
+A score is `inverse_temperature * query . key`. Contrastive losses need the logarithm of the sum of its exponentials,
+attention and soft look-ups the mean of values under its softmax, energies both. Keys are processed in blocks on a device,
+and pass through a ring of devices: each computes on one shard of keys while the next shard is transferred. Nothing of
+size Q times N is kept for the gradient: scores are recomputed, and gradients of keys move with the keys.
 
-Products are taken in the type of the arrays (`blocks.floats`), sums in float32 or wider (Milakov and Gimelshein 2018, https://arxiv.org/abs/1805.02867;
-Rabe and Staats 2021, https://arxiv.org/abs/2112.05682; Liu et al. 2023, https://arxiv.org/abs/2310.01889).
+Products are taken in the type of the arrays (`blocks.floats`), sums in float32 or wider (Milakov and Gimelshein 2018,
+https://arxiv.org/abs/1805.02867; Rabe and Staats 2021, https://arxiv.org/abs/2112.05682; Liu et al. 2023,
+https://arxiv.org/abs/2310.01889).
 """
 
 from collections.abc import Callable, Iterator
@@ -26,15 +27,15 @@ from ssl_jax.ops.blocks import accumulation_dtype, cut_rows, floats, mixed_preci
 from ssl_jax.ops.checks import check_arrays, check_count, check_integers, check_positive, given
 from ssl_jax.ops.collectives import devices_under, gather_rows, on_several_devices, pass_on, shards, varying_together
 
-MOST_SCORES = 2**24  # held at once on a device when no block size is given: 64 MiB
+MOST_SCORES = 2**24  # at once on a device when no block size is given: 64 MiB
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """How rows are compared across devices where a caller gives no `block_size` of its own.
+    """How rows are compared across devices where a caller gives no `block_size`.
 
-    keys: "gather" brings the keys of all devices to each; "ring" passes them from device to device, so that a device holds
-      those of one other at a time; "auto" gathers while there are few scores, and passes otherwise.
+    keys: "gather" copies the keys of all devices to each; "ring" passes them from device to device, so that a device holds
+      those of one other at a time; "auto" gathers while scores are few, and uses the ring otherwise.
     block_size: keys compared at once; None chooses by size.
     """
 
@@ -48,7 +49,7 @@ _exchange: ContextVar[Exchange] = ContextVar("exchange", default=BY_SIZE)
 
 @contextmanager
 def exchanging(exchange: Exchange) -> Iterator[None]:
-    """What is traced inside compares rows across devices in this way."""
+    """Functions that are traced inside this context compare rows across devices in this way."""
     token = _exchange.set(exchange)
     try:
         yield
@@ -57,15 +58,15 @@ def exchanging(exchange: Exchange) -> Iterator[None]:
 
 
 class Hidden(NamedTuple):
-    """What a query does not see, by the number of the key among all N."""
+    """The keys that are masked for a query, by index among all N."""
 
-    skip: Array | None  # [Q, S] keys that it skips
-    last: Array | None  # [Q] the last key that it sees
-    mask: Array | None  # [Q, N], or [1, N] for all alike, False where it does not see the key
+    skip: Array | None  # [Q, S] masked keys
+    last: Array | None  # [Q] the last visible key
+    mask: Array | None  # [Q, N], or [1, N] for all queries, False for masked keys
 
 
 class Sums(NamedTuple):
-    """What has been summed so far, over `exp(top)`."""
+    """Running sums, divided by `exp(top)`."""
 
     top: Array  # [Q] highest score
     total: Array  # [Q] exponentials
@@ -84,25 +85,25 @@ def softmax_sum(
     axis_name: str | None = None,
     block_size: int | None = None,
 ) -> tuple[Array, Array]:
-    """Logarithm of the sum of the exponentials of each query's scores, and the mean of the values that they weight.
+    """Logarithm of the sum of the exponentials of each query's scores, and the mean of the values with these weights.
 
-    Where all keys are taken at once, any kind of differentiation works; otherwise there is a gradient of its own, and JAX
-    refuses forward mode (`jvp`) with a TypeError that says so. That gradient computes the scores again, and their
-    rounding is a relative error of the weights: some 1e-7 times the largest score, 3 % near 1e5, without meaning from 1e7 on.
+    Where all keys are taken at once, any kind of differentiation works; otherwise the gradient is a custom one, and JAX
+    refuses forward mode (`jvp`) with a TypeError. That gradient recomputes the scores, and their rounding is
+    a relative error of the weights: about 1e-7 times the largest score, 3 % near 1e5, meaningless from 1e7 on.
 
     Args:
       queries, keys, values: `[Q, D]`, `[K, D]`, `[K, E]`; without values, E is 0.
       inverse_temperature: multiplies scores; above 0.
-      skip: `[Q, S]` integers, keys that a query does not see; numbers of no key are allowed.
-      last: `[Q]` integers, the last key that a query sees; its own number for causal attention. A block that comes after
-        the last keys of all queries costs nothing.
-      mask: `[Q, N]` booleans, True where a query sees a key; `[1, N]` is the same for all queries.
-      axis_name: mapped axis over which queries and keys are cut; keys are numbered through all shards, in their order.
-      block_size: b; then keys go round the ring. None chooses by size: while there are few scores, keys of all shards
-        are gathered and taken at once.
+      skip: `[Q, S]` integers, keys that are masked for a query; indices of no key are allowed.
+      last: `[Q]` integers, the last visible key of a query; its own index for causal attention. A block after the last keys
+        of all queries costs nothing.
+      mask: `[Q, N]` booleans, True where a key is visible; `[1, N]` for all queries.
+      axis_name: mapped axis over which queries and keys are sharded; key indices count through all shards, in their order.
+      block_size: b; keys then pass through the ring. None chooses by size: while scores are few, keys of all shards are
+        gathered and processed at once.
 
     Returns:
-      `[Q]` and `[Q, E]`, float32 (float64 if all arrays are); minus infinity and 0 for a query that sees nothing.
+      `[Q]` and `[Q, E]`, float32 (float64 if all arrays are); minus infinity and 0 for a query without visible keys.
 
     Raises:
       ValueError: shapes or types do not fit, there are no keys, or the temperature or block is not positive.
@@ -123,25 +124,25 @@ def softmax_sum(
     block_size = chosen.block_size if block_size is None else block_size
     few = block_size is None and len(queries) * len(keys) * shards(axis_name) <= most
     gather = chosen.keys == "gather" or (chosen.keys == "auto" and few)
-    if gather or not on_several_devices(axis_name):  # a ring within one device would only move memory
+    if gather or not on_several_devices(axis_name):  # a ring within one device would only copy memory
         keys, values, axis_name = gather_rows(keys, axis_name), gather_rows(values, axis_name), None
 
     block = len(keys) if few else min(block_size or max(1, most // len(queries)), len(keys))
     if axis_name is None and block == len(keys):
         scores = _scores(queries, keys, scale, hidden, 0, 0, len(keys))
         return _finish(_sums(scores, values, _highest(scores)))
-    if mask is not None:  # a last block may reach over the end
+    if mask is not None:  # the last block may extend beyond the end
         hidden = hidden._replace(mask=jnp.pad(mask, ((0, 0), (0, block))))
     store = (cut_rows(keys, block), cut_rows(values, block))
     return _streamed(axis_name, len(keys), *varying_together((queries, store, scale, hidden)))
 
 
 def log_sum_exp(queries: Array, keys: Array, **arguments: Any) -> Array:
-    """The first half of `softmax_sum`, `[Q]`; same arguments.
+    """The first result of `softmax_sum`, `[Q]`; same arguments.
 
     Args:
       queries, keys: `[Q, D]`, `[K, D]`.
-      arguments: the others of `softmax_sum`.
+      arguments: the other arguments of `softmax_sum`.
 
     Example:
       >>> print(f"{log_sum_exp(jnp.zeros((1, 2)), jnp.ones((4, 2)))[0]:.4f}, log(4) = {np.log(4):.4f}")
@@ -186,7 +187,7 @@ def _backward(axis_name: str | None, count: int, kept: Any, cotangents: tuple[Ar
 
             def differentiate() -> tuple[Array, Any]:
                 # [b, Q] rather than [Q, b]: then no product has to transpose its long side, which takes XLA's CPU code
-                # twice as long. Keys are transposed beforehand, or it would have to do that too.
+                # twice as long. Keys are transposed beforehand for the same reason.
                 scores = _scores(queries, keys, scale, hidden, shard, number, count, transposed=True)
                 weights = jnp.exp(scores - finite_log_sums[None])
                 slopes = weights * (offset[None] + mixed_precision_einsum("ke,qe->kq", values, of_means))
@@ -204,7 +205,7 @@ def _backward(axis_name: str | None, count: int, kept: Any, cotangents: tuple[Ar
     of_queries, of_store = _round(visit, start, pending_gradient, store, axis_name)
     of_queries = of_queries.T
     of_scale = jnp.sum(of_queries * queries.astype(scale.dtype))
-    of_store = jax.tree.map(lambda found, blocks: found.astype(blocks.dtype), of_store, store)
+    of_store = jax.tree.map(lambda result, blocks: result.astype(blocks.dtype), of_store, store)
     return (of_queries * scale).astype(queries.dtype), of_store, of_scale, None
 
 
@@ -214,30 +215,30 @@ _streamed.defvjp(_forward, _backward)
 def _round(
     visit: Callable[..., Any], state: Any, pending_gradient: Any, store: Any, axis_name: str | None
 ) -> tuple[Any, Any]:
-    """`visit(state, shard, store) -> (state, found)` at the store of every shard, as the stores go round the ring.
+    """`visit(state, shard, store) -> (state, result)` for the store of every shard, as the stores pass through the ring.
 
-    What was found travels on with the store it is about, is summed, and comes home to the shard that holds it.
+    The results are summed, move with their store, and return to the shard that holds it.
     """
     if axis_name is None:
         return visit(state, 0, store)
-    count, here = shards(axis_name), lax.axis_index(axis_name)
+    count, own = shards(axis_name), lax.axis_index(axis_name)
 
     def step(carried: Any, distance: Array) -> tuple[Any, None]:
         state, store, pending_gradient = carried
         coming, pending_gradient = pass_on(
             (store, pending_gradient), axis_name
-        )  # needs nothing of what follows: moves while that computes
-        state, found = visit(state, (here - distance) % count, store)
-        return (state, coming, jax.tree.map(jnp.add, pending_gradient, found)), None
+        )  # independent of the computation below: transferred meanwhile
+        state, result = visit(state, (own - distance) % count, store)
+        return (state, coming, jax.tree.map(jnp.add, pending_gradient, result)), None
 
     (state, _, pending_gradient), _ = lax.scan(
-        step, (state, store, pending_gradient), jnp.arange(count, dtype=here.dtype)
+        step, (state, store, pending_gradient), jnp.arange(count, dtype=own.dtype)
     )
     return state, pass_on(pending_gradient, axis_name)
 
 
 def _unless_later(hidden: Hidden, first: Any, visit: Callable[[], Any], otherwise: Any) -> Any:
-    """`visit()`, or `otherwise` where the last keys that queries see all come before key `first`."""
+    """`visit()`, or `otherwise` where the last visible keys of all queries come before key `first`."""
     return visit() if hidden.last is None else lax.cond(first <= hidden.last.max(), visit, lambda: otherwise)
 
 
@@ -252,30 +253,30 @@ def _scores(
     *,
     transposed: bool = False,
 ) -> Array:
-    """Scores `[Q, b]`, transposed `[b, Q]`, of block `number` of a shard of `count` keys; minus infinity where hidden."""
+    """Scores `[Q, b]`, transposed `[b, Q]`, of block `number` of a shard of `count` keys; minus infinity where masked."""
     scores = (
         mixed_precision_einsum("kd,qd->kq", keys, queries)
         if transposed
         else mixed_precision_einsum("qd,kd->qk", queries, keys)
     )
-    seen = _seen(len(keys), hidden, shard, number, count, transposed)
-    return scores * scale if seen is None else jnp.where(seen, scores * scale, -jnp.inf)
+    visible = _visible(len(keys), hidden, shard, number, count, transposed)
+    return scores * scale if visible is None else jnp.where(visible, scores * scale, -jnp.inf)
 
 
-def _seen(block: int, hidden: Hidden, shard: Any, number: Any, count: int, transposed: bool) -> Array | None:
-    """Broadcasts to `[Q, b]`, transposed to `[b, Q]`; None where all is seen: XLA's CPU code is slower with a `where`."""
+def _visible(block: int, hidden: Hidden, shard: Any, number: Any, count: int, transposed: bool) -> Array | None:
+    """Broadcasts to `[Q, b]`, transposed to `[b, Q]`; None if all keys are visible: `where` slows XLA down on CPU."""
     of_queries, of_keys = (0, 1) if transposed else (1, 0)
-    places = jnp.expand_dims(number * block + jnp.arange(block), of_keys)
-    numbers = shard * count + places
-    seen = [] if count % block == 0 else [places < count]
+    positions = jnp.expand_dims(number * block + jnp.arange(block), of_keys)
+    indices = shard * count + positions
+    visible = [] if count % block == 0 else [positions < count]
     if hidden.skip is not None:
-        seen += [numbers != jnp.expand_dims(skipped, of_queries) for skipped in hidden.skip.T]
+        visible += [indices != jnp.expand_dims(skipped, of_queries) for skipped in hidden.skip.T]
     if hidden.last is not None:
-        seen += [numbers <= jnp.expand_dims(hidden.last, of_queries)]
+        visible += [indices <= jnp.expand_dims(hidden.last, of_queries)]
     if hidden.mask is not None:
         part = lax.dynamic_slice_in_dim(hidden.mask, shard * count + number * block, block, axis=1)
-        seen += [part.T if transposed else part]
-    return reduce(jnp.logical_and, seen) if seen else None
+        visible += [part.T if transposed else part]
+    return reduce(jnp.logical_and, visible) if visible else None
 
 
 def _wide_zeros(rows: Array) -> Array:
@@ -289,26 +290,26 @@ def _nothing(queries: Array, values: Array) -> Sums:
 
 
 def _highest(scores: Array) -> Array:
-    """`[Q]`; finite, so that where all is hidden exponentials are 0, not NaN."""
+    """`[Q]`; finite, so that exponentials are 0, not NaN, where all keys are masked."""
     return lax.stop_gradient(jnp.maximum(scores.max(axis=1), jnp.finfo(scores.dtype).min))
 
 
 def _sums(scores: Array, values: Array, top: Array) -> Sums:
-    """Those of one block, `[Q, b]` and `[b, E]`."""
+    """The sums of one block, `[Q, b]` and `[b, E]`."""
     weights = jnp.exp(scores - top[:, None])
     return Sums(top, weights.sum(axis=1), mixed_precision_einsum("qk,ke->qe", weights, values))
 
 
 def _absorb(sums: Sums, scores: Array, values: Array) -> Sums:
-    """The sums with one more block, over the new highest score."""
+    """The sums including one more block, relative to the new highest score."""
     top = jnp.maximum(sums.top, _highest(scores))
     decay, new = jnp.exp(sums.top - top), _sums(scores, values, top)
     return Sums(top, sums.total * decay + new.total, sums.weighted * decay[:, None] + new.weighted)
 
 
 def _finish(sums: Sums) -> tuple[Array, Array]:
-    # At least 1 where something is seen, the highest score's share. A `where` would do, but XLA's CPU code makes one loop of
-    # products, exponentials and sums only while it meets nothing else.
+    # At least 1 where a key is visible, from the highest score. A `where` would do, but XLA's CPU code fuses products,
+    # exponentials and sums into one loop only without other operations between them.
     total = jnp.maximum(sums.total, 0.5)
     return jnp.where(sums.total == 0, -jnp.inf, jnp.log(total) + sums.top), sums.weighted / total[:, None]
 
@@ -324,7 +325,11 @@ def _check(queries: Array, keys: Array, values: Array | None, hidden: Hidden, co
         raise ValueError(f"softmax_sum: values must be [K, E] with K = {len(keys)}, got {values.shape}")
     if hidden.mask is not None and hidden.mask.dtype != bool:
         raise ValueError(f"softmax_sum: mask must be booleans, got {hidden.mask.dtype}")
-    rows, total, wanted = len(queries), len(keys) * count, {"skip": "[Q, S]", "last": "[Q]", "mask": "[Q, N] or [1, N]"}
+    rows, total, expected = (
+        len(queries),
+        len(keys) * count,
+        {"skip": "[Q, S]", "last": "[Q]", "mask": "[Q, N] or [1, N]"},
+    )
     fits = {
         "skip": lambda shape: len(shape) == 2 and shape[0] == rows,
         "last": lambda shape: shape == (rows,),
@@ -333,5 +338,5 @@ def _check(queries: Array, keys: Array, values: Array | None, hidden: Hidden, co
     for name, array in hidden._asdict().items():
         if array is not None and not fits[name](array.shape):
             raise ValueError(
-                f"softmax_sum: {name} must be {wanted[name]} with Q = {rows} and N = {total}, got {array.shape}"
+                f"softmax_sum: {name} must be {expected[name]} with Q = {rows} and N = {total}, got {array.shape}"
             )

@@ -1,10 +1,10 @@
-"""Attention in tiles: how many heads, queries and keys are computed at once, and walking over them.
+"""Attention in tiles: numbers of heads, queries and keys that are computed at once, and the loop over tiles.
 
-B: examples; T: queries of each; S: keys held here; H: heads of queries; G: heads of keys, of which each serves H / G
-heads of queries, which ask together; Q: queries that ask at once; D: size of a key; E: size of a value.
+B: examples; T: queries of each; S: keys of this shard; H: heads of queries; G: heads of keys, each shared by H / G
+heads of queries, which are computed together; Q: queries of a tile; D: size of a key; E: size of a value.
 
-An accelerator, and several devices, take all heads together, so that the compiler can spread them. One CPU is fastest
-where the scores of a tile stay in its cache: few heads, or part of one, one tile after the other.
+An accelerator, and several devices, take all heads together, so that the compiler can shard them. One CPU is fastest
+where the scores of a tile fit into its cache: few heads, or part of one, one tile after the other.
 """
 
 from collections.abc import Callable
@@ -20,27 +20,27 @@ from ssl_jax.ops.streaming import MOST_SCORES
 
 # Measured on two cores, forward and backward (benchmarks/attention.py): scores of a tile, and queries of a long sequence.
 CACHED_SCORES, ROWS = 2**20, 1024
-FEWEST_KEYS = 64  # of a block
+FEWEST_KEYS = 64  # in a block
 
 
 class Tile(NamedTuple):
-    """What is computed at once."""
+    """The numbers of heads, queries and keys that are computed at once."""
 
-    heads: int  # of keys, with all queries that they serve
+    heads: int  # of keys, with all their queries
     queries: int
     keys: int | None  # None: `softmax_sum` chooses
-    recompute: bool  # its scores are not kept for the gradient but computed again
+    recompute: bool  # scores are recomputed for the gradient, not kept
 
 
 def choose_tile(
     query: Array, key: Array, *, axis_name: str | None, block_size: int | None, dense: bool, rows_only: bool
 ) -> Tile:
-    """By size and platform.
+    """The tile, by size and platform.
 
     Args:
       query, key: `[B, T, H, D]`, `[B, S, G, D]`.
-      block_size: keys compared at once, where they are not all.
-      dense: everything at once.
+      block_size: keys compared at once, unless all are.
+      dense: all scores at once.
       rows_only: all keys at once.
     """
     pairs, queries, keys = len(key) * key.shape[2], query.shape[1] * query.shape[2] // key.shape[2], key.shape[1]
@@ -63,7 +63,7 @@ def choose_tile(
 
 
 def platform_of(array: Array) -> str:
-    """Where it will be computed, as far as is known while it is traced."""
+    """The platform of the computation, as far as tracing determines it."""
     device = jax.typeof(array).sharding.mesh.abstract_device
     return jax.default_backend() if device is None else device.platform
 
@@ -79,13 +79,13 @@ def over_heads(
     causal: bool,
     axis_name: str | None,
 ) -> Array:
-    """`read` for each example and head of keys, and what it finds put together, `[B, T, H, E]`.
+    """`read` for each example and head of keys, results stacked, `[B, T, H, E]`.
 
     Args:
-      read: of queries `[Q, D]`, keys `[S, D]`, values `[S, E]`, the last key that each query sees `[Q]` or None, and a mask
+      read: of queries `[Q, D]`, keys `[S, D]`, values `[S, E]`, the last visible key of each query `[Q]` or None, and a mask
         `[Q or 1, S]` or None, S of all shards: `[Q, E]`.
       query, key, value: `[B, T, H, D]`, `[B, S, G, D]`, `[B, S, G, E]`.
-      mask: booleans `[B or 1, H or 1, T or 1, S or 1]`; what is the same for several is not repeated.
+      mask: booleans `[B or 1, H or 1, T or 1, S or 1]`; axes of size 1 are not repeated.
     """
     size, length, heads, _ = query.shape
     groups, every = key.shape[2], key.shape[1] * shards(axis_name)
@@ -100,7 +100,7 @@ def over_heads(
             rows = (1, 1) if mask.shape[:2] == (1, 1) else queries.shape[:2]
             mask = jnp.broadcast_to(mask, (*rows, every)).reshape(-1, every)
         queries = queries.reshape(-1, queries.shape[-1])
-        # Tied together, since JAX would compute what depends on the hidden keys alone for all tiles before the first.
+        # Tied together, since JAX would hoist the computation that depends on masked keys alone out of the loop, for all tiles.
         queries, last, mask = lax.optimization_barrier((queries, last, mask))
         return _over_rows(read, tile.queries, queries, keys, values, last, mask)
 
@@ -108,8 +108,8 @@ def over_heads(
         return _each(of_head, tile.heads, *arrays)
 
     arrays = queries, key.swapaxes(1, 2), value.swapaxes(1, 2), mask
-    found = _each(of_example, tile.heads // groups, *arrays)  # [B, G, H / G * T, E]
-    return found.reshape(size, heads, length, -1).swapaxes(1, 2)
+    result = _each(of_example, tile.heads // groups, *arrays)  # [B, G, H / G * T, E]
+    return result.reshape(size, heads, length, -1).swapaxes(1, 2)
 
 
 def _over_rows(
@@ -130,12 +130,12 @@ def _over_rows(
     def of_rows(queries: Array, last: Array | None, mask: Array | None) -> Array:
         return read(queries, keys, values, last, mask)
 
-    found = _each(of_rows, 1, cut(queries), cut(last), cut(mask))
-    return found.reshape(-1, found.shape[-1])[: len(queries)]
+    result = _each(of_rows, 1, cut(queries), cut(last), cut(mask))
+    return result.reshape(-1, result.shape[-1])[: len(queries)]
 
 
 def _each(function: Callable[..., Array], at_once: int, *arrays: Array | None) -> Array:
-    """`function` of each item of the arrays, about so many at once; an array of one item is the same for all."""
+    """`function` of each item of the arrays, about `at_once` at a time; an array of one item is shared by all."""
     count = max(len(array) for array in arrays if array is not None)
     single = [array is not None and len(array) == count for array in arrays]
 
@@ -147,5 +147,7 @@ def _each(function: Callable[..., Array], at_once: int, *arrays: Array | None) -
     items = [array for array in arrays if array is not None and len(array) == count]
     if at_once >= count:
         return jax.vmap(of_items)(items)
-    at_once = max(size for size in range(1, max(1, at_once) + 1) if count % size == 0)  # no rest, compiled apart
+    at_once = max(
+        size for size in range(1, max(1, at_once) + 1) if count % size == 0
+    )  # no remainder, which would be compiled separately
     return lax.map(of_items, items, batch_size=at_once if at_once > 1 else None)

@@ -277,7 +277,7 @@ def test_wrong_arguments_are_named():
         (lambda: ntxent(first[:0], second[:0]), "not empty"),
         (lambda: ntxent(first, second, temperature=0), "ntxent: temperature must be above 0, got 0"),
         (lambda: ntxent(first, second, block_size=0), "ntxent: block_size must be a whole number of at least 1, got 0"),
-        (lambda: ntxent(first, second, axis_name="nowhere"), "axis_name: 'nowhere' is not bound here"),
+        (lambda: ntxent(first, second, axis_name="nowhere"), "axis_name: 'nowhere' is not bound"),
         (lambda: decoupled_contrastive(first, second, temperature=-1.0), "decoupled_contrastive: temperature"),
         (
             lambda: moco_v3(first, second, first, second[:4]),

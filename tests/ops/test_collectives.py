@@ -88,7 +88,5 @@ def test_without_a_name_nothing_is_moved():
     ],
 )
 def test_a_name_that_is_not_bound_is_one_sentence(call):
-    with pytest.raises(
-        ValueError, match=r"^axis_name: 'nowhere' is not bound here: call inside shard_map, pmap or vmap"
-    ):
+    with pytest.raises(ValueError, match=r"^axis_name: 'nowhere' is not bound: call inside shard_map, pmap or vmap"):
         call()

@@ -155,7 +155,7 @@ def test_wrong_arguments_are_named():
         (lambda: key_value_lookup(query, keys, values[:4]), r"values must be \[K, E\] with K = 24, .* \(4, 2\)"),
         (lambda: key_value_lookup(query, keys, labels()), r"or integers \[K\] with num_classes, got \(24,\)"),
         (lambda: key_value_lookup(query, keys, values, num_classes=7), r"must be integers .* got float32 \(24, 2\)"),
-        (lambda: key_value_lookup(query, keys, values, hard=True, top=2), "hard reads one key, got top=2: leave out"),
+        (lambda: key_value_lookup(query, keys, values, hard=True, top=2), "hard uses one key, got top=2: leave out"),
         (lambda: key_value_lookup(query, keys, values, top=0), "top must be a whole number of at least 1, got 0"),
         (lambda: key_value_lookup(query, keys, values, top=25), "got 25"),
     )

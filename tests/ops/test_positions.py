@@ -95,11 +95,13 @@ def test_grid_positions_tell_places_apart_and_nearness_by_their_products():
 
 
 def test_wrong_arguments_are_named():
-    with pytest.raises(ValueError, match=r"rotate_pairs: numbers go in pairs, so their count must be even, got 5"):
+    with pytest.raises(
+        ValueError, match=r"rotate_pairs: components are rotated in pairs, so their number must be even, got 5"
+    ):
         rotate_pairs(jnp.zeros((1, 2, 1, 5)), jnp.arange(2))
     with pytest.raises(
-        ValueError, match=r"rotate_pairs: places must be \[T\] or \[B, T\] .* got \(3,\), \(1, 2, 1, 4\)"
+        ValueError, match=r"rotate_pairs: positions must be \[T\] or \[B, T\] .* got \(3,\), \(1, 2, 1, 4\)"
     ):
         rotate_pairs(jnp.zeros((1, 2, 1, 4)), jnp.arange(3))
-    with pytest.raises(ValueError, match="sinusoidal_positions: numbers go in pairs"):
+    with pytest.raises(ValueError, match="sinusoidal_positions: components are rotated in pairs"):
         sinusoidal_positions(jnp.arange(2), 3)

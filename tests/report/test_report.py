@@ -97,8 +97,14 @@ def headings(page: str) -> list[str]:
 def test_a_full_run_has_every_section(run):
     page = page_of(run)
     assert headings(page) == HEADINGS
-    assert "names 95.7% of test images right, against 85.1% with an untrained encoder and 88.8% on raw pixels." in page
-    assert "With 10 labels a class, a linear probe names 83.8% right, against 59.0% with an untrained encoder" in page
+    assert (
+        "classifies 95.7% of the test images correctly, against 85.1% with an untrained encoder and 88.8% on raw pixels."
+        in page
+    )
+    assert (
+        "With 10 labels a class, a linear probe classifies 83.8% correctly, against 59.0% with an untrained encoder"
+        in page
+    )
     assert "95.7%<small>± 1.1" in page and "83.8%<small>± 1.2" in page  # Half an interval; one deviation.
     assert "+10.6<span> points" in page and 'worse">\N{MINUS SIGN}0.4<span> points' in page
     assert "3 of 8 right" not in page and "2 of 8 right" in page and "7 of 8 right" in page

@@ -40,7 +40,9 @@ def test_a_folder_is_made_with_its_request_and_opened_again(tmp_path):
 def test_what_was_trained_is_never_replaced(tmp_path, kept):
     open_once(tmp_path / "run")
     (tmp_path / "run" / kept).mkdir(parents=True)
-    with pytest.raises(UsageError, match=r"holds another run \(epochs is 2.0 there and 3.0 here\)"):
+    with pytest.raises(
+        UsageError, match=r"holds another run \(epochs is 2.0 in its run.json and 3.0 in this command\)"
+    ):
         open_once(tmp_path / "run", OTHER)
     with pytest.raises(UsageError, match="--no-resume was given"):
         open_once(tmp_path / "run", resume=False)
