@@ -1,11 +1,11 @@
 """Encoders of video and of sound: a small one for two CPU cores, and those of AVID.
 
 B: clips; T: frames; F, S: moments and frequencies of a spectrogram. Videos are `[B, T, H, W, C]`, spectrograms `[B, F, S,
-1]`; for small ones of these `small_convnet` will do. A network returns its layers in order of depth, `[B, t, h, w, c]` or
+1]`; `small_convnet` suffices for small spectrograms. A network returns its layers in order of depth, `[B, t, h, w, c]` or
 `[B, f, s, c]` in `dtype`, and last "features" `[B, width]` in float32.
 
-Space and time have convolutions of their own, 1 x 3 x 3 and 3 x 1 x 1, "(2+1)-D". Both run as convolutions of images,
-of frames and of positions over time, which every backend has fast code for.
+Space and time have separate convolutions, 1 x 3 x 3 and 3 x 1 x 1, "(2+1)-D". Both run as convolutions of images,
+of frames and of positions over time, which are fast on every backend.
 Sources: Tran et al. 2018, https://arxiv.org/abs/1711.11248; Morgado et al. 2021, https://arxiv.org/abs/2004.12943, and
 the authors' code, https://github.com/facebookresearch/AVID-CMA, folder models.
 """
@@ -29,12 +29,12 @@ KERNEL_INIT = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
 class VideoConv(nnx.Module):
-    """A spatial convolution with batch norm and relu, then one over time, which leaves norm and relu to its user."""
+    """A spatial convolution with batch norm and relu, then one over time without norm and relu, which the caller adds."""
 
     def __init__(
         self, inputs: int, outputs: int, *, stride: tuple[int, int] = (1, 1), dtype: DTypeLike, rngs: nnx.Rngs
     ):
-        """stride: in time and in space."""
+        """stride: strides in time and in space."""
         self.space = ConvNorm(inputs, outputs, stride=stride[1], dtype=dtype, rngs=rngs)
         self.time = nnx.Conv(
             outputs,
@@ -60,13 +60,13 @@ class SmallVideoNet(nnx.Module):
     """`small_convnet` of videos; "features" are the mean and the maximum of the last layer over time and space.
 
     Args:
-      channels: of the videos.
+      channels: channels of the videos.
       widths: output channels of each (2+1)-D convolution.
-      strides: of each, in space; in time there is none.
+      strides: spatial stride of each; the temporal stride is 1.
       dtype: of the activations; parameters, statistics and "features" are float32.
 
     Raises:
-      UsageError: not one stride a width.
+      UsageError: the numbers of strides and widths differ.
     """
 
     spatial, norm_kind = True, "batch"
@@ -142,7 +142,7 @@ class R2Plus1D(nnx.Module):
 
     Args:
       depth: blocks of each stage; 2 for 18 layers.
-      channels: of the videos.
+      channels: channels of the videos.
       width: channels of the first stage.
       dtype: of the activations; parameters, statistics and "features" are float32.
     """

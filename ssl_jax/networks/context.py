@@ -1,6 +1,6 @@
 """A summary of the rows of a grid down to each of its rows: CPC's context.
 
-B: examples; H, W: rows and columns of the grid; D: size of what comes in; E: of the context.
+B: examples; H, W: rows and columns of the grid; D: size of the inputs; E: size of the context.
 """
 
 import jax
@@ -16,12 +16,12 @@ from ssl_jax.networks.layers import LayerNorm
 class RowContext(nnx.Module):
     """`[B, H, W, D]` -> `[B, H, W, E]`, float32; each position depends on its row and on the `depth` rows above it.
 
-    Blocks of a convolution over a row and the one above it, each added to the stream. Columns are seen `depth` to either side,
-    in the same row, too.
+    Blocks of a convolution over a row and the one above it, each added to the residual stream. The receptive field spans
+    `depth` columns to either side, in the same row, too.
 
     Args:
       inputs, width: D and E.
-      depth: blocks.
+      depth: number of blocks.
       dtype: of the activations; parameters and the result are float32.
 
     Source: in place of the PixelCNN of van den Oord et al. 2018, https://arxiv.org/abs/1807.03748, section 3.3.
@@ -32,7 +32,7 @@ class RowContext(nnx.Module):
     def __init__(self, rngs: nnx.Rngs, *, inputs: int, width: int, depth: int, dtype: DTypeLike = jnp.float32):
         self.embedding = nnx.Linear(inputs, width, dtype=dtype, rngs=rngs)
         for number in range(1, depth + 1):
-            # Normed at each position alone: statistics over the grid would let a row depend on those below it.
+            # Normalised at each position separately: statistics over the grid would make a row depend on those below it.
             setattr(self, f"norm{number}", LayerNorm(width, dtype=dtype, rngs=rngs))
             conv = nnx.Conv(width, width, (2, 3), padding=((1, 0), (1, 1)), dtype=dtype, rngs=rngs)
             setattr(self, f"conv{number}", conv)

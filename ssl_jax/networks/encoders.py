@@ -22,7 +22,7 @@ class Encoder(NamedTuple):
 
     make: the function that makes it, which passes options on to `family`.
     family: the function whose arguments are the options.
-    of_shape: the options that follow from the shape of an image, `[H, W, C]`.
+    of_shape: the options that depend on the shape of an image, `[H, W, C]`.
     """
 
     make: Callable[..., Net]
@@ -37,9 +37,9 @@ def encoder(name: str, *, image_shape: Shape, dtype: DTypeLike = jnp.float32, **
 
     Args:
       name: one of `ENCODERS`.
-      image_shape: of one image, after the augmentation.
+      image_shape: shape of one image, after the augmentation.
       dtype: of the activations; parameters, statistics and "features" are float32.
-      options: others of the function that makes it, such as a ViT's `positions`.
+      options: other options of the function that makes it, such as a ViT's `positions`.
 
     Raises:
       UsageError: an unknown name, images that a ViT cannot cut into patches.

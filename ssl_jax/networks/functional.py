@@ -1,6 +1,6 @@
-"""The border between flax and everything else: an NNX module becomes pure functions on plain nested dicts.
+"""The interface between flax and everything else: an NNX module becomes pure functions on plain nested dicts.
 
-Modules keep no random keys: what is random in training takes its keys from the `rngs` of the call. An encoder returns
+Modules keep no random keys: random layers take their keys in training from the `rngs` of the call. An encoder returns
 its layers as an `OrderedDict` in order of depth, because `jit` sorts the keys of a plain dict.
 """
 
@@ -23,14 +23,14 @@ class Net:
     """A network as functions of values, and a description of it.
 
     Attributes:
-      init: `rng -> (params, stats)`: what is trained, and the batch statistics that are carried.
+      init: `rng -> (params, stats)`: the trained parameters, and the batch statistics.
       apply: `(params, stats, *inputs, train, rng=None, method="__call__") -> (outputs, stats)`; `rng` feeds dropout and the
-        like. Without `train` the statistics come back as they were. `method` names another method of the module:
+        like. Without `train` the statistics are returned unchanged. `method` names another method of the module:
         "init_cache" and "decode_step" decode step by step.
       width: size of the last axis of the output that the next network takes.
-      inspect: `(params, stats, *inputs) -> (outputs, intermediates)`: the same pass in evaluation, and what its modules
-        record, in nested dicts by their attributes: `intermediates["block1"]["attention"]["weights"]`. Empty where no module
-        records anything. None for a network that does not offer it.
+      inspect: `(params, stats, *inputs) -> (outputs, intermediates)`: the same pass in evaluation, and the arrays that its
+        modules record, in nested dicts by their attributes: `intermediates["block1"]["attention"]["weights"]`. Empty where no
+        module records anything. None for a network without this function.
       layers: width of each layer that an encoder returns, in order of depth, "features" last; empty for other networks.
       patch_size: side in pixels of the patches that are a vision transformer's tokens; None for other networks.
       spatial: whether the layers before "features" are maps `[B, ..., channels]` with positions in space.
@@ -69,7 +69,7 @@ def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> Net:
     outline: Any = nnx.eval_shape(lambda: make(nnx.Rngs(0)))
     graph, _, _ = split(outline)
 
-    @jax.jit  # The same bits whether or not the caller jits, and no two leaves in one buffer.
+    @jax.jit  # The same bits with and without `jit` by the caller, and no two leaves share a buffer.
     def init(rng: Array) -> tuple[Tree, Tree]:
         _, params, stats = split(make(nnx.Rngs(rng)))
         return params, stats

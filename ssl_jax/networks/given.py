@@ -1,4 +1,4 @@
-"""Someone else's network as an encoder: a module of flax NNX or Linen, or a pair of functions."""
+"""A network from outside the package as an encoder: a module of flax NNX or Linen, or a pair of functions."""
 
 import functools
 import inspect

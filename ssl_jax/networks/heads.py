@@ -1,4 +1,4 @@
-"""Heads: networks on top of the features during pre-training, thrown away after it.
+"""Heads: networks on top of the features during pre-training, discarded after it.
 
 B: examples. A head takes features `[B, inputs]` and returns `[B, width]` in float32.
 """
@@ -29,7 +29,7 @@ class ProjectionHead(nnx.Module):
       norm: batch norm after each layer but the last; without it, these layers have a bias.
       last_norm: batch norm after the last layer, too.
       last_norm_affine: whether that norm has a gain (and, with `last_bias`, an offset).
-      last_bias: whether something constant is added in the last layer; in its norm if there is one.
+      last_bias: whether the last layer has a bias, or its norm, if it has one, an offset.
       groups: number of parts of the batch with separate statistics; None for statistics of the whole batch.
       dtype: of the activations; parameters, statistics and the result are float32.
 
@@ -54,7 +54,7 @@ class ProjectionHead(nnx.Module):
         for number, (before, after) in enumerate(itertools.pairwise((inputs, *widths)), 1):
             last = number == self.depth
             normed, bias = (last_norm, last_bias) if last else (norm, True)
-            # A norm takes the mean away, so the layer's bias moves into the norm.
+            # A norm subtracts the mean, so the norm has the bias instead of the layer.
             layer = nnx.Linear(before, after, use_bias=bias and not normed, dtype=dtype, rngs=rngs)
             scale = None if last and not last_norm_affine else 1.0
             after_norm = BatchNorm(after, scale=scale, bias=bias and scale is not None, groups=groups, dtype=dtype)
@@ -79,7 +79,7 @@ def linear_head(*, inputs: int, outputs: int, bias: bool = True, dtype: DTypeLik
 
     Args:
       inputs, outputs: sizes of the features and of the result.
-      bias: whether the layer has one.
+      bias: whether the layer has a bias.
       dtype: of the activations; parameters and the result are float32.
     """
     return projection_head(inputs=inputs, widths=(outputs,), last_bias=bias, dtype=dtype)
@@ -95,7 +95,7 @@ class PrototypeHead(nnx.Module):
       inputs: size of the features.
       widths: outputs of each layer; the last is the bottleneck.
       outputs: prototypes; None for the bottleneck itself.
-      norm: batch norm before each gelu, as DINO's ResNets have it.
+      norm: batch norm before each gelu, as in DINO's ResNets.
       dtype: of the activations; parameters, statistics and the result are float32.
 
     Source: Caron et al. 2021, https://arxiv.org/abs/2104.14294, appendix C.

@@ -1,4 +1,4 @@
-"""Layers that several networks are made of.
+"""Layers that several networks share.
 
 B: examples; C: channels; G: groups of the batch. Images and activations are `[B, H, W, C]`.
 """
@@ -19,10 +19,10 @@ Norm = Literal["batch", "layer"]
 
 
 class BatchNorm(nnx.Module):
-    """Batch normalisation over all axes but the last; statistics in float32 whatever comes in.
+    """Batch normalisation over all axes but the last; statistics in float32 for any input type.
 
     On a sharded array under `jit` the statistics are those of the whole batch, since the array is one. `groups=n` takes
-    them over n contiguous parts of the batch instead, as n devices on their own would: what MoCo's shuffling needs.
+    them over n contiguous parts of the batch instead, as n separate devices would, for MoCo's shuffling.
     A running average becomes `momentum * old + (1 - momentum) * new`; the variance is the population's, and both are
     averaged over groups.
 
@@ -43,7 +43,7 @@ class BatchNorm(nnx.Module):
         epsilon: float = 1e-5,
         dtype: DTypeLike = jnp.float32,
     ):
-        """scale: what the gain starts at; None for no gain. bias: whether there is an offset."""
+        """scale: initial gain; None for no gain. bias: whether there is an offset."""
         self.scale = None if scale is None else nnx.Param(jnp.full(features, scale, jnp.float32))
         self.bias = nnx.Param(jnp.zeros(features, jnp.float32)) if bias else None
         self.mean = nnx.BatchStat(jnp.zeros(features, jnp.float32))
@@ -111,7 +111,7 @@ def _moments_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[tuple[A
 
 
 class LayerNorm(nnx.LayerNorm):
-    """flax's layer normalisation, over `reduction_axes`; statistics in float32 whatever comes in.
+    """flax's layer normalisation, over `reduction_axes`; statistics in float32 for any input type.
 
     Two passes: one example fits a cache, and mean squares less squared means cancel where the mean is larger than the
     deviation. Both are about the first value, so that the mean is not rounded by more than the deviation allows.
@@ -137,7 +137,7 @@ def max_pool(x: Array) -> Array:
     """Largest of each channel over all positions of an example, `[B, ..., C]` -> `[B, C]`.
 
     The gradient goes to the position of the largest. That of `x.max()` goes where a value equals the largest, and XLA may
-    compute the values twice, in two fusions that round differently: none is equal then, and the gradient is lost.
+    compute the values twice, in two fusions that round differently: no value is equal then, and the gradient is lost.
     """
     rows = x.reshape(len(x), -1, x.shape[-1])
     largest = jax.lax.stop_gradient(rows).argmax(axis=1, keepdims=True)
@@ -154,9 +154,9 @@ class ConvNorm(nnx.Module):
 
     norm: "batch", over the batch and all positions, or "layer", over positions and channels of each example; the gain and the
     offset are of each channel.
-    scale: what the gain starts at.
+    scale: initial gain.
 
-    Padding is spelled out because XLA's "SAME" pads a strided convolution on one side more than on the other, which is
+    Padding is explicit because XLA's "SAME" pads a strided convolution on one side more than on the other, which is
     not what the published weights were trained with.
     """
 

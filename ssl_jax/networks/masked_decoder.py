@@ -1,4 +1,4 @@
-"""A transformer that predicts hidden patches from tokens of visible ones: MAE's decoder, I-JEPA's predictor.
+"""A transformer that predicts masked patches from tokens of visible ones: MAE's decoder, I-JEPA's predictor.
 
 B: examples; S: visible patches; W: patches to predict; D: size of the encoder's tokens; P: values to predict for each patch.
 """
@@ -18,9 +18,9 @@ from ssl_jax.ops.positions import grid_positions
 
 
 class MaskedDecoder(nnx.Module):
-    """Tokens `[B, S, D]`, indices of their patches `[B, S]` and of hidden patches `[B, W]` -> predictions `[B, W, P]` float32.
+    """Tokens `[B, S, D]`, indices of their patches `[B, S]` and of masked patches `[B, W]` -> predictions `[B, W, P]` float32.
 
-    Tokens of visible patches and one mask token for each hidden one, with fixed positions, go through `depth` blocks. Patches
+    Tokens of visible patches and one mask token for each masked one, with fixed positions, go through `depth` blocks. Patches
     are numbered row by row. A class token, one more token than there are indices, comes first and has no position.
 
     Args:

@@ -59,8 +59,8 @@ class ResNet(nnx.Module):
     Args:
       depths: blocks of each stage.
       bottleneck: whether a block is a bottleneck, with four times as many outputs.
-      stem: for images of about 224 pixels ("imagenet"), 32 ("cifar") or 28 ("mnist"); see the top of the file.
-      channels: of the images.
+      stem: the stem for images of about 224 pixels ("imagenet"), 32 ("cifar") or 28 ("mnist"); see the top of the file.
+      channels: channels of the images.
       width: channels of the first stage before the bottleneck's factor of four; 64 is the published network.
       dtype: of the activations; parameters, statistics and "features" are float32.
       norm: "batch", or "layer" for one over positions and channels of each image.

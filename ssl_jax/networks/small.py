@@ -22,15 +22,15 @@ class SmallConvNet(nnx.Module):
     """3x3 convolutions in a row, each with its norm and relu.
 
     Args:
-      channels: of the images.
+      channels: channels of the images.
       widths: output channels of each convolution.
-      strides: of each convolution.
+      strides: stride of each convolution.
       dtype: of the activations; parameters, statistics and "features" are float32.
       norm: "batch", or "layer" for one over positions and channels of each image.
       groups: number of parts of the batch with separate statistics; None for statistics of the whole batch.
 
     Raises:
-      UsageError: not one stride a width.
+      UsageError: the numbers of strides and widths differ.
     """
 
     spatial = True
@@ -70,7 +70,7 @@ class SmallConvNet(nnx.Module):
 def check_strides(name: str, widths: Sequence[int], strides: Sequence[int]) -> None:
     """The `UsageError` where there is not one stride for each width."""
     if len(widths) != len(strides):
-        raise UsageError(f"{name} needs one stride a width, got {len(widths)} widths and {len(strides)} strides")
+        raise UsageError(f"{name} needs one stride for each width, got {len(widths)} widths and {len(strides)} strides")
 
 
 small_convnet = network(SmallConvNet)

@@ -152,4 +152,4 @@ def check_layers(*, depth: int, activation: str, **rates: float) -> None:
     pick("activation", activation, get_args(Activation))
     for name, rate in rates.items():
         if not 0 <= rate < 1:
-            raise UsageError(f"{name} is a chance of at least 0 and below 1, got {rate:g}")
+            raise UsageError(f"{name} must be a probability in [0, 1), got {rate:g}")

@@ -1,4 +1,4 @@
-"""Optimizers that treat each number of a parameter alike: SGD with momentum, Adam and AdamW."""
+"""Optimizers that update each element of a parameter by the same rule: SGD with momentum, Adam and AdamW."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ def adamw(
 ) -> Optimizer:
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101).
 
-    The decay may be a schedule, too, as DINO has it.
+    The decay may be a schedule, too, as in DINO.
     """
     adam = optax.chain(
         optax.scale_by_adam(b1=first_decay, b2=second_decay),

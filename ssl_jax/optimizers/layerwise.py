@@ -23,8 +23,8 @@ def lars(
     """Layer-wise adaptive rates (You et al. 2017, https://arxiv.org/abs/1708.03888): decay, trust ratio, momentum.
 
     The gradient g of a weight w becomes h = g + decay * w, times trust_coefficient * |w| / |h|. The decay and the ratio
-    pass by biases and norms. Where g is zero the ratio is 1: it would otherwise turn the decay alone, however weak, into
-    a step of a full rate * trust_coefficient * |w|, as it does in the authors' code.
+    exclude biases and norms. Where g is zero the ratio is 1: otherwise the decay alone, however weak, would give
+    a step of rate * trust_coefficient * |w|, as in the authors' code.
 
     Args:
       rate_last: False multiplies by the learning rate before the momentum, as SimCLR does; True after it, as BYOL,
@@ -52,10 +52,11 @@ def lars(
 def larc(
     schedule: optax.Schedule, *, weight_decay: float = 1e-6, momentum: float = 0.9, trust_coefficient: float = 1e-3
 ) -> Optimizer:
-    """LARS as NVIDIA's apex has it and SwAV uses it: `LARC(SGD, clip=False)`.
+    """LARS as in NVIDIA's apex, which SwAV uses: `LARC(SGD, clip=False)`.
 
     The gradient g of a parameter w becomes trust_coefficient * |w| / (|g| + decay * |w| + 1e-8) * (g + decay * w), for
-    biases and norms, too. Where g or w is zero, neither ratio nor decay is applied. Momentum is gathered before the rate.
+    biases and norms, too. Where g or w is zero, neither ratio nor decay is applied. The momentum is accumulated before the rate
+    is applied.
 
     Source: apex/parallel/LARC.py of NVIDIA/apex, main_swav.py of facebookresearch/swav.
     """
@@ -70,7 +71,7 @@ def larc(
 def clipped_lars(
     schedule: optax.Schedule, *, weight_decay: float = 1e-4, momentum: float = 0.9, trust_coefficient: float = 0.02
 ) -> Optimizer:
-    """`larc` of weights only, and with a rate of a layer that never exceeds the schedule's, as solo-learn's recipes have it.
+    """`larc` of weights only, and with a rate of a layer that never exceeds the schedule's, as in solo-learn's recipes.
 
     The trust ratio over the learning rate is clipped at 1. Source: solo/utils/lars.py of vturrisi/solo-learn.
     """
@@ -100,7 +101,7 @@ def _larc(
 
 
 def _by_layer(scale: Callable[[jax.Array, jax.Array, jax.Array], jax.Array]) -> optax.GradientTransformation:
-    """`scale(step, gradient, parameter)` of each parameter by itself."""
+    """`scale(step, gradient, parameter)` for each parameter separately."""
 
     def update(gradient: Any, step: jax.Array, params: Any = None) -> tuple[Any, jax.Array]:
         return jax.tree.map(lambda slope, weight: scale(step, slope, weight), gradient, params), step + 1

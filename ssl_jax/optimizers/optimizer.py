@@ -1,4 +1,4 @@
-"""What an optimizer is: its schedule, so that the log can show the learning rate, and the transformation that follows it."""
+"""An optimizer: a schedule, so that the log can show the learning rate, and the transformation that follows it."""
 
 import functools
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import optax
 from ssl_jax.settings import settings_of
 
 P = ParamSpec("P")
-Schedule: TypeAlias = optax.Schedule  # step -> learning rate, or another number
+Schedule: TypeAlias = optax.Schedule  # step -> learning rate, or another value
 
 
 class Optimizer(NamedTuple):
@@ -26,7 +26,7 @@ class Optimizer(NamedTuple):
 
 
 def configured(make: Callable[P, Optimizer]) -> Callable[P, Optimizer]:
-    """Decorates a function that makes an optimizer, which then carries the function's name and arguments."""
+    """Decorates a function that makes an optimizer, which then records the function's name and arguments."""
 
     @functools.wraps(make)
     def made(*given: P.args, **named: P.kwargs) -> Optimizer:
@@ -36,5 +36,5 @@ def configured(make: Callable[P, Optimizer]) -> Callable[P, Optimizer]:
 
 
 def weights_only(params: Any) -> Any:
-    """True for matrices and kernels, False for biases and for the gains of norms (anything of one axis or none)."""
+    """True for matrices and kernels, False for biases and for the gains of norms (at most one axis)."""
     return jax.tree.map(lambda leaf: leaf.ndim > 1, params)

@@ -1,6 +1,6 @@
-"""Learning rates and other numbers over a run: functions of the step.
+"""Schedules of learning rates and other values: functions of the step.
 
-Drops are computed in integers, so that no rounding moves them.
+Steps of drops are computed in exact arithmetic, without rounding.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from ssl_jax.optimizers.optimizer import Schedule
 
 def warmup_cosine(peak: float, *, steps: int, warmup: int, end: float = 0.0, start: float = 0.0) -> Schedule:
     """Linear from `start` to `peak` in `warmup` steps, then half a cosine down to `end` at `steps`."""
-    if warmup >= steps:  # A run of a few steps, as in tests, has no room for the paper's warm-up.
+    if warmup >= steps:  # A run of a few steps, as in tests, is shorter than the paper's warm-up.
         warmup = steps // 10
 
     def schedule(step: Any) -> jax.Array:
@@ -50,11 +50,11 @@ def step_decay(
 ) -> Schedule:
     """`peak`, multiplied by `factor` at each of `drops`; before, linear from `start` to `peak` in the first `warmup`.
 
-    A run of another length drops in proportion: at the first step that has at least the part drop / `of` of all `steps`
-    behind it. That step is computed in exact fractions, since progress in float32 is one step late at some lengths.
+    A run of another length drops in proportion: at the first step after at least the fraction drop / `of` of all
+    `steps`. That step is computed in exact fractions, since progress in float32 is one step late at some lengths.
 
     Args:
-      drops: in the unit of `of`: epochs of a run of `of` epochs, or parts of the run where `of` is 1.
+      drops: in the unit of `of`: epochs of a run of `of` epochs, or fractions of the run where `of` is 1.
       of: length of the run for which `drops` and `warmup` are stated.
 
     Example: drops=(30, 60, 90, 100), of=105 drops a run of 2,100 steps at steps 600, 1,200, 1,800 and 2,000, and one of
@@ -73,6 +73,6 @@ def step_decay(
 
 
 def drop_step(drop: float, *, of: float, steps: int) -> int:
-    """The first of `steps` steps with at least the part drop / of of them behind it; 0.1 counts as 1/10, exactly."""
+    """The first of `steps` steps after at least the fraction drop / of of them; 0.1 counts as 1/10, exactly."""
     part, whole = (Fraction(number).limit_denominator(10**6) for number in (drop, of))
     return ceil(part / whole * steps)

@@ -23,7 +23,7 @@ def with_separate_optimizer(optimizer: Optimizer, other: Optimizer, *, network: 
 
 @configured
 def with_bias_rate(optimizer: Optimizer, *, factor: float) -> Optimizer:
-    """Biases and norms learn at `factor` times the rate of the weights, which is the rate that the log shows.
+    """Biases and norms have `factor` times the learning rate of the weights, which is the rate in the log.
 
     Barlow Twins: 0.0048 for 0.2, a factor of 0.024 (main.py of facebookresearch/barlowtwins).
     """
@@ -37,9 +37,9 @@ def with_bias_rate(optimizer: Optimizer, *, factor: float) -> Optimizer:
 
 @configured
 def with_clipping(optimizer: Optimizer, *, limit: float) -> Optimizer:
-    """The gradient of each parameter is shortened to a norm of at most `limit` before the optimizer sees it.
+    """The gradient of each parameter is clipped to a norm of at most `limit` before the optimizer.
 
-    Each parameter by its own norm, not all by the norm of the whole: clip_gradients in utils.py of facebookresearch/dino,
+    Each parameter by its own norm, not by the global norm: clip_gradients in utils.py of facebookresearch/dino,
     which trains with a limit of 3.0.
     """
 
@@ -52,7 +52,7 @@ def with_clipping(optimizer: Optimizer, *, limit: float) -> Optimizer:
 
 @configured
 def freeze_for(optimizer: Optimizer, *, steps: int, parameter: str) -> Optimizer:
-    """Parameters of that name, such as SwAV's "prototypes", stand still and gather no momentum for `steps` steps."""
+    """Parameters of that name, such as SwAV's "prototypes", are frozen and accumulate no momentum for `steps` steps."""
 
     def hold(count: jax.Array, tree: Any) -> Any:
         def zero(path: Any, leaf: jax.Array) -> jax.Array:
@@ -65,7 +65,7 @@ def freeze_for(optimizer: Optimizer, *, steps: int, parameter: str) -> Optimizer
         return optimizer.transformation.init(params), jnp.int32(0)
 
     def update(gradient: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
-        inner, count = state  # A parameter of zero has no decay that could gather in the momentum.
+        inner, count = state  # A parameter of zero has no decay that could accumulate in the momentum.
         updates, inner = optimizer.transformation.update(hold(count, gradient), inner, hold(count, params))
         return hold(count, updates), (inner, count + 1)
 

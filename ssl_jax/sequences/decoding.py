@@ -1,8 +1,8 @@
 """Decoding of a sequence network: symbol by symbol, greedily or by beam search.
 
 B: words; W: width, hypotheses of each word; V: symbols; L: length, positions to fill. The network is a `Net` with the methods
-"init_cache" and "decode_step"; with its cache each position costs the same, or nearly so. PADDING and START are never chosen,
-though they keep their share of probability, so that scores are those of the network itself.
+"init_cache" and "decode_step"; with its cache each position costs about the same. PADDING and START are never chosen,
+but keep their probability, so that scores are those of the network itself.
 """
 
 from collections.abc import Callable
@@ -69,18 +69,18 @@ def beam(
     """Beam search: the W best extensions of the W best hypotheses, position by position.
 
     `[B, S]` -> symbols `[B, W, L]`, scores `[B, W]`. Hypotheses that ended stay among the W while they are good enough; no two
-    are alike. Stops when all have ended.
+    are equal. Stops when all have ended.
 
     Args:
       net, params, stats: the sequence network and its values.
       source: `[B, S]`.
       length: L, at least 1.
-      width: W; 1 is `greedy`.
+      width: W; 1 is equivalent to `greedy`.
       length_penalty: hypotheses are ordered by `score / ((5 + symbols) / 6) ** length_penalty`, END counted. 0 orders them
         by probability, which favours short ones; about 0.6 to 1 compensates.
 
     Returns:
-      Symbols as `greedy` has them, the best hypothesis first, and log-probabilities in nats, whatever the penalty.
+      Symbols in the form of `greedy`, the best hypothesis first, and log-probabilities in nats, without the penalty.
 
     Raises:
       UsageError: `length` is below 1, or `width` below 1 or above the V - 2 symbols that can come first.
@@ -102,14 +102,14 @@ def beam(
         penalties = ((5 + sizes.astype(jnp.float32)) / 6) ** length_penalty
         _, best = lax.top_k((found / penalties.reshape(batch, width, 1)).reshape(batch, -1), width)
         parents = (jnp.arange(batch)[:, None] * width + best // symbols).reshape(-1)
-        # What a step returns as it came, such as the encoder's output, is the same for all hypotheses of a word.
+        # Parts of the cache that a step returns unchanged, such as the encoder's output, are shared by a word's hypotheses.
         cache = jax.tree.map(lambda new, old: new if new is old else new[parents], cache, decoded.cache)
         kept = decoded._replace(symbols=decoded.symbols[parents])
         decoded = _append(kept, (best % symbols).reshape(-1), cache)
         return decoded, jnp.take_along_axis(found.reshape(batch, -1), best, axis=1)
 
     rows = Decoded(one.position, *jax.tree.map(lambda leaf: jnp.repeat(leaf, width, axis=0), one[1:]))
-    # All W begin alike, so only the first has a finite score.
+    # All W start equal, so only the first has a finite score.
     scores = jnp.where(jnp.arange(width)[None] == 0, jnp.zeros((batch, 1), jnp.float32), -jnp.inf)
     decoded, scores = lax.while_loop(lambda state: _unfinished(state[0], length), extend, (rows, scores))
     return decoded.symbols.reshape(batch, width, length), scores

@@ -21,7 +21,7 @@ from ssl_jax.networks.layers import LayerNorm
 from ssl_jax.networks.transformer_layer import TransformerLayer
 from ssl_jax.sequences.vocabulary import START
 
-Caches = dict[str, KeyValueCache]  # Of each layer.
+Caches = dict[str, KeyValueCache]  # One for each layer.
 
 
 class Stack(nnx.Module):
@@ -66,7 +66,7 @@ class Predictor(Stack):
         super().__init__(dim, cross=True, causal=True, **options)
 
     def init_cache(self, context: Array, length: int) -> tuple[Caches, Caches]:
-        """Of each layer room for `length` target tokens, and the keys and values of the encoder's output."""
+        """Caches of each layer for `length` target tokens, and the keys and values of the encoder's output."""
         targets = {name: block.attention.init_cache(len(context), length) for name, block in self.blocks().items()}
         return targets, {name: block.cross.cache_context(context) for name, block in self.blocks().items()}
 

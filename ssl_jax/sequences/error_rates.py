@@ -1,4 +1,4 @@
-"""Error rates of transcriptions: the share of symbols, and of words, that are wrong."""
+"""Error rates of transcriptions: fractions of wrong symbols and of wrong words."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,7 +9,7 @@ Symbols = Sequence[str]
 
 
 class ErrorRates(NamedTuple):
-    """Of transcriptions of sounds the phoneme error rate, which may exceed 1, and the word error rate, in [0, 1]."""
+    """The symbol error rate (of sounds: phoneme error rate), which may exceed 1, and the word error rate, in [0, 1]."""
 
     symbol_error_rate: float  # edits over the symbols of the references
     word_error_rate: float  # share of words that are not exactly one of their references
@@ -20,11 +20,11 @@ class ErrorRates(NamedTuple):
 def error_rates(hypotheses: Sequence[Symbols], references: Sequence[Sequence[Symbols]]) -> ErrorRates:
     """Error rates of one hypothesis for each word against its references.
 
-    Of several references the nearest counts, the first of equals: its edits, and its length.
+    With several references the one with the fewest edits counts, the first of equals: its edits, and its length.
 
     Args:
-      hypotheses: of each word.
-      references: of each word one or more, none of them empty.
+      hypotheses: one for each word.
+      references: one or more for each word, none of them empty.
 
     Raises:
       ValueError: another number of hypotheses than words, no words, or a word without references.
@@ -52,7 +52,7 @@ def edit_distance(first: Symbols, second: Symbols) -> int:
 
     Source: Levenshtein 1966; Wagner and Fischer 1974, "The String-to-String Correction Problem".
     """
-    above = list(range(len(second) + 1))  # From nothing to each beginning of `second`.
+    above = list(range(len(second) + 1))  # From the empty sequence to each prefix of `second`.
     for row, symbol in enumerate(first, start=1):
         current = [row]
         for column, other in enumerate(second, start=1):

@@ -34,19 +34,19 @@ class Recurrent(Recorder):
     records "alignment" `[B, T, S]`, the attention weights.
 
     Args:
-      sources, symbols: how many symbols a source and a target may have, the three of every vocabulary among them.
+      sources, symbols: numbers of symbols of sources and of targets, including the three of every vocabulary.
       dim: D, even; also the size of an embedded symbol.
       depth: layers of the encoder, and of the predictor.
       cell: "gru" or "lstm".
       attention: the predictor attends to the encoded symbols before each prediction; else the source reaches it by the
         encoder's last state alone.
-      dropout: probability in [0, 1) of each value of the embedded symbols and of a layer's output to be zeroed; states stay
-        whole, as in Zaremba et al. 2014, https://arxiv.org/abs/1409.2329. Training then needs the `rng` of `apply`.
+      dropout: probability in [0, 1) of each value of the embedded symbols and of a layer's output to be zeroed; states have no
+        dropout, as in Zaremba et al. 2014, https://arxiv.org/abs/1409.2329. Training then needs the `rng` of `apply`.
       dtype: of the activations; parameters, states, "features" and "logits" are float32.
 
     Raises:
       UsageError: an odd dim, no layers, a dropout out of range, an unknown cell.
-      ValueError: when applied, sequences that are empty, no integers or not as many of each; no `rng` where dropout needs it.
+      ValueError: when applied, sequences that are empty, not integers or of different numbers; no `rng` where dropout needs it.
     """
 
     def __init__(
@@ -64,13 +64,11 @@ class Recurrent(Recorder):
     ):
         pick("cell", cell, ("gru", "lstm"))
         if dim < 2 or dim % 2:
-            raise UsageError(
-                f"dim: got {dim}, expected an even number, since half of an encoder's units read backwards"
-            )
+            raise UsageError(f"dim: got {dim}, expected an even number, since half of an encoder's units run backwards")
         if depth < 1:
             raise UsageError(f"depth: got {depth}, expected at least 1 layer")
         if not 0 <= dropout < 1:
-            raise UsageError(f"dropout is a chance of at least 0 and below 1, got {dropout:g}")
+            raise UsageError(f"dropout must be a probability in [0, 1), got {dropout:g}")
         common: Any = {"dtype": dtype, "rngs": rngs}
         embed: Any = {"embedding_init": nnx.initializers.normal(1.0), **common}
         self.source, self.target = nnx.Embed(sources, dim, **embed), nnx.Embed(symbols, dim, **embed)
@@ -96,7 +94,7 @@ class Recurrent(Recorder):
         return {"states": states, **({"encoded": encoded, "visible": visible} if self.attention else {})}
 
     def decode_step(self, cache: dict[str, Any], symbol: Array) -> tuple[Array, dict[str, Any]]:
-        """`[B]`, the last symbols, at first START -> logits `[B, V]` of the next, and the cache with these symbols."""
+        """`[B]`, the last symbols, initially START -> logits `[B, V]` of the next, and the cache with these symbols."""
         output, states = self.target(symbol), []
         for layer, state in zip(self.predictor(), cache["states"], strict=True):
             output, state = layer.decode_step(output, state)
@@ -105,7 +103,7 @@ class Recurrent(Recorder):
         return self.decoder(output)[:, 0], {**cache, "states": states}
 
     def encode(self, source: Array, rngs: nnx.Rngs | None = None) -> tuple[Array, Array, list[State]]:
-        """`[B, S, D]`, which of these are not padding `[B, S]`, and the first states of the predictor."""
+        """`[B, S, D]`, a mask without padding `[B, S]`, and the first states of the predictor."""
         visible = checked("source", source) != PADDING
         encoded, states = self.encoder(self.dropout(self.source(source), rngs), visible, rngs=rngs)
         return encoded, visible, states

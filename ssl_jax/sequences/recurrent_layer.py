@@ -26,10 +26,10 @@ State = tuple[Array, ...]
 
 
 def gru(inputs: Sequence[Array], state: State, kernel: Array, bias: Array) -> State:
-    """One step of a gated recurrent unit; as in PyTorch and cuDNN the reset gate acts behind the matrix.
+    """One step of a gated recurrent unit; as in PyTorch and cuDNN the reset gate acts after the matrix product.
 
     Args:
-      inputs: what the token adds to each of the 3 gates, `[B, N]`.
+      inputs: contributions of the token to each of the 3 gates, `[B, N]`.
       state: the hidden state, `[B, N]`.
       kernel: `[N, 3N]`.
       bias: of the candidate, `[N]`.
@@ -47,7 +47,7 @@ def lstm(inputs: Sequence[Array], state: State, kernel: Array) -> State:
     """One step of a long short-term memory.
 
     Args:
-      inputs: what the token adds to each of the 4 gates, `[B, N]`.
+      inputs: contributions of the token to each of the 4 gates, `[B, N]`.
       state: the hidden and the cell state, each `[B, N]`.
       kernel: `[N, 4N]`.
     """
@@ -64,7 +64,7 @@ class Recurrence(nnx.Module):
     """One layer in one direction: `[B, T, D]` -> its outputs `[B, T, N]` in `dtype`, and its last state."""
 
     def __init__(self, dim: int, units: int, *, cell: Cell, dtype: DTypeLike, rngs: nnx.Rngs):
-        # A forget gate starts open, as in Gers et al. 2000, "Learning to Forget".
+        # The forget gate is open initially, as in Gers et al. 2000, "Learning to Forget".
         starts = [0.0, 0.0, 0.0] if cell == "gru" else [0.0, 1.0, 0.0, 0.0]
         self.read = nnx.Linear(
             dim,
@@ -74,7 +74,7 @@ class Recurrence(nnx.Module):
             dtype=dtype,
             rngs=rngs,
         )
-        # Not under vmap: see `ops.rotation`, what jaxlib's CPU solvers do with batches.
+        # Not under vmap: see `ops.rotation` on batches in jaxlib's CPU solvers.
         square = partial(nnx.initializers.orthogonal(), shape=(units, units))
         self.kernel = nnx.Param(
             jnp.concatenate([square(key) for key in jax.random.split(rngs.params(), len(starts))], axis=1)
@@ -95,7 +95,7 @@ class Recurrence(nnx.Module):
                 new = tuple(jnp.where(counted, after, before) for after, before in zip(new, state, strict=True))
             return new, new[0].astype(self.dtype)
 
-        # One matrix product for all positions; only the product with the state is left to the loop.
+        # One matrix product for all positions; the loop computes only the product with the state.
         inputs = self.gates(tokens.swapaxes(0, 1))
         last, outputs = lax.scan(
             move, start, (inputs, None if visible is None else visible.T[:, :, None]), reverse=reverse
@@ -108,7 +108,7 @@ class Recurrence(nnx.Module):
         return state[0].astype(self.dtype), state
 
     def gates(self, tokens: Array) -> list[Array]:
-        # Split before the loop: forward, a step that splits for itself takes up to twice as long on CPU.
+        # Split before the loop: a step that splits takes up to twice as long on CPU in the forward pass.
         return jnp.split(self.read(tokens), 3 if self.cell == "gru" else 4, axis=-1)
 
     def step(self) -> Callable[[Sequence[Array], State], State]:
@@ -133,7 +133,7 @@ class Bidirectional(nnx.Module):
         self.deterministic = False  # The name that `Module.train` and `Module.eval` set.
 
     def __call__(self, tokens: Array, visible: Array, *, rngs: nnx.Rngs | None = None) -> tuple[Array, list[State]]:
-        """`[B, T, D]` -> same, and of each layer the state after all tokens, both halves side by side."""
+        """`[B, T, D]` -> same, and the state of each layer after all tokens, both halves concatenated."""
         states: list[State] = []
         for number in range(1, self.depth + 1):
             onward, last = getattr(self, f"forward{number}")(tokens, visible=visible)

@@ -34,9 +34,9 @@ LONGEST = 20  # Letters or sounds; two words of the dictionary are longer.
 class Part(NamedTuple):
     """Words of training, validation or test.
 
-    examples: `{"spelling": int32 [N, S], "sounds": int32 [N, T]}`, an END after each and PADDING behind it.
+    examples: `{"spelling": int32 [N, S], "sounds": int32 [N, T]}`, each followed by END and PADDING.
     spellings: `{"spelling": int32 [W, S]}`, each word once.
-    references: the right pronunciations of each word, the usual one first.
+    references: the correct pronunciations of each word, the usual one first.
     """
 
     examples: Arrays
@@ -49,7 +49,7 @@ class Part(NamedTuple):
 class Spelling:
     """The dictionary in its three parts, and the symbols of both sides.
 
-    left_out: how many words were, by reason.
+    left_out: numbers of words that are left out, by reason.
     """
 
     letters: Vocabulary
@@ -63,17 +63,17 @@ class Spelling:
 def open_spelling(
     *, stress: bool = False, longest: int = LONGEST, train_words: int | None = None, test_words: int | None = None
 ) -> Spelling:
-    """The whole dictionary, 90 % of it for training and 5 % each for validation and test; or less.
+    """The dictionary, or a part of it: 90 % for training and 5 % each for validation and test.
 
     Words with anything but letters, apostrophes and hyphens ("u.s.", "mr.") are left out, and so are long ones.
 
     Args:
       stress: vowels are marked with no (0), the first (1) or the second (2) stress: 69 sounds instead of 39.
       longest: most letters, and most sounds, of a word.
-      train_words, test_words: take only the first; `test_words` goes for validation, too.
+      train_words, test_words: use only the first words; `test_words` applies to validation, too.
 
     Raises:
-      UsageError: the package is not installed, or nothing would be left.
+      UsageError: the package is not installed, or no words are left.
     """
     left_out: Counter[str] = Counter()
     parts: dict[str, dict[str, tuple[Sounds, ...]]] = {"train": {}, "validation": {}, "test": {}}
@@ -92,7 +92,7 @@ def open_spelling(
 
 
 def part_of(word: str) -> str:
-    """ "train", "validation" or "test", by the word alone, whatever else the dictionary has."""
+    """ "train", "validation" or "test", from the word alone, independent of the rest of the dictionary."""
     percent = _hash(word) % 100
     return "train" if percent < 90 else "validation" if percent < 95 else "test"
 
@@ -101,11 +101,11 @@ def encode_words(words: Iterable[str], *, longest: int = LONGEST) -> Arrays:
     """Words as the input of a network, `{"spelling": int32 [W, S]}`; upper case becomes lower case.
 
     Raises:
-      UsageError: a word has something that is no letter, apostrophe or hyphen, or is too long; or there are no words.
+      UsageError: a word has symbols other than letters, apostrophes and hyphens, or is too long; or there are no words.
     """
     rows = [LETTERS.encode(word.lower(), length=longest + 1) for word in words]
     if not rows:
-        raise UsageError("words: none came in, expected one or more.")
+        raise UsageError("words: got none, expected one or more.")
     return Arrays("words", {"spelling": np.stack(rows)})
 
 
@@ -121,7 +121,7 @@ def _part(name: str, entries: Entries, sounds: Vocabulary, *, longest: int) -> P
 
 
 def _why_not(word: str, references: tuple[Sounds, ...], *, longest: int) -> str | None:
-    """Why a word is left out, if it is."""
+    """The reason why a word is left out; None if it is not."""
     if not set(word) <= set(LETTERS.symbols):
         return "other symbols"
     return "too long" if max(len(word), *map(len, references)) > longest else None

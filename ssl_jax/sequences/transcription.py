@@ -1,13 +1,13 @@
 """Transcription: one sequence is predicted from another, symbol by symbol, each from those before it.
 
 The energy of a target given its source is its negative log-probability in nats, the sum of the cross-entropies of its symbols;
-training lowers that of the right one. Supervised with pairs such as spelling and sounds; self-supervised where the source is a
-word with noise and the target the word without, a denoising autoencoder with a delay: the network predicts a symbol from the
-source and the symbols before it, and its input never contains the symbol itself.
+training lowers the energy of the correct target. Supervised with pairs such as spelling and sounds; self-supervised where the
+source is a word with noise and the target the word without, a denoising autoencoder with a delay: the network predicts a symbol
+from the source and the symbols before it, and its input never contains the symbol itself.
 Source: Sutskever et al. 2014, https://arxiv.org/abs/1409.3215; Vincent et al. 2008, "Extracting and Composing Robust Features
 with Denoising Autoencoders".
 
-S, T: lengths of sources and of targets, both with an END and PADDING behind it; V: symbols that a target may have.
+S, T: lengths of sources and of targets, both followed by END and PADDING; V: symbols that a target may have.
 """
 
 from collections import OrderedDict
@@ -34,7 +34,7 @@ class Transcription(Method):
 
     net: sequence network, sources and targets -> "encoded" `[B, S, D]`, "features" `[B, D]`, "logits" `[B, T, V]`, those at
       position t from the targets before t alone.
-    label_smoothing: probability that is spread over all V.
+    label_smoothing: probability that is distributed over all V.
     """
 
     facts: ClassVar[Facts] = Facts(
@@ -78,7 +78,7 @@ class Transcription(Method):
 
 
 def symbol_accuracy(logits: Array, target: Array, *, axis_name: str | None = None) -> Array:
-    """Share of symbols and ends that had the largest logit, over all shards, in [0, 1]."""
+    """Fraction of symbols and ends with the largest logit, over all shards, in [0, 1]."""
     counted = target != PADDING
     right = counted & (jnp.argmax(logits, axis=-1) == target)
     shares = mean_over_shards((right.mean(dtype=jnp.float32), counted.mean(dtype=jnp.float32)), axis_name)

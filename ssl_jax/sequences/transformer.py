@@ -1,8 +1,8 @@
 """The transformer that predicts one sequence of symbols from another, such as the sounds of a word from its letters.
 
 B: examples; S: symbols of the source; T: of the target; V: symbols that a target may have; D: size of a token; H: heads.
-Symbols are integers: PADDING, START and END of `sequences.vocabulary`, and those that follow them. Padding stands at the end,
-and nothing attends to it.
+Symbols are integers: PADDING, START and END of `sequences.vocabulary`, and those that follow them. Padding is at the end,
+and no token attends to it.
 """
 
 from collections import OrderedDict
@@ -36,7 +36,7 @@ class Transformer(Recorder):
     and energies of all attention, such as `intermediates["predictor"]["block1"]["cross"]["energies"]` `[B, H, T]`.
 
     Args:
-      sources, symbols: how many symbols a source and a target may have, the three of every vocabulary among them.
+      sources, symbols: numbers of symbols of sources and of targets, including the three of every vocabulary.
       dim, heads: D and H.
       depth: layers of the encoder, and of the predictor.
       groups: heads of keys and values, a divisor of `heads`; as many as heads when None.
@@ -51,7 +51,7 @@ class Transformer(Recorder):
 
     Raises:
       UsageError: sizes that do not divide, a dropout out of range, unknown projection, activation or positions.
-      ValueError: when applied, sequences that are empty or no integers, or no `rng` where dropout needs it.
+      ValueError: when applied, sequences that are empty or not integers, or no `rng` where dropout needs it.
 
     Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762.
     """
@@ -84,7 +84,7 @@ class Transformer(Recorder):
         for name, count in (("sources", sources), ("symbols", symbols)):
             if count <= FIRST:
                 raise UsageError(f"{name}: got {count}, expected more than the {FIRST} symbols of every vocabulary")
-        # Of length 1 here, and of the size of positions once multiplied by sqrt(D), as section 3.4 has it.
+        # Of length 1, and of the size of positions after multiplication by sqrt(D), as in section 3.4.
         embed: Any = {"embedding_init": nnx.initializers.normal(dim**-0.5), "dtype": dtype, "rngs": rngs}
         stack: Any = {
             "depth": depth, "heads": heads, "groups": groups, "hidden": round(mlp_ratio * dim), "rotary": rotary,
@@ -113,14 +113,14 @@ class Transformer(Recorder):
         return {"targets": targets, "context": context, "mask": mask, "position": jnp.zeros(len(source), jnp.int32)}
 
     def decode_step(self, cache: dict[str, Any], symbol: Array) -> tuple[Array, dict[str, Any]]:
-        """`[B]`, the last symbols, at first START -> logits `[B, V]` of the next, and the cache with these symbols."""
+        """`[B]`, the last symbols, initially START -> logits `[B, V]` of the next, and the cache with these symbols."""
         context, mask, position = cache["context"], cache["mask"], cache["position"]
         token = self.embed(self.target, symbol[:, None], position=position[:, None])
         token, targets = self.predictor.decode_step(token, cache["targets"], position, context, mask)
         return self.decoder(token)[:, 0], {**cache, "targets": targets, "position": position + 1}
 
     def encode(self, source: Array, rngs: nnx.Rngs | None = None) -> tuple[Array, Array]:
-        """`[B, S, D]`, and the mask `[B, 1, 1, S]` that hides padding."""
+        """`[B, S, D]`, and the mask `[B, 1, 1, S]` that excludes padding."""
         mask = (checked("source", source) != PADDING)[:, None, None]
         return self.encoder(self.embed(self.source, source, rngs), mask, rngs=rngs), mask
 
@@ -154,7 +154,7 @@ def checked(name: str, symbols: Array) -> Array:
 
 
 def as_many(name: str, target: Array, source: Array) -> Array:
-    """The target; a `ValueError` where there are not as many as sources."""
+    """The target; a `ValueError` where their numbers differ from those of sources."""
     if len(source) != len(checked(name, target)):
-        raise ValueError(f"source and {name}: needs as many of each, got {len(source)} and {len(target)}")
+        raise ValueError(f"source and {name}: need equal numbers of sequences, got {len(source)} and {len(target)}")
     return target

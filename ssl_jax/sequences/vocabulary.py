@@ -1,4 +1,4 @@
-"""Symbols and their indices. Three indices are the same in every vocabulary: padding, the start and the end of a sequence."""
+"""Symbols and their indices. Three are the same in every vocabulary: padding, the start and the end of a sequence."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ FIRST = 3  # The index of the first symbol.
 class Vocabulary:
     """Indices of symbols: letters of spelling, sounds of speech.
 
-    symbols: each once; the first has index 3. With padding, start and end there are `len(vocabulary)` indices.
+    symbols: each once; the first has index 3. `len(vocabulary)` counts padding, start and end, too.
 
     Raises:
-      UsageError: a symbol comes twice.
+      UsageError: a symbol occurs twice.
     """
 
     symbols: tuple[str, ...]
@@ -29,7 +29,9 @@ class Vocabulary:
     def __post_init__(self) -> None:
         twice = sorted({symbol for symbol in self.symbols if self.symbols.count(symbol) > 1})
         if twice:
-            raise UsageError(f"symbols: each must come once, but {twice[0]!r} comes more often: leave the others out.")
+            raise UsageError(
+                f"symbols: each must occur once, but {twice[0]!r} occurs more often: remove the repetitions."
+            )
 
     def __len__(self) -> int:
         return FIRST + len(self.symbols)
@@ -53,7 +55,7 @@ class Vocabulary:
         size = len(sequence) + 1
         if length is not None and size > length:
             raise UsageError(
-                f"length: {_written(sequence)!r} takes {size} indices with its end, but there is room for {length}: "
+                f"length: {_written(sequence)!r} takes {size} indices with its end, got a length of {length}: "
                 f"choose {size} or more."
             )
         indices = np.full(size if length is None else length, PADDING, np.int32)

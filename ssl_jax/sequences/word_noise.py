@@ -1,7 +1,7 @@
 """Noise for words: letters masked, deleted or moved, so that a network can learn to restore the word.
 
-A word is int32 `[S]`: indices of its letters, an END, PADDING. Noise changes letters alone: the end follows the last letter
-that is left. The noise depends on the key alone.
+A word is int32 `[S]`: indices of its letters, an END, PADDING. Noise changes letters only: the end follows the last remaining
+letter. The noise depends on the key only.
 """
 
 from collections.abc import Callable
@@ -36,12 +36,12 @@ def denoised(noise: Noise) -> Callable[[Array, Array], Pair]:
 
 
 def noise(*, mask: int, masked: float = 0.1, deleted: float = 0.1, reach: int = 3) -> Noise:
-    """Letters are moved, some deleted, some masked: in this order, each with a key of its own.
+    """Letters are moved, then some deleted, then some masked, each step with its own key.
 
     Args:
-      mask: index of a masked letter, one that no letter has.
-      masked, deleted: probabilities of a letter, in [0, 1).
-      reach: positions by which a letter moves at most; 0 for no moves.
+      mask: index of the mask symbol, which is no letter's.
+      masked, deleted: probabilities for each letter, in [0, 1).
+      reach: largest number of positions by which a letter moves; 0 for no moves.
 
     Raises:
       UsageError: a value is out of range.
@@ -69,7 +69,7 @@ def mask_letters(rng: Array, word: Array, *, probability: float, mask: int) -> A
 
 
 def delete_letters(rng: Array, word: Array, *, probability: float) -> Array:
-    """Each letter is deleted with `probability`; those behind it move up."""
+    """Each letter is deleted with `probability`; those after it move up."""
     gone = _chosen(rng, word, probability)
     kept_first = jnp.argsort(gone, stable=True)
     return jnp.where(gone, PADDING, word)[kept_first]
@@ -83,7 +83,7 @@ def move_letters(rng: Array, word: Array, *, reach: int) -> Array:
 
 
 def _chosen(rng: Array, word: Array, probability: float) -> Array:
-    """Each letter with `probability`, and nothing else, `[S]`."""
+    """A mask `[S]` of letters, each with `probability`; False for all other symbols."""
     return _is_letter(word) & (jax.random.uniform(rng, word.shape) < probability)
 
 

@@ -113,5 +113,5 @@ def test_the_end_of_a_clip_is_told_from_its_beginning():
 
 
 def test_as_many_strides_as_widths():
-    with pytest.raises(UsageError, match="one stride a width, got 3 widths and 2 strides"):
+    with pytest.raises(UsageError, match="one stride for each width, got 3 widths and 2 strides"):
         small_video_convnet(strides=(2, 2))

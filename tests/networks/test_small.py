@@ -33,7 +33,7 @@ def test_every_parameter_learns_at_once():
 
 
 def test_as_many_strides_as_widths():
-    with pytest.raises(UsageError, match="one stride a width, got 3 widths and 2 strides"):
+    with pytest.raises(UsageError, match="one stride for each width, got 3 widths and 2 strides"):
         small_convnet(strides=(2, 2))
 
 

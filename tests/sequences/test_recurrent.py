@@ -213,7 +213,7 @@ def test_dropout_leaves_out_a_share_drawn_anew_and_needs_a_key():
     [
         ({"dim": 7}, "dim: got 7, expected an even number"),
         ({"depth": 0}, "depth: got 0, expected at least 1 layer"),
-        ({"dropout": 1.0}, "dropout is a chance of at least 0 and below 1, got 1"),
+        ({"dropout": 1.0}, "dropout must be a probability in [0, 1), got 1"),
         ({"cell": "lstn"}, "did you mean 'lstm'"),
     ],
 )
@@ -227,7 +227,7 @@ def test_wrong_arguments_are_named(wrong, sentence):
     [
         (SOURCE[0], TARGET, r"source: needs integers \[B, length\], at least one of each, got int32 \(5,\)"),
         (SOURCE, TARGET[:, :0], r"target: needs integers"),
-        (SOURCE, TARGET[:2], "source and target: needs as many of each, got 3 and 2"),
+        (SOURCE, TARGET[:2], "source and target: need equal numbers of sequences, got 3 and 2"),
     ],
 )
 def test_wrong_sequences_are_named(source, target, sentence):

@@ -84,7 +84,7 @@ def test_words_of_ones_own():
     assert ["".join(LETTERS.decode(row)) for row in rows] == ["don't", "ice-cream"] and rows.shape == (2, 11)
     with pytest.raises(UsageError, match=r"the symbol '\.' of 'mr\.' is unknown"):
         encode_words(["Mr."])
-    with pytest.raises(UsageError, match="words: none came in, expected one or more"):
+    with pytest.raises(UsageError, match="words: got none, expected one or more"):
         encode_words([])
 
 

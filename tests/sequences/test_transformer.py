@@ -230,7 +230,7 @@ def test_every_parameter_learns_and_the_same_in_bfloat16():
         ({"positions": "rotation"}, "choose one of: rotary, sinusoidal"),
         ({"positions": "rotary", "heads": 8}, "rotary positions rotate pairs"),
         ({"dim": 9, "heads": 3}, "sinusoidal positions come in pairs, so dim must be even, got 9"),
-        ({"dropout": 1.0}, "dropout is a chance of at least 0 and below 1, got 1"),
+        ({"dropout": 1.0}, "dropout must be a probability in [0, 1), got 1"),
         ({"activation": "gelus"}, "did you mean 'gelu'"),
         ({"depth": 0}, "depth: got 0, expected at least 1"),
         ({"sources": 3}, "sources: got 3, expected more than"),
@@ -247,5 +247,5 @@ def test_wrong_sequences_are_named(name):
     for wrong, got in ((TARGET[:, :0], r"int32 \(2, 0\)"), (TARGET[0], r"int32 \(4,\)"), (TARGET * 1.0, "float32")):
         with pytest.raises(ValueError, match=rf"{name}: needs integers \[B, length\], at least one of each, got {got}"):
             run("plain", *{**right, name: wrong}.values())
-    with pytest.raises(ValueError, match="source and target: needs as many of each, got 2 and 1"):
+    with pytest.raises(ValueError, match="source and target: need equal numbers of sequences, got 2 and 1"):
         run("plain", SOURCE, TARGET[:1])
