@@ -2,8 +2,9 @@
 
 Images are float32 `[H, W, C]`, any C. Angles in degrees, counter-clockwise; lengths in pixels, y down and x right.
 
-A map is a matrix `[2, 3]` from where a pixel lands to where it is taken from: `matrix @ (y, x, 1)` with (y, x) measured
-from the middle of the result, and the product from the middle of the image. `[[1, 0, 0], [0, 1, 0]]` changes nothing.
+A map is a matrix `[2, 3]` from the position of a pixel in the result to its position in the image: `matrix @ (y, x, 1)`,
+with (y, x) relative to the centre of the result, and the product relative to the centre of the image. `[[1, 0, 0], [0, 1, 0]]`
+changes nothing.
 """
 
 from typing import Literal
@@ -22,18 +23,18 @@ Mode = Literal["constant", "nearest"]
 def affine(image: Array, matrix: Array, *, size: Size | None = None, mode: Mode = "constant") -> Array:
     """Bilinear resampling of `image` at `matrix @ (y, x, 1)`.
 
-    Nothing is smoothed where the map shrinks: where it shrinks by much, resize first.
+    There is no antialiasing: where the map shrinks the image by much, resize it first.
 
     Args:
       matrix: `[2, 3]`.
       size: (height, width) of the result; None is that of the image.
-      mode: what lies outside the image: black (constant), or its edge drawn out (nearest).
+      mode: values outside the image: black (constant), or those of its edge (nearest).
     """
     height, width = size or image.shape[:2]
     y = jnp.arange(height, dtype=jnp.float32) - (height - 1) / 2
     x = jnp.arange(width, dtype=jnp.float32) - (width - 1) / 2
-    places = jnp.stack([*jnp.meshgrid(y, x, indexing="ij"), jnp.ones((height, width))])  # [3, height, width]
-    rows, columns = jnp.einsum("ij,jhw->ihw", matrix, places, precision=jax.lax.Precision.HIGHEST)
+    positions = jnp.stack([*jnp.meshgrid(y, x, indexing="ij"), jnp.ones((height, width))])  # [3, height, width]
+    rows, columns = jnp.einsum("ij,jhw->ihw", matrix, positions, precision=jax.lax.Precision.HIGHEST)
     coordinates = [rows + (image.shape[0] - 1) / 2, columns + (image.shape[1] - 1) / 2]
     return jax.vmap(lambda plane: map_coordinates(plane, coordinates, order=1, mode=mode), -1, -1)(image)
 
@@ -43,7 +44,7 @@ def affine_matrix(*, degrees: Array, shear: Array, scale: Array, shift: Array) -
 
     Args:
       degrees: angle of the rotation.
-      shear: how far uprights lean to the right, as an angle.
+      shear: angle by which vertical lines lean to the right.
       scale: above 1 enlarges.
       shift: `[2]`, down and right.
     """
@@ -54,10 +55,10 @@ def affine_matrix(*, degrees: Array, shear: Array, scale: Array, shift: Array) -
 
 
 def crop_matrix(matrix: Array, box: Array, *, image_size: Size, size: Size) -> Array:
-    """The map that cuts `box` out of an image, resizes it to `size` and then applies `matrix`, all in one resampling.
+    """The map that crops `box` from an image, resizes it to `size` and then applies `matrix`, in one resampling.
 
     Args:
-      box: `[4]`, top, left, height, width, as `sample_crop_box` draws it.
+      box: `[4]`, top, left, height, width, as from `sample_crop_box`.
     """
     zoom = box[2:] / jnp.array(size, jnp.float32)
     middle = box[:2] + box[2:] / 2 - jnp.array(image_size, jnp.float32) / 2
@@ -70,8 +71,8 @@ def sample_affine_matrix(
     """A random map `[2, 3]` for a result of `size`.
 
     Args:
-      degrees, shear: angles uniform in plus and minus this much.
-      translate: shift uniform in plus and minus this part of each side.
+      degrees, shear: angles uniform in plus and minus this value.
+      translate: shift uniform in plus and minus this fraction of each side.
       scale: factor uniform in this range.
 
     Raises:

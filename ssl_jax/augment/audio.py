@@ -1,8 +1,8 @@
-"""What is heard in one clip: spectrograms on the device, and their random views.
+"""The sound of one clip: spectrograms on the device, and their random views.
 
-Waveforms are `[N]`, int16 or float in [-1, 1]. A spectrogram is float32 `[F, S]`: F moments of `hop` samples, S = window /
-2 + 1 frequencies from 0 to half the sampling rate. Its values lie in [0, 1]: 1 is the loudest tone that fits into the
-waveform's range, and 0 is `decibels` below that or less.
+Waveforms are `[N]`, int16 or float in [-1, 1]. A spectrogram is float32 `[F, S]`: F time steps of `hop` samples, S = window /
+2 + 1 frequencies from 0 to half the sampling rate. Its values lie in [0, 1]: 1 is the loudest tone in the range of the
+waveform, and 0 is `decibels` below that or less.
 """
 
 from collections.abc import Callable
@@ -19,12 +19,12 @@ from ssl_jax.errors import UsageError
 def log_spectrogram(waveform: Array, *, window: int, hop: int, decibels: float = 80.0) -> Array:
     """Power of the short-time Fourier transform on a logarithmic scale, with a Hann window.
 
-    The first and the last moment reach beyond the ends, where all is silent. A sine of amplitude 1 at the frequency of a
-    bin gives 1 there; of amplitude 1/10, `1 - 20 / decibels`.
+    The first and the last window extend beyond the ends, with silence. A sine of amplitude 1 at the frequency of a
+    bin gives 1 in that bin; of amplitude 1/10, `1 - 20 / decibels`.
 
     Args:
       window: samples of a transform; even.
-      hop: samples from one moment to the next; F = N // hop.
+      hop: samples between time steps; F = N // hop.
 
     Returns:
       `[N // hop, window // 2 + 1]`.
@@ -39,9 +39,9 @@ def log_spectrogram(waveform: Array, *, window: int, hop: int, decibels: float =
         )
     count, before = len(waveform) // hop, (window - hop) // 2
     padded = jnp.pad(_unit_range(waveform), (before, window))
-    places = hop * np.arange(count)[:, None] + np.arange(window)
+    indices = hop * np.arange(count)[:, None] + np.arange(window)
     shape = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
-    spectrum = jnp.fft.rfft(padded[places] * jnp.asarray(shape[None] * 2 / shape.sum(), jnp.float32))
+    spectrum = jnp.fft.rfft(padded[indices] * jnp.asarray(shape[None] * 2 / shape.sum(), jnp.float32))
     power = jnp.square(spectrum.real) + jnp.square(spectrum.imag)
     loudness = 10 * jnp.log10(jnp.maximum(power, 10 ** (-decibels / 10)))
     return jnp.clip(1 + loudness / decibels, 0, 1)
@@ -50,7 +50,7 @@ def log_spectrogram(waveform: Array, *, window: int, hop: int, decibels: float =
 def audio_view(*, window: int, hop: int, volume: Range = (0.9, 1.1)) -> Callable[[Array, Array], Array]:
     """`(rng, waveform [N]) -> [F, S, 1]`: the spectrogram at a random volume.
 
-    Little else may be changed: sight and sound of a clip must go on to agree.
+    Few other changes keep the agreement of video and audio.
 
     Source: Morgado et al. 2021, https://arxiv.org/abs/2004.12943, appendix on experimental setup: volume by up to 10 %.
     """

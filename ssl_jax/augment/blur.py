@@ -9,9 +9,9 @@ from ssl_jax.errors import UsageError
 
 
 def gaussian_blur(image: Array, sigma: Array | float, *, kernel_size: int) -> Array:
-    """Gaussian filter of `kernel_size` taps along each axis, weights summing to 1, the image mirrored at its edges.
+    """Gaussian filter of `kernel_size` taps along each axis, weights summing to 1, with reflection padding.
 
-    As torchvision's. (SimCLR's own code pads with black, which darkens a border that the network can see.)
+    As in torchvision. (SimCLR's code pads with black, which darkens the border.)
 
     Args:
       sigma: standard deviation, above 0.
@@ -44,22 +44,22 @@ def random_gaussian_blur(
 
 
 def simclr_kernel(size: int) -> int:
-    """SimCLR's kernel for a side of `size`: 10 % of it, made odd (224 -> 23, 32 -> 3; below 20 -> 1, no blur)."""
+    """SimCLR's kernel size for a side of `size`: 10 % of it, made odd (224 -> 23, 32 -> 3; below 20 -> 1, no blur)."""
     return 2 * (size // 20) + 1
 
 
 def pillow_kernel(size: int) -> int:
-    """13 taps, which hold three deviations of the widest blur, sigma 2; fewer where the side `size` is below 7.
+    """13 taps, three deviations of the widest blur, sigma 2; fewer where the side `size` is below 7.
 
-    Pillow's GaussianBlur, with which most authors in PyTorch blur, has no kernel size. 10 % of the side cuts a blur of
-    sigma 2 off at half a deviation for 32 pixels, and at two for 96.
+    Pillow's GaussianBlur, which most PyTorch implementations use, has no kernel size. 10 % of the side truncates a blur
+    of sigma 2 at half a deviation for 32 pixels, and at two for 96.
     """
     return min(13, 2 * size - 1)
 
 
 def _filter(image: Array, weights: Array, *, axis: int) -> Array:
-    # Shifted copies, not a convolution, which a kernel for each image makes a grouped one, 20 times slower on CPU.
-    # Rows are flat, or the channels would cut its vector loops short.
+    # Shifted copies: a convolution with a kernel for each image is a grouped one, 20 times slower on CPU.
+    # Rows are flat: a last axis of channels would shorten the vector loops.
     radius, pixel = len(weights) // 2, image.shape[2] if axis == 1 else 1
     padded = jnp.pad(image, [(radius, radius) if i == axis else (0, 0) for i in range(3)], mode="reflect")
     padded = padded.reshape(len(padded), -1)

@@ -1,4 +1,4 @@
-"""What random augmentations do with a uniform draw from [0, 1), and the types that they share."""
+"""Functions of uniform draws from [0, 1) for random augmentations, and the types that they share."""
 
 import jax.numpy as jnp
 from jax import Array
@@ -10,16 +10,16 @@ Size = tuple[int, ...]  # (height, width)
 
 
 def between(limits: Range, uniform: Array) -> Array:
-    """The draws, moved from [0, 1) to `limits`."""
+    """The draws, scaled from [0, 1) to `limits`."""
     low, high = limits
     return low + (high - low) * uniform
 
 
 def chosen(name: str, uniform: Array, *, probability: float, changed: Array, image: Array) -> Array:
-    """`changed` with `probability`, else `image`. A `UsageError` speaks in the name of the augmentation `name`."""
+    """`changed` with `probability`, else `image`. `name` is the augmentation in the `UsageError`."""
     if not 0 <= probability <= 1:
         raise UsageError(f"{name}: probability must be in [0, 1], got {probability}.")
     if probability == 1:
-        # `image` is then used once and XLA fuses what made it: digit_views take a third of the time.
+        # `image` is then used once, so that XLA fuses its computation: digit_views take a third of the time.
         return changed
     return jnp.where(uniform < probability, changed, image)

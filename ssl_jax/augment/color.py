@@ -1,11 +1,11 @@
-"""Colour of one image: brightness, contrast, saturation, hue, grey, solarisation, and SimCLR's random order of them.
+"""Colour of one image: brightness, contrast, saturation, hue, grayscale, solarisation, and SimCLR's random order of them.
 
-Images are float32 `[H, W, C]` in [0, 1], C = 1 (grey) or 3 (red, green, blue), and stay in that range: what leaves it
-is clipped. An amount is one number, Python's or an array's.
+Images are float32 `[H, W, C]` in [0, 1], C = 1 (grey) or 3 (red, green, blue), and results are clipped to that
+range. An amount is a scalar of Python or an array.
 
 The convention is torchvision's, which is that of Pillow's ImageEnhance: brightness, contrast and saturation blend the
-image with a dull one (black, its mean grey, its own greys). Amount 0 gives the dull image, 1 the image, more
-exaggerates. TensorFlow and dm_pix differ: brightness adds, contrast works channel by channel, saturation in HSV.
+image with a degenerate one (black, its mean grey, its grayscale version). Amount 0 gives the degenerate image, 1 the
+image, more exaggerates. TensorFlow and dm_pix differ: brightness adds, contrast works channel by channel, saturation in HSV.
 """
 
 from functools import partial
@@ -26,7 +26,7 @@ def adjust_brightness(image: Array, amount: Amount) -> Array:
 
 
 def adjust_contrast(image: Array, amount: Amount) -> Array:
-    """Blend with the mean of `to_grayscale(image)`. A constant grayscale image stays as it is."""
+    """Blend with the mean of `to_grayscale(image)`. A constant grayscale image is unchanged."""
     return _blend(image, to_grayscale(jnp.mean(image, axis=(0, 1), keepdims=True)), amount)
 
 
@@ -36,7 +36,7 @@ def adjust_saturation(image: Array, amount: Amount) -> Array:
 
 
 def adjust_hue(image: Array, amount: Amount) -> Array:
-    """Turn the hue of HSV by `amount` turns: 1/3 makes red green, 1 changes nothing. One channel: the image."""
+    """Shift the hue of HSV by `amount` turns: 1/3 makes red green, 1 changes nothing. One channel: the image."""
     if _channels(image) == 1:
         return image
     red, green, blue = jnp.split(image, 3, axis=-1)  # [H, W, 1] each
@@ -48,7 +48,7 @@ def adjust_hue(image: Array, amount: Amount) -> Array:
         (green - blue) * per_chroma,
         jnp.where(brightest == green, 2 + (blue - red) * per_chroma, 4 + (red - green) * per_chroma),
     )
-    # A channel is full within a sixth of a turn from its own hue, and gone from a third on. With broadcasts instead of
+    # A channel is maximal within a sixth of a turn of its own hue, and minimal beyond a third. With broadcasts instead of
     # three stacked channels, and round instead of a modulo, XLA's CPU code is 10 times faster.
     away = sixths / 6 + amount - jnp.arange(3, dtype=jnp.float32).reshape(1, 1, 3) / 3
     away = jnp.abs(away - jnp.round(away))
@@ -78,7 +78,7 @@ def random_color_jitter(
     hue: float,
     probability: float = 0.8,
 ) -> Array:
-    """With `probability`, the four adjustments in an order drawn anew for each image.
+    """With `probability`, the four adjustments in a random order for each image.
 
     Args:
       brightness, contrast, saturation: x draws the amount from [max(0, 1 - x), 1 + x]; 0 leaves that adjustment out.
@@ -108,7 +108,7 @@ def random_color_jitter(
     uniform = jax.random.uniform(rng, (2 * count + 1,))
     steps = [partial(adjust, amount=between(limits, uniform[i])) for i, (adjust, limits) in enumerate(used)]
     order = jnp.argsort(uniform[count:-1])
-    jittered = jax.lax.fori_loop(0, count, lambda place, image: jax.lax.switch(order[place], steps, image), image)
+    jittered = jax.lax.fori_loop(0, count, lambda i, image: jax.lax.switch(order[i], steps, image), image)
     return chosen("random_color_jitter", uniform[-1], probability=probability, changed=jittered, image=image)
 
 
@@ -125,7 +125,7 @@ def random_solarize(rng: Array, image: Array, *, probability: float = 0.2, thres
 
 
 def _blend(image: Array, dull: Amount, amount: Amount) -> Array:
-    return jnp.clip(amount * image + (1 - amount) * dull, 0, 1)  # so written, amount 1 is the image, bit for bit
+    return jnp.clip(amount * image + (1 - amount) * dull, 0, 1)  # in this form, amount 1 is the image, bit for bit
 
 
 def _channels(image: Array) -> int:

@@ -1,4 +1,4 @@
-"""Where the pixels of one image come from: crops, sizes, flips, quarter turns.
+"""Geometry of one image: crops, resizing, flips, quarter turns.
 
 Images are float32 `[H, W, C]`, any C; sizes are `(height, width)`. A box is an array `[4]`: top, left, height, width,
 in whole pixels.
@@ -24,17 +24,17 @@ def crop_and_resize(
 ) -> Array:
     """The part of `image` in `box`, resized to `size`: two products with small matrices, no gather.
 
-    Equal to cutting out the box and resizing the piece, as torchvision and Pillow do: nothing outside the box is seen.
+    Equal to cropping the box and resizing the crop, as in torchvision and Pillow: no pixel outside the box contributes.
     The size may be above or below that of the box.
 
     Args:
-      box: within the image, at least one pixel each way.
-      kernel: linear, or cubic (Keys, a = -0.5), which may overshoot [0, 1] by a little and is not clipped here.
-      antialias: widen the kernel where the box shrinks, as Pillow does; without it pixels are skipped there.
+      box: within the image, at least one pixel along each axis.
+      kernel: linear, or cubic (Keys, a = -0.5), which may slightly overshoot [0, 1] and is not clipped by this function.
+      antialias: widen the kernel where the box shrinks, as in Pillow; without it pixels are skipped.
     """
     rows = _resize_matrix(image.shape[0], size[0], box[0], box[2], kernel, antialias)
     columns = _resize_matrix(image.shape[1], size[1], box[1], box[3], kernel, antialias)
-    exact = jax.lax.Precision.HIGHEST  # or TPUs and GPUs would round pixels to 8 or 10 bits
+    exact = jax.lax.Precision.HIGHEST  # otherwise TPUs and GPUs round pixels to 8 or 10 bits
     return jnp.einsum("ph,hwc,qw->pqc", rows, image, columns, precision=exact)
 
 
@@ -45,7 +45,7 @@ def resize(image: Array, *, size: Size, kernel: Kernel = "linear", antialias: bo
 
 
 def center_crop(image: Array, *, size: Size) -> Array:
-    """The middle of the image; where it cannot be exact it lies half a pixel towards the top left.
+    """The centre of the image, rounded towards the top left.
 
     Raises:
       UsageError: the image is smaller than `size`.
@@ -60,7 +60,7 @@ def center_crop(image: Array, *, size: Size) -> Array:
 def sample_crop_box(
     rng: Array, *, image_size: Size, scale: Range = (0.08, 1.0), ratio: Range = (3 / 4, 4 / 3)
 ) -> Array:
-    """A random box: its area uniform in `scale`, as part of the image's, and the logarithm of width/height in `ratio`.
+    """A random box: its area uniform in `scale`, as a fraction of the image's, and the logarithm of width/height in `ratio`.
 
     The rule of torchvision's RandomResizedCrop: the first of 10 draws that fits into the image, else the largest box of
     an allowed ratio in its middle.
@@ -75,7 +75,7 @@ def sample_crop_box(
     """
     if not 0 < scale[0] <= scale[1] <= 1 or not 0 < ratio[0] <= ratio[1]:
         raise UsageError(f"crop: ranges must have 0 < low <= high, and scale high <= 1, got {scale=}, {ratio=}.")
-    whole = jnp.array(image_size, jnp.float32)  # height and width, in this order all through
+    whole = jnp.array(image_size, jnp.float32)  # height and width, in this order throughout
     uniform = jax.random.uniform(rng, (2, TRIES + 1))
     root_area = jnp.sqrt(math.prod(image_size) * between(scale, uniform[0, 1:]))
     root_ratio = jnp.exp(between((math.log(ratio[0]) / 2, math.log(ratio[1]) / 2), uniform[1, 1:]))
@@ -105,7 +105,7 @@ def random_resized_crop(
 
 
 def flip(image: Array) -> Array:
-    """Left and right exchanged."""
+    """Horizontal flip."""
     return image[:, ::-1]
 
 
@@ -116,10 +116,10 @@ def random_flip(rng: Array, image: Array, *, probability: float = 0.5) -> Array:
 
 
 def rotate90(image: Array, quarters: Array | int) -> Array:
-    """`quarters` quarter turns counter-clockwise by exchange of axes: no resampling that a network could recognise.
+    """`quarters` quarter turns counter-clockwise by exchange of axes, without traces of resampling.
 
     Raises:
-      UsageError: the image is not square, so that its shape would depend on the number.
+      UsageError: the image is not square, so that its shape would depend on the rotation.
     """
     if image.shape[0] != image.shape[1]:
         raise UsageError(f"rotate90: the image must be square, got {image.shape}: crop it first.")
@@ -128,7 +128,7 @@ def rotate90(image: Array, quarters: Array | int) -> Array:
 
 
 def _resize_matrix(inputs: int, outputs: int, start: Array, length: Array, kernel: Kernel, antialias: bool) -> Array:
-    """`[outputs, inputs]`, rows summing to 1: what each output pixel takes of each input pixel in the box."""
+    """`[outputs, inputs]`, rows summing to 1: weights of the input pixels of the box for each output pixel."""
     step = length / outputs
     centres = start + (jnp.arange(outputs, dtype=jnp.float32) + 0.5) * step
     pixels = jnp.arange(inputs, dtype=jnp.float32) + 0.5

@@ -1,4 +1,4 @@
-"""Lightness and colour: CIE Lab, in which colourisation sees the one and tells the other.
+"""Lightness and colour: CIE Lab, in which colourisation predicts colour from lightness.
 
 Lightness runs from 0 to 100; a, green to red, and b, blue to yellow, lie within about 110 of 0, which is grey.
 """
@@ -15,16 +15,16 @@ from ssl_jax.augment.views import ViewMaker
 from ssl_jax.errors import UsageError
 from ssl_jax.settings import configured
 
-# From linear RGB of sRGB's primaries to XYZ over that of its white, D65 (IEC 61966-2-1).
+# From linear RGB with sRGB's primaries to XYZ relative to its white, D65 (IEC 61966-2-1).
 TO_XYZ = np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]])
 WHITE = np.array([0.950456, 1.0, 1.088754])
-MIDDLE, SPREAD = 50.0, 25.0  # What lightness is standardised by.
+MIDDLE, SPREAD = 50.0, 25.0  # For standardising lightness.
 
 
 def rgb_to_lab(image: Array) -> Array:
     """sRGB in [0, 1] `[..., 3]` to Lab `[..., 3]`: white is (100, 0, 0), red (53.2, 80.1, 67.2)."""
     image = jnp.asarray(image, jnp.float32)
-    # Both branches of a `where` are differentiated; the powers stay off zero.
+    # Both branches of a `where` are differentiated, so the powers avoid zero.
     linear = jnp.where(image > 0.04045, ((jnp.maximum(image, 0.04045) + 0.055) / 1.055) ** 2.4, image / 12.92)
     matrix = jnp.asarray((TO_XYZ / WHITE[:, None]).T, jnp.float32)
     ratio = jnp.matmul(linear, matrix, precision="highest")
@@ -34,7 +34,7 @@ def rgb_to_lab(image: Array) -> Array:
 
 
 def color_bins(size: float = 10.0) -> NDArray[np.float32]:
-    """Centres (a, b) of the squares of a grid that some sRGB colour falls into, `[Q, 2]`: 260 squares of 10 units."""
+    """Centres (a, b) of the squares of a grid that contain an sRGB colour, `[Q, 2]`: 260 squares of 10 units."""
     levels = np.linspace(0, 1, 52)
     colors = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
     with jax.ensure_compile_time_eval():
@@ -43,28 +43,30 @@ def color_bins(size: float = 10.0) -> NDArray[np.float32]:
 
 
 def lightness(image: Array) -> Array:
-    """Standardised lightness of an sRGB image in [0, 1], `[..., 3]` -> `[..., 1]`: what the encoder sees."""
+    """Standardised lightness of an sRGB image in [0, 1], `[..., 3]` -> `[..., 1]`: the encoder's input."""
     return (rgb_to_lab(image)[..., :1] - MIDDLE) / SPREAD
 
 
 @configured
 def grayscale_and_color(view: ViewMaker) -> Callable[[Array, Array], dict[str, Array]]:
-    """One view in grey, and its colours.
+    """One grayscale view, and its colours.
 
     Args:
-      view: of sRGB images, not standardised: its mean is 0, its std 1.
+      view: makes a view of sRGB images without standardising it: mean 0, std 1.
 
     Returns:
       `(rng, image) -> {"views": [1, H, W, 1], "color": [H, W, 2]}`: standardised lightness; a and b.
 
     Raises:
-      UsageError: the images are grey.
+      UsageError: the images are grayscale.
     """
 
     def augment(rng: Array, image: Array) -> dict[str, Array]:
-        seen = view(rng, image)[0]
-        if seen.shape[-1] != 3:
-            raise UsageError(f"colorization: needs coloured images, got {seen.shape[-1]} channel: choose other data.")
-        return {"views": lightness(seen)[None], "color": rgb_to_lab(seen)[..., 1:]}
+        colored = view(rng, image)[0]
+        if colored.shape[-1] != 3:
+            raise UsageError(
+                f"colorization: needs coloured images, got {colored.shape[-1]} channel: choose other data."
+            )
+        return {"views": lightness(colored)[None], "color": rgb_to_lab(colored)[..., 1:]}
 
     return augment

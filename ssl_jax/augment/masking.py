@@ -1,7 +1,7 @@
-"""Which patches of an image are seen, and which are to be predicted: MAE's random ones, I-JEPA's blocks, a hole.
+"""Masks of an image, with visible patches and patches to predict: MAE's random ones, I-JEPA's blocks, a hole.
 
-Patches of a square grid are numbered row by row. Shapes are fixed, so that a step compiles once: how many are seen does
-not depend on what was drawn.
+Patches of a square grid are numbered row by row. Shapes are fixed, so that a step compiles once: the number of visible
+patches does not depend on the draws.
 """
 
 from collections.abc import Callable
@@ -22,11 +22,11 @@ MaskedViews = Callable[[Array, Array], dict[str, Array]]
 
 @configured
 def random_masking(view: ViewMaker, *, grid: int, ratio: float = 0.75) -> MaskedViews:
-    """One view, and a random part of its patches hidden.
+    """One view with a random part of its patches masked.
 
     Args:
-      grid: patches on a side.
-      ratio: share of the patches that are hidden, in (0, 1); what is seen is rounded down, as in models_mae.py of
+      grid: number of patches on a side.
+      ratio: fraction of masked patches, in (0, 1); the number of visible ones is rounded down, as in models_mae.py of
         facebookresearch/mae: 4 of 49 patches at 0.9.
 
     Returns:
@@ -34,14 +34,14 @@ def random_masking(view: ViewMaker, *, grid: int, ratio: float = 0.75) -> Masked
 
     Source: He et al. 2021, https://arxiv.org/abs/2111.06377, section 3.
     """
-    places = grid**2
-    seen = int(places * (1 - ratio))
-    if not 0 < seen < places:
-        raise UsageError(f"mask_ratio: must leave some of the {places} patches and hide some, got {ratio:g}.")
+    patches = grid**2
+    seen = int(patches * (1 - ratio))
+    if not 0 < seen < patches:
+        raise UsageError(f"mask_ratio: must leave some of the {patches} patches visible and mask some, got {ratio:g}.")
 
     def augment(rng: Array, image: Array) -> dict[str, Array]:
         view_rng, mask_rng = jax.random.split(rng)
-        order = jax.random.permutation(mask_rng, jnp.arange(places, dtype=jnp.int32))
+        order = jax.random.permutation(mask_rng, jnp.arange(patches, dtype=jnp.int32))
         return {"views": view(view_rng, image)[:1], "seen": order[:seen], "wanted": order[seen:]}
 
     return augment
@@ -58,44 +58,44 @@ def block_masking(
     context: Range = (0.85, 1.0),
     seen: float = 1 / 3,
 ) -> MaskedViews:
-    """One view; blocks of patches to be predicted, and a part of a large block, without them, that is seen.
+    """One view, blocks of patches to predict, and as context a visible part of a large block without them.
 
-    The authors' code cuts all images' seen patches down to the fewest of the batch; here it is a random third of the grid,
-    which the large block without the others rarely falls short of. Where it does, patches are seen twice. In their code
+    The authors' code reduces the visible patches of all images to the smallest number in the batch; ours takes a random
+    third of the grid, which the large block without the others rarely lacks. If it does, patches repeat. In their code
     (src/masks/multiblock.py of facebookresearch/ijepa) the blocks of a batch have one size and no block touches the last row
-    or column, so that four cover 0.446 of a grid of 14, and what lies there is never predicted; here each block has its size,
-    and any patch may be in it: 0.48. Where the blocks cover the whole grid, as few patches as possible are taken out of
-    them: one, which is seen.
+    or column, so that four cover 0.446 of a grid of 14, and that border is never predicted; our blocks have separate sizes
+    and may contain any patch: 0.48. Where the blocks cover the whole grid, one patch is removed from them and
+    stays visible.
 
     Args:
-      grid: patches on a side.
-      blocks: how many; they may overlap.
-      block, aspect: ranges of a block's part of the area, and of its height over its width.
-      context: range of the large square's part of the area.
-      seen: part of the grid.
+      grid: number of patches on a side.
+      blocks: number of blocks; they may overlap.
+      block, aspect: ranges of a block's fraction of the area, and of its height over its width.
+      context: range of the large square's fraction of the area.
+      seen: visible fraction of the grid.
 
     Returns:
       `(rng, image) -> {"views": [1, size, size, C], "seen": [S], "wanted": [blocks, W], "counted": [blocks, W]}`. A block
-      smaller than the largest, W, is filled up with patches of its own that "counted" leaves out.
+      smaller than the largest, W, is padded with its own patches, which "counted" excludes.
 
     Source: Assran et al. 2023, https://arxiv.org/abs/2301.08243, section 3 and appendix A.
     """
-    places, most = grid**2, _largest(grid, block, aspect)
-    count = round(seen * places)
-    if not 0 < count < places or most >= places:
-        raise UsageError(f"block_masking: a grid of {grid} x {grid} leaves no room for blocks: choose smaller patches.")
+    patches, most = grid**2, _largest(grid, block, aspect)
+    count = round(seen * patches)
+    if not 0 < count < patches or most >= patches:
+        raise UsageError(f"block_masking: a grid of {grid} x {grid} is too small for blocks: choose smaller patches.")
 
     def augment(rng: Array, image: Array) -> dict[str, Array]:
         view_rng, block_rng, context_rng, order_rng = jax.random.split(rng, 4)
         inside = jax.vmap(lambda key: draw_block(key, grid, area=block, aspect=aspect))(
             jax.random.split(block_rng, blocks)
         )
-        order = jax.random.uniform(order_rng, (places,))
+        order = jax.random.uniform(order_rng, (patches,))
         covered = inside.any(axis=0).all()
-        inside = inside & ~(covered & (jnp.arange(places) == order.argmin()))[None]
+        inside = inside & ~(covered & (jnp.arange(patches) == order.argmin()))[None]
         left = draw_block(context_rng, grid, area=context, aspect=(1.0, 1.0)) & ~inside.any(axis=0)
         left = jnp.where(left.any(), left, ~inside.any(axis=0))
-        wanted, counted = jax.vmap(lambda block: some_of(block, jnp.arange(places), most))(inside)
+        wanted, counted = jax.vmap(lambda block: some_of(block, jnp.arange(patches), most))(inside)
         return {
             "views": view(view_rng, image)[:1],
             "seen": some_of(left, order, count)[0],
@@ -107,7 +107,7 @@ def block_masking(
 
 
 def draw_block(rng: Array, grid: int, *, area: Range, aspect: Range) -> Array:
-    """A rectangle of patches somewhere on the grid: true inside, `[grid * grid]`."""
+    """A random rectangle of patches on the grid: true inside, `[grid * grid]`."""
     area_rng, aspect_rng, corner_rng = jax.random.split(rng, 3)
     part = jax.random.uniform(area_rng, minval=area[0], maxval=area[1]) * grid**2
     ratio = jax.random.uniform(aspect_rng, minval=aspect[0], maxval=aspect[1])
@@ -119,13 +119,13 @@ def draw_block(rng: Array, grid: int, *, area: Range, aspect: Range) -> Array:
 
 
 def some_of(mask: Array, order: Array, count: int) -> tuple[Array, Array]:
-    """`count` of the numbers where the mask is true, first in `order` first; over again where there are fewer.
+    """`count` indices at which the mask is true, in ascending `order`; they repeat where there are fewer.
 
-    Returns them, int32 `[count]`, and where they came for the first time, bool `[count]`: nowhere if the mask is never true.
+    Returns them, int32 `[count]`, and a mask of first occurrences, bool `[count]`: all false if the mask is never true.
     """
     ordered = jnp.argsort(jnp.where(mask, order.astype(jnp.float32), jnp.inf)).astype(jnp.int32)
-    turn, there = jnp.arange(count), mask.sum()
-    return ordered[turn % jnp.maximum(there, 1)], turn < there
+    turn, available = jnp.arange(count), mask.sum()
+    return ordered[turn % jnp.maximum(available, 1)], turn < available
 
 
 def _largest(grid: int, area: Range, aspect: Range) -> int:
@@ -137,15 +137,15 @@ def _largest(grid: int, area: Range, aspect: Range) -> int:
 
 @configured
 def hole_masking(view: ViewMaker, *, hole: int, anywhere: int | None = None) -> MaskedViews:
-    """One view with a square in its middle, or several squares anywhere, filled with the mean colour.
+    """One view with a square in its middle, or several squares at random, filled with the mean colour.
 
     Args:
       hole: side of a square in pixels.
-      anywhere: how many squares, each anywhere and perhaps over another; None for one in the middle.
+      anywhere: number of squares at random positions, which may overlap; None for one in the middle.
 
     Returns:
-      `(rng, image) -> {"views": [1, size, size, C], "hole": [hole, hole, C]}`; with squares anywhere "hole" is the whole view,
-      and there is "counted", bool `[size, size]`, true within the squares.
+      `(rng, image) -> {"views": [1, size, size, C], "hole": [hole, hole, C]}`; with random squares "hole" is the whole view,
+      and "counted" is added, bool `[size, size]`, true within the squares.
 
     Source: Pathak et al. 2016, https://arxiv.org/abs/1604.07379, section 3.3, "central region" and "random block".
     """
@@ -163,8 +163,8 @@ def hole_masking(view: ViewMaker, *, hole: int, anywhere: int | None = None) -> 
             return {"views": seen.at[inside].set(0)[None], "hole": seen[inside]}
         corners = jax.random.randint(hole_rng, (anywhere, 2), 0, sides[None] - hole + 1)
         rows, columns = (
-            (numbers[None] >= corner[:, None]) & (numbers[None] < corner[:, None] + hole)
-            for numbers, corner in zip(map(jnp.arange, sides), corners.T, strict=True)
+            (indices[None] >= corner[:, None]) & (indices[None] < corner[:, None] + hole)
+            for indices, corner in zip(map(jnp.arange, sides), corners.T, strict=True)
         )
         counted = (rows[:, :, None] & columns[:, None]).any(axis=0)
         return {"views": jnp.where(counted[..., None], 0, seen)[None], "hole": seen, "counted": counted}

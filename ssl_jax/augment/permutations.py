@@ -1,6 +1,6 @@
-"""The orders in which jigsaw shows its tiles: permutations as far apart as they can be had, the same on every machine.
+"""The orders in which jigsaw shows its tiles: permutations with large Hamming distances, the same on every machine.
 
-Two orders that agree on most places would be told apart by the few tiles in which they differ, or not at all.
+Orders that agree on most positions could be distinguished by few tiles only, or not at all.
 """
 
 import itertools
@@ -16,11 +16,11 @@ PIECES = 9
 
 @cache
 def permutations(count: int) -> NDArray[np.int32]:
-    """`count` orders of 9 tiles, `[count, 9]`, the first of them the identity; more of them begin with the same.
+    """`count` orders of 9 tiles, `[count, 9]`, the first of them the identity; a longer list starts with the shorter one.
 
     Each is, of all 362,880, the one whose Hamming distance to the nearest of those before it is largest, then the one
-    with the largest mean distance, then the first in the alphabet. 9 are 9 places apart, 64 at least 7, 1000 at least 5
-    and 2000 at least 4, and 8 on average. It takes about 3 ms for each.
+    with the largest mean distance, then the first in lexicographic order. 9 orders have distances of 9, 64 of at least 7, 1000
+    of at least 5 and 2000 of at least 4, and 8 on average. Each takes about 3 ms.
 
     Raises:
       UsageError: not 2 to 10,000 of them.

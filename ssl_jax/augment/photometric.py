@@ -1,6 +1,6 @@
 """PIRL's photometric transforms of one image: fewer levels, sharpness, solarisation, and contrast stretched to the full range.
 
-Images are float32 `[H, W, C]` in [0, 1], as in `color`. Each function gives what Pillow does, up to its rounding.
+Images are float32 `[H, W, C]` in [0, 1], as in `color`. Each function equals Pillow's, up to its rounding.
 """
 
 import jax
@@ -20,9 +20,9 @@ def posterize(image: Array, bits: Array | int) -> Array:
 
 
 def adjust_sharpness(image: Array, amount: Array | float) -> Array:
-    """Blend with a smooth image: 0 gives it, 1 the image, 2 exaggerates: ImageEnhance.Sharpness. The border stays as it is.
+    """Blend with a smooth image: 0 gives it, 1 the image, 2 exaggerates: ImageEnhance.Sharpness. The border is unchanged.
 
-    Smooth is the mean of 3 x 3 pixels in which the middle one counts five times.
+    The smooth image is the mean of 3 x 3 pixels, the middle one with weight five.
     """
     height, width, channels = image.shape
     kernel = jnp.ones((3, 3)).at[1, 1].set(5) / 13
@@ -36,7 +36,7 @@ def adjust_sharpness(image: Array, amount: Array | float) -> Array:
 
 
 def autocontrast(image: Array) -> Array:
-    """Each channel stretched to [0, 1]; one of a single level stays as it is: ImageOps.autocontrast."""
+    """Each channel stretched to [0, 1]; a constant one is unchanged: ImageOps.autocontrast."""
     low, high = image.min(axis=(0, 1), keepdims=True), image.max(axis=(0, 1), keepdims=True)
     return jnp.where(high > low, (image - low) / jnp.where(high > low, high - low, 1), image)
 

@@ -1,10 +1,10 @@
-"""Views whose task is given away by nothing but what is seen: rotations, tiles with gaps, their order.
+"""Views of pretext tasks without shortcuts: rotations, tiles with gaps, their order.
 
-A network takes the shortest way. Edges that go on from tile to tile, tints at the rim of a lens (chromatic aberration),
-brightness that falls off from tile to tile, the marks of resampling: each tells place or rotation without any look at
-the object. So tiles keep a gap and jitter, are standardised one by one, and lose colours; rotations exchange axes.
+A network learns shortcuts first. Edges that continue from tile to tile, chromatic aberration of the lens, gradients of
+brightness, traces of resampling: each reveals position or rotation without the object. So tiles have gaps and jitter,
+are standardised one by one, and lose colours; rotations exchange axes.
 
-Tiles are numbered by rows, 0 to 8; 4 is the middle one. As in `views`, everything takes ONE image `[H, W, C]`.
+Tiles are numbered by rows, 0 to 8; 4 is the middle one. As in `views`, all functions take ONE image `[H, W, C]`.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,9 @@ from ssl_jax.settings import configured
 Color = Literal["keep", "drop", "project"]
 Finish = Callable[[Array, Array], Array]
 GRID = 3
-FLAT = 0.1  # Standard deviation, of standardised pixels, below which a tile's noise is not blown up.
+FLAT = (
+    0.1  # Standard deviation of standardised pixels below which a tile is not scaled up, since it would amplify noise.
+)
 
 
 @configured
@@ -46,11 +48,11 @@ def grid_views(view: ViewMaker, *, size: int, gap: int, jitter: int, finish: Fin
     """The 9 tiles of one view, `[9, size, size, C]`: relative position's.
 
     Args:
-      view: of the whole image; the grid lies anywhere in it.
+      view: makes a view of the whole image; the grid has a random position in it.
       size: side of a tile in pixels.
       gap: pixels between two tiles before they jitter; about half a tile in the paper.
-      jitter: pixels by which each tile is moved at most, up or down, left or right.
-      finish: `(rng, tile) -> tile`, with a key of its own for each: `without_shortcuts(...)`.
+      jitter: largest random offset of each tile in pixels, vertical and horizontal.
+      finish: `(rng, tile) -> tile`, with a separate key for each: `without_shortcuts(...)`.
 
     Raises:
       UsageError: the grid does not fit into the view.
@@ -68,7 +70,7 @@ def grid_views(view: ViewMaker, *, size: int, gap: int, jitter: int, finish: Fin
 
 @configured
 def without_shortcuts(*, color: Color = "keep", standardize: bool = True) -> Finish:
-    """Each tile standardised alone, or not; against chromatic aberration `drop_colors`, `project_colors`, or nothing."""
+    """Each tile standardised separately, or not; against chromatic aberration `drop_colors`, `project_colors`, or nothing."""
 
     def finish(rng: Array, tile: Array) -> Array:
         tile = drop_colors(rng, tile) if color == "drop" else project_colors(tile) if color == "project" else tile
@@ -79,10 +81,10 @@ def without_shortcuts(*, color: Color = "keep", standardize: bool = True) -> Fin
 
 @configured
 def jigsaw_views(grid: ViewMaker, orders: NDArray[np.int32]) -> Callable[[Array, Array], dict[str, Array]]:
-    """Tiles in an order drawn from `orders` `[P, 9]`, and its number.
+    """Tiles in an order drawn from `orders` `[P, 9]`, and its index.
 
     Returns:
-      `(rng, image) -> {"views": [9, size, size, C], "order": int32 scalar}`; place i shows tile `orders[order, i]`.
+      `(rng, image) -> {"views": [9, size, size, C], "order": int32 scalar}`; position i shows tile `orders[order, i]`.
 
     Source: Noroozi and Favaro 2016, https://arxiv.org/abs/1603.09246, section 3.
     """
@@ -97,7 +99,7 @@ def jigsaw_views(grid: ViewMaker, orders: NDArray[np.int32]) -> Callable[[Array,
 
 @configured
 def pirl_views(view: ViewMaker, transformed: ViewMaker) -> Callable[[Array, Array], dict[str, Array]]:
-    """PIRL's image, and the same image transformed: its tiles in any order, or one of its rotations.
+    """PIRL's image, and the same image transformed: its tiles in random order, or one of its rotations.
 
     Returns:
       `(rng, image) -> {"views": [1, size, size, C], "transformed": [P, h, w, C]}`, P being 9 or 1.
@@ -123,7 +125,7 @@ def shuffled(views: ViewMaker) -> ViewMaker:
 
 @configured
 def one_of(views: ViewMaker) -> ViewMaker:
-    """One view, drawn, `[1, size, size, C]`."""
+    """One random view, `[1, size, size, C]`."""
 
     def augment(rng: Array, image: Array) -> Array:
         return shuffled(views)(rng, image)[:1]
@@ -132,7 +134,7 @@ def one_of(views: ViewMaker) -> ViewMaker:
 
 
 def tiles(rng: Array, image: Array, *, size: int, gap: int, jitter: int) -> Array:
-    """A grid of 3 x 3 squares somewhere in the image, each moved a little: `[9, size, size, C]`. See `grid_views`."""
+    """A grid of 3 x 3 squares at a random position in the image, with jitter: `[9, size, size, C]`. See `grid_views`."""
     span, room = GRID * size + (GRID - 1) * gap + 2 * jitter, min(image.shape[:2])
     if min(size, gap + 1, jitter + 1) < 1 or span > room:
         raise UsageError(
@@ -149,14 +151,14 @@ def tiles(rng: Array, image: Array, *, size: int, gap: int, jitter: int) -> Arra
 
 
 def standardize_tile(tile: Array) -> Array:
-    """Mean 0 and standard deviation 1 in each channel, so that brightness and contrast do not tell the neighbours."""
+    """Mean 0 and standard deviation 1 in each channel, so that brightness and contrast do not reveal neighbours."""
     centred = tile - tile.mean(axis=(0, 1), keepdims=True)
     spread = jnp.sqrt(jnp.square(centred).mean(axis=(0, 1), keepdims=True))
     return centred / jnp.maximum(spread, FLAT)
 
 
 def drop_colors(rng: Array, tile: Array) -> Array:
-    """Two of three channels replaced by noise of a hundredth of the deviation of the one that is kept. Grey: the tile."""
+    """Two of three channels replaced by noise with a hundredth of the deviation of the third. One channel: the tile."""
     if tile.shape[-1] != 3:
         return tile
     kept_rng, noise_rng = jax.random.split(rng)
@@ -166,7 +168,7 @@ def drop_colors(rng: Array, tile: Array) -> Array:
 
 
 def project_colors(tile: Array) -> Array:
-    """What is left without the green-magenta axis (-1, 2, -1), along which lenses shift colours. Grey: the tile."""
+    """Projection that removes the green-magenta axis (-1, 2, -1), along which lenses shift colours. One channel: the tile."""
     if tile.shape[-1] != 3:
         return tile
     axis = np.array([-1.0, 2.0, -1.0]) / np.sqrt(6)

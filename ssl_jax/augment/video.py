@@ -1,8 +1,7 @@
-"""Views of one clip: the same view of every frame, two frames near in time, the moving object at two times.
+"""Views of one clip: the same view of every frame, two neighbouring frames, the moving object at two times.
 
-T: frames. A clip is a video `[T, H, W, C]`, uint8 or float32 in [0, 1], or a dict with the video under "image" and more
-beside it, such as "audio". Makers of views of images, `ssl_jax.augment.views`, do the rest, and nothing of the batch
-enters.
+T: frames. A clip is a video `[T, H, W, C]`, uint8 or float32 in [0, 1], or a dict with the video under "image" and other
+arrays such as "audio". Views of frames come from `ssl_jax.augment.views`; nothing depends on the batch.
 """
 
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from ssl_jax.settings import configured
 
 
 def sight(clip: Any) -> Any:
-    """What is seen of it: the video of a clip with sound; anything else as it is."""
+    """The video of a clip with sound; any other value unchanged."""
     return clip["image"] if isinstance(clip, dict) else clip
 
 
@@ -29,11 +28,11 @@ def sight(clip: Any) -> Any:
 def audio_video_views(
     view: ViewMaker, *, window: int, hop: int, volume: Range = (0.9, 1.1)
 ) -> Callable[[Array, Any], dict[str, Array]]:
-    """What AVID and CMA see of a clip with sound.
+    """The views of AVID and CMA of a clip with sound.
 
     Args:
-      view: of one frame; every frame of a clip gets the same draws, so that what moves is the object.
-      window, hop, volume: as `audio_view` has them.
+      view: makes the view of one frame; all frames of a clip share its draws, so that only the object moves.
+      window, hop, volume: as in `audio_view`.
 
     Returns:
       `(rng, clip) -> {"views": [V, T, size, size, C], "audio": [F, S, 1]}`.
@@ -51,26 +50,26 @@ def audio_video_views(
 def audio_video_evaluation(
     prepare: Callable[[Array], Array], *, window: int, hop: int
 ) -> Callable[[Any], dict[str, Array]]:
-    """The one view of evaluation: `clip -> {"image": [T, size, size, C], "audio": [F, S, 1]}`.
+    """The evaluation view: `clip -> {"image": [T, size, size, C], "audio": [F, S, 1]}`.
 
-    prepare: of one frame.
+    prepare: evaluation view of one frame.
     """
 
     def view(clip: Any) -> dict[str, Array]:
-        heard = log_spectrogram(clip["audio"], window=window, hop=hop)[..., None]
-        return {"image": jax.vmap(prepare)(clip["image"]), "audio": heard}
+        audio = log_spectrogram(clip["audio"], window=window, hop=hop)[..., None]
+        return {"image": jax.vmap(prepare)(clip["image"]), "audio": audio}
 
     return view
 
 
 @configured
 def frame_views(view: ViewMaker, *, reach: int) -> ViewMaker:
-    """Two frames of a clip, at most `reach` frames apart and not the same, each as one `view`: `[2 V, size, size, C]`.
+    """Two frames of a clip, at most `reach` frames distance and not the same, each as one `view`: `[2 V, size, size, C]`.
 
-    Time makes the difference between views that else has to be made by hand.
+    The change over time replaces hand-made augmentations.
 
     Raises:
-      UsageError: a clip of one frame, or what is no clip; reach below 1.
+      UsageError: a clip of one frame, another array than a clip, or a reach below 1.
 
     Source: Mobahi et al. 2009, "Deep learning from temporal coherence in video", https://doi.org/10.1145/1553374.1553469;
     Gordon et al. 2020, "Watching the World Go By", https://arxiv.org/abs/2003.07990.
@@ -87,18 +86,18 @@ def frame_views(view: ViewMaker, *, reach: int) -> ViewMaker:
 
 @configured
 def track_views(view: ViewMaker, *, size: int, reach: int) -> ViewMaker:
-    """The moving object at two times, at most `reach` frames apart: `frame_views` of a window that follows it.
+    """The moving object at two times, at most `reach` frames distance: `frame_views` of a window that follows it.
 
-    What does not move, the ground, is then no longer the same in both views, and cannot be what they agree on.
+    The static background is then no longer the same in both views, so that they cannot agree on it.
 
     Args:
-      view: of a window.
+      view: makes the view of a window.
       size: side of the window in pixels; at most that of the frames.
 
     Raises:
       UsageError: as `frame_views`, or a window larger than the frames.
 
-    Source: Wang and Gupta 2015, https://arxiv.org/abs/1505.00687: patches that a tracker connects are pulled together.
+    Source: Wang and Gupta 2015, https://arxiv.org/abs/1505.00687: patches that a tracker connects are positives.
     """
     pair = frame_views(view, reach=reach)
 
@@ -109,17 +108,17 @@ def track_views(view: ViewMaker, *, size: int, reach: int) -> ViewMaker:
 
 
 def follow(video: Array, *, size: int) -> Array:
-    """A window of side `size` that follows what moves: `[T, H, W, C]` in, float32 in [0, 1] `[T, size, size, C]` out.
+    """A window of side `size` that follows the moving object: `[T, H, W, C]` in, float32 in [0, 1] `[T, size, size, C]` out.
 
-    Its middle is, in each frame, the mean place weighted by the fourth power of the difference to the pixel's median over
-    time, so that noise weighs little; rounded to pixels and kept inside of the frame.
+    Its centre is, in each frame, the mean position weighted by the fourth power of the difference from the pixel's median
+    over time, so that noise has little weight; rounded to pixels and clipped to the frame.
     """
     height, width = video.shape[1:3]
     if not 1 <= size <= min(height, width):
         raise UsageError(f"tracks: the window of {size} pixels must fit into frames of {height} x {width}.")
     video = video.astype(jnp.float32) / (255 if video.dtype == jnp.uint8 else 1)
     change = jnp.square(video - jnp.median(video, axis=0, keepdims=True)).sum(axis=-1)
-    weight = jnp.square(change) + 1e-12  # the middle of the frame where nothing moves
+    weight = jnp.square(change) + 1e-12  # gives the centre of the frame where nothing moves
     weight = weight / weight.sum(axis=(1, 2), keepdims=True)
     rows, columns = (jnp.arange(side, dtype=jnp.float32) + 0.5 for side in (height, width))
     middle = jnp.stack([(weight * rows[None, :, None]).sum((1, 2)), (weight * columns[None, None]).sum((1, 2))], axis=1)
@@ -134,10 +133,10 @@ def follow(video: Array, *, size: int) -> Array:
 
 
 def two_times(rng: Array, *, frames: int, reach: int) -> Array:
-    """Two different frames, `[2]` int32, at most `reach` apart; every such ordered pair is as likely as the other."""
+    """Two different frames, `[2]` int32, at most `reach` distance; uniform over all such ordered pairs."""
     first, second = jnp.meshgrid(jnp.arange(frames), jnp.arange(frames), indexing="ij")
-    apart = jnp.abs(first - second).ravel()
-    allowed = jnp.where((apart >= 1) & (apart <= reach), 0.0, -jnp.inf)
+    distance = jnp.abs(first - second).ravel()
+    allowed = jnp.where((distance >= 1) & (distance <= reach), 0.0, -jnp.inf)
     picked = jax.random.categorical(rng, allowed)
     return jnp.stack([picked // frames, picked % frames]).astype(jnp.int32)
 

@@ -1,8 +1,8 @@
-"""Views: what a method sees of one image, and what the frozen encoder sees of it in evaluation.
+"""Views of one image: random ones for training, and the one for evaluation.
 
-Every function here makes a function of ONE image `[H, W, C]`, uint8 or float32 in [0, 1]. The random ones are
-`(rng, image) -> [V, size, size, C]` float32, with a key for each view out of `rng`: nothing of the batch or the devices
-enters, so views do not depend on how a batch is cut. Values leave standardised: `(image - mean) / std` by channel.
+Every function of this file makes a function of ONE image `[H, W, C]`, uint8 or float32 in [0, 1]. The random ones are
+`(rng, image) -> [V, size, size, C]` float32, with a key from `rng` for each view: views do not depend on
+the batch, nor on its sharding. Values are standardised: `(image - mean) / std` by channel.
 """
 
 import functools
@@ -50,16 +50,16 @@ def photo_views(
 
     Args:
       size: side of the views; at most that of the images.
-      scale: range of the part of the image's area in a crop; width/height lies in [3/4, 4/3].
+      scale: range of the fraction of the image's area in a crop; width/height lies in [3/4, 4/3].
       jitter: strengths of brightness, contrast, saturation and hue, in random order. On grayscale images it is brightness and
         contrast.
       jitter_probability, photometric, grayscale, blur, solarize: probabilities. `photometric` is that of PIRL's four
         transforms, `random_photometric`. Blur's sigma is in [0.1, 2].
       blur_kernel: size of the blur's kernel: "tenth" of the side, as SimCLR's and BYOL's code, or "pillow", wide enough for
-        any sigma, as the authors' who blur with Pillow. The two are equal from a side of 130 on.
+        any sigma, as in code that blurs with Pillow. The two are equal from a side of 130 on.
       resampling, antialias: `kernel` and `antialias` of `crop_and_resize`. torchvision's RandomResizedCrop of a Pillow
-        image is linear or cubic with antialiasing, TensorFlow's resizing is without. What a cubic kernel overshoots is
-        clipped to [0, 1], as both do.
+        image is linear or cubic with antialiasing, TensorFlow's resizing is without. The overshoot of a cubic kernel is
+        clipped to [0, 1], as in both.
 
     Returns:
       `(rng, image) -> [views, size, size, C]`; raises `UsageError` for an image that is too small, or whose channels
@@ -102,7 +102,7 @@ def simclr_views(
     """SimCLR's `photo_views`: jitter of strengths `strength * (0.8, 0.8, 0.8, 0.2)`. CIFAR's are `strength=0.5, blur=False`.
 
     The authors resize crops with `resampling="cubic", antialias=False`, in a function of TensorFlow 1 whose kernel has
-    a = -0.75 and whose pixels' corners are aligned, where ours has a = -0.5 and aligned centres.
+    a = -0.75 and aligned corners; ours has a = -0.5 and aligned centres.
 
     Source: Chen et al. 2020, https://arxiv.org/abs/2002.05709, appendix A; for CIFAR appendix B.9; data_util.py of
     google-research/simclr.
@@ -123,7 +123,7 @@ def byol_views(
     resampling: Kernel = "linear",
     antialias: bool = True,
 ) -> ViewMaker:
-    """BYOL's two views, which differ: the first always blurred, the second rarely, but solarised at times.
+    """BYOL's two views, which differ: the first is always blurred, the second rarely, but sometimes solarised.
 
     Source: Grill et al. 2020, https://arxiv.org/abs/2006.07733, appendix B, table 6.
     """
@@ -148,16 +148,16 @@ def digit_views(
     contrast: float = 0.4,
     views: int = 2,
 ) -> ViewMaker:
-    """Views for images of signs, which mirroring would spoil: crop, rotation, shear, zoom, shift, brightness, contrast.
+    """Views for images of signs, whose class a flip would change: crop, rotation, shear, zoom, shift, brightness, contrast.
 
-    Crop and affine map are one bilinear resampling; outside the image all is black.
+    Crop and affine map are one bilinear resampling; pixels outside the image are black.
 
     Args:
-      size: side of the views; at most that of the images, and not much below it, since nothing is smoothed.
-      scale: range of the part of the image's area in a crop.
-      degrees, translate, shear: as `sample_affine_matrix` has them; 0 leaves each out.
-      zoom: range of the enlargement, on top of the crop's.
-      brightness, contrast: as `random_color_jitter` has them, always applied.
+      size: side of the views; at most that of the images, and not much below it, since there is no antialiasing.
+      scale: range of the fraction of the image's area in a crop.
+      degrees, translate, shear: as in `sample_affine_matrix`; 0 leaves each out.
+      zoom: range of the magnification, in addition to the crop's.
+      brightness, contrast: as in `random_color_jitter`, always applied.
 
     Returns:
       As `photo_views`.
@@ -180,7 +180,7 @@ def digit_views(
 
 @configured
 def joined(*makers: ViewMaker) -> ViewMaker:
-    """The views of several makers after each other, each with a key of its own: `[V1 + V2 + ..., size, size, C]`."""
+    """The views of several makers, concatenated, each with its own key: `[V1 + V2 + ..., size, size, C]`."""
 
     def augment(rng: Array, image: Array) -> Array:
         rngs = jax.random.split(rng, len(makers))
@@ -191,7 +191,7 @@ def joined(*makers: ViewMaker) -> ViewMaker:
 
 @configured
 def multi_crop(large: ViewMaker, small: ViewMaker) -> Callable[[Array, Array], dict[str, Array]]:
-    """Multi-crop of SwAV and DINO: "views" of the whole and "small_views" of details, in which few pixels say much.
+    """Multi-crop of SwAV and DINO: "views" of most of the image, and "small_views", low-resolution crops of small parts.
 
     Source: Caron et al. 2020, https://arxiv.org/abs/2006.09882, section 3.2.
     """
@@ -206,11 +206,11 @@ def multi_crop(large: ViewMaker, small: ViewMaker) -> Callable[[Array, Array], d
 def evaluation_view(
     *, size: int, mean: Sequence[float], std: Sequence[float], crop_fraction: float = 1.0
 ) -> Callable[[Array], Array]:
-    """The one view of evaluation: shorter side resized to `size / crop_fraction`, the middle cut out, standardised.
+    """The evaluation view: shorter side resized to `size / crop_fraction`, centre crop, standardised.
 
     Args:
       size: side of the result; images may be smaller or larger.
-      crop_fraction: part of the shorter side that is kept; ImageNet's usual 224 out of 256 is 0.875.
+      crop_fraction: fraction of the shorter side that is kept; ImageNet's usual 224 out of 256 is 0.875.
 
     Returns:
       `image -> [size, size, C]`. An image of that size already is only standardised.
@@ -239,7 +239,7 @@ def standardize(image: Array, *, mean: Sequence[float], std: Sequence[float]) ->
     """
     channels = image.shape[-1]
     if len(mean) != channels or len(std) != channels:
-        raise UsageError(f"mean and std need a number for each channel of images {image.shape}, got {mean=}, {std=}.")
+        raise UsageError(f"mean and std need a value for each channel of images {image.shape}, got {mean=}, {std=}.")
     centre, spread = (jnp.array(values, jnp.float32).reshape(1, 1, channels) for values in (mean, std))
     return (image - centre) / spread
 
@@ -247,7 +247,7 @@ def standardize(image: Array, *, mean: Sequence[float], std: Sequence[float]) ->
 def _several(
     name: str, view: ViewMaker, *, views: int, size: int, mean: Sequence[float], std: Sequence[float]
 ) -> ViewMaker:
-    """A function that makes `views` of `view`, standardised, after checking what can be wrong with an image."""
+    """A function that makes `views` of `view`, standardised, after checks of the image."""
     if size < 1 or views < 1:
         raise UsageError(f"{name}: size and views must be 1 or more, got {size=}, {views=}.")
 

@@ -1,4 +1,4 @@
-"""Images, clips and words by number: data sets by name, and the endless batches of training."""
+"""Sources of images, clips and words: data sets by name, and the endless batches of training."""
 
 from ssl_jax.data.batches import Batches
 from ssl_jax.data.clips import Clips

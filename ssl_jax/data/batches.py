@@ -1,9 +1,9 @@
 """The input of training: an endless iterator of global, sharded batches.
 
-A batch is what the source's examples have, such as `{"image": uint8 [B, H, W, C], "label": int32 [B]}`, and "index" int32
-`[B]`, the number of each example in its source. Two ways lead to the same batches, bit for bit:
+A batch has the arrays of the source's examples, such as `{"image": uint8 [B, H, W, C], "label": int32 [B]}`, and "index" int32
+`[B]`, the index of each example in its source. Two implementations give the same batches, bit for bit:
 
-- held: the whole source lies on every device, and a batch is one jitted gather;
+- held: every device has the whole source in memory, and a batch is one jitted gather;
 - streamed: grain reads the source at random, in threads or in worker processes, each process of a run its own rows.
 """
 
@@ -19,7 +19,7 @@ from jax import Array
 from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 from numpy.typing import NDArray
 
-from ssl_jax.data.order import batch_numbers, rows_of, steps_per_epoch
+from ssl_jax.data.order import batch_indices, rows_of, steps_per_epoch
 from ssl_jax.data.source import Readable
 from ssl_jax.data.source import load_into_memory as load_source
 from ssl_jax.errors import UsageError
@@ -29,24 +29,24 @@ LARGEST_HELD = 2**31  # Bytes of examples on one device; on CPU, of all its copi
 
 
 class Batches:
-    """Endless batches of a source, in the order that `seed` decides: see `ssl_jax.data.order`.
+    """Endless batches of a source, in an order that depends on `seed`: see `ssl_jax.data.order`.
 
     Args:
-      source: what to read.
+      source: the examples.
       batch_size: B, over all devices of all processes; at most the size of the source.
       seed: below 2**32.
-      sharding: where the batch goes, its leading axis over the devices; the default device when None.
-      start: the first batch is that of this step.
-      workers: processes that decode (streamed only); 0 decodes in threads. A script that asks for workers needs the
+      sharding: sharding of the batch, its leading axis over the devices; the default device when None.
+      start: step of the first batch.
+      workers: number of processes that decode (streamed only); 0 decodes in threads. A script that uses workers needs the
         guard `if __name__ == "__main__"`.
-      threads: how many decode at a time in all (streamed only); each makes a batch, and as many batches wait.
+      threads: total number of threads that decode (streamed only); each makes a batch, and as many batches are prefetched.
       load_into_memory: True holds the source on the devices, False streams it, None holds it where it takes at most 2 GiB.
 
     Raises:
       UsageError: a batch that is larger than the source, or that the devices cannot share equally.
 
     Attributes:
-      steps_per_epoch: steps until the source is permuted anew, `len(source) // batch_size`: the one meaning of an epoch.
+      steps_per_epoch: steps until the source is permuted again, `len(source) // batch_size`: the definition of an epoch.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Batches:
         self._source, self._seed, self._step = source, seed, start
         self._sharding = sharding or SingleDeviceSharding(jax.devices()[0])
         self._rows = _rows_here(self._sharding, batch_size)
-        self._numbers = functools.partial(batch_numbers, size=len(source), batch_size=batch_size, seed=seed)
+        self._indices = functools.partial(batch_indices, size=len(source), batch_size=batch_size, seed=seed)
         self._workers, self._threads = workers, threads or os.cpu_count() or 1
         self._take = jax.jit(_take, out_shardings=self._sharding)
         self._batches: Generator[Batch] | None = None
@@ -84,22 +84,22 @@ class Batches:
         return batch
 
     def state(self) -> dict[str, int]:
-        """The place in the input, for JSON: what `restore` needs to go on with exactly the batches that remain."""
+        """The position in the input, for JSON, from which `restore` continues with exactly the remaining batches."""
         return {"seed": self._seed, "batch_size": self.batch_size, "size": len(self._source), "step": self._step}
 
     def restore(self, state: dict[str, int]) -> None:
-        """Goes on from a saved place; `UsageError` if it is that of another seed, batch size or size of the source."""
-        for name, here in self.state().items():
-            if name != "step" and state.get(name) != here:
+        """Continues from a saved position; a `UsageError` if its seed, batch size or size of the source differs."""
+        for name, current in self.state().items():
+            if name != "step" and state.get(name) != current:
                 raise UsageError(
-                    f"{name}: the saved place in the input has {state.get(name)}, but this run has {here}: "
-                    "resume with the same data, batch_size and seed, or start anew in another folder."
+                    f"{name}: the saved position in the input has {state.get(name)}, but this run has {current}: "
+                    "resume with the same data, batch_size and seed, or start again in another folder."
                 )
         self.close()
         self._step = state["step"]
 
     def close(self) -> None:
-        """Stops threads and workers. The next batch would start them again."""
+        """Stops threads and workers. The next batch starts them again."""
         if self._batches is not None:
             self._batches.close()
             self._batches = None
@@ -112,13 +112,13 @@ class Batches:
 
     def _held(self, step: int) -> Generator[Batch]:
         while True:
-            index = self._to_devices(self._numbers(step)[self._rows])
+            index = self._to_devices(self._indices(step)[self._rows])
             yield self._take(self._whole, index)
             step += 1
 
     @functools.cached_property
     def _whole(self) -> Batch:
-        """Everything that the source has, a copy on each device."""
+        """All examples of the source, a copy on each device."""
         everything = load_source(self._source)
         mesh = getattr(self._sharding, "mesh", None)
         everywhere = NamedSharding(mesh, PartitionSpec()) if mesh else self._sharding
@@ -127,7 +127,7 @@ class Batches:
     def _streamed(self, step: int) -> Generator[Batch]:
         from ssl_jax.data.stream import Steps, stream  # noqa: PLC0415  Held sources do not wait for grain.
 
-        steps = Steps(self._source, self._numbers, self._rows, start=step)
+        steps = Steps(self._source, self._indices, self._rows, start=step)
         with contextlib.closing(stream(steps, workers=self._workers, threads=self._threads)) as batches:
             for batch in batches:
                 yield {name: self._to_devices(array) for name, array in batch.items()}
@@ -137,8 +137,8 @@ class Batches:
 
 
 def _put(rows: NDArray[Any], sharding: Sharding, length: int) -> Array:
-    """The rows that this process has -> the global array of this length."""
-    with jax.transfer_guard_host_to_device("allow"):  # Asked for, but on several hosts JAX counts it as implicit.
+    """The rows of this process -> the global array of this length."""
+    with jax.transfer_guard_host_to_device("allow"):  # Explicit, but on several hosts JAX counts it as implicit.
         return jax.make_array_from_process_local_data(sharding, rows, (length, *rows.shape[1:]))
 
 

@@ -1,4 +1,4 @@
-"""The channels of images: one (grey) or three (red, green, blue)."""
+"""The channels of images: one (grayscale) or three (red, green, blue)."""
 
 from typing import Literal
 
@@ -32,12 +32,12 @@ class WithChannels:
 
 
 def with_channels(source: Source, channels: Channels | None) -> Source:
-    """The source, its images in this many channels; unchanged where they have them, or for None."""
+    """The source with images of this many channels; unchanged where they already have them, or for None."""
     return source if channels in (None, source.image_shape[-1]) else WithChannels(source, channels)
 
 
 def recolored(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
-    """uint8 `[..., 1 or 3]` -> uint8 `[..., channels]`: grey repeated in three channels, or the luma of colour.
+    """uint8 `[..., 1 or 3]` -> uint8 `[..., channels]`: grayscale repeated in three channels, or the luma of colour.
 
     Red, `[255, 0, 0]`, is grey 76.
     """
@@ -51,4 +51,6 @@ def recolored(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
 def check_channels(channels: int | None) -> None:
     """A `UsageError` unless `channels` is None, 1 or 3."""
     if channels not in (None, 1, 3):
-        raise UsageError(f"channels: got {channels}, expected 1 (grey) or 3 (colour), or None for those of the images.")
+        raise UsageError(
+            f"channels: got {channels}, expected 1 (grayscale) or 3 (colour), or None for those of the images."
+        )

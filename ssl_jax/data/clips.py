@@ -1,11 +1,11 @@
-"""Clips of shapes that move and sound, drawn when they are read, from the seed and their number alone.
+"""Clips of moving shapes with sound, drawn when they are read, from the seed and their index alone.
 
 T: frames. A clip lasts a second: video uint8 `[T, side, side, 1]` under "image", and under "audio" int16 `[RATE]`, the
-waveform. A class is a look with a sound; every look comes with two sounds and every sound with two looks, so that who
-only sees, or only hears, is right on half of the clips at best.
+waveform. A class is a pair of a look and a sound; every look has two sounds and every sound two looks, so that a classifier
+of video alone, or of audio alone, is correct on half of the clips at best.
 
-What else sight and sound share: the shape swells when it is loud. What they do not share, and what differs from clip to
-clip: path, spin, size, brightness, ground; pitch, volume; noise in both.
+Video and audio also share the size: the shape swells when it is loud. Independent, and different from clip to
+clip: path, spin, size, brightness, background; pitch, volume; noise in both.
 """
 
 from collections.abc import Callable
@@ -18,10 +18,10 @@ from ssl_jax.data.source import Example
 Floats = NDArray[np.floating]
 Inside = NDArray[np.bool_]
 
-RATE = 2048  # Samples a second.
+RATE = 2048  # Samples per second.
 SOUNDING, SILENT = "clips", "silent-clips"
 
-# Whether a place belongs to the shape, in units of its radius.
+# Whether a point belongs to the shape, in units of its radius.
 LOOKS: dict[str, Callable[[Floats, Floats], Inside]] = {
     "disc": lambda x, y: np.hypot(x, y) < 0.9,
     "ring": lambda x, y: np.abs(np.hypot(x, y) - 0.75) < 0.25,
@@ -43,7 +43,7 @@ SOUNDS: dict[str, tuple[float, ...]] = {
 
 
 class Clips:
-    """`size` clips of 12 kinds; or, without `sound`, of the 6 looks, and with no audio.
+    """`size` clips of 12 kinds; or, without `sound`, of the 6 looks, without audio.
 
     Classes take turns. Attributes are those of a `Source`, `image_shape` being `[T, side, side, 1]`.
     """
@@ -73,7 +73,7 @@ class Clips:
         beats, start = random.uniform(0.5, 1.5), random.uniform(0, 2 * np.pi)
 
         def swell(time: Floats) -> Floats:
-            """From 0 to 1 and back, some times a second."""
+            """From 0 to 1 and back, a few times per second."""
             return (1 + np.cos(2 * np.pi * beats * time + start)) / 2
 
         example = {"image": self._video(list(LOOKS.values())[look], swell, random), "label": np.int32(label)}
@@ -86,10 +86,10 @@ class Clips:
         time = ((np.arange(frames) + 0.5) / frames)[:, None, None]
         way, heading = random.uniform(0.2, 0.4), random.uniform(0, 2 * np.pi)
         step = way * np.array([np.sin(heading), np.cos(heading)]).reshape(2, 1, 1, 1)
-        place = random.uniform(0.4, 0.6, size=(2, 1, 1, 1)) + step * (time - 0.5)
+        position = random.uniform(0.4, 0.6, size=(2, 1, 1, 1)) + step * (time - 0.5)
         radius = random.uniform(0.28, 0.38) * (0.75 + 0.25 * swell(time))
         angle = random.uniform(0, 2 * np.pi) + random.uniform(-2, 2) * time
-        y, x = ((np.mgrid[:side, :side] + 0.5) / side)[:, None] - place
+        y, x = ((np.mgrid[:side, :side] + 0.5) / side)[:, None] - position
         inside = look(
             (np.cos(angle) * x + np.sin(angle) * y) / radius, (np.cos(angle) * y - np.sin(angle) * x) / radius
         )
@@ -102,7 +102,7 @@ def _audio(sound: str, swell: Callable[[Floats], Floats], random: np.random.Gene
     time = np.arange(RATE) / RATE
     waver = 0.15 * np.sin(2 * np.pi * 6 * time) / 6 if sound == "siren" else 0.0
     phase = 2 * np.pi * random.uniform(90, 180) * (time + waver)
-    partials = SOUNDS[sound] or random.uniform(0.5, 5, size=24)  # A hiss is many tones at random.
+    partials = SOUNDS[sound] or random.uniform(0.5, 5, size=24)  # A hiss is many random tones.
     loudness = 1 / np.arange(1, len(partials) + 1) if SOUNDS[sound] else np.full(24, 0.3)
     starts = random.uniform(0, 2 * np.pi, size=len(partials))
     tones = [

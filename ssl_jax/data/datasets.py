@@ -1,4 +1,4 @@
-"""Data sets by name, as the command line has them."""
+"""Data sets by name, as on the command line."""
 
 import os
 import re
@@ -26,22 +26,22 @@ def open_data(
 
     Args:
       name: "digits", 4,000 + 1,000 MNIST digits that come with the package; "fashion-mnist", from the files of Debian's
-        package dataset-fashion-mnist; "shapes", 4,000 + 1,000 drawn in colour; "emblems", as many of nine signs in their
-        places; "clips", as many drawn shapes that move and sound, and "silent-clips", the same without sound; "synthetic",
+        package dataset-fashion-mnist; "shapes", 4,000 + 1,000 drawn in colour; "emblems", as many of nine signs at fixed
+        positions; "clips", as many drawn moving shapes with sound, and "silent-clips", the same without sound; "synthetic",
         for tests; a folder of images, see `ssl_jax.data.folder`; or a tfds data set of images, or of videos with or without
-        sound (`ssl_jax.data.tfds_clips`): `name[/config][:version][:split][,image=KEY][,label=KEY]`, the split
-        being what to pre-train on, imagenet2012:train[:10%], and the keys the features to use where there are several,
-        smallnorb:train,image=image2,label=label_azimuth; digits takes a split, too. A `Data` is taken as it is, but for the
-        channels: its images keep their size.
+        sound (`ssl_jax.data.tfds_clips`): `name[/config][:version][:split][,image=KEY][,label=KEY]`, with the split
+        to pre-train on, imagenet2012:train[:10%], and the keys of the features to use where there are several,
+        smallnorb:train,image=image2,label=label_azimuth; digits takes a split, too. A `Data` is used unchanged except for
+        the channels: its images keep their size.
       image_size: side in pixels of the squares that all images become, 1 to 8192, see `ssl_jax.data.images`; None keeps
         their size where all have the same.
       channels: 3 repeats grayscale images in three equal channels, 1 reduces coloured images to their luma; None keeps one
-        channel where all images are grey, and three otherwise.
-      strict: read every image once and refuse the first that is damaged, rather than skip it when it comes.
+        channel where all images are grayscale, and three otherwise.
+      strict: read every image once and refuse the first that is damaged, rather than skip it during training.
 
     Raises:
-      UsageError: what `name` asks for is unknown, not there or not usable; or `image_size` is missing or out of range; or
-        `channels` is neither 1 nor 3.
+      UsageError: the data set of `name` is unknown, does not exist or is not usable; or `image_size` is missing or out of
+        range; or `channels` is neither 1 nor 3.
     """
     if image_size is not None and not 1 <= image_size <= LARGEST_SIDE:
         raise UsageError(
@@ -77,20 +77,20 @@ def in_channels(data: Data, channels: Channels | None) -> Data:
 
 
 def resolve_name(name: str) -> str:
-    """The name of a data set as it holds in every working directory: a folder's absolute path; other names unchanged."""
+    """The name of a data set in a form valid in every working directory: a folder's absolute path; other names unchanged."""
     folder = folder_of(name)
     return os.path.abspath(folder) if folder else name
 
 
 def folder_of(name: str) -> Path | None:
-    """The folder that a name means; None for names of data sets, whatever folders of these names there are."""
+    """The folder of this name; None for names of data sets, even if a folder has the same name."""
     folder = Path(name).expanduser()
     named = name.strip() and name not in NAMES
     return folder if named and (os.path.isdir(folder) or name.startswith(("/", ".", "~"))) else None
 
 
 def fashion_or_drawn(name: str, *, side: int | None) -> Data | None:
-    """The data set of this name if it is Fashion-MNIST, or drawn as it is read, in images of this side; else None."""
+    """The data set of this name if it is Fashion-MNIST, or a generated one, with images of this side; else None."""
     if name == "fashion-mnist":
         return open_fashion_mnist(image_size=side)
     if name == "synthetic":

@@ -1,12 +1,12 @@
-"""Pixels of more than 8 bits, brought to 8.
+"""Conversion of pixels of more than 8 bits to 8 bits.
 
-Pillow gives such pixels as integers of 16 or 32 bits, without the number of bits that the camera used. So black and
+Pillow reads such pixels as integers of 16 or 32 bits, without the bit depth of the camera. So black and
 white are measured: white is the largest pixel, rounded up to 2**n - 1 with n = 8, 10, 12, 14, 16 or more; black is 0, or the
 smallest pixel rounded down in the same way where there are negative ones. They are measured over a sample of a whole data
-set, so that a dark image stays darker than a bright one; what lies outside is clipped.
+set, so that a dark image stays darker than a bright one; values outside are clipped.
 
-Coloured pixels of 16 bits a channel are read by Pillow as their upper 8 bits: right where all 16 are used, nearly black where
-12 are. So a data set that has them is mentioned on standard error.
+Coloured pixels of 16 bits a channel are read by Pillow as their upper 8 bits: correct where all 16 are used, nearly black where
+12 are. So a line on standard error reports them.
 """
 
 from collections.abc import Iterable
@@ -30,7 +30,7 @@ def is_deep(image: Image.Image) -> bool:
 
 
 def is_deep_colour(image: Image.Image) -> bool:
-    """Whether Pillow reads the upper 8 of its 16 bits a channel; of an image that has not been decoded."""
+    """Whether Pillow reads the upper 8 of 16 bits a channel; for an image that is not decoded yet."""
     formats = [tile[3] if isinstance(tile[3], str) else tile[3][0] for tile in getattr(image, "tile", ()) if tile[3]]
     return not is_deep(image) and any(";16" in str(form) for form in formats)
 
@@ -38,7 +38,7 @@ def is_deep_colour(image: Image.Image) -> bool:
 def levels_of(images: Iterable[Image.Image]) -> Levels | None:
     """Black and white of deep images together; None where there are none.
 
-    Of one image whose pixels lie in 5 ... 3,000: `Levels(0, 4095)`.
+    For one image with pixels in 5 ... 3,000: `Levels(0, 4095)`.
     """
     extremes = [(int(pixels.min()), int(pixels.max())) for pixels in map(np.asarray, images)]
     if not extremes:

@@ -1,11 +1,10 @@
-"""Grey emblems, drawn when they are read, from the seed and their number alone: what the order of tiles can tell.
+"""Grayscale emblems, drawn when they are read, from the seed and their index alone: data for tasks on the order of tiles.
 
-An emblem is nine signs, each in its place of a grid of 3 x 3. A class is a plan, drawn once: which 9 of the 16 signs, and which
-sign where. Two plans share five signs or so, most of them at different places: who wants to know where a tile belongs has
-to know its sign and, from the others, the plan. Nothing else gives it away: no outline, no ground, no light from one side.
-
-What differs from image to image: how far each sign is turned and off its place, its size, whether it is lighter or darker
-than the ground and by how much; one sign in ten is missing; the ground has a slope, and there is much noise.
+An emblem is a 3 x 3 grid of signs. A class is a plan, drawn once: 9 of the 16 signs, and their positions. Two plans share
+about five signs, most of them at different positions: to predict the position of a tile, a network has to recognise its
+sign and, from the others, the plan. Nothing else reveals it: no outline, no background, no light from one side. Different
+from image to image: rotation, offset and size of each sign, whether it is lighter or darker than the background and by
+how much; one sign in ten is missing; the background has a gradient, and the noise is strong.
 """
 
 import numpy as np
@@ -17,7 +16,7 @@ from ssl_jax.data.source import Example
 EMBLEMS = "emblems"
 GRID, CLASSES = 3, 10
 
-# Looks of `ssl_jax.data.clips` and the degrees by which they are turned, where that makes another sign.
+# Looks of `ssl_jax.data.clips` and their rotations in degrees that give different signs.
 TURNS = {
     "disc": (0,),
     "ring": (0,),
@@ -26,7 +25,7 @@ TURNS = {
     "bar": (0, 45, 90, 135),
     "pair": (0, 45, 90, 135),
 }
-SIGNS = tuple((look, turn) for look, turns in TURNS.items() for turn in turns)
+SIGNS = tuple((shape, turn) for shape, turns in TURNS.items() for turn in turns)
 PLANS = tuple(np.random.default_rng(label).permutation(len(SIGNS))[: GRID**2] for label in range(CLASSES))
 
 
@@ -53,11 +52,11 @@ class Emblems:
         y, x = (np.mgrid[:side, :side] + 0.5) / side
         slope = random.uniform(-0.1, 0.1, 2)
         image = 0.5 + slope[0] * (y - 0.5) + slope[1] * (x - 0.5)
-        for place, sign in enumerate(PLANS[label]):
-            middle = (np.array(divmod(place, GRID)) + 0.5) / GRID + random.uniform(-0.015, 0.015, 2)
+        for position, sign in enumerate(PLANS[label]):
+            middle = (np.array(divmod(position, GRID)) + 0.5) / GRID + random.uniform(-0.015, 0.015, 2)
             contrast = random.choice([-1, 1]) * random.uniform(0.25, 0.4)
-            look, turn = SIGNS[sign]
-            inside = _sign(look, turn, y - middle[0], x - middle[1], random)
+            shape, turn = SIGNS[sign]
+            inside = _sign(shape, turn, y - middle[0], x - middle[1], random)
             if random.uniform() < 0.9:
                 image = image + contrast * inside
         image = image + random.normal(scale=0.12, size=image.shape)
@@ -65,9 +64,9 @@ class Emblems:
 
 
 def _sign(
-    look: str, turn: int, y: NDArray[np.floating], x: NDArray[np.floating], random: np.random.Generator
+    shape: str, turn: int, y: NDArray[np.floating], x: NDArray[np.floating], random: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """Which pixels a sign covers whose middle is at 0, in units of the image's side."""
+    """Mask of the pixels that a sign covers whose centre is at 0, in units of the image's side."""
     radius, angle = random.uniform(0.12, 0.15), np.radians(turn + random.uniform(-12, 12))
     right, down = x / radius, y / radius
-    return LOOKS[look](np.cos(angle) * right + np.sin(angle) * down, np.cos(angle) * down - np.sin(angle) * right)
+    return LOOKS[shape](np.cos(angle) * right + np.sin(angle) * down, np.cos(angle) * down - np.sin(angle) * right)

@@ -22,7 +22,7 @@ def open_fashion_mnist(folder: Path | None = None, *, image_size: int | None = N
     """Both parts, held in memory; resized to squares of `image_size` where it is not 28.
 
     Raises:
-      UsageError: the files are not there, or damaged.
+      UsageError: the files are missing or damaged.
     """
     train, test = (_part(folder or FOLDER, name, image_size=image_size) for name in ("train", "t10k"))
     return Data("fashion-mnist", train, test)
@@ -46,7 +46,7 @@ def read_idx(file: Path) -> NDArray[np.uint8]:
         return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
     except FileNotFoundError as fault:
         raise UsageError(
-            f"data: {file} is not there: run `apt-get install dataset-fashion-mnist`, or take fashion_mnist from tfds."
+            f"data: {file} does not exist: run `apt-get install dataset-fashion-mnist`, or use fashion_mnist from tfds."
         ) from fault
     except (OSError, EOFError, zlib.error, ValueError, IndexError) as fault:
         raise UsageError(

@@ -2,11 +2,11 @@
 
     root/dog/1.jpg  root/cat/2.png ...             each folder a class, in alphabetical order
     root/train/dog/1.jpg  root/test/dog/2.jpg ...  the same with a part to evaluate on
-    root/1.jpg  root/2.jpg ...                     no labels; a single folder of images is no label either
+    root/1.jpg  root/2.jpg ...                     no labels; a single folder of images is not a label
 
 Parts are called train or training; test or testing; val, valid or validation; in any case, and also followed by set, data,
 images or a year. Within a class, images may lie at any depth. Formats: see `ssl_jax.data.formats`; links: see
-`ssl_jax.data.scan`. Files that are passed over, and folders without images, are counted in one line on standard error.
+`ssl_jax.data.scan`. Skipped files, and folders without images, are counted in one line on standard error.
 """
 
 import errno
@@ -25,7 +25,7 @@ from ssl_jax.data.skipping import Unreadable
 from ssl_jax.data.source import Data
 from ssl_jax.errors import UsageError
 
-SAMPLE = 256  # Images looked at to tell grayscale sets from coloured ones, where the size is given.
+SAMPLE = 256  # Images that are read to distinguish grayscale sets from coloured ones, where the size is given.
 LARGEST_FILE = 2**30  # Bytes.
 
 
@@ -47,7 +47,7 @@ class Files:
                 raise Unreadable(f"{path.stat().st_size} bytes, more than {LARGEST_FILE}")
             return path.read_bytes(), int(self.labels[number])
         except OSError as fault:
-            if fault.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):  # The computer's, not the file's.
+            if fault.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):  # A fault of the computer, not of the file.
                 raise
             raise Unreadable(fault.strerror) from fault
 
@@ -64,25 +64,25 @@ def open_folder(
     """The images below `root` as a data set; `test` is the test part if it has labels, else the validation part.
 
     Args:
-      image_size: side of the square that all become; None where all have one size already.
-      channels: 1 or 3 that all become; None takes 1 where all are grey.
+      image_size: side of the square to which all are resized; None where all have one size already.
+      channels: 1 or 3 for all; None is 1 where all are grayscale.
       strict: refuse unreadable images instead of skipping them.
 
     Raises:
       UsageError: no folder, no images in it, unreadable, images of several sizes without `image_size`, parts that cannot be
-        told from classes, or a class in the test folder that the training folder does not have.
+        distinguished from classes, or a class in the test folder that the training folder does not have.
     """
     if not root.is_dir():
-        raise UsageError(f"data: {root} is {'a file' if root.exists() else 'not there'}: name a folder of images.")
+        raise UsageError(f"data: {root} is {'a file' if root.exists() else 'missing'}: name a folder of images.")
     parts = find_parts(root)
-    found = scan(parts.get("train", root))
-    train = label(parts.get("train", root), found)
+    scanned = scan(parts.get("train", root))
+    train = label(parts.get("train", root), scanned)
     shape = common_shape(train, image_size=image_size, channels=channels)
     trained = DecodedSource(train, name=str(train.folder), classes=train.classes, image_shape=shape, strict=strict)
     for folder in [parts[part] for part in ("test", "val") if part in parts]:
-        there = scan(folder)
-        others = without_training_images(folder, there, found)
-        if there.images and not others.images:
+        test_images = scan(folder)
+        others = without_training_images(folder, test_images, scanned)
+        if test_images.images and not others.images:
             continue
         test = label(folder, others, classes=train.classes)
         if test.classes:
@@ -93,30 +93,30 @@ def open_folder(
     return Data(str(root), trained, None)
 
 
-def label(folder: Path, found: Found, *, classes: tuple[str, ...] = ()) -> Files:
-    """The images of a folder with their labels; these count in `classes` where there are any, else in the folder's own."""
-    loose = [path for path in found.images if "/" not in path]
-    below = [path.split("/")[0] for path in found.images if "/" in path]
+def label(folder: Path, scanned: Found, *, classes: tuple[str, ...] = ()) -> Files:
+    """The images of a folder with their labels, indices into `classes`, or where empty into the folder's own classes."""
+    loose = [path for path in scanned.images if "/" not in path]
+    below = [path.split("/")[0] for path in scanned.images if "/" in path]
     names = tuple(dict.fromkeys(below))
     if loose and below:
         raise UsageError(
             f"data: {folder} holds both images ({loose[0]}) and folders of images ({names[0]}): "
             "move the images into the folders of their classes."
         )
-    if not found.images:
-        passed = f", but {described(found.passed_over)}" if found.passed_over else ""
+    if not scanned.images:
+        passed = f", but {described(scanned.passed_over)}" if scanned.passed_over else ""
         raise UsageError(
             f"data: {folder} holds no images (.jpg, .png, .webp, .tif and others){passed}: name another folder."
         )
-    say_passed_over(folder, found.passed_over)
-    check_depth(folder, found.images)
+    say_passed_over(folder, scanned.passed_over)
+    check_depth(folder, scanned.images)
     single = loose or (len(names) == 1 and names[0] not in classes)
     empty = [name for name in visible_folders(folder) if name not in names] if names else []
     if empty:
         without = ", so that its images have no labels" if single else ""
         print(f"data: {folder}: no images in {shortened(empty)}: not counted as classes{without}", file=sys.stderr)
     if single:
-        return Files(folder, found.images, [-1] * len(found.images), classes=())
+        return Files(folder, scanned.images, [-1] * len(scanned.images), classes=())
     classes = classes or names
     strangers = [name for name in names if name not in classes]
     if strangers:
@@ -124,20 +124,20 @@ def label(folder: Path, found: Found, *, classes: tuple[str, ...] = ()) -> Files
             f"data: {folder} has a class {strangers[0]!r} that the training images do not have: rename it or remove it."
         )
     number = {name: label for label, name in enumerate(classes)}
-    return Files(folder, found.images, [number[name] for name in below], classes=classes)
+    return Files(folder, scanned.images, [number[name] for name in below], classes=classes)
 
 
 def common_shape(files: Files, *, image_size: int | None, channels: Channels | None = None) -> tuple[int, int, int]:
-    """Height, width and channels that all images become; without `channels`, 1 if all are grey, else 3.
+    """Height, width and channels for all images; without `channels`, 1 if all are grayscale, else 3.
 
-    With `image_size`, grey is judged from a sample, to keep the opening of large folders quick.
+    With `image_size`, grayscale is detected on a sample, so that large folders open quickly.
     """
-    numbers = list(range(len(files)))
+    indices = list(range(len(files)))
     if image_size is not None:
-        numbers = np.linspace(0, len(files) - 1, min(SAMPLE, len(files))).astype(int).tolist()
-    headers = [image for image in map(header, map(files.path, numbers)) if image]
+        indices = np.linspace(0, len(files) - 1, min(SAMPLE, len(files))).astype(int).tolist()
+    headers = [image for image in map(header, map(files.path, indices)) if image]
     if not headers:
-        raise UsageError(f"data: none of {len(numbers)} images in {files.folder} can be read: name another folder.")
+        raise UsageError(f"data: none of {len(indices)} images in {files.folder} can be read: name another folder.")
     grey = all(image.mode in ("1", "L", "LA", "La") or is_deep(image) for image in headers)
     channels = channels or (1 if grey else 3)
     if image_size is not None:
@@ -147,6 +147,6 @@ def common_shape(files: Files, *, image_size: int | None, channels: Channels | N
         smallest, largest = (f"{height}x{width}" for height, width in (sizes[0], sizes[-1]))
         raise UsageError(
             f"image_size: none was given, but the images in {files.folder} differ in size, from {smallest} to "
-            f"{largest} pixels: say the size that all should have, such as 224."
+            f"{largest} pixels: give the size for all, such as 224."
         )
     return *sizes[0], channels

@@ -1,4 +1,4 @@
-"""The parts of a folder of images: what to train on and what to evaluate on, and that they do not overlap."""
+"""The parts of a folder of images: training, test and validation, without overlap."""
 
 import functools
 import os
@@ -15,17 +15,17 @@ SUFFIX = re.compile(r"[ _-]?(set|data|images|\d{4})$")
 
 
 def part_of(name: str) -> str | None:
-    """The part that a folder of this name is, "train", "test" or "val"; None for other names."""
+    """The part that a folder's name denotes, "train", "test" or "val"; None for other names."""
     found = PART.fullmatch(SUFFIX.sub("", name.lower()))
     return found and found.lastgroup
 
 
 def find_parts(root: Path) -> dict[str, Path]:
-    """The folders in `root` that are its parts "train", "test" and "val"; none where it has classes or images of its own.
+    """The folders in `root` that are its parts "train", "test" and "val"; none where it has its own classes or images.
 
     Raises:
-      UsageError: two folders for one part, a part to evaluate on but none to train on, images beside the parts that may
-        as well be classes, or two folders such as seg_train and seg_test.
+      UsageError: two folders for one part, a part to evaluate on but none to train on, images beside parts that may
+        be classes, or two folders such as seg_train and seg_test.
     """
     folders = visible_folders(root)
     kinds = {name: part for name in folders if (part := part_of(name))}
@@ -34,13 +34,13 @@ def find_parts(root: Path) -> dict[str, Path]:
         raise UsageError(f"data: {root} holds several folders for one part, {', '.join(kinds)}: move all but one away.")
     if parts and "train" not in parts:
         raise UsageError(
-            f"data: {root} holds {', '.join(kinds)} but no folder train: name the folder of training images so, or give a "
-            "class that is called like a part another name."
+            f"data: {root} holds {', '.join(kinds)} but no folder train: rename the folder of training images to train, or "
+            "rename a class that has the name of a part."
         )
     if alike := _named_alike(folders) if not parts else None:
         raise UsageError(
-            f"data: {root} holds {' and '.join(alike)}: call them train and test if these are parts, or give one of them "
-            "another name if they are classes."
+            f"data: {root} holds {' and '.join(alike)}: rename them to train and test if these are parts, or rename one of "
+            "them if they are classes."
         )
     others = [name for name in folders if name not in kinds and scan(root / name).images] if parts else []
     if len(parts) == 1 and others:
@@ -63,15 +63,15 @@ def _named_alike(folders: list[str]) -> tuple[str, str] | None:
     evaluated: dict[tuple[str, ...], str] = {}
     for name in folders:
         words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^A-Za-z]+", name)
-        for place, word in enumerate(words):
+        for position, word in enumerate(words):
             if part := part_of(word):
-                rest = (*words[:place], "", *words[place + 1 :])
+                rest = (*words[:position], "", *words[position + 1 :])
                 (trained if part == "train" else evaluated)[rest] = name
     return next(((trained[rest], evaluated[rest]) for rest in trained if rest in evaluated), None)
 
 
 def check_depth(folder: Path, images: list[str]) -> None:
-    """Refuses folders whose parts lie one level deeper, where training would take the test images for its own."""
+    """Refuses folders whose parts lie one level deeper, where training would include the test images."""
     deeper = {tuple(path.split("/")[:2]) for path in images if path.count("/") > 1}
     kinds = {(first, part_of(second)): second for first, second in deeper if part_of(second)}
     for first, part in sorted(kinds):
@@ -83,7 +83,7 @@ def check_depth(folder: Path, images: list[str]) -> None:
 
 
 def without_training_images(folder: Path, test: Found, train: Found) -> Found:
-    """The images of a test folder but those that are training images, too, since links lead to the same files."""
+    """The images of a test folder without those that are training images, too, through links to the same files."""
 
     @functools.cache
     def real(inside: str) -> str:

@@ -1,8 +1,8 @@
-"""The image formats that are read, and what their decoders raise.
+"""The image formats that are read, and the errors of their decoders.
 
-Formats: those whose decoders are a part of Pillow and read nothing but the bytes that they are given; none that starts
-another program (EPS starts Ghostscript) or follows what a file refers to. Of animations and of files with several pages the
-first image is read.
+Formats: those whose decoders are a part of Pillow and read only the given bytes; none that starts
+another program (EPS starts Ghostscript) or follows references to other files. The first image of animations and of files
+with several pages is read.
 
 Size: an image of more than 89 million pixels is unreadable, Pillow's own threshold of a decompression bomb, since decoding
 takes 3 to 4 bytes a pixel, several times over for transparent ones. A JPEG counts with the size that it is decoded in.
@@ -24,7 +24,7 @@ FORMATS = (
 )  # fmt: skip
 LARGEST_PIXELS = 89_478_485  # PIL.Image.MAX_IMAGE_PIXELS, which other code of a program may change.
 
-# A large JPEG is decoded at a fraction of its size, so that Pillow's warning about the whole is not to the point.
+# A large JPEG is decoded at a fraction of its size, so that Pillow's warning about its full size does not apply.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
@@ -35,7 +35,7 @@ def suffixes() -> tuple[str, ...]:
 
 
 def header(file: Path | BinaryIO) -> Image.Image | None:
-    """Size and mode of an image file, closed and not decoded; None where even these cannot be read."""
+    """Size and mode of an image file, without decoding; None where even these cannot be read."""
     try:
         with Image.open(file, formats=_openable()) as image:
             return image
@@ -47,11 +47,11 @@ def load(encoded: bytes, *, near: tuple[int, int] | None = None) -> Image.Image:
     """An encoded image, decoded: its first frame or page.
 
     Args:
-      near: width and height; a JPEG of at least twice this size is decoded at 1/2, 1/4 or 1/8 of its own, but no smaller
-        than this.
+      near: width and height; a JPEG of at least twice this size is decoded at 1/2, 1/4 or 1/8 of its own, but not below
+        this.
 
     Raises:
-      Unreadable: truncated, damaged, too large, or of no known format.
+      Unreadable: truncated, damaged, too large, or of an unknown format.
     """
     try:
         with Image.open(io.BytesIO(encoded), formats=_openable()) as image:
@@ -61,10 +61,10 @@ def load(encoded: bytes, *, near: tuple[int, int] | None = None) -> Image.Image:
                 raise Unreadable(f"{image.width}x{image.height} pixels, more than {LARGEST_PIXELS}")
             image.load()
             return image
-    except (Unreadable, MemoryError):  # A computer that is short of memory is no damage to an image.
+    except (Unreadable, MemoryError):  # A lack of memory is not damage to an image.
         raise
     except UnidentifiedImageError as fault:
-        raise Unreadable("not an image of a known kind") from fault
+        raise Unreadable("not an image of a known format") from fault
     except Exception as fault:  # Pillow's decoders raise many types on damaged bytes.
         raise Unreadable(str(fault) or type(fault).__name__) from fault
 

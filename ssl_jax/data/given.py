@@ -1,4 +1,4 @@
-"""Someone else's examples as a source: arrays, anything with numbers, anything of known length."""
+"""Examples from outside the package as a source: arrays, sequences, or iterables of known length."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,17 +22,17 @@ def as_source(examples: Any, *, name: str = "given", classes: Iterable[str] = ()
       examples: one of
         - images, uint8 `[N, H, W]` or `[N, H, W, C]`, C being 1 or 3, of numpy or JAX;
         - a pair of images and labels, integers `[N]`, -1 where there is none;
-        - arrays by name, each `[N, ...]`: of what is no image, any names and types; beside "image", "label" and others;
-        - anything with `len` and `[number]`, such as a list or a dataset of PyTorch, read when a batch needs it, from several
-          threads at once; or with `len` and an iterator only, read into memory now. Each of its examples is an image,
+        - arrays by name, each `[N, ...]`: "image", "label" and others; without images, any names and types;
+        - anything with `len` and `[index]`, such as a list or a dataset of PyTorch, read when a batch needs it, from several
+          threads at once; or with `len` and an iterator only, read into memory at once. Each of its examples is an image,
           `[H, W]` or `[H, W, C]`, a pair of image and label, or arrays by name; all are of one shape.
-      name: what messages call it.
+      name: its name in messages.
       classes: names of the labels 0, 1, ...; when none are given, "0", "1", ... up to the largest label of an array.
-        Examples that are read by number count as unlabelled without them.
+        Without names, examples that are read by index count as unlabelled.
 
     Raises:
-      UsageError: there is no example, no length is known, arrays differ in length, or an image is neither uint8 nor of such a
-        shape. Of examples that are read later, `[number]` raises it.
+      UsageError: there is no example, the length is unknown, arrays differ in length, or an image is not uint8 or has another
+        shape. For examples that are read later, `[index]` raises it.
     """
     if isinstance(examples, Mapping) or _is_array(examples) or _is_pair(examples):
         return _of_arrays(_by_name(examples), name=name, classes=tuple(classes))
@@ -44,14 +44,14 @@ def as_source(examples: Any, *, name: str = "given", classes: Iterable[str] = ()
         examples = list(examples)
     if not len(examples):
         raise UsageError(f"{name}: got no examples, expected at least one.")
-    found = Indexed(name, tuple(classes), examples)
-    found[0]  # A wrong kind of example is refused now.
-    return found
+    source = Indexed(name, tuple(classes), examples)
+    source[0]  # Raises for a wrong kind of example.
+    return source
 
 
 @dataclass(frozen=True, eq=False)
 class Indexed:
-    """Examples that are read by number when they are needed."""
+    """Examples that are read by index when a batch needs them."""
 
     name: str
     classes: tuple[str, ...]
@@ -83,7 +83,7 @@ def check_images(images: NDArray[Any], *, name: str, axes: int) -> NDArray[np.ui
     """uint8 images with a last axis of 1 or 3 channels, which is added to images of two axes.
 
     Args:
-      axes: of an image without channels: 2, and 3 with a leading axis of examples.
+      axes: number of axes without channels: 2 for an image, 3 with a leading axis of examples.
     """
     if images.dtype != np.uint8:
         raise UsageError(f"{name}: got images of {images.dtype}, expected uint8 in [0, 255]: scale and round them.")
@@ -114,18 +114,18 @@ def _of_arrays(arrays: dict[str, NDArray[Any]], *, name: str, classes: tuple[str
 
 
 def _by_name(example: Any) -> dict[str, NDArray[Any]]:
-    """What an example, or all of them, consists of; a `UsageError` about anything else."""
+    """The arrays of an example, or of all of them, by name; a `UsageError` for other types."""
     if isinstance(example, Mapping):
-        found = dict(example)
+        arrays = dict(example)
     elif _is_pair(example):
-        found = {"image": example[0], "label": example[1]}
+        arrays = {"image": example[0], "label": example[1]}
     else:
-        found = {"image": example}
+        arrays = {"image": example}
     try:
-        return {str(name): np.asarray(array) for name, array in found.items()}
+        return {str(name): np.asarray(array) for name, array in arrays.items()}
     except ValueError as fault:
         raise UsageError(
-            f"examples: got {type(example).__name__}, which is no array ({fault}): give {FORMS}."
+            f"examples: got {type(example).__name__}, which is not an array ({fault}): give {FORMS}."
         ) from fault
 
 
@@ -134,7 +134,7 @@ def _is_array(examples: Any) -> bool:
 
 
 def _is_pair(examples: Any) -> bool:
-    """(images, labels), or (image, label): two things of which the second has one axis less than the first has at least."""
+    """(images, labels) or (image, label): a pair whose second part has at most as many axes as labels."""
     return (
         isinstance(examples, tuple)
         and len(examples) == 2

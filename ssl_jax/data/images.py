@@ -1,8 +1,8 @@
-"""From encoded images of any kind to uint8 arrays of one shape.
+"""Decoding of images to uint8 arrays of one shape.
 
-Depth: pixels of more bits become 8, see `ssl_jax.data.depth`; palettes, CMYK and the like become RGB, or grey where one
-channel is wanted; what is transparent lies on white. Size: the largest central part of the wanted proportions is resized
-with antialiasing (Pillow, bicubic); for a square that is resizing the shorter side and cutting the centre out. Smaller
+Depth: pixels of more bits become 8, see `ssl_jax.data.depth`; palettes, CMYK and the like become RGB, or grayscale where one
+channel is required; transparent pixels are composited on white. Size: the largest central crop of the target's aspect ratio
+is resized with antialiasing (Pillow, bicubic); for a square that resizes the shorter side and crops the centre. Smaller
 images are enlarged. EXIF orientation is not applied.
 """
 
@@ -20,12 +20,12 @@ from ssl_jax.data.formats import header, load
 from ssl_jax.data.skipping import Skipping, Unreadable
 from ssl_jax.data.source import Example
 
-SAMPLE = 32  # Images whose depth is looked at.
-DIRECT = {"LAB": "RGB", "La": "LA"}  # The modes from which Pillow converts to few others, and to which.
+SAMPLE = 32  # Images whose depth is checked.
+DIRECT = {"LAB": "RGB", "La": "LA"}  # Modes that Pillow converts to few others, with an intermediate mode.
 
 
 class Records(Protocol):
-    """Encoded images with their labels, by number."""
+    """Encoded images with their labels, by index."""
 
     def __len__(self) -> int: ...
 
@@ -33,16 +33,16 @@ class Records(Protocol):
         """Encoded image and label; -1 where there is none."""
 
     def where(self, number: int) -> str:
-        """What a message calls this image."""
+        """The name of this image in messages."""
 
 
 class DecodedSource(Skipping):
-    """A source that decodes and resizes when it is read, and skips what is unreadable. Attributes are those of a `Source`.
+    """A source that decodes and resizes images on access, and skips unreadable ones. Attributes are those of a `Source`.
 
     Args:
       levels: black and white of deep pixels, such as those of the training images for the test images; those of a sample
         of these images when None.
-      strict: every image is read once here, and the first unreadable one is refused with a `UsageError`.
+      strict: every image is read once by the constructor; the first unreadable one raises a `UsageError`.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class DecodedSource(Skipping):
 
     @property
     def labels(self) -> NDArray[np.int32] | None:
-        """Those of the records, where they have them at hand."""
+        """The labels of the records, where they are in memory."""
         return getattr(self._records, "labels", None)
 
     def _example(self, number: int) -> Example:
@@ -84,9 +84,9 @@ def levels_in(records: Records, *, name: str) -> Levels | None:
     )
 
 
-def _deep(records: Records, name: str, numbers: list[int]) -> Iterator[Image.Image]:
+def _deep(records: Records, name: str, indices: list[int]) -> Iterator[Image.Image]:
     mentioned = False
-    for number in numbers:
+    for number in indices:
         try:
             encoded, _ = records[number]
             about = header(io.BytesIO(encoded))
@@ -107,10 +107,10 @@ def decode(encoded: bytes, *, shape: tuple[int, int, int], levels: Levels | None
     """An encoded image as uint8 of this `[H, W, C]`.
 
     Args:
-      levels: black and white of deep pixels; its own when None.
+      levels: black and white of deep pixels; those of the image when None.
 
     Raises:
-      Unreadable: truncated, damaged, too large, or of no known format.
+      Unreadable: truncated, damaged, too large, or of an unknown format.
     """
     height, width, channels = shape
     image = load(encoded, near=(2 * width, 2 * height))
@@ -135,11 +135,11 @@ def eight_bit(image: Image.Image, *, channels: int, levels: Levels | None = None
 
 
 def fit(image: Image.Image, *, height: int, width: int) -> Image.Image:
-    """The largest central part of these proportions, resized."""
+    """The largest central crop of this aspect ratio, resized."""
     if image.size == (width, height):
         return image
     scale = min(image.width / width, image.height / height)
     left, top = (max(0.0, (side - part * scale) / 2) for side, part in zip(image.size, (width, height), strict=True))
-    # Rounding may put the part outside of the image by a fraction that Pillow refuses.
+    # Rounding may extend the crop beyond the image by a fraction that Pillow refuses.
     right, bottom = min(image.width, left + width * scale), min(image.height, top + height * scale)
     return image.resize((width, height), Image.Resampling.BICUBIC, box=(left, top, right, bottom))

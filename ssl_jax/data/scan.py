@@ -1,7 +1,7 @@
-"""Which image files lie below a folder: each real file once, and a count of what is passed over.
+"""The image files below a folder: each real file once, and counts of skipped files.
 
-Hidden files and folders are left out. Links are followed after the folder itself has been read, but not to a folder that the
-link lies in, nor to what was read already. Pipes, devices and the like are never opened.
+Hidden files and folders are left out. Links are followed after the folder itself has been read, but not to a folder that
+contains the link, nor to files that are already read. Pipes, devices and the like are never opened.
 """
 
 import os
@@ -16,11 +16,11 @@ from ssl_jax.errors import UsageError
 
 @dataclass
 class Found:
-    """What lies below a folder.
+    """The content of a folder and its subfolders.
 
     images: paths within the folder; of each folder its files in alphabetical order, then those of the folders in it.
-    passed_over: how many files of each kind are no images, or none that is read.
-    real: the images that are links, and where they lead.
+    passed_over: numbers of skipped files, by kind.
+    real: the images that are links, with their targets.
     folders: real paths of all folders that were read.
     targets: real paths of the images that are links.
     """
@@ -80,12 +80,12 @@ def images_in(folder: str | os.PathLike[str]) -> list[str]:
 
 
 def shortened(names: list[str]) -> str:
-    """At most five names, and how many more there are."""
+    """At most five names, and the number of further ones."""
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def say_passed_over(folder: object, passed_over: Counter[str]) -> None:
-    """One line on standard error about what was passed over, where anything was."""
+    """One line on standard error about skipped files, if there are any."""
     if passed_over:
         print(f"data: {folder}: {passed_over.total()} passed over: {described(passed_over)}", file=sys.stderr)
 
@@ -95,7 +95,7 @@ def described(passed_over: Counter[str]) -> str:
 
 
 def _read(real: str, inside: str, found: Found, links: list[tuple[str, str]], endings: tuple[str, ...]) -> None:
-    """Adds what lies in a folder and below; links are left for later."""
+    """Adds the content of a folder and its subfolders; links are collected for later."""
     if real in found.folders:
         return
     found.folders.add(real)

@@ -1,8 +1,8 @@
-"""Coloured shapes, drawn when they are read, from the seed and their number alone: what colourisation can learn from.
+"""Coloured shapes, drawn when they are read, from the seed and their index alone: data for colourisation.
 
 A class is a look of `ssl_jax.data.clips`. As bananas are yellow and skies are blue, a look has a hue, which it shares with one
-other, and the ground has another at the top than at the bottom. Lightness tells nothing: it differs from image to image,
-as do place, size, turn and noise.
+other, and the background has different hues at the top and the bottom. Lightness is uninformative: it is random, as are
+position, size, rotation and noise.
 """
 
 import colorsys
@@ -15,7 +15,7 @@ from ssl_jax.data.source import Example
 
 SHAPES = "shapes"
 HUES = (0.0, 0.15, 0.85)  # Of looks: red, yellow, pink.
-TOP, BOTTOM = 0.6, 0.35  # Of the ground: blue, green.
+TOP, BOTTOM = 0.6, 0.35  # Of the background: blue, green.
 
 
 class Shapes:
@@ -38,14 +38,14 @@ class Shapes:
         random, label = np.random.default_rng([self._seed, number]), number % len(self.classes)
         side = self.image_shape[0]
         y, x = (np.mgrid[:side, :side] + 0.5) / side
-        place, radius, angle = random.uniform(0.4, 0.6, 2), random.uniform(0.25, 0.38), random.uniform(0, 2 * np.pi)
-        down, right = (y - place[0]) / radius, (x - place[1]) / radius
+        position, radius, angle = random.uniform(0.4, 0.6, 2), random.uniform(0.25, 0.38), random.uniform(0, 2 * np.pi)
+        down, right = (y - position[0]) / radius, (x - position[1]) / radius
         turned = np.cos(angle) * right + np.sin(angle) * down, np.cos(angle) * down - np.sin(angle) * right
         inside = list(LOOKS.values())[label](*turned)[..., None]
         light, dark = random.permutation([random.uniform(0.6, 0.9), random.uniform(0.2, 0.45)])
         ground = np.where(y[..., None] < 0.5, _color(TOP, dark, random), _color(BOTTOM, dark, random))
         image = np.where(inside, _color(HUES[label % len(HUES)], light, random), ground)
-        image = image + random.normal(scale=0.04, size=(side, side, 1))  # Of lightness: grey noise.
+        image = image + random.normal(scale=0.04, size=(side, side, 1))  # Noise in lightness only.
         return {"image": (255 * image.clip(0, 1)).round().astype(np.uint8), "label": np.int32(label)}
 
 

@@ -1,4 +1,4 @@
-"""Sources that skip what cannot be read."""
+"""Sources that skip unreadable examples."""
 
 import sys
 import threading
@@ -6,19 +6,19 @@ import threading
 from ssl_jax.data.source import Example, in_order
 from ssl_jax.errors import UsageError
 
-PATIENCE = 100  # Unreadable examples in a row before a source is given up.
-_reporting = threading.Lock()  # Of the module, since sources are sent to worker processes and locks cannot be.
+PATIENCE = 100  # Consecutive unreadable examples before reading fails.
+_reporting = threading.Lock()  # In the module, since sources are sent to worker processes, and locks cannot be.
 
 
 class Unreadable(Exception):
-    """An example whose stored bytes cannot be decoded; the message says why."""
+    """An example whose stored bytes cannot be decoded; the message gives the reason."""
 
 
 class Skipping:
-    """A source some of whose examples may be unreadable.
+    """A source with possibly unreadable examples.
 
-    For a batch of training the next readable example, with its label, stands in for one that is unreadable, so that
-    indices and order stay as they are. Each is reported once on standard error and kept in `unreadable`, by which
+    In a batch of training the next readable example, with its label, replaces an unreadable one, so that
+    indices and order are unchanged. Each is reported once on standard error and recorded in `unreadable`, so that
     `ssl_jax.data.in_order` leaves it out of evaluation. With `strict` the first one raises a `UsageError`.
 
     A subclass defines `__len__`, `_example` and `_where`, and its constructor ends with `_check_all`.
@@ -39,7 +39,7 @@ class Skipping:
         raise NotImplementedError
 
     def _where(self, number: int) -> str:
-        """What a message calls this example."""
+        """The name of this example in messages."""
         raise NotImplementedError
 
     def __getitem__(self, number: int) -> Example:
@@ -52,12 +52,12 @@ class Skipping:
             except Unreadable as fault:
                 self._report(neighbour % len(self), fault)
         raise UsageError(
-            f"data: {self._where(number)} cannot be read, nor any of the {patience} {self.examples} from there on: "
+            f"data: {self._where(number)} cannot be read, nor any of the next {patience} {self.examples}: "
             "repair or remove them."
         )
 
     def _check_all(self) -> None:
-        """With `strict`, reads everything, to refuse the first unreadable example now rather than hours into a run."""
+        """With `strict`, reads all examples, to refuse the first unreadable one at the start rather than hours into a run."""
         for _ in in_order(self, batch_size=256) if self._strict else ():
             pass
 

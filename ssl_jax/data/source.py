@@ -1,9 +1,9 @@
-"""What the rest of the project sees of a data set: examples by number.
+"""The interface of a data set: examples by index.
 
 An example is arrays by name, each of one shape: `{"image": uint8 [H, W, C], "label": int32}`, C being 1 or 3 and the label
--1 where there is none. Of a clip the image is the video, `[T, H, W, C]`, beside others such as "audio"; what is no image at
-all, such as a word, has names of its own. A batch is the same with a leading axis. Numbers run from 0; the same number is
-always the same example.
+-1 where there is none. For a clip the image is the video, `[T, H, W, C]`, beside others such as "audio"; other data,
+such as words, have their own names. A batch is the same with a leading axis. Indices start at 0; an index always
+gives the same example.
 """
 
 import sys
@@ -26,7 +26,7 @@ class Readable(Protocol):
 
     @property
     def name(self) -> str:
-        """What messages call it, such as "cifar10:train"."""
+        """Its name in messages, such as "cifar10:train"."""
 
     def __len__(self) -> int: ...
 
@@ -42,12 +42,12 @@ class Source(Readable, Protocol):
 
     @property
     def image_shape(self) -> tuple[int, ...]:
-        """Height, width, channels (1 or 3); of a clip, frames before them."""
+        """Height, width, channels (1 or 3); for a clip, frames before them."""
 
 
 @dataclass(frozen=True)
 class Data:
-    """A data set: what to train on, and what to evaluate on where there is something labelled for it."""
+    """A data set: a training part, and a labelled test part if there is one."""
 
     name: str
     train: Source
@@ -55,13 +55,13 @@ class Data:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the labels, of the test images where no training image has one; empty when there are none."""
+        """Names of the labels, those of the test images if no training image has one; empty when there are none."""
         return self.train.classes or (self.test.classes if self.test else ())
 
 
 @dataclass(frozen=True, eq=False)
 class ArraySource:
-    """Examples that lie in memory: `images` uint8 `[N, H, W, C]`, `labels` int32 `[N]`."""
+    """Images in memory: `images` uint8 `[N, H, W, C]`, `labels` int32 `[N]`."""
 
     name: str
     classes: tuple[str, ...]
@@ -82,7 +82,7 @@ class ArraySource:
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """Examples of any kind that lie in memory: arrays by name, `[N, ...]`."""
+    """Examples of any kind in memory: arrays by name, `[N, ...]`."""
 
     name: str
     arrays: Mapping[str, NDArray[Any]]
@@ -94,53 +94,53 @@ class Arrays:
         return {name: array[number] for name, array in self.arrays.items()}
 
 
-def read(source: Readable, numbers: NDArray[Any] | range, pool: Executor | None = None) -> Batch:
-    """The examples of these numbers as one batch, read by the threads of `pool` if there is one."""
-    size, one = len(numbers), source[int(numbers[0])]
+def read(source: Readable, indices: NDArray[Any] | range, pool: Executor | None = None) -> Batch:
+    """The examples with these indices as one batch, read by the threads of `pool` if there is one."""
+    size, one = len(indices), source[int(indices[0])]
     batch = {name: np.empty((size, *array.shape), array.dtype) for name, array in one.items()}
 
     def fill(rows: range) -> None:
         for row in rows:
-            example = source[int(numbers[row])] if row else one
+            example = source[int(indices[row])] if row else one
             for name, array in batch.items():
                 array[row] = example[name]
 
-    parts = [range(first, min(first + 32, len(numbers))) for first in range(0, len(numbers), 32)]
+    parts = [range(first, min(first + 32, len(indices))) for first in range(0, len(indices), 32)]
     for _ in pool.map(fill, parts) if pool else map(fill, parts):
-        pass  # What a thread raised is raised here.
+        pass  # Raises the exceptions of the threads.
     return batch
 
 
 def model_inputs(batch: Mapping[str, Any]) -> Any:
-    """What a network may see of examples: their images, or what else they are; of more arrays than one, all by name."""
+    """The inputs of a network from examples: their images, or other data; several arrays by name."""
     seen = {name: array for name, array in batch.items() if name not in ("label", "index")}
     return seen if len(seen) > 1 else next(iter(seen.values()))
 
 
 def unreadable_in(source: Readable) -> frozenset[int]:
-    """The numbers of the examples for which others stand in because they cannot be read, as far as they have been read."""
+    """Indices of the unreadable examples, which others replace, as far as examples have been read."""
     return frozenset(getattr(source, "unreadable", ()))
 
 
 def readable_indices(source: Readable) -> NDArray[np.intp]:
-    """The numbers of the examples that were not found to be unreadable, ascending: those of the rows of `in_order`."""
+    """Indices of all other examples, ascending: those of the rows of `in_order`."""
     return np.setdiff1d(np.arange(len(source)), list(unreadable_in(source)))
 
 
 def labels_of(source: Readable) -> NDArray[np.int32] | None:
-    """The labels `[N]` of all examples where the source has them at hand, as its `labels`; else None."""
+    """The labels `[N]` of all examples where the source has them in memory, as its `labels`; else None."""
     return getattr(source, "labels", None)
 
 
 _held: WeakKeyDictionary[Readable, Batch] = WeakKeyDictionary()
-_holding: WeakKeyDictionary[Readable, Lock] = WeakKeyDictionary()  # Of each source, since one may read another.
+_holding: WeakKeyDictionary[Readable, Lock] = WeakKeyDictionary()  # One for each source, since one may read another.
 _lock = Lock()
 
 
 def load_into_memory(source: Readable) -> Batch:
-    """The whole source, in order, as one batch: "image" `[N, H, W, C]`, "label" `[N]`. Read once, then remembered.
+    """The whole source, in order, as one batch: "image" `[N, H, W, C]`, "label" `[N]`. Read once, then cached.
 
-    In the rows of `unreadable_in(source)` others stand in.
+    The rows of `unreadable_in(source)` hold their replacements.
     """
     if isinstance(source, Arrays):
         return dict(source.arrays)
@@ -155,7 +155,7 @@ def load_into_memory(source: Readable) -> Batch:
 
 
 def _whole(source: Readable) -> Batch:
-    if len(source) > 20_000:  # Some seconds.
+    if len(source) > 20_000:  # Takes some seconds.
         print(f"data: reading {len(source)} examples of {source.name} into memory", file=sys.stderr)
     with ThreadPoolExecutor() as pool:
         whole = read(source, range(len(source)), pool)
@@ -164,16 +164,16 @@ def _whole(source: Readable) -> Batch:
     return whole
 
 
-_left_out: WeakKeyDictionary[Readable, int] = WeakKeyDictionary()  # How many were counted in a line already.
+_left_out: WeakKeyDictionary[Readable, int] = WeakKeyDictionary()  # Numbers that were already reported.
 
 
 def in_order(source: Readable, *, batch_size: int) -> Iterator[Batch]:
     """The readable examples once, in order, in numpy batches for evaluation; the last may be short.
 
-    Beside the arrays of the examples, "index" int32 `[B]` holds their numbers in the source. What cannot be read is left out
+    Beside the arrays of the examples, "index" int32 `[B]` holds their indices in the source. Unreadable ones are left out
     and counted in one line on standard error.
     """
-    left: Batch | None = None  # Rows that wait for a whole batch.
+    left: Batch | None = None  # Rows of an incomplete batch.
     with ThreadPoolExecutor() as pool:
         for first in range(0, len(source), batch_size):
             part = _readable(source, range(first, min(first + batch_size, len(source))), pool)
@@ -192,13 +192,13 @@ def in_order(source: Readable, *, batch_size: int) -> Iterator[Batch]:
         print(f"data: {missing} of {len(source)} examples of {source.name} cannot be read: left out", file=sys.stderr)
 
 
-def _readable(source: Readable, numbers: range, pool: Executor) -> Batch | None:
-    """Of these numbers, the examples that can be read, and "index"; None where there are none."""
-    known = unreadable_in(source)
-    wanted = np.array([number for number in numbers if number not in known], np.int32)
-    if not len(wanted):
+def _readable(source: Readable, indices: range, pool: Executor) -> Batch | None:
+    """The readable examples with these indices, and "index"; None where there are none."""
+    unreadable = unreadable_in(source)
+    readable = np.array([number for number in indices if number not in unreadable], np.int32)
+    if not len(readable):
         return None
-    batch = read(source, wanted, pool) | {"index": wanted}
-    found = unreadable_in(source)
-    kept = np.array([number not in found for number in wanted.tolist()])
+    batch = read(source, readable, pool) | {"index": readable}
+    failed = unreadable_in(source)
+    kept = np.array([number not in failed for number in readable.tolist()])
     return batch if kept.all() else {name: array[kept] for name, array in batch.items()} if kept.any() else None

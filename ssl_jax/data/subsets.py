@@ -1,8 +1,7 @@
-"""Parts of a source that stand for the whole of it, whatever the order of its images.
+"""Representative parts of a source, independent of the order of its images.
 
-Where the labels are at hand, each class has its share of a part; elsewhere the part is drawn at random. Both are decided by
-the source and the size of the part alone. A part by position would not do: labels that come in turn, or sorted, line up
-with it.
+Where labels are in memory, a part is stratified by class; elsewhere it is drawn at random. Both depend on the source and
+the size of the part alone. A part by position would be biased where labels alternate or are sorted.
 """
 
 import numpy as np
@@ -11,63 +10,63 @@ from numpy.typing import ArrayLike, NDArray
 from ssl_jax.data.source import Data, Example, Source, labels_of, readable_indices, unreadable_in
 from ssl_jax.errors import UsageError
 
-HELD_OUT = 5  # One image of so many is held out.
+HELD_OUT = 5  # One image in five is held out.
 SEED = 0
 
 
 class Subset:
-    """Some of a source's images, by their numbers in it."""
+    """Some of a source's images, by index."""
 
-    def __init__(self, source: Source, numbers: ArrayLike):
-        self._source, self._numbers = source, np.asarray(numbers, int)
+    def __init__(self, source: Source, indices: ArrayLike):
+        self._source, self._indices = source, np.asarray(indices, int)
         self.name, self.classes, self.image_shape = source.name, source.classes, source.image_shape
 
     def __len__(self) -> int:
-        return len(self._numbers)
+        return len(self._indices)
 
     @property
     def labels(self) -> NDArray[np.int32] | None:
-        """Those of its images, where the source has them at hand."""
+        """The labels of its images, where the source has them in memory."""
         labels = labels_of(self._source)
-        return None if labels is None else labels[self._numbers]
+        return None if labels is None else labels[self._indices]
 
     @property
     def unreadable(self) -> set[int]:
-        """The indices of the images for which others stand in, as `ssl_jax.data.in_order` needs them."""
+        """The indices of the unreadable images, for `ssl_jax.data.in_order`."""
         missing = unreadable_in(self._source)
-        return {index for index, number in enumerate(self._numbers.tolist()) if number in missing} if missing else set()
+        return {index for index, number in enumerate(self._indices.tolist()) if number in missing} if missing else set()
 
     def __getitem__(self, index: int) -> Example:
-        return self._source[int(self._numbers[index])]
+        return self._source[int(self._indices[index])]
 
 
 def subsample(source: Source, size: int) -> Source:
-    """The source, or a part of this size that stands for it."""
+    """The source, or a representative part of this size."""
     return source if len(source) <= size else Subset(source, stratified(source, size))
 
 
 def labelled(source: Source) -> Source:
-    """The images with a label; all of them where no label is at hand, or none is there."""
+    """The images with a label; all images where labels are not in memory, or no image has one."""
     labels = labels_of(source)
     rows = None if labels is None else np.flatnonzero(labels >= 0)
     return source if rows is None or len(rows) in (0, len(source)) else Subset(source, rows)
 
 
 def stratified(source: Source, size: int) -> NDArray[np.intp]:
-    """Numbers of `size` images, ascending, that stand for all images of the source; with repeats only where it has fewer."""
+    """Indices of `size` representative images of the source, ascending; they repeat only where it has fewer."""
     order = np.concatenate(_classes_of(source))
     return np.sort(order[(np.arange(size) * 2 + 1) * len(source) // (2 * size)])
 
 
 def readable(source: Source) -> Source:
-    """The source without the images that were found to be unreadable: those that evaluation has features of, in order."""
+    """The source without unreadable images: those whose features the evaluation has, in order."""
     return Subset(source, readable_indices(source)) if unreadable_in(source) else source
 
 
 def split_training(data: Data) -> Data:
-    """The training images alone: a fifth of each class stands for the test images, the others are trained on.
+    """The training images only: a fifth of each class replaces the test images, the others are trained on.
 
-    For choosing what to train and to evaluate by without a look at the test images. Of a class of two to seven images one
+    For choices of hyperparameters without the test images. Of a class of two to seven images one
     is held out; a single image, and images without a label, stay in the training part.
 
     Raises:
@@ -88,7 +87,7 @@ def split_training(data: Data) -> Data:
 
 
 def _classes_of(source: Source) -> list[NDArray[np.intp]]:
-    """The numbers of each class in random order; of all images together where the labels are not at hand."""
+    """The indices of each class in random order; those of all images together where labels are not in memory."""
     order = np.random.RandomState(SEED).permutation(len(source))
     labels = labels_of(source)
     if labels is None:

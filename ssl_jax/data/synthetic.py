@@ -1,4 +1,4 @@
-"""Striped polygons on noise: images for tests, drawn when they are read, from the seed and their number alone."""
+"""Striped polygons on noise: images for tests, drawn when they are read, from the seed and their index alone."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from ssl_jax.data.source import Example
 class Synthetic:
     """`size` coloured images of `classes` kinds, `[side, side, 3]`.
 
-    A class is a number of corners (3, 4, ...) and a direction of stripes; place, size, turn, colours, phase and noise
+    A class is a number of corners (3, 4, ...) and a direction of stripes; position, size, rotation, colours, phase and noise
     differ from image to image. Classes take turns, so every run of `classes` images holds each once.
     """
 

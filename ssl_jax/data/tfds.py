@@ -1,7 +1,7 @@
 """Prepared tfds data sets, read at random from array_record files, without TensorFlow.
 
-Named as in tfds: `name[/config][:version][:split]`, the split in tfds's own syntax: `train[:10%]`, `train+test`. Which image
-and which label, where there are several, may follow: `smallnorb:train,image=image2,label=label_azimuth`; label=none
+Named as in tfds: `name[/config][:version][:split]`, the split in tfds's own syntax: `train[:10%]`, `train+test`. The image
+and the label to use, where there are several, may follow: `smallnorb:train,image=image2,label=label_azimuth`; label=none
 leaves labels out. See `ssl_jax.data.tfds_keys`.
 """
 
@@ -23,7 +23,7 @@ from ssl_jax.data.tfds_names import parse, prepared
 from ssl_jax.data.tfds_records import Examples, Pictures, count_classes, stored
 from ssl_jax.errors import UsageError
 
-SAMPLE = 32  # Examples of a split that are looked at for a label.
+SAMPLE = 32  # Examples of a split that are searched for a label.
 
 
 def open_tfds(
@@ -38,17 +38,19 @@ def open_tfds(
     """The data set of this name in the folder that TFDS_DATA_DIR names, else in `~/tensorflow_datasets`.
 
     Args:
-      own_names: what an unknown name may have meant besides tfds's names.
-      folder: where the data set is prepared, where that is known.
+      own_names: names to suggest for an unknown name, besides tfds's.
+      folder: folder of the prepared data set, if known.
       image_size, channels, strict: as in `open_prepared`.
 
     Raises:
-      UsageError: unknown name (with the nearest right one), or not prepared (with the command that prepares it).
+      UsageError: unknown name (with the most similar one), or not prepared (with the command that prepares it).
     """
     name, version, split, image, label = parse(specification)
     folder = folder or prepared(name, version, own_names)
     if not fnmatch.fnmatch(folder.name, version or "*"):
-        raise UsageError(f"data: {name} is there in version {folder.name} only, got {version}: leave the version out.")
+        raise UsageError(
+            f"data: {name} is prepared in version {folder.name} only, got {version}: leave the version out."
+        )
     return open_prepared(
         folder, name=specification, split=split or "train", image=image, label=label,
         image_size=image_size, channels=channels, strict=strict,
@@ -72,8 +74,8 @@ def open_prepared(
     that `split` has of it. Splits of other names count as the folders of `ssl_jax.data.folder` do: "valid", "testing".
 
     Args:
-      split: what to train on.
-      image, label: the features to take where there are several; see `ssl_jax.data.tfds_keys`.
+      split: split to train on.
+      image, label: the features to use where there are several; see `ssl_jax.data.tfds_keys`.
       image_size: side of the square that all images become; None where all have one size already.
       channels: 1 or 3 that all images become; None keeps 1 where the data set declares it.
       strict: refuse unreadable images instead of skipping them.
@@ -92,7 +94,7 @@ def open_prepared(
             "choose a data set of images."
         )
     key = choose_picture(info, found or moving, named=image)
-    decoders = {other: tfds.decode.SkipDecoding() for other in found}  # We decode, to pass over what is damaged.
+    decoders = {other: tfds.decode.SkipDecoding() for other in found}  # Our code decodes, to skip damaged images.
 
     def examples(split: str) -> Examples:
         return Examples(stored(builder, split, decoders), name=f"{info.full_name}:{split}", label=label)
@@ -136,7 +138,7 @@ def _builder(folder: Path, name: str) -> tfds.core.DatasetBuilder:
         reason = str(fault).split("\n")[0] or type(fault).__name__
         raise UsageError(
             f"data: the description of {name} in {folder} (dataset_info.json, features.json) cannot be read ({reason}): "
-            "copy it anew, or prepare it again with `tfds build --overwrite`."
+            "copy it again, or prepare it again with `tfds build --overwrite`."
         ) from fault
     return builder
 
@@ -149,7 +151,7 @@ def _classes(info: tfds.core.DatasetInfo, label: str | None, parts: list[Example
 
 
 def _test_part(info: tfds.core.DatasetInfo, split: str, examples: Callable[[str], Examples]) -> Examples | None:
-    """Of the first test or validation split that has labels, what is not trained on; None where nothing is left of any."""
+    """The untrained part of the first test or validation split that has labels; None where no split has one."""
     for other in sorted(filter(part_of, info.splits), key=lambda name: (part_of(name) != "test", name)):
         if part_of(other) == "train" or not info.splits[other].num_examples:
             continue
@@ -165,34 +167,34 @@ def _test_part(info: tfds.core.DatasetInfo, split: str, examples: Callable[[str]
         if rest:
             test = examples(rest)
             sample = np.linspace(0, len(test) - 1, min(SAMPLE, len(test))).astype(int)
-            # The test splits of competitions, imagenet2012's for one, have -1 throughout.
+            # The test splits of competitions, imagenet2012's for one, have only -1.
             if (test.labels_at(sample) >= 0).any():
                 return test
     return None
 
 
 def _check_parts(info: tfds.core.DatasetInfo, split: str) -> None:
-    """Refuses a split that has an example twice, since one of the two may be held out, or a part that ends before it begins."""
+    """Refuses a split with repeated examples, since one copy may be held out, or a part that ends before it begins."""
     taken = {name: np.zeros(part.num_examples, int) for name, part in info.splits.items()}
     for part in tfds.core.ReadInstruction.from_spec(split).to_absolute(info.splits):
         first, last, _ = slice(part.from_, part.to).indices(len(taken[part.splitname]))
         if first > last:
             raise UsageError(
                 f"data: the split {split!r} has a part {part.splitname}[{first}:{last}], which ends before it begins: "
-                "exchange the two numbers."
+                "swap the two bounds."
             )
         taken[part.splitname][first:last] += 1
     twice = [f"{int((counts > 1).sum())} examples of {name}" for name, counts in taken.items() if (counts > 1).any()]
     if twice:
         raise UsageError(
-            f"data: the split {split!r} has {' and '.join(twice)} more than once: let its parts not overlap."
+            f"data: the split {split!r} has {' and '.join(twice)} more than once: make its parts disjoint."
         )
 
 
 def untouched(info: tfds.core.DatasetInfo, other: str, split: str) -> tuple[str, int]:
-    """What `split` leaves of the split `other`, in tfds's syntax ("" for nothing), and how many examples it takes of it.
+    """The part of the split `other` outside `split`, in tfds's syntax ("" if empty), and the number of shared examples.
 
-    Of 10 test examples, `untouched(info, "test", "train+test[2:5]")` is `("test[0:2]+test[5:10]", 3)`.
+    With 10 test examples, `untouched(info, "test", "train+test[2:5]")` is `("test[0:2]+test[5:10]", 3)`.
     """
     taken = np.zeros(info.splits[other].num_examples, bool)
     for part in tfds.core.ReadInstruction.from_spec(split).to_absolute(info.splits):
@@ -214,6 +216,6 @@ def _shape(
     if height is None or width is None:
         raise UsageError(
             f"image_size: none was given, but the images of {info.full_name} differ in size: "
-            "say the size that all should have, such as 224."
+            "give the size for all, such as 224."
         )
     return height, width, channels

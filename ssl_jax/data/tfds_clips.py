@@ -1,6 +1,6 @@
-"""Prepared tfds data sets of videos, each one brought to one shape: a clip, with its sound where there is any.
+"""Prepared tfds data sets of videos, converted to clips of one shape, with sound where there is any.
 
-A video is what tfds calls `Video`, or a sequence of images; sound is an `Audio` feature, or a sequence of integers beside a
+A video is tfds's `Video`, or a sequence of images; sound is an `Audio` feature, or a sequence of integers beside a
 "sample_rate". Features of the kinds `Video` and `Audio` themselves need TensorFlow, even to be read.
 """
 
@@ -20,20 +20,20 @@ from ssl_jax.data.tfds_records import Examples
 from ssl_jax.errors import UsageError
 
 FRAMES = 8
-SECONDS, RATE = 2, 24_000  # Of sound: what AVID hears, https://arxiv.org/abs/2004.12943, section 3.4.
+SECONDS, RATE = 2, 24_000  # Of sound, as in AVID, https://arxiv.org/abs/2004.12943, section 3.4.
 
 
 class TfdsClips(Skipping):
     """A split of a data set of videos. Attributes are those of a `Source`; an unreadable or empty video is skipped.
 
-    A clip is 8 frames, evenly spaced over the middle two seconds where there is sound, else over the whole video, cut to
-    the middle and resized as images are; and under "audio" these two seconds, int16 `[48000]`, silent where the sound ends.
+    A clip is 8 frames, evenly spaced over the middle two seconds where there is sound, else over the whole video, cropped to
+    the centre and resized like images; and under "audio" these two seconds, int16 `[48000]`, zero after the end of the sound.
 
     Args:
-      examples: of tfds, their videos decoded.
-      features: of the data set, by name.
-      video: the feature that is the video. Sound is "audio", where its rate is known.
-      strict: every video is read once here, and the first unreadable one is refused with a `UsageError`.
+      examples: examples of tfds, with decoded videos.
+      features: features of the data set, by name.
+      video: name of the video feature. Sound is "audio", where its rate is known.
+      strict: every video is read once by the constructor; the first unreadable one raises a `UsageError`.
     """
 
     examples = "videos"
@@ -60,7 +60,7 @@ class TfdsClips(Skipping):
 
     @property
     def labels(self) -> NDArray[np.int32] | None:
-        """All labels, where reading them takes no longer than a second; else None."""
+        """All labels, where reading them takes at most a second; else None."""
         return self._examples.labels
 
     def _example(self, number: int) -> Example:
@@ -89,20 +89,20 @@ class TfdsClips(Skipping):
 def clip_shape(
     info: tfds.core.DatasetInfo, video: str, *, image_size: int | None, channels: Channels | None
 ) -> tuple[int, int, int, int]:
-    """Frames, height, width and channels that all become; a `UsageError` without `image_size` where that is needed."""
+    """Frames, height, width and channels for all clips; a `UsageError` without `image_size` where that is needed."""
     height, width, declared = info.features[video].feature.shape
     if image_size is None and not (height and width):
         raise UsageError(
-            f"image_size: none was given, but the videos of {info.full_name} differ in size: say the size that all "
-            "should have, such as 112."
+            f"image_size: none was given, but the videos of {info.full_name} differ in size: give the size for "
+            "all, such as 112."
         )
     return FRAMES, image_size or height, image_size or width, channels or (1 if declared == 1 else 3)
 
 
 def resampled(sound: NDArray[Any], *, rate: int, size: int) -> NDArray[np.int16]:
-    """Sound `[n]` or `[n, channels]` of this rate at 24 kHz, int16 `[size]`; zeros behind its end.
+    """Sound `[n]` or `[n, channels]` of this rate at 24 kHz, int16 `[size]`; zeros after its end.
 
-    A new sample is the mean of the sound over its time, which keeps out what is faster than the new rate can say.
+    A new sample is the mean of the sound over its interval, which attenuates frequencies above the new Nyquist frequency.
     """
     sound = np.asarray(sound, np.float64)
     sound = sound.mean(axis=1) if sound.ndim > 1 else sound

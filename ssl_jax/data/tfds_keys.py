@@ -1,7 +1,7 @@
-"""Which picture and which label of a tfds data set is used, where it may have several.
+"""The choice of the image and the label of a tfds data set that may have several.
 
-The features of a data set come in another order in each process, so none is "the first": a feature is used that the name of
-the data set asks for, else that the data set declares as supervised, else the only one of its kind.
+The order of the features of a data set differs between processes, so there is no "first" one: the feature is the one in
+the name of the data set, else the one that the data set declares as supervised, else the only one of its kind.
 """
 
 import sys
@@ -17,7 +17,7 @@ NO_LABEL = "none"
 
 
 def pictures(info: tfds.core.DatasetInfo) -> list[str]:
-    """Names of the features that are images of whole numbers, and no maps of labels; sorted."""
+    """Names of the features that are images of integers, without label maps; sorted."""
     return sorted(key for key, feature in info.features.items() if _is_picture(feature))
 
 
@@ -27,10 +27,10 @@ def videos(info: tfds.core.DatasetInfo) -> list[str]:
 
 
 def choose_picture(info: tfds.core.DatasetInfo, candidates: Sequence[str], *, named: str | None) -> str:
-    """The one of these features that is trained on.
+    """The feature among these to train on.
 
     Raises:
-      UsageError: `named` is not among them, or several are left and none is named.
+      UsageError: `named` is not among them, or several remain and none is named.
     """
     if named and named not in candidates:
         raise UsageError(
@@ -45,10 +45,10 @@ def choose_picture(info: tfds.core.DatasetInfo, candidates: Sequence[str], *, na
 def choose_label(info: tfds.core.DatasetInfo, *, named: str | None) -> str | None:
     """The feature that is the label: a `ClassLabel`, or an integer; None where there is none, or `named` is "none".
 
-    An integer is a label where it is named, supervised or called "label"; others are mentioned on standard error.
+    An integer is a label where it is named, supervised or called "label"; others are reported on standard error.
 
     Raises:
-      UsageError: `named` is neither, or there are several class labels and none is named.
+      UsageError: `named` is neither of these, or there are several class labels and none is named.
     """
     classes = sorted(key for key, feature in info.features.items() if isinstance(feature, tfds.features.ClassLabel))
     integers = sorted(key for key, feature in info.features.items() if key not in classes and _is_integer(feature))
@@ -75,9 +75,9 @@ def choose_label(info: tfds.core.DatasetInfo, *, named: str | None) -> str | Non
     return None if found == NO_LABEL else found
 
 
-def _supervised(info: tfds.core.DatasetInfo, place: int, candidates: Sequence[str]) -> str | None:
+def _supervised(info: tfds.core.DatasetInfo, position: int, candidates: Sequence[str]) -> str | None:
     keys = info.supervised_keys or ()
-    key = keys[place] if len(keys) > place else None
+    key = keys[position] if len(keys) > position else None
     return key if isinstance(key, str) and key in candidates else None
 
 

@@ -28,20 +28,20 @@ class Specification(NamedTuple):
 
 
 def parse(specification: str) -> Specification:
-    """The parts of a name; a `UsageError` if it is none."""
+    """The parts of a name; a `UsageError` if it is invalid."""
     found = PATTERN.fullmatch(specification)
     pairs = [pair.split("=") for pair in found["keys"].split(",") if pair] if found else []
     keys = dict(pairs)
     if not found or len(keys) < len(pairs):
         raise UsageError(
-            f"data: {specification!r} is no name of a data set: write it like imagenet2012:train[:10%] or "
+            f"data: {specification!r} is not a name of a data set: write it like imagenet2012:train[:10%] or "
             "smallnorb:train,image=image2,label=label_azimuth."
         )
     return Specification(found["name"], found["version"], found["split"], keys.get("image"), keys.get("label"))
 
 
 def prepared(name: str, version: str | None, own_names: Iterable[str]) -> Path:
-    """The folder of the newest version that fits; a `UsageError` where there is none, with what to do."""
+    """The folder of the newest version that fits; a `UsageError` with a remedy where there is none."""
     data_dir = tfds.core.Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
     configs = sorted({path.parent.parent.name for path in (data_dir / name).glob("*/*/features.json")})
     if len(configs) > 1:
@@ -62,16 +62,16 @@ def prepared(name: str, version: str | None, own_names: Iterable[str]) -> Path:
     raise UsageError(
         f"data: {wanted} is not prepared in {data_dir}{f', only {min(folders)}' if folders else ''}: run "
         f"`pip install tensorflow` and `tfds build {wanted} --data_dir={data_dir} --file_format=array_record` "
-        "(only preparing needs tensorflow), or set TFDS_DATA_DIR to where it is."
+        "(only preparing needs tensorflow), or set TFDS_DATA_DIR to its folder."
     )
 
 
 def _check_known(name: str, own_names: Iterable[str]) -> None:
-    known = tfds.list_builders(with_community_datasets=False)  # Those of the community would be asked from the network.
-    if name.split("/")[0] in known:
+    builders = tfds.list_builders(with_community_datasets=False)  # Community data sets would need the network.
+    if name.split("/")[0] in builders:
         return
     if "/" in name:
-        raise UsageError(f"data: {name} is neither a folder that is there nor a data set of tfds: name one of these.")
-    near = difflib.get_close_matches(name, [*own_names, *known], n=1)
+        raise UsageError(f"data: {name} is neither an existing folder nor a data set of tfds: name one of these.")
+    near = difflib.get_close_matches(name, [*own_names, *builders], n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"choose {', '.join(own_names)}, a folder, or a tfds name."
     raise UsageError(f"unknown data set {name!r}: {hint}")

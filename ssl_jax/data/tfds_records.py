@@ -1,4 +1,4 @@
-"""The examples of a prepared tfds data set by number, and what can be wrong with the files in which they lie."""
+"""The examples of a prepared tfds data set by index, with checks of their files."""
 
 import functools
 import sys
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from ssl_jax.data.skipping import Unreadable
 from ssl_jax.errors import UsageError
 
-AT_HAND = 10_000  # Examples whose labels are read for dividing them by class: about a second.
+AT_HAND = 10_000  # Number of examples whose labels are read in about a second, to stratify parts by class.
 MOST_CLASSES = 100_000
 
 
 class Examples:
-    """A split of a tfds data set by number; what cannot be read raises `Unreadable`.
+    """A split of a tfds data set by index; unreadable examples raise `Unreadable`.
 
     label: the feature that is the label; None where there is none.
     """
@@ -31,23 +31,23 @@ class Examples:
         return len(self._examples)
 
     def example(self, number: int) -> tuple[dict[str, Any], int]:
-        """The features of an example as they are stored, and its label; -1 where there is none."""
+        """The stored features of an example, and its label; -1 where there is none."""
         try:
             example = self._examples[number]
         except MemoryError:
             raise
         except Exception as fault:  # Of array_record and protobuf, which raise many types on damaged bytes.
-            if "Too many open files" in str(fault):  # The computer's, not the file's.
+            if "Too many open files" in str(fault):  # A fault of the computer, not of the file.
                 raise
             raise Unreadable(str(fault).split(";")[0] or type(fault).__name__) from fault
         return example, int(example[self._label]) if self._label else -1
 
     @functools.cached_property
     def labels(self) -> NDArray[np.int32] | None:
-        """All labels, where that takes no longer than a second; else None."""
+        """All labels, where reading them takes at most a second; else None."""
         return self.labels_at(np.arange(len(self))).astype(np.int32) if len(self) <= AT_HAND else None
 
-    def labels_at(self, numbers: NDArray[np.intp]) -> NDArray[np.int64]:
+    def labels_at(self, indices: NDArray[np.intp]) -> NDArray[np.int64]:
         """Labels of these examples, -1 for those that cannot be read."""
 
         def label(number: int) -> int:
@@ -56,7 +56,7 @@ class Examples:
             except Unreadable:  # Reported when it is read as an example.
                 return -1
 
-        return np.array([label(number) for number in numbers.tolist()], np.int64)
+        return np.array([label(number) for number in indices.tolist()], np.int64)
 
 
 class Pictures:
@@ -87,19 +87,19 @@ def count_classes(parts: list[Examples]) -> tuple[str, ...]:
       UsageError: labels below -1, or of 100,000 or more.
     """
     count = sum(map(len, parts))
-    if count > 20_000:  # Some seconds.
+    if count > 20_000:  # Takes some seconds.
         print(f"data: reading {count} labels of {parts[0].name} to count the classes", file=sys.stderr)
     labels = np.concatenate([part.labels_at(np.arange(len(part))) for part in parts])
     if labels.min() < -1 or labels.max() >= MOST_CLASSES:
         raise UsageError(
-            f"data: the labels of {parts[0].name} lie in {labels.min()} ... {labels.max()}, expected 0 to "
+            f"data: the labels of {parts[0].name} are in {labels.min()} ... {labels.max()}, expected 0 to "
             f"{MOST_CLASSES - 1}, or -1 for none: add ,label=none to its name to train without labels."
         )
     return tuple(str(label) for label in range(labels.max() + 1))
 
 
 def stored(builder: tfds.core.DatasetBuilder, split: str, decoders: Any = None) -> Any:
-    """The stored examples of a split, by number.
+    """The stored examples of a split, by index.
 
     Raises:
       UsageError: no such split, or files that are missing, damaged or cannot be read in random order.
@@ -122,20 +122,20 @@ def stored(builder: tfds.core.DatasetBuilder, split: str, decoders: Any = None) 
         ) from fault
     with ThreadPoolExecutor() as pool:
         for _ in pool.map(_check_file, files):
-            pass  # What a thread raised is raised here.
+            pass  # Raises the exceptions of the threads.
     return examples
 
 
 def _check_file(part: Any) -> None:
-    """Whether the file of a tfds `FileInstruction` is there and has its records; these are checked when they are read."""
+    """Whether the file of a tfds `FileInstruction` exists and has its records; these are checked when they are read."""
     try:
         reader = ArrayRecordReader(str(part.filename), options="readahead_buffer_size:0", file_reader_buffer_size=32768)
         count = reader.num_records() if reader.ok() else 0
-        reader.close()  # Raises what is wrong with a damaged file.
+        reader.close()  # Raises the error of a damaged file.
         if count < part.skip + part.take:
             raise RuntimeError(f"{count} records instead of {part.examples_in_shard}")
     except RuntimeError as fault:
         raise UsageError(
-            f"data: {part.filename} cannot be read ({str(fault).split(';')[0]}): copy it anew, or prepare it again with "
+            f"data: {part.filename} cannot be read ({str(fault).split(';')[0]}): copy it again, or prepare it again with "
             "`tfds build --overwrite`."
         ) from fault

@@ -89,7 +89,7 @@ def test_no_target_is_seen_where_blocks_may_cover_the_grid(grid, options):
 
 
 def test_a_grid_without_room_for_blocks_is_refused():
-    with pytest.raises(UsageError, match="a grid of 1 x 1 leaves no room"):
+    with pytest.raises(UsageError, match="a grid of 1 x 1 is too small"):
         block_masking(whole, grid=1)
 
 

@@ -177,7 +177,7 @@ def test_wrong_images_are_told_in_a_sentence(make):
 
     with pytest.raises(UsageError, match=r"size 32 is larger than the image \(28, 40, 1\): resize it, or lower size"):
         run(make(size=32, **GREY), pictures(2, 28, 40, 1))
-    with pytest.raises(UsageError, match="mean and std need a number for each channel"):
+    with pytest.raises(UsageError, match="mean and std need a value for each channel"):
         run(make(size=28, **GREY), pictures(2, 28, 28, 3))
     with pytest.raises(UsageError, match="got int32"):
         run(make(size=28, **GREY), pictures(2, 28, 28, 1).astype(jnp.int32))

@@ -165,13 +165,13 @@ def test_what_fits_is_held(monkeypatch):
         (lambda: Batches(SOURCE, 8, seed=-1), "seed: got -1, but it must be at least 0 and below 2**32."),
         (
             lambda: batches().restore({"seed": 3, "batch_size": 8, "size": 21, "step": 1}),
-            "size: the saved place in the input has 21, but this run has 22: "
-            "resume with the same data, batch_size and seed, or start anew in another folder.",
+            "size: the saved position in the input has 21, but this run has 22: "
+            "resume with the same data, batch_size and seed, or start again in another folder.",
         ),
         (
             lambda: batches().restore({"seed": 4, "batch_size": 8, "size": 22, "step": 1}),
-            "seed: the saved place in the input has 4, but this run has 3: "
-            "resume with the same data, batch_size and seed, or start anew in another folder.",
+            "seed: the saved position in the input has 4, but this run has 3: "
+            "resume with the same data, batch_size and seed, or start again in another folder.",
         ),
     ],
 )

@@ -80,7 +80,7 @@ def test_a_folder_is_a_folder_even_if_it_is_called_like_a_tfds_data_set(tmp_path
 @pytest.mark.parametrize(
     "name, options, sentence",
     [
-        ("./nowhere", {}, "data: nowhere is not there: name a folder of images."),
+        ("./nowhere", {}, "data: nowhere is missing: name a folder of images."),
         ("fashion_mnits", {}, "unknown data set 'fashion_mnits': did you mean 'fashion_mnist'?"),
         ("syntetic", {}, "unknown data set 'syntetic': did you mean 'synthetic'?"),
         (
@@ -130,7 +130,7 @@ def test_images_have_the_channels_asked_for(name, channels):
 
 
 def test_other_numbers_of_channels_are_refused():
-    with pytest.raises(UsageError, match=r"^channels: got 4, expected 1 \(grey\) or 3 \(colour\), or None "):
+    with pytest.raises(UsageError, match=r"^channels: got 4, expected 1 \(grayscale\) or 3 \(colour\), or None "):
         open_data("digits", channels=4)
 
 

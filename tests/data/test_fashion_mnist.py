@@ -42,8 +42,8 @@ def test_missing_and_damaged_files_are_named(folder):
     with pytest.raises(UsageError) as refused:
         read_idx(folder / "nowhere.gz")
     assert str(refused.value) == (
-        f"data: {folder / 'nowhere.gz'} is not there: run `apt-get install dataset-fashion-mnist`, "
-        "or take fashion_mnist from tfds."
+        f"data: {folder / 'nowhere.gz'} does not exist: run `apt-get install dataset-fashion-mnist`, "
+        "or use fashion_mnist from tfds."
     )
     whole = (folder / "train-images-idx3-ubyte.gz").read_bytes()
     for damaged in (whole[:500], b"no gzip", gzip.compress(b"\0\0"), gzip.compress(b"\0\0\x08\x01\0\0\0\x05abc")):

@@ -114,7 +114,7 @@ KINDS = ".jpg, .png, .webp, .tif and others"
         (
             {"1.png": (4, 4), "2.png": (5, 4), "3.png": (6, 7)},
             "image_size: none was given, but the images in ROOT differ in size, from 4x4 to 7x6 pixels: "
-            "say the size that all should have, such as 224.",
+            "give the size for all, such as 224.",
         ),
         (
             {"train/a/1.png": (4, 4), "train/b/1.png": (4, 4), "val/b/1.png": (4, 4), "val/c/1.png": (4, 4)},
@@ -134,7 +134,7 @@ def test_what_is_wrong_with_a_folder_is_said_in_a_sentence(tmp_path, files, sent
 
 def test_a_folder_that_is_none_or_cannot_be_listed_is_refused(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("x")
-    for name, what in {"file": "a file", "nowhere": "not there"}.items():
+    for name, what in {"file": "a file", "nowhere": "missing"}.items():
         with pytest.raises(UsageError) as refused:
             open_folder(tmp_path / name)
         assert str(refused.value) == f"data: {tmp_path / name} is {what}: name a folder of images."
@@ -182,8 +182,8 @@ def test_classes_that_only_sound_like_parts_are_classes(tmp_path, names):
         ),
         (
             ["test/a/1.png", "cats/2.png"],
-            "data: ROOT holds test but no folder train: name the folder of training images so, or give a class that is "
-            "called like a part another name.",
+            "data: ROOT holds test but no folder train: rename the folder of training images to train, or rename "
+            "a class that has the name of a part.",
         ),
         (
             ["train/1.png", "boat/2.png"],
@@ -192,13 +192,13 @@ def test_classes_that_only_sound_like_parts_are_classes(tmp_path, names):
         ),
         (
             ["seg_train/seg_train/a/1.png", "seg_test/seg_test/a/2.png"],
-            "data: ROOT holds seg_train and seg_test: call them train and test if these are parts, or give one of them "
-            "another name if they are classes.",
+            "data: ROOT holds seg_train and seg_test: rename them to train and test if these are parts, or rename one "
+            "of them if they are classes.",
         ),
         (
             ["a/1.png", "testA/2.png", "trainA/3.png"],
-            "data: ROOT holds trainA and testA: call them train and test if these are parts, or give one of them another "
-            "name if they are classes.",
+            "data: ROOT holds trainA and testA: rename them to train and test if these are parts, or rename one of "
+            "them if they are classes.",
         ),
         (
             ["set/train/a/1.png", "set/test/a/2.png"],

@@ -43,7 +43,7 @@ def test_each_format_is_decoded(kind):
 def test_no_other_format_is_opened_even_where_pillow_could(kind):
     encoded = encode(Image.new("RGB", (32, 32)), kind)
     assert kind not in FORMATS and header(io.BytesIO(encoded)) is None
-    with pytest.raises(Unreadable, match="not an image of a known kind"):
+    with pytest.raises(Unreadable, match="not an image of a known format"):
         load(encoded)
 
 

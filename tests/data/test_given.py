@@ -87,7 +87,7 @@ WRONG = {
     "lengths": ((IMAGES, LABELS[:9]), "got arrays of lengths {'image': 10, 'label': 9}"),
     "labels": ((IMAGES, LABELS / 2), "got labels of float64 (10,), expected integers of shape (10,)"),
     "names": ((IMAGES, LABELS + 1), "got label 3 and 3 names in classes"),
-    "ragged": ([[[1, 2], [3]]], "got list, which is no array"),
+    "ragged": ([[[1, 2], [3]]], "got list, which is not an array"),
     "words": (["cat", "dog"], "example 0: got images of <U3, expected uint8"),
 }
 

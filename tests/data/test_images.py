@@ -117,8 +117,8 @@ def test_large_jpegs_keep_their_look():
     [
         (encode(Image.fromarray(picture(64, 64)), "JPEG")[:900], "truncated"),
         (encode(Image.fromarray(picture(64, 64)))[:900], "truncated"),
-        (b"not an image", "not an image of a known kind"),
-        (b"", "not an image of a known kind"),
+        (b"not an image", "not an image of a known format"),
+        (b"", "not an image of a known format"),
         (encode(Image.new("F", (4, 4)), "TIFF"), "floating-point pixels have no known range"),
     ],
 )
@@ -133,7 +133,7 @@ def test_an_unreadable_image_is_skipped_and_counted_once(capsys):
         assert [int(images[number]["label"]) for number in range(4)] == [0, 1, 2, 0]
     np.testing.assert_array_equal(images[3]["image"], images[0]["image"])
     assert images.unreadable == {3}
-    expected = "data: image 3 cannot be read (not an image of a known kind): skipped, 1 of 4 images so far\n"
+    expected = "data: image 3 cannot be read (not an image of a known format): skipped, 1 of 4 images so far\n"
     assert capsys.readouterr().err == expected
 
 
@@ -141,7 +141,7 @@ def test_strict_refuses_it_before_anything_begins():
     with pytest.raises(UsageError) as refused:
         source([encode(Image.fromarray(picture())), b"broken"], strict=True)
     assert str(refused.value) == (
-        "strict: image 1 cannot be read (not an image of a known kind): "
+        "strict: image 1 cannot be read (not an image of a known format): "
         "repair or remove it, or leave strict out to skip it."
     )
 
@@ -149,9 +149,7 @@ def test_strict_refuses_it_before_anything_begins():
 def test_a_source_without_readable_images_is_given_up(capsys):
     with pytest.raises(UsageError) as refused:
         source([b"broken"] * 3)[1]
-    assert str(refused.value) == (
-        "data: image 1 cannot be read, nor any of the 3 images from there on: repair or remove them."
-    )
+    assert str(refused.value) == ("data: image 1 cannot be read, nor any of the next 3 images: repair or remove them.")
 
 
 def test_numbers_outside_are_refused():

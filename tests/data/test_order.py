@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from ssl_jax.data.order import batch_numbers, rows_of
+from ssl_jax.data.order import batch_indices, rows_of
 
 
 def numbers(step, *, seed=0):
-    return batch_numbers(step, size=22, batch_size=8, seed=seed)
+    return batch_indices(step, size=22, batch_size=8, seed=seed)
 
 
 def test_an_epoch_sees_no_example_twice_and_the_next_is_in_another_order():

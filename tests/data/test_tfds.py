@@ -126,13 +126,13 @@ def test_examples_of_a_validation_split_are_held_out_too():
 @pytest.mark.parametrize(
     "split, sentence",
     [
-        ("train+train[:1]", "has 1 examples of train more than once: let its parts not overlap."),
+        ("train+train[:1]", "has 1 examples of train more than once: make its parts disjoint."),
         (
             "train[:2]+test+train[1:]+test",
-            "has 1 examples of train and 2 examples of test more than once: let its parts",
+            "has 1 examples of train and 2 examples of test more than once: make its parts",
         ),
-        ("train[2:1]", "has a part train[2:1], which ends before it begins: exchange the two numbers."),
-        ("test+train[2:1]", "has a part train[2:1], which ends before it begins: exchange the two numbers."),
+        ("train[2:1]", "has a part train[2:1], which ends before it begins: swap the two bounds."),
+        ("test+train[2:1]", "has a part train[2:1], which ends before it begins: swap the two bounds."),
     ],
 )
 def test_no_example_is_there_twice(split, sentence):
@@ -161,21 +161,21 @@ PREPARE = "`tfds build NAME --data_dir=ROOT --file_format=array_record` (only pr
         ("tinny", "unknown data set 'tinny': choose digits, synthetic, a folder, or a tfds name."),
         ("cifar", "unknown data set 'cifar': did you mean 'cifar10'?"),
         ("digit", "unknown data set 'digit': did you mean 'digits'?"),
-        ("no/folder", "data: no/folder is neither a folder that is there nor a data set of tfds: name one of these."),
+        ("no/folder", "data: no/folder is neither an existing folder nor a data set of tfds: name one of these."),
         (
             "tiny:",
-            "data: 'tiny:' is no name of a data set: write it like imagenet2012:train[:10%] or "
+            "data: 'tiny:' is not a name of a data set: write it like imagenet2012:train[:10%] or "
             "smallnorb:train,image=image2,label=label_azimuth.",
         ),
         (
             "cifar10",
             f"data: cifar10 is not prepared in ROOT: run `pip install tensorflow` and {PREPARE}, "
-            "or set TFDS_DATA_DIR to where it is.".replace("NAME", "cifar10"),
+            "or set TFDS_DATA_DIR to its folder.".replace("NAME", "cifar10"),
         ),
         (
             "tiny:2.0.0",
             f"data: tiny:2.0.0 is not prepared in ROOT, only 1.2.0: run `pip install tensorflow` and {PREPARE}, "
-            "or set TFDS_DATA_DIR to where it is.",
+            "or set TFDS_DATA_DIR to its folder.",
         ),
         (
             "tiny:val",
@@ -200,7 +200,7 @@ PREPARE = "`tfds build NAME --data_dir=ROOT --file_format=array_record` (only pr
         (
             "competition",
             "image_size: none was given, but the images of competition/1.2.0 differ in size: "
-            "say the size that all should have, such as 224.",
+            "give the size for all, such as 224.",
         ),
     ],
 )
@@ -246,10 +246,10 @@ def as_text(name, text):
     "damage, reason",
     [
         (lambda folder: records(folder).unlink(), r"train\S* cannot be read \(open\(\) failed: No such file"),
-        (lambda folder: records(folder).write_bytes(b""), r"train\S* cannot be read \(.* at least 64KB big\): copy it anew"),
+        (lambda folder: records(folder).write_bytes(b""), r"train\S* cannot be read \(.* at least 64KB big\): copy it again"),
         (lambda folder: records(folder).write_text("text" * 50_000), r"train\S* cannot be read \(Corrupted "),
-        (truncated, r"train\S* cannot be read \(.*\): copy it anew"),
-        (other, r"train\S* cannot be read \(2 records instead of 3\): copy it anew"),
+        (truncated, r"train\S* cannot be read \(.*\): copy it again"),
+        (other, r"train\S* cannot be read \(2 records instead of 3\): copy it again"),
         (as_text("dataset_info.json", "{"), r"description of tiny in .* cannot be read \(Failed to load JSON: .*\): copy it"),
         (as_text("dataset_info.json", "[]"), r"description of tiny in .* cannot be read \(.*\): copy it"),
         (as_text("features.json", "{"), r"description of tiny in .* cannot be read \(.*\): copy it"),
@@ -290,7 +290,7 @@ def test_the_embedded_digits_take_a_split(monkeypatch, tmp_path):
     ]
     assert len(open_data("digits:train+test[:300]").test) == 700
     for name, sentence in {
-        "digits:2.0.0": r"data: digits is there in version 1.0.0 only, got 2.0.0",
+        "digits:2.0.0": r"data: digits is prepared in version 1.0.0 only, got 2.0.0",
         "digits:valid": r"data: digits/1.0.0 has no images in a split 'valid': choose from train \(4000\), test \(1000\)",
         "emblems:train": r"data: emblems has no splits or keys to choose from, got 'emblems:train': name it emblems\.",
         "synthetic,label=a": r"data: synthetic has no splits or keys to choose from",

@@ -153,12 +153,12 @@ def test_a_label_that_is_no_whole_number_is_mentioned(capsys):
         ("segmented,image=mask1", "data: segmented/1.0.0 has no image 'mask1': choose image=image3."),
         (
             "negative",
-            "data: the labels of negative/1.0.0:train lie in -2 ... 0, expected 0 to 99999, or -1 for none: add ,label=none "
+            "data: the labels of negative/1.0.0:train are in -2 ... 0, expected 0 to 99999, or -1 for none: add ,label=none "
             "to its name to train without labels.",
         ),
         (
             "huge",
-            "data: the labels of huge/1.0.0:train lie in 0 ... 1099511627776, expected 0 to 99999, or -1 for none: add "
+            "data: the labels of huge/1.0.0:train are in 0 ... 1099511627776, expected 0 to 99999, or -1 for none: add "
             ",label=none to its name to train without labels.",
         ),
     ],
@@ -171,7 +171,9 @@ def test_several_candidates_are_named(name, sentence):
 
 @pytest.mark.parametrize("name", ["a,colour=b", "a,image=", "a,label=b,label=c", "a,", ",label=b", "a:train,label=b,x"])
 def test_keys_are_image_and_label_once_each(name):
-    with pytest.raises(UsageError, match=r"is no name of a data set: write it like .* smallnorb:train,image=image2,"):
+    with pytest.raises(
+        UsageError, match=r"is not a name of a data set: write it like .* smallnorb:train,image=image2,"
+    ):
         open_tfds(name)
 
 

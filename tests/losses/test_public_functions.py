@@ -146,7 +146,7 @@ OPS = {
     "patchify": Call(patchify, {"images": rows(2, 4, 4, 1)}, counts={"size": 2}),
     "overlapping_patches": Call(overlapping_patches, {"images": rows(2, 4, 4, 1)}, counts={"size": 2, "stride": 1}),
     "sinusoidal_positions": Call(sinusoidal_positions, {"positions": np.arange(5)}, counts={"dim": 4}),
-    "rotate_pairs": Call(rotate_pairs, {"x": rows(2, 3, 2, 4), "places": np.arange(3)}, positive={"base": 100.0}),
+    "rotate_pairs": Call(rotate_pairs, {"x": rows(2, 3, 2, 4), "positions": np.arange(3)}, positive={"base": 100.0}),
     "grid_positions": Call(grid_positions, {}, counts={"grid": 3, "dim": 8}),
 }  # fmt: skip
 CALLS = LOSSES | OPS

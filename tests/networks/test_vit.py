@@ -164,7 +164,7 @@ def test_drop_path_keeps_the_expectation_of_a_branch():
         ({"patch_size": 4}, "patch_size 4 must divide image_size 6"),
         ({"patch_size": 0}, "patch_size 0 must divide image_size 6"),
         ({"heads": 3}, r"dim 8 must be a multiple of heads \(3\)"),
-        ({"drop_path": 1.0}, "drop_path must be a probability in [0, 1), got 1"),
+        ({"drop_path": 1.0}, r"drop_path must be a probability in \[0, 1\), got 1"),
         ({"pool": "tokens"}, "did you mean 'token'"),
         ({"positions": "sincos2d"}, "did you mean 'sincos'"),
         ({"activation": "swigl"}, "did you mean 'swiglu'"),

@@ -213,7 +213,7 @@ def test_dropout_leaves_out_a_share_drawn_anew_and_needs_a_key():
     [
         ({"dim": 7}, "dim: got 7, expected an even number"),
         ({"depth": 0}, "depth: got 0, expected at least 1 layer"),
-        ({"dropout": 1.0}, "dropout must be a probability in [0, 1), got 1"),
+        ({"dropout": 1.0}, r"dropout must be a probability in \[0, 1\), got 1"),
         ({"cell": "lstn"}, "did you mean 'lstm'"),
     ],
 )

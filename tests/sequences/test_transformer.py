@@ -230,7 +230,7 @@ def test_every_parameter_learns_and_the_same_in_bfloat16():
         ({"positions": "rotation"}, "choose one of: rotary, sinusoidal"),
         ({"positions": "rotary", "heads": 8}, "rotary positions rotate pairs"),
         ({"dim": 9, "heads": 3}, "sinusoidal positions come in pairs, so dim must be even, got 9"),
-        ({"dropout": 1.0}, "dropout must be a probability in [0, 1), got 1"),
+        ({"dropout": 1.0}, r"dropout must be a probability in \[0, 1\), got 1"),
         ({"activation": "gelus"}, "did you mean 'gelu'"),
         ({"depth": 0}, "depth: got 0, expected at least 1"),
         ({"sources": 3}, "sources: got 3, expected more than"),

@@ -29,7 +29,7 @@ def test_indices_become_the_word_up_to_its_end():
     [
         (LETTERS, "cabd", "^the symbol 'd' of 'cabd' is unknown: use those of a b c.$"),
         (SOUNDS, ("K", "AA", "SCH"), "^the symbol 'SCH' of 'K AA SCH' is unknown: use those of AA B K.$"),
-        (LETTERS, "abc", "^length: 'abc' takes 4 indices with its end, but there is room for 3: choose 4 or more.$"),
+        (LETTERS, "abc", "^length: 'abc' takes 4 indices with its end, got a length of 3: choose 4 or more.$"),
     ],
 )
 def test_what_cannot_be_written_is_one_sentence(vocabulary, word, sentence):
