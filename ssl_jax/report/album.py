@@ -1,6 +1,6 @@
-"""The arrays behind the report's pictures: views as the network saw them, neighbours, embeddings, attention.
+"""The arrays of the report's pictures: augmented views, neighbours, embeddings, attention.
 
-A clip is shown by its middle frame; where the network sees it as a clip, its frames stand for views.
+A clip is shown by its middle frame; where the network's input is a clip, its frames replace the views.
 """
 
 from collections.abc import Callable
@@ -39,10 +39,12 @@ def save_album(
     """Writes `run`/pictures.npz.
 
     Args:
-      before, after: features of all of `data`, untrained and trained, if it has labels.
-      attend: `attentions_of` the trained method with its weights; no maps of attention when None.
+      before, after: features of all of `data`, untrained and trained, if the data have labels.
+      attend: `attentions_of` the trained method with its weights; no attention maps when None.
     """
-    data = replace(data, train=readable(data.train), test=data.test and readable(data.test))  # As the features are.
+    data = replace(
+        data, train=readable(data.train), test=data.test and readable(data.test)
+    )  # In agreement with the features.
     arrays = _views(data, augment, prepare, seed=seed)
     if attend is not None:
         arrays |= _attention(data, prepare, attend)
@@ -54,7 +56,8 @@ def save_album(
 
 def attentions_of(method: Method, prepare: Callable[[Any], Any]) -> Attend:
     """`(params, state, uint8 images [B, H, W, C]) -> ([L, B, H, T, T], g)`, to be jitted: the attention weights of all blocks
-    of the method's backbone, and patches on a side. None where there is no backbone, or where it is no vision transformer.
+    of the method's backbone, and the number of patches on a side. None without a backbone, or where it is no vision
+    transformer.
     """
 
     def attend(params: Any, state: Any, images: Any) -> tuple[Array, int] | None:
@@ -80,10 +83,10 @@ def _views(data: Data, augment: Callable, prepare: Callable, *, seed: int, count
 
 
 def _as_pixels(seen: Array, prepare: Callable, inputs: Any) -> np.ndarray:
-    """Images `[..., H, W, C]` as the network sees them, with the standardising undone, in uint8. inputs: any examples."""
+    """Inputs `[..., H, W, C]` of the network as uint8 images, standardisation inverted. inputs: any examples."""
 
     def level(value: int) -> Array:
-        """Each channel of an image that is all of this value, as the network sees it."""
+        """Each channel of the network's input for a constant image of this value."""
         given = jax.tree.map(lambda array: jnp.full_like(array[0], value), inputs)
         return sight(prepare(given)).reshape(-1, seen.shape[-1])[0].reshape(*[1] * (seen.ndim - 1), -1)
 
@@ -97,7 +100,7 @@ def _attention(
     source = data.test or data.train
     inputs = model_inputs(read(source, stratified(source, count)))
     maps, rolled = [], []
-    for number in range(count):  # One at a time: all weights of a large ViT are hundreds of megabytes for each image.
+    for number in range(count):  # One at a time: a large ViT has hundreds of megabytes of weights for each image.
         found = attend(jax.tree.map(lambda array, row=number: array[row : row + 1], inputs))
         if found is None:
             return {}
@@ -109,7 +112,7 @@ def _attention(
 
 
 def _still(source: Source, number: int) -> np.ndarray:
-    """The image; of a clip, the middle frame."""
+    """The image, or the middle frame of a clip."""
     image = source[int(number)]["image"]
     return image[len(image) // 2] if image.ndim == 4 else image
 

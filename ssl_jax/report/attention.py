@@ -1,7 +1,7 @@
-"""Where a vision transformer looks, drawn over the images; and alignments of two sequences, drawn as a matrix.
+"""Attention maps of a vision transformer over its images, and alignments of two sequences as a matrix.
 
 L: blocks; B: images; H: heads; g: patches on a side; T: tokens: the class token if there is one, registers, and the patches,
-row by row. Attention is the weights of a softmax: each query's sum to 1. All in numpy.
+row by row. Attention weights of each query sum to 1. All in numpy.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,20 +13,20 @@ from ssl_jax.report.html import Html, join, tag
 from ssl_jax.report.pictures import thumbnail
 from ssl_jax.report.reading import Pictures
 
-MOST_IMAGES, MOST_HEADS = 8, 6  # Of more heads only the mean is drawn.
+MOST_IMAGES, MOST_HEADS = 8, 6  # With more heads only the mean is drawn.
 AMBER, COVER, DIM = (
     np.array([255.0, 176, 32]),
     0.85,
     0.6,
-)  # Most attention covers so much of the dimmed grayscale image.
+)  # Opacity of the largest attention over the dimmed grayscale image.
 CELL, TOP, LEFT = 26, 66, 58
 
 
 def rollout(attentions: np.ndarray, *, grid: int) -> np.ndarray:
-    """How much of each token arrives, through all blocks, where the features are read: `[L, B, H, T, T]` -> `[B, T]`.
+    """Attention rollout, the share of each token in the features through all blocks: `[L, B, H, T, T]` -> `[B, T]`.
 
-    A block hands on one half of what it gets as it is, by its residual connection, and the other half as the mean of its
-    heads mixes it. Rows sum to 1; if each token looks at itself alone, the class token has all of it, or each patch 1/T.
+    A block passes one half of its input through its residual connection, and mixes the other half by the mean of its
+    heads. Rows sum to 1; if each token attends to itself alone, the class token has all of it, or each patch 1/T.
 
     grid: g.
 
@@ -41,9 +41,9 @@ def rollout(attentions: np.ndarray, *, grid: int) -> np.ndarray:
 
 
 def attention_maps(attentions: np.ndarray, *, grid: int) -> np.ndarray:
-    """How much the last block reads from each patch where the features are read: `[L, B, H, T, T]` -> `[B, H, g, g]`.
+    """Attention of the last block to each patch, at the output of the features: `[L, B, H, T, T]` -> `[B, H, g, g]`.
 
-    What it reads from the class token and registers is left out, so that the sum of a map is at most 1.
+    Attention to the class token and registers is left out, so that the sum of a map is at most 1.
     """
     return on_grid(_reading(attentions.shape[-1], grid) @ attentions[-1], grid=grid)[:, :, 0]
 
@@ -54,7 +54,7 @@ def on_grid(rows: np.ndarray, *, grid: int) -> np.ndarray:
 
 
 def _reading(tokens: int, grid: int) -> np.ndarray:
-    """The weights `[1, T]` by which tokens make the features: the class token's, or without one, the mean of all.
+    """The weights `[1, T]` of the tokens in the features: the class token alone, or without one, the mean of all.
 
     Raises:
       ValueError: fewer tokens than patches.
@@ -65,7 +65,7 @@ def _reading(tokens: int, grid: int) -> np.ndarray:
 
 
 def heat(image: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The image in grey, uint8 `[H, W, 3]`, each patch of it coloured by its weight among `[g, g]`, from least to most."""
+    """The grayscale image, uint8 `[H, W, 3]`, with each patch coloured by its weight in `[g, g]`."""
     least, range_ = weights.min(), np.ptp(weights)
     level = (weights - least) / range_ if range_ > 1e-5 * abs(least) else np.zeros_like(weights)
     level = np.kron(level, np.ones(np.array(image.shape[:2]) // level.shape))[..., None]
@@ -74,12 +74,12 @@ def heat(image: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def section(pictures: Pictures) -> Html | None:
-    """Images in columns; below each, in colour, where the heads of the last block look, and the roll-out."""
+    """Images in columns; below each, in colour, the attention of the heads of the last block, and the rollout."""
     names = ("attention_image", "attention", "rollout")
     if any(name not in pictures or not np.isfinite(pictures[name]).all() for name in names):
         return None
     images, heads, rolled = (pictures[name][:MOST_IMAGES] for name in names)
-    if images.shape[1] % rolled.shape[1]:  # No whole number of pixels for each patch.
+    if images.shape[1] % rolled.shape[1]:  # Patches are not a whole number of pixels.
         return None
     maps = {f"Head {number + 1}": heads[:, number] for number in range(heads.shape[1])}
     if not 1 < len(maps) <= MOST_HEADS:
@@ -89,10 +89,10 @@ def section(pictures: Pictures) -> Html | None:
         strips[name] = (thumbnail(heat(image, each), name) for image, each in zip(images, weights, strict=True))
     return tag(
         "section",
-        tag("h2", "Where the network looks"),
-        tag("p", "Colour is attention: below each image, what the heads of the last block read to make its features, "
-            "and in the roll-out, how much of each patch arrives there through all blocks. Look for heads that tell the "
-            "object from its ground, or share out its parts.", class_="see"),
+        tag("h2", "Attention maps"),
+        tag("p", "Colour is attention: below each image, the attention of the last block's heads for its features, "
+            "and in the rollout, the share of each patch through all blocks. Good heads separate the "
+            "object from its background, or attend to its parts.", class_="see"),
         tag("p", "least", tag("i"), "most of each map", class_="heat"),
         tag("div", *(join(tag("h3", name), tag("div", *strip, class_="strip")) for name, strip in strips.items()),
             class_="looks", style=f"--n: {len(images)}"),
@@ -100,15 +100,15 @@ def section(pictures: Pictures) -> Html | None:
 
 
 def alignment_matrix(weights: np.ndarray, *, rows: Sequence[str], columns: Sequence[str], title: str) -> Html:
-    """Where each of T symbols looks among S: an SVG file of its own, for `write_svg`; the more, the stronger the colour.
+    """The attention of each of T symbols to S symbols as a separate SVG file, for `write_svg`; colour shows the weight.
 
     Args:
       weights: `[T, S]` in [0, 1], such as the "alignment" that a sequence network records, without padding.
-      rows: the T symbols that look, from above: sounds, say.
-      columns: the S symbols that they look at, from the left: letters.
+      rows: the T symbols of the queries, from the top, such as sounds.
+      columns: the S symbols of the keys, from the left, such as letters.
 
     Raises:
-      ValueError: other numbers of symbols than of weights.
+      ValueError: the numbers of symbols and of weights differ.
     """
     if weights.shape != (len(rows), len(columns)):
         raise ValueError(f"alignment_matrix: {len(rows)} rows and {len(columns)} columns, got weights {weights.shape}")
@@ -116,7 +116,7 @@ def alignment_matrix(weights: np.ndarray, *, rows: Sequence[str], columns: Seque
     middles = [LEFT + CELL * (column + 0.5) for column in range(len(columns))]
     lines = [TOP + CELL * (row + 0.5) + 4.5 for row in range(len(rows))]
     cells = [
-        tag("rect", tag("title", f"{rows[row]} looks at {columns[column]}: {weights[row, column]:.2f}"),
+        tag("rect", tag("title", f"{rows[row]} attends to {columns[column]}: {weights[row, column]:.2f}"),
             x=LEFT + CELL * column + 1, y=TOP + CELL * row + 1, width=CELL - 2, height=CELL - 2, rx=3,
             fill="#1f6fb2", fill_opacity=f"{weights[row, column]:.3f}", class_="mark")
         for row, column in np.argwhere(weights >= 0.005)

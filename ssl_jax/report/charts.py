@@ -1,4 +1,4 @@
-"""Charts as inline SVG: they take their colours from the page, so that one chart serves light and dark.
+"""Charts as inline SVG: the page's style sheet has their colours, for light and dark mode.
 
 M: points of a map. A series is a list of (step, value) with finite values.
 """
@@ -13,11 +13,11 @@ from ssl_jax.report.html import Html, join, tag
 Series = list[tuple[int, float]]
 WIDTH, HEIGHT = 340, 170
 LEFT, RIGHT, TOP, BOTTOM = 46, 8, 16, 24
-COLORS = 10  # The eleventh class has the first colour again; names in the map tell them apart, up to twice as many.
+COLORS = 10  # The eleventh class has the first colour again; names in the map distinguish them, up to twice as many.
 
 
 def short(value: float, *, digits: int = 4) -> str:
-    """A few digits: 12,345 or 95.12 or 0.003; with a true minus sign."""
+    """A value with few digits: 12,345 or 95.12 or 0.003; with a typographic minus sign."""
     text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
     return text.replace("e-0", "e-").replace("-", "\N{MINUS SIGN}")
 
@@ -25,7 +25,7 @@ def short(value: float, *, digits: int = 4) -> str:
 def line_chart(
     series: Series, *, title: str, references: Sequence[tuple[str, float]] = (), write: Callable[[float], str] = short
 ) -> Html:
-    """One curve over steps. references: (name, value) of dashed lines to compare it with; write: a value as text."""
+    """One curve over steps. references: (name, value) of dashed lines for comparison; write: formats a value."""
     steps, values = (np.array(column, dtype=float) for column in zip(*thin(series), strict=True))
     references = sorted(references, key=lambda reference: reference[1])
     levels = [value for _, value in references]
@@ -51,9 +51,9 @@ def line_chart(
     )  # fmt: skip
 
 
-def scatter(places: np.ndarray, labels: np.ndarray, names: Sequence[str], *, title: str, size: int = 480) -> Html:
-    """Places `[M, 2]` as dots coloured by class, each class's name at its middle point; label -1 is plain grey."""
-    centered = places - (places.max(axis=0) + places.min(axis=0)) / 2
+def scatter(positions: np.ndarray, labels: np.ndarray, names: Sequence[str], *, title: str, size: int = 480) -> Html:
+    """Positions `[M, 2]` as dots coloured by class, each class's name at its medoid; label -1 is grey."""
+    centered = positions - (positions.max(axis=0) + positions.min(axis=0)) / 2
     spots = size / 2 + centered / (np.abs(centered).max() or 1) * (size / 2 - 14)
     classes = [int(label) for label in np.unique(labels)]
     named = [label for label in classes if label >= 0] if len(classes) <= 2 * COLORS else []
@@ -66,23 +66,26 @@ def scatter(places: np.ndarray, labels: np.ndarray, names: Sequence[str], *, tit
 
 
 def ticks(low: float, high: float, *, about: int = 3) -> list[float]:
-    """Round numbers, 1, 2 or 5 times a power of ten apart, that span `low` to `high`."""
+    """Round numbers, with a spacing of 1, 2 or 5 times a power of ten, that span `low` to `high`."""
     if high - low <= 1e-9 * max(abs(low), abs(high)):
         low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
     rough = (high - low) / about
     power = 10.0 ** math.floor(math.log10(rough))
-    apart = next(step * power for step in (1, 2, 5, 10) if step * power >= rough)
-    return [number * apart for number in range(math.floor(low / apart), math.ceil(high / apart) + 1)]
+    spacing = next(step * power for step in (1, 2, 5, 10) if step * power >= rough)
+    return [number * spacing for number in range(math.floor(low / spacing), math.ceil(high / spacing) + 1)]
 
 
 def thin(series: Series, *, buckets: int = 400) -> Series:
-    """At most two points a bucket, the lowest and the highest: a spike stays visible however long the run was."""
+    """At most two points a bucket, the lowest and the highest, so that spikes stay visible in runs of any length."""
     if len(series) <= 2 * buckets:
         return series
-    places = np.array_split(np.arange(len(series)), buckets)
+    positions = np.array_split(np.arange(len(series)), buckets)
     values = np.array([value for _, value in series])
-    kept = {int(part[pick(values[part])]) for part in places for pick in (np.argmin, np.argmax)} | {0, len(series) - 1}
-    return [series[place] for place in sorted(kept)]
+    kept = {int(part[pick(values[part])]) for part in positions for pick in (np.argmin, np.argmax)} | {
+        0,
+        len(series) - 1,
+    }
+    return [series[index] for index in sorted(kept)]
 
 
 def _level(y: float, text: str) -> Html:
@@ -98,7 +101,7 @@ def _reference(y: float, name: str, *, below: bool) -> Html:
 
 
 def _dot(point: str) -> str:
-    """A line of no length: with a round cap it is a disc, in a quarter of a circle element's bytes."""
+    """A line of zero length: with a round cap it is a disc, in a quarter of the bytes of a circle element."""
     return f"M{point}h0"
 
 
@@ -108,12 +111,12 @@ def _cloud(spots: np.ndarray, label: int, names: Sequence[str]) -> Html:
 
 
 def _middle(spots: np.ndarray) -> np.ndarray:
-    """The spot nearest to all others: their mean may lie among those of another class."""
+    """The medoid, since the mean of the spots may lie among those of another class."""
     return spots[np.linalg.norm(spots[:, None] - spots, axis=-1).sum(axis=1).argmin()]
 
 
 def _name(spot: np.ndarray, name: str, size: int) -> Html:
-    """A short name on its spot; a long one smaller, and beginning or ending there near the sides, to stay inside."""
+    """A short name centred on its spot; a long one smaller, and aligned to stay inside near the sides."""
     x, y = spot
     side = " start" if x < size / 4 else " end" if x > size * 3 / 4 else ""
     style = "name halo" if len(name) <= 3 else f"name halo long{side}"
@@ -121,10 +124,10 @@ def _name(spot: np.ndarray, name: str, size: int) -> Html:
 
 
 def color(label: int) -> str:
-    """The CSS class with a class's colour."""
+    """The CSS class with the colour of a label."""
     return f"c{label % COLORS}" if label >= 0 else "unlabelled"
 
 
 def class_name(label: int, names: Sequence[str]) -> str:
-    """A class's name, its number where it has none."""
+    """The name of a label's class, the label itself where it has none."""
     return names[label] if 0 <= label < len(names) else ("no label" if label < 0 else str(label))

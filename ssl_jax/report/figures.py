@@ -1,6 +1,6 @@
 """Figures of experiments: several curves in one chart, a matrix of weights, rows of images; each an SVG file of its own.
 
-They bring their colours along, light or dark as the reader has it.
+They contain their colours, for light and dark mode.
 """
 
 import base64
@@ -35,28 +35,28 @@ image { image-rendering: pixelated; }
 def lines(
     curves: Mapping[str, Curve], *, title: str, across: str, up: str, log: bool = False, low: float | None = None
 ) -> Html:
-    """Curves by name, `(x, y)` in order of x, each named at its end.
+    """Curves by name, `(x, y)` in order of x, each with its name at its end.
 
     Args:
-      across: what the x axis says.
-      up: what the y axis says, behind the title.
+      across: label of the x axis.
+      up: label of the y axis, after the title.
       log: the x axis is logarithmic.
-      low: where the y axis begins; at the lowest value when None.
+      low: start of the y axis; the lowest value when None.
     """
-    place = math.log10 if log else float
+    coordinate = math.log10 if log else float
     points = [point for curve in curves.values() for point in curve]
-    xs, ys = [place(x) for x, _ in points], [y for _, y in points]
+    xs, ys = [coordinate(x) for x, _ in points], [y for _, y in points]
     marks = ticks(min(ys) if low is None else low, max(ys), about=4)
     left, right = min(xs), max(xs)
 
     def spot(x: float, y: float) -> tuple[float, float]:
-        along = (place(x) - left) / (right - left or 1)
+        along = (coordinate(x) - left) / (right - left or 1)
         return (
             LEFT + along * (WIDTH - LEFT - RIGHT),
             TOP + (marks[-1] - y) / (marks[-1] - marks[0]) * (HEIGHT - TOP - BOTTOM),
         )
 
-    ends = _apart([spot(*curve[-1])[1] for curve in curves.values()])
+    ends = _separated([spot(*curve[-1])[1] for curve in curves.values()])
     drawn = []
     for (name, curve), end, color in zip(curves.items(), ends, COLORS, strict=False):
         spots = " ".join(f"{x:.1f},{y:.1f}" for x, y in (spot(*point) for point in curve))
@@ -75,7 +75,7 @@ def lines(
 
 
 def gallery(rows: Mapping[str, np.ndarray], *, title: str, notes: Mapping[str, Sequence[str]] | None = None) -> Html:
-    """Rows of uint8 images `[N, H, W, C]`, each with its name in front and, where there are any, a note below each image."""
+    """Rows of uint8 images `[N, H, W, C]`, each with its name in front and, if given, a note below each image."""
     side, left, line = 44, 170, 64
     parts: list[Html] = []
     for number, (name, images) in enumerate(rows.items()):
@@ -91,7 +91,7 @@ def gallery(rows: Mapping[str, np.ndarray], *, title: str, notes: Mapping[str, S
 
 
 def write_svg(path: Path, figure: Html) -> None:
-    """The figure as a file, all or nothing."""
+    """Writes the figure atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, figure + "\n")
 
@@ -104,8 +104,8 @@ def _svg(width: float, height: float, title: str, *parts: Html) -> Html:
     )  # fmt: skip
 
 
-def _apart(heights: list[float], least: float = 15.0) -> list[float]:
-    """The same heights, moved down where names would stand on each other."""
+def _separated(heights: list[float], least: float = 15.0) -> list[float]:
+    """The same heights, moved down where names would overlap."""
     moved = dict.fromkeys(range(len(heights)), 0.0)
     below = -math.inf
     for number in sorted(moved, key=lambda number: heights[number]):

@@ -1,4 +1,4 @@
-"""HTML and SVG as nested calls, escaped by construction: only what `tag` made goes into the page as it is."""
+"""HTML and SVG as nested calls, escaped by construction: only the results of `tag` are not escaped."""
 
 import html
 
@@ -8,7 +8,7 @@ class Html(str):
 
 
 def tag(name: str, /, *children: object, **attributes: object) -> Html:
-    """`<name attributes>children</name>`; all that is not Html is escaped, None is left out.
+    """`<name attributes>children</name>`; children that are not Html are escaped, None is left out.
 
     Attributes are written in Python's spelling: class_="x" for class, stroke_width=2 for stroke-width.
     """
@@ -30,7 +30,7 @@ def join(*children: object) -> Html:
 
 
 def document(title: str, style: str, *children: object) -> Html:
-    """A whole page that needs nothing from outside. `style` is CSS of ours, written as it is."""
+    """A whole page without external resources. `style` is trusted CSS, not escaped."""
     head = tag(
         "head",
         tag("meta", charset="utf-8"),

@@ -17,17 +17,17 @@ from ssl_jax.runs import REPORT, REQUEST
 
 
 def write_report(run: Path) -> Path:
-    """Writes `run`/report.html from what the folder of a run holds, all or nothing, and returns its path.
+    """Writes `run`/report.html atomically from the files in the folder of a run, and returns its path.
 
-    Works as well for a run that still goes on or was killed: the page shows what is there and says what is not.
+    Works also for a run that is still training or was killed: the page shows the existing files and names missing ones.
 
     Raises:
-      UsageError: `run` is not there, or holds no run.json.
+      UsageError: `run` does not exist, or holds no run.json.
     """
-    found = read_run(run)
+    content = read_run(run)
     path = run / REPORT
-    with writing("run", path, "make room there, or report on a copy of the run's folder"):
-        write_atomically(path, make_page(found))
+    with writing("run", path, "free disk space, or report on a copy of the run's folder"):
+        write_atomically(path, make_page(content))
     return path
 
 
@@ -69,11 +69,11 @@ def _facts(run: Run) -> list[str]:
     results, request = run.results, run.request
     numbers = [
         (results, "steps", "{:,.0f} steps"),
-        (results, "images_per_second", "{:,.0f} images a second"),
+        (results, "images_per_second", "{:,.0f} images per second"),
         (request, "encoder_parameters", "{:,.0f} encoder parameters"),
         (request, "seed", "seed {:.0f}"),
     ]
-    facts = [text.format(found) for values, name, text in numbers if (found := number(values, name)) is not None]
+    facts = [text.format(content) for values, name, text in numbers if (content := number(values, name)) is not None]
     if "device" in request:
         many = f"{request['devices']} \N{MULTIPLICATION SIGN} " if request.get("devices", 1) != 1 else ""
         facts.append(f"{many}{request['device']}")
@@ -94,8 +94,8 @@ def _details(run: Run) -> Html:
     again = shlex.join(["ssl-jax", "pretrain", "--from", str(run.folder / REQUEST)])
     return tag(
         "section",
-        tag("h2", "To repeat this run"),
-        tag("p", "The same recipe, arguments and seed; on the same machine, the same bits.", class_="see"),
+        tag("h2", "Reproduce this run"),
+        tag("p", "The same recipe, arguments and seed; bit for bit on the same machine.", class_="see"),
         tag("pre", again),
         _list("Configuration", flat(request.get("arguments", {}))),
         _list("Machine, seed and commit", machine),

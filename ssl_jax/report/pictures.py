@@ -1,6 +1,6 @@
-"""The sections that show images: views as the network saw them, neighbours before and after, the map of the embeddings.
+"""The sections that show images: augmented views, neighbours before and after training, the map of the embeddings.
 
-n: images; V: views; q: test images; k: neighbours; m: embeddings; D: their size. Images are uint8 [H, W, C].
+n: images; V: views; q: test images; k: neighbours; m: embeddings; D: their dimension. Images are uint8 [H, W, C].
 """
 
 import base64
@@ -16,11 +16,11 @@ from ssl_jax.report.projection import embedding_map
 from ssl_jax.report.reading import Pictures
 
 MOST_IMAGES, MOST_NEIGHBORS, MOST_POINTS, MOST_SIDE = 10, 6, 1500, 128
-SMALL = 64  # Images up to this side are shown with their pixels and kept without loss.
+SMALL = 64  # Images up to this side are shown with sharp pixels and stored without loss.
 
 
 def views(pictures: Pictures) -> Html | None:
-    """Originals in one row, below each its views."""
+    """Originals in one row, with their views below."""
     if "views" not in pictures:
         return None
     seen = pictures["views"][:MOST_IMAGES]
@@ -30,9 +30,9 @@ def views(pictures: Pictures) -> Html | None:
     strips = [join(tag("h3", name), tag("div", *map(thumbnail, images), class_="strip")) for name, images in rows]
     return tag(
         "section",
-        tag("h2", "What the network saw"),
-        tag("p", "Look down a column: one image and its random views. The network learned that these belong together, "
-            "and that other columns do not.", class_="see"),
+        tag("h2", "Augmented views"),
+        tag("p", "Each column has one image and its random views, which are positives; other columns are other "
+            "images.", class_="see"),
         tag("div", *strips, class_="views", style=f"--n: {len(seen)}"),
     )  # fmt: skip
 
@@ -49,20 +49,20 @@ def neighbors(pictures: Pictures) -> Html | None:
         name = class_name(label, names) if label >= 0 else None
         cells.append(tag("div", thumbnail(image, name or ""), name, class_="query"))
         cells += [_strip(time, pictures, row, label, names, last=time == times[-1]) for time in times]
-    frames = {"right": "right class", "wrong": "wrong class, with its name"}
+    frames = {"right": "correct class", "wrong": "wrong class, with its name"}
     key = [tag("span", text, class_=f"key frame {style}") for style, text in frames.items() if (labels >= 0).any()]
     return tag(
         "section",
         tag("h2", "Nearest neighbours, before and after"),
-        tag("p", "The training images whose features are most like those of a test image: training without labels "
-            "should bring images of one class together.", class_="see"),
+        tag("p", "The training images with the features most similar to those of a test image: training without labels "
+            "should make images of one class neighbours.", class_="see"),
         tag("p", *key) if key else None,
         tag("div", *cells, class_="neighbors", style=f"--times: {len(times)}"),
     )  # fmt: skip
 
 
 def embeddings(pictures: Pictures) -> Html | None:
-    """The map of the test features, after pre-training and, where known, before."""
+    """The map of the test features, after pre-training and, if available, before."""
     times = {"Before training": "embedding_before", "After training": "embedding"}
     found = {title: pictures[name] for title, name in times.items() if usable(pictures.get(name))}
     if not found:
@@ -73,7 +73,8 @@ def embeddings(pictures: Pictures) -> Html | None:
         "section",
         tag("h2", "A map of the test images"),
         tag("p", "Each dot is a test image, near those with similar features (t-SNE); colours are classes, which "
-            "training never saw. Look for islands of one colour. Axes and far distances mean nothing.", class_="see"),
+            "training does not use. Good features give clusters of one colour. Axes and large distances have no "
+            "meaning.", class_="see"),
         tag("div", *maps, class_="maps"),
     )  # fmt: skip
 
@@ -89,7 +90,7 @@ def usable(features: np.ndarray | None) -> bool:
 
 
 def thumbnail(image: np.ndarray, description: str = "") -> Html:
-    """An inline image: PNG of its very pixels when small, else a JPEG of at most MOST_SIDE pixels a side."""
+    """An inline image: lossless PNG when small, else a JPEG of at most MOST_SIDE pixels a side."""
     picture = Image.fromarray(image[..., 0] if image.shape[-1] < 3 else image[..., :3])
     small = max(picture.size) <= SMALL
     if not small:
@@ -102,16 +103,16 @@ def thumbnail(image: np.ndarray, description: str = "") -> Html:
 
 
 def labels_of(pictures: Pictures, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The labels of these images or embeddings; -1, no label, where the run has none."""
+    """The labels of these images or embeddings; -1 (unlabelled) where the run has none."""
     return pictures.get(f"{name}_label", np.full(shape, -1))
 
 
 def _heading(time: str, pictures: Pictures, labels: np.ndarray) -> Html:
     name = f"neighbors_{time}"
     found = labels_of(pictures, name, pictures[name].shape[:2])[: len(labels), :MOST_NEIGHBORS]
-    right = f"{int((found == labels[:, None]).sum())} of {found.size} right"
-    known = (labels >= 0).all() and (found >= 0).all()
-    return tag("h3", f"{time.capitalize()} training", tag("span", right) if known else None)
+    right = f"{int((found == labels[:, None]).sum())} of {found.size} correct"
+    labelled = (labels >= 0).all() and (found >= 0).all()
+    return tag("h3", f"{time.capitalize()} training", tag("span", right) if labelled else None)
 
 
 def _strip(time: str, pictures: Pictures, row: int, label: int, names: Sequence[str], *, last: bool) -> Html:
@@ -123,7 +124,7 @@ def _strip(time: str, pictures: Pictures, row: int, label: int, names: Sequence[
 
 
 def _frame(image: np.ndarray, theirs: int, label: int, names: Sequence[str]) -> Html:
-    """A neighbour: framed when both labels are known, and with the name of its class when that is another one."""
+    """A neighbour: with a frame when both labels exist, and with the name of its class when that differs."""
     if min(theirs, label) < 0:
         return tag("div", thumbnail(image), class_="frame")
     name = class_name(theirs, names)

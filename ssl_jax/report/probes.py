@@ -1,4 +1,4 @@
-"""The numbers: a headline, and the table of the probes against an untrained encoder and raw pixels."""
+"""The results: a headline, and the table of the probes against an untrained encoder and raw pixels."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from ssl_jax.evaluate.protocols import PROTOCOLS, Words
 from ssl_jax.report.html import Html, tag
 from ssl_jax.report.reading import Run
 
-# Source of features -> name in the table, end of the sentence that compares.
+# Source of features -> name in the table, end of the comparing sentence.
 SOURCES = {
     "pretrained": ("Pre-trained", ""),
     "untrained": ("Untrained encoder", "with an untrained encoder"),
@@ -20,7 +20,7 @@ def percent(share: float) -> str:
 
 
 def headline(run: Run) -> tuple[str, str]:
-    """The sentence on top and what follows it. They state what was measured, also where the training did not help."""
+    """The headline and the sentences after it. They state the measured accuracies, also where training did not help."""
     method = str(run.request.get("method", "pre-trained"))
     names = sorted(measured(run.results), key=lambda name: name != "linear")  # The linear probe first.
     sentences = [_sentence(run.results, name, method) for name in names]
@@ -28,20 +28,20 @@ def headline(run: Run) -> tuple[str, str]:
         return sentences[0], " ".join(sentences[1:])
     online = [knn for record in run.metrics if (knn := number(record, "knn")) is not None]
     deck = f"Its last online k-NN accuracy is {percent(online[-1])}." if online else ""
-    state = "without labels to evaluate by" if "features" in run.results else "that is not evaluated yet"
+    state = "without labels" if "features" in run.results else "that is not evaluated yet"
     return f"A {method} run {state}.", deck
 
 
 def _sentence(results: dict[str, Any], protocol: str, method: str) -> str:
     shares = {source: share for source in SOURCES if (share := accuracy(results, source, protocol)) is not None}
-    text = _words(protocol).sentence or "By {protocol}, {accuracy} of test images are named right"
+    text = _words(protocol).sentence or "By {protocol}, {accuracy} of test images are classified correctly"
     sentence = text.format(method=method, protocol=protocol, accuracy=percent(shares.pop("pretrained")))
     against = [f"{percent(share)} {SOURCES[source][1]}" for source, share in shares.items()]
     return f"{sentence}, against {' and '.join(against)}." if against else f"{sentence}."
 
 
 def _words(protocol: str) -> Words:
-    """Of a protocol that another version of the package measured, its name alone."""
+    """The description of a protocol; of an unknown one, from another version of the package, its name alone."""
     return PROTOCOLS[protocol].words if protocol in PROTOCOLS else Words(protocol)
 
 
@@ -56,23 +56,23 @@ def number(values: dict[str, Any], name: str) -> float | None:
 
 
 def fields_of(results: dict[str, Any], source: str, protocol: str) -> dict[str, Any]:
-    """What the results hold of the features of a source by a protocol; {} where there is nothing."""
+    """The results of the features of a source by a protocol; {} if there are none."""
     return results.get("features", {}).get(source, {}).get(protocol, {})
 
 
 def accuracy(results: dict[str, Any], source: str, protocol: str) -> float | None:
-    """A share, 0 to 1; None where it was not measured."""
+    """An accuracy in [0, 1]; None if it was not measured."""
     return number(fields_of(results, source, protocol), "accuracy")
 
 
 def measured(results: dict[str, Any]) -> list[str]:
-    """The protocols by which the pre-trained features have an accuracy: those of this version first, in their order."""
+    """The protocols that measured the pre-trained features: those of this version first, in their order."""
     found = results.get("features", {}).get("pretrained", {})
     return [name for name in dict.fromkeys([*PROTOCOLS, *found]) if accuracy(results, "pretrained", name) is not None]
 
 
 def spread(fields: dict[str, Any]) -> tuple[float, float] | None:
-    """Lowest and highest plausible accuracy: the interval as it is, else one deviation to both sides."""
+    """Lowest and highest plausible accuracy: the interval, else one deviation to both sides."""
     interval, deviation = fields.get("interval"), number(fields, "deviation")
     if isinstance(interval, list) and len(interval) == 2:
         low, high = (number({"end": end}, "end") for end in interval)
@@ -83,15 +83,15 @@ def spread(fields: dict[str, Any]) -> tuple[float, float] | None:
 
 
 def probe_table(results: dict[str, Any]) -> Html | None:
-    """Bars of every probe that was made, on one scale from 0 to 100 %."""
+    """Bars of every protocol with results, on one scale from 0 to 100 %."""
     groups = [tag("tbody", *_group(results, protocol)) for protocol in measured(results)]
     if not groups:
         return None
     return tag(
         "section",
-        tag("h2", "What the features are worth"),
-        tag("p", "Accuracy on test images. The blue bar should reach beyond both grey ones; the last column says by "
-            "how many points.", _meaning(results), class_="see"),
+        tag("h2", "Evaluation of the features"),
+        tag("p", "Accuracy on test images. The blue bar should exceed both grey ones; the last column has the "
+            "difference in points.", _meaning(results), class_="see"),
         tag("table", *groups, class_="probes"),
     )  # fmt: skip
 

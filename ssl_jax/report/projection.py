@@ -1,22 +1,22 @@
-"""A map of embeddings in the plane: principal components, then t-SNE. In numpy, so that a report never touches the
-accelerator that a run may be using.
+"""A map of embeddings in the plane: principal components, then t-SNE. In numpy, so that a report never uses the
+accelerator of a run.
 
-M: embeddings; D: their size. The same embeddings give the same map.
+M: embeddings; D: their dimension. The map is deterministic.
 """
 
 import numpy as np
 
-ITERATIONS, EXAGGERATED = 750, 250  # Of all steps the first 250 pull neighbours together 12 times as hard.
+ITERATIONS, EXAGGERATED = 750, 250  # In the first 250 steps attraction is 12 times as strong.
 
 
 def embedding_map(embeddings: np.ndarray, *, perplexity: float = 30, seed: int = 0) -> np.ndarray:
-    """`[M, D]` -> `[M, 2]`: neighbours by cosine similarity stay neighbours; axes and far distances mean nothing.
+    """`[M, D]` -> `[M, 2]`: neighbours by cosine similarity stay neighbours; axes and large distances have no meaning.
 
     Exact t-SNE from the first two principal components; O(M^2) in time and memory: for M up to about 2,000.
 
     Args:
-      perplexity: how many neighbours each point tries to keep; at most (M - 1) / 3 is used.
-      seed: of the tiny noise that parts equal points.
+      perplexity: effective number of neighbours of each point; at most (M - 1) / 3 is used.
+      seed: seed of the tiny noise that separates equal points.
 
     Raises:
       ValueError: not `[M, D]` with at least 2 rows.
@@ -49,13 +49,13 @@ def principal_components(rows: np.ndarray, *, count: int) -> np.ndarray:
 
 
 def neighbor_probabilities(points: np.ndarray, *, perplexity: float) -> np.ndarray:
-    """`[M, D]` -> symmetric `[M, M]` of sum 1, from Gaussians each as wide as gives entropy log(perplexity)."""
+    """`[M, D]` -> symmetric `[M, M]` of sum 1, from Gaussians whose widths give the entropy log(perplexity)."""
     squares = (points**2).sum(axis=1)
     distances = np.maximum(squares[:, None] + squares - 2 * points @ points.T, 0)
     scale = distances.mean() + 1e-12
     np.fill_diagonal(distances, np.inf)
     distances -= distances.min(axis=1, keepdims=True)
-    low, high = np.full(len(points), -20.0), np.full(len(points), 20.0)  # Logarithm of the precision, by halving.
+    low, high = np.full(len(points), -20.0), np.full(len(points), 20.0)  # Logarithm of the precision, by bisection.
     for _ in range(30):
         middle = (low + high) / 2
         weights = np.exp(-distances * np.exp(middle)[:, None] / scale)
@@ -67,29 +67,29 @@ def neighbor_probabilities(points: np.ndarray, *, perplexity: float) -> np.ndarr
 
 
 def descend(attraction: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """Gradient descent with momentum and gains on the divergence from `attraction` `[M, M]`, from places `[M, 2]`."""
-    attraction, places = attraction.astype(np.float32), start.astype(np.float32)
-    velocity, gains = np.zeros_like(places), np.ones_like(places)
-    rate = max(len(places) / 12, 50)
+    """Gradient descent with momentum and gains on the divergence from `attraction` `[M, M]`, from positions `[M, 2]`."""
+    attraction, positions = attraction.astype(np.float32), start.astype(np.float32)
+    velocity, gains = np.zeros_like(positions), np.ones_like(positions)
+    rate = max(len(positions) / 12, 50)
     for iteration in range(ITERATIONS):
         early = iteration < EXAGGERATED
-        pull, push = forces(attraction, places)
+        pull, push = forces(attraction, positions)
         gradient = 4 * ((12 if early else 1) * pull - push)
         gains = np.where(gradient * velocity < 0, gains + 0.2, np.maximum(gains * 0.8, 0.01))
         velocity = (0.5 if early else 0.8) * velocity - rate * gains * gradient
-        places = places + velocity
-        places -= places.mean(axis=0)
-    return places
+        positions = positions + velocity
+        positions -= positions.mean(axis=0)
+    return positions
 
 
-def forces(attraction: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def forces(attraction: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The halves of the gradient over 4, each `[M, 2]`: pull_i = sum_j p_ij n_ij (y_i - y_j) and push_i = sum_j n_ij^2
     (y_i - y_j) / Z, with n_ij = 1 / (1 + |y_i - y_j|^2) and Z the sum of n_ij over i != j."""
-    size, total = len(places), -float(len(places))  # A point's closeness to itself, 1, does not count.
-    squares, ones = (places**2).sum(axis=1, keepdims=True), np.ones((size, 1), np.float32)
-    left, right = np.hstack([-2 * places, squares + 1, ones]), np.hstack([places, ones, squares]).T
-    sums, pulls, pushes = np.hstack([places, ones]), np.empty((size, 3), np.float32), np.empty((size, 3), np.float32)
-    rows = max(1, 50_000 // size)  # Blocks that stay in the cache, too small for BLAS to wake its threads for them.
+    size, total = len(positions), -float(len(positions))  # A point's closeness to itself, 1, does not count.
+    squares, ones = (positions**2).sum(axis=1, keepdims=True), np.ones((size, 1), np.float32)
+    left, right = np.hstack([-2 * positions, squares + 1, ones]), np.hstack([positions, ones, squares]).T
+    sums, pulls, pushes = np.hstack([positions, ones]), np.empty((size, 3), np.float32), np.empty((size, 3), np.float32)
+    rows = max(1, 50_000 // size)  # Blocks that fit into the cache, too small for threads of BLAS.
     for first in range(0, size, rows):
         block = slice(first, first + rows)
         closeness = np.reciprocal(left[block] @ right)
@@ -97,5 +97,5 @@ def forces(attraction: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.n
         pulls[block] = (attraction[block] * closeness) @ sums
         closeness *= closeness
         pushes[block] = closeness @ sums
-    pull, push = (each[:, 2:] * places - each[:, :2] for each in (pulls, pushes))
+    pull, push = (each[:, 2:] * positions - each[:, :2] for each in (pulls, pushes))
     return pull, push / np.float32(total)

@@ -1,9 +1,9 @@
-"""What a run's folder holds, read so that a run that was killed anywhere still gives a page.
+"""The content of a run's folder, read so that a run that was killed at any time still gives a page.
 
 pictures.npz, every array optional (n images, V views, q test images, k neighbours, m embeddings of size D):
   views_original uint8 [n, H, W, C] and views uint8 [n, V, H, W, C]; query uint8 [q, H, W, C] and query_label [q];
   neighbors_before and neighbors_after uint8 [q, k, H, W, C], each with its *_label [q, k];
-  embedding and embedding_before [m, D] and embedding_label [m]; class_names, strings. A label of -1 is no label;
+  embedding and embedding_before [m, D] and embedding_label [m]; class_names, strings. A label of -1 means unlabelled;
   attention_image uint8 [n, S, S, C], attention [n, H, g, g] of H heads and g x g patches, and rollout [n, g, g].
 """
 
@@ -18,7 +18,7 @@ from ssl_jax.files import replacing
 from ssl_jax.runs import PICTURES, nearest_run, read_metrics, read_record, read_results
 
 Pictures = dict[str, np.ndarray]
-# Kinds of numbers, and axes: those of one small letter are of one length in all arrays.
+# Types and axes: axes with the same small letter have one length in all arrays.
 IMAGE, LABEL, NUMBER = "u", "iu", "fiu"
 LAYOUT = {
     "views_original": (IMAGE, "nHWC"),
@@ -37,12 +37,12 @@ LAYOUT = {
     "attention": (NUMBER, "iHgg"),
     "rollout": (NUMBER, "igg"),
 }
-GROUPS = ("arguments", "versions")  # Of run.json: each a dict.
+GROUPS = ("arguments", "versions")  # Entries of run.json that are dicts.
 
 
 class Run(NamedTuple):
-    """folder: where it is. request: run.json. metrics: the records of metrics.jsonl. results: results.json, {} where
-    there is none. missing: sentences on what is not there."""
+    """folder: its path. request: run.json. metrics: the records of metrics.jsonl. results: results.json, {} where
+    there is none. missing: sentences about missing files."""
 
     folder: Path
     request: dict[str, Any]
@@ -53,10 +53,10 @@ class Run(NamedTuple):
 
 
 def read_run(folder: Path) -> Run:
-    """Everything the folder of a run holds.
+    """The content of the folder of a run.
 
     Raises:
-      UsageError: the folder is not there, or holds no run.json that can be read.
+      UsageError: the folder does not exist, or holds no readable run.json.
     """
     request = read_record(folder)
     if request is None:
@@ -68,7 +68,7 @@ def read_run(folder: Path) -> Run:
     if results is None:
         reached = f" at step {metrics[-1]['step']:,}" if metrics else ""
         missing.append(
-            f"No results yet: the run still goes on, or was stopped{reached}. This page shows what is there."
+            f"No results yet: the run is still training, or was stopped{reached}. This page shows the existing files."
         )
     elif "features" not in results:
         missing.append(
@@ -85,10 +85,10 @@ def read_run(folder: Path) -> Run:
 
 
 def save_pictures(run: Path, **arrays: np.ndarray) -> Path:
-    """Writes `run`/pictures.npz, all or nothing. The names are those at the top of this file.
+    """Writes `run`/pictures.npz atomically. The names are those at the top of this file.
 
     Raises:
-      ValueError: an array of Python objects, which could not be read back: nothing is ever unpickled.
+      ValueError: an array of Python objects, which could not be read back, since nothing is unpickled.
     """
     for name, array in arrays.items():
         if array.dtype.hasobject:
@@ -103,9 +103,7 @@ def _read_pictures(path: Path) -> Pictures:
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (
-        Exception
-    ):  # numpy and zipfile raise many types about a damaged file; a page without pictures can still be made.
+    except Exception:  # numpy and zipfile raise many types for a damaged file; the page is made without pictures.
         return {}
 
 
@@ -123,7 +121,7 @@ def _fitting(pictures: Pictures) -> tuple[Pictures, list[str]]:
 
 
 def _no_run(folder: Path) -> str:
-    """The sentence for a folder that is no run's; names the nearest one that is."""
+    """The sentence for a folder without a run; suggests the most similar one with a run."""
     what = "holds no run.json that can be read" if os.path.isdir(folder) else "is not a folder"
     near = nearest_run(folder)
     hint = f"did you mean {near}?" if near else "name the folder of a run, as ssl-jax pretrain printed it."

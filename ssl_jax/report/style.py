@@ -1,5 +1,5 @@
-"""The page's one style sheet. Class colours: Petroff 2021, https://arxiv.org/abs/2107.02270, told apart also by the
-colour-blind; his grey and his yellow have changed places, so that the digits 3 and 8 are not both grey."""
+"""The page's one style sheet. Class colours: Petroff 2021, https://arxiv.org/abs/2107.02270, distinguishable with
+colour blindness; his grey and his yellow are swapped, so that the digits 3 and 8 are not both grey."""
 
 STYLE = """
 :root { --paper: #fff; --ink: #1c1e21; --soft: #63676d; --rule: #e3e5e8; --wash: #f5f6f7;

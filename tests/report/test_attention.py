@@ -22,7 +22,7 @@ from ssl_jax.report import save_pictures, write_report
 from ssl_jax.report.album import attentions_of
 from ssl_jax.report.attention import alignment_matrix, attention_maps, heat, on_grid, rollout
 
-HEADING = "<h2>Where the network looks</h2>"
+HEADING = "<h2>Attention maps</h2>"
 
 
 def softmaxes(*shape: int) -> np.ndarray:

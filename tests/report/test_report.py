@@ -16,12 +16,12 @@ from ssl_jax.report.reading import read_run
 
 NASTY = '<script>alert("1")</script> & co'
 HEADINGS = [
-    "What the features are worth",
-    "What the network saw",
+    "Evaluation of the features",
+    "Augmented views",
     "Nearest neighbours, before and after",
     "A map of the test images",
-    "How the training went",
-    "To repeat this run",
+    "Training curves",
+    "Reproduce this run",
 ]
 RESULTS = {
     "method": "simclr", "steps": 940, "images_per_second": 1829.4, "seconds": 141.2,
@@ -157,11 +157,11 @@ def test_pictures_of_other_shapes_are_left_out_with_a_sentence(run, damage):
         fits = damage == "other lengths" and name == "class_names"  # Any number of names can be shown.
         assert bool(found.missing) is not fits
     save_pictures(run, **{name: DAMAGED[damage](array) for name, array in whole.items()})
-    assert "How the training went" in page_of(run)
+    assert "Training curves" in page_of(run)
     save_pictures(run, **whole | {"views": DAMAGED[damage](whole["views"])})
     page = page_of(run)
     assert "pictures.npz holds views in a shape or type that the page cannot show." in page
-    assert "What the network saw" not in page and "Nearest neighbours" in page
+    assert "Augmented views" not in page and "Nearest neighbours" in page
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\x93NUMPY", b"PK\x03\x04"])
@@ -181,7 +181,7 @@ def test_values_of_other_kinds_in_the_files_of_a_run(run, value):
     names = {name for record in METRICS for name in record}
     lines = [dict.fromkeys(names, value) | {"step": step} for step in (1, 10**400)] + [value]
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert "To repeat this run" in page_of(run)
+    assert "Reproduce this run" in page_of(run)
 
 
 @pytest.mark.parametrize("value", [None, "text", True, [1], {"a": 1}, 10**400, float("nan")])
@@ -208,14 +208,14 @@ def test_a_protocol_of_another_version_is_shown_under_its_name(run):
     features = {"pretrained": {"to{y}": {"accuracy": 0.5}}, "pixels": {"to{y}": {"accuracy": 0.25}}}
     (run / "results.json").write_text(json.dumps(RESULTS | {"features": features}))
     page = page_of(run)
-    assert "By to{y}, 50.0% of test images are named right, against 25.0% on raw pixels." in page
+    assert "By to{y}, 50.0% of test images are classified correctly, against 25.0% on raw pixels." in page
     assert "+25.0<span> points" in page
 
 
 @pytest.mark.parametrize(
     ("file", "gone", "notice"),
     [
-        ("results.json", HEADINGS[:1], "No results yet: the run still goes on, or was stopped at step 150."),
+        ("results.json", HEADINGS[:1], "No results yet: the run is still training, or was stopped at step 150."),
         ("pictures.npz", HEADINGS[1:4], "No pictures to show"),
         ("metrics.jsonl", HEADINGS[4:5], "No metrics were recorded"),
     ],
