@@ -1,10 +1,10 @@
-"""Every method on the embedded digits with its demo recipe: its features beside untrained weights and raw pixels.
+"""Every method on the embedded digits with its demo recipe: its features compared with untrained weights and raw pixels.
 
     python experiments/all_methods.py
     python experiments/all_methods.py --methods simclr byol --seeds 0
 
-Runs what the results file does not hold yet, one method and seed after the other, so that it can be stopped at any time
-and started again. `experiments/methods_table.py` makes docs/methods.md of it.
+Runs that are missing in the results file follow one another, so that the script can be stopped at any time and started
+again. `experiments/methods_table.py` writes docs/methods.md from the results.
 """
 
 import json
@@ -35,12 +35,12 @@ def all_methods(
     """Pre-trains each method once for each seed, and prints means and standard deviations over seeds, in percent.
 
     Args:
-      methods: which; all when none is named.
+      methods: names of methods; all when none is given.
       seeds: one run each, in RUN/METHOD-seed0, ...
       run: folder of the runs.
-      results: file that gathers what was measured.
-      epochs: another number of passes for each; for a trial.
-      data: other images for each; for a trial.
+      results: file of the measurements.
+      epochs: number of passes instead of the recipe's; for a trial.
+      data: data set instead of the recipe's; for a trial.
     """
     found: dict[str, dict[str, Any]] = json.loads(results.read_text()) if results.exists() else {}
     changes = {name: value for name, value in {"epochs": epochs, "data": data}.items() if value is not None}

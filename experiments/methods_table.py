@@ -1,4 +1,4 @@
-"""Writes the tables of docs/methods.md, every method beside the others with what was measured, and that of the README.
+"""Writes the tables of docs/methods.md, a comparison of all methods with their measurements, and that of the README.
 
 python experiments/methods_table.py
 """
@@ -23,7 +23,7 @@ PROTOCOLS = {"few_labels": "10 labels a class", "linear": "linear", "knn": "k-NN
 
 
 def facts_of(name: str) -> Facts:
-    """What the class of a method declares: the one in its own file that has facts of its own."""
+    """The facts of a method, from the class in its file that declares them."""
     module = importlib.import_module(f"ssl_jax.methods.{name}")
     return next(
         found.facts
@@ -53,7 +53,7 @@ def tables() -> dict[str, str]:
 
 
 def groups(found: dict[str, Any]) -> list[tuple[str, list[str]]]:
-    """Methods by the images and the encoder of their demo: only within a group do numbers compare."""
+    """Methods by the images and the encoder of their demo: accuracies are comparable only within a group."""
     together: dict[str, list[str]] = {}
     for name in found:
         options = inspect.signature(recipes.find(name, "demo")).parameters
@@ -72,16 +72,16 @@ def row(name: str, facts: Facts, cost: dict[str, float] | None, of_seeds: dict[s
 
 
 def table(found: dict[str, Any], methods: list[str]) -> str:
-    """Methods by their accuracy with few labels, and what they all have to beat."""
+    """Methods by their accuracy with few labels, and the baselines."""
     runs = {name: list(found[name].values()) for name in methods}
     everyone = [kept for of_seeds in runs.values() for kept in of_seeds]
     lines = {name: cells(of_seeds, "pretrained") for name, of_seeds in runs.items()}
     lines["*untrained encoder*"] = cells(everyone, "untrained")
     lines["*raw pixels*"] = cells(everyone, "pixels")
     rows = []
-    for name, numbers in sorted(lines.items(), key=lambda item: -item[1][0][0]):
+    for name, statistics in sorted(lines.items(), key=lambda item: -item[1][0][0]):
         count = len(runs.get(name, everyone))
-        values = " | ".join(f"{mean:.1f} ± {std:.1f}" if count > 1 else f"{mean:.1f}" for mean, std in numbers)
+        values = " | ".join(f"{mean:.1f} ± {std:.1f}" if count > 1 else f"{mean:.1f}" for mean, std in statistics)
         rows.append(f"| {name} | {values} | {count if name in runs else '-'} |")
     head = ["| method | " + " | ".join(PROTOCOLS.values()) + " | seeds |", "|---|" + "---|" * (len(PROTOCOLS) + 1)]
     return "\n".join(head + rows)
@@ -101,7 +101,7 @@ def short() -> str:
 
 
 def with_tables(path: Path) -> str:
-    """docs/methods.md or the README, with its tables made anew; the prose round them is its own."""
+    """docs/methods.md or the README with new tables; the prose around them is unchanged."""
     return filled(path.read_text(), {"methods": short()} if path == README else tables())
 
 

@@ -2,9 +2,9 @@
 
 python experiments/recipes_table.py
 
-A setting has a dotted name. `options.*` are the recipe's defaults; `rate.*` is read off the schedule of a whole run;
+A setting has a dotted name. `options.*` are the recipe's defaults; `rate.*` is read from the schedule of a whole run;
 `optimizer.*`, `method.*` and `views.N.*` are the arguments of the optimizer, of the method and of the N-th view; a head is
-described by its layers, as in "2048 norm, 2048 norm, 128 bias". `settings(method, name)` prints all that there are.
+described by its layers, as in "2048 norm, 2048 norm, 128 bias". `settings(method, name)` prints all settings.
 """
 
 import functools
@@ -30,7 +30,7 @@ from ssl_jax.settings import Configured, settings_of
 ROOT = Path(__file__).parents[1]
 PUBLISHED, PAGE = ROOT / "docs/published.toml", ROOT / "docs/recipes.md"
 CLIPS = {"avid": "clips", "cma": "clips", "frames": "silent-clips", "tracks": "silent-clips"}
-PER_EPOCH = 100  # Steps of an epoch on which schedules are read.
+PER_EPOCH = 100  # Steps per epoch at which schedules are evaluated.
 PLAIN = (bool, int, float, str)
 DESCRIBED = ("source", "figure", "deviations", "notes")
 
@@ -38,7 +38,7 @@ Settings = dict[str, Any]
 
 
 def published() -> dict[str, Settings]:
-    """What docs/published.toml says of each "method/recipe"."""
+    """The entries of docs/published.toml by "method/recipe"."""
     return tomllib.loads(PUBLISHED.read_text())
 
 
@@ -66,7 +66,7 @@ def settings(method: str, name: str) -> Settings:
 
 
 def build(method: str, name: str) -> Recipe:
-    """The recipe on a few drawn images, or clips, with few clusters; those of ClusterFit are of two numbers an image."""
+    """The recipe on a few drawn images, or clips, with few clusters; ClusterFit gets features of size two."""
     data: Settings = {"data": CLIPS.get(method, "synthetic")}
     if method != "clusterfit":
         few = {"clusters": 2} if "clusters" in settings_of(recipes.find(method, name)) else {}
@@ -78,7 +78,7 @@ def build(method: str, name: str) -> Recipe:
 
 
 def rate(optimizer: Optimizer, steps: int) -> Settings:
-    """Start, peak and end of a schedule, the epochs of its warm-up, and those after which it falls at once."""
+    """Start, peak and end of a schedule, the epochs of its warm-up, and the epochs of its drops."""
     grid = np.arange(steps + 1)
     values = np.broadcast_to(np.asarray(jax.vmap(optimizer.learning_rate)(grid), np.float64), grid.shape)
     peak = values.max()
@@ -90,7 +90,7 @@ def rate(optimizer: Optimizer, steps: int) -> Settings:
 
 
 def optimizer_settings(optimizer: Optimizer, steps: int) -> Settings:
-    """Arguments of an optimizer and of those round which it is wrapped; of a schedule its start and end."""
+    """Arguments of an optimizer and of those that it wraps; start and end of a schedule."""
     found: Settings = {}
     for name, value in optimizer.settings.items():
         if isinstance(value, Optimizer):
@@ -105,7 +105,7 @@ def optimizer_settings(optimizer: Optimizer, steps: int) -> Settings:
 
 
 def makers(augment: Any) -> Iterator[Configured]:
-    """What was configured inside an augmentation, in order: the views first, then what combines them."""
+    """The configured functions inside an augmentation, in order: the views first, then their combination."""
     if not isinstance(augment, Configured):
         return
     for value in augment.settings.values():
@@ -116,7 +116,7 @@ def makers(augment: Any) -> Iterator[Configured]:
 
 
 def plain(found: Settings) -> Settings:
-    """What can be written down, without the pixels' statistics, which belong to the data."""
+    """Settings in writable form, without the pixels' statistics, which belong to the data."""
     writable = {name: value for name, value in found.items() if is_plain(value)}
     return {name: value for name, value in writable.items() if name not in ("mean", "std")}
 
@@ -126,7 +126,7 @@ def is_plain(value: Any) -> bool:
 
 
 def flat(found: Settings, prefix: str = "") -> Settings:
-    """Dotted names for what is nested in dictionaries and in lists of them; networks become descriptions."""
+    """Dotted names for values in nested dictionaries and lists; networks become descriptions."""
     leaves: Settings = {}
     for name, value in found.items():
         value = describe(value) if isinstance(value, Net) else value
@@ -160,7 +160,7 @@ def describe(net: Net) -> str:
 
 
 def same(ours: Any, other: Any) -> bool:
-    """Whether two settings agree; numbers to 1e-4 of themselves, which float32 schedules hold."""
+    """Whether two settings agree; numbers within a relative difference of 1e-4, for float32 schedules."""
     if isinstance(ours, list) and isinstance(other, list):
         return len(ours) == len(other) and all(map(same, ours, other))
     if isinstance(ours, str | bool) or isinstance(other, str | bool) or ours is None:
@@ -169,7 +169,7 @@ def same(ours: Any, other: Any) -> bool:
 
 
 def faults(key: str, entry: Settings, ours: Settings) -> list[str]:
-    """What is wrong with an entry: settings that differ without a reason, reasons for settings that agree."""
+    """The errors of an entry: settings that differ without a reason, reasons for settings that agree."""
     reasons, wanted = entry.get("deviations", {}), theirs(entry)
     found = [f"{key}: no setting {name}" for name in wanted if name not in ours]
     known = {name: value for name, value in wanted.items() if name in ours}
@@ -187,7 +187,7 @@ def page() -> str:
         "",
         "Written by `python experiments/recipes_table.py` from the code and from `docs/published.toml`; a test compares them.",
         "Rates are those at the recipe's batch. A head's layers are given by width, norm and bias. Where a setting differs,",
-        "the reason stands beside it.",
+        "the last column gives the reason.",
         "",
     ]
     for key, entry in sorted(entries.items()):

@@ -1,9 +1,9 @@
-"""SimCLR on ImageNet as its authors ran it: ResNet-50, batch 4096, LARS, 100 epochs; about 64.5 % linear there.
+"""SimCLR on ImageNet as its authors ran it: ResNet-50, batch 4096, LARS, 100 epochs; published: about 64.5 % linear.
 
     tfds build imagenet2012 --file_format=array_record        # once; needs TensorFlow and ImageNet's own files
     python experiments/simclr_imagenet.py --distributed --workers 16    # on each host of a TPU pod or Slurm job
 
-Hardware there: 32 TPU v3, about 6 hours (google-research/simclr). Not measured by us.
+The authors' hardware: 32 TPU v3, about 6 hours (google-research/simclr). Not measured by us.
 """
 
 import sys

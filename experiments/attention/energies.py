@@ -1,10 +1,10 @@
-"""The energy of right and wrong transcriptions of unseen words while a transformer learns to spell.
+"""The energy of correct and wrong transcriptions of unseen words while a transformer learns spelling to sound.
 
     python experiments/attention/energies.py
 
-At first all transcriptions cost the same. Soon nonsense is expensive, and the sounds of another word; one wrong sound comes
-to cost several times what the right ones do. Words are of the CMU Pronouncing Dictionary (`pip install
-'ssl_jax[speech]'`). Prints mean energies in nats; writes pictures/energies.svg beside this file.
+Initially all transcriptions have similar energies. Soon random sounds have a high energy, and the sounds of another word;
+finally one wrong sound costs several times the energy of the correct ones. Words are from the CMU Pronouncing Dictionary (`pip
+install 'ssl_jax[speech]'`). Prints mean energies in nats; writes pictures/energies.svg beside this file.
 """
 
 from pathlib import Path
@@ -40,10 +40,10 @@ def energies(
     """Draws a curve for each kind of transcription; returns it as (step, mean energy in nats).
 
     Args:
-      seed: of the run and of what is wrong.
-      words, unseen: in training, and looked at.
-      dim, depth: of the transformer.
-      steps, every: of training, and between looks.
+      seed: seed of the run and of the wrong transcriptions.
+      words, unseen: numbers of words for training and for evaluation.
+      dim, depth: size of the transformer.
+      steps, every: training steps, and steps between evaluations.
       pictures: folder for the figure.
     """
     dictionary = open_spelling(longest=10, train_words=words, test_words=unseen)
@@ -54,14 +54,14 @@ def energies(
     kinds = {name: on_devices(sounds) for name, sounds in kinds.items()}
 
     @jax.jit
-    def look(state: TrainState) -> dict[str, Array]:
+    def measure(state: TrainState) -> dict[str, Array]:
         return {
             name: method.energies(state.params, state.method_state, spelling, sounds).mean()
             for name, sounds in kinds.items()
         }
 
-    _, seen = learn(net, dictionary.train.examples, steps=steps, seed=seed, look=look, every=every)
-    curves = {name: [(float(step), found[name]) for step, found in seen] for name in kinds}
+    _, records = learn(net, dictionary.train.examples, steps=steps, seed=seed, measure=measure, every=every)
+    curves = {name: [(float(step), metrics[name]) for step, metrics in records] for name in kinds}
     for name, curve in curves.items():
         print(f"{name:<18} {curve[0][1]:6.1f} nats after {every} steps, {curve[-1][1]:6.1f} at the end")
     write_svg(
@@ -73,7 +73,7 @@ def energies(
 def transcriptions(
     sounds: NDArray[np.int32], *, symbols: int, random: np.random.Generator
 ) -> dict[str, NDArray[np.int32]]:
-    """Right ones `[N, T]`, and wrong ones: one sound changed, the sounds of the next word, as many sounds at random."""
+    """Correct ones `[N, T]`, and wrong ones: one sound changed, the sounds of the next word, as many random sounds."""
     lengths = (sounds >= FIRST).sum(axis=1)
     changed, rows = sounds.copy(), np.arange(len(sounds))
     at = (random.random(len(sounds)) * lengths).astype(int)

@@ -1,10 +1,10 @@
-"""A key-value store of images, asked with an image: the upper half of a digit finds the lower.
+"""A key-value store of images, queried with an image: the upper half of a digit retrieves the lower.
 
     python experiments/attention/image_store.py
 
 Keys are the upper halves of the training digits and values the whole digits; queries are upper halves of test digits. Prints
-the error of the lower half, read softly, among the nearest, and from the nearest alone, beside the mean of all images; writes
-pictures/image_store.svg beside this file.
+the error of the lower half for soft look-ups, among the nearest, and for the nearest alone, beside the mean of all images;
+writes pictures/image_store.svg beside this file.
 """
 
 from pathlib import Path
@@ -30,19 +30,19 @@ def image_store(
     shown: int = 9,
     pictures: Path = PICTURES,
 ) -> dict[str, float]:
-    """Draws what is found; returns the root mean square error of the lower halves, pixels in [0, 1], by the way of reading.
+    """Draws the results; returns the root mean square error of the lower halves, pixels in [0, 1], for each kind of look-up.
 
     Args:
-      data: what is stored (its training images) and asked (its test images).
-      inverse_temperature: of the softmax over cosines.
-      top: how many of the nearest are read by the second way.
-      shown: images in the picture.
+      data: data set whose training images are stored and whose test images are queries.
+      inverse_temperature: inverse temperature of the softmax over cosines.
+      top: number of nearest keys of the second kind of look-up.
+      shown: number of images in the picture.
       pictures: folder for the figure.
     """
     images = open_data(data)
     assert images.test is not None
-    store, asked = (load_into_memory(part)["image"] for part in (images.train, images.test))
-    keys, values, query = upper(store), flat(store), upper(asked)
+    store, queries = (load_into_memory(part)["image"] for part in (images.train, images.test))
+    keys, values, query = upper(store), flat(store), upper(queries)
     read = {
         "soft": key_value_lookup(query, keys, values, inverse_temperature=inverse_temperature),
         f"{top} nearest": key_value_lookup(query, keys, values, inverse_temperature=inverse_temperature, top=top),
@@ -50,13 +50,13 @@ def image_store(
         "mean of all": jnp.broadcast_to(values.mean(axis=0, keepdims=True), (len(query), values.shape[1])),
     }
     half = values.shape[1] // 2
-    errors = {way: float(jnp.sqrt(jnp.mean(jnp.square(rows - flat(asked))[:, half:]))) for way, rows in read.items()}
+    errors = {way: float(jnp.sqrt(jnp.mean(jnp.square(rows - flat(queries))[:, half:]))) for way, rows in read.items()}
     for way, error in errors.items():
         print(f"{way:<16} {error:.4f}")
-    question = asked[:shown].copy()
+    question = queries[:shown].copy()
     question[:, question.shape[1] // 2 :] = 128
-    rows = {"asked": question} | {way: as_images(found[:shown], asked.shape) for way, found in read.items()}
-    figure = gallery(rows | {"what it was": asked[:shown]}, title="The upper half asks for the whole")
+    rows = {"query": question} | {way: as_images(result[:shown], queries.shape) for way, result in read.items()}
+    figure = gallery(rows | {"original": queries[:shown]}, title="The upper half as a query for the whole")
     write_svg(pictures / "image_store.svg", figure)
     return errors
 
@@ -67,7 +67,7 @@ def flat(images: np.ndarray) -> Array:
 
 
 def upper(images: np.ndarray) -> Array:
-    """Directions of the upper halves, less their means."""
+    """The upper halves without their means, at unit length."""
     rows = flat(images[:, : images.shape[1] // 2])
     return unit_length(rows - rows.mean(axis=1, keepdims=True))
 

@@ -1,4 +1,4 @@
-"""What the short experiments share: a sequence network is trained by the one trainer, and looked at now and then."""
+"""Training of a sequence network with periodic measurements, for the short experiments."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -25,30 +25,30 @@ def learn(
     seed: int = 0,
     batch_size: int = 128,
     learning_rate: float = 2e-3,
-    look: Callable[[TrainState], Mapping[str, Array | float]] | None = None,
+    measure: Callable[[TrainState], Mapping[str, Array | float]] | None = None,
     every: int = 100,
 ) -> tuple[TrainState, list[tuple[int, dict[str, float]]]]:
-    """The state after `steps` steps, and what `look` saw: (step, its numbers) every so many steps and at the end.
+    """The state after `steps` steps, and the results of `measure`: (step, metrics) every `every` steps and at the end.
 
-    pairs: of "spelling" `[N, S]` and "sounds" `[N, T]`, which need not be either.
+    pairs: sources "spelling" `[N, S]` and targets "sounds" `[N, T]`, of any kind.
     """
-    seen: list[tuple[int, dict[str, float]]] = []
+    records: list[tuple[int, dict[str, float]]] = []
 
     def hook(state: TrainState) -> dict[str, Any]:
-        assert look is not None
-        found = {name: float(value) for name, value in jax.device_get(dict(look(state))).items()}
-        seen.append((int(state.step), found))
-        return found
+        assert measure is not None
+        metrics = {name: float(value) for name, value in jax.device_get(dict(measure(state))).items()}
+        records.append((int(state.step), metrics))
+        return metrics
 
     mesh, rate = make_mesh(), warmup_cosine(learning_rate, steps=steps, warmup=steps // 10)
     with Batches(pairs, batch_size, seed=seed, sharding=batch_sharding(mesh)) as batches:
         state = fit(
             Transcription(net=net), transcribed, adamw(rate, weight_decay=0.01, second_decay=0.98), batches,
-            steps=steps, seed=seed, mesh=mesh, hook=hook if look else None, hook_every=every, log_every=steps,
+            steps=steps, seed=seed, mesh=mesh, hook=hook if measure else None, hook_every=every, log_every=steps,
         )  # fmt: skip
-    return state, seen
+    return state, records
 
 
 def on_devices(rows: NDArray[Any]) -> Array:
-    """A copy on every device, for `look`: the trainer lets nothing be copied that nobody asked for."""
+    """A copy on every device, for `measure`: the trainer forbids implicit transfers."""
     return jax.device_put(rows, replicated(make_mesh()))

@@ -1,8 +1,8 @@
-"""Transformer and recurrent networks beside each other: what they get wrong, and what a step costs, over the length.
+"""Transformer and recurrent networks: errors, and the time of a step, over the length of the sequence.
 
     python experiments/attention/lengths.py
 
-Strings of random letters are to be written backwards, so that every letter has to be remembered. All networks have about as
+The task is to reverse strings of random letters, so that every letter has to be stored. All networks have about as
 many parameters, and the same number of steps. Prints both figures and writes pictures/lengths_error.svg and
 pictures/lengths_time.svg beside this file.
 """
@@ -37,48 +37,48 @@ def lengths(
     seed: int = 0,
     pictures: Path = PICTURES,
 ) -> dict[str, list[tuple[int, float, float]]]:
-    """Draws errors and times; returns, for each network, (length, share of wrong letters, milliseconds a step).
+    """Draws errors and times; returns, for each network, (length, fraction of wrong letters, milliseconds a step).
 
     Args:
-      lengths: of the strings, a network being trained anew for each.
-      dim: of the transformer, two layers on each side; recurrent networks have one, as wide as it takes.
+      lengths: lengths of the strings; a new network is trained for each.
+      dim: size of the transformer, with two layers on each side; recurrent networks have one layer of equal parameters.
       steps, batch_size: of training; the second half of the steps, at least one, is timed.
-      seed: of strings and weights.
+      seed: seed of strings and weights.
       pictures: folder for the figures.
     """
-    found: dict[str, list[tuple[int, float, float]]] = {}
+    results: dict[str, list[tuple[int, float, float]]] = {}
     for name, net in networks(dim).items():
         for length in lengths:
             train, test = strings(length, 64 * batch_size, seed=seed), strings(length, 256, seed=seed + 1)
             state, clocks = learn(
-                net, train, steps=steps, seed=seed, batch_size=batch_size, look=clock, every=steps // 2
+                net, train, steps=steps, seed=seed, batch_size=batch_size, measure=clock, every=steps // 2
             )
             (half, began), (whole, ended) = clocks[-2:]
             milliseconds = 1e3 * (ended["seconds"] - began["seconds"]) / (whole - half)
             write = jax.jit(greedy, static_argnums=0, static_argnames="length")
             written = write(net, state.params["net"], state.method_state["net"], test.arrays["spelling"], length=length)
             error = float((np.asarray(written) != test.arrays["sounds"][:, :length]).mean())
-            found.setdefault(name, []).append((length, error, milliseconds))
+            results.setdefault(name, []).append((length, error, milliseconds))
             print(f"{name:<14} length {length:>3}: {100 * error:5.1f} % wrong, {milliseconds:7.1f} ms a step")
     for file, column, title, up in (
         ("lengths_error", 1, "Wrong letters", "percent"),
         ("lengths_time", 2, "Time a step", "milliseconds"),
     ):
         scale = 100 if column == 1 else 1
-        curves = {name: [(row[0], scale * row[column]) for row in rows] for name, rows in found.items()}
+        curves = {name: [(row[0], scale * row[column]) for row in rows] for name, rows in results.items()}
         chart = lines(curves, title=title, across="letters", up=up, log=True, low=0.0)
         write_svg(pictures / f"{file}.svg", chart)
-    return found
+    return results
 
 
 def clock(state: TrainState) -> dict[str, float]:
-    """To be read twice: what compiles does so before the first half of the training is over."""
+    """A clock to read twice: compilation is over before the first half of the training ends."""
     jax.block_until_ready(state)
     return {"seconds": time.perf_counter()}
 
 
 def networks(dim: int) -> dict[str, Net]:
-    """Of about one size: `dim` of the recurrent ones is chosen so."""
+    """Networks of about one size, by the `dim` of the recurrent ones."""
     symbols = FIRST + LETTERS
     made = {"transformer": transformer(sources=symbols, symbols=symbols, dim=dim, depth=2, heads=4)}
     for name, attention in (("GRU, attention", True), ("GRU alone", False)):
@@ -93,7 +93,7 @@ def size(net: Net) -> int:
 
 
 def strings(length: int, count: int, *, seed: int) -> Arrays:
-    """Random strings with an END, and the same backwards."""
+    """Random strings with an END, and their reversals."""
     letters = np.random.default_rng([seed, length]).integers(FIRST, FIRST + LETTERS, (count, length), dtype=np.int32)
     end = np.full((count, 1), END, np.int32)
     pairs = {"spelling": np.hstack([letters, end]), "sounds": np.hstack([letters[:, ::-1], end])}

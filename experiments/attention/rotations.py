@@ -1,8 +1,8 @@
-"""Queries, keys and values as rotations of the input, beside free linear projections: learning curves of two transformers.
+"""Queries, keys and values as rotations of the input, against free linear projections: learning curves of two transformers.
 
     python experiments/attention/rotations.py --seeds 0 1 2
 
-Spelling to sound on the CMU Pronouncing Dictionary (`pip install 'ssl_jax[speech]'`). Prints the energy of right
+Spelling to sound on the CMU Pronouncing Dictionary (`pip install 'ssl_jax[speech]'`). Prints the energy of correct
 transcriptions of unseen words, in nats a sound; writes pictures/rotations.svg beside this file.
 """
 
@@ -40,9 +40,9 @@ def rotations(
 
     Args:
       seeds: one run each.
-      words: in training; as many more are for validation as there are, at most 1,000.
-      dim, depth: of the transformers.
-      steps, every: of training, and between looks.
+      words: number of words for training; as many more are for validation, at most 1,000.
+      dim, depth: size of the transformers.
+      steps, every: training steps, and steps between evaluations.
       pictures: folder for the figure.
     """
     dictionary = open_spelling(longest=10, train_words=words, test_words=min(words, 1000))
@@ -53,11 +53,12 @@ def rotations(
             sources=len(dictionary.letters), symbols=len(dictionary.sounds), dim=dim, depth=depth, heads=4,
             projection=projection,
         )  # fmt: skip
-        look = jax.jit(partial(nats_a_sound, Transcription(net=net), **unseen))
+        measure = jax.jit(partial(nats_a_sound, Transcription(net=net), **unseen))
         runs = [
-            learn(net, dictionary.train.examples, steps=steps, seed=seed, look=look, every=every)[1] for seed in seeds
+            learn(net, dictionary.train.examples, steps=steps, seed=seed, measure=measure, every=every)[1]
+            for seed in seeds
         ]
-        nats = np.array([[found["nats"] for _, found in run] for run in runs])
+        nats = np.array([[metrics["nats"] for _, metrics in run] for run in runs])
         at = [float(step) for step, _ in runs[0]]
         curves[projection] = list(zip(at, nats.mean(axis=0).tolist(), strict=True))
         count = sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(net.init, jax.random.key(0))[0]))
@@ -68,7 +69,7 @@ def rotations(
 
 
 def nats_a_sound(method: Transcription, state: TrainState, *, spelling: Array, sounds: Array) -> dict[str, Array]:
-    """Mean energy of the symbols of right transcriptions, their ends among them."""
+    """Mean energy of the symbols of correct transcriptions, including their ends."""
     energies = method.energies(state.params, state.method_state, spelling, sounds)
     return {"nats": energies.sum() / (sounds != PADDING).sum(dtype=jnp.float32)}
 

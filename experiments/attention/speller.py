@@ -1,12 +1,12 @@
-"""Spelling to sound: a transformer beside recurrent networks with and without attention, of one size and on one budget.
+"""Spelling to sound: a transformer and recurrent networks with and without attention, of one size and on one budget.
 
     python experiments/attention/speller.py --seeds 0 1 2
     python experiments/attention/speller.py --task denoising
     python experiments/attention/speller.py --size full --network transformer
 
-Words of the CMU Pronouncing Dictionary (`pip install 'ssl_jax[speech]'`). Every network reads a word and writes its sounds;
-with `--task denoising` it reads the word in noise and writes the word, and needs no pronunciations. Runs what the results
-file does not hold yet, one network and seed after the other, so that it can be stopped at any time and started again.
+Words of the CMU Pronouncing Dictionary (`pip install 'ssl_jax[speech]'`). Every network predicts the sounds of a word;
+with `--task denoising` it predicts the word from the word with noise, without pronunciations. Runs that are missing in
+the results file follow one another, so that the script can be stopped at any time and started again.
 """
 
 import json
@@ -19,7 +19,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 import tyro
-from speller_judge import by_chunks, draw_alignment, judge
+from speller_evaluation import by_chunks, draw_alignment, evaluate
 from speller_setup import (
     NETWORKS,
     PUBLISHED,
@@ -64,18 +64,18 @@ def speller(
     words: int | None = None,
     dim: int | None = None,
 ) -> None:
-    """Trains each network once for each seed, and prints error rates on words that it has never seen, in percent.
+    """Trains each network once for each seed, and prints error rates on unseen words, in percent.
 
     Args:
-      network: which; all when none is named.
+      network: names of networks; all when none is given.
       size: "demo", some minutes each on two cores, or "full".
-      task: "spelling" writes sounds; "denoising" writes the word that was read in noise, without labels.
-      stress: vowels carry their stress.
+      task: "spelling" predicts sounds; "denoising" predicts the word from the word with noise, without labels.
+      stress: mark the stress of vowels.
       seeds: one run each, in RUN/SETTING/NETWORK-seed0, ...
       run: folder of the runs.
-      results: file that gathers what was measured.
+      results: file of the measurements.
       pictures: folder for the alignments of the networks with attention.
-      steps, words, dim: of training, in training and in the test, and of the transformer; for a trial.
+      steps, words, dim: training steps, words for training and test, and size of the transformer; for a trial.
     """
     changes = {"steps": steps, "train_words": words, "test_words": words, "dim": dim}
     chosen = SIZES[size]._replace(**{name: value for name, value in changes.items() if value is not None})
@@ -89,12 +89,12 @@ def speller(
             stress=stress, longest=chosen.longest, train_words=chosen.train_words, test_words=chosen.test_words
         )
         prepared = prepare(task, dictionary)
-        nets = of_one_size(names, chosen, read=prepared.numbers, written=len(prepared.written))
+        nets = of_one_size(names, chosen, read=prepared.sources, written=len(prepared.written))
     for name, seed in missing:
         folder = run / setting / f"{name}-seed{seed}"
         request = {"method": "transcription", "recipe": setting, "arguments": chosen._asdict(), "seed": seed}
         with open_run(folder, request, resume=True):
-            state, kept = train_and_judge(nets[name], prepared, chosen, seed=seed, folder=folder)
+            state, kept = train_and_evaluate(nets[name], prepared, chosen, seed=seed, folder=folder)
         if seed == 0 and name in WITH_ATTENTION:
             draw_alignment(nets[name], state, prepared, pictures / f"alignment_{setting}_{name}.svg")
         if task == "denoising":
@@ -107,8 +107,10 @@ def speller(
     report(of_setting, compare=task == "spelling" and not stress)
 
 
-def train_and_judge(net: Net, task: Task, size: Size, *, seed: int, folder: Path) -> tuple[TrainState, dict[str, Any]]:
-    """Trains, or goes on, and returns the state and what of it is to be kept."""
+def train_and_evaluate(
+    net: Net, task: Task, size: Size, *, seed: int, folder: Path
+) -> tuple[TrainState, dict[str, Any]]:
+    """Trains, or resumes, and returns the state and its results."""
     method, mesh = Transcription(net=net, label_smoothing=size.label_smoothing), make_mesh()
     rate = warmup_cosine(size.learning_rate, steps=size.steps, warmup=size.warmup)
     energies = jax.jit(method.energies)
@@ -133,7 +135,7 @@ def train_and_judge(net: Net, task: Task, size: Size, *, seed: int, folder: Path
     kept: dict[str, Any] = {"parameters": parameters(net), "width": net.width, "steps": size.steps}
     kept["seconds"] = round(time.perf_counter() - started, 1)
     kept |= {"validation_nats": nats_per_symbol(state, task.validation), "test_nats": nats_per_symbol(state, task.test)}
-    return state, kept | judge(net, state, task, size)
+    return state, kept | evaluate(net, state, task, size)
 
 
 def report(of_setting: dict[str, Any], *, compare: bool) -> None:

@@ -1,9 +1,10 @@
-"""Soft attention becomes hard as the temperature falls: digits read from a small store, asked with other digits.
+"""Soft attention becomes hard as the temperature falls: digits retrieved from a small store by other digits.
 
     python experiments/attention/temperature.py
 
-Keys and values are training digits, queries test digits. Prints how far the soft reading is from the hard one, and over how
-many images it spreads; writes pictures/temperature.svg (what is read) and pictures/temperature_distance.svg beside this file.
+Keys and values are training digits, queries test digits. Prints the distance of the soft output from the hard one, and the
+effective number of images in it; writes pictures/temperature.svg (outputs) and pictures/temperature_distance.svg beside this
+file.
 """
 
 from pathlib import Path
@@ -25,35 +26,38 @@ def temperature(
     *,
     data: str = "digits",
     stored: int = 256,
-    asked: int = 9,
+    queried: int = 9,
     inverse_temperatures: tuple[float, ...] = (1.0, 10.0, 30.0, 100.0, 300.0, 1000.0),
     pictures: Path = PICTURES,
 ) -> dict[float, tuple[float, float]]:
-    """Draws what is read; returns, for each inverse temperature, the distance to hard reading and how many images are read.
+    """Draws the outputs; returns, for each inverse temperature, the distance to hard attention and the number of images.
 
     Args:
-      data: what is stored (its training images) and asked (its test images).
-      stored, asked: how many.
-      inverse_temperatures: of the softmax over cosines.
+      data: data set whose training images are stored and whose test images are queries.
+      stored, queried: numbers of stored images and of queries.
+      inverse_temperatures: inverse temperatures of the softmax over cosines.
       pictures: folder for the two figures.
     """
     images = open_data(data)
     assert images.test is not None
-    store, question = load_into_memory(images.train)["image"][:stored], load_into_memory(images.test)["image"][:asked]
-    keys, queries = directions(store), directions(question)
+    store, query_images = (
+        load_into_memory(images.train)["image"][:stored],
+        load_into_memory(images.test)["image"][:queried],
+    )
+    keys, queries = directions(store), directions(query_images)
     values = jnp.asarray(store, jnp.float32).reshape(1, stored, 1, -1) / 255
     hard = attention(queries, keys, values, hard=True)
-    read, found = {}, {}
+    read, results = {}, {}
     for b in inverse_temperatures:
         read[b] = attention(queries, keys, values, inverse_temperature=b)
         weights = attention_weights(queries, keys, inverse_temperature=b)
         entropy = -jnp.sum(jax.scipy.special.xlogy(weights, weights), axis=-1).mean()
-        found[b] = float(jnp.sqrt(jnp.mean(jnp.square(read[b] - hard)))), float(jnp.exp(entropy))
+        results[b] = float(jnp.sqrt(jnp.mean(jnp.square(read[b] - hard)))), float(jnp.exp(entropy))
         print(f"b = {b:>6g}: {found[b][0]:.3f} from hard attention, {found[b][1]:6.1f} images read")
-    shape = question.shape
-    rows = {"asked": question} | {f"soft, b = {b:g}": as_images(read[b], shape) for b in inverse_temperatures}
+    shape = query_images.shape
+    rows = {"query": query_images} | {f"soft, b = {b:g}": as_images(read[b], shape) for b in inverse_temperatures}
     write_svg(pictures / "temperature.svg", gallery(rows | {"hard": as_images(hard, shape)}, title="Soft becomes hard"))
-    distance = {"soft": [(b, found[b][0]) for b in inverse_temperatures]}
+    distance = {"soft": [(b, results[b][0]) for b in inverse_temperatures]}
     chart = lines(
         distance,
         title="Distance to hard attention",
@@ -63,7 +67,7 @@ def temperature(
         low=0.0,
     )
     write_svg(pictures / "temperature_distance.svg", chart)
-    return found
+    return results
 
 
 def directions(images: np.ndarray) -> Array:
@@ -74,7 +78,7 @@ def directions(images: np.ndarray) -> Array:
 
 
 def as_images(read: Array, shape: tuple[int, ...]) -> np.ndarray:
-    """What was read, `[1, N, 1, D]` in [0, 1], as uint8 images of this shape."""
+    """Outputs `[1, N, 1, D]` in [0, 1] as uint8 images of this shape."""
     return np.asarray(jnp.round(255 * read.reshape(shape)), np.uint8)
 
 

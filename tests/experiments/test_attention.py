@@ -13,7 +13,7 @@ def function(name):
 
 
 def test_soft_attention_becomes_hard(tmp_path, capsys):
-    found = function("temperature")(stored=16, asked=3, inverse_temperatures=(1.0, 30.0, 1000.0), pictures=tmp_path)
+    found = function("temperature")(stored=16, queried=3, inverse_temperatures=(1.0, 30.0, 1000.0), pictures=tmp_path)
     distances, spread = zip(*found.values(), strict=True)
     assert distances[0] > distances[1] > distances[2] < 0.1
     assert 16 >= spread[0] > spread[1] > spread[2] >= 1 and capsys.readouterr().out.count("images read") == 3

@@ -54,5 +54,5 @@ def test_the_tasks_read_and_write_what_they_should():
     assert spelling.written is dictionary.sounds and denoising.written is letters
     for word, (right,), row in zip(dictionary.test.words, denoising.references, denoising.test[1], strict=True):
         assert "".join(right) == word == "".join(letters.decode(row))
-    assert denoising.read.max() == len(letters) == denoising.numbers - 1  # the number of what is masked
+    assert denoising.read.max() == len(letters) == denoising.sources - 1  # the number of what is masked
     assert 0 < untouched(denoising) < 0.5

@@ -176,7 +176,7 @@ def test_an_alignment_is_stronger_where_more_is_read():
     assert [opacity for *_, opacity in places] == [0.9, 0.1, 0.25, 0.75]
     (top, left, _), (_, middle, _), (below, *_), (_, right, _) = places
     assert below - top == middle - left == (right - left) / 2 > 0
-    assert next(cells[3].iter(f"{svg}title")).text == "<Z> looks at c: 0.75"
+    assert next(cells[3].iter(f"{svg}title")).text == "<Z> attends to c: 0.75"
     assert float(ground.get("width")) == 1.5 * float(ground.get("height"))
 
 

@@ -38,5 +38,5 @@ def test_what_cannot_be_written_is_one_sentence(vocabulary, word, sentence):
 
 
 def test_a_symbol_has_one_index():
-    with pytest.raises(UsageError, match=r"^symbols: each must come once, but 'b' comes more often: "):
+    with pytest.raises(UsageError, match=r"^symbols: each must occur once, but 'b' occurs more often: "):
         Vocabulary(("a", "b", "b"))

@@ -1,4 +1,4 @@
-"""How `speller.py` judges: error rates of what a network writes, and where it looks while it writes one word."""
+"""Evaluation for `speller.py`: error rates of a network's outputs, and its attention for one word."""
 
 from collections.abc import Callable
 from functools import partial
@@ -19,11 +19,11 @@ from ssl_jax.sequences.vocabulary import END, FIRST, Vocabulary
 from ssl_jax.train.mesh import batch_sharding, make_mesh
 from ssl_jax.train.state import TrainState
 
-CHUNK = 256  # Words that are judged at a time.
+CHUNK = 256  # Words at a time.
 
 
-def judge(net: Net, state: TrainState, task: Task, size: Size) -> dict[str, Any]:
-    """Error rates of what is written greedily and with a beam, and some of it to look at."""
+def evaluate(net: Net, state: TrainState, task: Task, size: Size) -> dict[str, Any]:
+    """Error rates of greedy and of beam search, and some hypotheses."""
     params, stats, length = state.params["net"], state.method_state["net"], task.test[1].shape[1]
 
     def best_of_beam(read: jax.Array) -> jax.Array:
@@ -39,7 +39,7 @@ def judge(net: Net, state: TrainState, task: Task, size: Size) -> dict[str, Any]
 
 
 def by_chunks(function: Callable[..., jax.Array], *arrays: NDArray[np.int32]) -> NDArray[Any]:
-    """What a jitted function makes of rows, CHUNK at a time: the last are filled up, so that it is compiled once."""
+    """The outputs of a jitted function for rows, CHUNK at a time: the last chunk is padded, so that it compiles once."""
     size, parts, spread = len(arrays[0]), [], batch_sharding(make_mesh())
     for first in range(0, size, CHUNK):
         rows = np.minimum(np.arange(first, first + CHUNK), size - 1)
@@ -48,11 +48,11 @@ def by_chunks(function: Callable[..., jax.Array], *arrays: NDArray[np.int32]) ->
 
 
 def draw_alignment(net: Net, state: TrainState, task: Task, file: Path) -> None:
-    """Where the network looks before each symbol that it writes, for the test's word with most letters that are not heard."""
+    """Draws the attention for each predicted symbol, for the test word with the largest excess of letters over sounds."""
     params, stats = state.params["net"], state.method_state["net"]
 
     @jax.jit
-    def looks(read: jax.Array, written: jax.Array) -> jax.Array:
+    def alignments(read: jax.Array, written: jax.Array) -> jax.Array:
         assert net.inspect is not None
         return net.inspect(params, stats, read, written)[1]["alignment"]
 
@@ -60,11 +60,11 @@ def draw_alignment(net: Net, state: TrainState, task: Task, file: Path) -> None:
     read = task.read[np.argmax(silent)][None]
     written = by_chunks(partial(greedy, net, params, stats, length=task.test[1].shape[1]), read)
     rows, columns = names(written[0], task.written), names(read[0], task.letters)
-    weights = by_chunks(looks, read, written)[0, : len(rows), : len(columns)]
-    write_svg(file, alignment_matrix(weights, rows=rows, columns=columns, title="Written, and the letters looked at"))
+    weights = by_chunks(alignments, read, written)[0, : len(rows), : len(columns)]
+    write_svg(file, alignment_matrix(weights, rows=rows, columns=columns, title="Attention of outputs to letters"))
 
 
-def names(numbers: NDArray[np.int32], vocabulary: Vocabulary) -> list[str]:
-    """How the symbols are called, the end among them; "?" is a letter that noise has masked."""
-    known = [*vocabulary.symbols, "?"]
-    return ["end" if number == END else known[number - FIRST] for number in numbers if number >= END]
+def names(indices: NDArray[np.int32], vocabulary: Vocabulary) -> list[str]:
+    """The names of the symbols, including the end; "?" is a masked letter."""
+    symbols = [*vocabulary.symbols, "?"]
+    return ["end" if number == END else symbols[number - FIRST] for number in indices if number >= END]
