@@ -53,7 +53,7 @@ def temperature(
         weights = attention_weights(queries, keys, inverse_temperature=b)
         entropy = -jnp.sum(jax.scipy.special.xlogy(weights, weights), axis=-1).mean()
         results[b] = float(jnp.sqrt(jnp.mean(jnp.square(read[b] - hard)))), float(jnp.exp(entropy))
-        print(f"b = {b:>6g}: {found[b][0]:.3f} from hard attention, {found[b][1]:6.1f} images read")
+        print(f"b = {b:>6g}: {results[b][0]:.3f} from hard attention, {results[b][1]:6.1f} images read")
     shape = query_images.shape
     rows = {"query": query_images} | {f"soft, b = {b:g}": as_images(read[b], shape) for b in inverse_temperatures}
     write_svg(pictures / "temperature.svg", gallery(rows | {"hard": as_images(hard, shape)}, title="Soft becomes hard"))
