@@ -1,13 +1,13 @@
-"""Attention forward, and forward and backward, beside jax.nn.dot_product_attention and PyTorch's, in one run.
+"""Attention forward, and forward and backward, against jax.nn.dot_product_attention and PyTorch's, in one run.
 
     python benchmarks/attention.py --markdown benchmarks/results/attention-cpu.md
     python benchmarks/attention.py --quick
 
-Float32, 8 heads of 64. "jax.nn" is `jax.nn.dot_product_attention`, whose one setting on a CPU is "xla"; where there is an
-NVIDIA GPU, arrays are bfloat16 and its kernel is a column too. PyTorch's column is filled where torch can be imported. Times
-are the best of interleaved rounds. "of peak" counts the products that the whole needs, 4 T^2 D a head forward and 10 more
-backward, of which causal attention needs half, against the best matrix product of the same run. Memory is what a process of
-its own takes above what it held before, gradients and inputs included.
+Float32, 8 heads of 64. "jax.nn" is `jax.nn.dot_product_attention`, whose only implementation on a CPU is "xla"; on an
+NVIDIA GPU, arrays are bfloat16 and its kernel is a further column. PyTorch's column needs torch. Times
+are the best of interleaved rounds. "of peak" counts the necessary operations, 4 T^2 D a head forward and 10 more
+backward, of which causal attention needs half, against the best matrix product of the same run. Memory is the increase in a
+separate process, gradients and inputs included.
 """
 
 import importlib
@@ -47,15 +47,15 @@ def benchmark(
     """Prints the tables.
 
     Args:
-      quick: small sizes only, to see that all of it works.
-      sizes: examples and their length, each.
-      lengths: of one example, for the memory.
-      rounds: of each measurement.
+      quick: small sizes only, as a check of the script.
+      sizes: pairs of a number of examples and their length.
+      lengths: lengths of one example, for the memory.
+      rounds: number of rounds of each measurement.
       markdown: file for the tables.
-      only: for the memory of one entry, in a process of its own: NAME:LENGTH.
+      only: measures the memory of one entry in this process: NAME:LENGTH.
     """
     if only:
-        return print(memory_here(*only.rsplit(":", 1)))
+        return print(memory_of_process(*only.rsplit(":", 1)))
     if quick:
         sizes, lengths, rounds = ((2, 256),), (512, 1024), 2
     head = f"# Attention\n\n{about('jax', 'torch')}. {HEADS} heads of {DIM}, {DTYPE.dtype}.\n"
@@ -85,15 +85,15 @@ def speed(sizes: tuple[tuple[int, int], ...], rounds: int) -> str:
                     f"{times[peer] / times['ours']:.1f}" if peer in times else "-" for peer in ("jax.nn", "PyTorch")
                 ]
                 needed = (14 if backward else 4) * size * HEADS * length**2 * DIM / (2 if causal else 1)
-                told = f"{size} x {length:,} | {'yes' if causal else 'no'} | {'both' if backward else 'forward'}"
+                row = f"{size} x {length:,} | {'yes' if causal else 'no'} | {'both' if backward else 'forward'}"
                 of_peak = f"{needed / times['ours'] / peak:.0%}"
-                lines.append(f"| {told} | {' | '.join(cells)} | {of_peak} | {', '.join(ratios)} |")
+                lines.append(f"| {row} | {' | '.join(cells)} | {of_peak} | {', '.join(ratios)} |")
                 print(lines[-1], file=sys.stderr)
     return "\n".join([*lines, ""])
 
 
 def make(name: str, size: int, length: int, *, causal: bool, backward: bool) -> Callable[[], object] | None:
-    """A call that computes what is to be timed; None where the peer is not installed."""
+    """A call to be timed; None if the peer is not installed."""
     arrays = [
         np.random.default_rng(seed).standard_normal((size, length, HEADS, DIM), np.float32) for seed in (0, 1, 2, 3)
     ]
@@ -146,7 +146,7 @@ def memory(lengths: tuple[int, ...]) -> str:
 
 
 def ring(lengths: tuple[int, ...]) -> str:
-    """Temporary memory of the compiled program on each of 8 devices: read, not run."""
+    """Temporary memory of the compiled program on each of 8 devices: from the compiler, without a run."""
     lines = [
         "Temporary MiB on each of 8 devices over which one causal sequence is cut, forward and backward: keys and values",
         "going round a ring, and gathered on every device for jax.nn.",
@@ -178,14 +178,14 @@ def ring_memory(length: int) -> str:
 
 def elsewhere(entry: str, *, devices: int = 1) -> str:
     environment = os.environ | {"JAX_NUM_CPU_DEVICES": str(devices), "JAX_PLATFORMS": "cpu"}
-    told = subprocess.run(
+    output = subprocess.run(
         [sys.executable, __file__, "--only", entry], env=environment, capture_output=True, text=True, check=True
     )
-    return told.stdout.strip()
+    return output.stdout.strip()
 
 
-def memory_here(name: str, length: str) -> str:
-    """MiB above what the process held when libraries were loaded; "ring" asks the compiled programs instead."""
+def memory_of_process(name: str, length: str) -> str:
+    """Increase of the process's memory in MiB after libraries were loaded; for "ring", from the compiled programs."""
     if name == "ring":
         return ring_memory(int(length))
     jax.block_until_ready(make(name, 1, 128, causal=False, backward=True)())

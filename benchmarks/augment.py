@@ -1,10 +1,10 @@
-"""What views cost, and whether dm_pix would serve for colour and blur: speed, and distance from the definitions.
+"""The cost of views, and a comparison with dm_pix for colour and blur: speed, and distance from the definitions.
 
     python benchmarks/augment.py            # the dm_pix columns need: pip install dm-pix
 
 Milliseconds are the best of interleaved repeats of one jitted program over a batch. Errors are the largest differences
 from torchvision's definitions, written below in float64, on images in [0, 1]; "clipped" brings dm_pix back into [0, 1]
-first. "strict" tells whether dm_pix runs without implicit promotion of ranks and types.
+first. "strict" states whether dm_pix runs without implicit promotion of ranks and types.
 """
 
 import argparse
@@ -71,7 +71,7 @@ def pix_blur(image, sigma):
     return dm_pix.gaussian_blur(image, sigma, simclr_kernel(image.shape[0]))
 
 
-# Name, amount, definition, ours, dm_pix's nearest. Its brightness adds: it is given what keeps the mean of the images.
+# Name, amount, definition, ours, dm_pix's nearest. Its brightness adds; the amount preserves the mean of the images.
 OPERATIONS = (
     ("brightness", 1.3, lambda i, a: blend(i, 0, a), adjust_brightness, pix_brightness),
     (

@@ -1,9 +1,9 @@
-"""Symbols that sequence networks write in a second: with a cache, and with the whole network run anew for each place.
+"""Symbols that sequence networks decode per second: with a cache, and with the whole network for each position.
 
     python benchmarks/decoding.py --results benchmarks/results/decoding-cpu.md
 
-Greedy with its cache, the same without, and a beam, in one run, with fresh parameters and an end that never comes, so that
-all places are written. Best of interleaved rounds after a call that compiles.
+Greedy with its cache, the same without, and a beam, in one run, with initial parameters and without an end symbol, so that
+all positions are decoded. Best of interleaved rounds after a call that compiles.
 """
 
 from collections.abc import Callable
@@ -40,12 +40,12 @@ def decoding(
     """Prints a table.
 
     Args:
-      lengths: symbols of the source, and as many to write.
-      batch_size: words at once.
-      dim: features of each network; the transformer has 4 heads.
+      lengths: numbers of symbols of the source, and of the target.
+      batch_size: number of words at once.
+      dim: size of each network; the transformer has 4 heads.
       depth: layers of the encoder, and of the predictor.
       width: hypotheses of the beam.
-      rounds: measurements of each, in turn.
+      rounds: number of interleaved measurements of each.
       results: file for the table.
     """
     size = {"sources": SYMBOLS, "symbols": SYMBOLS, "dim": dim, "depth": depth}
@@ -92,7 +92,7 @@ def writers(net: Net, *, length: int, batch_size: int, width: int) -> dict[str, 
 
 @partial(jax.jit, static_argnames=("net", "length"))
 def anew(net: Net, params: Tree, stats: Tree, source: jax.Array, *, length: int) -> jax.Array:
-    """What `greedy` writes where no end comes."""
+    """Greedy decoding without a cache and without an end."""
 
     def write(place: jax.Array, target: jax.Array) -> jax.Array:
         layers, _ = net.apply(params, stats, source, target, train=False)

@@ -1,10 +1,10 @@
-"""What the evaluation protocols cost, and their results, on the embedded digits; the same beside scikit-learn, in one run.
+"""The cost and the results of the evaluation protocols on the embedded digits, against scikit-learn, in one run.
 
     python benchmarks/evaluate.py                  # pixels of the digits; scikit-learn's columns where it can be imported
     python benchmarks/evaluate.py --data fashion-mnist
-    python benchmarks/evaluate.py --neighbors      # how many neighbours are best, by the size of the training set
+    python benchmarks/evaluate.py --neighbors      # the best number of neighbours, by the size of the training set
 
-"first" includes compilation, "again" is the best of the repeats. Figures of a machine that does other work are too high.
+"first" includes compilation, "again" is the best of the repeats. Times on a loaded machine are too high.
 """
 
 import argparse
@@ -34,13 +34,13 @@ def report(name, run, *, repeats):
 
 def accuracies(features, classes, repeats):
     def linear():
-        found = linear_probe(*features, num_classes=classes)
-        low, high = found.interval
-        return f"{found.accuracy:.1%} ({low:.1%} to {high:.1%}), strength {found.strength:g}"
+        probe = linear_probe(*features, num_classes=classes)
+        low, high = probe.interval
+        return f"{probe.accuracy:.1%} ({low:.1%} to {high:.1%}), strength {probe.strength:g}"
 
     def few():
-        found = few_label_probe(*features, num_classes=classes)
-        return f"{found.accuracy:.1%} ± {found.deviation:.1%}, 10 labels a class"
+        probe = few_label_probe(*features, num_classes=classes)
+        return f"{probe.accuracy:.1%} ± {probe.deviation:.1%}, 10 labels a class"
 
     report("k-NN", lambda: f"{float(knn_accuracy(*features, num_classes=classes)):.1%}", repeats=repeats)
     report("linear probe, 7 strengths", linear, repeats=repeats)
@@ -48,7 +48,7 @@ def accuracies(features, classes, repeats):
 
 
 def one_fit(features, classes, repeats, *, strength=1e-2):
-    """One logistic regression at one strength, from zero, here and in scikit-learn: the same convex problem."""
+    """One logistic regression at one strength, from zero, ours and scikit-learn's: the same convex problem."""
     train, labels, test, answers = jax.device_put(tuple(features))
     mean, scale = moments(train)
     train, test = standardized(train, mean, scale), standardized(test, mean, scale)

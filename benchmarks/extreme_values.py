@@ -1,4 +1,4 @@
-"""Every option of every recipe with extreme values on the command line: how many end in one sentence, and how many do not.
+"""Every option of every recipe with extreme values on the command line: the number of lines that end in one sentence.
 
     python benchmarks/extreme_values.py [--only demo] [--part 1/4]
 
@@ -30,11 +30,13 @@ from ssl_jax.recipes import find, methods, recipes
 VALUES = {int: ["-1", "0", "1", str(10**18)], float: ["-1", "0", "nan", "inf", "1e300", "1e-30"], str: ["", "nonsense"]}
 DATA = {"avid": "clips", "cma": "clips", "frames": "silent-clips", "tracks": "silent-clips"}
 SMALL = {"batch_size": "64", "clusters": "16", "queue_length": "1024", "epochs": "1"}
-PREPARE = sys.modules.get("ssl_jax.prepare", commands)  # Where the online k-NN is made, whose images are slow to draw.
+PREPARE = sys.modules.get(
+    "ssl_jax.prepare", commands
+)  # The module that makes the online k-NN, whose images are slow to draw.
 
 
 class Accepted(Exception):
-    """Training would start."""
+    """Raised where training would start."""
 
 
 def cases(method: str, recipe: str) -> list[tuple[str, str, list[str]]]:
@@ -55,9 +57,9 @@ def cases(method: str, recipe: str) -> list[tuple[str, str, list[str]]]:
 
 
 def outcome(words: list[str]) -> tuple[str, str]:
-    """How a command line ends, and what it says."""
-    said = io.StringIO()
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(said):
+    """The outcome of a command line, and its output."""
+    output = io.StringIO()
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(output):
         try:
             with mock.patch.object(commands, "fit", start), mock.patch.object(PREPARE, "online_knn", no_hook):
                 code = main([*words, "--run", f"{folder}/run"])
@@ -65,14 +67,14 @@ def outcome(words: list[str]) -> tuple[str, str]:
             return "accepted", ""
         except BaseException as fault:
             return "traceback", f"{type(fault).__name__}: {str(fault)[:100]!r}"
-        lines = said.getvalue().splitlines()
+        lines = output.getvalue().splitlines()
         if os.listdir(folder):
             return "leaves files", lines[-1]
         return ("sentence" if code and len(lines) == 1 else "other"), lines[-1] if lines else ""
 
 
 def start(method: Any, augment: Any, optimizer: Any, batches: Any, *, steps: int, seed: int, **named: Any) -> None:
-    """In place of `fit`: what older versions did not trace before is traced here."""
+    """Replaces `fit`: traces the step for older versions, which did not trace it before."""
     if "program" not in named:
         from ssl_jax.train.state import init_state  # noqa: PLC0415
         from ssl_jax.train.step import make_gauges, make_step  # noqa: PLC0415
@@ -99,13 +101,13 @@ def run(only: str | None, part: int, parts: int) -> None:
     accepted: collections.Counter[str] = collections.Counter()
     began = time.perf_counter()
     for option, value, words in itertools.islice(every, part - 1, None, parts):
-        ended, said = outcome(words)
+        ended, output = outcome(words)
         counts[ended] += 1
         accepted[f"{option}={value}"] += ended == "accepted"
         if sys.stderr.isatty():
             print(f"{sum(counts.values())} lines", end="\r", file=sys.stderr)
         if ended not in ("sentence", "accepted"):
-            print(f"{ended}: {' '.join(words[1:])}: {said}", flush=True)
+            print(f"{ended}: {' '.join(words[1:])}: {output}", flush=True)
         jax.clear_caches()
     print(
         f"{Path(commands.__file__).parent}: {sum(counts.values())} lines in {time.perf_counter() - began:.0f} s: {dict(counts)}"

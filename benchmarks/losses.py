@@ -1,6 +1,6 @@
-"""Time and memory of Sinkhorn, Barlow Twins and VICReg beside the plain formulas, in one run.
+"""Time and memory of Sinkhorn, Barlow Twins and VICReg against the plain formulas, in one run.
 
-    python benchmarks/losses.py            # JAX only; PyTorch's columns are filled where torch can be imported
+    python benchmarks/losses.py            # PyTorch's columns need torch
     python benchmarks/losses.py --repeats 20
 
 Each figure is the best of the repeats, in milliseconds, after one call that compiles. Ratios are to ours, of the same

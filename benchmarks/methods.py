@@ -1,9 +1,9 @@
-"""What a step of each method costs beside SimCLR's, with its demo recipe, in one run.
+"""The cost of a step of each method relative to SimCLR's, with its demo recipe, in one run.
 
     python benchmarks/methods.py --results benchmarks/results/methods.json
 
-The same batch again and again: views, forward, backward, update. Best of interleaved rounds, so that a busy machine hits
-all alike; FLOPs are the compiled step's own count. `experiments/methods_table.py` shows the ratios in docs/methods.md.
+One batch, repeated: views, forward, backward, update. Best of interleaved rounds, so that other load affects
+all equally; FLOPs are the compiler's count. `experiments/methods_table.py` shows the ratios in docs/methods.md.
 """
 
 import datetime
@@ -26,10 +26,10 @@ def methods(*, names: tuple[str, ...] = (), steps: int = 10, rounds: int = 3, re
     """Prints milliseconds a step and their ratio to SimCLR's.
 
     Args:
-      names: which methods; all when none is named.
-      steps: of each measurement.
-      rounds: measurements of each, in turn.
-      results: file for the figures.
+      names: names of methods; all when none is given.
+      steps: number of steps of each measurement.
+      rounds: number of interleaved measurements of each.
+      results: file of the measurements.
     """
     names = tuple(dict.fromkeys(("simclr", *(names or recipes.methods()))))
     runs = {name: Run(name) for name in names}

@@ -1,12 +1,12 @@
-"""NT-Xent, forward and backward, beside the dense formula in JAX and PyTorch and lightly's loss, in one run.
+"""NT-Xent, forward and backward, against the dense formula in JAX and PyTorch and lightly's loss, in one run.
 
     python benchmarks/ntxent.py --markdown benchmarks/results/ntxent.md
     python benchmarks/ntxent.py --quick
 
-Float32, D = 128. Peers' columns are filled where torch and lightly can be imported (`pip install torch lightly==1.6.0`).
+Float32, D = 128. Peers' columns need torch and lightly (`pip install torch lightly==1.6.0`).
 Times are the best of interleaved rounds after one call that compiles. "of peak" counts 4 M^2 D operations, M = 2N, which
-the symmetric loss needs, against the best matrix product of the same run. Memory is what a process of its own takes
-above what it held before (its own high-water mark), gradients and input included.
+the symmetric loss needs, against the best matrix product of the same run. Memory is the increase of the high-water mark of a
+separate process, gradients and input included.
 """
 
 import gc
@@ -47,15 +47,15 @@ def benchmark(
     """Prints the tables.
 
     Args:
-      quick: small sizes only, to see that all of it works.
-      sizes: of M, the rows of both views.
-      rounds: of each measurement.
-      memory_limit: GiB that a dense formula may need; what needs more is left out and said so.
+      quick: small sizes only, as a check of the script.
+      sizes: values of M, the rows of both views.
+      rounds: number of rounds of each measurement.
+      memory_limit: GiB that a dense formula may need; the table names what others would need instead.
       markdown: file for the tables.
-      only: for the memory of one entry, in a process of its own: NAME:M.
+      only: measures the memory of one entry in this process: NAME:M.
     """
     if only:
-        return print(memory_here(*only.rsplit(":", 1)))
+        return print(memory_of_process(*only.rsplit(":", 1)))
     sizes, rounds = ((512, 1024), 2) if quick else (sizes, rounds)
     text = "\n".join(
         [heading(), speed(sizes, rounds, memory_limit), blocks(sizes[len(sizes) // 2], rounds), ring(quick)]
@@ -112,7 +112,7 @@ def blocks(size: int, rounds: int) -> str:
 
 
 def ring(quick: bool) -> str:
-    """Temporary memory of the compiled program on each of 8 devices: read, not run."""
+    """Temporary memory of the compiled program on each of 8 devices: from the compiler, without a run."""
     lines = [
         "Temporary MiB on each of 8 devices: keys going round a ring in blocks of 512, and keys gathered on every device.",
         "",
@@ -122,8 +122,8 @@ def ring(quick: bool) -> str:
     environment = os.environ | {"JAX_NUM_CPU_DEVICES": "8", "JAX_PLATFORMS": "cpu"}
     for size in (4096,) if quick else (8192, 32768, 131072):
         program = [sys.executable, __file__, "--only", f"ring:{size}"]
-        told = subprocess.run(program, env=environment, capture_output=True, text=True, check=True)
-        lines.append(f"| {size:,} | {told.stdout.strip()} |")
+        output = subprocess.run(program, env=environment, capture_output=True, text=True, check=True)
+        lines.append(f"| {size:,} | {output.stdout.strip()} |")
     return "\n".join(lines)
 
 
@@ -163,7 +163,7 @@ def dense_ntxent(first: jax.Array, second: jax.Array) -> jax.Array:
 
 
 def make(name: str, size: int, *, block_size: int | None = None) -> Callable[[], object] | None:
-    """A call that computes value and gradients and waits for them; None where the peer is not installed."""
+    """A call that computes value and gradients and waits for them; None if the peer is not installed."""
     views = [np.random.default_rng(seed).standard_normal((size // 2, DIM), np.float32) for seed in (0, 1)]
     if name in ("ours", "dense JAX"):
         ours = partial(ntxent, temperature=TEMPERATURE, block_size=block_size)
@@ -194,7 +194,7 @@ def torch_ntxent(torch: types.ModuleType, first: object, second: object) -> obje
 
 
 def lightly_ntxent() -> Callable[..., object]:
-    """The class without the packages' `__init__`, and without models: they import what the loss does not need."""
+    """The class without the packages' `__init__`, and without models, whose imports the loss does not need."""
     sys.modules.setdefault("lightly.models.utils", types.ModuleType("lightly.models.utils"))
     for name in ("lightly", "lightly.loss", "lightly.models", "lightly.models.modules"):
         if name not in sys.modules:
@@ -209,7 +209,7 @@ def fits(name: str, size: int, limit: float) -> bool:
 
 
 def dense_gib(name: str, size: int) -> float:
-    matrices = {"dense JAX": 3, "dense PyTorch": 4, "lightly": 6}[name]  # of similarities, alive at once
+    matrices = {"dense JAX": 3, "dense PyTorch": 4, "lightly": 6}[name]  # similarity matrices in memory at once
     return matrices * size**2 * 4 / 2**30
 
 
@@ -219,14 +219,14 @@ def missing(name: str, size: int) -> str:
 
 
 def memory_elsewhere(name: str, size: int) -> float:
-    told = subprocess.run(
+    output = subprocess.run(
         [sys.executable, __file__, "--only", f"{name}:{size}"], capture_output=True, text=True, check=True
     )
-    return float(told.stdout)
+    return float(output.stdout)
 
 
-def memory_here(name: str, size: str) -> float | str:
-    """MiB above what the process held when the inputs were ready; "ring" asks the compiled programs instead."""
+def memory_of_process(name: str, size: str) -> float | str:
+    """Increase of the process's memory in MiB after the inputs were made; for "ring", from the compiled programs."""
     if name == "ring":
         return ring_memory(int(size))
     make(name, 256)()  # libraries loaded, threads started

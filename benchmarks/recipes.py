@@ -1,11 +1,11 @@
-"""What a step of each recipe takes at the scale of its paper: compiled for TPUs that are not there, and never run.
+"""The cost of a step of each recipe at the scale of its paper: compiled for TPUs without hardware, and never run.
 
     pip install "jax[tpu]"        # the version that is installed, for its compiler
     python benchmarks/recipes.py --results benchmarks/results/recipes.json
 
-The step is the trainer's own, jitted and sharded as `fit` does it, for a mesh over a TPU v5e topology. Data sets are
-outlines: as many examples as the real one has, of the same shape, all zeros; clusters that ClusterFit is given, too. A
-recipe that is in the results is skipped, so that a run can be stopped at any time; beside FILE.json goes a table, FILE.md.
+The step is the trainer's own, jitted and sharded as in `fit`, for a mesh over a TPU v5e topology. Data sets are
+placeholders: as many examples as the real one, of the same shape, all zeros; ClusterFit's clusters, too. A
+recipe that is in the results is skipped, so that a run can be stopped at any time; the table is FILE.md next to FILE.json.
 """
 
 import datetime
@@ -36,7 +36,7 @@ from ssl_jax.train.program import make_program
 GRIDS = {4: "2x2", 8: "2x4", 16: "4x4", 32: "4x8", 64: "8x8", 128: "8x16", 256: "16x16"}  # of a v5e pod
 EXAMPLES_A_CHIP, SMALL_EXAMPLES_A_CHIP, SMALL_SIDE = 16, 64, 64
 SETS = {"cifar10": (50_000, 10), "imagenet2012": (1_281_167, 1000), "kinetics": (240_000, 400)}  # examples, classes
-FRAMES, SAMPLES = 8, 48_000  # of a clip, as `ssl_jax.data.tfds_clips` makes it
+FRAMES, SAMPLES = 8, 48_000  # of a clip of `ssl_jax.data.tfds_clips`
 COLLECTIVES = "all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute"
 GIB = 2**30
 
@@ -44,17 +44,17 @@ GIB = 2**30
 def compile_recipes(
     *, names: tuple[str, ...] = (), again: bool = False, effort: float = -1.0, results: Path | None = None
 ) -> None:
-    """Compiles the training step of each recipe but the demos, and prints what it takes.
+    """Compiles the training step of each recipe except the demos, and prints its cost.
 
     Args:
       names: methods, or "method/recipe", or "method/recipe@BATCH" with another batch; all when none is named.
-      again: also those that are in the results.
-      effort: of the compiler, from -1 to 1. A run has 0, which takes several times as long, for the same operations in
-        somewhat less memory; what does not fit with less is compiled with 0.
-      results: file for the figures; its table stands beside it.
+      again: also recipes that are in the results.
+      effort: effort of the compiler, from -1 to 1. A run has 0, which takes several times as long, for the same operations
+        in somewhat less memory; a step that does not fit with less effort is compiled with 0.
+      results: file of the measurements; its table is next to it.
     """
     jax.config.update("jax_platforms", "cpu")
-    os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # There is no TPU to ask what it is.
+    os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # There is no TPU to query.
     every = [f"{method}/{name}" for method in recipes.methods() for name in recipes.recipes(method) if name != "demo"]
     wanted = [name for name in every if not names or name in names or name.split("/")[0] in names]
     wanted += [name for name in names if "@" in name]
@@ -69,7 +69,7 @@ def compile_recipes(
 
 
 def figures(name: str, *, effort: float) -> dict[str, Any]:
-    """What the compiled step of a recipe takes, or the sentence with which it was refused."""
+    """The cost of the compiled step of a recipe, or the sentence of its error."""
     recipe = at_full_size(name)
     chips = chips_for(recipe)
     mesh = mesh_of(chips)
@@ -98,7 +98,7 @@ def figures(name: str, *, effort: float) -> dict[str, Any]:
 
 
 def at_full_size(name: str) -> recipes.Recipe:
-    """The recipe on the outline of its data, with the activations of accelerators."""
+    """The recipe on the placeholder of its data, with the activations of accelerators."""
     (method, scale), batch = name.partition("@")[0].split("/"), name.partition("@")[2]
     given = {"data": "kinetics"} if scale == "kinetics" else {}  # There the default is drawn clips.
     given |= {"batch_size": int(batch)} if batch else {}
@@ -111,7 +111,7 @@ def at_full_size(name: str) -> recipes.Recipe:
 
 
 class Outline:
-    """A data set of which only the size is real; attributes are those of a `Source`."""
+    """A placeholder of a data set with its size; attributes are those of a `Source`."""
 
     def __init__(self, name: str, side: int):
         self.name = name
@@ -134,14 +134,14 @@ def open_outline(name: str, *, image_size: int, **_: Any) -> Data:
 
 
 def chips_for(recipe: recipes.Recipe) -> int:
-    """So many that each has 16 examples, or 64 of fewer than 64 pixels a side."""
+    """The number of chips with 16 examples each, or 64 below 64 pixels a side."""
     small = recipe.data.train.image_shape[-2] < SMALL_SIDE
     share = SMALL_EXAMPLES_A_CHIP if small else EXAMPLES_A_CHIP
     return min(max(recipe.batch_size // share, min(GRIDS)), max(GRIDS))
 
 
 def mesh_of(chips: int) -> Mesh:
-    """As `make_mesh` has it, over chips that are not there."""
+    """The mesh of `make_mesh`, over chips without hardware."""
     there = topologies.get_topology_desc(platform="tpu", topology_name=f"v5e:{GRIDS[chips]}").devices
     return jax.make_mesh((chips, 1), ("data", "model"), axis_types=(AxisType.Auto, AxisType.Auto), devices=there)
 
@@ -155,9 +155,9 @@ def batch_of(recipe: recipes.Recipe, mesh: Mesh) -> dict[str, jax.ShapeDtypeStru
 
 
 def products(program: ClosedJaxpr | Jaxpr) -> float:
-    """Operations of the matrix products and convolutions of a traced program, a multiplication and an addition each two.
+    """Operations of the matrix products and convolutions of a traced program, two for a multiplication and an addition.
 
-    Loops count as often as they turn, and of branches the cheapest: not the clustering that is due once in an epoch.
+    Loops count with their iterations, and branches with the cheapest one, without the clustering of once an epoch.
     """
     total = 0.0
     for equation in program.eqns:
@@ -170,7 +170,9 @@ def products(program: ClosedJaxpr | Jaxpr) -> float:
             total += 2 * out * math.prod(left[axis] for axis in given["dimension_numbers"][0][0])
         elif kind == "conv_general_dilated":
             outputs = right[given["dimension_numbers"].rhs_spec[0]]
-            total += 2 * out * math.prod(right) / outputs / math.prod(given["lhs_dilation"])  # Not those with zeros.
+            total += (
+                2 * out * math.prod(right) / outputs / math.prod(given["lhs_dilation"])
+            )  # Without products with zeros.
         else:
             total += min(inner) if kind == "cond" else sum(inner) * given.get("length", 1)
     return total
@@ -181,7 +183,7 @@ def is_program(part: Any) -> bool:
 
 
 def measured(compiled: Any, chips: int) -> dict[str, Any]:
-    """Operations of all chips; bytes on each, and what its collectives hand over, as the compiler counts them."""
+    """Operations of all chips; bytes on each, and the bytes that its collectives return, as the compiler counts them."""
     memory, text = compiled.memory_analysis(), compiled.as_text()
     returned = [shapes for shapes, _ in re.findall(rf" = (.*?) ({COLLECTIVES})(?:-start)?\(", text)]
     return {
@@ -194,7 +196,7 @@ def measured(compiled: Any, chips: int) -> dict[str, Any]:
 
 
 def bytes_of(shapes: str) -> int:
-    """Of arrays as the compiler writes them, such as "(f32[64]{0:T(128)}, bf16[8,128]{1,0})"."""
+    """Bytes of arrays in the compiler's notation, such as "(f32[64]{0:T(128)}, bf16[8,128]{1,0})"."""
     arrays = re.findall(r"\b(?:pred|[a-z]+(\d+))\w*\[([\d,]*)\]", shapes)
     return sum(int(bits or 8) // 8 * math.prod(map(int, filter(None, sizes.split(",")))) for bits, sizes in arrays)
 
@@ -227,7 +229,7 @@ def line(name: str, row: dict[str, Any]) -> str:
 
 
 def page(found: dict[str, Any]) -> str:
-    """The table of all that was compiled, and what its columns say."""
+    """The table of all compiled recipes, with an explanation of its columns."""
     dates = sorted({row["date"] for row in found.values()})
     versions = sorted({f"jax {row['versions']['jax']}, libtpu {row['versions']['libtpu']}" for row in found.values()})
     return f"""# The training step of each recipe, compiled for TPU v5e

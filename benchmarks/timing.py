@@ -1,4 +1,4 @@
-"""Seconds, operations and memory, as the benchmarks measure them."""
+"""Measurements of seconds, operations and memory for all benchmarks."""
 
 import time
 from collections.abc import Callable, Hashable

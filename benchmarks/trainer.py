@@ -1,8 +1,8 @@
-"""What the trainer costs on top of its own jitted step: images a second of `fit`, over those of the bare step on one batch.
+"""The overhead of the trainer over its jitted step: images per second of `fit`, over those of the bare step on one batch.
 
     python benchmarks/trainer.py --steps 200
 
-The same program, interleaved; the bare step sees one batch again and again, `fit` reads its input, logs and gauges. 1 is free.
+The same program, interleaved; the bare step repeats one batch, `fit` reads its input, logs and gauges. 1 is no overhead.
 """
 
 import functools
@@ -24,9 +24,9 @@ def trainer(*, steps: int = 200, rounds: int = 3, log_every: int = 50) -> float:
     """Prints images a second of both and their ratio, best of the rounds.
 
     Args:
-      steps: of each measurement.
-      rounds: measurements of each, in turn.
-      log_every: as the command line has it.
+      steps: number of steps of each measurement.
+      rounds: number of interleaved measurements of each.
+      log_every: as on the command line.
     """
     recipe = simclr.demo()
     mesh = make_mesh()

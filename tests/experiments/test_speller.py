@@ -40,7 +40,7 @@ def test_networks_have_one_size_or_are_refused():
     nets = of_one_size(tuple(NETWORKS), SIZES["demo"], read=30, written=42)
     counts = [parameters(net) for net in nets.values()]
     assert len(counts) == 3 and max(counts) < 1.05 * min(counts)
-    with pytest.raises(UsageError, match="no width comes nearer than 5 %: raise dim, 4"):
+    with pytest.raises(UsageError, match="no width is within 5 %: raise dim, 4"):
         of_one_size(("recurrent",), SIZES["demo"]._replace(dim=4), read=30, written=42)
 
 
