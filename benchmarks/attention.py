@@ -164,8 +164,8 @@ def ring_memory(length: int) -> str:
 
     def gathered(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
         key, value = (jax.lax.all_gather(array, "data", axis=1, tiled=True) for array in (key, value))
-        here = jax.lax.axis_index("data") * query.shape[1] + jnp.arange(query.shape[1])
-        mask = here[:, None] >= jnp.arange(length)[None]
+        positions = jax.lax.axis_index("data") * query.shape[1] + jnp.arange(query.shape[1])
+        mask = positions[:, None] >= jnp.arange(length)[None]
         return jax.nn.dot_product_attention(query, key, value, mask=mask[None, None], implementation="xla")
 
     held = []

@@ -61,7 +61,7 @@ def decoding(
         f"{about('jax', 'flax')}; `python benchmarks/decoding.py`.",
         f"{batch_size} words at once; {depth} layers of {dim} features to read and as many to write, float32.",
         "",
-        "Symbols a second: greedily with a cache, greedily with the whole network run anew for each place, and the best",
+        "Symbols a second: greedily with a cache, greedily with the whole network run again for each position, and the best",
         f"hypotheses of a beam of {width}, with a cache.",
         "",
         "| network | length | cached | anew | cached over anew | beam |",
@@ -94,11 +94,11 @@ def writers(net: Net, *, length: int, batch_size: int, width: int) -> dict[str, 
 def anew(net: Net, params: Tree, stats: Tree, source: jax.Array, *, length: int) -> jax.Array:
     """Greedy decoding without a cache and without an end."""
 
-    def write(place: jax.Array, target: jax.Array) -> jax.Array:
+    def write(position: jax.Array, target: jax.Array) -> jax.Array:
         layers, _ = net.apply(params, stats, source, target, train=False)
-        logits = lax.dynamic_index_in_dim(layers["logits"], place, axis=1, keepdims=False)
+        logits = lax.dynamic_index_in_dim(layers["logits"], position, axis=1, keepdims=False)
         best = END + jnp.argmax(logits[:, END:], axis=1).astype(jnp.int32)
-        return lax.dynamic_update_slice_in_dim(target, best[:, None], place, axis=1)
+        return lax.dynamic_update_slice_in_dim(target, best[:, None], position, axis=1)
 
     return lax.fori_loop(0, length, write, jnp.full((len(source), length), PADDING, jnp.int32))
 

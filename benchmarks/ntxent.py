@@ -146,8 +146,8 @@ def ring_memory(size: int) -> str:
 
 def dense_rows(first: jax.Array, second: jax.Array, *, everyone: list[jax.Array], mine: jax.Array) -> jax.Array:
     keys = normalized(jnp.concatenate(everyone))
-    total, here = len(everyone[0]), mine + jnp.arange(len(first))
-    itself, partner = jnp.concatenate([here, here + total]), jnp.concatenate([here + total, here])
+    total, own = len(everyone[0]), mine + jnp.arange(len(first))
+    itself, partner = jnp.concatenate([own, own + total]), jnp.concatenate([own + total, own])
     logits = normalized(jnp.concatenate([first, second])) @ keys.T / TEMPERATURE
     logits = jnp.where(jnp.arange(2 * total)[None] == itself[:, None], -jnp.inf, logits)
     picked = jnp.take_along_axis(logits, partner[:, None], axis=1)[:, 0]

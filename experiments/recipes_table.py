@@ -170,12 +170,12 @@ def same(ours: Any, other: Any) -> bool:
 
 def faults(key: str, entry: Settings, ours: Settings) -> list[str]:
     """The errors of an entry: settings that differ without a reason, reasons for settings that agree."""
-    reasons, wanted = entry.get("deviations", {}), theirs(entry)
-    found = [f"{key}: no setting {name}" for name in wanted if name not in ours]
-    known = {name: value for name, value in wanted.items() if name in ours}
-    differing = {name for name, value in known.items() if not same(ours[name], value)}
-    found += [f"{key}: {name} is {ours[name]}, theirs {wanted[name]}" for name in sorted(differing - set(reasons))]
-    stale = sorted(name for name in reasons if name in known and name not in differing)
+    reasons, expected = entry.get("deviations", {}), theirs(entry)
+    found = [f"{key}: no setting {name}" for name in expected if name not in ours]
+    shared = {name: value for name, value in expected.items() if name in ours}
+    differing = {name for name, value in shared.items() if not same(ours[name], value)}
+    found += [f"{key}: {name} is {ours[name]}, theirs {expected[name]}" for name in sorted(differing - set(reasons))]
+    stale = sorted(name for name in reasons if name in shared and name not in differing)
     return found + [f"{key}: a reason for {name}, which is theirs" for name in stale]
 
 
@@ -191,12 +191,13 @@ def page() -> str:
         "",
     ]
     for key, entry in sorted(entries.items()):
-        ours, reasons, wanted = settings(*key.split("/")), entry.get("deviations", {}), theirs(entry)
-        others = [name for name in reasons if name not in wanted]
+        ours, reasons, expected = settings(*key.split("/")), entry.get("deviations", {}), theirs(entry)
+        others = [name for name in reasons if name not in expected]
         lines += [f"## {key}", "", f"{entry['figure']}", "", *(f"- {source}" for source in entry["source"]), ""]
         lines += ["| setting | theirs | ours | |", "|---|---|---|---|"]
         lines += [
-            f"| {name} | {cell(wanted[name])} | {cell(ours.get(name))} | {reasons.get(name, '')} |" for name in wanted
+            f"| {name} | {cell(expected[name])} | {cell(ours.get(name))} | {reasons.get(name, '')} |"
+            for name in expected
         ]
         lines += ["", *(f"- {name}: {reasons[name]}" for name in others), *([""] if others else [])]
     return "\n".join(lines)

@@ -75,7 +75,7 @@ def compute_features(
     At most 60,000 training images are used, labelled ones only where any has a label.
 
     Args:
-      extract: pure; jitted here. params, state: the first arguments of `extract`, on the devices of `mesh`.
+      extract: pure; jitted by this function. params, state: the first arguments of `extract`, on the devices of `mesh`.
       data: data with a test part.
       mesh: the images of a batch are spread over its axis "data"; on the default device when None.
     """

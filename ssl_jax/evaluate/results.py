@@ -20,7 +20,7 @@ FIELDS = {"accuracy": "", "interval": "_interval", "deviation": "_std"}
 
 
 def evaluate_sources(sources: Mapping[str, Features], *, seed: int = 0) -> dict[str, dict[str, dict[str, Any]]]:
-    """The results under "features": source -> protocol -> field; numbers rounded to four decimal places.
+    """The results under "features": source -> protocol -> field; values rounded to four decimal places.
 
     Args:
       sources: features of the same images: "pretrained", "untrained" and "pixels".

@@ -107,7 +107,7 @@ def imagenet_v1(
     """The authors' ImageNet runs of MoCo v1: a linear head, no blur, the rate divided by 10 twice. Published: 60.6 % linear.
 
     Values of main_moco.py of facebookresearch/moco, whose README has a mean of 60.8 % over five runs. It converts images to
-    grayscale before the jitter.
+    grayscale before the jitter; ours, after it.
 
     Args:
       learning_rate: rate for a batch of 256, scaled linearly with the batch size; divided by 10 after 120 and 160 of 200

@@ -19,7 +19,7 @@ def is_file_recipe(word: str) -> bool:
     return word.partition(":")[0].endswith(".py")
 
 
-def load(place: str) -> Callable[..., Recipe]:
+def load(location: str) -> Callable[..., Recipe]:
     """The recipe of `FILE.py:NAME`: a function that returns a `Recipe`, decorated with `recipe` or not, or a `Recipe`.
 
     The file is imported as `python FILE.py` would find it, its folder first on the path. The name may be left out where the
@@ -28,7 +28,7 @@ def load(place: str) -> Callable[..., Recipe]:
     Raises:
       UsageError: there is no such file, or no such recipe in it.
     """
-    file, _, name = place.partition(":")
+    file, _, name = location.partition(":")
     path = Path(file).expanduser().absolute()
     found = {each: value for each, value in vars(_import(path)).items() if _is_recipe(value, path)}
     if not found:

@@ -73,7 +73,7 @@ def fit(
       hook: `state -> metrics`, called every `hook_every` steps and after the last; its "knn", where finite, is the
         score of the checkpoint.
       keep: number of last checkpoints to keep, beside the best one.
-      program: `make_program` of these arguments; made here when None.
+      program: `make_program` of these arguments; made from them when None.
 
     Raises:
       UsageError: the devices cannot share the batch equally.
