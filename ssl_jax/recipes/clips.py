@@ -25,7 +25,7 @@ class Clips:
     Attributes:
       data: clips with sound, such as the drawn "clips".
       image_size: side of the views in pixels; frames of other sizes are resized.
-      stored_size: shorter side to which frames are resized on the host; image_size when not given.
+      stored_size: shorter side to which frames are resized on the host; image_size by default.
       precision: type of activations; auto is bfloat16 on accelerators, float32 on CPU.
       strict: refuse unreadable clips instead of skipping them.
     """

@@ -115,7 +115,7 @@ class Images:
       image_size: side of the views in pixels; images of other sizes are resized.
       encoder: encoder of images; `ssl-jax list` has the names.
       stored_size: shorter side to which images are resized on the host; crops are drawn from their central square, and the
-        evaluation view is its centre. image_size when not given.
+        evaluation view is its centre; image_size by default.
       precision: type of activations; auto is bfloat16 on accelerators, float32 on CPU.
       strict: refuse unreadable images instead of skipping them.
       statistics: mean and standard deviation of the pixels by channel; not an option. Images are converted to as many

@@ -57,7 +57,7 @@ def cifar(
     Values of scripts/pretrain/cifar/mocov2plus.yaml, augmentations/symmetric_weak.yaml and solo/methods/mocov2plus.py.
 
     Args:
-      weight_decay: on all parameters, biases and norms included.
+      weight_decay: decay of all parameters, biases and norms included.
       momentum: momentum of the teacher's moving average.
     """
     opened = images.open()
@@ -83,7 +83,7 @@ def imagenet(
     Published: 67.5 % linear, the mean of five runs; 71.1 % after 800 (README.md and main_moco.py of facebookresearch/moco).
 
     Args:
-      weight_decay: on all parameters, biases and norms included.
+      weight_decay: decay of all parameters, biases and norms included.
       momentum: momentum of the teacher's moving average.
     """
     opened = images.open(groups=norm_groups)
@@ -112,7 +112,7 @@ def imagenet_v1(
     Args:
       learning_rate: rate for a batch of 256, scaled linearly with the batch size; divided by 10 after 120 and 160 of 200
         epochs.
-      weight_decay: on all parameters, biases and norms included.
+      weight_decay: decay of all parameters, biases and norms included.
       momentum: momentum of the teacher's moving average.
     """
     opened = images.open(groups=norm_groups)

@@ -59,7 +59,7 @@ def imagenet(
 
     Args:
       learning_rate: for 256 images a step, scaled linearly with the batch; divided by 10 after 120 and 160 of 200 epochs.
-      weight_decay: on all parameters, biases and norms included.
+      weight_decay: decay of all parameters, biases and norms included.
       momentum: weight of the old entry when the bank is written.
     """
     opened = images.open()

@@ -37,7 +37,7 @@ def cifar(images: Images = CIFAR, training: Training = Training(800, 512, 0.03, 
     Views are those of the ImageNet runs without blur.
 
     Args:
-      weight_decay: on all parameters, biases and norms included.
+      weight_decay: decay of all parameters, biases and norms included.
     """
     opened = images.open()
     method = make_method(opened, 2048, 2048, bottleneck=512)
@@ -53,7 +53,7 @@ def imagenet(images: Images = IMAGENET, training: Training = Training(100, 512, 
       facebookresearch/simsiam).
 
     Args:
-      weight_decay: on all parameters, biases and norms included.
+      weight_decay: decay of all parameters, biases and norms included.
     """
     opened = images.open()
     method = make_method(opened, 2048, 2048, 2048, bottleneck=512)

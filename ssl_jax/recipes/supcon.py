@@ -29,7 +29,7 @@ def cifar(
 
     Args:
       learning_rate: peak for a batch of 256, scaled linearly with the batch size; it ends at a thousandth.
-      weight_decay: on all parameters, biases and norms included.
+      weight_decay: decay of all parameters, biases and norms included.
       warmup_epochs: epochs of linear warm-up, from a fiftieth of the peak.
     """
     opened = images.open_labelled(method="supcon")

@@ -80,7 +80,7 @@ def imagenet(
       learning_rate: peak for a batch of 256, scaled linearly with the batch size; the warm-up starts at a sixteenth of the
         peak and the cosine ends at a thousandth: 0.3, 4.8 and 0.0048 at a batch of 4,096
         (scripts/swav_200ep_pretrain.sh of facebookresearch/swav).
-      weight_decay: on all parameters, biases and norms included.
+      weight_decay: decay of all parameters, biases and norms included.
     """
     opened = images.open()
     head = opened.head(2048, 128, last_bias=True)
