@@ -107,7 +107,7 @@ def test_a_full_run_has_every_section(run):
     )
     assert "95.7%<small>± 1.1" in page and "83.8%<small>± 1.2" in page  # Half an interval; one deviation.
     assert "+10.6<span> points" in page and 'worse">\N{MINUS SIGN}0.4<span> points' in page
-    assert "3 of 8 right" not in page and "2 of 8 right" in page and "7 of 8 right" in page
+    assert "3 of 8 correct" not in page and "2 of 8 correct" in page and "7 of 8 correct" in page
     assert page.count('class="frame right"') == 9 and page.count('class="frame wrong"') == 7
     assert page.count("<img ") == 3 * 3 + 2 + 16 and page.count('class="map"') == 2
     for title in (
