@@ -266,7 +266,7 @@ def test_unlabelled_images_have_neighbours_without_frames(run):
     save_pictures(run, **{name: array for name, array in make_pictures().items() if "label" not in name})
     page = page_of(run)
     assert headings(page) == HEADINGS and page.count('class="frame"') == 16
-    assert "frame right" not in page and "of 8 right" not in page and 'class="dots unlabelled"' in page
+    assert "frame right" not in page and "of 8 correct" not in page and 'class="dots unlabelled"' in page
 
 
 def test_pictures_of_objects_are_refused(run):
