@@ -79,8 +79,8 @@ def sample_affine_matrix(
       UsageError: a negative strength, a shear of 90 or more, or a scale range that is not 0 < low <= high.
     """
     if min(degrees, translate, shear) < 0 or shear >= 90:
-        came = f"{degrees=}, {translate=}, {shear=}"
-        raise UsageError(f"affine: degrees, translate and shear must be 0 or more, shear below 90, got {came}.")
+        got = f"{degrees=}, {translate=}, {shear=}"
+        raise UsageError(f"affine: degrees, translate and shear must be 0 or more, shear below 90, got {got}.")
     if not 0 < scale[0] <= scale[1]:
         raise UsageError(f"affine: scale must be a range (low, high) with 0 < low <= high, got {scale}.")
     uniform = jax.random.uniform(rng, (5,))

@@ -90,8 +90,8 @@ def random_color_jitter(
     Source: Chen et al. 2020, https://arxiv.org/abs/2002.05709, appendix A: strengths s * (0.8, 0.8, 0.8, 0.2).
     """
     if min(brightness, contrast, saturation, hue) < 0 or hue > 0.5:
-        came = f"{brightness=}, {contrast=}, {saturation=}, {hue=}"
-        raise UsageError(f"random_color_jitter: strengths must be 0 or more, hue at most 0.5 turns, got {came}.")
+        got = f"{brightness=}, {contrast=}, {saturation=}, {hue=}"
+        raise UsageError(f"random_color_jitter: strengths must be 0 or more, hue at most 0.5 turns, got {got}.")
     if _channels(image) == 1:
         saturation = hue = 0.0
     ranges = (

@@ -216,8 +216,8 @@ def evaluation_view(
       `image -> [size, size, C]`. An image of that size already is only standardised.
     """
     if size < 1 or not 0 < crop_fraction <= 1:
-        came = f"{size=}, {crop_fraction=}"
-        raise UsageError(f"evaluation_view: size must be 1 or more and crop_fraction in (0, 1], got {came}.")
+        got = f"{size=}, {crop_fraction=}"
+        raise UsageError(f"evaluation_view: size must be 1 or more and crop_fraction in (0, 1], got {got}.")
     shorter = round(size / crop_fraction)
 
     def view(image: Array) -> Array:

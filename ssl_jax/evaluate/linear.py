@@ -32,7 +32,7 @@ class ProbeResult(NamedTuple):
     interval: tuple[float, float]  # 95 % Wilson interval of the accuracy
     strength: float  # the L2 strength chosen
     held_out: dict[float, float]  # strength -> accuracy on the training features held out
-    weights: NDArray[np.float32]  # [D, K], for features as they come: logits are features @ weights + bias
+    weights: NDArray[np.float32]  # [D, K], for features without standardisation: logits are features @ weights + bias
     bias: NDArray[np.float32]  # [K]
 
 

@@ -33,7 +33,7 @@ def digest(results: Mapping[str, Any]) -> dict[str, Any]:
     """The results with "features" made flat, PROTOCOL + SOURCE + FIELD: "linear_probe_pixels_interval".
 
     The protocols are "knn", "linear_probe" and "few_label_probe", and others under their own names. Untrained weights have
-    "_random_init" after that, pixels "_pixels", the pre-trained features nothing. Then comes "_interval" for the 95 % interval
+    "_random_init" after that, pixels "_pixels", the pre-trained features nothing. The end is "_interval" for the 95 % interval
     [low, high], "_std" for the deviation, nothing for the accuracy, which is None where it was not measured.
     """
     flat: dict[str, Any] = {}

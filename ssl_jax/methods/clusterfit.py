@@ -1,6 +1,6 @@
 """ClusterFit: cluster the features of any encoder, and train a new one to predict the clusters.
 
-The clusters smooth out what the first encoder learned of its own task and keep what many images share. Nothing collapses,
+The clusters remove what is specific to the first encoder's task and keep what many images share. Nothing collapses,
 since the labels are given. The method does not depend on the first encoder: it takes the labels that `cluster` returns.
 Source: Yan et al. 2019, "ClusterFit: Improving Generalization of Visual Representations",
 https://arxiv.org/abs/1912.03330.

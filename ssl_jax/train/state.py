@@ -20,6 +20,6 @@ class TrainState(NamedTuple):
 
 
 def init_state(method: Method, optimizer: optax.GradientTransformation, *, seed: int) -> TrainState:
-    """The state before the first step. Run it under `jit`: leaves then have buffers of their own, and can be donated."""
+    """The state before the first step. Run it under `jit`: leaves then have separate buffers, and can be donated."""
     params, state = method.init(jax.random.key(seed))
     return TrainState(jnp.zeros((), jnp.int32), params, state, optimizer.init(params))
