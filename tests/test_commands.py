@@ -195,7 +195,7 @@ MISTAKES = {
     "pretrain simclr --encoder resnet19": "unknown encoder 'resnet19': did you mean 'resnet18'?",
     "pretrain simclr --data digit": "digits",
     "pretrain simclr --data synthetic --image-size 16 --devices 3 --batch-size 64": "batch_size: 64 examples",
-    "pretrain simclr --devices 99": "devices: got 99, but 8 are there",
+    "pretrain simclr --devices 99": "devices: got 99, but 8 are available",
     "pretrain simclr --temperature 0": "temperature: got 0.0, expected 0.001 to 1000.",
     "pretrain simclr --epochs -1": "epochs: got -1.0, expected 1e-06 to 1e+06.",
     "pretrain simclr --batch-size 0": "batch_size: got 0, expected 1 to 2,147,483,647.",
