@@ -72,6 +72,7 @@ RANGES = {
     "heads": FEW,
     "drop_path": Range(0.0, 0.999),
     "norm_groups": Range(1, 2**16),
+    "registers": Range(0, 64),
     # Similarities, memories and teachers.
     "temperature": TEMPERATURE,
     "student_temperature": TEMPERATURE,
@@ -106,6 +107,8 @@ RANGES = {
     "variance": WEIGHT,
     "covariance": WEIGHT,
     "off_diagonal_weight": WEIGHT,
+    "patch_weight": WEIGHT,
+    "koleo_weight": WEIGHT,
     "scale": Range(1e-9, 1e6),
     "label_smoothing": Range(0.0, 0.999),
     # Commands.

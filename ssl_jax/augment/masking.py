@@ -17,6 +17,7 @@ from ssl_jax.augment.views import ViewMaker
 from ssl_jax.errors import UsageError
 from ssl_jax.settings import configured
 
+Fixed = tuple[Array, Array]  # A range of one value, computed under `jit`.
 MaskedViews = Callable[[Array, Array], dict[str, Array]]
 
 
@@ -106,7 +107,7 @@ def block_masking(
     return augment
 
 
-def draw_block(rng: Array, grid: int, *, area: Range, aspect: Range) -> Array:
+def draw_block(rng: Array, grid: int, *, area: Range | Fixed, aspect: Range | Fixed) -> Array:
     """A random rectangle of patches on the grid: true inside, `[grid * grid]`."""
     area_rng, aspect_rng, corner_rng = jax.random.split(rng, 3)
     part = jax.random.uniform(area_rng, minval=area[0], maxval=area[1]) * grid**2

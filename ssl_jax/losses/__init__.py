@@ -5,7 +5,8 @@ from ssl_jax.losses.clustering import cluster_cross_entropy, swav
 from ssl_jax.losses.coding_rate import coding_rate, simdino
 from ssl_jax.losses.contrastive import decoupled_contrastive, in_batch_info_nce, moco_v3, ntxent, supervised_contrastive
 from ssl_jax.losses.decorrelation import barlow_twins, sigreg, vicreg
-from ssl_jax.losses.distillation import dino, negative_cosine, update_center
+from ssl_jax.losses.distillation import center_and_sharpen, dino, negative_cosine, update_center
+from ssl_jax.losses.masked_distillation import ibot, koleo
 from ssl_jax.losses.negatives import cpc, estimate_log_partition, info_nce, nce
 from ssl_jax.losses.pretext import cross_entropy, weighted_cross_entropy
 from ssl_jax.losses.reconstruction import masked_regression, masked_smooth_l1
@@ -14,6 +15,7 @@ __all__ = [
     "agreeing_clips",
     "avid",
     "barlow_twins",
+    "center_and_sharpen",
     "cluster_cross_entropy",
     "cma",
     "coding_rate",
@@ -22,8 +24,10 @@ __all__ = [
     "decoupled_contrastive",
     "dino",
     "estimate_log_partition",
+    "ibot",
     "in_batch_info_nce",
     "info_nce",
+    "koleo",
     "masked_regression",
     "masked_smooth_l1",
     "moco_v3",

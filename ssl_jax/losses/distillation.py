@@ -89,13 +89,50 @@ def dino(
     check_crops("dino", student, teacher)
     check_center("dino", center, teacher)
     check_positive("dino", student_temperature=student_temperature, teacher_temperature=teacher_temperature)
-    centred = teacher.astype(jnp.float32) - center.astype(jnp.float32)[None, None]
-    targets = lax.stop_gradient(jax.nn.softmax(centred / teacher_temperature))
+    targets = center_and_sharpen(teacher, center=center, temperature=teacher_temperature)
     log_probabilities = jax.nn.log_softmax(student.astype(jnp.float32) / student_temperature)
     return -mean_over_crop_pairs(log_probabilities, targets, axis_name)
 
 
-def update_center(center: Array, teacher: Array, *, momentum: float = 0.9, axis_name: str | None = None) -> Array:
+def center_and_sharpen(teacher: Array, *, center: Array, temperature: float | Array = 0.04) -> Array:
+    """The teacher's outputs as distributions, constants: the softmax of their difference from the centre over the temperature.
+
+    Args:
+      teacher: `[..., K]` outputs before the softmax.
+      center: `[K]`, see `update_center`.
+      temperature: divides the difference; above 0.
+
+    Returns:
+      `[..., K]` float32; 1/K everywhere where the outputs are the centre.
+
+    Raises:
+      ValueError: the shapes do not fit, or the temperature is not positive.
+
+    Example:
+      >>> print(np.asarray(center_and_sharpen(jnp.array([0.3, 0.2]), center=jnp.array([0.3, 0.1]))).round(2))
+      [0.08 0.92]
+
+    Source: Caron et al. 2021, https://arxiv.org/abs/2104.14294, equations 1 and 4.
+    """
+    check_arrays("center_and_sharpen", teacher=teacher, center=center)
+    if not teacher.ndim or teacher.size == 0 or center.shape != teacher.shape[-1:]:
+        raise ValueError(
+            f"center_and_sharpen: needs teacher [..., K], not empty, and center [K], got {teacher.shape} and {center.shape}"
+        )
+    check_positive("center_and_sharpen", temperature=temperature)
+    axes = tuple(range(teacher.ndim - 1))
+    centred = teacher.astype(jnp.float32) - jnp.expand_dims(center.astype(jnp.float32), axes)
+    return lax.stop_gradient(jax.nn.softmax(centred / temperature))
+
+
+def update_center(
+    center: Array,
+    teacher: Array,
+    *,
+    momentum: float = 0.9,
+    counted: Array | None = None,
+    axis_name: str | None = None,
+) -> Array:
     """The centre of the next step: a moving average of the teacher's mean output over crops, examples and shards.
 
     Call it after `dino` has used the old one. Without centring, one output dominates (collapse).
@@ -104,8 +141,12 @@ def update_center(center: Array, teacher: Array, *, momentum: float = 0.9, axis_
       center: `[K]`; initially zeros.
       teacher: `[A, B, K]` outputs before the softmax, neither centred nor divided.
       momentum: weight of the old centre.
+      counted: booleans `[A, B]`, the outputs in the mean; None for all. Where none of the whole batch is, the centre stays.
       axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
         shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
+
+    Raises:
+      ValueError: the shapes do not fit, or nothing came in.
 
     Example:
       >>> print(np.asarray(update_center(jnp.zeros(2), jnp.array([[[1.0, 3.0]]]), momentum=0.9)).round(2))
@@ -114,8 +155,18 @@ def update_center(center: Array, teacher: Array, *, momentum: float = 0.9, axis_
     Source: Caron et al. 2021, https://arxiv.org/abs/2104.14294, equation 4.
     """
     check_center("update_center", center, teacher)
-    mean = mean_over_shards(lax.stop_gradient(teacher).astype(jnp.float32).mean(axis=(0, 1)), axis_name)
-    return moving_average(center, mean, momentum=momentum)
+    teacher = lax.stop_gradient(teacher).astype(jnp.float32)
+    if counted is None:
+        mean = mean_over_shards(teacher.mean(axis=(0, 1)), axis_name)
+        return moving_average(center, mean, momentum=momentum)
+    check_arrays("update_center", counted=counted)
+    if counted.shape != teacher.shape[:2]:
+        raise ValueError(f"update_center: counted must be [A, B] for teacher {teacher.shape}, got {counted.shape}")
+    weights = counted.astype(jnp.float32)
+    total = jnp.einsum("abk,ab->k", teacher, weights, precision="highest")
+    total, count = mean_over_shards((total, weights.sum()), axis_name)
+    moved = moving_average(center, total / jnp.where(count > 0, count, 1), momentum=momentum)
+    return jnp.where(count > 0, moved, center)
 
 
 def check_center(name: str, center: Array, teacher: Array) -> None:

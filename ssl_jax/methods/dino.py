@@ -50,15 +50,18 @@ class DINO(MomentumTeacher):
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         student, teacher = embeddings["embedding"].swapaxes(0, 1), embeddings["target"].swapaxes(0, 1)  # [V, B, K]
-        progress = jnp.clip(step.astype(jnp.float32) / max(self.warmup, 1), 0, 1)
         loss = dino(
             student,
             teacher,
             center=state["center"],
             student_temperature=self.student_temperature,
-            teacher_temperature=self.warmup_temperature
-            + (self.teacher_temperature - self.warmup_temperature) * progress,
+            teacher_temperature=self.temperature_at(step),
             axis_name=axis_name,
         )
         center = update_center(state["center"], teacher, momentum=self.center_momentum, axis_name=axis_name)
         return loss, {"center": center}, {}
+
+    def temperature_at(self, step: Array) -> Array:
+        """The teacher's, a scalar."""
+        progress = jnp.clip(step.astype(jnp.float32) / max(self.warmup, 1), 0, 1)
+        return self.warmup_temperature + (self.teacher_temperature - self.warmup_temperature) * progress

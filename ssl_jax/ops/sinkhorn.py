@@ -14,7 +14,14 @@ from ssl_jax.ops.checks import check_arrays, check_count, check_positive
 from ssl_jax.ops.collectives import max_over_shards, mean_over_shards
 
 
-def sinkhorn(scores: Array, *, epsilon: float = 0.05, iterations: int = 3, axis_name: str | None = None) -> Array:
+def sinkhorn(
+    scores: Array,
+    *,
+    epsilon: float | Array = 0.05,
+    iterations: int = 3,
+    counted: Array | None = None,
+    axis_name: str | None = None,
+) -> Array:
     """Assignments nearest to `softmax(scores / epsilon)` that use every prototype equally often.
 
     Works on logarithms, so that no epsilon and no input type overflows. No gradient flows through it.
@@ -23,16 +30,18 @@ def sinkhorn(scores: Array, *, epsilon: float = 0.05, iterations: int = 3, axis_
       scores: similarity of each example to each prototype, `[B, K]`.
       epsilon: weight of the entropy, above 0; small gives hard assignments, large uniform ones.
       iterations: rounds of scaling prototypes, then examples; with 0 rounds it is the softmax.
+      counted: booleans `[B]`, the rows that share in the partition; other rows are assigned by its scaling of the prototypes
+        and do not change it. None, or where no row of the whole batch is counted: all rows.
       axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; each
         shard returns its rows of the assignments. None: the arrays are the whole batch, N = B.
 
     Returns:
-      `[B, K]` float32. Rows sum to 1; over all shards columns converge to N/K with more iterations. Equal
-      scores give 1/K everywhere.
+      `[B, K]` float32. Rows sum to 1; over all shards columns of the counted rows converge to N/K with more iterations.
+      Equal scores give 1/K everywhere.
 
     Raises:
-      ValueError: the scores are not a matrix of real numbers with rows and columns, epsilon is not positive, or iterations is
-        negative or not whole.
+      ValueError: the scores are not a matrix of real numbers with rows and columns, `counted` has another length, epsilon is
+        not positive, or iterations is negative or not whole.
 
     Example:
       >>> scores = jnp.array([[1.0, 0.9], [1.0, 0.0]])  # both prefer the first prototype
@@ -48,10 +57,13 @@ def sinkhorn(scores: Array, *, epsilon: float = 0.05, iterations: int = 3, axis_
         raise ValueError(f"sinkhorn: scores must be [B, K] with at least one row and column, got {scores.shape}")
     check_positive("sinkhorn", epsilon=epsilon)
     check_count("sinkhorn", iterations=iterations, least=0)
+    if counted is not None:
+        counted = _rows_that_count(scores, counted, axis_name)
     logits = lax.stop_gradient(scores).astype(jnp.float32) / epsilon
 
     def scale(_, logits):
-        return jax.nn.log_softmax(logits - _log_mean_over_batch(logits, axis_name))
+        shared = logits if counted is None else jnp.where(counted[:, None], logits, -jnp.inf)
+        return jax.nn.log_softmax(logits - _log_mean_over_batch(shared, axis_name))
 
     # A loop, not unrolled: XLA would fuse each round into all later ones, and take minutes to compile a hundred.
     return jax.nn.softmax(lax.fori_loop(0, iterations, scale, logits))
@@ -109,6 +121,15 @@ def sinkhorn_labels(
     columns = lax.fori_loop(0, iterations, scale, jnp.zeros(len(prototypes), jnp.float32))
     labels = lax.map(lambda rows: jnp.argmax(logits(rows, columns), axis=1).astype(jnp.int32), rows)
     return labels.reshape(-1)[:total]
+
+
+def _rows_that_count(scores: Array, counted: Array, axis_name: str | None) -> Array:
+    """`counted` as booleans, all True where no row of the whole batch is counted."""
+    check_arrays("sinkhorn", counted=counted)
+    if counted.shape != scores.shape[:1]:
+        raise ValueError(f"sinkhorn: counted must be [B] for scores {scores.shape}, got {counted.shape}")
+    counted = counted.astype(bool)
+    return counted | (max_over_shards(counted.any().astype(jnp.int32), axis_name) == 0)
 
 
 def _log_mean_over_batch(logits: Array, axis_name: str | None) -> Array:

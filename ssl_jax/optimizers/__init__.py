@@ -4,7 +4,13 @@ from ssl_jax.optimizers.elementwise import adam, adamw, sgd
 from ssl_jax.optimizers.layerwise import clipped_lars, larc, lars
 from ssl_jax.optimizers.optimizer import Optimizer, Schedule, weights_only
 from ssl_jax.optimizers.schedules import cosine, drop_step, step_decay, warmup_cosine
-from ssl_jax.optimizers.wrappers import freeze_for, with_bias_rate, with_clipping, with_separate_optimizer
+from ssl_jax.optimizers.wrappers import (
+    freeze_for,
+    with_bias_rate,
+    with_clipping,
+    with_layer_decay,
+    with_separate_optimizer,
+)
 
 __all__ = [
     "Optimizer",
@@ -23,5 +29,6 @@ __all__ = [
     "weights_only",
     "with_bias_rate",
     "with_clipping",
+    "with_layer_decay",
     "with_separate_optimizer",
 ]

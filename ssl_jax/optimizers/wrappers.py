@@ -36,18 +36,49 @@ def with_bias_rate(optimizer: Optimizer, *, factor: float) -> Optimizer:
 
 
 @configured
-def with_clipping(optimizer: Optimizer, *, limit: float) -> Optimizer:
-    """The gradient of each parameter is clipped to a norm of at most `limit` before the optimizer.
+def with_clipping(optimizer: Optimizer, *, limit: float, together: bool = False) -> Optimizer:
+    """The gradient of each parameter is shortened to a norm of at most `limit` before the optimizer sees it.
 
-    Each parameter by its own norm, not by the global norm: clip_gradients in utils.py of facebookresearch/dino,
-    which trains with a limit of 3.0.
+    Each parameter by its own norm, not all by the norm of the whole: clip_gradients in utils.py of facebookresearch/dino,
+    which trains with a limit of 3.0. `together` shortens each network by the norm of all its parameters, as
+    train/train.py of facebookresearch/dinov2 does.
     """
 
-    def shorten(gradient: jax.Array) -> jax.Array:
-        return gradient * jnp.minimum(1, limit / (norm_of(gradient) + 1e-6))
+    def shorten(gradient: Any) -> Any:
+        factor = jnp.minimum(1, limit / (norm_of(gradient) + 1e-6))
+        return jax.tree.map(lambda leaf: leaf * factor, gradient)
 
-    clip = optax.stateless(lambda gradient, params: jax.tree.map(shorten, gradient))
-    return Optimizer(optimizer.learning_rate, optax.chain(clip, optimizer.transformation))
+    def clip(gradient: Any, params: Any) -> Any:
+        if together:
+            return {network: shorten(part) for network, part in gradient.items()}
+        return jax.tree.map(shorten, gradient)
+
+    return Optimizer(optimizer.learning_rate, optax.chain(optax.stateless(clip), optimizer.transformation))
+
+
+@configured
+def with_layer_decay(optimizer: Optimizer, *, network: str, decay: float, patches: float = 1.0) -> Optimizer:
+    """Each block of a vision transformer learns at `decay` times the rate of the next, which is the log's after the last block.
+
+    What lies before the blocks, class token, positions and registers, learns at `decay` times the rate of the first block,
+    the patch embedding at `patches` times that. Other networks than the named one are left alone.
+
+    Source: dinov2/utils/param_groups.py of facebookresearch/dinov2, with a decay of 0.9 and 0.2 for the patches.
+    """
+
+    def slower(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        parts = updates[network]
+        depth = sum(name.startswith("block") for name in parts)
+
+        def factor(name: str) -> float:
+            layer = int(name[5:]) if name.startswith("block") else depth + 1 if name == "norm" else 0
+            return decay ** (depth + 1 - layer) * (patches if name == "embedding" else 1)
+
+        scaled = {name: jax.tree.map(lambda leaf: factor(name) * leaf, part) for name, part in parts.items()}  # noqa: B023
+        return {**updates, network: scaled}, state
+
+    scale = optax.GradientTransformation(lambda params: optax.EmptyState(), slower)
+    return Optimizer(optimizer.learning_rate, optax.chain(optimizer.transformation, scale))
 
 
 @configured

@@ -23,6 +23,8 @@ SHARED = {
     "covariance": "weight of the covariance term, which decorrelates the dimensions.",
     "weight": "weight of the SIGReg term; the prediction term has 1 minus this weight.",
     "directions": "number of random directions in which SIGReg compares the embeddings with a Gaussian.",
+    "registers": "number of register tokens of the encoder: learned, without position, after the class token.",
+    "koleo_weight": "weight of the KoLeo term, which keeps the class tokens of different images apart.",
     "mask_ratio": "fraction of the patches that is masked.",
     "blocks": "number of target blocks to predict.",
     "patch_size": "side of a patch in pixels.",

@@ -59,3 +59,27 @@ def swav_crops(
         opened.views(view, size=large_size, scale=scale),
         opened.views(view, size=small_size, scale=(0.05, 0.14), views=small_views, blur_kernel="pillow"),
     )
+
+
+def dino_crops(
+    opened: Opened,
+    *,
+    large: tuple[float, float],
+    small: tuple[float, float],
+    small_size: int,
+    small_views: int,
+    blur: tuple[float, float] = (1.0, 0.1),
+) -> Callable[[Array, Array], dict[str, Array]]:
+    """Two large crops, of which the second is solarised at times, and some small ones, as DINO, iBOT and DINOv2 train.
+
+    large, small: ranges of the part of the area in a crop.
+    blur: probabilities of the first and of the second large crop.
+
+    Source: DataAugmentationDINO in main_dino.py of facebookresearch/dino.
+    """
+    view = functools.partial(photo_views, scale=large, resampling="cubic", views=1)
+    details = functools.partial(photo_views, scale=small, views=small_views, blur_kernel="pillow", resampling="cubic")
+    return multi_crop(
+        joined(opened.views(view, blur=blur[0]), opened.views(view, blur=blur[1], solarize=0.2)),
+        opened.views(details, size=small_size),
+    )

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sharding import CASES, assert_same_in_pieces, in_pieces
 
-from ssl_jax.losses.distillation import dino, negative_cosine, update_center
+from ssl_jax.losses.distillation import center_and_sharpen, dino, negative_cosine, update_center
 
 RNG = np.random.default_rng(0)
 STUDENT, TEACHER = (jnp.asarray(RNG.normal(0, 0.3, (count, 8, 5)), jnp.float32) for count in (4, 2))
@@ -83,6 +83,23 @@ def test_centre_moves_a_tenth_of_the_way_to_the_mean_of_all_outputs():
     assert not jax.grad(lambda teacher: update_center(CENTER, teacher).sum())(TEACHER).any()
 
 
+def test_a_centre_of_counted_outputs_leaves_the_others_out_and_stays_without_any():
+    counted = jnp.zeros((2, 8), bool).at[0, 3].set(True).at[1, 5].set(True)
+    expected = 0.9 * np.asarray(CENTER) + 0.05 * np.asarray(TEACHER[0, 3] + TEACHER[1, 5])
+    np.testing.assert_allclose(update_center(CENTER, TEACHER, counted=counted), expected, rtol=1e-5, atol=1e-7)
+    np.testing.assert_array_equal(update_center(CENTER, TEACHER, counted=jnp.zeros((2, 8), bool)), CENTER)
+    with pytest.raises(ValueError, match=r"update_center: counted must be \[A, B\].*got \(8,\)"):
+        update_center(CENTER, TEACHER, counted=counted[0])
+
+
+def test_centred_and_sharpened_outputs_are_distributions():
+    expected = softmax((np.asarray(TEACHER, np.float64) - np.asarray(CENTER)) / 0.04)
+    np.testing.assert_allclose(center_and_sharpen(TEACHER, center=CENTER), expected, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(center_and_sharpen(TEACHER[0, 0], center=TEACHER[0, 0]), np.full(5, 0.2), rtol=1e-6)
+    with pytest.raises(ValueError, match=r"center_and_sharpen: .*got \(2, 8, 5\) and \(4,\)"):
+        center_and_sharpen(TEACHER, center=CENTER[:4])
+
+
 def dino_with_its_center(student, teacher, center, *, axis_name=None):
     center = update_center(center, teacher, axis_name=axis_name)
     return dino(student, teacher, center=center, axis_name=axis_name)
@@ -93,6 +110,12 @@ def test_dino_and_its_centre_in_pieces_are_those_of_the_whole_batch(way, shards)
     assert_same_in_pieces(dino_with_its_center, way, shards, (STUDENT, TEACHER, CENTER), cut=(1, 1, None))
     center = in_pieces(functools.partial(update_center, axis_name="data"), way, shards, cut=(None, 1))(CENTER, TEACHER)
     np.testing.assert_allclose(center, update_center(CENTER, TEACHER), rtol=1e-5, atol=1e-7)
+    counted = jnp.asarray(RNG.random((2, 8)) < 0.4)
+    moved = in_pieces(
+        lambda center, teacher, counted: update_center(center, teacher, counted=counted, axis_name="data"),
+        way, shards, cut=(None, 1, 1),
+    )(CENTER, TEACHER, counted)  # fmt: skip
+    np.testing.assert_allclose(moved, update_center(CENTER, TEACHER, counted=counted), rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,15 @@ LOSSES = {
         positive={"student_temperature": 0.5, "teacher_temperature": 0.2},
     ),
     "update_center": Call(losses.update_center, {"center": rows(4), "teacher": rows(2, 6, 4)}, shares={"momentum": 0.9}),
+    "center_and_sharpen": Call(
+        losses.center_and_sharpen, {"teacher": rows(2, 6, 4), "center": rows(4)}, positive={"temperature": 0.2}
+    ),
+    "ibot": Call(
+        losses.ibot,
+        {"student": rows(2, 3, 4), "targets": np.full((2, 3, 4), 0.25, np.float32), "mask": np.ones((2, 3), np.float32)},
+        positive={"temperature": 0.5},
+    ),
+    "koleo": Call(losses.koleo, {"tokens": rows(6, 4)}),
     "swav": Call(losses.swav, {"scores": rows(3, 6, 4), "assignments": np.full((2, 6, 4), 0.25, np.float32)}, positive=WARM),
     "cluster_cross_entropy": Call(
         losses.cluster_cross_entropy, {"scores": rows(6, 4)}, {"labels": classes(4, 6)}, WARM

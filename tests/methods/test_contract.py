@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ssl_jax.augment.lab import grayscale_and_color
+from ssl_jax.augment.masked_crops import masked_crops
 from ssl_jax.augment.masking import block_masking, hole_masking, random_masking
 from ssl_jax.augment.permutations import permutations
 from ssl_jax.augment.pretext import four_rotations, grid_views, jigsaw_views, pirl_views, shuffled, without_shortcuts
@@ -22,6 +23,8 @@ from ssl_jax.methods.cpc import CPC
 from ssl_jax.methods.dcl import DCL
 from ssl_jax.methods.deepcluster import DeepCluster
 from ssl_jax.methods.dino import DINO
+from ssl_jax.methods.dinov2 import DINOv2
+from ssl_jax.methods.ibot import IBOT
 from ssl_jax.methods.ijepa import IJEPA
 from ssl_jax.methods.inpainting import Inpainting
 from ssl_jax.methods.jigsaw import Jigsaw
@@ -69,6 +72,10 @@ HOLE = projection_head(inputs=ENCODER.width, widths=(16, 36))
 VIT = vit(
     image_size=SIZE, patch_size=2, dim=ENCODER.width, depth=1, heads=2, channels=1, pool="mean", positions="sincos"
 )
+TOKEN_VIT = vit(
+    image_size=SIZE, patch_size=3, dim=ENCODER.width, depth=1, heads=2, channels=1, mask_token=True, registers=1
+)
+TOKEN_HEAD = prototype_head(inputs=TOKEN_VIT.width, widths=(16, 8), outputs=6)
 CLIPS = {"video": VIDEO, "audio": AUDIO, "video_head": CLIP_HEAD, "audio_head": CLIP_HEAD, "clips": 2 * BATCH}
 
 
@@ -195,6 +202,11 @@ METHODS = {
     "dcl": (DCL(ENCODER, HEAD), two_views),
     "deepcluster": (DeepCluster(ENCODER, HEAD, **CLUSTERED), many_crops),
     "dino": (DINO(ENCODER, PROTOTYPES, STEPS, warmup=10), many_crops),
+    "dinov2": (
+        DINOv2(TOKEN_VIT, TOKEN_HEAD, STEPS, patch_head=TOKEN_HEAD),
+        masked_crops(many_crops, grid=4, smallest=1),
+    ),
+    "ibot": (IBOT(TOKEN_VIT, TOKEN_HEAD, STEPS, warmup=10), masked_crops(many_crops, grid=4, smallest=1)),
     "ijepa": (IJEPA(encoder=VIT, predictor=predictor_of(VIT.width), steps=STEPS), block_masking(one_view, grid=6)),
     "inpainting": (Inpainting(ENCODER, HOLE), hole_masking(one_view, hole=6)),
     "jigsaw": (Jigsaw(ENCODER, HEAD, classifier=PARTS), jigsaw_views(LIT_GRID, permutations(8))),

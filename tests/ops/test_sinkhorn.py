@@ -42,6 +42,27 @@ def test_rows_sum_to_one_and_columns_share_the_batch():
     np.testing.assert_allclose(plan.sum(axis=0), 64 / 8, rtol=1e-4)
 
 
+def test_rows_that_are_not_counted_share_nothing_and_are_assigned_by_the_others_scaling():
+    scores, counted = cosines(), jnp.arange(16) % 3 > 0
+    plan = sinkhorn(scores, counted=counted)
+    np.testing.assert_allclose(plan[counted], sinkhorn(scores[counted]), rtol=1e-5, atol=1e-7)
+    other = sinkhorn(jnp.where(counted[:, None], scores, -scores), counted=counted)
+    np.testing.assert_allclose(other[counted], plan[counted], rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(plan.sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_array_equal(sinkhorn(scores, counted=counted & False), sinkhorn(scores))
+    with pytest.raises(ValueError, match=r"sinkhorn: counted must be \[B\] for scores \(16, 6\), got \(15,\)"):
+        eager(scores, counted=counted[1:])
+
+
+@pytest.mark.parametrize(("way", "shards"), WITHOUT_GRADIENT)
+def test_counted_rows_in_pieces_are_those_of_the_whole_batch(way, shards):
+    counted = jnp.arange(16) < 3  # None on most shards.
+    run = in_pieces(
+        lambda scores, counted: eager(scores, counted=counted, axis_name="data"), way, shards, cut=(0, 0), joined=0
+    )
+    np.testing.assert_allclose(run(cosines(), counted), sinkhorn(cosines(), counted=counted), rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize("epsilon", [1e-3, 0.05, 10.0])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_never_overflows(epsilon, dtype):

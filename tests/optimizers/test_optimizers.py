@@ -22,6 +22,7 @@ from ssl_jax.optimizers import (
     weights_only,
     with_bias_rate,
     with_clipping,
+    with_layer_decay,
     with_separate_optimizer,
 )
 
@@ -297,6 +298,40 @@ def test_gradients_are_clipped_each_by_its_own_norm(size):
         expected[name] = PARAMS[name] - 0.1 * gradient * min(1, 3 / (np.linalg.norm(gradient) + 1e-6))
     inner: Optimizer = sgd(lambda step: 0.1, weight_decay=0.0)
     assert_close(run(with_clipping(inner, limit=3.0), gradients), expected)
+
+
+def test_gradients_of_a_network_may_be_clipped_together():
+    """clip_grad_norm_ of each network of DINOv2."""
+    gradient = {
+        "encoder": {"kernel": jnp.full((2, 2), 3.0), "bias": jnp.full(2, 4.0)},
+        "head": {"kernel": jnp.ones((2, 2))},
+    }
+    params = jax.tree.map(jnp.zeros_like, gradient)
+    clipped = with_clipping(sgd(lambda step: 1.0, weight_decay=0.0, momentum=0.0), limit=3.0, together=True)
+    updates, _ = clipped.transformation.update(gradient, clipped.transformation.init(params), params)
+    factor = 3 / np.sqrt(4 * 9 + 2 * 16)
+    np.testing.assert_allclose(updates["encoder"]["kernel"], np.full((2, 2), -3 * factor), rtol=1e-5)
+    np.testing.assert_allclose(updates["encoder"]["bias"], np.full(2, -4 * factor), rtol=1e-5)
+    np.testing.assert_allclose(updates["head"]["kernel"], -np.ones((2, 2)), rtol=1e-6)
+
+
+def test_the_rate_falls_from_block_to_block_towards_the_image():
+    """get_vit_lr_decay_rate of DINOv2: of 3 + 1 layers, those before the blocks are layer 0."""
+    layers = {
+        "embedding": 0.9**4 * 0.2,
+        "token": 0.9**4,
+        "block1": 0.9**3,
+        "block2": 0.9**2,
+        "block3": 0.9,
+        "norm": 1.0,
+    }
+    params = {"encoder": {name: {"kernel": jnp.ones((2, 2))} for name in layers}, "head": {"block1": jnp.ones((2, 2))}}
+    inner: Optimizer = sgd(lambda step: 1.0, weight_decay=0.0, momentum=0.0)
+    slower = with_layer_decay(inner, network="encoder", decay=0.9, patches=0.2)
+    updates, _ = slower.transformation.update(params, slower.transformation.init(params), params)
+    for name, factor in layers.items():
+        np.testing.assert_allclose(updates["encoder"][name]["kernel"], np.full((2, 2), -factor), rtol=1e-6)
+    np.testing.assert_array_equal(updates["head"]["block1"], -np.ones((2, 2)))
 
 
 def test_sgd_may_decay_biases_and_norms_too():
