@@ -47,7 +47,7 @@ def test_positives_come_after_six_tenths_of_a_run(recipe):
     made = find("cma", recipe)(
         epochs=10, batch_size=6, image_size=12, **({"stored_size": 12} if recipe != "demo" else {})
     )
-    assert made.steps == 100 and made.method.start_step == 60 and made.method.every == 10
+    assert made.steps == 100 and made.method.start_step == 60 and made.method.refresh_every == 10
     assert made.method.agreeing == 32 and made.method.drawn == (8 if recipe == "demo" else 32)
     assert made.method.negatives_within == 64
 
