@@ -48,7 +48,7 @@ def test_positives_come_after_six_tenths_of_a_run(recipe):
         epochs=10, batch_size=6, image_size=12, **({"stored_size": 12} if recipe != "demo" else {})
     )
     assert made.steps == 100 and made.method.start_step == 60 and made.method.refresh_every == 10
-    assert made.method.agreeing == 32 and made.method.drawn == (8 if recipe == "demo" else 32)
+    assert made.method.positive_pool == 32 and made.method.positives_per_clip == (8 if recipe == "demo" else 32)
     assert made.method.negatives_within == 64
 
 
