@@ -64,7 +64,8 @@ def test_stages_of_r2plus1d_are_their_definition():
         for number in (1, 2):
             x = block(x, exact[f"stage{stage}_block{number}"], stride=2 if stage == 2 and number == 1 else 1)
         np.testing.assert_allclose(layers[f"stage{stage}"], x, rtol=2e-3, atol=2e-3)
-    np.testing.assert_allclose(layers["features"], layers["stage4"].max((1, 2, 3)), rtol=1e-6)
+    # The compiler computes the last stage twice, once for the layer and once for its maximum, in sums of 100 and more terms.
+    np.testing.assert_allclose(layers["features"], layers["stage4"].max((1, 2, 3)), rtol=1e-5)
 
 
 def test_avids_networks_have_the_sizes_of_the_authors_code():
