@@ -98,30 +98,25 @@ def center_and_sharpen(teacher: Array, *, center: Array, temperature: float | Ar
     """The teacher's outputs as distributions, constants: the softmax of their difference from the centre over the temperature.
 
     Args:
-      teacher: `[..., K]` outputs before the softmax.
+      teacher: `[A, B, K]` outputs before the softmax.
       center: `[K]`, see `update_center`.
       temperature: divides the difference; above 0.
 
     Returns:
-      `[..., K]` float32; 1/K everywhere where the outputs are the centre.
+      `[A, B, K]` float32; 1/K everywhere where the outputs are the centre.
 
     Raises:
       ValueError: the shapes do not fit, or the temperature is not positive.
 
     Example:
-      >>> print(np.asarray(center_and_sharpen(jnp.array([0.3, 0.2]), center=jnp.array([0.3, 0.1]))).round(2))
-      [0.08 0.92]
+      >>> print(np.asarray(center_and_sharpen(jnp.array([[[0.3, 0.2]]]), center=jnp.array([0.3, 0.1]))).round(2))
+      [[[0.08 0.92]]]
 
     Source: Caron et al. 2021, https://arxiv.org/abs/2104.14294, equations 1 and 4.
     """
-    check_arrays("center_and_sharpen", teacher=teacher, center=center)
-    if not teacher.ndim or teacher.size == 0 or center.shape != teacher.shape[-1:]:
-        raise ValueError(
-            f"center_and_sharpen: needs teacher [..., K], not empty, and center [K], got {teacher.shape} and {center.shape}"
-        )
+    check_center("center_and_sharpen", center, teacher)
     check_positive("center_and_sharpen", temperature=temperature)
-    axes = tuple(range(teacher.ndim - 1))
-    centred = teacher.astype(jnp.float32) - jnp.expand_dims(center.astype(jnp.float32), axes)
+    centred = teacher.astype(jnp.float32) - center.astype(jnp.float32)[None, None]
     return lax.stop_gradient(jax.nn.softmax(centred / temperature))
 
 

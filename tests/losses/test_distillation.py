@@ -95,7 +95,9 @@ def test_a_centre_of_counted_outputs_leaves_the_others_out_and_stays_without_any
 def test_centred_and_sharpened_outputs_are_distributions():
     expected = softmax((np.asarray(TEACHER, np.float64) - np.asarray(CENTER)) / 0.04)
     np.testing.assert_allclose(center_and_sharpen(TEACHER, center=CENTER), expected, rtol=1e-4, atol=1e-7)
-    np.testing.assert_allclose(center_and_sharpen(TEACHER[0, 0], center=TEACHER[0, 0]), np.full(5, 0.2), rtol=1e-6)
+    np.testing.assert_allclose(
+        center_and_sharpen(TEACHER[:1, :1], center=TEACHER[0, 0]), np.full((1, 1, 5), 0.2), rtol=1e-6
+    )
     with pytest.raises(ValueError, match=r"center_and_sharpen: .*got \(2, 8, 5\) and \(4,\)"):
         center_and_sharpen(TEACHER, center=CENTER[:4])
 
