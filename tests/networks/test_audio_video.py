@@ -57,15 +57,16 @@ def test_the_small_one_is_its_definition():
 def test_stages_of_r2plus1d_are_their_definition():
     net = r2plus1d_18(channels=2, width=2)
     params, stats = drawn(net)
-    layers, x = layers_of(net, params, stats, np.repeat(np.repeat(VIDEOS, 3, axis=2), 3, axis=3)), None
+    videos = np.repeat(np.repeat(VIDEOS, 3, axis=2), 3, axis=3)
+    # Not compiled as a whole: the last stage would be computed twice, for itself and for its maximum, and rounded differently.
+    (layers, _), x = net.apply(params, stats, videos, train=True), None
     exact = double(params)
     for stage in (1, 2):
         x = double(layers["stem"] if stage == 1 else layers["stage1"])
         for number in (1, 2):
             x = block(x, exact[f"stage{stage}_block{number}"], stride=2 if stage == 2 and number == 1 else 1)
         np.testing.assert_allclose(layers[f"stage{stage}"], x, rtol=2e-3, atol=2e-3)
-    # The compiler computes the last stage twice, once for the layer and once for its maximum, in sums of 100 and more terms.
-    np.testing.assert_allclose(layers["features"], layers["stage4"].max((1, 2, 3)), rtol=1e-5)
+    np.testing.assert_allclose(layers["features"], layers["stage4"].max((1, 2, 3)), rtol=1e-6)
 
 
 def test_avids_networks_have_the_sizes_of_the_authors_code():
