@@ -1,5 +1,6 @@
 """Examples from outside the package as a source: arrays, sequences, or iterables of known length."""
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -57,7 +58,7 @@ class Indexed:
     classes: tuple[str, ...]
     examples: Any
 
-    @property
+    @functools.cached_property  # Each example is compared with it.
     def image_shape(self) -> tuple[int, ...]:
         return self[0]["image"].shape
 
