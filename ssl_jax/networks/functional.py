@@ -67,6 +67,13 @@ def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> Net:
     them, are those of `Net`.
     """
     outline: Any = nnx.eval_shape(lambda: make(nnx.Rngs(0)))
+    init, apply, inspect = pure_functions(make, outline)
+    description = {name: getattr(outline, name) for name in DESCRIPTION if hasattr(outline, name)}
+    return Net(init, apply, outline.width, inspect, **description)
+
+
+def pure_functions(make: Callable[[nnx.Rngs], nnx.Module], outline: nnx.Module) -> tuple[Any, Any, Any]:
+    """`init`, `apply` and `inspect`, as in `Net`, of the module that `make(rngs)` builds; `outline` has its shapes."""
     graph, _, _ = split(outline)
 
     @jax.jit  # The same bits with and without `jit` by the caller, and no two leaves share a buffer.
@@ -96,8 +103,7 @@ def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> Net:
         outputs = model(*inputs)
         return outputs, nnx.to_pure_dict(nnx.pop(model, nnx.Intermediate))
 
-    description = {name: getattr(outline, name) for name in DESCRIPTION if hasattr(outline, name)}
-    return Net(init, apply, outline.width, inspect, **description)
+    return init, apply, inspect
 
 
 def network(module: Callable[Concatenate[nnx.Rngs, Options], nnx.Module]) -> Callable[Options, Net]:

@@ -12,7 +12,7 @@ from flax import linen, nnx
 from jax import Array
 
 from ssl_jax.errors import UsageError
-from ssl_jax.networks.functional import Net, Tree, split
+from ssl_jax.networks.functional import Net, Tree, pure_functions
 
 TRAINING = {"train": True, "training": True, "is_training": True, "deterministic": False, "use_running_average": False}
 
@@ -83,18 +83,11 @@ def _of_nnx(make: Callable[[nnx.Rngs], nnx.Module]) -> tuple[Any, Any]:
         raise UsageError(
             "network: its module keeps random keys, expected none: make Dropout without rngs, and pass rngs when it is called."
         )
-    graph, _, _ = split(outline)
+    init, call, _ = pure_functions(make, outline)
     takes_rngs = "rngs" in inspect.signature(type(outline).__call__).parameters
 
-    def init(rng: Array) -> tuple[Tree, Tree]:
-        _, params, stats = split(make(nnx.Rngs(rng)))
-        return params, stats
-
     def apply(params: Tree, stats: Tree, images: Array, train: bool, rng: Array | None) -> tuple[Any, Tree]:
-        model: Any = nnx.merge(graph, params, stats)
-        model.train() if train else model.eval()
-        outputs = model(images, rngs=nnx.Rngs(rng)) if takes_rngs and rng is not None else model(images)
-        return outputs, split(model)[2]
+        return call(params, stats, images, train=train, rng=rng if takes_rngs else None)
 
     return init, apply
 
