@@ -1,18 +1,14 @@
 """DINO: our demo, solo-learn's CIFAR-10, and the authors' ImageNet runs with a small vision transformer."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
-from jax import Array
-
-from ssl_jax.augment.views import byol_views, multi_crop, photo_views
 from ssl_jax.methods.dino import DINO
 from ssl_jax.networks import Net, prototype_head
 from ssl_jax.optimizers import Optimizer, adamw, cosine, with_clipping
 from ssl_jax.recipes.images import CIFAR, DIGITS, IMAGENET, Images, Opened
 from ssl_jax.recipes.recipe import Recipe, recipe
 from ssl_jax.recipes.training import Laptop, MakeOptimizer, SoloLearn, Training, frozen_prototypes
-from ssl_jax.recipes.views import demo_crops, solo_views
+from ssl_jax.recipes.views import demo_crops, dino_crops, solo_views
 
 VIT_SMALL = replace(IMAGENET, encoder="vit_small/16")
 
@@ -21,15 +17,6 @@ def make_head(opened: Opened, *widths: int, prototypes: int | None, norm: bool =
     """Layers of these widths on the encoder, and prototypes, if any."""
     inputs = opened.encoder.width
     return prototype_head(inputs=inputs, widths=widths, outputs=prototypes, norm=norm, dtype=opened.dtype)
-
-
-def imagenet_crops(opened: Opened, *, small_size: int, small_views: int) -> Callable[[Array, Array], dict[str, Array]]:
-    """The authors' two large crops, which differ, and their small ones."""
-    pillow = {"blur_kernel": "pillow", "resampling": "cubic"}
-    return multi_crop(
-        opened.views(byol_views, scale=(0.4, 1.0), resampling="cubic"),
-        opened.views(photo_views, size=small_size, scale=(0.05, 0.4), views=small_views, **pillow),
-    )
 
 
 def imagenet_adamw(training: Training, *, clip: float) -> MakeOptimizer:
@@ -103,5 +90,5 @@ def imagenet(
     opened = images.open(drop_path=drop_path)
     head = make_head(opened, 2048, 2048, 256, prototypes=prototypes)
     method = DINO(opened.encoder, head, training.steps(opened.data), momentum=momentum)
-    views = imagenet_crops(opened, small_size=small_size, small_views=small_views)
+    views = dino_crops(opened, small_size=small_size, small_views=small_views)
     return opened.recipe(training, method, views, frozen_prototypes(imagenet_adamw(training, clip=clip), training))

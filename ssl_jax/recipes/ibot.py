@@ -4,8 +4,7 @@ from dataclasses import replace
 
 from ssl_jax.augment.masked_crops import masked_crops
 from ssl_jax.methods.ibot import IBOT
-from ssl_jax.optimizers import Optimizer, adamw, cosine, with_clipping
-from ssl_jax.recipes.dino import make_head
+from ssl_jax.recipes.dino import imagenet_adamw, make_head
 from ssl_jax.recipes.images import DIGITS, IMAGENET, Images, Opened
 from ssl_jax.recipes.recipe import Recipe, recipe
 from ssl_jax.recipes.training import Laptop, Training, frozen_prototypes
@@ -77,9 +76,4 @@ def imagenet(
     )  # fmt: skip
     crops = dino_crops(opened, large=(0.25, 1.0), small=(0.05, 0.25), small_size=small_size, small_views=small_views)
     views = masked_crops(crops, grid=opened.grid, smallest=(opened.grid // 3) ** 2)
-
-    def optimizer(steps: int) -> Optimizer:
-        decay = cosine(training.weight_decay, 0.4, steps=steps)
-        return with_clipping(adamw(training.schedule(steps, end=1e-6), weight_decay=decay), limit=clip)
-
-    return opened.recipe(training, method, views, frozen_prototypes(optimizer, training))
+    return opened.recipe(training, method, views, frozen_prototypes(imagenet_adamw(training, clip=clip), training))

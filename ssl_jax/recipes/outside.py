@@ -37,13 +37,10 @@ def load(location: str) -> Callable[..., Recipe]:
         )
     name = name or (next(iter(found)) if len(found) == 1 else "")
     value = found[pick(f"recipe of {path.name}", name, found)]
-    make = (
-        recipe(lambda: value)
-        if isinstance(value, Recipe)
-        else value
-        if hasattr(value, "explanations")
-        else recipe(value)
-    )
+    if isinstance(value, Recipe):
+        make = recipe(lambda: value)
+    else:
+        make = value if hasattr(value, "explanations") else recipe(value)
 
     @functools.wraps(make)
     def with_place(**named: object) -> Recipe:

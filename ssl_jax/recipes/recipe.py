@@ -29,7 +29,7 @@ class Recipe:
     """What `pretrain` runs. Made by the functions of `ssl_jax.recipes`, or by hand.
 
     augment: `(rng, uint8 image [H, W, C]) -> views`, for one example.
-    prepare: `uint8 image [H, W, C] -> float32 image` the input of the frozen encoder in evaluation.
+    prepare: `uint8 image [H, W, C] -> float32 image`, the input of the frozen encoder in evaluation.
     optimizer: total number of steps -> optimizer.
     epochs: passes over `data.train`, of `Batches.steps_per_epoch` steps each; may be fractional.
     name: "method/recipe", as in `ssl-jax pretrain METHOD --recipe RECIPE`.

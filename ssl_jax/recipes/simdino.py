@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from ssl_jax.methods.simdino import Distortion, SimDINO
-from ssl_jax.recipes.dino import imagenet_adamw, imagenet_crops, make_head
+from ssl_jax.recipes.dino import imagenet_adamw, make_head
 from ssl_jax.recipes.images import DIGITS, IMAGENET, Images
 from ssl_jax.recipes.recipe import Recipe, recipe
 from ssl_jax.recipes.training import Laptop, Training
-from ssl_jax.recipes.views import demo_crops
+from ssl_jax.recipes.views import demo_crops, dino_crops
 
 VIT_BASE = replace(IMAGENET, encoder="vit_base/16")
 
@@ -62,5 +62,5 @@ def imagenet(
     opened = images.open(drop_path=drop_path)
     head, steps = make_head(opened, 2048, 2048, 256, prototypes=None), training.steps(opened.data)
     method = SimDINO(opened.encoder, head, steps, momentum=momentum, distortion=distortion, invariance=invariance)
-    views = imagenet_crops(opened, small_size=small_size, small_views=small_views)
+    views = dino_crops(opened, small_size=small_size, small_views=small_views)
     return opened.recipe(training, method, views, imagenet_adamw(training, clip=clip))

@@ -64,15 +64,15 @@ def swav_crops(
 def dino_crops(
     opened: Opened,
     *,
-    large: tuple[float, float],
-    small: tuple[float, float],
     small_size: int,
     small_views: int,
+    large: tuple[float, float] = (0.4, 1.0),
+    small: tuple[float, float] = (0.05, 0.4),
     blur: tuple[float, float] = (1.0, 0.1),
 ) -> Callable[[Array, Array], dict[str, Array]]:
     """Two large crops, of which the second is solarised at times, and some small ones, as DINO, iBOT and DINOv2 train.
 
-    large, small: ranges of the part of the area in a crop.
+    large, small: ranges of the part of the area in a crop; by default those of DINO's small vision transformers.
     blur: probabilities of the first and of the second large crop.
 
     Source: DataAugmentationDINO in main_dino.py of facebookresearch/dino.
