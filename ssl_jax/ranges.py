@@ -113,6 +113,7 @@ RANGES = {
     "label_smoothing": Range(0.0, 0.999),
     # Commands.
     "seed": Range(0, 2**32 - 1),
+    "cluster_seed": Range(0, 2**32 - 1),
     "devices": COUNT,
     "microbatches": COUNT,
     "workers": Range(0, 1024),

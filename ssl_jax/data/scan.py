@@ -1,7 +1,8 @@
 """The image files below a folder: each real file once, and counts of skipped files.
 
-Hidden files and folders are left out. Links are followed after the folder itself has been read, but not to a folder that
-contains the link, nor to files that are already read. Pipes, devices and the like are never opened.
+Hidden files and folders are left out, and so are folders of the operating system or of a storage device. Links are followed
+after the folder itself has been read, but not to a folder that contains the link, nor to files that are already read. Pipes,
+devices and the like are never opened.
 """
 
 import os
@@ -12,6 +13,11 @@ from dataclasses import dataclass, field
 
 from ssl_jax.data.formats import suffixes
 from ssl_jax.errors import UsageError
+
+# They can hold thumbnails or copies of the images.
+OF_THE_SYSTEM = frozenset(
+    {"@eadir", "#recycle", "$recycle.bin", "__macosx", "lost+found", "system volume information", "@tmp", "#snapshot"}
+)
 
 
 @dataclass
@@ -119,11 +125,16 @@ def _read(real: str, inside: str, found: Found, links: list[tuple[str, str]], en
 def _listed(folder: str | os.PathLike[str]) -> Iterable[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+            shown = (entry for entry in entries if not _is_hidden(entry.name))
+            return sorted(shown, key=lambda entry: entry.name)
     except OSError as fault:
         raise UsageError(
             f"data: {fault.filename} cannot be read ({fault.strerror}): make it readable or name another folder."
         ) from fault
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name.lower() in OF_THE_SYSTEM
 
 
 def _within(folder: str) -> str:

@@ -49,8 +49,11 @@ class ClusterFit(Supervised):
         return super().encode(params, state, {**views, "label": state["clusters"][views["index"]]}, rng, step)
 
 
-def cluster(features: NDArray[np.floating], count: int) -> NDArray[np.int32]:
-    """k-means of features `[N, D]` at unit length, as in VISSL's ClusterFit: the cluster of each, int32 `[N]`."""
+def cluster(features: NDArray[np.floating], count: int, *, seed: int = 0) -> NDArray[np.int32]:
+    """k-means of features `[N, D]` at unit length, as in VISSL's ClusterFit: the cluster of each, int32 `[N]`.
+
+    The clusters are a data set's labels, made once: the seed of a run does not change them, `seed` does.
+    """
     if not 1 < count <= len(features):
         raise UsageError(f"clusters: must be from 2 to the {len(features)} images, got {count}.")
     broken = np.flatnonzero(~np.isfinite(features).all(axis=1))
@@ -59,5 +62,5 @@ def cluster(features: NDArray[np.floating], count: int) -> NDArray[np.int32]:
             f"features: {len(broken)} of {len(features)} rows are not finite, the first is that of image {broken[0]}: remove "
             "unreadable images and run `ssl-jax embed` again."
         )
-    run = jax.jit(lambda rows: kmeans(jax.random.key(0), rows, clusters=count, spherical=True).labels)
+    run = jax.jit(lambda rows: kmeans(jax.random.key(seed), rows, clusters=count, spherical=True).labels)
     return np.asarray(run(jnp.asarray(features, jnp.float32)))

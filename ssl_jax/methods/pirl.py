@@ -54,7 +54,7 @@ class PIRL(NPID):
         self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
     ) -> tuple[Embeddings, State]:
         """ "embedding" `[B, 2, D]`, of image and transformed; indices, "index" `[B]` and "negatives" `[B, K]`."""
-        image_rng, transformed_rng = jax.random.split(rng)
+        image_rng, transformed_rng, negatives_rng = jax.random.split(rng, 3)
         image, stats = self.project(params, state, {"views": views["views"]}, image_rng)
         layers, encoder = on_views(
             self.encoder, params["encoder"], stats["encoder"], views["transformed"], rng=transformed_rng
@@ -65,7 +65,7 @@ class PIRL(NPID):
         )
         stats = {**stats, "encoder": encoder, "part_head": part, "joined_head": joined}
         embedding = jnp.stack([image[:, 0], together], axis=1)
-        return {"embedding": embedding, **self.draw(rng, views["index"])}, {**state, **stats}
+        return {"embedding": embedding, **self.draw(negatives_rng, views["index"])}, {**state, **stats}
 
     def objective(
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None

@@ -38,27 +38,40 @@ def load_features(path: str, source: Source) -> NDArray[np.float32]:
     return features
 
 
-def make_method(opened: Opened, *, features: str, clusters: int) -> ClusterFit:
+def make_method(opened: Opened, *, features: str, clusters: int, cluster_seed: int) -> ClusterFit:
     """A linear classifier that predicts the clusters of these features."""
-    found = cluster(load_features(features, opened.data.train), clusters)
+    found = cluster(load_features(features, opened.data.train), clusters, seed=cluster_seed)
     return ClusterFit(opened.encoder, opened.linear(clusters), clusters=found)
 
 
 @recipe
-def demo(images: Images = DIGITS, training: Laptop = Laptop(), *, features: str = "", clusters: int = 256) -> Recipe:
+def demo(
+    images: Images = DIGITS,
+    training: Laptop = Laptop(),
+    *,
+    features: str = "",
+    clusters: int = 256,
+    cluster_seed: int = 0,
+) -> Recipe:
     """Minutes on a laptop, AdamW; clusters of pixels unless a file of features is given.
 
     Args:
       clusters: number of clusters.
+      cluster_seed: seed of k-means; the seed of the run does not change the clusters.
     """
     opened = images.open()
-    method = make_method(opened, features=features, clusters=clusters)
+    method = make_method(opened, features=features, clusters=clusters, cluster_seed=cluster_seed)
     return opened.recipe(training, method, opened.views(demo_views, views=1), training.adamw)
 
 
 @recipe
 def imagenet(
-    images: Images = IMAGENET, training: Staircase = VISSL, *, features: str = "", clusters: int = 16000
+    images: Images = IMAGENET,
+    training: Staircase = VISSL,
+    *,
+    features: str = "",
+    clusters: int = 16000,
+    cluster_seed: int = 0,
 ) -> Recipe:
     """VISSL's training on 16,000 clusters of another encoder's features. Published: 53.63 % linear from RotNet's 48.2 %.
 
@@ -70,8 +83,9 @@ def imagenet(
       learning_rate: rate for a batch of 256, scaled linearly with the batch size, after 5 epochs of warm-up; divided by 10 at
         30, 60, 90 and 100 of 105 epochs, in proportion for another number of epochs.
       clusters: number of clusters.
+      cluster_seed: seed of k-means; the seed of the run does not change the clusters.
     """
     opened = images.open()
-    method = make_method(opened, features=features, clusters=clusters)
+    method = make_method(opened, features=features, clusters=clusters, cluster_seed=cluster_seed)
     views = opened.views(crop_views, jitter=(0.4, 0.4, 0.4, 0.2), jitter_probability=1.0)
     return opened.recipe(training, method, views, training.optimizer(sgd, warmup=5, start=training.peak / 4))

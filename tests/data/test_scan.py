@@ -77,6 +77,14 @@ def test_pipes_and_devices_are_not_opened(tmp_path):
     assert len(open_folder(tmp_path).train) == 1
 
 
+@pytest.mark.parametrize("folder", ["@eaDir", "__MACOSX", "#recycle", "$RECYCLE.BIN", "System Volume Information"])
+def test_folders_of_the_file_system_are_no_classes_and_hold_no_images(tmp_path, folder):
+    for name in ("cats/1.png", "dogs/2.png", f"{folder}/3.png", f"cats/{folder}/1.png"):
+        put(tmp_path / name)
+    assert scan(tmp_path).images == ["cats/1.png", "dogs/2.png"]
+    assert open_folder(tmp_path).classes == ("cats", "dogs")
+
+
 def test_other_files_are_counted_in_one_line(tmp_path, capsys):
     for name in (
         "1.png",

@@ -137,3 +137,9 @@ def test_clusterfit_names_the_cluster_of_each_example_not_its_label():
     views = {**VIEWS, "label": jnp.full(8, 1)}
     embeddings, state = method.encode(params, state, views, jax.random.key(1), jnp.int32(0))
     np.testing.assert_array_equal(embeddings["label"], clusters[np.asarray(VIEWS["index"])])
+
+
+def test_the_seed_of_the_clusters_changes_them():
+    points = np.random.default_rng(0).normal(size=(60, 4))
+    assert (cluster(points, 7) == cluster(points, 7, seed=0)).all()
+    assert (cluster(points, 7) != cluster(points, 7, seed=1)).any()
