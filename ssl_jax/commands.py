@@ -23,9 +23,8 @@ from ssl_jax.evaluate.features import Features, compute_features, feature_extrac
 from ssl_jax.evaluate.protocols import without_labels
 from ssl_jax.evaluate.results import evaluate_sources
 from ssl_jax.files import replacing
-from ssl_jax.ops.streaming import Exchange
 from ssl_jax.options import DEFAULTS, Options, parse
-from ssl_jax.prepare import MakeRecipe, check_extractor, chosen_arguments, prepare
+from ssl_jax.prepare import MakeRecipe, check_extractor, chosen_arguments, execution_of, prepare
 from ssl_jax.ranges import check_ranges
 from ssl_jax.recipes import Recipe, explained, find, load
 from ssl_jax.recipes.recipe import GIVEN_MARK, absolute
@@ -95,9 +94,7 @@ def pretrain(make: MakeRecipe, options: Options) -> dict[str, Any] | None:
         with batches:
             state = fit(
                 recipe.method, recipe.augment, recipe.optimizer(recipe.steps), batches,
-                steps=recipe.steps, seed=options.seed, run=run, mesh=mesh, shard_parameters=options.shard_parameters,
-                exchange=Exchange(options.keys, options.block_size),
-                microbatches=options.microbatches, rematerialize=options.rematerialize,
+                steps=recipe.steps, seed=options.seed, run=run, mesh=mesh, execution=execution_of(options),
                 hook=hook, log_every=options.log_every, hook_every=options.evaluate_every,
                 save_every=options.evaluate_every, keep=options.keep, program=program,
             )  # fmt: skip

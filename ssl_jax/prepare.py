@@ -15,11 +15,16 @@ from ssl_jax.evaluate.online import online_knn
 from ssl_jax.ops.streaming import Exchange
 from ssl_jax.options import DEFAULTS, Options
 from ssl_jax.recipes import Recipe
+from ssl_jax.train.execution import Execution
 from ssl_jax.train.loop import Hook
 from ssl_jax.train.mesh import batch_sharding, check_batch_size, make_mesh
 from ssl_jax.train.program import Program, batch_shapes, check_program, make_program
 
 MakeRecipe = Callable[[], Recipe]
+
+
+# The options that `execution_of` makes an `Execution` of.
+EXECUTION = ("shard_parameters", "keys", "block_size", "microbatches", "rematerialize")
 
 
 class Prepared(NamedTuple):
@@ -38,8 +43,7 @@ def prepare(make: MakeRecipe, options: Options) -> Prepared:
     Raises:
       UsageError: an argument of the recipe or an option is invalid, whether the package or a library raises the error.
     """
-    execution = ("shard_parameters", "keys", "block_size", "microbatches", "rematerialize")
-    changed = {name: value for name in execution if (value := getattr(options, name)) != getattr(DEFAULTS, name)}
+    changed = {name: value for name in EXECUTION if (value := getattr(options, name)) != getattr(DEFAULTS, name)}
     with usage_errors(chosen_arguments(make) | changed):
         recipe, mesh = make(), make_mesh(options.devices)
         check_batch_size(recipe.batch_size, mesh, microbatches=options.microbatches)
@@ -47,12 +51,8 @@ def prepare(make: MakeRecipe, options: Options) -> Prepared:
         sharding = batch_sharding(mesh)
         batches = Batches(data.train, recipe.batch_size, seed=seed, sharding=sharding, workers=options.workers)
         optimizer = recipe.optimizer(recipe.steps)
-        program = make_program(
-            recipe.method, recipe.augment, optimizer, seed=seed, mesh=mesh,
-            shard_parameters=options.shard_parameters, exchange=Exchange(options.keys, options.block_size),
-            microbatches=options.microbatches,
-            rematerialize=options.rematerialize,
-        )  # fmt: skip
+        execution = execution_of(options)
+        program = make_program(recipe.method, recipe.augment, optimizer, seed=seed, mesh=mesh, execution=execution)
         check_program(
             program, data.train[0], batch_size=recipe.batch_size, mesh=mesh, microbatches=options.microbatches
         )
@@ -60,6 +60,12 @@ def prepare(make: MakeRecipe, options: Options) -> Prepared:
         check_extractor(extract, program.like, data.train)
         hook = online_knn(extract, data, mesh=mesh) if data.test else None
     return Prepared(recipe, mesh, batches, hook, program)
+
+
+def execution_of(options: Options) -> Execution:
+    """How the options ask the training step to be executed."""
+    exchange = Exchange(options.keys, options.block_size)
+    return Execution(options.shard_parameters, exchange, options.microbatches, options.rematerialize)
 
 
 def check_extractor(extract: Extractor, state: Any, source: Source) -> None:

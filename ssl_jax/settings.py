@@ -18,8 +18,14 @@ def current_name(name: str, names: Container[str]) -> str:
     new = RENAMED.get(name)
     if new is None or name in names or new not in names:
         return name
-    print(f"{name} is now called {new}: the old name is accepted until the next release", file=sys.stderr)
+    _mention(name, new)
     return new
+
+
+@functools.cache
+def _mention(name: str, new: str) -> None:
+    """Says it once in a process, although an option may be looked up several times."""
+    print(f"{name} is now called {new}: the old name is accepted until the next release", file=sys.stderr)
 
 
 def settings_of(function: Callable[..., Any], *given: Any, **named: Any) -> dict[str, Any]:

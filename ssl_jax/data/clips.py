@@ -1,8 +1,8 @@
 """Clips of moving shapes with sound, drawn when they are read, from the seed and their index alone.
 
 T: frames. A clip lasts a second: video uint8 `[T, side, side, 1]` under "image", and under "audio" int16 `[RATE]`, the
-waveform. A class is a pair of a look and a sound; every look has two sounds and every sound two looks, so that a classifier
-of video alone, or of audio alone, is correct on half of the clips at best.
+waveform. A class is a pair of an outline and a timbre; every outline has two timbres and every timbre two outlines, so that a
+classifier of video alone, or of audio alone, is correct on half of the clips at best.
 
 Video and audio also share the size: the shape swells when it is loud. Independent, and different from clip to
 clip: path, spin, size, brightness, background; pitch, volume; noise in both.
@@ -22,7 +22,7 @@ RATE = 2048  # Samples per second.
 SOUNDING, SILENT = "clips", "silent-clips"
 
 # Whether a point belongs to the shape, in units of its radius.
-LOOKS: dict[str, Callable[[Floats, Floats], Inside]] = {
+OUTLINES: dict[str, Callable[[Floats, Floats], Inside]] = {
     "disc": lambda x, y: np.hypot(x, y) < 0.9,
     "ring": lambda x, y: np.abs(np.hypot(x, y) - 0.75) < 0.25,
     "cross": lambda x, y: (np.minimum(np.abs(x), np.abs(y)) < 0.3) & (np.maximum(np.abs(x), np.abs(y)) < 1),
@@ -32,7 +32,7 @@ LOOKS: dict[str, Callable[[Floats, Floats], Inside]] = {
 }
 
 # Partials of a tone: multiples of its pitch, the loudest first.
-SOUNDS: dict[str, tuple[float, ...]] = {
+TIMBRES: dict[str, tuple[float, ...]] = {
     "flute": (1.0,),
     "reed": (1.0, 3.0, 5.0),
     "string": (1.0, 2.0, 3.0, 4.0, 5.0),
@@ -43,7 +43,7 @@ SOUNDS: dict[str, tuple[float, ...]] = {
 
 
 class Clips:
-    """`size` clips of 12 kinds; or, without `sound`, of the 6 looks, without audio.
+    """`size` clips of 12 kinds; or, without `sound`, of the 6 outlines, without audio.
 
     Classes take turns. Attributes are those of a `Source`, `image_shape` being `[T, side, side, 1]`.
     """
@@ -51,10 +51,12 @@ class Clips:
     def __init__(self, *, size: int = 512, side: int = 24, frames: int = 4, seed: int = 0, sound: bool = True):
         self.name = f"{SOUNDING if sound else SILENT}:{seed}"
         self.image_shape = (frames, side, side, 1)
-        looks, sounds = list(LOOKS), list(SOUNDS)
-        pairs = [(look, (look + other) % len(sounds)) for look in range(len(looks)) for other in (0, 1)]
-        self.classes = tuple(f"{looks[look]} {sounds[heard]}" for look, heard in pairs) if sound else tuple(looks)
-        self._pairs = pairs if sound else [(look, look) for look in range(len(looks))]
+        outlines, timbres = list(OUTLINES), list(TIMBRES)
+        pairs = [(first, (first + other) % len(timbres)) for first in range(len(outlines)) for other in (0, 1)]
+        self.classes = (
+            tuple(f"{outlines[first]} {timbres[second]}" for first, second in pairs) if sound else tuple(outlines)
+        )
+        self._pairs = pairs if sound else [(number, number) for number in range(len(outlines))]
         self._size, self._seed, self._sound = size, seed, sound
 
     def __len__(self) -> int:
@@ -69,18 +71,18 @@ class Clips:
             raise IndexError(number)
         random = np.random.default_rng([self._seed, number])
         label = number % len(self.classes)
-        look, sound = self._pairs[label]
+        outline, timbre = self._pairs[label]
         beats, start = random.uniform(0.5, 1.5), random.uniform(0, 2 * np.pi)
 
         def swell(time: Floats) -> Floats:
             """From 0 to 1 and back, a few times per second."""
             return (1 + np.cos(2 * np.pi * beats * time + start)) / 2
 
-        example = {"image": self._video(list(LOOKS.values())[look], swell, random), "label": np.int32(label)}
-        return example | ({"audio": _audio(list(SOUNDS)[sound], swell, random)} if self._sound else {})
+        example = {"image": self._video(list(OUTLINES.values())[outline], swell, random), "label": np.int32(label)}
+        return example | ({"audio": _audio(list(TIMBRES)[timbre], swell, random)} if self._sound else {})
 
     def _video(
-        self, look: Callable[..., Inside], swell: Callable[[Floats], Floats], random: np.random.Generator
+        self, outline: Callable[..., Inside], swell: Callable[[Floats], Floats], random: np.random.Generator
     ) -> NDArray[np.uint8]:
         frames, side = self.image_shape[:2]
         time = ((np.arange(frames) + 0.5) / frames)[:, None, None]
@@ -90,7 +92,7 @@ class Clips:
         radius = random.uniform(0.28, 0.38) * (0.75 + 0.25 * swell(time))
         angle = random.uniform(0, 2 * np.pi) + random.uniform(-2, 2) * time
         y, x = ((np.mgrid[:side, :side] + 0.5) / side)[:, None] - position
-        inside = look(
+        inside = outline(
             (np.cos(angle) * x + np.sin(angle) * y) / radius, (np.cos(angle) * y - np.sin(angle) * x) / radius
         )
         ground, bright = random.uniform(0.1, 0.4), random.uniform(0.6, 1)
@@ -98,12 +100,12 @@ class Clips:
         return (255 * image.clip(0, 1)).round().astype(np.uint8)[..., None]
 
 
-def _audio(sound: str, swell: Callable[[Floats], Floats], random: np.random.Generator) -> NDArray[np.int16]:
+def _audio(timbre: str, swell: Callable[[Floats], Floats], random: np.random.Generator) -> NDArray[np.int16]:
     time = np.arange(RATE) / RATE
-    waver = 0.15 * np.sin(2 * np.pi * 6 * time) / 6 if sound == "siren" else 0.0
+    waver = 0.15 * np.sin(2 * np.pi * 6 * time) / 6 if timbre == "siren" else 0.0
     phase = 2 * np.pi * random.uniform(90, 180) * (time + waver)
-    partials = SOUNDS[sound] or random.uniform(0.5, 5, size=24)  # A hiss is many random tones.
-    loudness = 1 / np.arange(1, len(partials) + 1) if SOUNDS[sound] else np.full(24, 0.3)
+    partials = TIMBRES[timbre] or random.uniform(0.5, 5, size=24)  # A hiss is many random tones.
+    loudness = 1 / np.arange(1, len(partials) + 1) if TIMBRES[timbre] else np.full(24, 0.3)
     starts = random.uniform(0, 2 * np.pi, size=len(partials))
     tones = [
         a * np.sin(multiple * phase + start) for a, multiple, start in zip(loudness, partials, starts, strict=True)

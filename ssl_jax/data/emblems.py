@@ -10,13 +10,13 @@ how much; one sign in ten is missing; the background has a gradient, and the noi
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_jax.data.clips import LOOKS
+from ssl_jax.data.clips import OUTLINES
 from ssl_jax.data.source import Example
 
 EMBLEMS = "emblems"
 GRID, CLASSES = 3, 10
 
-# Looks of `ssl_jax.data.clips` and their rotations in degrees that give different signs.
+# Outlines of `ssl_jax.data.clips` and their rotations in degrees that give different signs.
 TURNS = {
     "disc": (0,),
     "ring": (0,),
@@ -69,4 +69,4 @@ def _sign(
     """Mask of the pixels that a sign covers whose centre is at 0, in units of the image's side."""
     radius, angle = random.uniform(0.12, 0.15), np.radians(turn + random.uniform(-12, 12))
     right, down = x / radius, y / radius
-    return LOOKS[shape](np.cos(angle) * right + np.sin(angle) * down, np.cos(angle) * down - np.sin(angle) * right)
+    return OUTLINES[shape](np.cos(angle) * right + np.sin(angle) * down, np.cos(angle) * down - np.sin(angle) * right)

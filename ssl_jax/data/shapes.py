@@ -1,7 +1,7 @@
 """Coloured shapes, drawn when they are read, from the seed and their index alone: data for colourisation.
 
-A class is a look of `ssl_jax.data.clips`. As bananas are yellow and skies are blue, a look has a hue, which it shares with one
-other, and the background has different hues at the top and the bottom. Lightness is uninformative: it is random, as are
+A class is an outline of `ssl_jax.data.clips`. As bananas are yellow and skies are blue, an outline has a hue, which it shares
+with one other, and the background has different hues at the top and the bottom. Lightness is uninformative: random, as are
 position, size, rotation and noise.
 """
 
@@ -10,19 +10,19 @@ import colorsys
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_jax.data.clips import LOOKS
+from ssl_jax.data.clips import OUTLINES
 from ssl_jax.data.source import Example
 
 SHAPES = "shapes"
-HUES = (0.0, 0.15, 0.85)  # Of looks: red, yellow, pink.
+HUES = (0.0, 0.15, 0.85)  # Of outlines: red, yellow, pink.
 TOP, BOTTOM = 0.6, 0.35  # Of the background: blue, green.
 
 
 class Shapes:
-    """`size` images of 6 looks, `[side, side, 3]`. Classes take turns. Attributes are those of a `Source`."""
+    """`size` images of 6 outlines, `[side, side, 3]`. Classes take turns. Attributes are those of a `Source`."""
 
     def __init__(self, *, size: int = 512, side: int = 24, seed: int = 0):
-        self.name, self.classes, self.image_shape = f"{SHAPES}:{seed}", tuple(LOOKS), (side, side, 3)
+        self.name, self.classes, self.image_shape = f"{SHAPES}:{seed}", tuple(OUTLINES), (side, side, 3)
         self._size, self._seed = size, seed
 
     def __len__(self) -> int:
@@ -41,7 +41,7 @@ class Shapes:
         position, radius, angle = random.uniform(0.4, 0.6, 2), random.uniform(0.25, 0.38), random.uniform(0, 2 * np.pi)
         down, right = (y - position[0]) / radius, (x - position[1]) / radius
         turned = np.cos(angle) * right + np.sin(angle) * down, np.cos(angle) * down - np.sin(angle) * right
-        inside = list(LOOKS.values())[label](*turned)[..., None]
+        inside = list(OUTLINES.values())[label](*turned)[..., None]
         light, dark = random.permutation([random.uniform(0.6, 0.9), random.uniform(0.2, 0.45)])
         ground = np.where(y[..., None] < 0.5, _color(TOP, dark, random), _color(BOTTOM, dark, random))
         image = np.where(inside, _color(HUES[label % len(HUES)], light, random), ground)

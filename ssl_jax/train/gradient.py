@@ -21,6 +21,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from ssl_jax.methods.method import Embeddings, Method, Metrics, Params, State, ViewBatch
 from ssl_jax.ops.streaming import BY_SIZE, Exchange, exchanging
+from ssl_jax.train.execution import PLAIN, Execution
 from ssl_jax.train.mesh import rows_specs
 
 Encode = Callable[[Params, State, Any], tuple[Embeddings, State]]
@@ -40,9 +41,7 @@ def loss_and_gradient(
     objective_rng: Array,
     step: Array,
     mesh: Mesh | None = None,
-    exchange: Exchange = BY_SIZE,
-    microbatches: int = 1,
-    rematerialize: bool = False,
+    execution: Execution = PLAIN,
 ) -> Found:
     """Loss, new state, metrics, and gradient at `params`.
 
@@ -50,10 +49,7 @@ def loss_and_gradient(
       make_views: makes the views of a batch or of a part of it.
       rng, objective_rng: keys of `encode` and of `objective`.
       mesh: devices over whose axis "data" the batch is sharded; None for one device.
-      exchange: how the objective compares rows of several devices.
-      microbatches: m, divides B. With m > 1 the encoder runs twice, on B / m examples at a time.
-      rematerialize: keep only products and convolutions for the gradient, and recompute norms and other element-wise
-        operations.
+      execution: m, rematerialisation, and how the objective compares rows of several devices.
     """
     state = lax.stop_gradient(state)
 
@@ -61,11 +57,11 @@ def loss_and_gradient(
         embeddings, state = method.encode(params, state, make_views(part), rng, step)
         return embeddings, lax.stop_gradient(state)
 
-    if rematerialize:
+    if execution.rematerialize:
         encode = jax.checkpoint(encode, policy=lambda primitive, *_, **__: primitive.name in COSTLY)
-    objective = partial(sharded_objective, method, mesh, rng=objective_rng, step=step, exchange=exchange)
-    if microbatches > 1:
-        return _cached(encode, objective, params, state, batch, microbatches=microbatches)
+    objective = partial(sharded_objective, method, mesh, rng=objective_rng, step=step, exchange=execution.exchange)
+    if execution.microbatches > 1:
+        return _cached(encode, objective, params, state, batch, microbatches=execution.microbatches)
 
     def loss_of(params: Params) -> tuple[Array, tuple[State, Metrics]]:
         loss, after, metrics = objective(*encode(params, state, batch))

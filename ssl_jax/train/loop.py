@@ -13,10 +13,10 @@ from jax.sharding import Mesh
 
 from ssl_jax.errors import RunError
 from ssl_jax.methods.method import Method, Metrics
-from ssl_jax.ops.streaming import BY_SIZE, Exchange
 from ssl_jax.optimizers import Optimizer
 from ssl_jax.runs import CHECKPOINTS
 from ssl_jax.train.checkpoint import Checkpoints
+from ssl_jax.train.execution import PLAIN, Execution
 from ssl_jax.train.integrity import not_finite
 from ssl_jax.train.log import Log, log_line
 from ssl_jax.train.mesh import check_batch_size, make_mesh
@@ -49,10 +49,7 @@ def fit(
     seed: int = 0,
     run: Path | None = None,
     mesh: Mesh | None = None,
-    shard_parameters: bool = False,
-    exchange: Exchange = BY_SIZE,
-    microbatches: int = 1,
-    rematerialize: bool = False,
+    execution: Execution = PLAIN,
     hook: Hook | None = None,
     log_every: int = 50,
     hook_every: int = 500,
@@ -67,9 +64,7 @@ def fit(
       augment: `(rng, uint8 image [H, W, C]) -> views`, for one example.
       batches: the input, sharded over the mesh by `batch_sharding(mesh)`.
       run: folder for metrics and checkpoints; training resumes from the last checkpoint in it. None writes nothing.
-      shard_parameters: shard parameters and moments over the devices (FSDP) instead of replicating them.
-      exchange: how the objective compares rows of several devices.
-      microbatches, rematerialize: save memory at the cost of time, see `loss_and_gradient`.
+      execution: what trades time, memory and communication.
       hook: `state -> metrics`, called every `hook_every` steps and after the last; its "knn", where finite, is the
         score of the checkpoint.
       keep: number of last checkpoints to keep, beside the best one.
@@ -80,12 +75,8 @@ def fit(
       RunError: the loss or the state is no longer finite, or the disk is full; earlier checkpoints are kept.
     """
     mesh = mesh or make_mesh()
-    check_batch_size(batches.batch_size, mesh, microbatches=microbatches)
-    program = program or make_program(
-        method, augment, optimizer,
-        seed=seed, mesh=mesh, shard_parameters=shard_parameters, exchange=exchange, microbatches=microbatches,
-        rematerialize=rematerialize,
-    )  # fmt: skip
+    check_batch_size(batches.batch_size, mesh, microbatches=execution.microbatches)
+    program = program or make_program(method, augment, optimizer, seed=seed, mesh=mesh, execution=execution)
     checkpoints = Checkpoints(run / CHECKPOINTS, keep=keep) if run else None
     is_main_process = jax.process_index() == 0  # One process writes the log.
     state = _resume(checkpoints, program, batches)

@@ -12,8 +12,8 @@ from jax.sharding import Mesh
 
 from ssl_jax.errors import UsageError
 from ssl_jax.methods.method import Method, Metrics
-from ssl_jax.ops.streaming import BY_SIZE, Exchange
 from ssl_jax.optimizers import Optimizer
+from ssl_jax.train.execution import PLAIN, Execution
 from ssl_jax.train.mesh import batch_sharding, replicated, rows_shardings, state_shardings
 from ssl_jax.train.state import TrainState, init_state
 from ssl_jax.train.step import Augment, Batch, make_fill, make_gauges, make_step, make_views
@@ -37,21 +37,15 @@ def make_program(
     *,
     seed: int,
     mesh: Mesh,
-    shard_parameters: bool = False,
-    exchange: Exchange = BY_SIZE,
-    microbatches: int = 1,
-    rematerialize: bool = False,
+    execution: Execution = PLAIN,
 ) -> Program:
     """Traces `init` and jits the rest. The arguments are those of `fit`."""
-    step = make_step(
-        method, augment, optimizer, seed=seed, mesh=mesh, exchange=exchange, microbatches=microbatches,
-        rematerialize=rematerialize,
-    )  # fmt: skip
+    step = make_step(method, augment, optimizer, seed=seed, mesh=mesh, execution=execution)
     gauges = make_gauges(method, augment, seed=seed)
     fill = make_fill(method, augment, seed=seed, mesh=mesh)
     init = partial(init_state, method, optimizer.transformation, seed=seed)
     shapes = jax.eval_shape(init)
-    shardings = state_shardings(mesh, shapes, shard_parameters=shard_parameters)
+    shardings = state_shardings(mesh, shapes, shard_parameters=execution.shard_parameters)
     rows = [name for name, layout in method.objective_state.items() if layout == "rows" and name in shapes.method_state]
     cut = {name: rows_shardings(mesh, shapes.method_state[name]) for name in rows}
     shardings = shardings._replace(method_state={**shardings.method_state, **cut})

@@ -13,8 +13,8 @@ from ssl_jax.data import model_inputs
 from ssl_jax.evaluate.diagnostics import alignment, diagnostics, uniformity
 from ssl_jax.methods.method import Method, Metrics, ViewBatch
 from ssl_jax.ops.normalize import norm_of
-from ssl_jax.ops.streaming import BY_SIZE, Exchange
 from ssl_jax.optimizers import Optimizer
+from ssl_jax.train.execution import PLAIN, Execution
 from ssl_jax.train.gradient import loss_and_gradient, sharded_objective
 from ssl_jax.train.state import TrainState
 
@@ -48,13 +48,11 @@ def make_step(
     *,
     seed: int,
     mesh: Mesh | None = None,
-    exchange: Exchange = BY_SIZE,
-    microbatches: int = 1,
-    rematerialize: bool = False,
+    execution: Execution = PLAIN,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """The pure function `(state, batch) -> (state, metrics)`. The trainer jits it over the mesh and donates the state.
 
-    mesh, exchange, microbatches, rematerialize: as in `loss_and_gradient`.
+    mesh, execution: as in `loss_and_gradient`.
     """
 
     def step(current: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
@@ -69,9 +67,7 @@ def make_step(
             objective_rng=objective_rng,
             step=current.step,
             mesh=mesh,
-            exchange=exchange,
-            microbatches=microbatches,
-            rematerialize=rematerialize,
+            execution=execution,
         )
         updates, optimizer_state = optimizer.transformation.update(gradient, current.optimizer, current.params)
         params = optax.apply_updates(current.params, updates)

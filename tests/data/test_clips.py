@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ssl_jax.data import Batches, in_order, load_into_memory, model_inputs, open_data
-from ssl_jax.data.clips import LOOKS, SOUNDS, Clips
+from ssl_jax.data.clips import OUTLINES, TIMBRES, Clips
 
 
 def test_a_clip_is_decided_by_seed_and_number_alone():
@@ -23,15 +23,15 @@ def test_a_clip_is_decided_by_seed_and_number_alone():
 
 def test_who_only_sees_or_only_hears_is_right_on_half_of_the_clips():
     classes = Clips().classes
-    looks, sounds = (Counter(name.split()[place] for name in classes) for place in (0, 1))
-    assert len(set(classes)) == 12 and looks == dict.fromkeys(LOOKS, 2) and sounds == dict.fromkeys(SOUNDS, 2)
+    outlines, timbres = (Counter(name.split()[place] for name in classes) for place in (0, 1))
+    assert len(set(classes)) == 12 and outlines == dict.fromkeys(OUTLINES, 2) and timbres == dict.fromkeys(TIMBRES, 2)
     labels = load_into_memory(Clips(size=24, side=4))["label"]
     assert np.bincount(labels).tolist() == [2] * 12
 
 
 def test_silent_clips_are_labelled_by_their_look():
     silent = Clips(size=12, sound=False)
-    assert silent.classes == tuple(LOOKS) and set(silent[0]) == {"image", "label"}
+    assert silent.classes == tuple(OUTLINES) and set(silent[0]) == {"image", "label"}
     assert [int(silent[number]["label"]) for number in range(8)] == [0, 1, 2, 3, 4, 5, 0, 1]
 
 

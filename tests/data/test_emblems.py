@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ssl_jax.data import open_data
-from ssl_jax.data.clips import LOOKS
+from ssl_jax.data.clips import OUTLINES
 from ssl_jax.data.emblems import PLANS, SIGNS, Emblems
 
 
@@ -23,11 +23,11 @@ def test_two_plans_share_signs_but_seldom_a_place():
         assert 3 <= len(set(one) & set(other)) <= 7 and (one == other).sum() <= 2
 
 
-def pattern(look, degrees, side=14):
+def pattern(outline, degrees, side=14):
     """Of a sign that is neither jittered nor noisy, in the middle of its cell."""
     down, right = (np.mgrid[:side, :side] + 0.5 - side / 2) / (3 * side * 0.135)
     turned = (right + 1j * down) * np.exp(-1j * np.radians(degrees))
-    return LOOKS[look](turned.real, turned.imag).ravel()
+    return OUTLINES[outline](turned.real, turned.imag).ravel()
 
 
 @pytest.mark.parametrize("label", [0, 4, 9])

@@ -1,4 +1,4 @@
-"""Drawn shapes: the same number is the same image, and colours follow the look."""
+"""Drawn shapes: the same number is the same image, and colours follow the outline."""
 
 import colorsys
 

@@ -52,6 +52,7 @@ from ssl_jax.networks.functional import Net
 from ssl_jax.networks.masked_decoder import masked_decoder
 from ssl_jax.ops.patches import patchify
 from ssl_jax.optimizers import sgd
+from ssl_jax.train import Execution
 from ssl_jax.train.checkpoint import Checkpoints
 from ssl_jax.train.gradient import loss_and_gradient, sharded_objective
 from ssl_jax.train.mesh import batch_sharding, make_mesh, replicated, rows_shardings
@@ -394,7 +395,11 @@ def test_microbatches_and_rematerialisation_change_nothing(method, augment, batc
     start = jax.jit(lambda: init_state(method, optimizer.transformation, seed=1))()
     whole, losses = run(jax.jit(make_step(method, augment, optimizer, seed=1)), start, batch)
     mesh = make_mesh(4)
-    parts = jax.jit(make_step(method, augment, optimizer, seed=1, mesh=mesh, microbatches=4, rematerialize=True))
+    parts = jax.jit(
+        make_step(
+            method, augment, optimizer, seed=1, mesh=mesh, execution=Execution(microbatches=4, rematerialize=True)
+        )
+    )
     found, losses_in_parts = run(parts, start, batch, devices=4, layouts=cut_by_rows(method, start))
     np.testing.assert_allclose(losses, losses_in_parts, rtol=1e-5, atol=1e-6)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), found.params, whole.params)

@@ -17,7 +17,7 @@ from ssl_jax.sequences.transcription import Transcription, energies, symbol_accu
 from ssl_jax.sequences.transformer import transformer
 from ssl_jax.sequences.vocabulary import END, PADDING, START
 from ssl_jax.sequences.word_noise import denoised, noise, transcribed
-from ssl_jax.train import fit
+from ssl_jax.train import Execution, fit
 from ssl_jax.train.mesh import batch_sharding, make_mesh
 
 SYMBOLS, DIM, BATCH = 9, 6, 16
@@ -199,7 +199,7 @@ def test_the_loss_falls_in_the_one_trainer(tmp_path):
 
 
 def test_one_device_in_microbatches_equals_eight(tmp_path):
-    one = train(tmp_path / "one", microbatches=4, rematerialize=True)
+    one = train(tmp_path / "one", execution=Execution(microbatches=4, rematerialize=True))
     eight = train(tmp_path / "eight", devices=8)
     np.testing.assert_allclose(losses(tmp_path / "one"), losses(tmp_path / "eight"), rtol=1e-5)
     jax.tree.map(

@@ -15,7 +15,7 @@ from ssl_jax.errors import RunError, UsageError
 from ssl_jax.methods.deepcluster import DeepCluster
 from ssl_jax.optimizers import sgd
 from ssl_jax.runs import read_metrics
-from ssl_jax.train import fit
+from ssl_jax.train import Execution, fit
 from ssl_jax.train.checkpoint import Checkpoints
 from ssl_jax.train.mesh import make_mesh
 from ssl_jax.train.state import init_state
@@ -151,7 +151,7 @@ def test_devices_do_not_change_the_losses(tmp_path):
 
 def test_sharded_parameters_give_the_same_run(monkeypatch):
     monkeypatch.setattr("ssl_jax.train.mesh.SMALLEST_SHARDED_LEAF", 1)
-    sharded = train(devices=4, shard_parameters=True)
+    sharded = train(devices=4, execution=Execution(shard_parameters=True))
     assert any(not leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(sharded.params))
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
