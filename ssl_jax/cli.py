@@ -118,9 +118,12 @@ def evaluate(words: list[str]) -> None:
         *,
         data: str | None = None,
         layer: str = "features",
+        layers: tuple[str, ...] = (),
+        protocols: tuple[str, ...] = (),
         held_out: bool = False,
         step: int | None = None,
         seed: int = 0,
+        save: bool = False,
     ) -> dict[str, Any]:
         """Evaluates the frozen features of a run: k-NN, linear probe, few labels; beside those of untrained weights and pixels.
 
@@ -128,10 +131,14 @@ def evaluate(words: list[str]) -> None:
           run: folder of the run.
           data: evaluate on this data set instead of the run's own; same names as in pretrain.
           layer: layer of the encoder; spatial layers are mean-pooled.
+          layers: evaluate each of these layers, or "all", by a linear probe and k-NN, in one pass over the images; spatial
+            layers are average-pooled to about 9,000 values.
+          protocols: protocols of docs/evaluation.md to run; knn, linear and few_labels when not given.
           held_out: evaluate on a fifth of the training images instead of the test images, to choose settings.
             Pre-training has used these images; supervised methods have trained on their labels, too, and are not comparable.
           step: step of the checkpoint to use; the last one when not given.
           seed: seed of the held-out part and of the draws of few labels.
+          save: add the results to results.json, write report.html again, and layers.svg where layers were evaluated.
         """
         return locals()
 

@@ -7,7 +7,7 @@ import inspect
 import re
 import tempfile
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -19,10 +19,21 @@ from jax.sharding import Mesh
 from ssl_jax.data import Data, in_order, open_data, split_training
 from ssl_jax.data.source import readable_indices
 from ssl_jax.errors import RunError, UsageError, memory_errors, reason_of, usage_errors, writing
-from ssl_jax.evaluate.features import Features, compute_features, feature_extractor, features_of, pixels
-from ssl_jax.evaluate.protocols import without_labels
+from ssl_jax.evaluate.features import (
+    Features,
+    compute_features,
+    compute_layers,
+    feature_extractor,
+    features_of,
+    layer_extractor,
+    pixels,
+)
+from ssl_jax.evaluate.layers import LAYER_PROTOCOLS
+from ssl_jax.evaluate.protocols import chosen_protocols, without_labels
 from ssl_jax.evaluate.results import evaluate_sources
+from ssl_jax.evaluate.tables import results_table
 from ssl_jax.files import replacing
+from ssl_jax.methods.method import Params, State
 from ssl_jax.options import DEFAULTS, Options, parse
 from ssl_jax.prepare import MakeRecipe, check_extractor, chosen_arguments, execution_of, prepare
 from ssl_jax.ranges import check_ranges
@@ -30,7 +41,9 @@ from ssl_jax.recipes import Recipe, explained, find, load
 from ssl_jax.recipes.recipe import GIVEN_MARK, absolute
 from ssl_jax.report import save_album, write_report
 from ssl_jax.report.album import attentions_of
-from ssl_jax.runs import CHECKPOINTS, REPORT, open_run, read_metrics, read_request, write_results
+from ssl_jax.report.figures import write_svg
+from ssl_jax.report.layers import layers_picture
+from ssl_jax.runs import CHECKPOINTS, LAYERS, REPORT, add_results, open_run, read_metrics, read_request, write_results
 from ssl_jax.settings import current_name
 from ssl_jax.train import fit
 from ssl_jax.train.checkpoint import Checkpoints
@@ -125,18 +138,60 @@ def evaluate(
     *,
     data: str | None = None,
     layer: str = "features",
+    layers: Sequence[str] = (),
+    protocols: Sequence[str] = (),
     held_out: bool = False,
     step: int | None = None,
     seed: int = 0,
+    save: bool = False,
 ) -> dict[str, Any]:
     """Evaluates the features of a run again: at its last checkpoint or at a given step, on its own or on other data."""
     check_ranges(seed=seed)
+    chosen_protocols(protocols)
+    _check_evaluation(data=data, layer=layer, layers=layers, held_out=held_out, step=step, save=save)
     request, recipe, state, mesh = _restore(run, step)
-    opened = _open(data, recipe, state, layer=layer)
+    names = () if "all" in layers else layers
+    opened = _open(data, recipe, state, layer=layer, layers=names)
     opened = split_training(opened) if held_out else opened
-    features, _, _ = _evaluate(recipe, opened, state, mesh, layer=layer, seed=seed, init_seed=request["seed"])
-    about = {"method": request["method"], "recipe": request["recipe"], "steps": int(state.step)}
-    return about | {"data": opened.name, "layer": layer, "features": features, "run": str(run)}
+    about = {"method": request["method"], "recipe": request["recipe"], "steps": int(state.step), "data": opened.name}
+    if layers:
+        of_layers = _evaluate_layers(
+            recipe, opened, state, mesh, layers=names, protocols=protocols, seed=seed, init_seed=request["seed"]
+        )
+        found: dict[str, Any] = {"layers": of_layers}
+    else:
+        features, _, _ = _evaluate(
+            recipe, opened, state, mesh, layer=layer, protocols=protocols, seed=seed, init_seed=request["seed"]
+        )
+        found = {"layer": layer, "features": features}
+    if save:
+        _save(run, {name: part for name, part in found.items() if name != "layer"})
+    return about | found | {"run": str(run)}
+
+
+def _check_evaluation(
+    *, data: str | None, layer: str, layers: Sequence[str], held_out: bool, step: int | None, save: bool
+) -> None:
+    """Refuses options that exclude each other."""
+    if layers and layer != "features":
+        raise UsageError(f"layer: got {layer} beside layers: name it in --layers, or leave --layers out.")
+    given = {"data": data, "layer": None if layer == "features" else layer, "held_out": held_out or None, "step": step}
+    others = [name for name, value in given.items() if value is not None]
+    if save and others:
+        raise UsageError(
+            f"save: results.json holds results on the test images of the run's own data at its last step, got "
+            f"{' and '.join(others)}: leave out --save, or these options."
+        )
+
+
+def _save(run: Path, results: dict[str, Any]) -> None:
+    """Adds results to results.json, and writes the pictures that show them."""
+    run = run if run.is_dir() else run.parent
+    with writing("run", run, "free disk space, or leave out --save"):
+        add_results(run, results)
+        if picture := layers_picture(results.get("layers", {})):
+            write_svg(run / LAYERS, picture)
+    write_report(run)
 
 
 def embed(
@@ -169,7 +224,7 @@ def embed(
         np.save(draft, features)
 
 
-def _open(data: str | None, recipe: Recipe, state: TrainState, *, layer: str) -> Data:
+def _open(data: str | None, recipe: Recipe, state: TrainState, *, layer: str, layers: Sequence[str] = ()) -> Data:
     """The run's own data, or others of the same kind, with the size and the channels that the run's encoder takes."""
     own = recipe.data
     with usage_errors({"data": data or own.name, "layer": layer}):
@@ -184,6 +239,7 @@ def _open(data: str | None, recipe: Recipe, state: TrainState, *, layer: str) ->
                 f"data: {data} holds {kinds[0]}, but the run was pre-trained on {kinds[1]}: choose data that hold {kinds[1]}."
             )
         check_extractor(feature_extractor(recipe.method, recipe.prepare, layer=layer), state, opened.train)
+        check_extractor(layer_extractor(recipe.method, recipe.prepare, layers=layers), state, opened.train)
     return opened
 
 
@@ -269,6 +325,7 @@ def _evaluate(
     mesh: Mesh | None,
     *,
     layer: str = "features",
+    protocols: Sequence[str] = (),
     seed: int,
     init_seed: int,
 ) -> tuple[dict[str, Any], Features | None, Features | None]:
@@ -280,15 +337,47 @@ def _evaluate(
         log_line(f"{data.name} has no labelled test images: the features are not evaluated")
         return {}, None, None
     embed = feature_extractor(recipe.method, recipe.prepare, layer=layer)
-    untrained = jax.jit(lambda: recipe.method.init(jax.random.key(init_seed)))()
-    if mesh is not None:
-        untrained = jax.device_put(untrained, replicated(mesh))
+    params, method_state = _untrained(recipe, mesh, init_seed)
     after = compute_features(embed, state.params, state.method_state, data, mesh=mesh)
-    before = compute_features(embed, untrained[0], untrained[1], data, mesh=mesh)
+    before = compute_features(embed, params, method_state, data, mesh=mesh)
     if unlabelled := without_labels(after):
         log_line(
             f"{data.name} has no labelled {' and no labelled '.join(unlabelled)} images: the features are not evaluated"
         )
         return {}, before, after
     raw = compute_features(pixels, None, None, data, mesh=mesh)
-    return evaluate_sources({"pretrained": after, "untrained": before, "pixels": raw}, seed=seed), before, after
+    sources = {"pretrained": after, "untrained": before, "pixels": raw}
+    return evaluate_sources(sources, protocols=protocols, seed=seed), before, after
+
+
+def _evaluate_layers(
+    recipe: Recipe,
+    data: Data,
+    state: TrainState,
+    mesh: Mesh,
+    *,
+    layers: Sequence[str],
+    protocols: Sequence[str],
+    seed: int,
+    init_seed: int,
+) -> dict[str, Any]:
+    """Layer -> source -> protocol -> fields, of trained and of untrained weights; all layers when none is named."""
+    if data.test is None:
+        log_line(f"{data.name} has no labelled test images: the layers are not evaluated")
+        return {}
+    extract = layer_extractor(recipe.method, recipe.prepare, layers=layers)
+    weights = {"pretrained": (state.params, state.method_state), "untrained": _untrained(recipe, mesh, init_seed)}
+    results: dict[str, Any] = {}
+    for source, (params, method_state) in weights.items():
+        log_line(f"computing the layers of {source} weights")
+        for name, features in compute_layers(extract, params, method_state, data, mesh=mesh).items():
+            found = evaluate_sources({source: features}, protocols=protocols or LAYER_PROTOCOLS, seed=seed)
+            results.setdefault(name, {}).update(found)
+    log_line(results_table("layer", results, chance=1 / len(data.classes)))
+    return results
+
+
+def _untrained(recipe: Recipe, mesh: Mesh | None, seed: int) -> tuple[Params, State]:
+    """The parameters and the state of the method before training."""
+    untrained = jax.jit(lambda: recipe.method.init(jax.random.key(seed)))()
+    return untrained if mesh is None else jax.device_put(untrained, replicated(mesh))

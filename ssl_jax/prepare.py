@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 
 from ssl_jax.data import Batches, Source, model_inputs
 from ssl_jax.errors import usage_errors
-from ssl_jax.evaluate.features import Extractor, feature_extractor
+from ssl_jax.evaluate.features import feature_extractor
 from ssl_jax.evaluate.online import online_knn
 from ssl_jax.ops.streaming import Exchange
 from ssl_jax.options import DEFAULTS, Options
@@ -68,7 +68,7 @@ def execution_of(options: Options) -> Execution:
     return Execution(options.shard_parameters, exchange, options.microbatches, options.rematerialize)
 
 
-def check_extractor(extract: Extractor, state: Any, source: Source) -> None:
+def check_extractor(extract: Callable[[Any, Any, Any], Any], state: Any, source: Source) -> None:
     """Traces the frozen features of two examples; errors of the network about their shape pass through."""
     jax.eval_shape(extract, state.params, state.method_state, model_inputs(batch_shapes(source[0], 2)))
 

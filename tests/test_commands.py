@@ -74,6 +74,48 @@ def test_evaluate_a_layer_on_held_out_training_images(finished, capsys):
     assert other["linear_probe"] != first["linear_probe"]
 
 
+def test_evaluate_every_layer_in_one_command(finished, capsys):
+    run, _ = finished
+    before = json.loads((run / "results.json").read_text())
+    code, out, err = command(capsys, "evaluate", run, "--layers", "all", "--save")
+    found = json.loads(out)["layers"]
+    assert code == 0 and list(found) == ["layer1", "layer2", "layer3", "features"]
+    assert all(
+        list(of) == ["pretrained", "untrained"] and list(of["pretrained"]) == ["knn", "linear"] for of in found.values()
+    )
+    assert found["features"]["pretrained"]["linear"]["accuracy"] == pytest.approx(
+        before["features"]["pretrained"]["linear"]["accuracy"], abs=0.01
+    )
+    lines = [line for line in err.splitlines() if line.startswith(("layer", "features"))]
+    assert [line.split()[0] for line in lines] == ["layer", "layer1", "layer2", "layer3", "features"]
+    assert "accuracies of random predictions: 25.0" in err
+    assert (run / "layers.svg").read_text().startswith("<svg")
+    assert json.loads((run / "results.json").read_text()) == {**before, "layers": found}
+    code, out, _ = command(capsys, "evaluate", run, "--layers", "layer2", "--protocols", "knn")
+    assert code == 0 and json.loads(out)["layers"] == {
+        "layer2": {source: {"knn": found["layer2"][source]["knn"]} for source in ("pretrained", "untrained")}
+    }
+    (run / "results.json").write_text(json.dumps(before))
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("--layers layer1 layer9", "unknown layer 'layer9': did you mean 'layer"),
+        ("--layer layer1 --layers all", "layer: got layer1 beside layers"),
+        ("--protocols lineer", "unknown protocol 'lineer': did you mean 'linear'?"),
+        (
+            "--save --held-out",
+            "save: results.json holds results on the test images of the run's own data at its last step",
+        ),
+    ],
+)
+def test_mistaken_options_of_evaluate(finished, words, sentence, capsys):
+    run, _ = finished
+    code, out, err = command(capsys, "evaluate", run, *words.split())
+    assert code == 2 and out == "" and sentence in err and err.count("\n") == 1
+
+
 def test_embed_writes_the_features_that_clusterfit_takes(finished, tmp_path, capsys):
     run, _ = finished
     file = tmp_path / "new" / "features.npy"

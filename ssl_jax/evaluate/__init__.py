@@ -3,6 +3,7 @@
 from ssl_jax.evaluate.diagnostics import alignment, diagnostics, uniformity
 from ssl_jax.evaluate.few_labels import few_label_probe
 from ssl_jax.evaluate.knn import knn, knn_accuracy
+from ssl_jax.evaluate.layers import layer_probes
 from ssl_jax.evaluate.linear import linear_probe
 from ssl_jax.evaluate.protocols import evaluate_features
 
@@ -13,6 +14,7 @@ __all__ = [
     "few_label_probe",
     "knn",
     "knn_accuracy",
+    "layer_probes",
     "linear_probe",
     "uniformity",
 ]

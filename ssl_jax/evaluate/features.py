@@ -3,8 +3,8 @@
 N: training images; M: test images; B: images in a batch; D: size of a feature; K: classes.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,10 +19,12 @@ from ssl_jax.augment.audio import log_spectrogram
 from ssl_jax.data import Data, in_order, model_inputs, subsample
 from ssl_jax.data.subsets import labelled
 from ssl_jax.errors import pick
+from ssl_jax.evaluate.pooling import POOLED, pool_layer
 from ssl_jax.methods.method import Method
 
 MOST_TRAINING_IMAGES = 60_000  # More change the accuracies little, and the probes' time is proportional to them.
 Extractor = Callable[[Any, Any, Any], Array]
+LayerExtractor = Callable[[Any, Any, Any], dict[str, Array]]
 
 
 class Features(NamedTuple):
@@ -46,6 +48,29 @@ def feature_extractor(method: Method, prepare: Callable[[Any], Any], *, layer: s
         layers = method.features(params, state, jax.vmap(prepare)(images))
         features = layers[pick("layer", layer, layers)].astype(jnp.float32)
         return features.mean(axis=tuple(range(1, features.ndim - 1))) if features.ndim > 2 else features
+
+    return extract
+
+
+def layer_extractor(
+    method: Method, prepare: Callable[[Any], Any], *, layers: Sequence[str] = (), size: int = POOLED
+) -> LayerExtractor:
+    """`(params, state, uint8 images [B, H, W, C]) -> {layer: [B, D]}` in order of depth, to be jitted.
+
+    Args:
+      layers: names of layers; all when empty.
+      size: largest number of values of a layer; larger ones are pooled to a grid, see `pool_layer`.
+    """
+
+    def extract(params: Any, state: Any, images: Any) -> dict[str, Array]:
+        images = jax.vmap(prepare)(images)
+        found = method.features(params, state, images)
+        names = {pick("layer", name, found) for name in layers} or found.keys()
+        backbone = method.backbone(params, state)
+        patch_size = backbone.net.patch_size if backbone else None
+        patches = images.shape[1] // patch_size if patch_size else None
+        pool = partial(pool_layer, patches=patches, size=size)
+        return OrderedDict((name, pool(layer)) for name, layer in found.items() if name in names)
 
     return extract
 
@@ -79,24 +104,39 @@ def compute_features(
       data: data with a test part.
       mesh: the images of a batch are spread over its axis "data"; on the default device when None.
     """
+
+    def layers(params: Any, state: Any, images: Any) -> dict[str, Array]:
+        return {"features": extract(params, state, images)}
+
+    return compute_layers(layers, params, state, data, mesh=mesh, batch_size=batch_size)["features"]
+
+
+def compute_layers(
+    extract: LayerExtractor, params: Any, state: Any, data: Data, *, mesh: Mesh | None = None, batch_size: int = 512
+) -> dict[str, Features]:
+    """The features of each layer that `extract` returns, in one pass over the images; otherwise as `compute_features`.
+
+    Host memory: 4 bytes for each value of each layer and image.
+    """
     assert data.test is not None
     run = partial(jax.jit(extract), params, state)
     sharding = None if mesh is None else NamedSharding(mesh, PartitionSpec("data"))
     train = data.train if len(data.train) <= MOST_TRAINING_IMAGES else labelled(data.train)
     sources = subsample(train, MOST_TRAINING_IMAGES), data.test
-    of_train, of_test = (
+    (of_train, train_labels), (of_test, test_labels) = (
         features_of(run, in_order(source, batch_size=batch_size), sharding=sharding) for source in sources
     )
-    return Features(*of_train, *of_test, len(data.classes))
+    classes = len(data.classes)
+    return {name: Features(of_train[name], train_labels, of_test[name], test_labels, classes) for name in of_train}
 
 
 def features_of(
-    extract: Callable[[Any], Array], batches: Iterable[Mapping[str, NDArray[Any]]], *, sharding: Sharding | None = None
-) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    extract: Callable[[Any], Any], batches: Iterable[Mapping[str, NDArray[Any]]], *, sharding: Sharding | None = None
+) -> tuple[Any, NDArray[np.int32]]:
     """Features `[N, D]` and labels `[N]` of all images of the batches, in their order, in host memory.
 
     Args:
-      extract: jitted, images `[B, ...]` -> `[B, D]`.
+      extract: jitted, images `[B, ...]` -> `[B, D]`, or a dict of such arrays, which makes the features a dict.
       batches: `{"image": [B, ...], "label": [B], ...}` in numpy. `extract` is compiled for the size of the first; a
         smaller one is padded to it, and the padding is removed from the result.
       sharding: sharding of the images, their leading axis over the devices; the default device when None.
@@ -105,15 +145,16 @@ def features_of(
       ValueError: no batch, a batch that is larger than the first, or an output that is not `[B, D]`.
     """
     sharding = sharding or SingleDeviceSharding(jax.local_devices()[0])
-    features, labels, waiting = [], [], deque[tuple[Array, int]]()
+    features, labels, waiting = [], [], deque[tuple[Any, int]]()
     size = 0
     for batch in batches:
         count = len(batch["image"])
         size = size or round_up(count, len(sharding.device_set))
         images = jax.tree.map(partial(filled_up, size=size), model_inputs(batch))
         rows = extract(jax.device_put(images, sharding))
-        if rows.ndim != 2:
-            raise ValueError(f"features_of: extract must give [B, D], got {rows.shape}: pool the spatial axes.")
+        for leaf in jax.tree.leaves(rows):
+            if leaf.ndim != 2:
+                raise ValueError(f"features_of: extract must give [B, D], got {leaf.shape}: pool the spatial axes.")
         waiting.append((rows, count))
         labels.append(np.asarray(batch["label"], np.int32))
         if len(waiting) > 1:  # Fetch one batch while the next is computed.
@@ -121,7 +162,7 @@ def features_of(
     if not waiting:
         raise ValueError("features_of: got no batches, expected at least one: give a source that has images.")
     features.append(_fetch(*waiting.popleft()))
-    return np.concatenate(features), np.concatenate(labels)
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *features), np.concatenate(labels)
 
 
 def round_up(count: int, pieces: int) -> int:
@@ -139,5 +180,5 @@ def filled_up(images: NDArray[Any], *, size: int) -> NDArray[Any]:
     return np.concatenate([images, np.repeat(images[-1:], missing, axis=0)]) if missing else images
 
 
-def _fetch(rows: Array, count: int) -> NDArray[np.float32]:
-    return np.asarray(jax.device_get(rows)[:count], np.float32)
+def _fetch(rows: Any, count: int) -> Any:
+    return jax.tree.map(lambda leaf: np.asarray(leaf[:count], np.float32), jax.device_get(rows))

@@ -3,12 +3,13 @@
 A new protocol is one entry of `PROTOCOLS`, which results.json, the report and the digest read.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from ssl_jax.errors import pick
 from ssl_jax.evaluate.features import Features
 from ssl_jax.evaluate.few_labels import few_label_probe
 from ssl_jax.evaluate.knn import knn_accuracy
@@ -36,20 +37,26 @@ class Protocol(NamedTuple):
       [0, 1], chance level 1/K, and None where these labels do not suffice; beside it "interval", 95 % as [low, high], or
       "deviation", the standard deviation over draws of labels; other fields are recorded as they are.
     words: description for the report.
+    optional: whether it runs on request only.
     """
 
     run: Callable[[Features, int], dict[str, Any]]
     words: Words
+    optional: bool = False
 
 
-def evaluate_features(features: Features, *, seed: int = 0) -> dict[str, dict[str, Any]]:
-    """The fields of every protocol, `{"linear": {"accuracy": 0.957, "interval": [0.943, 0.968]}, ...}`.
+def evaluate_features(features: Features, *, protocols: Sequence[str] = (), seed: int = 0) -> dict[str, dict[str, Any]]:
+    """The fields of each protocol, `{"linear": {"accuracy": 0.957, "interval": [0.943, 0.968]}, ...}`.
 
     Empty where no training image or no test image has a label.
 
     Args:
       features: of the training and the test images; images with the label -1, unlabelled ones, are left out.
+      protocols: names, keys of `PROTOCOLS`; those that are not optional when empty.
       seed: seed of the draws of few labels and of the images that choose the linear probe's L2 strength.
+
+    Raises:
+      UsageError: an unknown protocol.
 
     Example:
       >>> rows, labels = np.repeat(np.eye(2, dtype=np.float32), 20, axis=0), np.repeat(np.arange(2), 20)
@@ -57,9 +64,14 @@ def evaluate_features(features: Features, *, seed: int = 0) -> dict[str, dict[st
       >>> print({name: fields["accuracy"] for name, fields in results.items()})
       {'knn': 1.0, 'linear': 1.0, 'few_labels': 1.0}
     """
-    if without_labels(features):
-        return {}
-    return {name: protocol.run(features, seed) for name, protocol in PROTOCOLS.items()}
+    chosen = chosen_protocols(protocols)
+    return {} if without_labels(features) else {name: PROTOCOLS[name].run(features, seed) for name in chosen}
+
+
+def chosen_protocols(names: Sequence[str] = ()) -> list[str]:
+    """These protocols in the order of `PROTOCOLS`, those that are not optional when empty."""
+    wanted = {pick("protocol", name, PROTOCOLS) for name in names}
+    return [name for name, protocol in PROTOCOLS.items() if (name in wanted if wanted else not protocol.optional)]
 
 
 def without_labels(features: Features) -> list[str]:

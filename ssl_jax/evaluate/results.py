@@ -7,11 +7,11 @@
 The features of each source, by each protocol, which `ssl_jax.evaluate.protocols` lists. docs/results.md explains both forms.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ssl_jax.evaluate.features import Features
-from ssl_jax.evaluate.protocols import PROTOCOLS, evaluate_features
+from ssl_jax.evaluate.protocols import chosen_protocols, evaluate_features
 
 # Parts of the digest's keys: protocol, source, field.
 NAMES = {"linear": "linear_probe", "few_labels": "few_label_probe"}
@@ -19,14 +19,19 @@ SOURCES = {"pretrained": "", "untrained": "_random_init", "pixels": "_pixels"}
 FIELDS = {"accuracy": "", "interval": "_interval", "deviation": "_std"}
 
 
-def evaluate_sources(sources: Mapping[str, Features], *, seed: int = 0) -> dict[str, dict[str, dict[str, Any]]]:
+def evaluate_sources(
+    sources: Mapping[str, Features], *, protocols: Sequence[str] = (), seed: int = 0
+) -> dict[str, dict[str, dict[str, Any]]]:
     """The results under "features": source -> protocol -> field; values rounded to four decimal places.
 
     Args:
       sources: features of the same images: "pretrained", "untrained" and "pixels".
-      seed: as in `evaluate_features`.
+      protocols, seed: as in `evaluate_features`.
     """
-    return {source: _rounded(evaluate_features(features, seed=seed)) for source, features in sources.items()}
+    return {
+        source: rounded(evaluate_features(features, protocols=protocols, seed=seed))
+        for source, features in sources.items()
+    }
 
 
 def digest(results: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,16 +51,16 @@ def _flat(features: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for source, of in SOURCES.items():
         results = features.get(source, {})
-        for protocol in dict.fromkeys([*PROTOCOLS, *results]):
+        for protocol in dict.fromkeys([*chosen_protocols(), *results]):
             fields, key = {"accuracy": None} | results.get(protocol, {}), NAMES.get(protocol, protocol) + of
             flat |= {key + end: fields[field] for field, end in FIELDS.items() if field in fields}
     return flat
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
     """Accuracies rounded to 0.01 %, finer than any of our test sets resolves."""
     if isinstance(value, dict):
-        return {name: _rounded(part) for name, part in value.items()}
+        return {name: rounded(part) for name, part in value.items()}
     if isinstance(value, list):
-        return [_rounded(part) for part in value]
+        return [rounded(part) for part in value]
     return round(value, 4) if isinstance(value, float) else value

@@ -33,7 +33,15 @@ image { image-rendering: pixelated; }
 
 
 def lines(
-    curves: Mapping[str, Curve], *, title: str, across: str, up: str, log: bool = False, low: float | None = None
+    curves: Mapping[str, Curve],
+    *,
+    title: str,
+    across: str,
+    up: str,
+    log: bool = False,
+    low: float | None = None,
+    names: Mapping[float, str] | None = None,
+    dashes: Mapping[str, str] | None = None,
 ) -> Html:
     """Curves by name, `(x, y)` in order of x, each with its name at its end.
 
@@ -42,6 +50,8 @@ def lines(
       up: label of the y axis, after the title.
       log: the x axis is logarithmic.
       low: start of the y axis; the lowest value when None.
+      names: names to show on the x axis, instead of values.
+      dashes: SVG's `stroke-dasharray` of curves by name, which distinguishes them without colour; others are solid.
     """
     coordinate = math.log10 if log else float
     points = [point for curve in curves.values() for point in curve]
@@ -60,15 +70,18 @@ def lines(
     drawn = []
     for (name, curve), end, color in zip(curves.items(), ends, COLORS, strict=False):
         spots = " ".join(f"{x:.1f},{y:.1f}" for x, y in (spot(*point) for point in curve))
-        drawn.append(tag("polyline", points=spots, class_="curve", stroke=color))
+        drawn.append(
+            tag("polyline", points=spots, class_="curve", stroke=color, stroke_dasharray=(dashes or {}).get(name))
+        )
         drawn.append(tag("text", name, x=WIDTH - RIGHT + 8, y=f"{end + 4:.1f}", class_="mark", style=f"fill: {color}"))
     first = next(iter(curves.values()))
-    shown = sorted({x for x, _ in (first if len(first) <= 8 else first[:: math.ceil(len(first) / 5)])})
+    shown = sorted(names or {x for x, _ in (first if len(first) <= 8 else first[:: math.ceil(len(first) / 5)])})
     return _svg(
         WIDTH, HEIGHT, f"{title}, {up}" if up else title,
         *(tag("path", d=f"M{LEFT} {spot(first[0][0], y)[1]:.1f}H{WIDTH - RIGHT}", class_="grid") for y in marks),
         *(tag("text", short(y), x=LEFT - 6, y=f"{spot(first[0][0], y)[1] + 4:.1f}", class_="end") for y in marks),
-        *(tag("text", short(x), x=f"{spot(x, 0)[0]:.1f}", y=HEIGHT - BOTTOM + 18, class_="middle") for x in shown),
+        *(tag("text", names[x] if names else short(x), x=f"{spot(x, 0)[0]:.1f}", y=HEIGHT - BOTTOM + 18, class_="middle")
+          for x in shown),
         tag("text", across, x=(LEFT + WIDTH - RIGHT) / 2, y=HEIGHT - 4, class_="middle"),
         *drawn,
     )  # fmt: skip

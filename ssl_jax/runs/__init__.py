@@ -5,11 +5,13 @@ Below every floor, and the only package that names these files; docs/results.md 
 
 from ssl_jax.runs.folder import (
     CHECKPOINTS,
+    LAYERS,
     METRICS,
     PICTURES,
     REPORT,
     REQUEST,
     RESULTS,
+    add_results,
     nearest_run,
     read_metrics,
     read_record,
@@ -22,11 +24,13 @@ from ssl_jax.runs.opening import open_run
 
 __all__ = [
     "CHECKPOINTS",
+    "LAYERS",
     "METRICS",
     "PICTURES",
     "REPORT",
     "REQUEST",
     "RESULTS",
+    "add_results",
     "nearest_run",
     "open_run",
     "read_metrics",

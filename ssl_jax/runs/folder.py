@@ -14,9 +14,12 @@ METRICS = "metrics.jsonl"
 RESULTS = "results.json"
 PICTURES = "pictures.npz"
 REPORT = "report.html"
+LAYERS = "layers.svg"
 CHECKPOINTS = "checkpoints"
 LOCK = "lock"
 
+# Levels of results.json: source -> protocol -> field, and layers or data sets before them.
+NESTED = {"features": 3, "layers": 4, "datasets": 4}
 REQUESTED = {"method": str, "recipe": str, "arguments": dict, "seed": int}
 
 
@@ -83,15 +86,25 @@ def write_results(run: Path, results: dict[str, Any]) -> None:
     write_json(run / RESULTS, results)
 
 
+def add_results(run: Path, results: dict[str, Any]) -> None:
+    """Adds to `results.json`: nested dicts are merged, other values replaced."""
+    write_results(run, _merged(read_results(run) or {}, results))
+
+
 def read_results(run: Path) -> dict[str, Any] | None:
-    """The content of `results.json`: "features", where present, holds dicts of dicts of dicts; other values are dropped.
+    """The content of `results.json`: its parts in `NESTED`, where present, hold nested dicts; other values are dropped.
 
     None where the file does not exist or is damaged.
     """
     results = read_object(run / RESULTS)
-    return (
-        results | {"features": _dicts(results["features"], depth=3)} if results and "features" in results else results
-    )
+    return results and results | {
+        name: _dicts(results[name], depth=depth) for name, depth in NESTED.items() if name in results
+    }
+
+
+def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    both = {name for name in old.keys() & new.keys() if isinstance(old[name], dict) and isinstance(new[name], dict)}
+    return old | new | {name: _merged(old[name], new[name]) for name in both}
 
 
 def _dicts(value: Any, *, depth: int) -> dict[str, Any]:

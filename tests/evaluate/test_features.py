@@ -1,5 +1,6 @@
 """Features come in order, whatever the batches and the devices; what fills up a batch never comes back."""
 
+from collections import OrderedDict
 from functools import partial
 
 import jax
@@ -9,7 +10,14 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 from ssl_jax.data import ArraySource, Data, in_order
-from ssl_jax.evaluate.features import compute_features, feature_extractor, features_of, pixels
+from ssl_jax.evaluate.features import (
+    compute_features,
+    compute_layers,
+    feature_extractor,
+    features_of,
+    layer_extractor,
+    pixels,
+)
 
 IMAGES = np.random.default_rng(0).integers(0, 256, size=(21, 4, 4, 1), dtype=np.uint8)
 LABELS = np.arange(21, dtype=np.int32) % 3
@@ -70,6 +78,9 @@ def test_of_many_images_those_with_a_label_are_taken(monkeypatch):
 class Doubles:
     """A method whose first layer is the prepared images, and whose features are twice their mean."""
 
+    def backbone(self, params, state):
+        return None
+
     def features(self, params, state, images):
         return {"layer1": images, "features": 2 * images.mean((1, 2))}
 
@@ -84,6 +95,30 @@ def test_a_layer_of_a_method_by_name():
         feature_extractor(Doubles(), prepare, layer="feature")(None, None, jnp.asarray(IMAGES))
 
 
+def test_all_layers_in_one_pass():
+    passes = []
+
+    class Counted(Doubles):
+        def features(self, params, state, images):
+            passes.append(images.shape)
+            found = super().features(params, state, images)
+            return OrderedDict(layer1=found["layer1"], before=found["features"], features=found["features"])
+
+    method, prepare = Counted(), partial(jnp.asarray, dtype=jnp.float32)
+    data = Data("test", SOURCE, ArraySource("test", SOURCE.classes, IMAGES[:5], LABELS[:5]))
+    layers = compute_layers(layer_extractor(method, prepare, size=4), None, None, data, batch_size=21)
+    assert list(layers) == ["layer1", "before", "features"]  # In order of depth.
+    assert len(passes) == 2  # Traced once for each size of a batch.
+    corners = EXPECTED.reshape(21, 2, 2, 2, 2).mean(axis=(2, 4)).reshape(21, 4)
+    np.testing.assert_allclose(layers["layer1"].train, corners, rtol=1e-6)
+    np.testing.assert_array_equal(layers["layer1"].test_labels, LABELS[:5])
+    one = compute_features(feature_extractor(method, prepare), None, None, data, batch_size=21)
+    np.testing.assert_array_equal(layers["features"].test, one.test)
+    assert list(compute_layers(layer_extractor(method, prepare, layers=["before"]), None, None, data)) == ["before"]
+    with pytest.raises(ValueError, match="unknown layer 'layer2': did you mean 'layer1'"):
+        layer_extractor(method, prepare, layers=["layer1", "layer2"])(None, None, jnp.asarray(IMAGES))
+
+
 def test_pixels_are_grey_levels_at_most_32_wide():
     np.testing.assert_allclose(pixels(None, None, jnp.asarray(IMAGES)), EXPECTED / 255, rtol=1e-6)
     assert pixels(None, None, jnp.full((2, 64, 96, 3), 255, jnp.uint8)).shape == (2, 32 * 48 * 3)
@@ -95,6 +130,7 @@ def test_pixels_are_grey_levels_at_most_32_wide():
         (flat, [], "got no batches"),
         (flat, [2, 3], "a batch of 3 images came after one of 2"),
         (lambda images: images, [2], r"must give \[B, D\], got \(2, 4, 4, 1\)"),
+        (lambda images: {"a": flat(images), "b": images}, [2], r"must give \[B, D\], got \(2, 4, 4, 1\)"),
     ],
 )
 def test_wrong_input_is_one_sentence(extract, sizes, sentence):

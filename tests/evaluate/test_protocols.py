@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from blobs import CLASSES, problem
 
-from ssl_jax.evaluate import evaluate_features, few_label_probe, knn_accuracy, linear_probe
+from ssl_jax.errors import UsageError
+from ssl_jax.evaluate import evaluate_features, few_label_probe, knn_accuracy, layer_probes, linear_probe
 from ssl_jax.evaluate.features import Features
 from ssl_jax.evaluate.protocols import without_labels
 
@@ -74,3 +75,18 @@ def test_classes_that_are_absent_from_one_part():
     unseen = accuracies(Features(train, np.where(labels == 1, 0, labels), test, answers, CLASSES))
     for name in ("knn", "linear", "few_labels"):
         assert untested[name] == 1 and unseen[name] == pytest.approx(2 / 3)
+
+
+def test_each_layer_has_the_results_of_its_features():
+    features = Features(*PROBLEM, CLASSES)
+    noise = features._replace(train=0 * features.train, test=0 * features.test)
+    found = layer_probes({"noise": noise, "features": features}, seed=3)
+    assert list(found) == ["noise", "features"] and list(found["noise"]) == ["knn", "linear"]
+    assert found["features"] == evaluate_features(features, protocols=["knn", "linear"], seed=3)
+    assert found["noise"]["linear"]["accuracy"] == pytest.approx(1 / CLASSES)
+    assert found["features"]["linear"]["accuracy"] > 0.5
+
+
+def test_an_unknown_protocol_is_one_sentence():
+    with pytest.raises(UsageError, match="unknown protocol 'lineer': did you mean 'linear'"):
+        evaluate_features(Features(*PROBLEM, CLASSES), protocols=["lineer"])

@@ -65,13 +65,21 @@ def nearest_mean(features, seed):
     return {"accuracy": float((found == answers).mean()), "interval": [0.7, 0.8], "seed": seed}
 
 
-def test_a_further_protocol_is_in_results_report_and_digest(tmp_path, monkeypatch):
+@pytest.fixture
+def no_protocols():
+    """The package's own would take seconds. `monkeypatch.delitem` would put them back in another order."""
+    saved = dict(PROTOCOLS)
+    PROTOCOLS.clear()
+    yield
+    PROTOCOLS.clear()
+    PROTOCOLS.update(saved)
+
+
+def test_a_further_protocol_is_in_results_report_and_digest(tmp_path, no_protocols):
     words = Words(
         "Nearest mean", "the class whose mean is nearest", "The nearest mean by {method} names {accuracy} right"
     )
-    for name in list(PROTOCOLS):  # They would take seconds.
-        monkeypatch.delitem(PROTOCOLS, name)
-    monkeypatch.setitem(PROTOCOLS, "toy", Protocol(nearest_mean, words))
+    PROTOCOLS["toy"] = Protocol(nearest_mean, words)
     rows, labels = np.array([[0.0], [2.0], [0.1], [1.9]], np.float32), np.array([0, 1, 0, 1], np.int32)
     answers = {"pretrained": [0, 1, 0, 0], "untrained": [0, 1, 1, 0], "pixels": [1, 0, 1, 0]}
     sources = {name: Features(rows, labels, rows, np.array(each, np.int32), 2) for name, each in answers.items()}

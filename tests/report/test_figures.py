@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from ssl_jax.report.figures import gallery, lines, write_svg
+from ssl_jax.report.layers import layers_picture
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -44,3 +45,25 @@ def test_a_gallery_holds_its_images_and_notes(tmp_path):
     root = read(tmp_path / "gallery.svg")
     assert len(list(root.iter(f"{SVG}image"))) == 6
     assert [text.text for text in root.iter(f"{SVG}text")] == ["Store", "asked", "found", "1", "2", "3"]
+
+
+def test_the_picture_of_the_layers_has_a_curve_for_each_probe_and_source():
+    shares = [0.4, 0.8, 0.6, 0.7, 0.7, 0.7, 0.7, 0.75]
+    layers = {
+        f"layer{number}": {
+            "pretrained": {"linear": {"accuracy": share}, "knn": {"accuracy": share / 2}},
+            "untrained": {"linear": {"accuracy": None if number else 0.1}, "knn": {}},
+        }
+        for number, share in enumerate(shares)
+    }
+    root = ElementTree.fromstring(layers_picture(layers))
+    texts = [text.text for text in root.iter(f"{SVG}text")]
+    assert {"linear", "k-NN", "linear, untrained", "layer1", "layer7"} <= set(texts) and "k-NN, untrained" not in texts
+    assert "layer2" not in texts  # Of many layers every second one is named.
+    linear, knn, untrained = root.iter(f"{SVG}polyline")
+    heights = [float(spot.split(",")[1]) for spot in linear.get("points").split()]
+    assert heights.index(min(heights)) == 1 and len(heights) == 8  # The second layer is the best.
+    assert len(untrained.get("points").split()) == 1
+    dashes = [curve.get("stroke-dasharray") for curve in (linear, knn, untrained)]
+    assert dashes[0] is None and len(set(dashes)) == 3  # Distinguishable without colour.
+    assert layers_picture({"layer1": {"pretrained": {}}}) is None and layers_picture({}) is None

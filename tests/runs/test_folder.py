@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import ssl_jax
-from ssl_jax.runs import folder, read_metrics, read_record, read_results, truncate_metrics, write_results
+from ssl_jax.runs import add_results, folder, read_metrics, read_record, read_results, truncate_metrics, write_results
 
 PACKAGE = Path(ssl_jax.__file__).parent
 NAMES = (
@@ -76,3 +76,21 @@ def test_damaged_files_are_none(tmp_path, content):
         if content is not None:
             (tmp_path / name).write_bytes(content)
         assert read(tmp_path) is None
+
+
+def test_results_are_added_to_those_that_are_there(tmp_path):
+    add_results(tmp_path, {"steps": 8, "features": {"pretrained": {"knn": {"accuracy": 0.5, "interval": [0.4, 0.6]}}}})
+    add_results(tmp_path, {"features": {"pretrained": {"knn": {"accuracy": 0.75}, "linear": {"accuracy": 0.25}}}})
+    add_results(tmp_path, {"layers": {"layer1": {"pretrained": {"knn": {"accuracy": 1.0}}}}})
+    assert read_results(tmp_path) == {
+        "steps": 8,
+        "features": {"pretrained": {"knn": {"accuracy": 0.75, "interval": [0.4, 0.6]}, "linear": {"accuracy": 0.25}}},
+        "layers": {"layer1": {"pretrained": {"knn": {"accuracy": 1.0}}}},
+    }
+
+
+@pytest.mark.parametrize("layers", [3, {"layer1": 3}, {"layer1": {"pretrained": [1]}}])
+def test_damaged_layers_are_dropped(tmp_path, layers):
+    write_results(tmp_path, {"layers": layers})
+    found = read_results(tmp_path)["layers"]
+    assert found == ({} if layers == 3 else {"layer1": {}} if layers["layer1"] != 3 else {})

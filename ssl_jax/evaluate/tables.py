@@ -1,0 +1,53 @@
+"""Results as lines of text, for the terminal."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ssl_jax.evaluate.protocols import PROTOCOLS
+
+SHOWN = {"pretrained": "", "untrained": "untrained", "pixels": "pixels"}
+
+
+def results_table(what: str, results: Mapping[str, Mapping[str, Mapping[str, Any]]], *, chance: float) -> str:
+    """A line for each layer or data set, a column for each protocol and source: percent, with half the 95 % interval.
+
+    Args:
+      what: heading of the first column, such as "layer".
+      results: name -> source -> protocol -> fields.
+      chance: accuracy of random predictions, in the last line.
+    """
+    columns = list(
+        dict.fromkeys((protocol, source) for of in results.values() for source in of for protocol in of[source])
+    )
+    order, sources = list(PROTOCOLS), list(SHOWN)
+    columns.sort(key=lambda column: (order.index(column[0]), sources.index(column[1])))
+    head = [what, *(SHOWN[source] or protocol for protocol, source in columns)]
+    rows = [
+        [name, *(figure(of.get(source, {}).get(protocol, {})) for protocol, source in columns)]
+        for name, of in results.items()
+    ]
+    foot = f"in percent, with half the 95 % interval; accuracies of random predictions: {100 * chance:.1f}"
+    return f"{aligned([head, *rows])}\n{foot}"
+
+
+def figure(fields: Mapping[str, Any]) -> str:
+    """The first number of the fields with half its interval, "95.1 ± 1.3"; "-" where nothing was measured."""
+    value = next((value for value in fields.values() if isinstance(value, float | int)), None)
+    if value is None:
+        return "-"
+    interval, deviation = fields.get("interval"), fields.get("deviation")
+    half = (interval[1] - interval[0]) / 2 if interval else deviation
+    return f"{100 * value:.1f}" if half is None else f"{100 * value:.1f} ± {100 * half:.1f}"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Columns of equal width, the first to the left and the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = (
+        "  ".join(
+            text.rjust(width) if number else text.ljust(width)
+            for number, (text, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    )
+    return "\n".join(line.rstrip() for line in lines)

@@ -1,0 +1,22 @@
+"""The table of results has a line for each name, and columns for what was measured."""
+
+from ssl_jax.evaluate.tables import results_table
+
+ACCURACY = {"accuracy": 0.951, "interval": [0.938, 0.964]}
+RESULTS = {
+    "layer1": {
+        "pretrained": {"linear": ACCURACY, "knn": {"accuracy": 0.5}},
+        "untrained": {"linear": {"accuracy": None}},
+    },
+    "features": {"pretrained": {"linear": {"accuracy": 1.0, "deviation": 0.02}}},
+}
+
+
+def test_each_name_has_a_line_with_percentages_and_intervals():
+    *lines, foot = results_table("layer", RESULTS, chance=0.1).splitlines()
+    assert lines == [
+        "layer      knn       linear  untrained",
+        "layer1    50.0   95.1 ± 1.3          -",
+        "features     -  100.0 ± 2.0          -",
+    ]
+    assert foot.endswith("random predictions: 10.0")
