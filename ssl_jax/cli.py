@@ -1,7 +1,7 @@
-"""The command line: `ssl-jax pretrain | evaluate | embed | report | list`.
+"""The command line: `ssl-jax pretrain | evaluate | finetune | embed | report | list`.
 
-Progress and messages go to standard error; `pretrain` and `evaluate` end with one line of JSON on standard output. A mistake
-of the user's is one sentence and exit code 2; a run that cannot continue is one sentence and exit code 1.
+Progress and messages go to standard error; `pretrain`, `evaluate` and `finetune` end with one line of JSON on standard
+output. A mistake of the user's is one sentence and exit code 2; a run that cannot continue is one sentence and exit code 1.
 """
 
 import errno
@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ssl_jax import __version__
 from ssl_jax.errors import RunError, UsageError, pick
@@ -44,6 +44,7 @@ USAGE = f"""ssl-jax {__version__}: self-supervised learning in JAX
   ssl-jax pretrain FILE.py:NAME [options]             a recipe of your own, see docs/own.md
   ssl-jax pretrain --from RUN/run.json [options]      repeat a run
   ssl-jax evaluate RUN [options]                      evaluate a run's features again, on its own or on other data
+  ssl-jax finetune RUN [options]                      train encoder and classifier on labels, all or a share of them
   ssl-jax embed RUN --output FILE.npy                 write the features of all training images
   ssl-jax report RUN                                  write RUN/report.html again
   ssl-jax list                                        methods with their recipes, encoders and data
@@ -55,7 +56,14 @@ Options of a command: ssl-jax pretrain simclr --help"""
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    commands = {"pretrain": pretrain, "evaluate": evaluate, "embed": embed, "report": report, "list": show}
+    commands = {
+        "pretrain": pretrain,
+        "evaluate": evaluate,
+        "finetune": finetune,
+        "embed": embed,
+        "report": report,
+        "list": show,
+    }
     if not words or words[0] in ("-h", "--help", "--version"):
         print(__version__ if words == ["--version"] else USAGE, file=sys.stdout if words else sys.stderr)
         return 0 if words else 2
@@ -120,9 +128,13 @@ def evaluate(words: list[str]) -> None:
         layer: str = "features",
         layers: tuple[str, ...] = (),
         protocols: tuple[str, ...] = (),
+        labels: float = 1.0,
         held_out: bool = False,
         step: int | None = None,
         seed: int = 0,
+        epochs: float = 100,
+        min_scale: float = 0.08,
+        flip: bool = True,
         save: bool = False,
     ) -> dict[str, Any]:
         """Evaluates the frozen features of a run: k-NN, linear probe, few labels; beside those of untrained weights and pixels.
@@ -134,15 +146,66 @@ def evaluate(words: list[str]) -> None:
           layers: evaluate each of these layers, or "all", by a linear probe and k-NN, in one pass over the images; spatial
             layers are average-pooled to about 9,000 values.
           protocols: protocols of docs/evaluation.md to run; knn, linear and few_labels when not given.
+          labels: share of the training images of each class to use, such as 0.01 or 0.1: a fixed list for each seed.
           held_out: evaluate on a fifth of the training images instead of the test images, to choose settings.
             Pre-training has used these images; supervised methods have trained on their labels, too, and are not comparable.
           step: step of the checkpoint to use; the last one when not given.
           seed: seed of the held-out part and of the draws of few labels.
+          epochs: passes over the training images by the protocol linear_sgd.
+          min_scale: linear_sgd crops at least this part of an image's area; higher where a small part does not show the class.
+          flip: linear_sgd flips half the images; --no-flip where a flip changes the class, as for digits.
           save: add the results to results.json, write report.html again, and layers.svg where layers were evaluated.
         """
         return locals()
 
     _print(commands.evaluate(**parse(options, words, prog="ssl-jax evaluate")))
+
+
+def finetune(words: list[str]) -> None:
+    """`ssl-jax finetune RUN [options]`"""
+    from tyro.conf import Positional
+
+    from ssl_jax import commands
+    from ssl_jax.options import parse
+
+    def options(
+        run: Positional[Path],
+        *,
+        data: str | None = None,
+        labels: float = 1.0,
+        learning_rates: tuple[float, ...] = (0.001,),
+        epochs: float = 50,
+        batch_size: int = 256,
+        optimizer: Literal["sgd", "adamw"] = "adamw",
+        layer_decay: float = 0.75,
+        min_scale: float = 0.08,
+        flip: bool = True,
+        held_out: bool = False,
+        step: int | None = None,
+        seed: int = 0,
+        save: bool = True,
+    ) -> dict[str, Any]:
+        """Fine-tunes the encoder of a run with a linear classifier, and the untrained encoder for comparison.
+
+        Args:
+          run: folder of the run.
+          data: fine-tune on this data set instead of the run's own; same names as in pretrain.
+          labels: share of the training images of each class to use, such as 0.01 or 0.1: a fixed list for each seed.
+          learning_rates: rates to try, for 256 images per step; of several, held-out training images choose one.
+          epochs: passes over the labelled training images.
+          batch_size: images per step.
+          optimizer: adamw, or sgd with momentum 0.9.
+          layer_decay: learning rate of a layer over that of the next; 1 for one rate.
+          min_scale: crop at least this part of an image's area; higher where a small part does not show the class.
+          flip: flip half the training images; --no-flip where a flip changes the class, as for digits.
+          held_out: evaluate on a fifth of the training images instead of the test images, to choose settings.
+          step: step of the checkpoint to start from; the last one when not given.
+          seed: seed of the list of labels, the classifier's weights, the order of the images, and their augmentation.
+          save: add the results to results.json and write report.html again; not with --held-out or --step.
+        """
+        return locals()
+
+    _print(commands.finetune(**parse(options, words, prog="ssl-jax finetune")))
 
 
 def embed(words: list[str]) -> None:

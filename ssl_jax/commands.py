@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Container, Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 import jax
 import numpy as np
@@ -19,8 +19,10 @@ from jax.sharding import Mesh
 from ssl_jax.data import Data, in_order, open_data, split_training
 from ssl_jax.data.source import readable_indices
 from ssl_jax.errors import RunError, UsageError, memory_errors, reason_of, usage_errors, writing
+from ssl_jax.evaluate.crops import Augmentation, crop_and_flip
 from ssl_jax.evaluate.features import (
     Features,
+    Network,
     compute_features,
     compute_layers,
     feature_extractor,
@@ -28,9 +30,11 @@ from ssl_jax.evaluate.features import (
     layer_extractor,
     pixels,
 )
+from ssl_jax.evaluate.fine_tune import fine_tune
+from ssl_jax.evaluate.label_lists import with_share_of_labels
 from ssl_jax.evaluate.layers import LAYER_PROTOCOLS
-from ssl_jax.evaluate.protocols import chosen_protocols, without_labels
-from ssl_jax.evaluate.results import evaluate_sources
+from ssl_jax.evaluate.protocols import FINE_TUNED, chosen_protocols, without_labels
+from ssl_jax.evaluate.results import evaluate_sources, rounded
 from ssl_jax.evaluate.tables import results_table
 from ssl_jax.files import replacing
 from ssl_jax.methods.method import Params, State
@@ -140,19 +144,24 @@ def evaluate(
     layer: str = "features",
     layers: Sequence[str] = (),
     protocols: Sequence[str] = (),
+    labels: float = 1.0,
     held_out: bool = False,
     step: int | None = None,
     seed: int = 0,
+    epochs: float = 100,
+    min_scale: float = 0.08,
+    flip: bool = True,
     save: bool = False,
 ) -> dict[str, Any]:
     """Evaluates the features of a run again: at its last checkpoint or at a given step, on its own or on other data."""
-    check_ranges(seed=seed)
+    check_ranges(seed=seed, epochs=epochs)
     chosen_protocols(protocols)
-    _check_evaluation(data=data, layer=layer, layers=layers, held_out=held_out, step=step, save=save)
+    _check_evaluation(layer=layer, layers=layers, held_out=held_out, step=step, save=save)
     request, recipe, state, mesh = _restore(run, step)
     names = () if "all" in layers else layers
     opened = _open(data, recipe, state, layer=layer, layers=names)
     opened = split_training(opened) if held_out else opened
+    opened = with_share_of_labels(opened, labels, seed=seed)
     about = {"method": request["method"], "recipe": request["recipe"], "steps": int(state.step), "data": opened.name}
     if layers:
         of_layers = _evaluate_layers(
@@ -161,36 +170,90 @@ def evaluate(
         found: dict[str, Any] = {"layers": of_layers}
     else:
         features, _, _ = _evaluate(
-            recipe, opened, state, mesh, layer=layer, protocols=protocols, seed=seed, init_seed=request["seed"]
-        )
+            recipe, opened, state, mesh,
+            layer=layer, protocols=protocols, seed=seed, init_seed=request["seed"], epochs=epochs,
+            augment=_augmentation(opened, min_scale=min_scale, flip=flip),
+        )  # fmt: skip
         found = {"layer": layer, "features": features}
     if save:
-        _save(run, {name: part for name, part in found.items() if name != "layer"})
+        _save(run, {name: part for name, part in found.items() if name != "layer"}, opened, recipe)
     return about | found | {"run": str(run)}
 
 
-def _check_evaluation(
-    *, data: str | None, layer: str, layers: Sequence[str], held_out: bool, step: int | None, save: bool
-) -> None:
+def finetune(
+    run: Path,
+    *,
+    data: str | None = None,
+    labels: float = 1.0,
+    learning_rates: Sequence[float] = (0.001,),
+    epochs: float = 50,
+    batch_size: int = 256,
+    optimizer: Literal["sgd", "adamw"] = "adamw",
+    layer_decay: float = 0.75,
+    min_scale: float = 0.08,
+    flip: bool = True,
+    held_out: bool = False,
+    step: int | None = None,
+    seed: int = 0,
+    save: bool = True,
+) -> dict[str, Any]:
+    """Fine-tunes the encoder of a run, and the same encoder untrained, and evaluates both on the test images."""
+    check_ranges(seed=seed, epochs=epochs, batch_size=batch_size, layer_decay=layer_decay)
+    for rate in learning_rates or [0.0]:
+        check_ranges(learning_rate=rate)
+    save = save and step is None and not held_out
+    request, recipe, state, mesh = _restore(run, step)
+    opened = _open(data, recipe, state, layer="features")
+    opened = split_training(opened) if held_out else opened
+    if opened.test is None:
+        raise UsageError(f"data: {opened.name} has no labelled test images: choose data that have.")
+    opened = with_share_of_labels(opened, labels, seed=seed)
+    results: dict[str, Any] = {}
+    weights = {"pretrained": (state.params, state.method_state), "untrained": _untrained(recipe, mesh, request["seed"])}
+    for source, (params, method_state) in weights.items():
+        backbone = recipe.method.backbone(params, method_state)
+        if backbone is None:
+            raise UsageError(
+                f"run: {request['method']} has no network of whole images to fine-tune: choose another method."
+            )
+        log_line(f"fine-tuning {source} weights on {len(opened.train)} images of {opened.name}")
+        found = fine_tune(
+            backbone, recipe.prepare, opened,
+            learning_rates=learning_rates, epochs=epochs, batch_size=batch_size, optimizer=optimizer,
+            layer_decay=layer_decay, augment=_augmentation(opened, min_scale=min_scale, flip=flip), mesh=mesh, seed=seed,
+        )  # fmt: skip
+        chosen = {"learning_rate": found.learning_rate}
+        fields = {"accuracy": found.accuracy, "interval": list(found.interval), "epochs": epochs, "chosen": chosen}
+        results[source] = {FINE_TUNED: rounded(fields)}
+    log_line(results_table("data", {opened.name: results}, chance=1 / len(opened.classes)))
+    if save:
+        _save(run, {"features": results}, opened, recipe)
+    about = {"method": request["method"], "recipe": request["recipe"], "steps": int(state.step), "data": opened.name}
+    return about | {"features": results, "run": str(run)}
+
+
+def _check_evaluation(*, layer: str, layers: Sequence[str], held_out: bool, step: int | None, save: bool) -> None:
     """Refuses options that exclude each other."""
     if layers and layer != "features":
         raise UsageError(f"layer: got {layer} beside layers: name it in --layers, or leave --layers out.")
-    given = {"data": data, "layer": None if layer == "features" else layer, "held_out": held_out or None, "step": step}
-    others = [name for name, value in given.items() if value is not None]
+    given = {"layer": layer != "features", "held_out": held_out, "step": step is not None}
+    others = " and ".join(name for name, is_given in given.items() if is_given)
     if save and others:
         raise UsageError(
-            f"save: results.json holds results on the test images of the run's own data at its last step, got "
-            f"{' and '.join(others)}: leave out --save, or these options."
+            f"save: results.json holds results on test images at the last step, got {others}: leave out --save, or {others}."
         )
 
 
-def _save(run: Path, results: dict[str, Any]) -> None:
-    """Adds results to results.json, and writes the pictures that show them."""
+def _save(run: Path, results: dict[str, Any], data: Data, recipe: Recipe) -> None:
+    """Adds results to results.json, on other data than the run's own under their name, and writes the pages that show them."""
     run = run if run.is_dir() else run.parent
     with writing("run", run, "free disk space, or leave out --save"):
-        add_results(run, results)
-        if picture := layers_picture(results.get("layers", {})):
-            write_svg(run / LAYERS, picture)
+        if data.name == recipe.data.name:
+            add_results(run, results)
+            if picture := layers_picture(results.get("layers", {})):
+                write_svg(run / LAYERS, picture)
+        elif "features" in results:
+            add_results(run, {"datasets": {data.name: results["features"]}})
     write_report(run)
 
 
@@ -328,6 +391,8 @@ def _evaluate(
     protocols: Sequence[str] = (),
     seed: int,
     init_seed: int,
+    epochs: float = 100,
+    augment: Augmentation | None = None,
 ) -> tuple[dict[str, Any], Features | None, Features | None]:
     """The results of trained weights, untrained weights and pixels; and the features before and after training.
 
@@ -337,9 +402,17 @@ def _evaluate(
         log_line(f"{data.name} has no labelled test images: the features are not evaluated")
         return {}, None, None
     embed = feature_extractor(recipe.method, recipe.prepare, layer=layer)
+    network = Network(embed, state.params, state.method_state, data, mesh, augment, epochs)
     params, method_state = _untrained(recipe, mesh, init_seed)
-    after = compute_features(embed, state.params, state.method_state, data, mesh=mesh)
-    before = compute_features(embed, params, method_state, data, mesh=mesh)
+    networks = {
+        "pretrained": network,
+        "untrained": network._replace(params=params, state=method_state),
+        "pixels": network._replace(extract=pixels, params=None, state=None),
+    }
+    after, before = (
+        compute_features(embed, networks[source].params, networks[source].state, data, mesh=mesh)
+        for source in ("pretrained", "untrained")
+    )
     if unlabelled := without_labels(after):
         log_line(
             f"{data.name} has no labelled {' and no labelled '.join(unlabelled)} images: the features are not evaluated"
@@ -347,7 +420,12 @@ def _evaluate(
         return {}, before, after
     raw = compute_features(pixels, None, None, data, mesh=mesh)
     sources = {"pretrained": after, "untrained": before, "pixels": raw}
-    return evaluate_sources(sources, protocols=protocols, seed=seed), before, after
+    return evaluate_sources(sources, protocols=protocols, networks=networks, seed=seed), before, after
+
+
+def _augmentation(data: Data, *, min_scale: float, flip: bool) -> Augmentation | None:
+    """Crops and flips of images; None for clips."""
+    return crop_and_flip(min_scale=min_scale, flip=flip) if len(data.train.image_shape) == 3 else None
 
 
 def _evaluate_layers(

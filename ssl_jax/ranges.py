@@ -111,6 +111,7 @@ RANGES = {
     "koleo_weight": WEIGHT,
     "scale": Range(1e-9, 1e6),
     "label_smoothing": Range(0.0, 0.999),
+    "layer_decay": Range(1e-3, 1.0),
     # Commands.
     "seed": Range(0, 2**32 - 1),
     "cluster_seed": Range(0, 2**32 - 1),

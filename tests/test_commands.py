@@ -106,7 +106,7 @@ def test_evaluate_every_layer_in_one_command(finished, capsys):
         ("--protocols lineer", "unknown protocol 'lineer': did you mean 'linear'?"),
         (
             "--save --held-out",
-            "save: results.json holds results on the test images of the run's own data at its last step",
+            "save: results.json holds results on test images at the last step, got held_out",
         ),
     ],
 )
@@ -114,6 +114,26 @@ def test_mistaken_options_of_evaluate(finished, words, sentence, capsys):
     run, _ = finished
     code, out, err = command(capsys, "evaluate", run, *words.split())
     assert code == 2 and out == "" and sentence in err and err.count("\n") == 1
+
+
+def test_finetune_on_a_share_of_the_labels(finished, capsys):
+    run, _ = finished
+    before = json.loads((run / "results.json").read_text())
+    code, out, err = command(
+        capsys, "finetune", run, "--labels", 0.1, "--epochs", 4, "--batch-size", 16, "--learning-rates", 0.01
+    )
+    found = json.loads(out)
+    assert code == 0 and found["data"] == "synthetic, 10 % of the labels" and "data" in err
+    after = json.loads((run / "results.json").read_text())
+    results = after["datasets"]["synthetic, 10 % of the labels"]
+    assert list(results) == ["pretrained", "untrained"] and {**after, "datasets": None} == {**before, "datasets": None}
+    fields = results["pretrained"]["fine_tune"]
+    assert found["fine_tune"] == fields["accuracy"] and fields["interval"][0] <= fields["accuracy"]
+    assert found["fine_tune_random_init"] == results["untrained"]["fine_tune"]["accuracy"]
+    assert fields["chosen"] == {"learning_rate": 0.01} and fields["epochs"] == 4
+    code, out, _ = command(capsys, "evaluate", run, "--labels", 0.1, "--protocols", "linear", "knn")
+    assert code == 0 and json.loads(out)["data"] == found["data"] and json.loads(out)["linear_probe"] > 0.25
+    (run / "results.json").write_text(json.dumps(before))
 
 
 def test_embed_writes_the_features_that_clusterfit_takes(finished, tmp_path, capsys):

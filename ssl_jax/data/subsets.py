@@ -15,29 +15,29 @@ SEED = 0
 
 
 class Subset:
-    """Some of a source's images, by index."""
+    """Some of a source's images, by index: `indices` are those in the source."""
 
     def __init__(self, source: Source, indices: ArrayLike):
-        self._source, self._indices = source, np.asarray(indices, int)
+        self._source, self.indices = source, np.asarray(indices, int)
         self.name, self.classes, self.image_shape = source.name, source.classes, source.image_shape
 
     def __len__(self) -> int:
-        return len(self._indices)
+        return len(self.indices)
 
     @property
     def labels(self) -> NDArray[np.int32] | None:
         """The labels of its images, where the source has them in memory."""
         labels = labels_of(self._source)
-        return None if labels is None else labels[self._indices]
+        return None if labels is None else labels[self.indices]
 
     @property
     def unreadable(self) -> set[int]:
         """The indices of the unreadable images, for `ssl_jax.data.in_order`."""
         missing = unreadable_in(self._source)
-        return {index for index, number in enumerate(self._indices.tolist()) if number in missing} if missing else set()
+        return {index for index, number in enumerate(self.indices.tolist()) if number in missing} if missing else set()
 
     def __getitem__(self, index: int) -> Example:
-        return self._source[int(self._indices[index])]
+        return self._source[int(self.indices[index])]
 
 
 def subsample(source: Source, size: int) -> Source:

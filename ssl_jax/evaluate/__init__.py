@@ -1,10 +1,12 @@
-"""Evaluation of frozen features."""
+"""Evaluation of frozen features, and of fine-tuned networks."""
 
 from ssl_jax.evaluate.diagnostics import alignment, diagnostics, uniformity
 from ssl_jax.evaluate.few_labels import few_label_probe
+from ssl_jax.evaluate.fine_tune import fine_tune
 from ssl_jax.evaluate.knn import knn, knn_accuracy
 from ssl_jax.evaluate.layers import layer_probes
 from ssl_jax.evaluate.linear import linear_probe
+from ssl_jax.evaluate.linear_sgd import linear_sgd
 from ssl_jax.evaluate.protocols import evaluate_features
 
 __all__ = [
@@ -12,9 +14,11 @@ __all__ = [
     "diagnostics",
     "evaluate_features",
     "few_label_probe",
+    "fine_tune",
     "knn",
     "knn_accuracy",
     "layer_probes",
     "linear_probe",
+    "linear_sgd",
     "uniformity",
 ]

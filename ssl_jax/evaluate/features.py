@@ -19,6 +19,7 @@ from ssl_jax.augment.audio import log_spectrogram
 from ssl_jax.data import Data, in_order, model_inputs, subsample
 from ssl_jax.data.subsets import labelled
 from ssl_jax.errors import pick
+from ssl_jax.evaluate.crops import Augmentation
 from ssl_jax.evaluate.pooling import POOLED, pool_layer
 from ssl_jax.methods.method import Method
 
@@ -35,6 +36,35 @@ class Features(NamedTuple):
     test: NDArray[np.float32]
     test_labels: NDArray[np.int32]
     num_classes: int
+
+
+class Network(NamedTuple):
+    """A frozen network and its data, for protocols that need more than features.
+
+    extract: `(params, state, uint8 images) -> [B, D]`, as `feature_extractor` makes it. params, state: its first arguments, on
+      the devices of `mesh`.
+    data: data with a test part.
+    mesh: batches are sharded over its axis "data"; the default device when None.
+    augment, epochs: of training on the images, where a protocol trains; None for images without augmentation.
+    """
+
+    extract: Extractor
+    params: Any
+    state: Any
+    data: Data
+    mesh: Mesh | None = None
+    augment: Augmentation | None = None
+    epochs: float = 100
+
+    @property
+    def sharding(self) -> Sharding | None:
+        """Of a batch; None for the default device."""
+        return None if self.mesh is None else NamedSharding(self.mesh, PartitionSpec("data"))
+
+    def batch_size(self, images: int) -> int:
+        """The largest multiple of the devices that is at most this number of images, but at least one for each device."""
+        devices = 1 if self.mesh is None else self.mesh.size
+        return max(1, images // devices) * devices
 
 
 def feature_extractor(method: Method, prepare: Callable[[Any], Any], *, layer: str = "features") -> Extractor:

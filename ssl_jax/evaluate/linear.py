@@ -5,7 +5,6 @@ unique: no learning rate, no epochs. Weights and logits are class-major, `[K, ..
 both products of a gradient are fast in this layout; `features.T @ error` takes three times as long on CPU.
 """
 
-import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from ssl_jax.evaluate.checks import check_features, labelled_rows
+from ssl_jax.evaluate.intervals import wilson_interval
 from ssl_jax.ops.checks import check_count, check_positive, check_range
 from ssl_jax.ops.normalize import Rows, power_of_two
 
@@ -200,14 +200,3 @@ def held_out_rows(labels: NDArray[Any], *, share: float, seed: int) -> NDArray[n
     if not held.any():
         raise ValueError("held_out: no class has two training features, so that none can be held out: provide more.")
     return held
-
-
-def wilson_interval(share: float, size: int) -> tuple[float, float]:
-    """95 % confidence interval of a proportion in `size` trials; valid near 0 and 1 too. 0.9 of 1,000: 0.880 to 0.917.
-
-    Source: Wilson 1927, Probable inference, the law of succession, and statistical inference.
-    """
-    z = 1.959964
-    middle = (share + z**2 / (2 * size)) / (1 + z**2 / size)
-    half = z / (1 + z**2 / size) * math.sqrt(share * (1 - share) / size + z**2 / (4 * size**2))
-    return max(0.0, middle - half), min(1.0, middle + half)

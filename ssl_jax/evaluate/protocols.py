@@ -9,13 +9,18 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ssl_jax.errors import pick
-from ssl_jax.evaluate.features import Features
+from ssl_jax.errors import UsageError, pick
+from ssl_jax.evaluate.features import Features, Network
 from ssl_jax.evaluate.few_labels import few_label_probe
+from ssl_jax.evaluate.intervals import wilson_interval
 from ssl_jax.evaluate.knn import knn_accuracy
-from ssl_jax.evaluate.linear import linear_probe, wilson_interval
+from ssl_jax.evaluate.linear import linear_probe
+from ssl_jax.evaluate.linear_sgd import linear_sgd
 
 PER_CLASS = 10
+
+
+FINE_TUNED = "fine_tune"  # Not among the protocols below: `ssl-jax finetune` runs it, since it has settings of its own.
 
 
 class Words(NamedTuple):
@@ -35,17 +40,22 @@ class Protocol(NamedTuple):
 
     run: `(features, seed) -> fields`, for features with a labelled training image and a labelled test image. "accuracy" is in
       [0, 1], chance level 1/K, and None where these labels do not suffice; beside it "interval", 95 % as [low, high], or
-      "deviation", the standard deviation over draws of labels; other fields are recorded as they are.
+      "deviation", the standard deviation over draws of labels; "chosen", what training images decided, by name; other
+      fields are recorded as they are.
     words: description for the report.
     optional: whether it runs on request only.
+    needs_network: whether `run` is `(features, seed, network) -> fields`, since it encodes further images.
     """
 
-    run: Callable[[Features, int], dict[str, Any]]
+    run: Callable[..., dict[str, Any]]
     words: Words
     optional: bool = False
+    needs_network: bool = False
 
 
-def evaluate_features(features: Features, *, protocols: Sequence[str] = (), seed: int = 0) -> dict[str, dict[str, Any]]:
+def evaluate_features(
+    features: Features, *, protocols: Sequence[str] = (), network: Network | None = None, seed: int = 0
+) -> dict[str, dict[str, Any]]:
     """The fields of each protocol, `{"linear": {"accuracy": 0.957, "interval": [0.943, 0.968]}, ...}`.
 
     Empty where no training image or no test image has a label.
@@ -53,10 +63,11 @@ def evaluate_features(features: Features, *, protocols: Sequence[str] = (), seed
     Args:
       features: of the training and the test images; images with the label -1, unlabelled ones, are left out.
       protocols: names, keys of `PROTOCOLS`; those that are not optional when empty.
+      network: what computed the features; only some optional protocols need it.
       seed: seed of the draws of few labels and of the images that choose the linear probe's L2 strength.
 
     Raises:
-      UsageError: an unknown protocol.
+      UsageError: an unknown protocol, or one that needs the network, which is not given.
 
     Example:
       >>> rows, labels = np.repeat(np.eye(2, dtype=np.float32), 20, axis=0), np.repeat(np.arange(2), 20)
@@ -64,8 +75,16 @@ def evaluate_features(features: Features, *, protocols: Sequence[str] = (), seed
       >>> print({name: fields["accuracy"] for name, fields in results.items()})
       {'knn': 1.0, 'linear': 1.0, 'few_labels': 1.0}
     """
-    chosen = chosen_protocols(protocols)
-    return {} if without_labels(features) else {name: PROTOCOLS[name].run(features, seed) for name in chosen}
+    chosen = {name: PROTOCOLS[name] for name in chosen_protocols(protocols)}
+    for name, protocol in chosen.items():
+        if protocol.needs_network and network is None:
+            raise UsageError(f"protocols: {name} encodes images, which these features cannot: leave it out for layers.")
+    if without_labels(features):
+        return {}
+    return {
+        name: protocol.run(features, seed, network) if protocol.needs_network else protocol.run(features, seed)
+        for name, protocol in chosen.items()
+    }
 
 
 def chosen_protocols(names: Sequence[str] = ()) -> list[str]:
@@ -92,7 +111,13 @@ def _linear(features: Features, seed: int) -> dict[str, Any]:
     if _examples(features).max() < 2:
         return {"accuracy": None, "interval": None}
     probe = linear_probe(*arrays, num_classes=num_classes, seed=seed)
-    return {"accuracy": probe.accuracy, "interval": list(probe.interval)}
+    return {"accuracy": probe.accuracy, "interval": list(probe.interval), "chosen": {"strength": probe.strength}}
+
+
+def _linear_sgd(features: Features, seed: int, network: Network) -> dict[str, Any]:
+    probe = linear_sgd(network, epochs=network.epochs, augment=network.augment, seed=seed)
+    chosen = {"learning_rate": probe.learning_rate}
+    return {"accuracy": probe.accuracy, "interval": list(probe.interval), "epochs": network.epochs, "chosen": chosen}
 
 
 def _few_labels(features: Features, seed: int) -> dict[str, Any]:
@@ -135,5 +160,15 @@ PROTOCOLS = {
             f"the same with {PER_CLASS} labels a class",
             f"With {PER_CLASS} labels a class, a linear probe classifies {{accuracy}} correctly",
         ),
+    ),
+    "linear_sgd": Protocol(
+        _linear_sgd,
+        Words(
+            "Linear probe by SGD",
+            "as papers report it: augmented images, a sweep of learning rates",
+            "Trained by SGD on augmented images, a linear probe classifies {accuracy} correctly",
+        ),
+        optional=True,
+        needs_network=True,
     ),
 }

@@ -10,7 +10,7 @@ The features of each source, by each protocol, which `ssl_jax.evaluate.protocols
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ssl_jax.evaluate.features import Features
+from ssl_jax.evaluate.features import Features, Network
 from ssl_jax.evaluate.protocols import chosen_protocols, evaluate_features
 
 # Parts of the digest's keys: protocol, source, field.
@@ -20,16 +20,22 @@ FIELDS = {"accuracy": "", "interval": "_interval", "deviation": "_std"}
 
 
 def evaluate_sources(
-    sources: Mapping[str, Features], *, protocols: Sequence[str] = (), seed: int = 0
+    sources: Mapping[str, Features],
+    *,
+    protocols: Sequence[str] = (),
+    networks: Mapping[str, Network] | None = None,
+    seed: int = 0,
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """The results under "features": source -> protocol -> field; values rounded to four decimal places.
 
     Args:
       sources: features of the same images: "pretrained", "untrained" and "pixels".
+      networks: what computed them, by the same names; only some optional protocols need it.
       protocols, seed: as in `evaluate_features`.
     """
+    networks = networks or {}
     return {
-        source: rounded(evaluate_features(features, protocols=protocols, seed=seed))
+        source: rounded(evaluate_features(features, protocols=protocols, network=networks.get(source), seed=seed))
         for source, features in sources.items()
     }
 
@@ -58,9 +64,9 @@ def _flat(features: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def rounded(value: Any) -> Any:
-    """Accuracies rounded to 0.01 %, finer than any of our test sets resolves."""
+    """Accuracies rounded to 0.01 %, finer than any of our test sets resolves; what was chosen is left as it is."""
     if isinstance(value, dict):
-        return {name: rounded(part) for name, part in value.items()}
+        return {name: part if name == "chosen" else rounded(part) for name, part in value.items()}
     if isinstance(value, list):
         return [rounded(part) for part in value]
     return round(value, 4) if isinstance(value, float) else value

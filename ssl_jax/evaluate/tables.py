@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ssl_jax.evaluate.protocols import PROTOCOLS
+from ssl_jax.evaluate.protocols import FINE_TUNED, PROTOCOLS
 
 SHOWN = {"pretrained": "", "untrained": "untrained", "pixels": "pixels"}
 
@@ -19,7 +19,7 @@ def results_table(what: str, results: Mapping[str, Mapping[str, Mapping[str, Any
     columns = list(
         dict.fromkeys((protocol, source) for of in results.values() for source in of for protocol in of[source])
     )
-    order, sources = list(PROTOCOLS), list(SHOWN)
+    order, sources = [*PROTOCOLS, FINE_TUNED], list(SHOWN)
     columns.sort(key=lambda column: (order.index(column[0]), sources.index(column[1])))
     head = [what, *(SHOWN[source] or protocol for protocol, source in columns)]
     rows = [

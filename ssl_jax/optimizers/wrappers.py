@@ -1,5 +1,6 @@
 """Wrappers of optimizers that treat some parameters differently."""
 
+import re
 from typing import Any
 
 import jax
@@ -58,20 +59,23 @@ def with_clipping(optimizer: Optimizer, *, limit: float, together: bool = False)
 
 @configured
 def with_layer_decay(optimizer: Optimizer, *, network: str, decay: float, patches: float = 1.0) -> Optimizer:
-    """Each block of a vision transformer learns at `decay` times the rate of the next, which is the log's after the last block.
+    """Each layer of a network learns at `decay` times the rate of the next, which is the log's after the last layer.
 
-    What lies before the blocks, class token, positions and registers, learns at `decay` times the rate of the first block,
-    the patch embedding at `patches` times that. Other networks than the named one are left alone.
+    Layers are the blocks of a vision transformer, the stages of a ResNet, the convolutions of the small network. What lies
+    before them (class token, positions, registers, stem) learns at `decay` times the rate of the first, the patch embedding at
+    `patches` times that. Other networks than the named one are left alone.
 
-    Source: dinov2/utils/param_groups.py of facebookresearch/dinov2, with a decay of 0.9 and 0.2 for the patches.
+    Source: dinov2/utils/param_groups.py of facebookresearch/dinov2, with a decay of 0.9 and 0.2 for the patches; the same rule
+    with 0.75 fine-tunes in util/lr_decay.py of facebookresearch/mae.
     """
 
     def slower(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         parts = updates[network]
-        depth = sum(name.startswith("block") for name in parts)
+        numbers = {name: int(found[1]) for name in parts if (found := re.match(r"(?:block|stage|layer)(\d+)", name))}
+        depth = max(numbers.values(), default=0)
 
         def factor(name: str) -> float:
-            layer = int(name[5:]) if name.startswith("block") else depth + 1 if name == "norm" else 0
+            layer = numbers.get(name, depth + 1 if name == "norm" else 0)
             return decay ** (depth + 1 - layer) * (patches if name == "embedding" else 1)
 
         scaled = {name: jax.tree.map(lambda leaf: factor(name) * leaf, part) for name, part in parts.items()}  # noqa: B023

@@ -334,6 +334,21 @@ def test_the_rate_falls_from_block_to_block_towards_the_image():
     np.testing.assert_array_equal(updates["head"]["block1"], -np.ones((2, 2)))
 
 
+@pytest.mark.parametrize(
+    "layers",
+    [
+        {"stem": 0.5**3, "stage1_block1": 0.5**2, "stage1_block2": 0.5**2, "stage2_block1": 0.5},
+        {"layer1": 0.5**3, "layer2": 0.5**2, "layer3": 0.5},
+    ],
+)
+def test_stages_and_convolutions_are_layers_too(layers):
+    params = {"encoder": {name: {"kernel": jnp.ones((2, 2))} for name in layers}}
+    slower = with_layer_decay(sgd(lambda step: 1.0, weight_decay=0.0, momentum=0.0), network="encoder", decay=0.5)
+    updates, _ = slower.transformation.update(params, slower.transformation.init(params), params)
+    for name, factor in layers.items():
+        np.testing.assert_allclose(updates["encoder"][name]["kernel"], np.full((2, 2), -factor), rtol=1e-6)
+
+
 def test_sgd_may_decay_biases_and_norms_too():
     zero = [jax.tree.map(np.zeros_like, PARAMS)]
     decayed = run(sgd(lambda step: 0.1, weight_decay=0.1, decay_all=True), zero)

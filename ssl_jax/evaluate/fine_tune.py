@@ -1,0 +1,182 @@
+"""Fine-tuning: the encoder and a fresh linear classifier are trained on labels, from pre-trained or from untrained weights.
+
+K: classes. It is supervised training by `ssl_jax.train.fit` that starts from given weights: batch statistics are updated,
+augmentation is a random crop and a flip, and half a cosine takes the learning rate to 0.
+
+The sources differ: SwAV trains 20 epochs of 1 % or 10 % of ImageNet's labels by SGD, 0.01 for the encoder and 0.2 for the
+classifier (eval_semisup.py of facebookresearch/swav); MAE trains ViTs 50 to 100 epochs of all labels by AdamW with a layer
+decay of 0.75 (util/lr_decay.py of facebookresearch/mae).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+from jax import Array
+from jax.sharding import Mesh
+
+from ssl_jax.data import Batches, Data, Source, in_order, split_training
+from ssl_jax.data.subsets import labelled
+from ssl_jax.errors import pick
+from ssl_jax.evaluate.crops import Augmentation
+from ssl_jax.evaluate.features import features_of
+from ssl_jax.evaluate.intervals import wilson_interval
+from ssl_jax.methods.method import Backbone, Params, State
+from ssl_jax.methods.supervised import Supervised
+from ssl_jax.networks import linear_head
+from ssl_jax.ops.checks import check_count, check_positive, check_range
+from ssl_jax.optimizers import Optimizer, adamw, sgd, warmup_cosine, with_layer_decay
+from ssl_jax.train import fit
+from ssl_jax.train.mesh import batch_sharding, make_mesh
+
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": sgd, "adamw": adamw}
+
+
+class FineTuned(NamedTuple):
+    """The result of fine-tuning. Accuracies are in [0, 1]."""
+
+    accuracy: float  # on the test images
+    interval: tuple[float, float]  # 95 % Wilson interval of the accuracy
+    learning_rate: float  # the rate chosen, for 256 images per step
+    held_out: dict[float, float]  # rate -> accuracy on the training images held out; empty for a single rate
+    params: Params  # {"encoder": ..., "head": ...}
+    state: State  # batch statistics, by the same names
+
+
+@dataclass(frozen=True)
+class Classifier(Supervised):
+    """Supervised training that starts from a backbone's weights, with a fresh head.
+
+    params, stats: the encoder's.
+    """
+
+    params: Any = None
+    stats: Any = None
+
+    def init(self, rng: Array) -> tuple[Params, State]:
+        params, stats = super().init(rng)
+        return {**params, "encoder": self.params}, {**stats, "encoder": self.stats}
+
+    def logits(self, params: Params, state: State, images: Array) -> Array:
+        """`[B, K]`, in evaluation."""
+        features = self.features(params, state, images)["features"]
+        return self.head.apply(params["head"], state["head"], features, train=False)[0]
+
+
+def fine_tune(
+    backbone: Backbone,
+    prepare: Callable[[Any], Any],
+    data: Data,
+    *,
+    learning_rates: Sequence[float] = (0.001,),
+    epochs: float = 50,
+    batch_size: int = 256,
+    optimizer: Literal["sgd", "adamw"] = "adamw",
+    weight_decay: float = 0.05,
+    warmup_epochs: float = 5,
+    layer_decay: float = 0.75,
+    augment: Augmentation | None = None,
+    mesh: Mesh | None = None,
+    seed: int = 0,
+) -> FineTuned:
+    """Accuracy of the encoder and a linear classifier, both trained on the labels. Chance level: 1/K.
+
+    Several rates are tried on four fifths of each class of the training images; the accuracy on the others chooses one (the
+    smallest among equals), with which training on all of them starts anew. The test images are used once, at the end.
+
+    Args:
+      backbone: the network and the weights from which training starts; the given arrays are not changed.
+      prepare: `uint8 image -> input of the network`, as in a recipe.
+      data: data with labels and a test part.
+      learning_rates: peaks for 256 images per step, scaled linearly with the batch, of the classifier.
+      epochs: passes over the labelled training images; may be fractional.
+      batch_size: images per step; a smaller data set is one batch.
+      optimizer: AdamW, or SGD with momentum 0.9.
+      weight_decay: of the weights, not of biases and norms.
+      warmup_epochs: epochs in which the rate rises linearly.
+      layer_decay: rate of a layer over that of the next, see `with_layer_decay`; 1 for one rate.
+      augment: of the training images, such as `crop_and_flip()`; None for none.
+      mesh: devices to use; all when None.
+      seed: seed of the classifier's weights, the order of the images, and their augmentation.
+
+    Raises:
+      ValueError: a rate or another number out of range.
+      UsageError: labels are missing, or too few to hold some out for the choice of a rate.
+      RunError: the loss is no longer finite.
+
+    Example:
+      >>> from ssl_jax.data import ArraySource
+      >>> from ssl_jax.networks import encoder
+      >>> labels = np.arange(64, dtype=np.int32) % 2
+      >>> images = np.where(labels[:, None, None, None], np.uint8(255), np.uint8(0)) * np.ones((64, 8, 8, 1), np.uint8)
+      >>> source = ArraySource("toy", ("dark", "light"), images, labels)
+      >>> net = encoder("small", image_shape=(8, 8, 1))
+      >>> backbone = Backbone(net, *net.init(jax.random.key(0)))
+      >>> def prepare(image):
+      ...     return image.astype(np.float32) / 255
+      >>> options = {"epochs": 10, "batch_size": 8, "learning_rates": (0.1,), "mesh": make_mesh(1)}
+      >>> print(fine_tune(backbone, prepare, Data("toy", source, source), **options).accuracy)
+      1.0
+
+    Sources: above, at the top of the file.
+    """
+    _check(learning_rates, epochs=epochs, batch_size=batch_size, weight_decay=weight_decay, layer_decay=layer_decay)
+    make, mesh = OPTIMIZERS[pick("optimizer", optimizer, OPTIMIZERS)], mesh or make_mesh()
+    data = replace(data, train=labelled(data.train))
+    method = Classifier(
+        backbone.net,
+        linear_head(inputs=backbone.net.width, outputs=len(data.classes)),
+        params=backbone.params,
+        stats=backbone.stats,
+    )
+
+    def views(rng: Array, image: Array) -> Array:
+        return prepare(image if augment is None else augment(rng, image))[None]
+
+    def train(source: Source, rate: float) -> Any:
+        size = max(1, min(batch_size, len(source)) // mesh.size) * mesh.size
+        batches = Batches(source, size, seed=seed, sharding=batch_sharding(mesh))
+        steps = max(1, round(epochs * batches.steps_per_epoch))
+        warmup = round(warmup_epochs * batches.steps_per_epoch)
+        schedule = warmup_cosine(rate * size / 256, steps=steps, warmup=warmup)
+        chosen = with_layer_decay(make(schedule, weight_decay=weight_decay), network="encoder", decay=layer_decay)
+        with batches:
+            return fit(method, views, chosen, batches, steps=steps, seed=seed, mesh=mesh, quiet=True, log_every=steps)
+
+    def right(state: Any, source: Source) -> Any:
+        """Which labelled images are predicted correctly."""
+        predict = partial(
+            jax.jit(lambda params, state, images: method.logits(params, state, jax.vmap(prepare)(images))),
+            state.params,
+            state.method_state,
+        )
+        logits, labels = features_of(predict, in_order(source, batch_size=512), sharding=batch_sharding(mesh))
+        return (logits.argmax(axis=1) == labels)[labels >= 0]
+
+    rates, held_out = sorted(map(float, learning_rates)), {}
+    if len(rates) > 1:
+        split = split_training(data)
+        assert split.test is not None
+        held_out = {rate: float(right(train(split.train, rate), split.test).mean()) for rate in rates}
+    rate = max(held_out, key=held_out.__getitem__, default=rates[0])
+    state = train(data.train, rate)
+    assert data.test is not None
+    correct = right(state, data.test)
+    share = float(correct.mean())
+    return FineTuned(share, wilson_interval(share, len(correct)), rate, held_out, state.params, state.method_state)
+
+
+def _check(
+    learning_rates: Sequence[float], *, epochs: float, batch_size: int, weight_decay: float, layer_decay: float
+) -> None:
+    if np.ndim(learning_rates) != 1 or len(learning_rates) == 0:
+        raise ValueError(f"fine_tune: learning_rates must be one or more numbers above 0, got {learning_rates}.")
+    for rate in learning_rates:
+        check_positive("fine_tune", learning_rates=rate)
+    check_positive("fine_tune", epochs=epochs, layer_decay=layer_decay)
+    check_count("fine_tune", batch_size=batch_size)
+    check_range("fine_tune", 0, weight_decay=weight_decay)
+    check_range("fine_tune", 0, 1, layer_decay=layer_decay)

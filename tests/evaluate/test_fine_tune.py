@@ -1,0 +1,82 @@
+"""Fine-tuning starts from the given weights, changes encoder and head, and chooses its rate without the test labels."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ssl_jax.data import ArraySource, Data
+from ssl_jax.evaluate import fine_tune
+from ssl_jax.methods.method import Backbone
+from ssl_jax.networks.small import small_convnet
+from ssl_jax.train.mesh import make_mesh
+
+NET = small_convnet(widths=(4, 8), strides=(2, 2))
+BACKBONE = Backbone(NET, *jax.jit(NET.init)(jax.random.key(1)))
+OPTIONS = {"epochs": 1, "batch_size": 16, "warmup_epochs": 0}
+
+
+def source(size, *, seed, labels=None):
+    each = (np.arange(size) % 3).astype(np.int32)
+    images = np.random.default_rng(seed).integers(0, 80, (size, 8, 8, 1))
+    images[np.arange(size), 2 * each] += 150  # The row of the class is lighter.
+    return ArraySource(f"rows:{seed}", ("a", "b", "c"), images.astype(np.uint8), each if labels is None else labels)
+
+
+DATA = Data("rows", source(48, seed=0), source(24, seed=1))
+
+
+def prepare(image):
+    return image.astype(jnp.float32) / 255
+
+
+def tuned(data=DATA, **options):
+    return fine_tune(BACKBONE, prepare, data, mesh=make_mesh(1), **OPTIONS | options)
+
+
+def test_encoder_and_head_learn_from_the_given_weights():
+    before = jax.device_get(BACKBONE.params)
+    found = tuned(epochs=40, learning_rates=(0.05,))
+    assert found.accuracy > 0.9 and found.interval[0] < found.accuracy and found.held_out == {}
+    jax.tree.map(np.testing.assert_array_equal, before, jax.device_get(BACKBONE.params))
+    still = tuned(learning_rates=(1e-9,))
+    for after, start in zip(jax.tree.leaves(still.params["encoder"]), jax.tree.leaves(before), strict=True):
+        np.testing.assert_allclose(after, start, atol=1e-6)
+
+
+def moved(found, name):
+    kernel = [params[name]["conv"]["kernel"] for params in (found.params["encoder"], BACKBONE.params)]
+    return float(jnp.abs(jax.device_get(kernel[0]) - jax.device_get(kernel[1])).max())
+
+
+def test_earlier_layers_move_less_by_the_layer_decay():
+    """A step of SGD is proportional to the rate: half of it for the last layer, a quarter for the first."""
+    alike, decayed = (
+        tuned(batch_size=48, learning_rates=(0.1,), optimizer="sgd", weight_decay=0.0, layer_decay=decay)
+        for decay in (1.0, 0.5)
+    )
+    for name, factor in {"layer1": 0.25, "layer2": 0.5}.items():
+        assert moved(decayed, name) == pytest.approx(factor * moved(alike, name), rel=1e-3)
+
+
+def test_test_labels_choose_nothing():
+    other = Data("rows", DATA.train, source(24, seed=1, labels=np.roll(DATA.test.labels, 1)))
+    first, second = (tuned(data, learning_rates=(0.02, 1e-6), epochs=10) for data in (DATA, other))
+    assert first.learning_rate == second.learning_rate == 0.02
+    assert first.held_out == second.held_out and list(first.held_out) == [1e-6, 0.02]
+    jax.tree.map(np.testing.assert_array_equal, *jax.device_get((first.params, second.params)))
+    assert second.accuracy != first.accuracy
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"learning_rates": ()}, "learning_rates must be one or more numbers above 0"),
+        ({"learning_rates": (-1.0,)}, "learning_rates must be above 0, got -1.0"),
+        ({"layer_decay": 1.5}, "layer_decay must be in \\[0, 1\\], got 1.5"),
+        ({"optimizer": "lars"}, "unknown optimizer 'lars'"),
+    ],
+)
+def test_wrong_input_is_one_sentence(options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        tuned(**options)
