@@ -19,8 +19,8 @@ from ssl_jax.errors import UsageError
 from ssl_jax.losses.clustering import cluster_cross_entropy
 from ssl_jax.methods.joint_embedding import JointEmbedding
 from ssl_jax.methods.method import Embeddings, Facts, Layouts, Metrics, Params, State, ViewBatch
-from ssl_jax.ops.bank import Bank, write
-from ssl_jax.ops.collectives import replicate_rows
+from ssl_jax.ops.bank import Bank, take_rows, write
+from ssl_jax.ops.collectives import over_shards
 from ssl_jax.ops.kmeans import kmeans
 from ssl_jax.ops.normalize import unit_length
 
@@ -31,7 +31,9 @@ LARGE = 2  # Views that are stored, each in its own bank; small crops only predi
 class DeepCluster(JointEmbedding):
     """Cross-entropy of the clusters, with their centroids at unit length as the classifier; chance level log(clusters).
 
-    examples: number of examples in the data set, and of entries in each bank.
+    examples: number of examples in the data set.
+    entries: entries of each bank, `examples` when None; those after `examples` are padding, since the entries, like the
+      batch, are sharded over the devices and have to be a multiple of their number.
     recluster_every: steps between clusterings, those of an epoch. As many steps fill the banks before the first update.
     heads: number of clusterings, which differ in their seeds and in the view that they cluster.
     temperature: softmax temperature of the prediction.
@@ -42,7 +44,7 @@ class DeepCluster(JointEmbedding):
         family="clustering", against_collapse="clusters of the data set", memory="bank, clusters", paper="2006.09882"
     )
 
-    objective_state: ClassVar[Layouts] = {"banks": "whole", "labels": "whole"}
+    objective_state: ClassVar[Layouts] = {"banks": "rows", "labels": "rows"}
 
     examples: int
     recluster_every: int
@@ -50,11 +52,20 @@ class DeepCluster(JointEmbedding):
     heads: int = 3
     temperature: float = 0.1
     iterations: int = 10
+    entries: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.clusters > self.examples:
             raise UsageError(f"clusters: must be at most the {self.examples} images, got {self.clusters}.")
+
+        if self.rows < self.examples:
+            raise UsageError(f"entries: must be at least the {self.examples} examples, got {self.entries}.")
+
+    @property
+    def rows(self) -> int:
+        """Number of entries of each bank, padding included."""
+        return self.examples if self.entries is None else self.entries
 
     @property
     def fill_steps(self) -> int:
@@ -64,14 +75,14 @@ class DeepCluster(JointEmbedding):
         rng, bank_rng = jax.random.split(rng)
         params, state = super().init(rng)
         banks = self.fresh_banks(bank_rng)
-        labels = jnp.full((self.heads, self.examples), -1, jnp.int32)
+        labels = jnp.full((self.rows, self.heads), -1, jnp.int32)
         centroids = jnp.zeros((self.heads, self.clusters, self.head.width))
         seed = jax.random.bits(jax.random.fold_in(bank_rng, 0), dtype=jnp.uint32)  # of all clusterings
         return params, {**state, "banks": banks, "labels": labels, "centroids": centroids, "seed": seed}
 
     def fresh_banks(self, rng: Array) -> Array:
-        """The initial banks, `[LARGE, examples, D]`: zero, so that `cluster` skips entries that were never written."""
-        return jnp.zeros((LARGE, self.examples, self.head.width))
+        """The initial banks, `[rows, LARGE, D]`: zero, so that `cluster` skips entries that were never written."""
+        return jnp.zeros((self.rows, LARGE, self.head.width))
 
     def encode(
         self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
@@ -90,14 +101,19 @@ class DeepCluster(JointEmbedding):
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         scores, index = embeddings["scores"], embeddings["index"]
-        labels = jnp.broadcast_to(state["labels"][:, index].T[:, :, None], scores.shape[:-1])
+        labels = take_rows(state["labels"], index, axis_name=axis_name)  # [B, heads]
+        labels = jnp.broadcast_to(labels[:, :, None], scores.shape[:-1])
         loss = cluster_cross_entropy(scores, labels, temperature=self.temperature, axis_name=axis_name)
         return loss, {"banks": self.remember(state["banks"], embeddings, axis_name)}, {}
 
     def remember(self, banks: Array, embeddings: Embeddings, axis_name: str | None) -> Array:
         """The banks updated with the large views of this batch."""
-        index, rows = (replicate_rows(embeddings[name], axis_name) for name in ("index", "embedding"))
-        return jnp.stack([write(Bank(banks[view]), index, rows[:, view], momentum=0.0).rows for view in range(LARGE)])
+        index, rows = embeddings["index"], embeddings["embedding"]
+        written = [
+            write(Bank(banks[:, view]), index, rows[:, view], momentum=0.0, axis_name=axis_name).rows
+            for view in range(LARGE)
+        ]
+        return jnp.stack(written, axis=1)
 
     def after_step(self, params: Params, state: State, step: Array) -> tuple[Params, State]:
         current = {name: state[name] for name in ("labels", "centroids") if name in state}
@@ -109,15 +125,21 @@ class DeepCluster(JointEmbedding):
 
         An image that was never encoded, since an epoch leaves out an incomplete last batch, keeps the label -1 and has no loss.
         """
+        labels, centroids = over_shards(self.cluster_rows, state["banks"], (state["seed"], step))
+        return {"labels": labels, "centroids": centroids}
 
-        def of_head(head: Array) -> State:
-            rng = jax.random.fold_in(jax.random.key(state["seed"]), step * self.heads + head)
-            points = state["banks"][head % LARGE]
+    def cluster_rows(self, banks: Array, seeds: tuple[Array, Array], axis_name: str | None) -> tuple[Array, Array]:
+        """Labels of this shard's entries, `[B, heads]`, and the centroids, `[heads, clusters, D]`."""
+        seed, step = seeds
+
+        def of_head(head: Array) -> tuple[Array, Array]:
+            rng, points = jax.random.fold_in(jax.random.key(seed), step * self.heads + head), banks[:, head % LARGE]
             encoded = jnp.any(points != 0, axis=1)
-            # Rows of zeros would pull a centroid to zero: encoded rows replace them, each equally often.
-            replacements = jnp.argsort(~encoded)[jnp.arange(len(points)) % jnp.maximum(encoded.sum(), 1)]
-            points = jnp.where(encoded[:, None], points, points[replacements])
-            clustering = kmeans(rng, points, clusters=self.clusters, iterations=self.iterations, spherical=True)
-            return {"labels": jnp.where(encoded, clustering.labels, -1), "centroids": clustering.centroids}
+            clustering = kmeans(
+                rng, points, clusters=self.clusters, iterations=self.iterations, spherical=True,
+                weights=encoded.astype(jnp.float32), axis_name=axis_name,
+            )  # fmt: skip
+            return jnp.where(encoded, clustering.labels, -1), clustering.centroids
 
-        return lax.map(of_head, jnp.arange(self.heads))
+        labels, centroids = lax.map(of_head, jnp.arange(self.heads))
+        return labels.T, centroids

@@ -16,6 +16,7 @@ from jax import Array, lax
 from ssl_jax.methods.deepcluster import LARGE, DeepCluster
 from ssl_jax.methods.method import Facts, Params, State
 from ssl_jax.ops.bank import fresh
+from ssl_jax.ops.collectives import over_shards, row_numbers
 from ssl_jax.ops.normalize import unit_length
 from ssl_jax.ops.sinkhorn import sinkhorn_labels
 
@@ -46,7 +47,8 @@ class SeLa(DeepCluster):
 
     def fresh_banks(self, rng: Array) -> Array:
         """Random directions: every image has a label from the start, whether it was encoded or not."""
-        return jnp.stack([fresh(key, self.examples, self.head.width).rows for key in jax.random.split(rng, LARGE)])
+        keys = jax.random.split(rng, LARGE)
+        return jnp.stack([fresh(key, self.rows, self.head.width).rows for key in keys], axis=1)
 
     def init(self, rng: Array) -> tuple[Params, State]:
         rng, prototype_rng, label_rng = jax.random.split(rng, 3)
@@ -56,7 +58,9 @@ class SeLa(DeepCluster):
         params["prototypes"] = unit_length(jax.random.normal(prototype_rng, shape))
         even = jnp.arange(self.examples, dtype=jnp.int32) % self.clusters
         shuffled = jax.vmap(jax.random.permutation, in_axes=(0, None))
-        return params, {**state, "labels": shuffled(jax.random.split(label_rng, self.heads), even)}
+        labels = shuffled(jax.random.split(label_rng, self.heads), even).T
+        padding = (0, self.rows - self.examples), (0, 0)
+        return params, {**state, "labels": jnp.pad(labels, padding, constant_values=-1)}
 
     def prototypes(self, params: Params, state: State) -> Array:
         return params["prototypes"]
@@ -66,9 +70,16 @@ class SeLa(DeepCluster):
         return super().after_step(params, state, step)
 
     def cluster(self, params: Params, state: State, step: Array) -> State:
-        def of_head(head: Array) -> Array:
-            points, prototypes = state["banks"][head % LARGE], params["prototypes"][head]
-            epsilon = self.temperature / self.sharpness
-            return sinkhorn_labels(points, prototypes, epsilon=epsilon, iterations=self.iterations)
+        return {"labels": over_shards(self.label_rows, state["banks"], params["prototypes"])[0]}
 
-        return {"labels": lax.map(of_head, jnp.arange(self.heads))}
+    def label_rows(self, banks: Array, prototypes: Array, axis_name: str | None) -> tuple[Array, None]:
+        """Labels of this shard's entries, `[B, heads]`."""
+        counted = row_numbers(len(banks), axis_name) < self.examples
+
+        def of_head(head: Array) -> Array:
+            return sinkhorn_labels(
+                banks[:, head % LARGE], prototypes[head], epsilon=self.temperature / self.sharpness,
+                iterations=self.iterations, counted=counted, axis_name=axis_name,
+            )  # fmt: skip
+
+        return lax.map(of_head, jnp.arange(self.heads)).T, None

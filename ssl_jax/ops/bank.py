@@ -38,17 +38,23 @@ def read(bank: Bank, index: Array, *, axis_name: str | None = None) -> Array:
     An index outside [0, L) gives a row of NaN, so that the loss shows that the bank is too short.
     """
     check_integers("bank.read", index=index)
-    indices = gather_rows(index.reshape(-1), axis_name)
-    row = _local_row(bank, indices, axis_name)
+    rows = take_rows(lax.stop_gradient(bank.rows), index.reshape(-1), axis_name=axis_name)
+    length = len(bank.rows) * shards(axis_name)
+    valid = (index.reshape(-1) >= 0) & (index.reshape(-1) < length)
+    return jnp.where(valid[:, None], rows, jnp.nan).reshape(*index.shape, bank.rows.shape[1])
+
+
+def take_rows(rows: Array, index: Array, *, axis_name: str | None = None) -> Array:
+    """The rows of the examples `index` `[B]`, of an array with a row for each example: `[B, ...]`, 0 for an invalid index.
+
+    rows: numbers `[L, ...]`, or `[L / shards, ...]`: labels for instance.
+    """
+    check_integers("bank.take_rows", index=index)
+    row = _local_row(len(rows), gather_rows(index, axis_name), axis_name)
+    taken = rows.at[row].get(mode="fill", fill_value=0)
     if axis_name is None:
-        rows = bank.rows.at[row].get(mode="fill", fill_value=jnp.nan)
-    else:
-        rows = bank.rows.at[row].get(mode="fill", fill_value=0)
-        rows = lax.psum_scatter(rows, axis_name, tiled=True)  # only the row of the owning shard is not 0
-        length = len(bank.rows) * shards(axis_name)
-        valid = (index.reshape(-1) >= 0) & (index.reshape(-1) < length)
-        rows = jnp.where(valid[:, None], rows, jnp.nan)
-    return lax.stop_gradient(rows).reshape(*index.shape, bank.rows.shape[1])
+        return taken
+    return lax.psum_scatter(taken, axis_name, tiled=True)  # only the row of the owning shard is not 0
 
 
 def write(bank: Bank, index: Array, rows: Array, *, momentum: float = 0.5, axis_name: str | None = None) -> Bank:
@@ -74,7 +80,7 @@ def write(bank: Bank, index: Array, rows: Array, *, momentum: float = 0.5, axis_
             f"bank.write: needs index [B] and rows [B, {bank.rows.shape[1]}], got {index.shape} and {rows.shape}"
         )
     rows = gather_rows(unit_length(lax.stop_gradient(rows)), axis_name)
-    row = _local_row(bank, gather_rows(index, axis_name), axis_name)
+    row = _local_row(len(bank.rows), gather_rows(index, axis_name), axis_name)
 
     row, slot = jnp.unique(row, return_inverse=True, size=len(row), fill_value=len(bank.rows))
     counts = jax.ops.segment_sum(jnp.ones((len(slot), 1), jnp.float32), slot, len(row))
@@ -106,8 +112,7 @@ def keys_of(rng: Array, index: Array) -> Array:
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(rng, index)
 
 
-def _local_row(bank: Bank, index: Array, axis_name: str | None) -> Array:
-    """Row of each example in this shard; `len(bank.rows)`, which is no row, where another shard or none holds it."""
-    held = len(bank.rows)
+def _local_row(held: int, index: Array, axis_name: str | None) -> Array:
+    """Row of each example among the `held` ones of this shard; `held`, which is no row, where another shard or none has it."""
     row = index.astype(jnp.int32) - row_numbers(held, axis_name)[0].astype(jnp.int32)
     return jnp.where((row >= 0) & (row < held), row, held)  # negative indices would count from the end

@@ -5,6 +5,7 @@ raises a ValueError if no axis of the given name is mapped.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -74,6 +75,23 @@ def spread(rows: Array, axis_name: str = "data") -> Array:
     if axis_name not in mesh.axis_names or axis_name in mesh.manual_axes:
         return rows
     return lax.with_sharding_constraint(rows, NamedSharding(mesh, PartitionSpec(axis_name)))
+
+
+def over_shards(
+    function: Callable[..., tuple[Any, Any]], rows: Any, whole: Any, *, axis_name: str = "data"
+) -> tuple[Any, Any]:
+    """`function(rows, whole, axis_name)` on global arrays, on each device's part of the rows: a pair of rows and whole arrays.
+
+    The function gets None as axis_name, and all rows, where no mesh axis of this name has several devices.
+    """
+    mesh = jax.typeof(jax.tree.leaves(rows)[0]).sharding.mesh
+    if axis_name not in mesh.axis_names or axis_name in mesh.manual_axes or mesh.shape[axis_name] == 1:
+        return function(rows, whole, None)
+    cut, same = PartitionSpec(axis_name), PartitionSpec()
+    run = jax.shard_map(
+        lambda rows, whole: function(rows, whole, axis_name), mesh=mesh, in_specs=(cut, same), out_specs=(cut, same)
+    )
+    return run(rows, whole)
 
 
 def return_to_owners(tree: Any, axis_name: str | None) -> Any:

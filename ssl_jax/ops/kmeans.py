@@ -33,6 +33,7 @@ def kmeans(
     clusters: int,
     iterations: int = 20,
     spherical: bool = False,
+    weights: Array | None = None,
     block_size: int = 4096,
     axis_name: str | None = None,
 ) -> Clusters:
@@ -47,12 +48,14 @@ def kmeans(
       clusters: K, at most N.
       iterations: rounds after the seeds; 0 returns the seeds.
       spherical: compare directions: points and centroids are scaled to unit length (DeepCluster-v2).
+      weights: `[B]`, of 0 or more: points count in this proportion. A point of weight 0, such as padding, has a label and
+        changes nothing else. None: all are 1.
       block_size: points compared with all centroids at a time.
       axis_name: mapped axis over which the points are sharded, B on each and N on all; None: the points are the whole set.
 
     Raises:
       ValueError: the points are not a matrix with rows, or not finite, where values are concrete (not under `jit`); there are
-        fewer points than clusters, or a count is too small or not whole.
+        fewer points than clusters, weights do not fit the points, or a count is too small or not whole.
 
     Example:
       >>> points = jnp.array([[0.0], [1.0], [10.0], [11.0]])
@@ -71,7 +74,12 @@ def kmeans(
     total = len(points) * shards(axis_name)
     if clusters > total:
         raise ValueError(f"kmeans: clusters must be between 1 and the {total} points, got {clusters}")
-    points = lax.stop_gradient(points)
+    if weights is None:
+        weights = jnp.ones(len(points), jnp.float32)
+    check_arrays("kmeans", weights=weights)
+    if weights.shape != points.shape[:1]:
+        raise ValueError(f"kmeans: weights must be [B], one for each of the {len(points)} points, got {weights.shape}")
+    points, weights = lax.stop_gradient((points, weights))
     size = jnp.float32(1)
     if spherical:
         points = unit_length(points)
@@ -80,17 +88,23 @@ def kmeans(
         size = power_of_two(max_over_shards(jnp.abs(points).max(), axis_name))
         size = jnp.where(size > 0, size, 1)
         points = points / size
+    weights = weights.astype(points.dtype)
+
+    def mean(values):
+        """Weighted mean over the N points."""
+        total = mean_over_shards(weights.mean(), axis_name)
+        return mean_over_shards((weights * values).mean(), axis_name) / jnp.where(total > 0, total, 1)
 
     def lloyd(number, centroids):
         labels, distance = nearest_centroid(points, centroids, block_size=block_size)
-        means, counts = _means(points, labels, clusters, axis_name)
-        spread = jnp.sqrt(mean_over_shards(distance.mean(), axis_name) / points.shape[1])
+        means, counts = _means(points, weights, labels, clusters, axis_name)
+        spread = jnp.sqrt(mean(distance) / points.shape[1])
         means = _fill_empty(jax.random.fold_in(rng, clusters + number), means, counts, spread)
         return unit_length(means) if spherical else means
 
-    centroids = lax.fori_loop(0, iterations, lloyd, _seeds(rng, points, clusters, axis_name))
+    centroids = lax.fori_loop(0, iterations, lloyd, _seeds(rng, points, weights, clusters, axis_name))
     labels, distance = nearest_centroid(points, centroids, block_size=block_size)
-    return Clusters(centroids * size, labels, mean_over_shards(distance.mean(), axis_name) * size * size)
+    return Clusters(centroids * size, labels, mean(distance) * size * size)
 
 
 def nearest_centroid(points: Array, centroids: Array, *, block_size: int = 4096) -> tuple[Array, Array]:
@@ -109,18 +123,18 @@ def nearest_centroid(points: Array, centroids: Array, *, block_size: int = 4096)
     return lax.map(one, points, batch_size=min(block_size, len(points)))
 
 
-def _seeds(rng: Array, points: Array, clusters: int, axis_name: str | None) -> Array:
-    """k-means++: each seed is a point drawn in proportion to its squared distance from the seeds before it."""
+def _seeds(rng: Array, points: Array, weights: Array, clusters: int, axis_name: str | None) -> Array:
+    """k-means++: each seed is a point drawn in proportion to its weight and its squared distance from the seeds before it."""
 
     def distance(seed):
         return jnp.sum((points - seed[None]) ** 2, axis=1)
 
     def draw(number, carry):
         seeds, nearest = carry
-        seed = _draw_row(jax.random.fold_in(rng, number), points, nearest, axis_name)
+        seed = _draw_row(jax.random.fold_in(rng, number), points, weights * nearest, axis_name)
         return seeds.at[number].set(seed), jnp.minimum(nearest, distance(seed))
 
-    first = _draw_row(jax.random.fold_in(rng, 0), points, jnp.ones(len(points), points.dtype), axis_name)
+    first = _draw_row(jax.random.fold_in(rng, 0), points, weights, axis_name)
     seeds = jnp.zeros((clusters, points.shape[1])).at[0].set(first)
     seeds, _ = lax.fori_loop(1, clusters, draw, (seeds, distance(first)))
     return mean_over_shards(seeds, axis_name)  # already equal on all shards; this types them as replicated
@@ -131,16 +145,21 @@ def _draw_row(rng: Array, points: Array, weights: Array, axis_name: str | None) 
     running = jnp.cumsum(weights)
     shard_ends = jnp.cumsum(gather_rows(running[-1:], axis_name))
     target = jax.random.uniform(rng, dtype=shard_ends.dtype) * shard_ends[-1]
-    shard = jnp.minimum(jnp.searchsorted(shard_ends, target, side="right"), len(shard_ends) - 1)
+    shard = _place(shard_ends, target)
     start = jnp.where(shard > 0, shard_ends[shard - 1], 0)
-    row = jnp.minimum(jnp.searchsorted(running, target - start, side="right"), len(points) - 1)
+    row = _place(running, target - start)
     return gather_rows(points[row][None], axis_name)[shard]
 
 
-def _means(points: Array, labels: Array, clusters: int, axis_name: str | None) -> tuple[Array, Array]:
+def _place(ends: Array, target: Array) -> Array:
+    """The index at which running sums exceed the target; where rounding makes it too large, the last with a part of the sum."""
+    return jnp.minimum(jnp.searchsorted(ends, target, side="right"), jnp.searchsorted(ends, ends[-1], side="left"))
+
+
+def _means(points: Array, weights: Array, labels: Array, clusters: int, axis_name: str | None) -> tuple[Array, Array]:
     """Mean of each cluster `[K, D]`, 0 where it is empty, and its share of the points `[K]`, up to a common factor."""
-    sums = mean_over_shards(jax.ops.segment_sum(points, labels, clusters), axis_name)
-    counts = mean_over_shards(jax.ops.segment_sum(jnp.ones(len(points), points.dtype), labels, clusters), axis_name)
+    sums = mean_over_shards(jax.ops.segment_sum(weights[:, None] * points, labels, clusters), axis_name)
+    counts = mean_over_shards(jax.ops.segment_sum(weights, labels, clusters), axis_name)
     return sums / jnp.where(counts > 0, counts, 1)[:, None], counts
 
 

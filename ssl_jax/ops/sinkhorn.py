@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ssl_jax.ops.checks import check_arrays, check_count, check_positive
-from ssl_jax.ops.collectives import max_over_shards, mean_over_shards
+from ssl_jax.ops.collectives import max_over_shards, mean_over_shards, shards, varying_together
 
 
 def sinkhorn(
@@ -70,21 +70,33 @@ def sinkhorn(
 
 
 def sinkhorn_labels(
-    points: Array, prototypes: Array, *, epsilon: float = 0.004, iterations: int = 100, block_size: int = 4096
+    points: Array,
+    prototypes: Array,
+    *,
+    epsilon: float = 0.004,
+    iterations: int = 100,
+    counted: Array | None = None,
+    block_size: int = 4096,
+    axis_name: str | None = None,
 ) -> Array:
     """The prototype of each point of a whole data set: the largest entry of its row of the assignments.
 
-    Memory holds only a block of rows of the N x K matrix at a time, and between iterations one value for each prototype.
+    B: points of this shard; N: points of the whole set.
+
+    Memory holds only a block of rows of the B x K matrix at a time, and between iterations one value for each prototype.
 
     Args:
-      points: `[N, D]`.
-      prototypes: `[K, D]`.
+      points: `[B, D]`.
+      prototypes: `[K, D]`, the same on every shard.
       epsilon: weight of the entropy, above 0; 0.004 is the temperature 0.1 of the prediction over SeLa's lambda of 25.
       iterations: number of iterations; at small epsilon columns need tens of them to become even.
+      counted: booleans `[B]`: the partition is equal among the points that are True, and the others, such as padding, take
+        the label that is nearest then. None: all are.
       block_size: points compared with all prototypes at a time.
+      axis_name: mapped axis over which the points are sharded; None: the points are the whole set.
 
     Returns:
-      int32 `[N]`, each label about N/K times.
+      int32 `[B]`, each label about N/K times in the whole set.
 
     Raises:
       ValueError: the shapes do not fit, or epsilon, iterations or block is not positive.
@@ -94,15 +106,17 @@ def sinkhorn_labels(
     check_arrays("sinkhorn_labels", points=points, prototypes=prototypes)
     if points.ndim != 2 or prototypes.ndim != 2 or points.shape[1] != prototypes.shape[1] or points.size == 0:
         raise ValueError(
-            f"sinkhorn_labels: needs points [N, D] and prototypes [K, D], got {points.shape} and {prototypes.shape}"
+            f"sinkhorn_labels: needs points [B, D] and prototypes [K, D], got {points.shape} and {prototypes.shape}"
         )
     check_positive("sinkhorn_labels", epsilon=epsilon)
     check_count("sinkhorn_labels", iterations=iterations, block_size=block_size)
     points, prototypes = (lax.stop_gradient(array).astype(jnp.float32) for array in (points, prototypes))
-    total, block = len(points), min(block_size, len(points))
-    blocks = -(-total // block)
-    rows = jnp.pad(points, ((0, blocks * block - total), (0, 0))).reshape(blocks, block, -1)
-    counted = (jnp.arange(blocks * block) < total).reshape(blocks, block)
+    counted = jnp.ones(len(points), bool) if counted is None else _rows_that_count(points, counted, axis_name)
+    held, block = len(points), min(block_size, len(points))
+    blocks = -(-held // block)
+    rows = jnp.pad(points, ((0, blocks * block - held), (0, 0))).reshape(blocks, block, -1)
+    mask = jnp.pad(counted, (0, blocks * block - held)).reshape(blocks, block)
+    total = mean_over_shards(counted.sum(dtype=jnp.float32), axis_name) * shards(axis_name)
 
     def logits(rows: Array, columns: Array) -> Array:
         return jnp.matmul(rows, prototypes.T, precision="highest") / epsilon - columns[None]
@@ -115,12 +129,16 @@ def sinkhorn_labels(
             shares = jnp.where(counted[:, None], jax.nn.log_softmax(logits(rows, columns)), -jnp.inf)
             return jnp.logaddexp(summed, jax.nn.logsumexp(shares, axis=0)), None
 
-        summed, _ = lax.scan(add, jnp.full(len(prototypes), -jnp.inf, jnp.float32), (rows, counted))
+        none = varying_together((jnp.full(len(prototypes), -jnp.inf, jnp.float32), points))[0]
+        summed, _ = lax.scan(add, none, (rows, mask))
+        top = max_over_shards(summed, axis_name)
+        top = jnp.where(jnp.isfinite(top), top, 0)
+        summed = jnp.log(mean_over_shards(jnp.exp(summed - top), axis_name) * shards(axis_name)) + top
         return columns + summed - jnp.log(total / len(prototypes))
 
     columns = lax.fori_loop(0, iterations, scale, jnp.zeros(len(prototypes), jnp.float32))
     labels = lax.map(lambda rows: jnp.argmax(logits(rows, columns), axis=1).astype(jnp.int32), rows)
-    return labels.reshape(-1)[:total]
+    return labels.reshape(-1)[:held]
 
 
 def _rows_that_count(scores: Array, counted: Array, axis_name: str | None) -> Array:

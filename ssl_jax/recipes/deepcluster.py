@@ -12,9 +12,10 @@ from ssl_jax.recipes.views import demo_views, swav_crops
 
 
 def each_epoch(opened: Opened, training: Run) -> dict[str, Any]:
-    """Options of methods that cluster all training images again in each epoch."""
-    examples = len(opened.data.train)
-    return {"examples": examples, "recluster_every": steps_per_epoch(examples, training.batch_size)}
+    """Options of methods that cluster all training images again in each epoch; banks are shared out as a batch is."""
+    examples, batch = len(opened.data.train), training.batch_size
+    entries = -(-examples // batch) * batch
+    return {"examples": examples, "entries": entries, "recluster_every": steps_per_epoch(examples, batch)}
 
 
 @recipe

@@ -164,7 +164,7 @@ PARTS = linear_head(inputs=9 * 8, outputs=8)
 
 SIX_COLORS = np.array([[0, 0], [20, 20], [60, 0], [0, 60], [-40, 0], [0, -40]], np.float32)
 COLORS = linear_head(inputs=8, outputs=4 * len(SIX_COLORS))
-CLUSTERED = {"examples": 2 * BATCH, "recluster_every": 2, "clusters": 4, "heads": 2}
+CLUSTERED = {"examples": 2 * BATCH, "entries": 3 * BATCH, "recluster_every": 2, "clusters": 4, "heads": 2}
 
 
 def predictor_of(outputs):

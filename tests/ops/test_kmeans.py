@@ -76,7 +76,7 @@ def test_an_empty_cluster_takes_part_of_the_largest():
     centroids = jnp.array([[100.0, 0, 0], [0, 0, 0], [0, 200.0, 0]])  # everything is nearest to the middle one
     labels, distance = nearest_centroid(points, centroids)
     assert set(np.asarray(labels)) == {1}
-    means, counts = _means(points, labels, 3, None)
+    means, counts = _means(points, jnp.ones(len(points)), labels, 3, None)
     filled = _fill_empty(KEY, means, counts, jnp.sqrt(distance.mean()))
     np.testing.assert_array_equal(filled[1], means[1])
     labels, _ = nearest_centroid(points, filled)
@@ -166,3 +166,33 @@ def test_half_precision_points():
 def test_wrong_input_is_one_sentence(shape, options, sentence):
     with pytest.raises(ValueError, match=sentence):
         eager(KEY, jnp.ones(shape), **options)
+
+
+@pytest.mark.parametrize("way", [None, *WITHOUT_GRADIENT])
+def test_points_of_weight_0_are_padding(way):
+    """On one device and on several, where a shard may hold nothing else."""
+    points, _ = blobs(each=4)
+    padded = jnp.concatenate([points, 100 + jnp.zeros((16, 3))])
+    weights = (jnp.arange(32) < 16).astype(jnp.float32)
+    whole = kmeans(KEY, points, clusters=4, iterations=3)
+    run = functools.partial(eager, KEY, clusters=4, iterations=3)
+    if way is None:
+        found = jax.jit(lambda points, weights: run(points, weights=weights))(padded, weights)
+    else:
+        shard = lambda points, weights: run(points, weights=weights, axis_name="data")  # noqa: E731
+        found = in_pieces(shard, *way, cut=(0, 0), joined=Clusters(None, 0, None))(padded, weights)
+    np.testing.assert_allclose(found.centroids, whole.centroids, rtol=1e-5)
+    np.testing.assert_array_equal(found.labels[:16], whole.labels)
+    np.testing.assert_allclose(found.inertia, whole.inertia, rtol=1e-4)
+
+
+def test_a_point_of_weight_3_counts_as_three():
+    points = jnp.array([[0.0], [4.0]])
+    found = kmeans(KEY, points, clusters=1, iterations=1, weights=jnp.array([3.0, 1.0]))
+    np.testing.assert_allclose(found.centroids, [[1.0]])
+    np.testing.assert_allclose(found.inertia, (3 * 1 + 9) / 4)
+
+
+def test_weights_fit_the_points():
+    with pytest.raises(ValueError, match=r"kmeans: weights must be \[B\], one for each of the 2 points, got \(3,\)"):
+        eager(KEY, jnp.ones((2, 2)), clusters=1, weights=jnp.ones(3))

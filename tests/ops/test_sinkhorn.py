@@ -143,6 +143,22 @@ def test_labels_of_a_whole_data_set_are_those_of_its_assignments_however_it_is_c
     np.testing.assert_array_equal(labels, sinkhorn(rows_first, epsilon=0.5, iterations=20).argmax(axis=1))
 
 
+@pytest.mark.parametrize(("way", "shards"), WITHOUT_GRADIENT)
+def test_labels_of_a_sharded_data_set_are_those_of_the_whole(way, shards):
+    """With 3 rows of padding, which would pull all labels but one to themselves."""
+    options = {"epsilon": 0.5, "iterations": 20}
+    padded = jnp.concatenate([POINTS, jnp.broadcast_to(100 * PROTOTYPES[:1], (3, 5))])
+    counted = jnp.arange(40) < 37
+    whole = sinkhorn_labels(POINTS, PROTOTYPES, **options)
+    np.testing.assert_array_equal(sinkhorn_labels(padded, PROTOTYPES, counted=counted, **options)[:37], whole)
+
+    def of_shard(points, counted):
+        return sinkhorn_labels(points, PROTOTYPES, counted=counted, axis_name="data", **options)
+
+    found = in_pieces(of_shard, way, shards, cut=(0, 0), joined=0)(padded, counted)
+    np.testing.assert_array_equal(found[:37], whole)
+
+
 def test_labels_are_equally_frequent_where_the_nearest_prototypes_are_not():
     points = POINTS.at[:, 0].add(3.0)  # one side of all prototypes
     nearest = np.bincount((points @ PROTOTYPES.T).argmax(axis=1), minlength=4)

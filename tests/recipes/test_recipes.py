@@ -18,6 +18,14 @@ DRAWN = {"avid": "clips", "cma": "clips", "frames": "silent-clips", "tracks": "s
 SMALL = {"clusterfit": {"clusters": 16}, "deepcluster": {"clusters": 16}, "sela": {"clusters": 16}}  # of 512 images
 
 
+@pytest.fixture(scope="module")
+def features(tmp_path_factory):
+    """A file of features of the 512 synthetic images: k-means of pixels at full size takes longer than all other recipes."""
+    path = tmp_path_factory.mktemp("features") / "features.npy"
+    np.save(path, np.random.default_rng(0).normal(size=(512, 4)).astype(np.float32))
+    return {"clusterfit": {"features": str(path)}}
+
+
 def traced(recipe):
     """Shapes of the state of a run, after one step has been traced at full size."""
     optimizer = recipe.optimizer(1000)
@@ -32,8 +40,9 @@ def traced(recipe):
 
 
 @pytest.mark.parametrize(("method", "name"), EVERY, ids=["/".join(pair) for pair in EVERY])
-def test_it_traces_at_full_size_and_its_arguments_make_it_again(method, name):
-    recipe = find(method, name)(data=DRAWN.get(method, "synthetic"), **SMALL.get(method, {}))
+def test_it_traces_at_full_size_and_its_arguments_make_it_again(method, name, features):
+    options = SMALL.get(method, {}) | features.get(method, {})
+    recipe = find(method, name)(data=DRAWN.get(method, "synthetic"), **options)
     traced(recipe)
     assert recipe.name == f"{method}/{name}"
     again = find(method, name)(**recipe.arguments)

@@ -114,8 +114,8 @@ def test_before_the_first_step_memories_are_filled_and_parameters_stay():
     assert_same((filled.params, filled.optimizer, filled.step), (start.params, start.optimizer, start.step))
     seen = np.unique([Batches.index_of(step) for step in range(CLUSTERING.fill_steps)])
     labels = np.asarray(filled.method_state["labels"])
-    assert (labels[:, seen] >= 0).all() and (np.delete(labels, seen, axis=1) == -1).all() and len(seen) < len(IMAGES)
-    assert len(np.unique(labels[0, seen])) == 4
+    assert (labels[seen] >= 0).all() and (np.delete(labels, seen, axis=0) == -1).all() and len(seen) < len(IMAGES)
+    assert len(np.unique(labels[seen, 0])) == 4
 
 
 def test_killed_while_memories_are_filled_it_begins_anew(tmp_path):
