@@ -1,6 +1,7 @@
 """The floors of the house: imports go down, never up, and each outside package has the rooms it may enter."""
 
 import ast
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -89,3 +90,20 @@ def test_what_is_imported_is_declared():
     for path in PACKAGE.rglob("*.py"):
         packages = {name.split(".")[0].lower() for name in imported(ast.parse(path.read_text()))}
         assert packages - standard <= declared, f"{path} imports something that pyproject.toml does not declare"
+
+
+def test_every_package_can_be_imported_first():
+    """Two modules that import each other fail or not, depending on which comes first."""
+    names = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in sorted([*PACKAGE.glob("*.py"), *PACKAGE.glob("*/__init__.py")])
+        if path.name != "__main__.py"
+    ]
+    program = """if True:
+        import importlib, sys
+        for name in sys.argv[1:]:
+            for loaded in [other for other in sys.modules if other.split(".")[0] == "ssl_jax"]:
+                del sys.modules[loaded]
+            importlib.import_module(name)
+    """
+    subprocess.run([sys.executable, "-c", program, *names], check=True)

@@ -1,8 +1,7 @@
-"""Evaluation of frozen features, and of fine-tuned networks."""
+"""Evaluation of frozen features. `fine_tune`, which trains, is imported from `ssl_jax.evaluate.fine_tune`."""
 
 from ssl_jax.evaluate.diagnostics import alignment, diagnostics, uniformity
 from ssl_jax.evaluate.few_labels import few_label_probe
-from ssl_jax.evaluate.fine_tune import fine_tune
 from ssl_jax.evaluate.knn import knn, knn_accuracy
 from ssl_jax.evaluate.layers import layer_probes
 from ssl_jax.evaluate.linear import linear_probe
@@ -14,7 +13,6 @@ __all__ = [
     "diagnostics",
     "evaluate_features",
     "few_label_probe",
-    "fine_tune",
     "knn",
     "knn_accuracy",
     "layer_probes",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ssl_jax.data import ArraySource, Data
-from ssl_jax.evaluate import fine_tune
+from ssl_jax.evaluate.fine_tune import fine_tune
 from ssl_jax.methods.method import Backbone
 from ssl_jax.networks.small import small_convnet
 from ssl_jax.train.mesh import make_mesh
