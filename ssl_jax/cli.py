@@ -124,7 +124,7 @@ def evaluate(words: list[str]) -> None:
     def options(
         run: Positional[Path],
         *,
-        data: str | None = None,
+        data: tuple[str, ...] = (),
         layer: str = "features",
         layers: tuple[str, ...] = (),
         protocols: tuple[str, ...] = (),
@@ -141,7 +141,8 @@ def evaluate(words: list[str]) -> None:
 
         Args:
           run: folder of the run.
-          data: evaluate on this data set instead of the run's own; same names as in pretrain.
+          data: evaluate on this data set instead of the run's own, or on each of several, with one table; same names as in
+            pretrain.
           layer: layer of the encoder; spatial layers are mean-pooled.
           layers: evaluate each of these layers, or "all", by a linear probe and k-NN, in one pass over the images; spatial
             layers are average-pooled to about 9,000 values.
@@ -158,7 +159,14 @@ def evaluate(words: list[str]) -> None:
         """
         return locals()
 
-    _print(commands.evaluate(**parse(options, words, prog="ssl-jax evaluate")))
+    arguments = parse(options, words, prog="ssl-jax evaluate")
+    names = arguments.pop("data")
+    if len(names) < 2:
+        _print(commands.evaluate(data=names[0] if names else None, **arguments))
+        return
+    if arguments.pop("layers"):
+        raise UsageError(f"layers: got several data sets, {', '.join(names)}: evaluate the layers on one of them.")
+    _print(commands.transfer(data=names, **arguments))
 
 
 def finetune(words: list[str]) -> None:

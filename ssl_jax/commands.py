@@ -33,7 +33,7 @@ from ssl_jax.evaluate.features import (
 from ssl_jax.evaluate.fine_tune import fine_tune
 from ssl_jax.evaluate.label_lists import with_share_of_labels
 from ssl_jax.evaluate.layers import LAYER_PROTOCOLS
-from ssl_jax.evaluate.protocols import FINE_TUNED, chosen_protocols, without_labels
+from ssl_jax.evaluate.protocols import FINE_TUNED, PROTOCOLS, chosen_protocols, without_labels
 from ssl_jax.evaluate.results import evaluate_sources, rounded
 from ssl_jax.evaluate.tables import results_table
 from ssl_jax.files import replacing
@@ -156,7 +156,7 @@ def evaluate(
     """Evaluates the features of a run again: at its last checkpoint or at a given step, on its own or on other data."""
     check_ranges(seed=seed, epochs=epochs)
     chosen_protocols(protocols)
-    _check_evaluation(layer=layer, layers=layers, held_out=held_out, step=step, save=save)
+    _check_evaluation(layer=layer, layers=layers, protocols=protocols, held_out=held_out, step=step, save=save)
     request, recipe, state, mesh = _restore(run, step)
     names = () if "all" in layers else layers
     opened = _open(data, recipe, state, layer=layer, layers=names)
@@ -178,6 +178,26 @@ def evaluate(
     if save:
         _save(run, {name: part for name, part in found.items() if name != "layer"}, opened, recipe)
     return about | found | {"run": str(run)}
+
+
+def transfer(
+    run: Path, *, data: Sequence[str], protocols: Sequence[str] = (), seed: int = 0, save: bool = False, **options: Any
+) -> dict[str, Any]:
+    """`evaluate` on each of several data sets: data set -> source -> protocol -> field, and a table of all."""
+    results: dict[str, Any] = {}
+    about: dict[str, Any] = {}
+    for name in data:
+        log_line(f"evaluating on {name}")
+        about = evaluate(run, data=name, protocols=protocols, seed=seed, **options)
+        if about["features"]:
+            results[about["data"]] = about["features"]
+    if results:
+        log_line(results_table("data", results))
+    if save:
+        with writing("run", run, "free disk space, or leave out --save"):
+            add_results(run if run.is_dir() else run.parent, {"datasets": results})
+    kept = {name: value for name, value in about.items() if name not in ("data", "features", "layer", "run")}
+    return kept | {"datasets": results, "run": str(run)}
 
 
 def finetune(
@@ -232,8 +252,15 @@ def finetune(
     return about | {"features": results, "run": str(run)}
 
 
-def _check_evaluation(*, layer: str, layers: Sequence[str], held_out: bool, step: int | None, save: bool) -> None:
+def _check_evaluation(
+    *, layer: str, layers: Sequence[str], protocols: Sequence[str], held_out: bool, step: int | None, save: bool
+) -> None:
     """Refuses options that exclude each other."""
+    encoding = [name for name in protocols if PROTOCOLS[name].needs_network]
+    if layers and encoding:
+        raise UsageError(
+            f"protocols: {encoding[0]} encodes further images, which layers cannot: leave it or --layers out."
+        )
     if layers and layer != "features":
         raise UsageError(f"layer: got {layer} beside layers: name it in --layers, or leave --layers out.")
     given = {"layer": layer != "features", "held_out": held_out, "step": step is not None}

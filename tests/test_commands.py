@@ -103,6 +103,13 @@ def test_evaluate_every_layer_in_one_command(finished, capsys):
     [
         ("--layers layer1 layer9", "unknown layer 'layer9': did you mean 'layer"),
         ("--layer layer1 --layers all", "layer: got layer1 beside layers"),
+        ("--data digits shapes --layers all", "layers: got several data sets, digits, shapes"),
+        ("--data digits shapes --protocols knn --labels 2", "labels: got 2.0, expected a share above 0 and at most 1"),
+        (
+            "--layers all --protocols knn robustness",
+            "protocols: robustness encodes further images, which layers cannot",
+        ),
+        ("--min-scale 0", "min_scale: got 0.0, expected a part of the area above 0"),
         ("--protocols lineer", "unknown protocol 'lineer': did you mean 'linear'?"),
         (
             "--save --held-out",
@@ -114,6 +121,23 @@ def test_mistaken_options_of_evaluate(finished, words, sentence, capsys):
     run, _ = finished
     code, out, err = command(capsys, "evaluate", run, *words.split())
     assert code == 2 and out == "" and sentence in err and err.count("\n") == 1
+
+
+def test_transfer_to_several_data_sets_is_one_table(finished, capsys):
+    run, _ = finished
+    before = json.loads((run / "results.json").read_text())
+    code, out, err = command(capsys, "evaluate", run, "--data", "synthetic", "shapes", "--protocols", "knn", "--save")
+    found = json.loads(out)["datasets"]
+    assert (
+        code == 0
+        and list(found) == ["synthetic", "shapes"]
+        and list(found["shapes"]) == ["pretrained", "untrained", "pixels"]
+    )
+    assert [line.split()[0] for line in err.splitlines() if line.startswith(("data ", "synthetic ", "shapes "))] == [
+        "data", "synthetic", "shapes",
+    ]  # fmt: skip
+    assert json.loads((run / "results.json").read_text())["datasets"] == found
+    (run / "results.json").write_text(json.dumps(before))
 
 
 def test_finetune_on_a_share_of_the_labels(finished, capsys):

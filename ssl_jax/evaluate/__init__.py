@@ -1,5 +1,6 @@
 """Evaluation of frozen features. `fine_tune`, which trains, is imported from `ssl_jax.evaluate.fine_tune`."""
 
+from ssl_jax.evaluate.clustering import cluster_scores
 from ssl_jax.evaluate.diagnostics import alignment, diagnostics, uniformity
 from ssl_jax.evaluate.few_labels import few_label_probe
 from ssl_jax.evaluate.knn import knn, knn_accuracy
@@ -7,9 +8,12 @@ from ssl_jax.evaluate.layers import layer_probes
 from ssl_jax.evaluate.linear import linear_probe
 from ssl_jax.evaluate.linear_sgd import linear_sgd
 from ssl_jax.evaluate.protocols import evaluate_features
+from ssl_jax.evaluate.retrieval import retrieval
+from ssl_jax.evaluate.robustness import robustness
 
 __all__ = [
     "alignment",
+    "cluster_scores",
     "diagnostics",
     "evaluate_features",
     "few_label_probe",
@@ -18,5 +22,7 @@ __all__ = [
     "layer_probes",
     "linear_probe",
     "linear_sgd",
+    "retrieval",
+    "robustness",
     "uniformity",
 ]

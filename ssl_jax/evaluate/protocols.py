@@ -10,12 +10,15 @@ import jax
 import numpy as np
 
 from ssl_jax.errors import UsageError, pick
+from ssl_jax.evaluate.clustering import cluster_scores
 from ssl_jax.evaluate.features import Features, Network
 from ssl_jax.evaluate.few_labels import few_label_probe
 from ssl_jax.evaluate.intervals import wilson_interval
 from ssl_jax.evaluate.knn import knn_accuracy
 from ssl_jax.evaluate.linear import linear_probe
 from ssl_jax.evaluate.linear_sgd import linear_sgd
+from ssl_jax.evaluate.retrieval import retrieval
+from ssl_jax.evaluate.robustness import robustness
 
 PER_CLASS = 10
 
@@ -120,6 +123,43 @@ def _linear_sgd(features: Features, seed: int, network: Network) -> dict[str, An
     return {"accuracy": probe.accuracy, "interval": list(probe.interval), "epochs": network.epochs, "chosen": chosen}
 
 
+def _retrieval(features: Features, seed: int) -> dict[str, Any]:
+    """No figures where no test image's class has a training image."""
+    *arrays, num_classes = features
+    labelled = features.train_labels[features.train_labels >= 0]
+    if not np.isin(features.test_labels[features.test_labels >= 0], labelled).any():
+        return {"average_precision": None, "interval": None}
+    found = retrieval(*arrays, num_classes=num_classes)
+    recall = {
+        f"recall_{rank}": {
+            "share": share,
+            "interval": list(found.recall_intervals[rank]),
+            "chance": found.chance_recall[rank],
+        }
+        for rank, share in found.recall.items()
+    }
+    figures = {"average_precision": found.average_precision, "interval": list(found.interval), "chance": found.chance}
+    return figures | recall
+
+
+def _clustering(features: Features, seed: int) -> dict[str, Any]:
+    """No figures with fewer training images than classes."""
+    *arrays, num_classes = features
+    if len(features.train) < num_classes:
+        return {"accuracy": None, "interval": None}
+    found = cluster_scores(*arrays, num_classes=num_classes, seed=seed)
+    scores = {"mutual_information": found.mutual_information, "rand_index": found.rand_index}
+    return {"accuracy": found.accuracy, "interval": list(found.interval)} | scores
+
+
+def _robustness(features: Features, seed: int, network: Network) -> dict[str, Any]:
+    if _examples(features).max() < 2:
+        return {"accuracy": None, "interval": None}
+    found = robustness(network, features, seed=seed)
+    figures = {"clean": found.clean, "corruptions": found.corruptions, "chosen": {"strength": found.strength}}
+    return {"accuracy": found.accuracy, "interval": list(found.interval)} | figures
+
+
 def _few_labels(features: Features, seed: int) -> dict[str, Any]:
     """The mean accuracy over five draws; none where a class has fewer than 10 training images."""
     *arrays, num_classes = features
@@ -167,6 +207,26 @@ PROTOCOLS = {
             "Linear probe by SGD",
             "as papers report it: augmented images, a sweep of learning rates",
             "Trained by SGD on augmented images, a linear probe classifies {accuracy} correctly",
+        ),
+        optional=True,
+        needs_network=True,
+    ),
+    "retrieval": Protocol(_retrieval, Words("Retrieval", "training images of the query's class first"), optional=True),
+    "clustering": Protocol(
+        _clustering,
+        Words(
+            "Clusters",
+            "k-means of the features, clusters matched with classes on training labels",
+            "Clusters of {method} features match the classes of {accuracy} of the test images",
+        ),
+        optional=True,
+    ),
+    "robustness": Protocol(
+        _robustness,
+        Words(
+            "Corrupted images",
+            "the linear probe, mean over six corruptions at five strengths",
+            "On corrupted images, a linear probe classifies {accuracy} correctly",
         ),
         optional=True,
         needs_network=True,

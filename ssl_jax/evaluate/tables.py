@@ -8,13 +8,15 @@ from ssl_jax.evaluate.protocols import FINE_TUNED, PROTOCOLS
 SHOWN = {"pretrained": "", "untrained": "untrained", "pixels": "pixels"}
 
 
-def results_table(what: str, results: Mapping[str, Mapping[str, Mapping[str, Any]]], *, chance: float) -> str:
+def results_table(
+    what: str, results: Mapping[str, Mapping[str, Mapping[str, Any]]], *, chance: float | None = None
+) -> str:
     """A line for each layer or data set, a column for each protocol and source: percent, with half the 95 % interval.
 
     Args:
       what: heading of the first column, such as "layer".
       results: name -> source -> protocol -> fields.
-      chance: accuracy of random predictions, in the last line.
+      chance: accuracy of random predictions, in the last line; None where it differs from line to line.
     """
     columns = list(
         dict.fromkeys((protocol, source) for of in results.values() for source in of for protocol in of[source])
@@ -26,7 +28,8 @@ def results_table(what: str, results: Mapping[str, Mapping[str, Mapping[str, Any
         [name, *(figure(of.get(source, {}).get(protocol, {})) for protocol, source in columns)]
         for name, of in results.items()
     ]
-    foot = f"in percent, with half the 95 % interval; accuracies of random predictions: {100 * chance:.1f}"
+    random = "1 / classes" if chance is None else f"{100 * chance:.1f}"
+    foot = f"in percent, with half the 95 % interval; accuracies of random predictions: {random}"
     return f"{aligned([head, *rows])}\n{foot}"
 
 

@@ -9,7 +9,7 @@ from blobs import CLASSES, problem
 from ssl_jax.errors import UsageError
 from ssl_jax.evaluate import evaluate_features, few_label_probe, knn_accuracy, layer_probes, linear_probe
 from ssl_jax.evaluate.features import Features
-from ssl_jax.evaluate.protocols import without_labels
+from ssl_jax.evaluate.protocols import PROTOCOLS, without_labels
 
 PROBLEM = problem(dim=40, spread=6.0)
 
@@ -90,3 +90,35 @@ def test_each_layer_has_the_results_of_its_features():
 def test_an_unknown_protocol_is_one_sentence():
     with pytest.raises(UsageError, match="unknown protocol 'lineer': did you mean 'linear'"):
         evaluate_features(Features(*PROBLEM, CLASSES), protocols=["lineer"])
+
+
+@pytest.mark.parametrize("name", [name for name, protocol in PROTOCOLS.items() if not protocol.needs_network])
+def test_no_protocol_chooses_by_test_labels(name):
+    """With permuted test labels what was chosen is the same, and only figures on the test images differ."""
+    first, other = (
+        PROTOCOLS[name].run(Features(*PROBLEM[:3], answers, CLASSES), 0)
+        for answers in (PROBLEM[3], np.roll(PROBLEM[3], 10))
+    )
+    assert first.get("chosen") == other.get("chosen") and first != other
+
+
+def test_every_figure_has_an_interval_or_a_deviation():
+    found = evaluate_features(
+        Features(*PROBLEM, CLASSES),
+        protocols=[name for name, protocol in PROTOCOLS.items() if not protocol.needs_network],
+    )
+    for name, fields in found.items():
+        assert fields.get("interval") or fields.get("deviation") is not None, name
+    assert found["retrieval"]["chance"] == pytest.approx(1 / CLASSES) and found["retrieval"]["recall_1"]["interval"]
+
+
+def test_a_protocol_that_encodes_images_needs_the_network():
+    with pytest.raises(UsageError, match="protocols: linear_sgd encodes images, which these features cannot"):
+        evaluate_features(Features(*PROBLEM, CLASSES), protocols=["linear_sgd"])
+
+
+@pytest.mark.parametrize("name", ["retrieval", "clustering"])
+def test_where_a_protocol_cannot_measure_it_has_no_figure(name):
+    train, labels, test, answers = PROBLEM
+    found = PROTOCOLS[name].run(Features(train[:1], labels[:1], test[answers == 1], answers[answers == 1], CLASSES), 0)
+    assert set(found.values()) == {None}
