@@ -16,6 +16,7 @@ from ssl_jax.methods.method import Embeddings, Facts, Metrics, State
 from ssl_jax.ranges import Range
 
 Distortion = Annotated[float, Range(1e-3, 1e3)]
+RateGroups = Annotated[int, Range(1, 2**16)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,7 @@ class SimDINO(MomentumTeacher):
 
     distortion: of the coding rate.
     invariance: weight of the cosines of crops.
+    rate_groups: parts of the batch, each with a coding rate of its own.
     """
 
     facts: ClassVar[Facts] = Facts(
@@ -37,10 +39,18 @@ class SimDINO(MomentumTeacher):
 
     distortion: Distortion = 0.05
     invariance: float = 1.0
+    rate_groups: RateGroups = 1
 
     def objective(
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
         student, teacher = embeddings["embedding"].swapaxes(0, 1), embeddings["target"].swapaxes(0, 1)  # [V, B, D]
-        options = {"distortion": self.distortion, "invariance": self.invariance}
-        return simdino(student, teacher, **options, axis_name=axis_name), {}, {}
+        loss = simdino(
+            student,
+            teacher,
+            distortion=self.distortion,
+            invariance=self.invariance,
+            groups=self.rate_groups,
+            axis_name=axis_name,
+        )
+        return loss, {}, {}

@@ -1,5 +1,7 @@
 """The coding rate and SimDINO's loss against their definitions in numpy, over shards, and at their bounds."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,7 @@ from sharding import CASES, assert_same_in_pieces
 from ssl_jax.losses.coding_rate import coding_rate, simdino
 
 LARGE, CROPS, EXAMPLES, DIM = 2, 4, 8, 5
+LOSSES = {groups: partial(simdino, groups=groups) for groups in (1, 4)}
 
 
 def embeddings(views, seed=0):
@@ -28,7 +31,8 @@ def numpy_rate(views, distortion=0.05):
     return np.mean(rates)
 
 
-def numpy_simdino(student, teacher):
+def numpy_simdino(student, teacher, groups=1):
+    """As in the authors' code, on as many devices: each sums over its own rows, and divides by the rows of all devices."""
     student, teacher = (
         rows / np.linalg.norm(rows, axis=2, keepdims=True)
         for rows in (np.asarray(student, np.float64), np.asarray(teacher, np.float64))
@@ -39,8 +43,11 @@ def numpy_simdino(student, teacher):
         for crop in range(len(student))
         if crop != target
     ]
-    weight = 1 / DIM + 1 / EXAMPLES
-    return -np.mean(pairs) - weight * numpy_rate((student[: len(teacher)] + teacher) / 2)
+    rates = []
+    for rows in np.split((student[: len(teacher)] + teacher) / 2, groups, axis=1):
+        sums = np.eye(DIM) + DIM / (EXAMPLES * 0.05) * rows.swapaxes(1, 2) @ rows
+        rates.append(np.log(np.diagonal(np.linalg.cholesky(sums), axis1=1, axis2=2)).sum(axis=1).mean())
+    return -np.mean(pairs) - (DIM + EXAMPLES) / (DIM * EXAMPLES) * np.mean(rates)
 
 
 def test_the_rate_and_its_gradient_are_those_of_the_definition():
@@ -50,26 +57,30 @@ def test_the_rate_and_its_gradient_are_those_of_the_definition():
     np.testing.assert_allclose(gradient, numerical_gradient(numpy_rate, (views,), 0), rtol=1e-3, atol=1e-5)
 
 
-def test_simdino_is_the_definition_and_its_teacher_a_constant():
+@pytest.mark.parametrize("groups", LOSSES)
+def test_simdino_is_the_definition_and_its_teacher_a_constant(groups):
     student, teacher = embeddings(CROPS), embeddings(LARGE, seed=1)
-    value, gradients = jax.jit(jax.value_and_grad(simdino, argnums=(0, 1)))(student, teacher)
-    np.testing.assert_allclose(value, numpy_simdino(student, teacher), rtol=1e-5)
-    expected = numerical_gradient(numpy_simdino, (student, teacher), 0)
+    value, gradients = jax.jit(jax.value_and_grad(LOSSES[groups], argnums=(0, 1)))(student, teacher)
+    definition = partial(numpy_simdino, groups=groups)
+    np.testing.assert_allclose(value, definition(student, teacher), rtol=1e-5)
+    expected = numerical_gradient(definition, (student, teacher), 0)
     np.testing.assert_allclose(gradients[0], expected, rtol=1e-3, atol=1e-5)
     np.testing.assert_array_equal(gradients[1], 0)
 
 
 @pytest.mark.parametrize(("way", "shards"), [("vmap", 1), *CASES])
-def test_shards_give_the_loss_of_the_whole_batch(way, shards):
-    arrays = embeddings(CROPS), embeddings(LARGE, seed=1)
-    assert_same_in_pieces(simdino, way, shards, arrays, cut=(1, 1), rtol=1e-4, atol=1e-6)
+@pytest.mark.parametrize("groups", LOSSES)
+def test_shards_give_the_loss_of_the_whole_batch(way, shards, groups):
+    """Four groups: parts of a shard, a shard, and two shards each."""
+    arrays, loss = (embeddings(CROPS), embeddings(LARGE, seed=1)), LOSSES[groups]
+    assert_same_in_pieces(loss, way, shards, arrays, cut=(1, 1), rtol=1e-4, atol=1e-6)
 
 
-def test_the_rate_of_a_shard_by_itself_is_another_one():
-    """What the authors' code takes on several devices by default."""
+def test_the_rate_of_groups_is_the_mean_of_theirs():
     views = embeddings(LARGE)
-    of_shards = np.mean([numpy_rate(part) for part in np.split(np.asarray(views), 4, axis=1)])
-    assert of_shards < 0.9 * numpy_rate(views)
+    of_groups = np.mean([numpy_rate(part) for part in np.split(np.asarray(views), 4, axis=1)])
+    np.testing.assert_allclose(coding_rate(views, groups=4), of_groups, rtol=1e-5)
+    assert of_groups < 0.9 * numpy_rate(views)
 
 
 @pytest.mark.parametrize("distortion", [0.05, 0.5])
@@ -110,6 +121,8 @@ def test_half_precision_and_zeros_stay_finite(dtype):
     [
         (lambda: coding_rate(jnp.ones((3, 2))), r"needs views \[V, B, D\], not empty, got \(3, 2\)"),
         (lambda: coding_rate(jnp.ones((2, 0, 3))), "not empty"),
+        (lambda: coding_rate(jnp.ones((1, 3, 2)), groups=2), "groups must divide the 3 rows of the batch, got 2"),
+        (lambda: coding_rate(jnp.ones((1, 3, 2)), groups=0), "groups must be a whole number of at least 1, got 0"),
         (lambda: coding_rate(jnp.ones((1, 3, 2)), distortion=0.0), "distortion must be above 0"),
         (lambda: simdino(jnp.ones((2, 3, 4)), jnp.ones((2, 3, 5))), r"needs \[V, B, K\] and \[A, B, K\]"),
         (lambda: simdino(jnp.ones((1, 3, 4)), jnp.ones((1, 3, 4))), "V >= 2 crops"),

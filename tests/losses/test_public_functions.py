@@ -99,10 +99,10 @@ LOSSES = {
         positive={"temperature": 0.5},
     ),
     "koleo": Call(losses.koleo, {"tokens": rows(6, 4)}),
-    "coding_rate": Call(losses.coding_rate, {"views": rows(2, 6, 4)}, positive={"distortion": 0.5}),
+    "coding_rate": Call(losses.coding_rate, {"views": rows(2, 6, 4)}, positive={"distortion": 0.5}, counts={"groups": 2}),
     "simdino": Call(
         losses.simdino, {"student": rows(3, 6, 4), "teacher": rows(2, 6, 4)}, positive={"distortion": 0.5},
-        weights={"invariance": 1.0},
+        weights={"invariance": 1.0}, counts={"groups": 2},
     ),
     "swav": Call(losses.swav, {"scores": rows(3, 6, 4), "assignments": np.full((2, 6, 4), 0.25, np.float32)}, positive=WARM),
     "cluster_cross_entropy": Call(

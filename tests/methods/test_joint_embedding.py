@@ -7,11 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ssl_jax.losses.coding_rate import simdino
 from ssl_jax.losses.negatives import info_nce
 from ssl_jax.methods.dcl import DCL
 from ssl_jax.methods.dino import DINO
 from ssl_jax.methods.moco import MoCo
 from ssl_jax.methods.simclr import SimCLR
+from ssl_jax.methods.simdino import SimDINO
 from ssl_jax.methods.supcon import SupCon
 from ssl_jax.networks import encoder, projection_head, prototype_head
 
@@ -48,6 +50,14 @@ def test_symmetric_moco_compares_each_view_with_a_queue_of_the_other_views_keys(
         away = np.abs(rows[:, None, None] - np.asarray(keys)[None]).max(-1)  # [K, B, V]
         assert (away[..., other].min(0) < 1e-5).all() and (away[..., query].min(0) > 1e-3).all()
         assert (away[..., other].min(1) > 1e-3).sum() == 3  # the rest are former rows
+
+
+def test_simdino_passes_its_settings_to_the_loss():
+    settings = {"distortion": 0.3, "invariance": 2.0}
+    embeddings = {"embedding": drawn(4, 6, 3, 4), "target": drawn(5, 6, 2, 4)}
+    loss, *_ = SimDINO(NET, HEAD, 10, rate_groups=3, **settings).objective(embeddings, {}, RNG, STEP)
+    student, teacher = (embeddings[name].swapaxes(0, 1) for name in ("embedding", "target"))
+    np.testing.assert_allclose(loss, simdino(student, teacher, groups=3, **settings), rtol=1e-6)
 
 
 def test_a_teacher_has_no_stochastic_depth():
