@@ -2,7 +2,8 @@
 
 import gc
 import os
-import tempfile
+import shutil
+from pathlib import Path
 
 import jax
 
@@ -19,10 +20,13 @@ jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
-# Many tests run the same small programs: each is compiled once a session, by whichever process of it comes first.
+# Compiling is half of the tests' time. Programs are kept for the next session, by the version of jaxlib and the flags, and
+# `make clean` removes them. The folder is emptied when it has become large, since changed code adds programs.
 if "SSL_JAX_TEST_PROGRAMS" not in os.environ:
-    _programs = tempfile.TemporaryDirectory(prefix="ssl_jax_tests_", ignore_cleanup_errors=True)
-    os.environ["SSL_JAX_TEST_PROGRAMS"] = _programs.name
+    _programs = Path(__file__).parents[1] / ".pytest_cache" / "programs"
+    if sum(path.stat().st_size for path in _programs.glob("*")) > 2**30:
+        shutil.rmtree(_programs)
+    os.environ["SSL_JAX_TEST_PROGRAMS"] = str(_programs)
 jax.config.update("jax_compilation_cache_dir", os.environ["SSL_JAX_TEST_PROGRAMS"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
