@@ -7,6 +7,7 @@ from ssl_jax.evaluate.knn import knn, knn_accuracy
 from ssl_jax.evaluate.layers import layer_probes
 from ssl_jax.evaluate.linear import linear_probe
 from ssl_jax.evaluate.linear_sgd import linear_sgd
+from ssl_jax.evaluate.multi_label import multi_label_probe
 from ssl_jax.evaluate.protocols import evaluate_features
 from ssl_jax.evaluate.retrieval import retrieval
 from ssl_jax.evaluate.robustness import robustness
@@ -22,6 +23,7 @@ __all__ = [
     "layer_probes",
     "linear_probe",
     "linear_sgd",
+    "multi_label_probe",
     "retrieval",
     "robustness",
     "uniformity",

@@ -5,7 +5,7 @@ unique: no learning rate, no epochs. Weights and logits are class-major, `[K, ..
 both products of a gradient are fast in this layout; `features.T @ error` takes three times as long on CPU.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -123,12 +123,18 @@ def logistic_regression(
 def _descend(features: Array, labels: Array, rows: Array, strength: Array, tolerance: Array, start: Array) -> Array:
     share = rows.astype(jnp.float32) / rows.sum(dtype=jnp.float32)
     is_label = jnp.arange(len(start), dtype=labels.dtype)[:, None] == labels[None]
-    solver = optax.lbfgs()
 
     def objective(weights: Array) -> Array:
         logits = jnp.matmul(weights, features.T, precision="highest")
         losses = jax.nn.logsumexp(logits, axis=0) - jnp.sum(jnp.where(is_label, logits, 0), axis=0)
         return jnp.vdot(share, losses) + strength / 2 * jnp.sum(weights[:, :-1] ** 2)
+
+    return minimized(objective, start, tolerance)
+
+
+def minimized(objective: Callable[[Array], Array], start: Array, tolerance: Array) -> Array:
+    """L-BFGS from `start` until the gradient is shorter than `tolerance`, at most `MOST_STEPS` steps; under `jit`."""
+    solver = optax.lbfgs()
 
     def going_on(carry: tuple) -> Array:
         *_, length, step = carry

@@ -58,7 +58,8 @@ def _flat(features: Mapping[str, Any]) -> dict[str, Any]:
     for source, of in SOURCES.items():
         results = features.get(source, {})
         for protocol in dict.fromkeys([*chosen_protocols(), *results]):
-            fields, key = {"accuracy": None} | results.get(protocol, {}), NAMES.get(protocol, protocol) + of
+            fields, key = results.get(protocol, {}), NAMES.get(protocol, protocol) + of
+            fields = {"accuracy": fields.get("average_precision")} | fields
             flat |= {key + end: fields[field] for field, end in FIELDS.items() if field in fields}
     return flat
 
