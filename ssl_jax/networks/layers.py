@@ -85,20 +85,49 @@ def moments(grouped: Array) -> tuple[Array, Array]:
     """Mean and population variance of each channel of each group, float32 `[G, B, ..., C]` -> `[G, 1, ..., 1, C]`.
 
     One pass over the activations and one collective, instead of the two that mean((x - mean)^2) takes. Mean squares less
-    squared means cancel where the mean is larger than the deviation. So values are summed about the first of their block,
-    and the sums of the blocks, a row of C each, are put together in float64, whose rounding is 1e-16 of the mean square.
+    squared means cancel where the mean is larger than the deviation. So values are summed about the first of their block, a
+    block being the part of a group on one device, and only the sums of blocks, a row of C each, are put together.
     """
     groups, size, *_, channels = grouped.shape
-    blocks = 1 if devices_under(grouped) == 1 else size  # each on one device, wherever the batch is cut
+    blocks = _blocks(groups, size, devices_under(grouped))
     values = grouped.reshape(groups, blocks, -1, channels)
     first = values[:, :, :1]
     shifted = values - first
-    parts = first, shifted.mean(axis=2, keepdims=True), jnp.square(shifted).mean(axis=2, keepdims=True)
+    offset, square = shifted.mean(axis=2, keepdims=True), jnp.square(shifted).mean(axis=2, keepdims=True)
+    parts = [first, offset, square] if blocks == 1 else _summable(first, offset, square)
     with jax.enable_x64(True):
-        first, mean, square = (part.astype(jnp.float64) for part in parts)
-        sums = jnp.stack([first + mean, square - mean**2 + (first + mean) ** 2]).mean(axis=2)
+        if blocks == 1:
+            first, offset, square = (part.astype(jnp.float64) for part in parts)
+            sums = jnp.stack([first + offset, square - offset**2 + (first + offset) ** 2]).mean(axis=2)
+        else:
+            high, low, squares, rest = (part.astype(jnp.float64) for part in jnp.stack(parts).sum(axis=2))
+            sums = jnp.stack([high + low, squares + rest]) / blocks
         mean, square = sums.reshape(2, groups, *(1,) * (grouped.ndim - 2), channels)
         return mean.astype(jnp.float32), jnp.maximum((square - mean**2).astype(jnp.float32), 0)
+
+
+def _blocks(groups: int, size: int, devices: int) -> int:
+    """Blocks of a group of `size` examples, each on one device: as many as devices share it, or one for each example."""
+    if devices == 1:
+        return 1
+    shared = devices // groups
+    return shared if devices % groups == 0 and shared > 0 and size % shared == 0 else size
+
+
+def _summable(first: Array, offset: Array, square: Array) -> list[Array]:
+    """Four float32 rows for each block, whose sums over blocks give the mean and the mean square in more than float32.
+
+    A sum of float64 over devices would be communicated as one row for each device where the hardware has no float64. So the
+    mean of a block, first + offset, is split: few enough bits of it are in `high` for the sums of `high` and of its squares to
+    be exact in float32, in any order, where the blocks have similar means, which is where rounding matters.
+    """
+    bits = (
+        24 - (first.shape[1] - 1).bit_length()
+    ) // 2  # Of the 24 of a float32, shared by a square and the number of terms.
+    high = jax.lax.reduce_precision(first + offset, exponent_bits=8, mantissa_bits=bits - 1)
+    low = (first - high) + offset
+    within = square - offset**2
+    return [high, low, high**2, low * (2 * high + low) + within]
 
 
 @moments.defjvp

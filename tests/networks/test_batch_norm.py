@@ -11,7 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from naive_layers import batch_norm, double, drawn
 
 from ssl_jax.errors import UsageError
-from ssl_jax.networks import projection_head, resnet, small_convnet
+from ssl_jax.networks import layers, projection_head, resnet, small_convnet
 from ssl_jax.networks.layers import BatchNorm, LayerNorm, moments
 from ssl_jax.ops.patches import patchify
 
@@ -135,11 +135,28 @@ def test_gradients_far_from_zero_are_those_near_it():
     np.testing.assert_allclose(gradient, expected, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("ratio", RATIOS)
+@pytest.mark.parametrize("blocks", [2, 32, 256])
+def test_far_from_zero_sums_over_blocks_do_not_cancel(monkeypatch, blocks, ratio):
+    """The blocks of as many devices, put together on one."""
+    monkeypatch.setattr(layers, "_blocks", lambda *_: blocks)
+    x = np.random.default_rng(0).normal(ratio, 1, (256, 4, 4, 8)).astype(np.float32)
+    mean, var = moments(jnp.asarray(x)[None])
+    np.testing.assert_allclose(mean.ravel(), double(x).mean((0, 1, 2)), atol=RATIOS[ratio])
+    np.testing.assert_allclose(var.ravel(), double(x).var((0, 1, 2)), atol=2 * RATIOS[ratio])
+
+
+@pytest.mark.parametrize(("groups", "blocks"), [(1, 8), (4, 2), (8, 1), (16, 1)])
+def test_a_block_is_the_part_of_a_group_on_one_device(groups, blocks):
+    assert layers._blocks(groups, 16 // groups, 8) == blocks
+
+
 def test_one_collective_for_the_statistics_of_a_spread_batch():
     mesh = Mesh(np.array(jax.devices()), ("data",))
     x = jax.device_put(np.ones((16, 2, 2, 4), np.float32), NamedSharding(mesh, PartitionSpec("data")))
     program = jax.jit(lambda x: moments(x[None])).lower(x).compile().as_text()
-    assert len(re.findall(r"(all-reduce|all-gather|all-to-all|collective-permute)(-start)?\(", program)) == 1
+    (shape,) = re.findall(r"= (\S+) (?:all-reduce|all-gather|all-to-all|collective-permute)(?:-start)?\(", program)
+    assert shape.startswith("f32[4,1,1,4]"), "four rows of C for all devices together, in a type that all hardware has"
 
 
 @pytest.mark.parametrize("norm", [BatchNorm(4), LayerNorm(4, rngs=nnx.Rngs(0))])
