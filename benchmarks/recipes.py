@@ -105,7 +105,9 @@ def at_full_size(name: str) -> recipes.Recipe:
     with (
         mock.patch("ssl_jax.data.tfds.open_tfds", open_outline),
         mock.patch("ssl_jax.recipes.clusterfit.load_features", lambda path, source: np.zeros((len(source), 1))),
-        mock.patch("ssl_jax.recipes.clusterfit.cluster", lambda features, count, **_: np.zeros(len(features), np.int32)),
+        mock.patch(
+            "ssl_jax.recipes.clusterfit.cluster", lambda features, count, **_: np.zeros(len(features), np.int32)
+        ),
     ):
         return recipes.find(method, scale)(precision="bfloat16", **given)
 
