@@ -31,7 +31,7 @@ from ssl_jax.evaluate.features import (
     pixels,
 )
 from ssl_jax.evaluate.fine_tune import fine_tune
-from ssl_jax.evaluate.label_lists import with_share_of_labels
+from ssl_jax.evaluate.label_lists import check_share, with_share_of_labels
 from ssl_jax.evaluate.layers import LAYER_PROTOCOLS
 from ssl_jax.evaluate.protocols import FINE_TUNED, PROTOCOLS, chosen_protocols, without_labels
 from ssl_jax.evaluate.results import evaluate_sources, rounded
@@ -186,6 +186,7 @@ def transfer(
     """`evaluate` on each of several data sets: data set -> source -> protocol -> field, and a table of all."""
     results: dict[str, Any] = {}
     about: dict[str, Any] = {}
+    check_share(options.get("labels", 1.0))
     for name in data:
         log_line(f"evaluating on {name}")
         about = evaluate(run, data=name, protocols=protocols, seed=seed, **options)

@@ -90,6 +90,7 @@ RANGES = {
     "negatives": COUNT,
     "negatives_within": COUNT,
     "examples": COUNT,
+    "entries": COUNT,
     "clips": COUNT,
     "positive_pool": COUNT,
     "positives_per_clip": COUNT,

@@ -17,6 +17,12 @@ from ssl_jax.errors import UsageError
 from ssl_jax.ops.checks import check_count
 
 
+def check_share(share: float) -> None:
+    """Refuses a share of the labels that is out of range."""
+    if not 0 < share <= 1:
+        raise UsageError(f"labels: got {share}, expected a share above 0 and at most 1, such as 0.01 for 1 %.")
+
+
 def label_list(source: Source, *, share: float, seed: int = 0) -> NDArray[np.intp]:
     """Indices of the same share of each class of a source, at least one image of each, ascending.
 
@@ -29,8 +35,7 @@ def label_list(source: Source, *, share: float, seed: int = 0) -> NDArray[np.int
     Raises:
       UsageError: a share out of range, or no image with a label.
     """
-    if not 0 < share <= 1:
-        raise UsageError(f"labels: got {share}, expected a share above 0 and at most 1, such as 0.01 for 1 %.")
+    check_share(share)
     check_count("label_list", least=0, seed=seed)
     ranked: dict[int, list[tuple[bytes, int]]] = {}
     for batch in in_order(source, batch_size=512):

@@ -27,6 +27,7 @@ def coding_rate(views: Array, *, distortion: float = 0.05, groups: int = 1, axis
       views: embeddings `[V, B, D]`, as they are: neither centred nor scaled.
       distortion: the squared error in which rows count as equal; above 0. It is the `eps` of the authors' code, in the place
         of the paper's epsilon squared.
+      groups: number of equal parts of the batch, in order, each with a rate of its own; the mean of these counts.
       axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
         shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax import Array, lax
+from jax import Array
 from jax.typing import DTypeLike
 
 from ssl_jax.errors import UsageError, pick
@@ -88,19 +88,22 @@ def moments(grouped: Array) -> tuple[Array, Array]:
     squared means cancel where the mean is larger than the deviation. So values are summed about the first of their block, a
     block being the part of a group on one device, and only the sums of blocks, a row of C each, are put together.
     """
-    groups, size, *rest = grouped.shape
+    groups, size, *_, channels = grouped.shape
     blocks = _blocks(groups, size, devices_under(grouped))
-    values = grouped.reshape(groups, blocks, size // blocks, *rest)
-    axes = tuple(range(2, values.ndim - 1))
-    first = values[tuple(slice(0, 1) if axis in axes else slice(None) for axis in range(values.ndim))]
+    values = grouped.reshape(groups, blocks, -1, channels)
+    first = values[:, :, :1]
     shifted = values - first
-    offset = shifted.mean(axes, keepdims=True)
-    within = jnp.square(shifted).mean(axes, keepdims=True) - offset**2
-    if blocks == 1:
-        mean, var = first + offset, within
-    else:
-        mean, var = _together(first, offset, within, blocks)
-    return mean.squeeze(1), jnp.maximum(var, 0).squeeze(1)
+    offset, square = shifted.mean(axis=2, keepdims=True), jnp.square(shifted).mean(axis=2, keepdims=True)
+    parts = [first, offset, square] if blocks == 1 else _summable(first, offset, square)
+    with jax.enable_x64(True):
+        if blocks == 1:
+            first, offset, square = (part.astype(jnp.float64) for part in parts)
+            sums = jnp.stack([first + offset, square - offset**2 + (first + offset) ** 2]).mean(axis=2)
+        else:
+            high, low, squares, rest = (part.astype(jnp.float64) for part in jnp.stack(parts).sum(axis=2))
+            sums = jnp.stack([high + low, squares + rest]) / blocks
+        mean, square = sums.reshape(2, groups, *(1,) * (grouped.ndim - 2), channels)
+        return mean.astype(jnp.float32), jnp.maximum((square - mean**2).astype(jnp.float32), 0)
 
 
 def _blocks(groups: int, size: int, devices: int) -> int:
@@ -111,21 +114,20 @@ def _blocks(groups: int, size: int, devices: int) -> int:
     return shared if devices % groups == 0 and shared > 0 and size % shared == 0 else size
 
 
-def _together(first: Array, offset: Array, within: Array, blocks: int) -> tuple[Array, Array]:
-    """Mean and variance over blocks `[G, blocks, 1, ..., C]`, each with the mean first + offset and the variance `within`.
+def _summable(first: Array, offset: Array, square: Array) -> list[Array]:
+    """Four float32 rows for each block, whose sums over blocks give the mean and the mean square in more than float32.
 
-    The mean square is a sum over devices. One of float64 would be communicated as a row for each device where the hardware
-    has no float64. So the mean of a block is split: few enough bits of it are in `high` for the sums of `high` and of its
-    squares to be exact in float32, in any order, where the blocks have similar means, which is where rounding matters.
+    A sum of float64 over devices would be communicated as one row for each device where the hardware has no float64. So the
+    mean of a block, first + offset, is split: few enough bits of it are in `high` for the sums of `high` and of its squares to
+    be exact in float32, in any order, where the blocks have similar means, which is where rounding matters.
     """
-    bits = (24 - (blocks - 1).bit_length()) // 2  # Of the 24 of a float32, shared by a square and the number of terms.
-    high = lax.reduce_precision(first + offset, exponent_bits=8, mantissa_bits=bits - 1)
+    bits = (
+        24 - (first.shape[1] - 1).bit_length()
+    ) // 2  # Of the 24 of a float32, shared by a square and the number of terms.
+    high = jax.lax.reduce_precision(first + offset, exponent_bits=8, mantissa_bits=bits - 1)
     low = (first - high) + offset
-    sums = jnp.stack([high, low, high**2, low * (2 * high + low) + within]).sum(axis=2, keepdims=True)
-    with jax.enable_x64(True):
-        high, low, squares, rest = sums.astype(jnp.float64) / blocks
-        mean = high + low
-        return mean.astype(jnp.float32), (squares + rest - mean**2).astype(jnp.float32)
+    within = square - offset**2
+    return [high, low, high**2, low * (2 * high + low) + within]
 
 
 @moments.defjvp
@@ -148,7 +150,7 @@ class LayerNorm(nnx.LayerNorm):
         x = x.astype(jnp.float32)
         axes = np.atleast_1d(self.reduction_axes) % x.ndim
         first = x[tuple(slice(0, 1) if axis in axes else slice(None) for axis in range(x.ndim))]
-        x = x - lax.stop_gradient(first)
+        x = x - jax.lax.stop_gradient(first)
         centred = x - x.mean(self.reduction_axes, keepdims=True)
         gain = inverse_deviation(jnp.square(centred).mean(self.reduction_axes, keepdims=True), self.epsilon)
         per_channel = (1,) * (x.ndim - 1) + (-1,)
@@ -167,13 +169,13 @@ def max_pool(x: Array) -> Array:
     compute the values twice, in two fusions that round differently: no value is equal then, and the gradient is lost.
     """
     rows = x.reshape(len(x), -1, x.shape[-1])
-    position = lax.stop_gradient(rows).argmax(axis=1, keepdims=True)
-    return jnp.where(jnp.arange(rows.shape[1])[None, :, None] == position, rows, 0).sum(axis=1)
+    largest = jax.lax.stop_gradient(rows).argmax(axis=1, keepdims=True)
+    return jnp.take_along_axis(rows, largest, axis=1)[:, 0]
 
 
 def inverse_deviation(var: Array, epsilon: float) -> Array:
     """`1 / sqrt(var + epsilon)`; NaN where squares overflowed: zeros would hide that a run has diverged."""
-    return lax.rsqrt(jnp.where(var < jnp.inf, var, jnp.nan) + epsilon)
+    return jax.lax.rsqrt(jnp.where(var < jnp.inf, var, jnp.nan) + epsilon)
 
 
 class ConvNorm(nnx.Module):
