@@ -14,6 +14,7 @@ from jax.typing import DTypeLike
 
 from ssl_jax.errors import UsageError, pick
 from ssl_jax.ops.collectives import devices_under
+from ssl_jax.ops.tiles import platform_of
 
 Norm = Literal["batch", "layer"]
 
@@ -89,14 +90,15 @@ def moments(grouped: Array) -> tuple[Array, Array]:
     block being the part of a group on one device, and only the sums of blocks, a row of C each, are put together.
     """
     groups, size, *_, channels = grouped.shape
-    blocks = _blocks(groups, size, devices_under(grouped))
+    native = platform_of(grouped) == "cpu"  # Sums of float64 over devices do not depend on their order.
+    blocks = _blocks(groups, size, devices_under(grouped), native=native)
     values = grouped.reshape(groups, blocks, -1, channels)
     first = values[:, :, :1]
     shifted = values - first
     offset, square = shifted.mean(axis=2, keepdims=True), jnp.square(shifted).mean(axis=2, keepdims=True)
-    parts = [first, offset, square] if blocks == 1 else _summable(first, offset, square)
+    parts = [first, offset, square] if native or blocks == 1 else _summable(first, offset, square)
     with jax.enable_x64(True):
-        if blocks == 1:
+        if native or blocks == 1:
             first, offset, square = (part.astype(jnp.float64) for part in parts)
             sums = jnp.stack([first + offset, square - offset**2 + (first + offset) ** 2]).mean(axis=2)
         else:
@@ -106,12 +108,12 @@ def moments(grouped: Array) -> tuple[Array, Array]:
         return mean.astype(jnp.float32), jnp.maximum((square - mean**2).astype(jnp.float32), 0)
 
 
-def _blocks(groups: int, size: int, devices: int) -> int:
+def _blocks(groups: int, size: int, devices: int, *, native: bool) -> int:
     """Blocks of a group of `size` examples, each on one device: as many as devices share it, or one for each example."""
     if devices == 1:
         return 1
     shared = devices // groups
-    return shared if devices % groups == 0 and shared > 0 and size % shared == 0 else size
+    return shared if not native and devices % groups == 0 and shared > 0 and size % shared == 0 else size
 
 
 def _summable(first: Array, offset: Array, square: Array) -> list[Array]:

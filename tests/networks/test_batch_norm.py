@@ -139,7 +139,8 @@ def test_gradients_far_from_zero_are_those_near_it():
 @pytest.mark.parametrize("blocks", [2, 32, 256])
 def test_far_from_zero_sums_over_blocks_do_not_cancel(monkeypatch, blocks, ratio):
     """The blocks of as many devices, put together on one."""
-    monkeypatch.setattr(layers, "_blocks", lambda *_: blocks)
+    monkeypatch.setattr(layers, "_blocks", lambda *_, **__: blocks)
+    monkeypatch.setattr(layers, "platform_of", lambda _: "tpu")
     x = np.random.default_rng(0).normal(ratio, 1, (256, 4, 4, 8)).astype(np.float32)
     mean, var = moments(jnp.asarray(x)[None])
     np.testing.assert_allclose(mean.ravel(), double(x).mean((0, 1, 2)), atol=RATIOS[ratio])
@@ -148,10 +149,11 @@ def test_far_from_zero_sums_over_blocks_do_not_cancel(monkeypatch, blocks, ratio
 
 @pytest.mark.parametrize(("groups", "blocks"), [(1, 8), (4, 2), (8, 1), (16, 1)])
 def test_a_block_is_the_part_of_a_group_on_one_device(groups, blocks):
-    assert layers._blocks(groups, 16 // groups, 8) == blocks
+    assert layers._blocks(groups, 16 // groups, 8, native=False) == blocks
 
 
-def test_one_collective_for_the_statistics_of_a_spread_batch():
+def test_one_collective_for_the_statistics_of_a_spread_batch(monkeypatch):
+    monkeypatch.setattr(layers, "platform_of", lambda _: "tpu")
     mesh = Mesh(np.array(jax.devices()), ("data",))
     x = jax.device_put(np.ones((16, 2, 2, 4), np.float32), NamedSharding(mesh, PartitionSpec("data")))
     program = jax.jit(lambda x: moments(x[None])).lower(x).compile().as_text()
