@@ -90,20 +90,15 @@ def moments(grouped: Array) -> tuple[Array, Array]:
     block being the part of a group on one device, and only the sums of blocks, a row of C each, are put together.
     """
     groups, size, *_, channels = grouped.shape
-    native = platform_of(grouped) == "cpu"  # Sums of float64 over devices do not depend on their order.
-    blocks = _blocks(groups, size, devices_under(grouped), native=native)
+    devices, native = devices_under(grouped), platform_of(grouped) == "cpu"
+    blocks = _blocks(groups, size, devices, native=native)
     values = grouped.reshape(groups, blocks, -1, channels)
     first = values[:, :, :1]
     shifted = values - first
     offset, square = shifted.mean(axis=2, keepdims=True), jnp.square(shifted).mean(axis=2, keepdims=True)
-    parts = [first, offset, square] if native or blocks == 1 else _summable(first, offset, square)
+    together = _in_float64 if native or blocks == 1 else _in_pairs
     with jax.enable_x64(True):
-        if native or blocks == 1:
-            first, offset, square = (part.astype(jnp.float64) for part in parts)
-            sums = jnp.stack([first + offset, square - offset**2 + (first + offset) ** 2]).mean(axis=2)
-        else:
-            high, low, squares, rest = (part.astype(jnp.float64) for part in jnp.stack(parts).sum(axis=2))
-            sums = jnp.stack([high + low, squares + rest]) / blocks
+        sums = together(first, offset, square)
         mean, square = sums.reshape(2, groups, *(1,) * (grouped.ndim - 2), channels)
         return mean.astype(jnp.float32), jnp.maximum((square - mean**2).astype(jnp.float32), 0)
 
@@ -116,20 +111,25 @@ def _blocks(groups: int, size: int, devices: int, *, native: bool) -> int:
     return shared if not native and devices % groups == 0 and shared > 0 and size % shared == 0 else size
 
 
-def _summable(first: Array, offset: Array, square: Array) -> list[Array]:
-    """Four float32 rows for each block, whose sums over blocks give the mean and the mean square in more than float32.
+def _in_float64(first: Array, offset: Array, square: Array) -> Array:
+    """Mean and mean square over blocks, `[2, G, 1, C]`. On CPUs, sums over devices then do not depend on their order."""
+    first, offset, square = (part.astype(jnp.float64) for part in (first, offset, square))
+    return jnp.stack([first + offset, square - offset**2 + (first + offset) ** 2]).mean(axis=2)
 
-    A sum of float64 over devices would be communicated as one row for each device where the hardware has no float64. So the
-    mean of a block, first + offset, is split: few enough bits of it are in `high` for the sums of `high` and of its squares to
-    be exact in float32, in any order, where the blocks have similar means, which is where rounding matters.
+
+def _in_pairs(first: Array, offset: Array, square: Array) -> Array:
+    """The same, where the hardware has no float64: a sum of it over devices would be communicated as a row for each device.
+
+    The mean of a block, first + offset, is split: few enough bits of it are in `high` for the sums of `high` and of its squares
+    to be exact in float32, in any order, where the blocks have similar means, which is where rounding matters.
     """
-    bits = (
-        24 - (first.shape[1] - 1).bit_length()
-    ) // 2  # Of the 24 of a float32, shared by a square and the number of terms.
+    blocks = first.shape[1]
+    bits = (24 - (blocks - 1).bit_length()) // 2  # Of the 24 of a float32, shared by a square and the number of terms.
     high = jax.lax.reduce_precision(first + offset, exponent_bits=8, mantissa_bits=bits - 1)
     low = (first - high) + offset
-    within = square - offset**2
-    return [high, low, high**2, low * (2 * high + low) + within]
+    sums = jnp.stack([high, low, high**2, low * (2 * high + low) + square - offset**2]).sum(axis=2)
+    high, low, squares, rest = sums.astype(jnp.float64)
+    return jnp.stack([high + low, squares + rest]) / blocks
 
 
 @moments.defjvp

@@ -72,7 +72,7 @@ def spread(rows: Array, axis_name: str = "data") -> Array:
     After some rearrangements of rows the compiler would gather them and repeat the following computation on every device.
     """
     mesh = jax.typeof(rows).sharding.mesh
-    if axis_name not in mesh.axis_names or axis_name in mesh.manual_axes:
+    if not _is_global(mesh, axis_name):
         return rows
     return lax.with_sharding_constraint(rows, NamedSharding(mesh, PartitionSpec(axis_name)))
 
@@ -85,7 +85,7 @@ def over_shards(
     The function gets None as axis_name, and all rows, where no mesh axis of this name has several devices.
     """
     mesh = jax.typeof(jax.tree.leaves(rows)[0]).sharding.mesh
-    if axis_name not in mesh.axis_names or axis_name in mesh.manual_axes or mesh.shape[axis_name] == 1:
+    if not _is_global(mesh, axis_name) or mesh.shape[axis_name] == 1:
         return function(rows, whole, None)
     cut, same = PartitionSpec(axis_name), PartitionSpec()
     run = jax.shard_map(
@@ -117,6 +117,11 @@ def varying_together(tree: Any) -> Any:
         return lax.pcast(leaf, tuple(missing), to="varying") if missing else leaf
 
     return jax.tree.map(widen, tree)
+
+
+def _is_global(mesh: Any, axis_name: str) -> bool:
+    """Whether arrays on a mesh are global along an axis that it has: not the shards of a `shard_map`."""
+    return axis_name in mesh.axis_names and axis_name not in mesh.manual_axes
 
 
 def _varying_axes(leaf: Array) -> frozenset[str]:
