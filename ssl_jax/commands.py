@@ -159,7 +159,7 @@ def evaluate(
     _check_evaluation(layer=layer, layers=layers, protocols=protocols, held_out=held_out, step=step, save=save)
     request, recipe, state, mesh = _restore(run, step)
     names = () if "all" in layers else layers
-    opened = _open(data, recipe, state, layer=layer, layers=names)
+    opened = _open(data, recipe, state, layer=layer, layers=names if layers else None)
     opened = split_training(opened) if held_out else opened
     opened = with_share_of_labels(opened, labels, seed=seed)
     about = {"method": request["method"], "recipe": request["recipe"], "steps": int(state.step), "data": opened.name}
@@ -230,8 +230,7 @@ def finetune(
         raise UsageError(f"data: {opened.name} has no labelled test images: choose data that have.")
     opened = with_share_of_labels(opened, labels, seed=seed)
     results: dict[str, Any] = {}
-    weights = {"pretrained": (state.params, state.method_state), "untrained": _untrained(recipe, mesh, request["seed"])}
-    for source, (params, method_state) in weights.items():
+    for source, (params, method_state) in _weights(recipe, state, mesh, request["seed"]).items():
         backbone = recipe.method.backbone(params, method_state)
         if backbone is None:
             raise UsageError(
@@ -315,8 +314,13 @@ def embed(
         np.save(draft, features)
 
 
-def _open(data: str | None, recipe: Recipe, state: TrainState, *, layer: str, layers: Sequence[str] = ()) -> Data:
-    """The run's own data, or others of the same kind, with the size and the channels that the run's encoder takes."""
+def _open(
+    data: str | None, recipe: Recipe, state: TrainState, *, layer: str, layers: Sequence[str] | None = None
+) -> Data:
+    """The run's own data, or others of the same kind, with the size and the channels that the run's encoder takes.
+
+    layers: as in `layer_extractor`, where layers are evaluated.
+    """
     own = recipe.data
     with usage_errors({"data": data or own.name, "layer": layer}):
         width, channels = own.train.image_shape[-2:]
@@ -330,7 +334,8 @@ def _open(data: str | None, recipe: Recipe, state: TrainState, *, layer: str, la
                 f"data: {data} holds {kinds[0]}, but the run was pre-trained on {kinds[1]}: choose data that hold {kinds[1]}."
             )
         check_extractor(feature_extractor(recipe.method, recipe.prepare, layer=layer), state, opened.train)
-        check_extractor(layer_extractor(recipe.method, recipe.prepare, layers=layers), state, opened.train)
+        if layers is not None:
+            check_extractor(layer_extractor(recipe.method, recipe.prepare, layers=layers), state, opened.train)
     return opened
 
 
@@ -430,13 +435,11 @@ def _evaluate(
         log_line(f"{data.name} has no labelled test images: the features are not evaluated")
         return {}, None, None
     embed = feature_extractor(recipe.method, recipe.prepare, layer=layer)
-    network = Network(embed, state.params, state.method_state, data, mesh, augment, epochs)
-    params, method_state = _untrained(recipe, mesh, init_seed)
     networks = {
-        "pretrained": network,
-        "untrained": network._replace(params=params, state=method_state),
-        "pixels": network._replace(extract=pixels, params=None, state=None),
+        source: Network(embed, params, method_state, data, mesh, augment, epochs)
+        for source, (params, method_state) in _weights(recipe, state, mesh, init_seed).items()
     }
+    networks["pixels"] = Network(pixels, None, None, data, mesh, augment, epochs)
     after, before = (
         compute_features(embed, networks[source].params, networks[source].state, data, mesh=mesh)
         for source in ("pretrained", "untrained")
@@ -472,9 +475,8 @@ def _evaluate_layers(
         log_line(f"{data.name} has no labelled test images: the layers are not evaluated")
         return {}
     extract = layer_extractor(recipe.method, recipe.prepare, layers=layers)
-    weights = {"pretrained": (state.params, state.method_state), "untrained": _untrained(recipe, mesh, init_seed)}
     results: dict[str, Any] = {}
-    for source, (params, method_state) in weights.items():
+    for source, (params, method_state) in _weights(recipe, state, mesh, init_seed).items():
         log_line(f"computing the layers of {source} weights")
         for name, features in compute_layers(extract, params, method_state, data, mesh=mesh).items():
             found = evaluate_sources({source: features}, protocols=protocols or LAYER_PROTOCOLS, seed=seed)
@@ -483,7 +485,8 @@ def _evaluate_layers(
     return results
 
 
-def _untrained(recipe: Recipe, mesh: Mesh | None, seed: int) -> tuple[Params, State]:
-    """The parameters and the state of the method before training."""
+def _weights(recipe: Recipe, state: TrainState, mesh: Mesh | None, seed: int) -> dict[str, tuple[Params, State]]:
+    """The parameters and the state of the method after and before training, by source."""
     untrained = jax.jit(lambda: recipe.method.init(jax.random.key(seed)))()
-    return untrained if mesh is None else jax.device_put(untrained, replicated(mesh))
+    untrained = untrained if mesh is None else jax.device_put(untrained, replicated(mesh))
+    return {"pretrained": (state.params, state.method_state), "untrained": untrained}
