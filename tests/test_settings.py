@@ -19,8 +19,8 @@ def test_arguments_by_position_and_in_any_number_have_names():
 def test_an_older_name_of_an_option_is_replaced_and_mentioned_once_and_other_names_stay(monkeypatch, capsys):
     monkeypatch.setitem(RENAMED, "an_older_name", "stride")
     assert [current_name("an_older_name", ("prediction_steps", "stride")) for _ in range(2)] == ["stride", "stride"]
-    said = "an_older_name is now called stride: the old name is accepted until the next release\n"
-    assert capsys.readouterr().err == said
+    sentence = "an_older_name is now called stride: the old name is accepted until the next release\n"
+    assert capsys.readouterr().err == sentence
     names = ("an_older_name", "stride")
     assert [current_name(name, names) for name in (*names, "wrong")] == [*names, "wrong"]
     assert capsys.readouterr().err == ""

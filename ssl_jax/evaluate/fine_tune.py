@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
-import numpy as np
 from jax import Array
 from jax.sharding import Mesh
 
@@ -27,7 +26,7 @@ from ssl_jax.evaluate.intervals import wilson_interval
 from ssl_jax.methods.method import Backbone, Params, State
 from ssl_jax.methods.supervised import Supervised
 from ssl_jax.networks import linear_head
-from ssl_jax.ops.checks import check_count, check_positive, check_range
+from ssl_jax.ops.checks import check_all_positive, check_count, check_positive, check_range
 from ssl_jax.optimizers import Optimizer, adamw, sgd, warmup_cosine, with_layer_decay
 from ssl_jax.train import fit
 from ssl_jax.train.mesh import batch_sharding, make_mesh
@@ -172,10 +171,7 @@ def fine_tune(
 def _check(
     learning_rates: Sequence[float], *, epochs: float, batch_size: int, weight_decay: float, layer_decay: float
 ) -> None:
-    if np.ndim(learning_rates) != 1 or len(learning_rates) == 0:
-        raise ValueError(f"fine_tune: learning_rates must be one or more numbers above 0, got {learning_rates}.")
-    for rate in learning_rates:
-        check_positive("fine_tune", learning_rates=rate)
+    check_all_positive("fine_tune", learning_rates=learning_rates)
     check_positive("fine_tune", epochs=epochs, layer_decay=layer_decay)
     check_count("fine_tune", batch_size=batch_size)
     check_range("fine_tune", 0, weight_decay=weight_decay)

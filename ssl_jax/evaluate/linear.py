@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ssl_jax.evaluate.checks import check_features, labelled_rows
 from ssl_jax.evaluate.intervals import wilson_interval
-from ssl_jax.ops.checks import check_count, check_positive, check_range
+from ssl_jax.ops.checks import check_all_positive, check_count, check_range
 from ssl_jax.ops.normalize import Rows, power_of_two
 
 STRENGTHS = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
@@ -70,10 +70,7 @@ def linear_probe(
       1.0
     """
     check_features(train_features, train_labels, test_features, test_labels, num_classes=num_classes)
-    if np.ndim(strengths) != 1 or len(strengths) == 0:
-        raise ValueError(f"linear_probe: strengths must be one or more numbers above 0, got {strengths}.")
-    for strength in strengths:
-        check_positive("linear_probe", strengths=strength)
+    check_all_positive("linear_probe", strengths=strengths)
     check_range("linear_probe", 0, 1, held_out=held_out)
     check_count("linear_probe", least=0, seed=seed)
     train_features, train_labels = labelled_rows("training", train_features, labels=train_labels)

@@ -31,7 +31,8 @@ from ssl_jax.evaluate.crops import Augmentation
 from ssl_jax.evaluate.features import Network, features_of
 from ssl_jax.evaluate.intervals import wilson_interval
 from ssl_jax.losses.pretext import cross_entropy
-from ssl_jax.ops.checks import check_count, check_positive, check_range
+from ssl_jax.ops.bank import keys_of
+from ssl_jax.ops.checks import check_all_positive, check_count, check_positive, check_range
 from ssl_jax.optimizers import Optimizer, cosine, lars, sgd
 
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
@@ -135,10 +136,7 @@ def linear_sgd(
 def _check(
     learning_rates: Sequence[float], *, epochs: float, batch_size: int, momentum: float, weight_decay: float
 ) -> None:
-    if np.ndim(learning_rates) != 1 or len(learning_rates) == 0:
-        raise ValueError(f"linear_sgd: learning_rates must be one or more numbers above 0, got {learning_rates}.")
-    for rate in learning_rates:
-        check_positive("linear_sgd", learning_rates=rate)
+    check_all_positive("linear_sgd", learning_rates=learning_rates)
     check_positive("linear_sgd", epochs=epochs)
     check_count("linear_sgd", batch_size=batch_size)
     check_range("linear_sgd", 0, 1, momentum=momentum)
@@ -162,8 +160,7 @@ def _train(
     def encode(params: Any, state: Any, batch: Any, rng: Array) -> Array:
         images = model_inputs(batch)
         if augment is not None:
-            keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(rng, batch["index"])
-            images = jax.vmap(augment)(keys, images)
+            images = jax.vmap(augment)(keys_of(rng, batch["index"]), images)
         return network.extract(params, state, images)
 
     def update(rate: Array, probe: Any, moments: Any, features: Array, labels: Array) -> Any:

@@ -13,7 +13,7 @@ from jax import Array
 from numpy.typing import ArrayLike, NDArray
 
 from ssl_jax.evaluate.linear import STRENGTHS, minimized, moments, no_opinion, standardized
-from ssl_jax.ops.checks import check_arrays, check_count, check_positive, check_range
+from ssl_jax.ops.checks import check_all_positive, check_arrays, check_count, check_range
 from ssl_jax.ops.normalize import Rows
 
 
@@ -59,8 +59,7 @@ def multi_label_probe(
     Source: Goyal et al. 2019, https://arxiv.org/abs/1905.01235, section 5, with SVMs for VOC07 instead.
     """
     _check(train_features, train_targets, test_features, test_targets)
-    for strength in strengths:
-        check_positive("multi_label_probe", strengths=strength)
+    check_all_positive("multi_label_probe", strengths=strengths)
     check_range("multi_label_probe", 0.01, 0.99, held_out=held_out)
     check_count("multi_label_probe", least=0, seed=seed)
     generator = np.random.default_rng(seed)

@@ -58,7 +58,6 @@ class DeepCluster(JointEmbedding):
         super().__post_init__()
         if self.clusters > self.examples:
             raise UsageError(f"clusters: must be at most the {self.examples} images, got {self.clusters}.")
-
         if self.rows < self.examples:
             raise UsageError(f"entries: must be at least the {self.examples} examples, got {self.entries}.")
 

@@ -5,6 +5,7 @@ Shapes and types are always checked, values only where they are concrete, which 
 
 import math
 import numbers
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -67,6 +68,15 @@ def check_positive(function: str, **values: float | Array | None) -> None:
         number = 1 if value is None else _number(function, name, value, "a number above 0")
         if not number > 0 or number == math.inf:
             raise ValueError(f"{function}: {name} must be above 0{' and finite' * (number > 0)}, got {value}")
+
+
+def check_all_positive(function: str, **values: Sequence[float]) -> None:
+    """Each is a sequence of one or more finite numbers above 0."""
+    for name, value in values.items():
+        if np.ndim(value) != 1 or len(value) == 0:
+            raise ValueError(f"{function}: {name} must be one or more numbers above 0, got {value}.")
+        for number in value:
+            check_positive(function, **{name: number})
 
 
 def check_range(function: str, low: float, high: float = math.inf, **values: float | Array) -> None:

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from ssl_jax.data import model_inputs
 from ssl_jax.evaluate.diagnostics import alignment, diagnostics, uniformity
 from ssl_jax.methods.method import Method, Metrics, ViewBatch
+from ssl_jax.ops.bank import keys_of
 from ssl_jax.ops.normalize import norm_of
 from ssl_jax.optimizers import Optimizer
 from ssl_jax.train.execution import PLAIN, Execution
@@ -29,8 +30,7 @@ def make_views(augment: Augment, rng: Array, batch: Batch) -> ViewBatch:
     An augmentation takes the `model_inputs` of an example, the uint8 image in most cases. It returns the array "views",
     or a dict of arrays by the names that the method expects.
     """
-    keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(rng, batch["index"])
-    views = jax.vmap(augment)(keys, model_inputs(batch))
+    views = jax.vmap(augment)(keys_of(rng, batch["index"]), model_inputs(batch))
     named = views if isinstance(views, dict) else {"views": views}
     return {**named, **{name: batch[name] for name in ("index", "label") if name in batch}}
 
