@@ -97,10 +97,10 @@ def figures(name: str, *, effort: float) -> dict[str, Any]:
         return about | {"effort": effort, "seconds": round(seconds, 1), **measured(compiled, chips)}
 
 
-def at_full_size(name: str) -> recipes.Recipe:
-    """The recipe on the placeholder of its data, with the activations of accelerators."""
+def at_full_size(name: str, **given: Any) -> recipes.Recipe:
+    """The recipe on the placeholder of its data, with the activations of accelerators, and other options as given."""
     (method, scale), batch = name.partition("@")[0].split("/"), name.partition("@")[2]
-    given = {"data": "kinetics"} if scale == "kinetics" else {}  # There the default is drawn clips.
+    given |= {"data": "kinetics"} if scale == "kinetics" else {}  # There the default is drawn clips.
     given |= {"batch_size": int(batch)} if batch else {}
     with (
         mock.patch("ssl_jax.data.tfds.open_tfds", open_outline),

@@ -31,6 +31,7 @@ def all_methods(
     results: Path = RESULTS,
     epochs: float | None = None,
     data: str | None = None,
+    precision: str | None = None,
 ) -> None:
     """Pre-trains each method once for each seed, and prints means and standard deviations over seeds, in percent.
 
@@ -41,9 +42,11 @@ def all_methods(
       results: file of the measurements.
       epochs: number of passes instead of the recipe's; for a trial.
       data: data set instead of the recipe's; for a trial.
+      precision: type of activations instead of the recipe's; float32 makes accelerators compute as CPUs do.
     """
     found: dict[str, dict[str, Any]] = json.loads(results.read_text()) if results.exists() else {}
-    changes = {name: value for name, value in {"epochs": epochs, "data": data}.items() if value is not None}
+    given = {"epochs": epochs, "data": data, "precision": precision}
+    changes = {name: value for name, value in given.items() if value is not None}
     for seed in seeds:
         for method in methods or recipes.methods():
             if str(seed) in found.get(method, {}):
