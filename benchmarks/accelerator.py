@@ -8,43 +8,40 @@ harming the others. All run once at the same time first, to fill the caches of c
 PyTorch's figures need torch, torchvision and timm.
 """
 
-import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 import tyro
-from machine import about, version
-from recipes import at_full_size, batch_of, products
-from timing import best_times, timed
+from accelerator_parts import Row, measure
+from machine import about
 
-from ssl_jax.augment.views import simclr_views
 from ssl_jax.files import write_atomically, write_json
-from ssl_jax.losses.contrastive import in_batch_info_nce, ntxent, supervised_contrastive
-from ssl_jax.losses.decorrelation import barlow_twins, vicreg
-from ssl_jax.ops.sinkhorn import sinkhorn
-from ssl_jax.recipes import Recipe
-from ssl_jax.train.mesh import make_mesh
-from ssl_jax.train.program import make_program
 
-DIM, TEMPERATURE, GIB = 128, 0.1, 2**30
-Row = dict[str, Any]
-STEPS = ("simclr resnet50", "simclr vit_small/16", "barlow_twins resnet50", "barlow_twins vit_small/16", "dino vit_small/16")
+STEPS = (
+    "simclr resnet50",
+    "simclr vit_small/16",
+    "barlow_twins resnet50",
+    "barlow_twins vit_small/16",
+    "dino vit_small/16",
+)
 GIVEN = ("simclr resnet50 views given", "simclr vit_small/16 views given")  # Beside PyTorch, which makes no views here.
 
 
 def accelerator(
-    *, quick: bool = False, only: tuple[str, ...] = (), part_limit: float = 150, results: Path | None = None, part: str = ""
+    *,
+    quick: bool = False,
+    only: tuple[str, ...] = (),
+    part_limit: float = 150,
+    results: Path | None = None,
+    part: str = "",
 ) -> None:
     """Prints the table.
 
@@ -56,8 +53,18 @@ def accelerator(
       part: runs one part in this process and prints its rows as JSON; for the script itself.
     """
     if part:
-        return print(json.dumps(run_part(part, quick=quick)))
-    names = only or ("peaks", "ntxent", "losses", "attention", "views", *STEPS, *GIVEN, "torch resnet50", "torch vit_small/16")
+        return print(json.dumps(measure(part, quick=quick)))
+    names = only or (
+        "peaks",
+        "ntxent",
+        "losses",
+        "attention",
+        "views",
+        *STEPS,
+        *GIVEN,
+        "torch resnet50",
+        "torch vit_small/16",
+    )
     found: dict[str, Any] = {"about": about("jax", "flax", "torch", "timm"), "parts": {}}
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as cache:
@@ -95,171 +102,9 @@ def finish(process: subprocess.Popen, limit: float) -> list[Row]:
         process.communicate()
         return [{"error": f"given up after {limit:.0f} s"}]
     if process.returncode:
-        return [{"error": (errors.strip().splitlines() or [f"exit code {process.returncode}"])[-1][:300]}]
+        named = re.findall(r"^[\w.]*(?:Error|Exception|Exhausted)\b.*", errors, re.MULTILINE)
+        return [{"error": (named or [f"exit code {process.returncode}"])[-1][:300]}]
     return json.loads(output.strip().splitlines()[-1])
-
-
-def run_part(name: str, *, quick: bool) -> list[Row]:
-    kind, _, rest = name.partition(" ")
-    if kind == "torch":
-        images = importlib.import_module("torch_steps").images_per_second(rest, batch=8 if quick else 256, steps=10)
-        return [{"what": rest, "images_per_second": round(images, 1)}]
-    parts: dict[str, Callable[..., list[Row]]] = {
-        "peaks": peaks, "ntxent": ntxent_by_size, "losses": losses, "attention": attention, "views": views
-    }  # fmt: skip
-    return parts[name](quick=quick) if name in parts else training_step(kind, rest, quick=quick)
-
-
-def peaks(*, quick: bool) -> list[Row]:
-    """Rates of the best matrix product by type, and of a copy, reads and writes counted."""
-    size, rows = 512 if quick else 8192, []
-    kinds = {"bfloat16": (jnp.bfloat16, "default"), "tf32": (jnp.float32, "tensorfloat32"), "float32": (jnp.float32, "highest")}
-    for name, (dtype, precision) in kinds.items():
-        matrix = jax.random.normal(jax.random.key(0), (size, size), dtype)
-        product = jax.jit(partial(jnp.matmul, precision=precision))
-        rows.append({"what": name, "tflops": round(2 * size**3 / seconds_of(partial(product, matrix, matrix)) / 1e12, 1)})
-    array = jax.random.normal(jax.random.key(0), (size * size * 8,), jnp.float32)
-    copy = jax.jit(lambda array: array + 1)
-    return [*rows, {"what": "copy", "gb_per_second": round(2 * array.nbytes / seconds_of(partial(copy, array)) / 1e9)}]
-
-
-def seconds_of(call: Callable[[], object], *, rounds: int = 5, repeats: int = 10) -> float:
-    """Best seconds of a call among groups of calls in a row, so that the start of a kernel is hidden by the one before."""
-    return best_times({"": lambda: [call() for _ in range(repeats)]}, rounds)[""] / repeats
-
-
-def ntxent_by_size(*, quick: bool) -> list[Row]:
-    """NT-Xent forward and backward; the necessary operations are 4 M^2 D for M rows, since the matrix is symmetric."""
-    dense = importlib.import_module("ntxent").dense_ntxent
-    rows = []
-    for size in (512, 1024) if quick else (8192, 16384, 32768, 65536, 131072):
-        both = [jax.random.normal(jax.random.key(seed), (size // 2, DIM)) for seed in (0, 1)]
-        row: Row = {"what": f"{size:,} rows"} | timed_loss(partial(ntxent, temperature=TEMPERATURE), *both)
-        row["tflops"] = round(4 * size**2 * DIM / row["milliseconds"] / 1e9, 1)
-        if size <= 32768:
-            row["dense_jax"] = timed_loss(dense, *both)["milliseconds"]
-            row["dense_torch"] = torch_ntxent(size)
-        rows.append(row)
-    return rows
-
-
-def timed_loss(loss: Callable[..., jax.Array], *arrays: jax.Array) -> Row:
-    """Milliseconds of value and gradient of all arrays, and GiB of temporary memory."""
-    program = jax.jit(jax.value_and_grad(loss, tuple(range(len(arrays))))).lower(*arrays).compile()
-    memory = program.memory_analysis()
-    milliseconds = 1e3 * seconds_of(partial(program, *arrays), rounds=3, repeats=3)
-    return {"milliseconds": round(milliseconds, 3), "gib": round(memory.temp_size_in_bytes / GIB, 3) if memory else None}
-
-
-def torch_ntxent(size: int) -> float | None:
-    """Milliseconds of the dense loss in PyTorch with float32 products, compiled."""
-    if not version("torch") or jax.default_backend() != "gpu":
-        return None
-    torch = importlib.import_module("torch")
-    both = [torch.randn(size // 2, DIM, device="cuda", requires_grad=True) for _ in range(2)]
-    loss = torch.compile(partial(importlib.import_module("ntxent").torch_ntxent, torch))
-
-    def call() -> None:
-        torch.autograd.grad(loss(*both), both)
-        torch.cuda.synchronize()
-
-    return round(1e3 * best_times({"": call}, 5)[""], 3)
-
-
-def losses(*, quick: bool) -> list[Row]:
-    """Other losses at the batches and widths of large runs; names say rows x width."""
-    batch, wide, prototypes = (256, 64, 50) if quick else (65536, 8192, 3000)
-    label = jnp.arange(batch) % 1000
-    supcon = partial(supervised_contrastive, labels=label, temperature=TEMPERATURE)
-    plan = lambda scores: jnp.sum(sinkhorn(scores) * scores)  # noqa: E731
-    cases = {
-        f"in_batch_info_nce {batch:,} x {DIM}": (partial(in_batch_info_nce, temperature=TEMPERATURE), 2, (batch, DIM)),
-        f"supervised_contrastive {batch:,} x {DIM}": (supcon, 1, (batch, DIM)),
-        f"barlow_twins 2,048 x {wide:,}": (barlow_twins, 2, (2048, wide)),
-        f"vicreg 2,048 x {wide:,}": (vicreg, 2, (2048, wide)),
-        f"sinkhorn 4,096 x {prototypes:,}": (plan, 1, (4096, prototypes)),
-    }
-    rows = []
-    for name, (loss, count, shape) in cases.items():
-        arrays = [jax.random.normal(jax.random.key(seed), shape) for seed in range(count)]
-        rows.append({"what": name} | timed_loss(loss, *arrays))
-    return rows
-
-
-def attention(*, quick: bool) -> list[Row]:
-    """Ours, jax.nn's on XLA and on cuDNN, and PyTorch's, forward and backward, 8 heads of 64."""
-    module = importlib.import_module("attention")
-    rows = []
-    for size, length in ((2, 64),) if quick else ((64, 197), (16, 1024), (4, 4096)):
-        for causal in (False, True):
-            row: Row = {"what": f"{size} x {length:,}{' causal' if causal else ''}"}
-            for name in module.NAMES:
-                call = module.make(name, size, length, causal=causal, backward=True)
-                row[name] = round(1e3 * seconds_of(call, rounds=3, repeats=3), 3) if call else None
-            rows.append(row)
-    return rows
-
-
-def views(*, quick: bool) -> list[Row]:
-    """SimCLR's two views of each image of 256 at 224 pixels."""
-    count, side = (4, 32) if quick else (256, 224)
-    images = jax.random.randint(jax.random.key(0), (count, side, side, 3), 0, 256).astype(jnp.uint8)
-    keys = jax.random.split(jax.random.key(1), count)
-    program = jax.jit(jax.vmap(simclr_views(size=side, mean=(0.5,) * 3, std=(0.25,) * 3)))
-    taken = seconds_of(partial(program, keys, images), rounds=3, repeats=3)
-    return [{"what": f"{count} x 2 views of {side}", "milliseconds": round(1e3 * taken, 2)}]
-
-
-def training_step(method: str, rest: str, *, quick: bool) -> list[Row]:
-    """The trainer's step of a recipe for ImageNet with batch 256 in bfloat16, views included, on random images."""
-    encoder, _, given = rest.partition(" ")
-    small = {"image_size": 32, "stored_size": 32} | ({"small_size": 16} if method == "dino" else {})
-    encoder = encoder if not quick else "vit_micro" if encoder.startswith("vit") else "small"
-    recipe = at_full_size(f"{method}/imagenet@{4 if quick else 256}", encoder=encoder, **(small if quick else {}))
-    mesh, augment = make_mesh(), two_copies if given else recipe.augment
-    program = make_program(recipe.method, augment, recipe.optimizer(recipe.steps), seed=0, mesh=mesh)
-    traced = program.step.trace(program.like, batch_of(recipe, mesh))
-    compiled, batch, state = traced.lower().compile(), random_batch(recipe, mesh), program.init()
-    memory, steps = compiled.memory_analysis(), 1 if quick else 10
-    best = float("inf")
-    for _ in range(4):
-        taken, state = timed(lambda state=state: repeat(compiled, state, batch, steps))
-        best = min(best, taken / steps)
-    peak = (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use", 0)
-    predicted = memory.argument_size_in_bytes + memory.temp_size_in_bytes if memory else 0
-    return [
-        {
-            "what": f"{method} {rest}",
-            "images_per_second": round(recipe.batch_size / best, 1),
-            "tflops": round(products(traced.jaxpr) / best / 1e12, 1),
-            "gib_predicted": round(predicted / GIB, 2),
-            "gib_peak": round(peak / GIB, 2),
-        }
-    ]
-
-
-def two_copies(rng: jax.Array, image: jax.Array) -> jax.Array:
-    """In place of random views: the image itself, cut to 224 pixels, twice."""
-    image = image[:224, :224].astype(jnp.float32) / 128 - 1
-    return jnp.stack([image, image])
-
-
-def repeat(step: Callable[..., Any], state: Any, batch: Any, steps: int) -> Any:
-    for _ in range(steps):
-        state, _ = step(state, batch)
-    return state
-
-
-def random_batch(recipe: Recipe, mesh: jax.sharding.Mesh) -> Any:
-    """Images of random numbers: zeros are faster than real ones."""
-    rng = np.random.default_rng(0)
-    return {
-        name: jax.device_put(
-            rng.integers(0, 256, like.shape).astype(like.dtype) if name == "image" else np.arange(len(like), dtype=like.dtype)
-            if name == "index" else np.zeros(like.shape, like.dtype), like.sharding,
-        )
-        for name, like in batch_of(recipe, mesh).items()
-    }  # fmt: skip
 
 
 def page(found: dict[str, Any]) -> str:
@@ -275,25 +120,36 @@ def page(found: dict[str, Any]) -> str:
         "Best of several groups of calls; images and embeddings are random numbers. *of peak* is the share of the best matrix",
         "product of the same run, bfloat16 in training steps, float32 (no TF32) in losses, whose operations are 4 M^2 D.",
         "*predicted* memory is the compiler's, arguments and temporaries; *peak* is the allocator's. Training steps make their",
-        "views, but for those with `views given`, which are beside PyTorch's (torch.compile, bfloat16, channels last, no views).",
+        "views, but for those with `views given`, which stand beside PyTorch's (torch.compile, bfloat16, channels last).",
     ]
     tables = {"peaks": ["peaks"], "NT-Xent": ["ntxent"], "losses": ["losses"], "attention, ms": ["attention"]}
-    tables |= {"views": ["views"], "training steps, batch 256": [*STEPS, *GIVEN], "PyTorch": [n for n in parts if n[:5] == "torch"]}
+    tables |= {
+        "views": ["views"],
+        "training steps, batch 256": [*STEPS, *GIVEN],
+        "PyTorch": [n for n in parts if n[:5] == "torch"],
+    }
     for title, names in tables.items():
         rows = [row if "what" in row else {"what": name} | row for name in names for row in parts.get(name, [])]
         peak = rates.get("bfloat16" if title.startswith("training") else "float32")
         if peak and title not in ("peaks",):
             rows = [row | ({"of peak": f"{row['tflops'] / peak:.0%}"} if row.get("tflops") else {}) for row in rows]
         lines += table(title, rows)
+    lines += ["", found["note"]] if "note" in found else []
     return "\n".join(lines) + "\n"
 
 
 def table(title: str, rows: list[Row]) -> list[str]:
+    """The lines of a part's table; none without rows."""
+    if not rows:
+        return []
     columns = list(dict.fromkeys(column for row in rows for column in row))
-    heads = [column.replace("_", " ") for column in columns]
-    cells = [["-" if row.get(column) is None else f"{row[column]:,}" if isinstance(row[column], int | float) else str(row[column]) for column in columns] for row in rows]
-    lines = [f"| {' | '.join(each)} |" for each in cells]
-    return ["", f"## {title.capitalize() if title.islower() else title}", "", f"| {' | '.join(heads)} |", "|" + "---|" * len(heads), *lines] if rows else []
+    lines = [[column.replace("_", " ") for column in columns], ["---"] * len(columns)]
+    lines += [[cell(row.get(column)) for column in columns] for row in rows]
+    return ["", f"## {title[0].upper()}{title[1:]}", "", *(f"| {' | '.join(line)} |" for line in lines)]
+
+
+def cell(value: Any) -> str:
+    return "-" if value is None else value if isinstance(value, str) else f"{value:,}"
 
 
 if __name__ == "__main__":

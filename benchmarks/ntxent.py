@@ -189,7 +189,7 @@ def torch_ntxent(torch: types.ModuleType, first: object, second: object) -> obje
     logits = rows @ rows.T / TEMPERATURE
     logits.fill_diagonal_(-torch.inf)
     half = len(rows) // 2
-    partner = torch.cat([torch.arange(half, 2 * half), torch.arange(half)])
+    partner = torch.arange(2 * half, device=rows.device).roll(half)
     return torch.nn.functional.cross_entropy(logits, partner)
 
 
