@@ -54,7 +54,7 @@ def all_methods(
             make, folder = recipes.find(method, "demo"), run / f"{method}-seed{seed}"
             measured = pretrain(lambda make=make: make(**changes), Options(run=folder, seed=seed))
             request = read_record(folder) or {}
-            kept = {name: measured[name] for name in ("features", "images_per_second", "seconds")}
+            kept = {name: measured[name] for name in ("features", "steps", "images_per_second", "seconds")}
             kept |= {name: request[name] for name in ("device", "started")}
             found.setdefault(method, {})[str(seed)] = kept
             write_json(results, found)

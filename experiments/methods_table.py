@@ -19,6 +19,8 @@ from ssl_jax.methods.method import Facts
 ROOT = Path(__file__).parents[1]
 PAGE, README = ROOT / "docs/methods.md", ROOT / "README.md"
 RESULTS, COSTS = ROOT / "experiments/results/all_methods.json", ROOT / "benchmarks/results/methods.json"
+# Results of these runs do not name their steps.
+EARLIER = "Measured when an epoch was not yet a whole number of batches, so that 50 epochs were 781 steps, not 750"
 PROTOCOLS = {"few_labels": "10 labels a class", "linear": "linear", "knn": "k-NN"}
 
 
@@ -37,6 +39,7 @@ def tables() -> dict[str, str]:
     found, costs = json.loads(RESULTS.read_text()), json.loads(COSTS.read_text())
     seeds = max(len(of_seeds) for of_seeds in found.values())
     newest = max(kept["started"][:10] for of_seeds in found.values() for kept in of_seeds.values())
+    earlier = [name for name, of_seeds in found.items() if not all("steps" in kept for kept in of_seeds.values())]
     facts = [
         f"Cost of a step: {costs['device']}, {costs['date']} (`python benchmarks/methods.py`).",
         "",
@@ -46,6 +49,7 @@ def tables() -> dict[str, str]:
     ]
     accuracy = [
         f"Mean ± standard deviation over seeds ({seeds} at most so far), {newest} (`python experiments/all_methods.py`).",
+        *([f"{EARLIER}: {', '.join(earlier)}."] if earlier else []),
         "",
         *(line for title, methods in groups(found) for line in (f"### {title}", "", table(found, methods), "")),
     ]

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import jax
+import pytest
 
 # Tests compile far more than they run: without optimizations, and with XLA's older and quicker code generator for fused loops,
 # a training step compiles in a quarter of the time. `XLA_FLAGS= make test` compiles as users do. Processes that tests start
@@ -32,3 +33,12 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 # Tracing makes objects by the million, few of them garbage: a collection for every 700, the default, is a sixth of its time.
 gc.set_threshold(50_000, 10, 10)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forgotten_programs():
+    """Programs and traces of a file are forgotten after it: they would fill gigabytes, and every collection would visit them."""
+    yield
+    jax.clear_caches()
+    gc.collect()
+    gc.freeze()

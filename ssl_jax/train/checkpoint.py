@@ -104,6 +104,7 @@ class Checkpoints:
             except Exception as fault:  # Orbax raises many types; the checkpoint before may be intact.
                 reason = str(fault).strip().split("\n")[0][:200] or type(fault).__name__
                 print(f"checkpoint of step {step} in {self.folder} cannot be read ({reason})", file=sys.stderr)
+            gc.collect()  # Messages of abandoned reads come with their collection: now, while they are kept back.
         return len(steps), None
 
     def _read(self, step: int, like: Any) -> tuple[TrainState, dict[str, Any]]:
@@ -181,7 +182,6 @@ def _without_messages_of_abandoned_reads() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.collect()
         logger.disabled, sys.unraisablehook = before, hook
 
 
