@@ -37,7 +37,7 @@ gc.set_threshold(50_000, 10, 10)
 
 @pytest.fixture(autouse=True, scope="module")
 def forgotten_programs():
-    """Programs and traces of a file are forgotten after it: they would fill gigabytes, and every collection would visit them."""
+    """Programs and traces of a file are forgotten after it: they would fill gigabytes, visited by every collection."""
     yield
     jax.clear_caches()
     gc.collect()

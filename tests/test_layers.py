@@ -17,6 +17,7 @@ FLOORS = {
     "networks": 2, "optimizers": 2,
     "methods": 3, "recipes": 3,
     "train": 4, "evaluate": 4, "report": 4, "sequences": 4,
+    "commands": 5,
 }  # fmt: skip
 TOP = 5
 WINGS = {"sequences"}  # From data to evaluation in one folder, which no other folder of the package imports.
@@ -26,7 +27,7 @@ ROOMS = {
     "orbax": {"train/checkpoint.py"},
     "grain": {"data"},
     "tensorflow_datasets": {"data"},
-    "tyro": {"options.py", "commands.py", "cli.py"},
+    "tyro": {"options.py", "commands", "cli.py"},
 }
 
 

@@ -164,7 +164,7 @@ def test_stopping_with_control_c_is_one_sentence(monkeypatch, capsys):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ssl_jax.commands.prepare", stop)
+    monkeypatch.setattr("ssl_jax.commands.pretraining.prepare", stop)
     with contextlib.suppress(KeyboardInterrupt):
         assert main(["pretrain", "simclr"]) == 130
     assert capsys.readouterr().err.startswith("ssl-jax: stopped; ")

@@ -1,0 +1,10 @@
+"""The commands of ssl-jax as functions: what `ssl_jax/cli.py` calls after it has read the command line."""
+
+from ssl_jax.commands.arguments import read_options, repeat
+from ssl_jax.commands.embedding import embed
+from ssl_jax.commands.evaluation import evaluate, transfer
+from ssl_jax.commands.fine_tuning import finetune
+from ssl_jax.commands.pretraining import pretrain
+from ssl_jax.options import Options
+
+__all__ = ["Options", "embed", "evaluate", "finetune", "pretrain", "read_options", "repeat", "transfer"]

@@ -1,0 +1,55 @@
+"""The options of a recipe and of a run, from the words of a command line."""
+
+import functools
+import inspect
+import re
+from collections.abc import Callable, Container
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import tyro
+
+from ssl_jax.commands.saved_run import make_again
+from ssl_jax.options import DEFAULTS, Options, parse
+from ssl_jax.prepare import MakeRecipe
+from ssl_jax.recipes import Recipe, explained
+from ssl_jax.runs import read_request
+from ssl_jax.settings import current_name
+
+
+def read_options(
+    make: Callable[..., Recipe], words: list[str], *, prog: str
+) -> tuple[functools.partial[Recipe], Options]:
+    """The options of a recipe's signature and of `Options`, from the arguments of a command line."""
+
+    def arguments(**given: Any) -> dict[str, Any]:
+        return given
+
+    names = inspect.signature(make).parameters
+    words = [re.sub(r"(?<=^--)[\w-]+", lambda flag: _current_flag(flag[0], names), word) for word in words]
+    arguments.__signature__, arguments.__annotations__ = inspect.signature(make), get_type_hints(make)  # type: ignore[attr-defined]
+    recipe_options = Annotated[dict, tyro.conf.arg(constructor=arguments)]
+
+    def both(recipe: recipe_options, run_options: Options = DEFAULTS) -> tuple[dict[str, Any], Options]:  # type: ignore[valid-type]
+        return recipe, run_options
+
+    both.__doc__ = arguments.__doc__ = explained(make)
+    given, options = parse(both, words, prog=prog)
+    return functools.partial(make, **given), options
+
+
+def _current_flag(flag: str, names: Container[str]) -> str:
+    return current_name(flag.replace("-", "_"), names).replace("_", "-")
+
+
+def repeat(path: Path, words: list[str]) -> tuple[MakeRecipe, Options]:
+    """The recipe and the seed of a `run.json`; the arguments may set the folder and the execution of the new run."""
+    request = read_request(path)
+    make = make_again(request)
+    again = Options(run=Path("runs") / f"{request['method']}-{request['recipe']}-again", seed=request["seed"])
+
+    def options(run_options: Options = again) -> Options:
+        """Repeats a run: same recipe, same arguments, same seed."""
+        return run_options
+
+    return make, parse(options, words, prog=f"ssl-jax pretrain --from {path}")

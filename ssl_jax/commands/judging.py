@@ -1,0 +1,76 @@
+"""The features of trained weights beside those of untrained ones and raw pixels, as every command judges them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from ssl_jax.data import Data
+from ssl_jax.evaluate.crops import Augmentation, crop_and_flip
+from ssl_jax.evaluate.features import (
+    Features,
+    Network,
+    compute_features,
+    feature_extractor,
+    pixels,
+)
+from ssl_jax.evaluate.protocols import without_labels
+from ssl_jax.evaluate.results import evaluate_sources
+from ssl_jax.methods.method import Params, State
+from ssl_jax.recipes import Recipe
+from ssl_jax.train.log import log_line
+from ssl_jax.train.mesh import replicated
+from ssl_jax.train.state import TrainState
+
+
+def evaluate_trained(
+    recipe: Recipe,
+    data: Data,
+    state: TrainState,
+    mesh: Mesh | None,
+    *,
+    layer: str = "features",
+    protocols: Sequence[str] = (),
+    seed: int,
+    init_seed: int,
+    epochs: float = 100,
+    augment: Augmentation | None = None,
+) -> tuple[dict[str, Any], Features | None, Features | None]:
+    """The results of trained weights, untrained weights and pixels; and the features before and after training.
+
+    Without labels, the results are empty.
+    """
+    if data.test is None:
+        log_line(f"{data.name} has no labelled test images: the features are not evaluated")
+        return {}, None, None
+    embed = feature_extractor(recipe.method, recipe.prepare, layer=layer)
+    networks = {
+        source: Network(embed, params, method_state, data, mesh, augment, epochs)
+        for source, (params, method_state) in weights_of(recipe, state, mesh, init_seed).items()
+    }
+    networks["pixels"] = Network(pixels, None, None, data, mesh, augment, epochs)
+    after, before = (
+        compute_features(embed, networks[source].params, networks[source].state, data, mesh=mesh)
+        for source in ("pretrained", "untrained")
+    )
+    if unlabelled := without_labels(after):
+        log_line(
+            f"{data.name} has no labelled {' and no labelled '.join(unlabelled)} images: the features are not evaluated"
+        )
+        return {}, before, after
+    raw = compute_features(pixels, None, None, data, mesh=mesh)
+    sources = {"pretrained": after, "untrained": before, "pixels": raw}
+    return evaluate_sources(sources, protocols=protocols, networks=networks, seed=seed), before, after
+
+
+def augmentation_for(data: Data, *, min_scale: float, flip: bool) -> Augmentation | None:
+    """Crops and flips of images; None for clips."""
+    return crop_and_flip(min_scale=min_scale, flip=flip) if len(data.train.image_shape) == 3 else None
+
+
+def weights_of(recipe: Recipe, state: TrainState, mesh: Mesh | None, seed: int) -> dict[str, tuple[Params, State]]:
+    """The parameters and the state of the method after and before training, by source."""
+    untrained = jax.jit(lambda: recipe.method.init(jax.random.key(seed)))()
+    untrained = untrained if mesh is None else jax.device_put(untrained, replicated(mesh))
+    return {"pretrained": (state.params, state.method_state), "untrained": untrained}

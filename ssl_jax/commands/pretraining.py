@@ -1,0 +1,100 @@
+"""`ssl-jax pretrain`: pre-training, then evaluation and a report."""
+
+import contextlib
+import functools
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from ssl_jax.commands.judging import evaluate_trained
+from ssl_jax.commands.saved_run import as_recorded_today
+from ssl_jax.errors import RunError, UsageError, memory_errors, reason_of
+from ssl_jax.options import Options
+from ssl_jax.prepare import MakeRecipe, execution_of, prepare
+from ssl_jax.recipes import Recipe
+from ssl_jax.report import save_album, write_report
+from ssl_jax.report.album import attentions_of
+from ssl_jax.runs import REPORT, open_run, read_metrics, write_results
+from ssl_jax.train import fit
+from ssl_jax.train.log import log_line
+from ssl_jax.train.mesh import connect, on_this_process
+from ssl_jax.train.state import TrainState
+
+
+def pretrain(make: MakeRecipe, options: Options) -> dict[str, Any] | None:
+    """Pre-trains, evaluates, reports; returns what `results.json` holds, or None on all processes but the first."""
+    began = time.perf_counter()
+    if options.distributed or options.coordinator:
+        _connect(options)
+    recipe, mesh, batches, hook, program = prepare(make, options)
+    run, first = options.run or Path("runs") / recipe.name.replace("/", "-"), jax.process_index() == 0
+    request = _request(recipe, options.seed)
+    opened = (
+        open_run(run, request, resume=options.resume, update=functools.partial(as_recorded_today, recipe.arguments))
+        if first
+        else contextlib.nullcontext()
+    )
+    with opened, memory_errors():
+        with batches:
+            state = fit(
+                recipe.method, recipe.augment, recipe.optimizer(recipe.steps), batches,
+                steps=recipe.steps, seed=options.seed, run=run, mesh=mesh, execution=execution_of(options),
+                hook=hook, log_every=options.log_every, hook_every=options.evaluate_every,
+                save_every=options.evaluate_every, keep=options.keep, program=program,
+            )  # fmt: skip
+        if jax.process_count() == 1:
+            return _finish(run, recipe, state, mesh, seed=options.seed, began=began)
+        state = on_this_process(state, mesh)
+        return _finish(run, recipe, state, None, seed=options.seed, began=began) if first else None
+
+
+def _connect(options: Options) -> None:
+    """Joins the processes of a run on several hosts; a `UsageError` gives the reason where they cannot be joined."""
+    try:
+        connect(coordinator=options.coordinator, processes=options.processes, process=options.process)
+    except ValueError as fault:
+        raise UsageError(
+            f"distributed: JAX finds no other hosts ({reason_of(fault)}): give --coordinator host:port, --processes and "
+            "--process, or leave out --distributed."
+        ) from fault
+    except RuntimeError as fault:
+        raise RunError(
+            f"coordinator: the processes cannot be joined ({reason_of(fault)}): check that all of them run, with the same "
+            "--coordinator and --processes."
+        ) from fault
+
+
+def _request(recipe: Recipe, seed: int) -> dict[str, Any]:
+    method, _, name = recipe.name.partition("/")
+    file = {"file": recipe.file} if recipe.file else {}
+    return {"method": method, "recipe": name, "arguments": recipe.arguments, "seed": seed} | file
+
+
+def _finish(
+    run: Path, recipe: Recipe, state: TrainState, mesh: Mesh | None, *, seed: int, began: float
+) -> dict[str, Any]:
+    """Evaluates the features, and writes `results.json` and `report.html`."""
+    log_line("evaluating the features, those of untrained weights, and raw pixels")
+    features, before, after = evaluate_trained(recipe, recipe.data, state, mesh, seed=seed, init_seed=seed)
+    attend = functools.partial(jax.jit(attentions_of(recipe.method, recipe.prepare)), state.params, state.method_state)
+    save_album(
+        run, data=recipe.data, augment=recipe.augment, prepare=recipe.prepare,
+        before=before, after=after, attend=attend, seed=seed,
+    )  # fmt: skip
+    speeds = [speed for record in read_metrics(run) if (speed := record.get("images_per_second")) is not None]
+    results = {
+        **{name: _request(recipe, seed)[name] for name in ("method", "recipe")},
+        "steps": int(state.step),
+        "images_per_second": round(float(np.median(speeds)), 1) if speeds else None,  # The median excludes compilation.
+        "features": features,
+        "seconds": round(time.perf_counter() - began, 1),
+        "run": str(run),
+        "report": str(run / REPORT),
+    }
+    write_results(run, results)
+    write_report(run)
+    return results

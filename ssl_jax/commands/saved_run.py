@@ -1,0 +1,90 @@
+"""What the commands on a finished run begin with: its recipe, its state, and the data to judge it on."""
+
+import functools
+import inspect
+from collections.abc import Container, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from ssl_jax.data import Data, open_data
+from ssl_jax.errors import RunError, UsageError, usage_errors
+from ssl_jax.evaluate.features import feature_extractor, layer_extractor
+from ssl_jax.prepare import check_extractor, chosen_arguments
+from ssl_jax.recipes import Recipe, find, load
+from ssl_jax.recipes.recipe import GIVEN_MARK, absolute
+from ssl_jax.runs import CHECKPOINTS, read_request
+from ssl_jax.settings import current_name
+from ssl_jax.train.checkpoint import Checkpoints
+from ssl_jax.train.mesh import make_mesh, replicated
+from ssl_jax.train.state import TrainState, init_state
+
+
+def restore(run: Path, step: int | None) -> tuple[dict[str, Any], Recipe, TrainState, Mesh]:
+    """The request of a run, its recipe, and its state at the checkpoint of `step`, the last one when None."""
+    request = read_request(run)
+    run = run if run.is_dir() else run.parent  # `read_request` takes a run.json, too.
+    make = make_again(request)
+    with usage_errors(chosen_arguments(make)):
+        recipe = make()
+    like = jax.eval_shape(lambda: init_state(recipe.method, recipe.optimizer(recipe.steps).transformation, seed=0))
+    mesh = make_mesh()
+    like = jax.tree.map(lambda leaf: leaf.update(sharding=replicated(mesh)), like)
+    with Checkpoints(run / CHECKPOINTS) as checkpoints:
+        restored = checkpoints.restore(like, step=step)
+    if restored is None:
+        raise RunError(f"run: {run} holds no checkpoint yet: run `ssl-jax pretrain` until it writes the first one.")
+    return request, recipe, restored[0], mesh
+
+
+def make_again(request: dict[str, Any]) -> functools.partial[Recipe]:
+    """The recipe of a `run.json`, not yet made; a `UsageError` where it is one of another version."""
+    file = request.get("file")
+    make = load(f"{file}:{request['recipe']}") if file else find(request["method"], request["recipe"])
+    names = inspect.signature(make).parameters
+    arguments = {current_name(name, names): value for name, value in request["arguments"].items()}
+    given = [name for name, value in arguments.items() if str(value).startswith(GIVEN_MARK)]
+    if given:
+        raise UsageError(
+            f"run: its {' and '.join(given)} came from Python and cannot be read from run.json: repeat the program "
+            "that made it, or write a recipe in a file, see docs/own.md."
+        )
+    unknown = sorted(arguments.keys() - names.keys())
+    if unknown:
+        raise UsageError(
+            f"run: its run.json has {', '.join(unknown)}, which {request['method']}/{request['recipe']} does not take: use the "
+            "version of ssl_jax that it names."
+        )
+    return functools.partial(make, **arguments)
+
+
+def as_recorded_today(names: Container[str], arguments: dict[str, Any]) -> dict[str, Any]:
+    """Older runs recorded relative paths, and options under older names."""
+    return absolute({current_name(name, names): value for name, value in arguments.items()})
+
+
+def open_for(
+    data: str | None, recipe: Recipe, state: TrainState, *, layer: str, layers: Sequence[str] | None = None
+) -> Data:
+    """The run's own data, or others of the same kind, with the size and the channels that the run's encoder takes.
+
+    layers: as in `layer_extractor`, where layers are evaluated.
+    """
+    own = recipe.data
+    with usage_errors({"data": data or own.name, "layer": layer}):
+        width, channels = own.train.image_shape[-2:]
+        opened = open_data(data, image_size=width, channels=3 if channels == 3 else 1) if data is not None else own
+        kinds = [
+            ("clips" if len(source.image_shape) == 4 else "images") + (" with sound" if "audio" in source[0] else "")
+            for source in (opened.train, own.train)
+        ]
+        if kinds[0] != kinds[1]:
+            raise UsageError(
+                f"data: {data} holds {kinds[0]}, but the run was pre-trained on {kinds[1]}: choose data that hold {kinds[1]}."
+            )
+        check_extractor(feature_extractor(recipe.method, recipe.prepare, layer=layer), state, opened.train)
+        if layers is not None:
+            check_extractor(layer_extractor(recipe.method, recipe.prepare, layers=layers), state, opened.train)
+    return opened
