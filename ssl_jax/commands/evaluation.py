@@ -6,7 +6,7 @@ from typing import Any
 
 from jax.sharding import Mesh
 
-from ssl_jax.commands.judging import augmentation_for, evaluate_trained, weights_of
+from ssl_jax.commands.judging import augmentation_for, described, evaluate_trained, weights_of
 from ssl_jax.commands.saved_run import open_for, restore
 from ssl_jax.data import Data, split_training
 from ssl_jax.errors import UsageError, writing
@@ -54,7 +54,7 @@ def evaluate(
     opened = open_for(data, recipe, state, layer=layer, layers=names if layers else None)
     opened = split_training(opened) if held_out else opened
     opened = with_share_of_labels(opened, labels, seed=seed)
-    about = {"method": request["method"], "recipe": request["recipe"], "steps": int(state.step), "data": opened.name}
+    about = described(request, state, opened)
     if layers:
         of_layers = _evaluate_layers(
             recipe, opened, state, mesh, layers=names, protocols=protocols, seed=seed, init_seed=request["seed"]
@@ -89,7 +89,7 @@ def transfer(
     if save:
         with writing("run", run, "free disk space, or leave out --save"):
             add_results(run if run.is_dir() else run.parent, {"datasets": results})
-    kept = {name: value for name, value in about.items() if name not in ("data", "features", "layer", "run")}
+    kept = {name: value for name, value in about.items() if name not in ("data", "chance", "features", "layer", "run")}
     return kept | {"datasets": results, "run": str(run)}
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ssl_jax.commands.evaluation import save_results
-from ssl_jax.commands.judging import augmentation_for, weights_of
+from ssl_jax.commands.judging import augmentation_for, described, weights_of
 from ssl_jax.commands.saved_run import open_for, restore
 from ssl_jax.data import split_training
 from ssl_jax.errors import UsageError
@@ -65,5 +65,4 @@ def finetune(
     log_line(results_table("data", {opened.name: results}, chance=1 / len(opened.classes)))
     if save:
         save_results(run, {"features": results}, opened, recipe)
-    about = {"method": request["method"], "recipe": request["recipe"], "steps": int(state.step), "data": opened.name}
-    return about | {"features": results, "run": str(run)}
+    return described(request, state, opened) | {"features": results, "run": str(run)}

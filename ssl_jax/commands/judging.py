@@ -1,6 +1,6 @@
 """The features of trained weights beside those of untrained ones and raw pixels, as every command judges them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -62,6 +62,17 @@ def evaluate_trained(
     raw = compute_features(pixels, None, None, data, mesh=mesh)
     sources = {"pretrained": after, "untrained": before, "pixels": raw}
     return evaluate_sources(sources, protocols=protocols, networks=networks, seed=seed), before, after
+
+
+def described(request: Mapping[str, Any], state: TrainState, data: Data) -> dict[str, Any]:
+    """What every result begins with: the run's request, its step, the data, and the accuracy by chance, 1/K."""
+    about = {"method": request["method"], "recipe": request["recipe"], "steps": int(state.step), "data": data.name}
+    return about | {"chance": chance_level(data)}
+
+
+def chance_level(data: Data) -> float | None:
+    """1/K of K classes; None without labels."""
+    return round(1 / len(data.classes), 4) if data.classes else None
 
 
 def augmentation_for(data: Data, *, min_scale: float, flip: bool) -> Augmentation | None:

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from ssl_jax.commands.judging import evaluate_trained
+from ssl_jax.commands.judging import chance_level, evaluate_trained
 from ssl_jax.commands.saved_run import as_recorded_today
 from ssl_jax.errors import RunError, UsageError, memory_errors, reason_of
 from ssl_jax.options import Options
@@ -89,6 +89,7 @@ def _finish(
     results = {
         **{name: _request(recipe, seed)[name] for name in ("method", "recipe")},
         "steps": int(state.step),
+        "chance": chance_level(recipe.data),
         "images_per_second": round(float(np.median(speeds)), 1) if speeds else None,  # The median excludes compilation.
         "features": features,
         "seconds": round(time.perf_counter() - began, 1),

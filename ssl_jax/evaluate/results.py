@@ -1,6 +1,6 @@
 """Results of a run: nested in results.json and in code, flat in the line of JSON that ends a command.
 
-    {"method": "simclr", "steps": 782, ...,
+    {"method": "simclr", "steps": 750, "chance": 0.1, ...,
      "features": {"pretrained": {"linear": {"accuracy": 0.974, "interval": [0.962, 0.982]}, "knn": {...}, ...},
                   "untrained": {...}, "pixels": {...}}}
 

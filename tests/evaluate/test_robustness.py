@@ -54,6 +54,26 @@ def test_accuracies_are_those_of_the_clean_probe_on_corrupted_images(monkeypatch
     assert fields["accuracy"] == 0.5 and fields["chosen"] == {"strength": probe.strength}
 
 
+def test_nothing_is_chosen_on_the_test_labels(monkeypatch):
+    """Labels that are permuted among the test images change the accuracy and no choice."""
+    monkeypatch.setitem(package_function.__globals__, "CORRUPTIONS", {"none": (lambda image, amount: image, (0.0,))})
+    rng = np.random.default_rng(0)
+    labels = np.arange(160, dtype=np.int32) % 2
+    images = rng.integers(0, 100, (160, 4, 4, 1)) + 40 * labels[:, None, None, None]
+
+    def extract(params, state, images):
+        return images.reshape(len(images), -1).astype(jnp.float32)
+
+    def found_with(test_labels):
+        parts = (ArraySource("shades", ("dark", "light"), images[:80].astype(np.uint8), labels[:80]),
+                 ArraySource("shades", ("dark", "light"), images[80:].astype(np.uint8), test_labels))  # fmt: skip
+        data = Data("shades", *parts)
+        return robustness(Network(extract, None, None, data), compute_features(extract, None, None, data))
+
+    found, permuted = found_with(labels[80:]), found_with(rng.permutation(labels[80:]))
+    assert permuted.strength == found.strength and found.accuracy > 0.8 and 0.3 < permuted.accuracy < 0.7
+
+
 def test_clips_are_refused():
     clips = type("Clips", (), {"image_shape": (3, 4, 4, 1)})()
     with pytest.raises(UsageError, match="robustness corrupts images, but x holds clips"):
