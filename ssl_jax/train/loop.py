@@ -12,6 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from ssl_jax.errors import RunError
+from ssl_jax.evaluate.alarm import CollapseAlarm
 from ssl_jax.methods.method import Method, Metrics
 from ssl_jax.optimizers import Optimizer
 from ssl_jax.runs import CHECKPOINTS
@@ -94,6 +95,7 @@ def fit(
         jax.transfer_guard("disallow"),
     ):
         recent: list[Metrics] = []
+        alarm = CollapseAlarm(type(method).__name__, getattr(method, "facts", None))
         kept = partial(_kept, run, checkpoints)
         for number in range(start + 1, steps + 1):
             batch = next(batches)
@@ -103,10 +105,11 @@ def fit(
             save, call = (last or number % every == 0 for every in (save_every, hook_every))
             if number % log_every == 0 or save:
                 means = _finite_means(recent, number, kept)
-                log.write(
-                    number, {**means, **_floats(program.gauges(state, batch))}, images=len(recent) * batches.batch_size
-                )
+                gauges = _floats(program.gauges(state, batch))
+                log.write(number, {**means, **gauges}, images=len(recent) * batches.batch_size)
                 recent = []
+                if (sentence := alarm.hear(number, gauges)) and is_main_process and not quiet:
+                    log_line(sentence)
             if save:
                 _check_state(state, number, kept, at_start)
             measured = _floats(hook(state)) if hook and call else {}

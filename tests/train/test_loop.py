@@ -13,6 +13,8 @@ from toy import IMAGES, METHOD, OPTIMIZER, Batches, augment
 
 from ssl_jax.errors import RunError, UsageError
 from ssl_jax.methods.deepcluster import DeepCluster
+from ssl_jax.ops.collectives import mean_over_shards
+from ssl_jax.ops.normalize import unit_length
 from ssl_jax.optimizers import sgd
 from ssl_jax.runs import read_metrics
 from ssl_jax.train import Execution, fit
@@ -51,6 +53,24 @@ def test_the_logged_norm_of_the_gradient_is_right_at_any_scale(tmp_path):
     usual, steep = (read_metrics(tmp_path / name)[0]["gradient_norm"] for name in "01")
     assert usual > 0.01
     np.testing.assert_allclose(steep, 1e25 * usual, rtol=1e-5)
+
+
+class Naive(type(METHOD)):
+    """The views of an image attract and nothing repels: all embeddings become equal."""
+
+    def objective(self, embeddings, state, rng, step, *, axis_name=None):
+        first, second = (unit_length(embeddings["embedding"][:, view]) for view in (0, 1))
+        return mean_over_shards(-(first * second).sum(axis=1).mean(), axis_name), {}, {}
+
+
+@pytest.mark.parametrize(("method", "collapses"), [(METHOD, False), (Naive(**vars(METHOD)), True)])
+def test_a_collapse_is_said_once_within_200_steps(capsys, method, collapses):
+    options = {"steps": 200, "mesh": make_mesh(1), "log_every": 20, "quiet": False}
+    fit(method, augment, OPTIMIZER, Batches(), **options)
+    said = [line for line in capsys.readouterr().err.splitlines() if "collapse at step" in line]
+    assert len(said) == collapses
+    if collapses:
+        assert said[0].startswith("complete collapse at step") and "Naive avoids it by negatives; check that" in said[0]
 
 
 def test_the_seed_changes_the_run():

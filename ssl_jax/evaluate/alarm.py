@@ -1,0 +1,51 @@
+"""The collapse alarm: gauges of training as one sentence, when they show a trivial solution."""
+
+import math
+from collections.abc import Mapping
+
+from ssl_jax.methods.method import Facts
+
+COMPARING = ("contrastive", "clustering", "distillation", "redundancy")  # Families that a constant output can satisfy.
+LEAST_STD = 0.05
+LEAST_RANK = 1.5
+
+
+class CollapseAlarm:
+    """Hears the gauges of a run and speaks once, when two records in a row show a collapse.
+
+    Complete collapse: all embeddings are nearly equal, "std" below 0.05; it is near 1 where they fill the sphere. Dimensional
+    collapse: they differ along one direction only, "effective_rank" below 1.5. Both leave nothing to tell images apart by.
+    Methods that predict labels or pixels are not heard: a constant output does not satisfy their losses.
+
+    Args:
+      name: the method's name, for the sentence.
+      facts: of the method; `against_collapse` is what the sentence asks to check. A method without facts is not heard.
+
+    Source: Jing et al. 2022, https://arxiv.org/abs/2110.09348, for the two kinds.
+    """
+
+    def __init__(self, name: str, facts: Facts | None):
+        self.name, self.facts = name, facts
+        self.before: str | None = None
+        self.spoken = False
+
+    def hear(self, step: int, gauges: Mapping[str, float]) -> str | None:
+        """The sentence, the first time that this record and the one before show the same kind of collapse; else None."""
+        before, self.before = self.before, collapse(gauges)
+        kind = self.before
+        if self.facts is None or self.facts.family not in COMPARING or self.spoken or kind is None or kind != before:
+            return None
+        self.spoken = True
+        shown = "std of the embeddings {std:.3f}" if kind == "complete" else "effective rank {effective_rank:.1f}"
+        return (
+            f"{kind} collapse at step {step} ({shown.format(**gauges)}): {self.name} avoids it by "
+            f"{self.facts.against_collapse}; check that, or lower the learning rate."
+        )
+
+
+def collapse(gauges: Mapping[str, float]) -> str | None:
+    """The kind of collapse that one record of "std" and "effective_rank" shows: "complete", "dimensional", None."""
+    std, rank = gauges.get("std", math.nan), gauges.get("effective_rank", math.nan)
+    if std < LEAST_STD:
+        return "complete"
+    return "dimensional" if rank < LEAST_RANK else None
