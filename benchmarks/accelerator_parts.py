@@ -157,7 +157,7 @@ def training_step(method: str, rest: str, *, quick: bool) -> list[Row]:
     encoder, _, given = rest.partition(" ")
     small = {"image_size": 32, "stored_size": 32} | ({"small_size": 16} if method == "dino" else {})
     encoder = encoder if not quick else "vit_micro" if encoder.startswith("vit") else "small"
-    recipe = at_full_size(f"{method}/imagenet@{4 if quick else 256}", encoder=encoder, **(small if quick else {}))
+    recipe = at_full_size(f"{method}/imagenet@{8 if quick else 256}", encoder=encoder, **(small if quick else {}))
     mesh, augment = make_mesh(), two_copies if given else recipe.augment
     program = make_program(recipe.method, augment, recipe.optimizer(recipe.steps), seed=0, mesh=mesh)
     traced = program.step.trace(program.like, batch_of(recipe, mesh))

@@ -27,3 +27,15 @@ def test_all_methods_runs_what_is_missing(tmp_path, monkeypatch, capsys):
     assert list(first["simclr"]) == ["0"] and "few_labels" in capsys.readouterr().out
     script("all_methods.py", *words, "--seeds", 0, monkeypatch=monkeypatch)
     assert json.loads(results.read_text()) == first
+
+
+def test_trivial_solutions(tmp_path, monkeypatch, capsys):
+    """Every exchange makes a method, and one that attracts only is measured."""
+    results = tmp_path / "results.json"
+    words = ["--only", "neither", "--steps", 2, "--data", "synthetic", "--results", results]
+    names = script("lecture/trivial_solutions.py", *words, monkeypatch=monkeypatch)
+    assert capsys.readouterr().out.startswith("| neither | ")
+    assert json.loads(results.read_text())["neither"].keys() == {"knn", "alarm", "loss", "std", "effective_rank"}
+    for method, exchange in names["CASES"].values():
+        demo = names["find"](method, "demo")(data="synthetic").method
+        assert isinstance(exchange(demo), type(demo))
