@@ -14,7 +14,7 @@ from jax import Array
 
 from ssl_jax.losses.reconstruction import masked_smooth_l1
 from ssl_jax.methods.joint_embedding import init_networks
-from ssl_jax.methods.method import Backbone, Embeddings, Facts, Method, Metrics, Params, State, ViewBatch
+from ssl_jax.methods.method import Backbone, Embeddings, Facts, Method, Metrics, Params, State, ViewBatch, check_patches
 from ssl_jax.networks.functional import Net
 from ssl_jax.ops.moving_average import moving_average
 from ssl_jax.ops.normalize import layer_norm
@@ -45,6 +45,10 @@ class IJEPA(Method):
     predictor: Net
     steps: int
     momentum: float = 0.996
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_patches(type(self).__name__, self.encoder)
 
     def init(self, rng: Array) -> tuple[Params, State]:
         params, stats = init_networks(rng, encoder=self.encoder, predictor=self.predictor)

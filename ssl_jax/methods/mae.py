@@ -13,7 +13,7 @@ from jax import Array
 
 from ssl_jax.losses.reconstruction import masked_regression
 from ssl_jax.methods.joint_embedding import init_networks
-from ssl_jax.methods.method import Backbone, Embeddings, Facts, Method, Metrics, Params, State, ViewBatch
+from ssl_jax.methods.method import Backbone, Embeddings, Facts, Method, Metrics, Params, State, ViewBatch, check_patches
 from ssl_jax.networks.functional import Net
 from ssl_jax.ops.patches import patchify
 
@@ -38,6 +38,10 @@ class MAE(Method):
     decoder: Net
     patch_size: int
     normalize_targets: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_patches(type(self).__name__, self.encoder)
 
     def init(self, rng: Array) -> tuple[Params, State]:
         return init_networks(rng, encoder=self.encoder, decoder=self.decoder)

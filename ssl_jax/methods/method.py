@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, cast
 
 from jax import Array
 
-from ssl_jax.errors import pick
+from ssl_jax.errors import UsageError, pick
 from ssl_jax.networks.functional import Net
 from ssl_jax.ranges import annotated_ranges, check_ranges
 
@@ -68,6 +68,15 @@ class Backbone(NamedTuple):
     net: Net
     params: Params
     stats: State
+
+
+def check_patches(method: str, encoder: Net) -> None:
+    """A `UsageError` where the encoder of a method that masks patches has none."""
+    if encoder.patch_size is None:
+        raise UsageError(
+            f"encoder: {method} encodes a part of an image's patches, got a network without patches: give a vision "
+            "transformer, such as networks.vit makes."
+        )
 
 
 class Method(Protocol):

@@ -259,3 +259,15 @@ def test_colorization_counts_rare_colours_more_as_it_learns_how_rare_they_are():
         Colorization(
             CONV, linear_head(inputs=4, outputs=36), layer="layer1", cells=2, colors=np.zeros((3, 2), np.float32)
         )
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda net: MAE(encoder=net, decoder=net, patch_size=2), lambda net: IJEPA(encoder=net, predictor=net, steps=1)],
+)
+def test_an_encoder_without_patches_is_refused(make):
+    net = small_convnet(channels=1, widths=(4,), strides=(2,))
+    with pytest.raises(
+        UsageError, match=r"^encoder: \w+ encodes a part of an image's patches, got a network without patches"
+    ):
+        make(net)
