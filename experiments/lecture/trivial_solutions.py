@@ -8,9 +8,7 @@ the effective rank of the embeddings, the sentence of the collapse alarm, and th
 missing in the results file follow one another. The table of README.md in this folder and the pictures are made of them.
 """
 
-import contextlib
 import dataclasses
-import io
 import json
 import re
 import tempfile
@@ -24,6 +22,7 @@ import tyro
 from jax import Array
 
 from ssl_jax.data import Batches
+from ssl_jax.evaluate.alarm import CollapseAlarm
 from ssl_jax.evaluate.features import feature_extractor
 from ssl_jax.evaluate.online import online_knn
 from ssl_jax.files import filled, write_atomically, write_json
@@ -77,6 +76,11 @@ def identity(method: Any) -> Net:
     return Net(lambda rng: ({}, {}), lambda params, stats, rows, **_: (rows, stats), method.predictor.width)
 
 
+def plain_head(method: Any) -> Net:
+    """SimSiam's head without its last batch normalisation, which alone keeps each dimension from being constant."""
+    return projection_head(inputs=method.encoder.width, widths=(256, 256))
+
+
 def without_norms(method: Any) -> Method:
     """BYOL's head and predictor without batch normalisation; the encoder keeps its own."""
     head = projection_head(inputs=method.encoder.width, widths=(256, 64), norm=False)
@@ -96,6 +100,12 @@ GROUPS: dict[str, dict[str, tuple[str, Callable[[Any], Any]]]] = {
         "neither": (
             "simsiam",
             lambda method: replace(as_class(method, WithoutStopGradient), predictor=identity(method)),
+        ),
+        "neither, no last norm": (
+            "simsiam",
+            lambda method: replace(
+                as_class(method, WithoutStopGradient), predictor=identity(method), head=plain_head(method)
+            ),
         ),
     },
     "BYOL": {
@@ -150,30 +160,32 @@ def trivial_solutions(
 
 def measured(method: str, exchange: Callable[[Any], Any], *, steps: int, seed: int, data: str | None) -> dict[str, Any]:
     """Curves of the gauges, k-NN at the end, and what the alarm says."""
-    recipe, mesh, said = find(method, "demo")(**({"data": data} if data else {})), make_mesh(), io.StringIO()
+    recipe, mesh = find(method, "demo")(**({"data": data} if data else {})), make_mesh()
     changed = exchange(recipe.method)
     hook = online_knn(feature_extractor(changed, recipe.prepare), recipe.data, mesh=mesh)
     with (
         tempfile.TemporaryDirectory() as run,
-        contextlib.redirect_stderr(said),
         Batches(recipe.data.train, recipe.batch_size, seed=seed, sharding=batch_sharding(mesh)) as batches,
     ):
         fit(
             changed, recipe.augment, recipe.optimizer(recipe.steps), batches, steps=steps, seed=seed, run=Path(run),
-            mesh=mesh, hook=hook, log_every=20, hook_every=steps, save_every=steps,
+            mesh=mesh, hook=hook, log_every=20, hook_every=steps, save_every=steps, quiet=True,
         )  # fmt: skip
         records = read_metrics(Path(run))
     curves = {
         name: [[record["step"], round(record[name], 4)] for record in records if name in record]
         for name in ("loss", "std", "effective_rank")
     }
-    alarm = re.findall(r"(\w+) collapse at step (\d+)", said.getvalue())
     knn = [record["knn"] for record in records if "knn" in record][-1]
-    return {"knn": round(knn, 4), "alarm": list(alarm[0]) if alarm else None, **curves}
+    alarm = CollapseAlarm(method, changed.facts, examples=recipe.batch_size)
+    heard = [sentence for record in records if "std" in record and (sentence := alarm.hear(record["step"], record))]
+    return {"knn": round(knn, 4), "alarm": heard[0] if heard else None, **curves}
 
 
 def row(name: str, kept: dict[str, Any]) -> str:
-    alarm = f"{kept['alarm'][0]}, step {kept['alarm'][1]}" if kept["alarm"] else "-"
+    alarm = (
+        "{}, step {}".format(*re.findall(r"(\w+) collapse at step (\d+)", kept["alarm"])[0]) if kept["alarm"] else "-"
+    )
     gauges = f"{kept['std'][-1][1]:.3f} | {kept['effective_rank'][-1][1]:.1f}"
     return f"| {name} | {gauges} | {100 * kept['knn']:.1f} | {alarm} |"
 

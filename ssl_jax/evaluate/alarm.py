@@ -6,32 +6,36 @@ from collections.abc import Mapping
 from ssl_jax.methods.method import Facts
 
 COMPARING = ("contrastive", "clustering", "distillation", "redundancy")  # Families that a constant output can satisfy.
-LEAST_STD = 0.05
-LEAST_RANK = 1.5
+# Between the demos, whose lowest values are 0.13 and 5.9, and those without what prevents their collapse
+# (experiments/lecture/trivial_solutions.py).
+LEAST_STD = 0.1
+LEAST_RANK = 3.0
+LEAST_EXAMPLES = 16  # Of fewer, the rank is low in any case.
 
 
 class CollapseAlarm:
     """Hears the gauges of a run and speaks once, when two records in a row show a collapse.
 
-    Complete collapse: all embeddings are nearly equal, "std" below 0.05; it is near 1 where they fill the sphere. Dimensional
-    collapse: they differ along one direction only, "effective_rank" below 1.5. Both leave nothing to tell images apart by.
-    Methods that predict labels or pixels are not heard: a constant output does not satisfy their losses.
+    Complete collapse: all embeddings are nearly equal, "std" below 0.1; it is near 1 where they fill the sphere. Dimensional
+    collapse: they differ along one or two directions only, "effective_rank" below 3. Both leave little to tell images
+    apart by. Methods that predict labels or pixels are not heard: a constant output does not satisfy their losses.
 
     Args:
       name: the method's name, for the sentence.
       facts: of the method; `against_collapse` is what the sentence asks to check. A method without facts is not heard.
+      examples: size of a batch; of fewer than 16 the rank says nothing.
 
     Source: Jing et al. 2022, https://arxiv.org/abs/2110.09348, for the two kinds.
     """
 
-    def __init__(self, name: str, facts: Facts | None):
-        self.name, self.facts = name, facts
+    def __init__(self, name: str, facts: Facts | None, *, examples: int):
+        self.name, self.facts, self.examples = name, facts, examples
         self.before: str | None = None
         self.spoken = False
 
     def hear(self, step: int, gauges: Mapping[str, float]) -> str | None:
         """The sentence, the first time that this record and the one before show the same kind of collapse; else None."""
-        before, self.before = self.before, collapse(gauges)
+        before, self.before = self.before, collapse(gauges, examples=self.examples)
         kind = self.before
         if self.facts is None or self.facts.family not in COMPARING or self.spoken or kind is None or kind != before:
             return None
@@ -43,9 +47,12 @@ class CollapseAlarm:
         )
 
 
-def collapse(gauges: Mapping[str, float]) -> str | None:
-    """The kind of collapse that one record of "std" and "effective_rank" shows: "complete", "dimensional", None."""
+def collapse(gauges: Mapping[str, float], *, examples: int) -> str | None:
+    """The kind of collapse that one record of "std" and "effective_rank" shows: "complete", "dimensional", None.
+
+    examples: size of the batch that the gauges are of.
+    """
     std, rank = gauges.get("std", math.nan), gauges.get("effective_rank", math.nan)
     if std < LEAST_STD:
         return "complete"
-    return "dimensional" if rank < LEAST_RANK else None
+    return "dimensional" if rank < LEAST_RANK and examples >= LEAST_EXAMPLES else None

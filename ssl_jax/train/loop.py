@@ -95,7 +95,8 @@ def fit(
         jax.transfer_guard("disallow"),
     ):
         recent: list[Metrics] = []
-        alarm = CollapseAlarm(type(method).__name__, getattr(method, "facts", None))
+        facts = getattr(method, "facts", None)
+        alarm = CollapseAlarm(type(method).__name__, facts, examples=batches.batch_size)
         kept = partial(_kept, run, checkpoints)
         for number in range(start + 1, steps + 1):
             batch = next(batches)

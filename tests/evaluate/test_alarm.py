@@ -11,8 +11,8 @@ EQUAL = {"std": 0.01, "effective_rank": 1.2}
 ONE_LINE = {"std": 0.6, "effective_rank": 1.2}
 
 
-def spoken(records, facts=DISTILLATION):
-    alarm = CollapseAlarm("BYOL", facts)
+def spoken(records, facts=DISTILLATION, examples=256):
+    alarm = CollapseAlarm("BYOL", facts, examples=examples)
     return [alarm.hear(50 * number, record) for number, record in enumerate(records, 1)]
 
 
@@ -20,7 +20,7 @@ def spoken(records, facts=DISTILLATION):
     ("record", "kind"), [(HEALTHY, None), (EQUAL, "complete"), (ONE_LINE, "dimensional"), ({}, None)]
 )
 def test_the_kind_of_one_record(record, kind):
-    assert collapse(record) == kind
+    assert collapse(record, examples=256) == kind
 
 
 def test_it_speaks_once_at_the_second_record_in_a_row():
@@ -44,6 +44,10 @@ def test_it_speaks_once_at_the_second_record_in_a_row():
 )
 def test_it_is_silent_about_what_does_not_last(records):
     assert not any(spoken(records))
+
+
+def test_the_rank_of_a_few_examples_says_nothing():
+    assert not any(spoken([ONE_LINE] * 3, examples=8)) and any(spoken([EQUAL] * 3, examples=8))
 
 
 def test_methods_that_predict_labels_or_pixels_cannot_collapse():
