@@ -49,7 +49,7 @@ def tables() -> dict[str, str]:
     ]
     accuracy = [
         f"Mean ± standard deviation over seeds ({seeds} at most so far), {newest} (`python experiments/all_methods.py`).",
-        *([f"{EARLIER}: {', '.join(earlier)}."] if earlier else []),
+        *([f"{EARLIER}: {'all' if len(earlier) == len(found) else ', '.join(earlier)}."] if earlier else []),
         "",
         *(line for title, methods in groups(found) for line in (f"### {title}", "", table(found, methods), "")),
     ]

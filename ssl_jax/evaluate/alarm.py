@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from ssl_jax.methods.method import Facts
 
 COMPARING = ("contrastive", "clustering", "distillation", "redundancy")  # Families that a constant output can satisfy.
-# Between the demos, whose lowest values are 0.13 and 5.9, and those without what prevents their collapse
+# Between the demos, whose lowest values are 0.13 and 5.7, and those without what prevents their collapse
 # (experiments/lecture/trivial_solutions.py).
 LEAST_STD = 0.1
 LEAST_RANK = 3.0

@@ -39,3 +39,10 @@ def test_trivial_solutions(tmp_path, monkeypatch, capsys):
     for method, exchange in names["CASES"].values():
         demo = names["find"](method, "demo")(data="synthetic").method
         assert isinstance(exchange(demo), type(demo))
+
+
+def test_the_pages_show_the_results_of_the_lecture_scripts():
+    names = runpy.run_path(str(EXPERIMENTS / "lecture/trivial_solutions.py"))
+    found = json.loads((EXPERIMENTS / "lecture/results/trivial_solutions.json").read_text())
+    page = (EXPERIMENTS / "lecture/README.md").read_text()
+    assert set(found) == set(names["CASES"]) and names["table"](found) in page
