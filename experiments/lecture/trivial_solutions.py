@@ -97,11 +97,11 @@ GROUPS: dict[str, dict[str, tuple[str, Callable[[Any], Any]]]] = {
         "SimSiam": ("simsiam", lambda method: method),
         "SimSiam, no predictor": ("simsiam", lambda method: replace(method, predictor=identity(method))),
         "SimSiam, no stop-gradient": ("simsiam", lambda method: as_class(method, WithoutStopGradient)),
-        "neither": (
+        "SimSiam, neither": (
             "simsiam",
             lambda method: replace(as_class(method, WithoutStopGradient), predictor=identity(method)),
         ),
-        "neither, no last norm": (
+        "SimSiam, neither, no norm": (
             "simsiam",
             lambda method: replace(
                 as_class(method, WithoutStopGradient), predictor=identity(method), head=plain_head(method)
@@ -114,9 +114,11 @@ GROUPS: dict[str, dict[str, tuple[str, Callable[[Any], Any]]]] = {
         "BYOL, no slow teacher": ("byol", lambda method: replace(method, momentum=0.0, final_momentum=0.0)),
         "BYOL, no batch norm": ("byol", without_norms),
     },
-    "SwAV, DINO": {
+    "SwAV": {
         "SwAV": ("swav", lambda method: method),
         "SwAV, no partition": ("swav", lambda method: replace(method, iterations=0)),
+    },
+    "DINO": {
         "DINO": ("dino", lambda method: method),
         "DINO, no centring": ("dino", lambda method: replace(method, center_momentum=1.0)),
         "DINO, no sharpening": (
@@ -126,8 +128,8 @@ GROUPS: dict[str, dict[str, tuple[str, Callable[[Any], Any]]]] = {
     },
     "Barlow Twins": {
         "Barlow Twins": ("barlow_twins", lambda method: method),
-        "no decorrelation": ("barlow_twins", lambda method: replace(method, off_diagonal_weight=0.0)),
-        "no centring": ("barlow_twins", lambda method: as_class(method, WithoutCentring)),
+        "Barlow Twins, no decorrelation": ("barlow_twins", lambda method: replace(method, off_diagonal_weight=0.0)),
+        "Barlow Twins, no centring": ("barlow_twins", lambda method: as_class(method, WithoutCentring)),
     },
 }
 CASES = {name: case for group in GROUPS.values() for name, case in group.items()}
@@ -196,11 +198,14 @@ def table(found: dict[str, Any]) -> str:
 
 
 def write_picture(group: str, cases: dict[str, Any]) -> None:
-    """Spread of the embeddings over training; dashed where a part is missing."""
-    curves = {name.removeprefix(f"{group}, "): [tuple(point) for point in kept["std"]] for name, kept in cases.items()}
+    """Spread of the embeddings over training, their rank where the spread shows nothing; dashed where a part is missing."""
+    gauge, words = (
+        ("effective_rank", "effective rank") if group == "Barlow Twins" else ("std", "spread of the embeddings (std)")
+    )
+    curves = {name.removeprefix(f"{group}, "): [tuple(point) for point in kept[gauge]] for name, kept in cases.items()}
     dashes = {name: ("6 4", "2 3", "9 3 2 3", "1 5")[number % 4] for number, name in enumerate(list(curves)[1:])}
-    picture = lines(curves, title=group, across="step", up="spread of the embeddings (std)", low=0, dashes=dashes)
-    write_svg(HERE / f"pictures/trivial_{re.sub(r'[^a-z]+', '_', group.lower())}.svg", picture)
+    picture = lines(curves, title=group, across="step", up=words, low=0, dashes=dashes)
+    write_svg(HERE / f"pictures/trivial_{group.lower().replace(' ', '_')}.svg", picture)
 
 
 if __name__ == "__main__":

@@ -32,10 +32,16 @@ def test_all_methods_runs_what_is_missing(tmp_path, monkeypatch, capsys):
 def test_trivial_solutions(tmp_path, monkeypatch, capsys):
     """Every exchange makes a method, and one that attracts only is measured."""
     results = tmp_path / "results.json"
-    words = ["--only", "neither", "--steps", 2, "--data", "synthetic", "--results", results]
+    words = ["--only", "SimSiam, neither", "--steps", 2, "--data", "synthetic", "--results", results]
     names = script("lecture/trivial_solutions.py", *words, monkeypatch=monkeypatch)
-    assert capsys.readouterr().out.startswith("| neither | ")
-    assert json.loads(results.read_text())["neither"].keys() == {"knn", "alarm", "loss", "std", "effective_rank"}
+    assert capsys.readouterr().out.startswith("| SimSiam, neither | ")
+    assert json.loads(results.read_text())["SimSiam, neither"].keys() == {
+        "knn",
+        "alarm",
+        "loss",
+        "std",
+        "effective_rank",
+    }
     for method, exchange in names["CASES"].values():
         demo = names["find"](method, "demo")(data="synthetic").method
         assert isinstance(exchange(demo), type(demo))
