@@ -39,7 +39,7 @@ def tables() -> dict[str, str]:
     found, costs = json.loads(RESULTS.read_text()), json.loads(COSTS.read_text())
     seeds = max(len(of_seeds) for of_seeds in found.values())
     newest = max(kept["started"][:10] for of_seeds in found.values() for kept in of_seeds.values())
-    earlier = [name for name, of_seeds in found.items() if not all("steps" in kept for kept in of_seeds.values())]
+    today = [name for name, of_seeds in found.items() if all("steps" in kept for kept in of_seeds.values())]
     facts = [
         f"Cost of a step: {costs['device']}, {costs['date']} (`python benchmarks/methods.py`).",
         "",
@@ -49,7 +49,7 @@ def tables() -> dict[str, str]:
     ]
     accuracy = [
         f"Mean ± standard deviation over seeds ({seeds} at most so far), {newest} (`python experiments/all_methods.py`).",
-        *([f"{EARLIER}: {'all' if len(earlier) == len(found) else ', '.join(earlier)}."] if earlier else []),
+        *([f"{EARLIER}: all{' but ' * bool(today)}{', '.join(today)}."] if len(today) < len(found) else []),
         "",
         *(line for title, methods in groups(found) for line in (f"### {title}", "", table(found, methods), "")),
     ]
