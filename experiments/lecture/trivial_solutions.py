@@ -180,8 +180,10 @@ def measured(method: str, exchange: Callable[[Any], Any], *, steps: int, seed: i
     }
     knn = [record["knn"] for record in records if "knn" in record][-1]
     alarm = CollapseAlarm(method, changed.facts, examples=recipe.batch_size)
-    heard = [sentence for record in records if "std" in record and (sentence := alarm.hear(record["step"], record))]
-    return {"knn": round(knn, 4), "alarm": heard[0] if heard else None, **curves}
+    sentences = [
+        sentence for record in records if "std" in record and (sentence := alarm.check(record["step"], record))
+    ]
+    return {"knn": round(knn, 4), "alarm": sentences[0] if sentences else None, **curves}
 
 
 def row(name: str, kept: dict[str, Any]) -> str:

@@ -1,11 +1,11 @@
-"""The collapse alarm: gauges of training as one sentence, when they show a trivial solution."""
+"""The collapse alarm: one sentence when the gauges of training show a trivial solution."""
 
 import math
 from collections.abc import Mapping
 
 from ssl_jax.methods.method import Facts
 
-COMPARING = ("contrastive", "clustering", "distillation", "redundancy")  # Families that a constant output can satisfy.
+COMPARING = ("contrastive", "clustering", "distillation", "redundancy")  # Families whose losses compare embeddings.
 # Between the demos, whose lowest values are 0.13 and 5.7, and those without what prevents their collapse
 # (experiments/lecture/trivial_solutions.py).
 LEAST_STD = 0.1
@@ -14,15 +14,15 @@ LEAST_EXAMPLES = 16  # Of fewer, the rank is low in any case.
 
 
 class CollapseAlarm:
-    """Hears the gauges of a run and speaks once, when two records in a row show a collapse.
+    """Checks the gauges of a run; raised once, when two records in a row show the same kind of collapse.
 
     Complete collapse: all embeddings are nearly equal, "std" below 0.1; it is near 1 where they fill the sphere. Dimensional
-    collapse: they differ along one or two directions only, "effective_rank" below 3. Both leave little to tell images
-    apart by. Methods that predict labels or pixels are not heard: a constant output does not satisfy their losses.
+    collapse: they differ along one or two directions only, "effective_rank" below 3. Methods that predict labels or
+    pixels are not checked: a constant output does not satisfy their losses.
 
     Args:
       name: the method's name, for the sentence.
-      facts: of the method; `against_collapse` is what the sentence asks to check. A method without facts is not heard.
+      facts: of the method; the sentence names its `against_collapse`. A method without facts is not checked.
       examples: size of a batch; of fewer than 16 the rank says nothing.
 
     Source: Jing et al. 2022, https://arxiv.org/abs/2110.09348, for the two kinds.
@@ -31,15 +31,15 @@ class CollapseAlarm:
     def __init__(self, name: str, facts: Facts | None, *, examples: int):
         self.name, self.facts, self.examples = name, facts, examples
         self.before: str | None = None
-        self.spoken = False
+        self.raised = False
 
-    def hear(self, step: int, gauges: Mapping[str, float]) -> str | None:
+    def check(self, step: int, gauges: Mapping[str, float]) -> str | None:
         """The sentence, the first time that this record and the one before show the same kind of collapse; else None."""
         before, self.before = self.before, collapse(gauges, examples=self.examples)
         kind = self.before
-        if self.facts is None or self.facts.family not in COMPARING or self.spoken or kind is None or kind != before:
+        if self.facts is None or self.facts.family not in COMPARING or self.raised or kind is None or kind != before:
             return None
-        self.spoken = True
+        self.raised = True
         shown = "std of the embeddings {std:.3f}" if kind == "complete" else "effective rank {effective_rank:.1f}"
         return (
             f"{kind} collapse at step {step} ({shown.format(**gauges)}): {self.name} avoids it by "

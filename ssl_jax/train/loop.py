@@ -109,7 +109,7 @@ def fit(
                 gauges = _floats(program.gauges(state, batch))
                 log.write(number, {**means, **gauges}, images=len(recent) * batches.batch_size)
                 recent = []
-                if (sentence := alarm.hear(number, gauges)) and is_main_process and not quiet:
+                if (sentence := alarm.check(number, gauges)) and is_main_process and not quiet:
                     log_line(sentence)
             if save:
                 _check_state(state, number, kept, at_start)
