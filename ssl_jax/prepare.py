@@ -12,7 +12,7 @@ from ssl_jax.data import Batches, Source, model_inputs
 from ssl_jax.errors import usage_errors
 from ssl_jax.evaluate.features import feature_extractor
 from ssl_jax.evaluate.online import online_knn
-from ssl_jax.ops.streaming import Exchange
+from ssl_jax.ops.exchange import Exchange
 from ssl_jax.options import DEFAULTS, Options
 from ssl_jax.recipes import Recipe
 from ssl_jax.train.execution import Execution

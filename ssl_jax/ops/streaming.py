@@ -12,65 +12,31 @@ https://arxiv.org/abs/1805.02867; Rabe and Staats 2021, https://arxiv.org/abs/21
 https://arxiv.org/abs/2310.01889).
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
-from functools import partial, reduce
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from ssl_jax.ops.block_sums import (
+    Hidden,
+    Sums,
+    absorbed,
+    finished,
+    highest,
+    no_sums,
+    scores_of,
+    sums_of,
+    wide_zeros,
+)
 from ssl_jax.ops.blocks import accumulation_dtype, cut_rows, floats, mixed_precision_einsum
 from ssl_jax.ops.checks import check_arrays, check_count, check_integers, check_positive, given
 from ssl_jax.ops.collectives import devices_under, gather_rows, on_several_devices, pass_on, shards, varying_together
+from ssl_jax.ops.exchange import chosen_exchange
 
 MOST_SCORES = 2**24  # at once on a device when no block size is given: 64 MiB
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """How rows are compared across devices where a caller gives no `block_size`.
-
-    keys: "gather" copies the keys of all devices to each; "ring" passes them from device to device, so that a device holds
-      those of one other at a time; "auto" gathers while scores are few, and uses the ring otherwise.
-    block_size: keys compared at once; None chooses by size.
-    """
-
-    keys: Literal["auto", "gather", "ring"] = "auto"
-    block_size: int | None = None
-
-
-BY_SIZE = Exchange()
-_exchange: ContextVar[Exchange] = ContextVar("exchange", default=BY_SIZE)
-
-
-@contextmanager
-def exchanging(exchange: Exchange) -> Iterator[None]:
-    """Functions that are traced inside this context compare rows across devices in this way."""
-    token = _exchange.set(exchange)
-    try:
-        yield
-    finally:
-        _exchange.reset(token)
-
-
-class Hidden(NamedTuple):
-    """The keys that are masked for a query, by index among all N."""
-
-    skip: Array | None  # [Q, S] masked keys
-    last: Array | None  # [Q] the last visible key
-    mask: Array | None  # [Q, N], or [1, N] for all queries, False for masked keys
-
-
-class Sums(NamedTuple):
-    """Running sums, divided by `exp(top)`."""
-
-    top: Array  # [Q] highest score
-    total: Array  # [Q] exponentials
-    weighted: Array  # [Q, E] values times exponentials
 
 
 def softmax_sum(
@@ -120,7 +86,7 @@ def softmax_sum(
     queries, keys, values = floats(queries, keys, jnp.zeros((len(keys), 0), keys.dtype) if values is None else values)
     scale = jnp.asarray(inverse_temperature, accumulation_dtype(queries.dtype))
     most = MOST_SCORES * devices_under(queries)
-    chosen = _exchange.get()
+    chosen = chosen_exchange()
     block_size = chosen.block_size if block_size is None else block_size
     few = block_size is None and len(queries) * len(keys) * shards(axis_name) <= most
     gather = chosen.keys == "gather" or (chosen.keys == "auto" and few)
@@ -129,8 +95,8 @@ def softmax_sum(
 
     block = len(keys) if few else min(block_size or max(1, most // len(queries)), len(keys))
     if axis_name is None and block == len(keys):
-        scores = _scores(queries, keys, scale, hidden, 0, 0, len(keys))
-        return _finish(_sums(scores, values, _highest(scores)))
+        scores = scores_of(queries, keys, scale, hidden, 0, 0, len(keys))
+        return finished(sums_of(scores, values, highest(scores)))
     if mask is not None:  # the last block may extend beyond the end
         hidden = hidden._replace(mask=jnp.pad(mask, ((0, 0), (0, block))))
     store = (cut_rows(keys, block), cut_rows(values, block))
@@ -163,15 +129,15 @@ def _forward(axis_name: str | None, count: int, queries: Array, store: Any, scal
             number, (keys, values) = numbered
 
             def absorb() -> Sums:
-                return _absorb(sums, _scores(queries, keys, scale, hidden, shard, number, count), values)
+                return absorbed(sums, scores_of(queries, keys, scale, hidden, shard, number, count), values)
 
             return _unless_later(hidden, shard * count + number * len(keys), absorb, sums), None
 
         return lax.scan(read, sums, (jnp.arange(len(store[0])), store))
 
-    start = varying_together((_nothing(queries, store[1]), queries))[0]
+    start = varying_together((no_sums(queries, store[1]), queries))[0]
     sums, _ = _round(visit, start, None, store, axis_name)
-    log_sums, means = _finish(sums)
+    log_sums, means = finished(sums)
     return (log_sums, means), (queries, store, scale, hidden, log_sums, means)
 
 
@@ -188,20 +154,20 @@ def _backward(axis_name: str | None, count: int, kept: Any, cotangents: tuple[Ar
             def differentiate() -> tuple[Array, Any]:
                 # [b, Q] rather than [Q, b]: then no product has to transpose its long side, which takes XLA's CPU code
                 # twice as long. Keys are transposed beforehand for the same reason.
-                scores = _scores(queries, keys, scale, hidden, shard, number, count, transposed=True)
+                scores = scores_of(queries, keys, scale, hidden, shard, number, count, transposed=True)
                 weights = jnp.exp(scores - finite_log_sums[None])
                 slopes = weights * (offset[None] + mixed_precision_einsum("ke,qe->kq", values, of_means))
                 of_keys = mixed_precision_einsum("kq,qd->kd", slopes, queries) * scale
                 of_values = mixed_precision_einsum("kq,qe->ke", weights, of_means)
                 return of_queries + mixed_precision_einsum("dk,kq->dq", keys_transposed, slopes), (of_keys, of_values)
 
-            nothing, _ = varying_together((jax.tree.map(_wide_zeros, (keys, values)), of_queries))
+            nothing, _ = varying_together((jax.tree.map(wide_zeros, (keys, values)), of_queries))
             first = shard * count + number * len(keys)
             return _unless_later(hidden, first, differentiate, (of_queries, nothing))
 
         return lax.scan(read, of_queries, (jnp.arange(len(store[0])), store, store[0].mT))
 
-    start, pending_gradient, _ = varying_together((_wide_zeros(queries.T), jax.tree.map(_wide_zeros, store), queries))
+    start, pending_gradient, _ = varying_together((wide_zeros(queries.T), jax.tree.map(wide_zeros, store), queries))
     of_queries, of_store = _round(visit, start, pending_gradient, store, axis_name)
     of_queries = of_queries.T
     of_scale = jnp.sum(of_queries * queries.astype(scale.dtype))
@@ -240,78 +206,6 @@ def _round(
 def _unless_later(hidden: Hidden, first: Any, visit: Callable[[], Any], otherwise: Any) -> Any:
     """`visit()`, or `otherwise` where the last visible keys of all queries come before key `first`."""
     return visit() if hidden.last is None else lax.cond(first <= hidden.last.max(), visit, lambda: otherwise)
-
-
-def _scores(
-    queries: Array,
-    keys: Array,
-    scale: Array,
-    hidden: Hidden,
-    shard: Any,
-    number: Any,
-    count: int,
-    *,
-    transposed: bool = False,
-) -> Array:
-    """Scores `[Q, b]`, transposed `[b, Q]`, of block `number` of a shard of `count` keys; minus infinity where masked."""
-    scores = (
-        mixed_precision_einsum("kd,qd->kq", keys, queries)
-        if transposed
-        else mixed_precision_einsum("qd,kd->qk", queries, keys)
-    )
-    visible = _visible(len(keys), hidden, shard, number, count, transposed)
-    return scores * scale if visible is None else jnp.where(visible, scores * scale, -jnp.inf)
-
-
-def _visible(block: int, hidden: Hidden, shard: Any, number: Any, count: int, transposed: bool) -> Array | None:
-    """Broadcasts to `[Q, b]`, transposed to `[b, Q]`; None if all keys are visible: `where` slows XLA down on CPU."""
-    of_queries, of_keys = (0, 1) if transposed else (1, 0)
-    positions = jnp.expand_dims(number * block + jnp.arange(block), of_keys)
-    indices = shard * count + positions
-    visible = [] if count % block == 0 else [positions < count]
-    if hidden.skip is not None:
-        visible += [indices != jnp.expand_dims(skipped, of_queries) for skipped in hidden.skip.T]
-    if hidden.last is not None:
-        visible += [indices <= jnp.expand_dims(hidden.last, of_queries)]
-    if hidden.mask is not None:
-        part = lax.dynamic_slice_in_dim(hidden.mask, shard * count + number * block, block, axis=1)
-        visible += [part.T if transposed else part]
-    return reduce(jnp.logical_and, visible) if visible else None
-
-
-def _wide_zeros(rows: Array) -> Array:
-    return jnp.zeros(rows.shape, accumulation_dtype(rows.dtype))
-
-
-def _nothing(queries: Array, values: Array) -> Sums:
-    count, dtype = len(queries), accumulation_dtype(queries.dtype)
-    lowest = jnp.full(count, jnp.finfo(dtype).min, dtype)
-    return Sums(lowest, jnp.zeros(count, dtype), jnp.zeros((count, values.shape[-1]), dtype))
-
-
-def _highest(scores: Array) -> Array:
-    """`[Q]`; finite, so that exponentials are 0, not NaN, where all keys are masked."""
-    return lax.stop_gradient(jnp.maximum(scores.max(axis=1), jnp.finfo(scores.dtype).min))
-
-
-def _sums(scores: Array, values: Array, top: Array) -> Sums:
-    """The sums of one block, `[Q, b]` and `[b, E]`."""
-    weights = jnp.exp(scores - top[:, None])
-    return Sums(top, weights.sum(axis=1), mixed_precision_einsum("qk,ke->qe", weights, values))
-
-
-def _absorb(sums: Sums, scores: Array, values: Array) -> Sums:
-    """The sums including one more block, relative to the new highest score."""
-    top = jnp.maximum(sums.top, _highest(scores))
-    decay, new = jnp.exp(sums.top - top), _sums(scores, values, top)
-    return Sums(top, sums.total * decay + new.total, sums.weighted * decay[:, None] + new.weighted)
-
-
-def _finish(sums: Sums) -> tuple[Array, Array]:
-    # At least 1 where a key is visible, from the highest score. A `where` would do, but XLA's CPU code fuses products,
-    # exponentials and sums into one loop only without other operations between them.
-    total = jnp.maximum(sums.total, 0.5)
-    return jnp.where(sums.total == 0, -jnp.inf, jnp.log(total) + sums.top), sums.weighted / total[:, None]
 
 
 def _check(queries: Array, keys: Array, values: Array | None, hidden: Hidden, count: int) -> None:

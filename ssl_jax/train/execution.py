@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ssl_jax.ops.streaming import BY_SIZE, Exchange
+from ssl_jax.ops.exchange import BY_SIZE, Exchange
 
 
 @dataclass(frozen=True)

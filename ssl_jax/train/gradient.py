@@ -20,7 +20,7 @@ from jax import Array, lax
 from jax.sharding import Mesh, PartitionSpec
 
 from ssl_jax.methods.method import Embeddings, Method, Metrics, Params, State, ViewBatch
-from ssl_jax.ops.streaming import BY_SIZE, Exchange, exchanging
+from ssl_jax.ops.exchange import BY_SIZE, Exchange, exchanging
 from ssl_jax.train.execution import PLAIN, Execution
 from ssl_jax.train.mesh import rows_specs
 

@@ -13,7 +13,8 @@ from jax.sharding import Mesh, PartitionSpec
 from sharding import CASES, assert_same_in_pieces, in_pieces
 
 from ssl_jax.ops.collectives import mean_over_shards, shards
-from ssl_jax.ops.streaming import BY_SIZE, Exchange, exchanging, log_sum_exp, softmax_sum
+from ssl_jax.ops.exchange import BY_SIZE, Exchange, exchanging
+from ssl_jax.ops.streaming import log_sum_exp, softmax_sum
 
 QUERIES, KEYS = 16, 24
 
