@@ -19,7 +19,7 @@ from ssl_jax.errors import UsageError, pick
 from ssl_jax.networks.functional import Recorder, network
 from ssl_jax.networks.transformer_layer import drop
 from ssl_jax.ops.attention import attention, attention_weights
-from ssl_jax.sequences.encoder_predictor_decoder import Decoder, delay
+from ssl_jax.sequences.encoder_predictor_decoder import Readout, delay
 from ssl_jax.sequences.recurrent_layer import Bidirectional, Cell, Recurrence, State
 from ssl_jax.sequences.transformer import as_many, checked, outputs_of
 from ssl_jax.sequences.vocabulary import PADDING
@@ -28,7 +28,7 @@ from ssl_jax.sequences.vocabulary import PADDING
 class Recurrent(Recorder):
     """Source `[B, S]` and target `[B, T]` -> "encoded" `[B, S, D]`, "features" `[B, D]`, "logits" `[B, T, V]`.
 
-    A bidirectional encoder, a predictor whose first states are the encoder's last, and a decoder. "features" is the mean of
+    A bidirectional encoder, a predictor whose first states are the encoder's last, and a linear readout. "features" is the mean of
     the encoded symbols, without padding. Logits at position t depend on the source and on the target before t: the delay is
     inside. `apply(..., method=...)` has "init_cache" and "decode_step", see `transformer`. With attention `Net.inspect`
     records "alignment" `[B, T, S]`, the attention weights.
@@ -78,14 +78,14 @@ class Recurrent(Recorder):
         if attention:
             self.query = nnx.Linear(dim, dim, use_bias=False, **common)
             self.mix = nnx.Linear(2 * dim, dim, **common)
-        self.decoder = Decoder(dim, symbols, **common)
+        self.readout = Readout(dim, symbols, **common)
         self.attention, self.dropout_rate, self.depth, self.width = attention, dropout, depth, dim
         self.deterministic = False  # The name that `Module.train` and `Module.eval` set.
 
     def __call__(self, source: Array, target: Array, *, rngs: nnx.Rngs | None = None) -> dict[str, Array]:
         encoded, visible, states = self.encode(source, rngs)
         outputs = self.predict(as_many("target", target, source), states, rngs)
-        logits = self.decoder(self.dropout(self.attend(outputs, encoded, visible), rngs))
+        logits = self.readout(self.dropout(self.attend(outputs, encoded, visible), rngs))
         return outputs_of(encoded, visible, logits)
 
     def init_cache(self, source: Array, length: int) -> dict[str, Any]:
@@ -100,7 +100,7 @@ class Recurrent(Recorder):
             output, state = layer.decode_step(output, state)
             states.append(state)
         output = self.attend(output[:, None], cache.get("encoded"), cache.get("visible"))
-        return self.decoder(output)[:, 0], {**cache, "states": states}
+        return self.readout(output)[:, 0], {**cache, "states": states}
 
     def encode(self, source: Array, rngs: nnx.Rngs | None = None) -> tuple[Array, Array, list[State]]:
         """`[B, S, D]`, a mask without padding `[B, S]`, and the first states of the predictor."""

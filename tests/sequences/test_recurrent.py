@@ -68,7 +68,7 @@ def naive_net(params, word, target, cell):
         scores = np.exp(linear(outputs, params["query"]) @ tokens.T / np.sqrt(6))
         weights = scores / scores.sum(1, keepdims=True)
         outputs = np.tanh(linear(np.concatenate([outputs, weights @ tokens], axis=1), params["mix"]))
-    return tokens, linear(outputs, params["decoder"]["logits"]), weights
+    return tokens, linear(outputs, params["readout"]), weights
 
 
 @pytest.mark.parametrize(("cell", "attention"), KINDS)

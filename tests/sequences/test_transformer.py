@@ -134,13 +134,13 @@ def test_inspect_returns_the_outputs_too(kind):
 def test_the_alignment_is_the_mean_of_the_last_cross_attention():
     intermediates = inspect("plain", SOURCE, TARGET)[1]
     weights = intermediates["alignment"]
-    every_head = intermediates["predictor"]["block2"]["cross"]["weights"]
+    every_head = intermediates["layers"]["block2"]["predictor"]["cross"]["weights"]
     np.testing.assert_allclose(weights, every_head.mean(1), rtol=1e-6)
     assert weights.shape == (2, 4, 5) and weights.dtype == jnp.float32
     np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-5)
     assert (weights[1, :, 3:] == 0).all() and (weights[0] > 0).all()
     params = jax.tree.map(np.copy, made("plain")[1])
-    block = params["predictor"]["block2"]["cross"]
+    block = params["layers"]["block2"]["predictor"]["cross"]
     block["query"] = jax.tree.map(np.zeros_like, block["query"])  # Equal scores, equal weights.
     even = inspect("plain", SOURCE, TARGET, params=params)[1]["alignment"]
     np.testing.assert_allclose(even[1], np.broadcast_to([1 / 3, 1 / 3, 1 / 3, 0, 0], (4, 5)), rtol=1e-5)
@@ -149,14 +149,13 @@ def test_the_alignment_is_the_mean_of_the_last_cross_attention():
 def test_energies_of_every_block_by_name():
     net, params = made("plain")
     intermediates = jax.eval_shape(lambda: net.inspect(params, {}, SOURCE, TARGET)[1])
-    shapes = {(part, name): block["attention"]["energies"].shape for part in ("encoder", "predictor")
-              for name, block in intermediates[part].items()}  # fmt: skip
-    encoder, predictor = (2, 2, 5), (2, 2, 4)
-    assert shapes == {
-        ("encoder", "block1"): encoder, ("encoder", "block2"): encoder,
-        ("predictor", "block1"): predictor, ("predictor", "block2"): predictor,
-    }  # fmt: skip
-    assert intermediates["predictor"]["block1"]["cross"]["energies"].shape == predictor
+    shapes = jax.tree.map(lambda array: array.shape, intermediates)
+    of_x, of_y, of_both = (2, 2, 5), (2, 2, 4), (2, 2, 4)
+    for name in ("block1", "block2"):
+        assert shapes["encoder"][name]["attention"]["energies"] == of_x
+        assert shapes["layers"][name]["encoder"]["attention"]["energies"] == of_y
+        assert shapes["layers"][name]["predictor"]["cross"]["energies"] == of_both
+        assert set(shapes["layers"][name]) == {"encoder", "predictor"}
 
 
 def test_energies_of_the_first_block_are_the_definition():
