@@ -20,7 +20,7 @@ from ssl_jax.networks.functional import Recorder, network
 from ssl_jax.networks.transformer_layer import drop
 from ssl_jax.ops.attention import attention, attention_weights
 from ssl_jax.sequences.encoder_predictor_decoder import Readout, delay
-from ssl_jax.sequences.recurrent_layer import Bidirectional, Cell, Recurrence, State
+from ssl_jax.sequences.recurrent_layer import PARTS, Bidirectional, Cell, Recurrence, State
 from ssl_jax.sequences.transformer import as_many, checked, outputs_of
 from ssl_jax.sequences.vocabulary import PADDING
 
@@ -37,7 +37,7 @@ class Recurrent(Recorder):
       sources, symbols: numbers of symbols of sources and of targets, including the three of every vocabulary.
       dim: D, even; also the size of an embedded symbol.
       depth: layers of the encoder, and of the predictor.
-      cell: "gru" or "lstm".
+      cell: "gru", "lstm", or "tanh", without gates.
       attention: the predictor attends to the encoded symbols before each prediction; else the source reaches it by the
         encoder's last state alone.
       dropout: probability in [0, 1) of each value of the embedded symbols and of a layer's output to be zeroed; states have no
@@ -62,7 +62,7 @@ class Recurrent(Recorder):
         dropout: float = 0.0,
         dtype: DTypeLike = jnp.float32,
     ):
-        pick("cell", cell, ("gru", "lstm"))
+        pick("cell", cell, tuple(PARTS))
         if dim < 2 or dim % 2:
             raise UsageError(f"dim: got {dim}, expected an even number, since half of an encoder's units run backwards")
         if depth < 1:

@@ -26,7 +26,31 @@ from ssl_jax.sequences.vocabulary import FIRST, PADDING
 Positions = Literal["sinusoidal", "rotary"]
 
 
-class Transformer(Recorder):
+class SymbolNetwork(Recorder):
+    """A network of embedded symbols: each is a vector of length 1, multiplied by sqrt(D), with a sinusoid of its position."""
+
+    def __init__(self, dim: int, *, sinusoidal: bool, dropout: float):
+        if sinusoidal and dim % 2:
+            raise UsageError(f"sinusoidal positions come in pairs, so dim must be even, got {dim}")
+        self.sinusoidal, self.dropout, self.width = sinusoidal, dropout, dim
+        self.deterministic = False  # The name that `Module.train` and `Module.eval` set.
+
+    def embed(
+        self, vectors: nnx.Embed, symbols: Array, rngs: nnx.Rngs | None = None, position: Array | None = None
+    ) -> Array:
+        tokens = vectors(symbols) * self.width**0.5
+        if self.sinusoidal:
+            position = jnp.arange(symbols.shape[1])[None] if position is None else position
+            tokens = tokens + sinusoidal_positions(position, self.width).astype(tokens.dtype)
+        return tokens if self.deterministic else drop("dropout", tokens, self.dropout, tokens.shape, rngs)
+
+
+def vectors_of(symbols: int, dim: int, *, dtype: DTypeLike, rngs: nnx.Rngs) -> nnx.Embed:
+    """Vectors of length 1, and of the size of positions after multiplication by sqrt(D), as in section 3.4 of the paper."""
+    return nnx.Embed(symbols, dim, embedding_init=nnx.initializers.normal(dim**-0.5), dtype=dtype, rngs=rngs)
+
+
+class Transformer(SymbolNetwork):
     """Source `[B, S]`, target `[B, T]` -> "encoded" `[B, S, D]`, "features" `[B, D]` and "logits" `[B, T, V]`.
 
     "features" is the mean of the encoded symbols, without padding. Logits at position t depend on the source and on the target
@@ -88,25 +112,20 @@ class Transformer(Recorder):
         rotary = pick("positions", positions, ("sinusoidal", "rotary")) == "rotary"
         check_heads(dim, heads=heads, groups=groups, projection=projection, rotary=rotary, value_size=value_size)
         check_layers(depth=depth, activation=activation, dropout=dropout)
-        if not rotary and dim % 2:
-            raise UsageError(f"sinusoidal positions come in pairs, so dim must be even, got {dim}")
+        super().__init__(dim, sinusoidal=not rotary, dropout=dropout)
         for name, count in (("sources", sources), ("symbols", symbols)):
             if count is not None and count <= FIRST:
                 raise UsageError(f"{name}: got {count}, expected more than the {FIRST} symbols of every vocabulary")
-        # Of length 1, and of the size of positions after multiplication by sqrt(D), as in section 3.4.
-        embed: Any = {"embedding_init": nnx.initializers.normal(dim**-0.5), "dtype": dtype, "rngs": rngs}
         stack: Any = {
             "depth": depth, "heads": heads, "groups": groups, "value_size": value_size, "hidden": round(mlp_ratio * dim),
             "rotary": rotary, "projection": projection, "norm_first": norm_first, "activation": activation, "dropout": dropout,
             "dtype": dtype, "rngs": rngs,
         }  # fmt: skip
-        self.source = None if sources is None else nnx.Embed(sources, dim, **embed)
-        self.target = nnx.Embed(symbols, dim, **embed)
+        self.source = None if sources is None else vectors_of(sources, dim, dtype=dtype, rngs=rngs)
+        self.target = vectors_of(symbols, dim, dtype=dtype, rngs=rngs)
         self.encoder = None if sources is None else Encoder(dim, **stack)
         self.layers = TargetLayers(dim, source=sources is not None, causal=True, **stack)
         self.readout = Readout(dim, symbols, dtype=dtype, rngs=rngs)
-        self.sinusoidal, self.dropout, self.width = not rotary, dropout, dim
-        self.deterministic = False  # The name that `Module.train` and `Module.eval` set.
 
     def __call__(self, source: Array, target: Array, *, rngs: nnx.Rngs | None = None) -> dict[str, Array]:
         encoded, mask = self.encode(source, rngs)
@@ -139,15 +158,6 @@ class Transformer(Recorder):
             return None, None
         mask = (checked("source", source) != PADDING)[:, None, None]
         return self.encoder(self.embed(self.source, source, rngs), mask, rngs=rngs), mask
-
-    def embed(
-        self, vectors: nnx.Embed, symbols: Array, rngs: nnx.Rngs | None = None, position: Array | None = None
-    ) -> Array:
-        tokens = vectors(symbols) * self.width**0.5
-        if self.sinusoidal:
-            position = jnp.arange(symbols.shape[1])[None] if position is None else position
-            tokens = tokens + sinusoidal_positions(position, self.width).astype(tokens.dtype)
-        return tokens if self.deterministic else drop("dropout", tokens, self.dropout, tokens.shape, rngs)
 
 
 transformer = network(Transformer)

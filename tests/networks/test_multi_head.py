@@ -58,7 +58,10 @@ def definition(params, tokens, context, mask, *, groups=HEADS, causal=False, rot
     query = query.reshape(*query.shape[:2], HEADS, SIZE)
     if rotary:
         query, keys = turned(query), turned(keys)
-    mixed, visible = np.zeros((*query.shape[:3], value_size)), np.ones((len(keys), HEADS, query.shape[1], keys.shape[1]), bool)
+    mixed, visible = (
+        np.zeros((*query.shape[:3], value_size)),
+        np.ones((len(keys), HEADS, query.shape[1], keys.shape[1]), bool),
+    )
     visible &= True if mask is None else mask
     weights, energies = np.zeros(visible.shape), np.zeros(visible.shape[:3])
     for example, head, position in np.ndindex(energies.shape):
@@ -246,7 +249,9 @@ def test_the_sanity_checks_of_the_practicum():
     net = functional(lambda rngs: MultiHeadAttention(4, heads=1, cross=True, value_size=3, bias=False, rngs=rngs))
     keys = np.pad(NOTEBOOK_KEYS, ((0, 0), (0, 1)))  # Four tokens, one-hot, and so keys of four values, the last 0.
     params = {
-        "query": {"kernel": np.eye(4, dtype=np.float32) * 2 / 8},  # b is 1/2 for keys of four values, 1/8 in the notebook.
+        "query": {
+            "kernel": np.eye(4, dtype=np.float32) * 2 / 8
+        },  # b is 1/2 for keys of four values, 1/8 in the notebook.
         "memory": {"kernel": np.concatenate([keys, NOTEBOOK_VALUES], axis=1)},
         "projection": {"kernel": np.eye(3, 4, dtype=np.float32)},
     }
