@@ -8,8 +8,7 @@ whether they have x, the sounds of the word. Prints nats a letter and wrong lett
 results/architectures.json and pictures/architectures.svg.
 """
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 

@@ -3,11 +3,12 @@
     python experiments/attention/classifier.py --seeds 0 1 2
     python experiments/attention/classifier.py --data imdb_reviews
 
-The network of the practicum's notebook 15: one layer, tokens of 32 values, two heads, 128 hidden units, AdamW with a rate of 0.001.
-By default it reads words of the CMU Pronouncing Dictionary (`pip install 'ssl_jax[speech]'`) letter by letter, and counts their
-syllables, which are the vowels that one hears: 1, 2, 3 or more. With `--data` it reads a tfds data set of texts that is prepared,
-such as the notebook's film reviews, of which it takes the first 200 words and the 50,000 most frequent. The baseline, logistic
-regression on counts of symbols, sees no order. Prints accuracies on unseen examples; writes results/classifier.json.
+The network of the practicum's notebook 15: one layer, tokens of 32 values, two heads, 128 hidden units, AdamW with a rate of
+0.001. By default it reads words of the CMU Pronouncing Dictionary (`pip install 'ssl_jax[speech]'`) letter by letter, and
+counts their
+syllables, which are the vowels that one hears: 1, 2, 3 or more. With `--data` it reads a tfds data set of texts that is
+prepared, such as the notebook's film reviews, of which it takes the first 200 words and the 50,000 most frequent. The baseline,
+logistic regression on counts of symbols, sees no order. Prints accuracies on unseen examples; writes results/classifier.json.
 """
 
 from collections import Counter

@@ -2,11 +2,11 @@
 
     python experiments/attention/gradients.py --seeds 0 1 2
 
-One layer each, of about one size: recurrent, of "tanh", "gru" and "lstm" cells, where a gradient passes through every step between,
-and a transformer's causal layer, where each token is connected to the last directly. First at their initial weights: the norm of
-the gradient with respect to the token at distance d, over that with respect to the last token. Then trained for some hundred
-steps to name the first symbol of a random string, at its end. Writes results/gradients.json, pictures/gradients.svg and
-pictures/gradients_recall.svg.
+One layer each, of about one size: recurrent, of "tanh", "gru" and "lstm" cells, where a gradient passes through every step
+between, and a transformer's causal layer, where each token is connected to the last directly. First at their initial weights:
+the norm of the gradient with respect to the token at distance d, over that with respect to the last token. Then trained for
+some hundred steps to name the first symbol of a random string, at its end. Writes results/gradients.json,
+pictures/gradients.svg and pictures/gradients_recall.svg.
 """
 
 from pathlib import Path

@@ -3,9 +3,10 @@
     python experiments/attention/latent_variable.py --seeds 0 1 2
 
 For each x the right y are an ellipse in the plane, which grows with x. A network that predicts one y for each x predicts its
-centre, where no y is, and gives the lowest energy to it. With an angle z as latent variable, minimised over 48 values in training
-and in inference, the energy is low on the whole ellipse. Also drawn: inference of z by gradient descent. Prints energies,
-squared distances, of right and wrong y of unseen x; writes results/latent_variable.json and pictures/latent_variable.svg.
+centre, where no y is, and gives the lowest energy to it. With an angle z as latent variable, minimised over 48 values in
+training and in inference, the energy is low on the whole ellipse. Also drawn: inference of z by gradient descent. Prints
+energies, squared distances, of right and wrong y of unseen x; writes results/latent_variable.json and
+pictures/latent_variable.svg.
 """
 
 from functools import partial

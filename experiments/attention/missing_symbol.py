@@ -2,8 +2,8 @@
 
     python experiments/attention/missing_symbol.py --seeds 0 1 2
 
-Two models, on words and on pronunciations of the CMU Pronouncing Dictionary (`pip install 'ssl_jax[speech]'`), without labels: the
-continuous bag of words of word2vec, which averages two neighbours on each side, and a transformer that restores masked
+Two models, on words and on pronunciations of the CMU Pronouncing Dictionary (`pip install 'ssl_jax[speech]'`), without labels:
+the continuous bag of words of word2vec, which averages two neighbours on each side, and a transformer that restores masked
 symbols. Nobody tells them what a vowel is. The check: is the nearest vector, by its cosine, of a vowel a vowel's, and of a
 consonant a consonant's? Beside it the untrained vectors, and the share of as good random assignments. Writes
 results/missing_symbol.json and pictures/missing_symbol.svg, a map of the sounds.

@@ -25,8 +25,8 @@ def open_texts(specification: str) -> Texts:
     """The texts of a split, named as in `ssl_jax.data.tfds`: `imdb_reviews:train`.
 
     Args:
-      specification: `name[/config][:version][:split][,label=KEY]`; the split is "train" if left out. The data set is in the folder
-        that TFDS_DATA_DIR names, else in `~/tensorflow_datasets`.
+      specification: `name[/config][:version][:split][,label=KEY]`; the split is "train" if left out. The data set is in the
+        folder that TFDS_DATA_DIR names, else in `~/tensorflow_datasets`.
 
     Raises:
       UsageError: unknown name, not prepared (with the command that prepares it), no such split, or not one text and one class

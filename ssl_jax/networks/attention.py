@@ -1,8 +1,8 @@
 """Multi-head attention as a layer: tokens become queries, keys and values, and attend to each other once in each head.
 
 B: examples; T: tokens with a query; S: tokens with keys and values; D: size of a token; H: heads of queries; G: heads of keys
-and values, each of which serves H / G heads of queries; E: size of a value in a head. Queries and keys are compared, so they have
-one size, D / H; values are only averaged, so E is free.
+and values, each of which serves H / G heads of queries; E: size of a value in a head. Queries and keys are compared, so they
+have one size, D / H; values are only averaged, so E is free.
 """
 
 from functools import partial

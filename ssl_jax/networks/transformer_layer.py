@@ -1,4 +1,4 @@
-"""The layer that transformers are stacks of, whole or some of its parts: encoders of images and sequences, predictors, decoders.
+"""The layer that transformers are stacks of, or some of its parts: encoders, predictors, decoders.
 
 B: examples; T: tokens; S: tokens of the context; H: heads; D: size of a token.
 
@@ -31,8 +31,8 @@ class TransformerLayer(nnx.Module):
     Args:
       dim, heads: D and H.
       hidden: units of the two-layer network.
-      parts: "attention" is self-attention; "cross" is cross-attention, to `context` `[B, S, D]`; "mlp" is the two-layer network,
-        the same at each position (a convolution of width 1). They follow one another in this order.
+      parts: "attention" is self-attention; "cross" is cross-attention, to `context` `[B, S, D]`; "mlp" is the two-layer
+        network, the same at each position (a convolution of width 1). They follow one another in this order.
       norm_first: layer norm comes before each part, or, as in 2017, after each sum.
       activation: of the hidden units: exact "gelu", "relu", or "swiglu", a product of twice as many: the first half, by silu,
         gates the second (Shazeer 2020, https://arxiv.org/abs/2002.05202).

@@ -1,8 +1,8 @@
 """Energies with a latent variable: what is free is minimised, or averaged, out of the energy.
 
 B: examples; K: values of the latent variable z; Z: size of z. One input x has several right outputs y where z tells them apart:
-`F(x, y) = min_z E(x, y, z)` is low at each of them. The minimum is exact over K given values, `latent_free_energy`, or a local one
-by gradient descent, `descend_latent`.
+`F(x, y) = min_z E(x, y, z)` is low at each of them. The minimum is exact over K given values, `latent_free_energy`, or a local
+one by gradient descent, `descend_latent`.
 
 Source: LeCun et al. 2006, "A Tutorial on Energy-Based Learning", section 2; figure 1 of
 https://atcold.github.io/NYU-DLSP21/en/week10/10-3/.

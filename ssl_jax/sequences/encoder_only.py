@@ -1,9 +1,9 @@
 """Networks that read one sequence and have no delay: an encoder with what is read out of it.
 
 B: examples; S: symbols; V: symbols of the vocabulary; D: size of a token; K: size of a code. Symbols are those of
-`sequences.transformer`. `encoder_only` is the autoencoder, whose code of K values all information must pass; without a code, the
-denoising autoencoder and the model of missing symbols, which noise and masks keep from copying; and the encoder of a classifier.
-`context_bag` predicts each symbol from the mean of its neighbours, whatever their order.
+`sequences.transformer`. `encoder_only` is the autoencoder, whose code of K values all information must pass; without a code,
+the denoising autoencoder and the model of missing symbols, which noise and masks keep from copying; and the encoder of a
+classifier. `context_bag` predicts each symbol from the mean of its neighbours, whatever their order.
 """
 
 from collections import OrderedDict
@@ -34,8 +34,8 @@ class Decoders(Stack):
 class EncoderOnly(SymbolNetwork):
     """Symbols `[B, S]` -> "encoded" `[B, S, D]`, "features" `[B, D]` and "logits" `[B, S, V]`, those of each position's symbol.
 
-    A second argument, a target, is not read: with it `Transcription` trains this network, too. `Net.inspect` records weights and
-    energies of attention.
+    A second argument, a target, is not read: with it `Transcription` trains this network, too. `Net.inspect` records weights
+    and energies of attention.
 
     Args:
       symbols: V, including the three of every vocabulary, and a mask where there is one.

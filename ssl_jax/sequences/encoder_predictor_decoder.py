@@ -1,8 +1,9 @@
 """The parts of a transformer: encoders, predictor and decoder, and the unit delay of the target.
 
-B: examples; S: tokens of the source; T: tokens of the target; D: size of a token; V: symbols of the target. An encoder represents
-the source x, another the delayed target y; the predictor compares the two, `h = Pred(Enc(x), Enc(delay(y)))`; the decoder turns h
-into what is read out as logits of symbols, `y~ = Dec(h)`. The energy of x and y is the cross-entropy of y under y~.
+B: examples; S: tokens of the source; T: tokens of the target; D: size of a token; V: symbols of the target. An encoder
+represents the source x, another the delayed target y; the predictor compares the two, `h = Pred(Enc(x), Enc(delay(y)))`; the
+decoder turns h into what is read out as logits of symbols, `y~ = Dec(h)`. The energy of x and y is the cross-entropy of y under
+y~.
 
 These are the modules of one layer. Where there are several, encoder of y, predictor and decoder follow one another in each of
 them; what Vaswani et al. call the decoder is all three.
@@ -53,7 +54,7 @@ class TargetLayer(nnx.Module):
     def __init__(self, dim: int, *, source: bool, causal: bool, **options: Any):
         self.encoder = TargetEncoder(dim, causal=causal, **options)
         self.predictor = Predictor(dim, **{**options, "rotary": False}) if source else None
-        self.decoder = Decoder(dim, **options)
+        self.decoder, self.width = Decoder(dim, **options), dim
 
     def __call__(
         self, tokens: Array, context: Array | None, context_mask: Array | None, *, rngs: nnx.Rngs | None = None

@@ -28,8 +28,8 @@ from ssl_jax.sequences.vocabulary import PADDING
 class Recurrent(Recorder):
     """Source `[B, S]` and target `[B, T]` -> "encoded" `[B, S, D]`, "features" `[B, D]`, "logits" `[B, T, V]`.
 
-    A bidirectional encoder, a predictor whose first states are the encoder's last, and a linear readout. "features" is the mean of
-    the encoded symbols, without padding. Logits at position t depend on the source and on the target before t: the delay is
+    A bidirectional encoder, a predictor whose first states are the encoder's last, and a linear readout. "features" is the mean
+    of the encoded symbols, without padding. Logits at position t depend on the source and on the target before t: the delay is
     inside. `apply(..., method=...)` has "init_cache" and "decode_step", see `transformer`. With attention `Net.inspect`
     records "alignment" `[B, T, S]`, the attention weights.
 

@@ -4,8 +4,8 @@ B: examples; T: tokens; D: size of a token; N: units of a layer. A state is a tu
 is the layer's output, and of an LSTM also the cell state. Gates are in PyTorch's order: reset, update and candidate in a GRU;
 input, forget, candidate and output in an LSTM. The "tanh" cell has none.
 
-Sources: Elman 1990, "Finding Structure in Time"; Cho et al. 2014, https://arxiv.org/abs/1406.1078; Hochreiter and Schmidhuber 1997, "Long Short-Term Memory"; both
-directions: Schuster and Paliwal 1997, "Bidirectional Recurrent Neural Networks".
+Sources: Elman 1990, "Finding Structure in Time"; Cho et al. 2014, https://arxiv.org/abs/1406.1078; Hochreiter and Schmidhuber
+1997, "Long Short-Term Memory"; both directions: Schuster and Paliwal 1997, "Bidirectional Recurrent Neural Networks".
 """
 
 from collections.abc import Callable, Sequence

@@ -228,9 +228,9 @@ def test_step_by_step_with_values_of_another_size():
         np.testing.assert_allclose(output[:, 0], whole[:, position], rtol=1e-5, atol=1e-6)
 
 
-# Of the practicum's notebook 15-transformer.ipynb (Atcold/NYU-DLSP20, commit 3049c832), "Some sanity checks": keys and values of
-# four tokens, a query on the second key, one on the two equal keys, and one between the first two; heads of 512 / 8 values, so
-# the inverse temperature is 1/8. Its printed outputs, to their digits.
+# Of the practicum's notebook 15-transformer.ipynb (Atcold/NYU-DLSP20, commit 3049c832), "Some sanity checks": keys and values
+# of four tokens, a query on the second key, one on the two equal keys, and one between the first two; heads of 512 / 8 values,
+# so the inverse temperature is 1/8. Its printed outputs, to their digits.
 NOTEBOOK_KEYS = np.array([[10, 0, 0], [0, 10, 0], [0, 0, 10], [0, 0, 10]], np.float32)
 NOTEBOOK_VALUES = np.array([[1, 0, 0], [10, 0, 0], [100, 5, 0], [1000, 6, 0]], np.float32)
 NOTEBOOK_QUERIES = np.array([[0, 10, 0], [0, 0, 10], [10, 10, 0]], np.float32)

@@ -284,7 +284,7 @@ def test_a_language_model_step_by_step():
 
 def test_the_modules_of_a_layer_have_the_boundaries_of_the_lecture():
     """Encoder of y, predictor and decoder in turn are the layer, bit for bit; the decoder sees one position at a time."""
-    net, params = made("plain")
+    _, params = made("plain")
     stack: dict = {"heads": 2, "hidden": 32}
     whole = functional(lambda rngs: TargetLayer(8, source=True, causal=True, rngs=rngs, **stack))
     parts = {
