@@ -1,0 +1,100 @@
+"""Writes the measurements of the practicum's scripts into docs/attention.md, from their files in experiments/results.
+
+python experiments/attention/practicum_table.py
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ssl_jax.files import filled, write_atomically
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = ("architectures", "missing_symbol", "classifier", "latent_variable", "gradients")
+
+
+def tables() -> dict[str, str]:
+    """A table for each script, by its name."""
+    read = {name: json.loads((ROOT / f"experiments/results/{name}.json").read_text()) for name in SCRIPTS}
+    made = {name: globals()[name](kept["found"], kept) for name, kept in read.items()}
+    return {name: f"{table}\n\n{settings(read[name]['settings'])}" for name, table in made.items()}
+
+
+def settings(kept: dict[str, Any]) -> str:
+    """The settings of a run in a line."""
+    words = ", ".join(f"{name} {value}" for name, value in kept.items() if name != "seeds")
+    return f"({words}; mean ± standard deviation over {len(kept['seeds'])} seeds.)"
+
+
+def architectures(found: dict[str, Any], kept: dict[str, Any]) -> str:
+    rows = [[name, spread(of.get("nats"), 2), spread(of["wrong"], 1)] for name, of in found.items()]
+    return rows_of(["predicts y", "nats a letter", "wrong, %"], rows)
+
+
+def missing_symbol(found: dict[str, Any], kept: dict[str, Any]) -> str:
+    rows = [
+        [
+            name, spread(of["nats"], 2), spread(of.get("right"), 2), spread(of.get("untrained"), 2),
+            f"{max(of['chance']):.4f}" if "chance" in of else "-",
+        ]
+        for name, of in found.items()
+    ]  # fmt: skip
+    head = [
+        "symbols, model",
+        "nats a missing symbol",
+        "nearest is of its kind",
+        "untrained",
+        "as good at random, worst seed",
+    ]
+    return rows_of(head, rows)
+
+
+def classifier(found: dict[str, Any], kept: dict[str, Any]) -> str:
+    return rows_of(["classifier", "right, %"], [[name, spread(values, 1)] for name, values in found.items()])
+
+
+def latent_variable(found: dict[str, Any], kept: dict[str, Any]) -> str:
+    columns = ["right", "random", "centre", "right below random", "right, by descent"]
+    rows = [[name, *(spread(of.get(column), 3) for column in columns)] for name, of in found.items()]
+    return rows_of(["network", *columns], rows)
+
+
+def gradients(found: dict[str, Any], kept: dict[str, Any]) -> str:
+    distances, lengths = kept["distances"], kept["settings"]["lengths"]
+    shown = [distance for distance in distances if distance in (1, 8, 32, 128)]
+    rows = []
+    for name, of in found.items():
+        norms = np.exp(np.log(np.maximum(of["gradients"], 1e-30)).mean(axis=0))
+        recall = 100 * np.array(of["recall"])
+        rows.append(
+            [name, *(f"{norms[distances.index(distance)]:.1e}" for distance in shown)]
+            + [spread(recall[:, column].tolist(), 0) for column in range(len(lengths))]
+        )
+    head = [
+        "layer",
+        *(f"gradient at {distance}" for distance in shown),
+        *(f"recalled of {size}, %" for size in lengths),
+    ]
+    return rows_of(head, rows)
+
+
+def rows_of(head: list[str], rows: list[list[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
+
+
+def spread(values: list[float] | None, digits: int) -> str:
+    if not values:
+        return "-"
+    return f"{np.mean(values):.{digits}f}" + (f" ± {np.std(values):.{digits}f}" if len(values) > 1 else "")
+
+
+def with_tables(text: str) -> str:
+    """The page with the tables between their marks."""
+    return filled(text, tables())
+
+
+if __name__ == "__main__":
+    path = ROOT / "docs/attention.md"
+    write_atomically(path, with_tables(path.read_text()))
