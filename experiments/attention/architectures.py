@@ -17,15 +17,15 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 from learning import learn
+from missing_runs import Found, run_missing
 from numpy.typing import NDArray
 
 from ssl_jax.data import Arrays
-from ssl_jax.files import write_json
 from ssl_jax.networks.functional import Net
 from ssl_jax.report.figures import framed, write_svg
 from ssl_jax.report.html import Html, tag
 from ssl_jax.sequences.encoder_only import encoder_only
-from ssl_jax.sequences.spelling import LETTERS, SOUNDS, Part, open_spelling
+from ssl_jax.sequences.spelling import LETTERS, SOUNDS, Part, Spelling, open_spelling
 from ssl_jax.sequences.transcription import energies
 from ssl_jax.sequences.transformer import transformer
 from ssl_jax.sequences.vocabulary import END, PADDING
@@ -57,7 +57,7 @@ def architectures(
     steps: int = 800,
     results: Path = RESULTS,
     pictures: Path = PICTURES,
-) -> dict[str, dict[str, list[float]]]:
+) -> Found:
     """Trains and draws all four; returns, by name, "nats" a letter and "wrong" letters in percent, one for each seed.
 
     Args:
@@ -66,34 +66,44 @@ def architectures(
       dim, depth: size of the networks.
       code: values of the autoencoder's code.
       steps: training steps.
-      results: file of the measurements.
+      results: file of the measurements; runs that are missing in it follow one another.
       pictures: folder for the figure.
     """
     dictionary = open_spelling(longest=10, train_words=words, test_words=unseen)
-    found: dict[str, dict[str, Any]] = {}
-    for name, one in four(dim=dim, depth=depth, code=code).items():
-        for seed in seeds:
-            state, _ = learn(
-                one.net, pairs(dictionary.train, one), steps=steps, seed=seed, learning_rate=5e-3,
-                augment=denoised(corrupt) if one.noisy else transcribed,
-            )  # fmt: skip
-            source, target = views(dictionary.validation, one)
-            apply = jax.jit(
-                lambda params, *inputs, net=one.net: net.apply(params, {}, *inputs, train=False)[0]["logits"]
-            )
-            logits = apply(state.params["net"], source, target)
-            kept = found.setdefault(name, {"nats": [], "wrong": []})
-            counted = target != PADDING
-            kept["nats"].append(float(energies(logits, target).sum() / counted.sum()))
-            kept["wrong"].append(100 * float((np.asarray(logits.argmax(-1)) != target)[counted].mean()))
-        print(f"{name:<40} {np.mean(kept['nats']):.3f} nats a letter, {np.mean(kept['wrong']):.1f} % wrong", flush=True)
-        if one.noisy:
-            found["copy of the noisy word"] = {"wrong": [100 * float((source != target)[counted].mean())]}
-    found["frequencies of letters"] = frequencies(dictionary.train, dictionary.validation)
+    made = four(dim=dim, depth=depth, code=code)
+
+    def measure(name: str, seed: int) -> dict[str, float]:
+        return measured(made[name], dictionary, steps=steps, seed=seed)
+
     settings = {"words": words, "unseen": unseen, "dim": dim, "depth": depth, "code": code, "steps": steps}
-    write_json(results, {"settings": {**settings, "seeds": list(seeds)}, "found": found})
-    write_svg(pictures / "architectures.svg", drawn(four(dim=dim, depth=depth, code=code), found))
-    return found
+    found = run_missing(results, settings, made, seeds, measure)
+    rates = run_missing(
+        results, settings, ("frequencies of letters", "copy of the noisy word"), (0,),
+        lambda name, _: frequencies(dictionary) if name == "frequencies of letters" else copied(dictionary, made),
+    )  # fmt: skip
+    for name, kept in (found | rates).items():
+        print(
+            name,
+            *(f"{metric} {np.mean(values):.3f} ± {np.std(values):.3f}" for metric, values in kept.items()),
+            sep="  ",
+        )
+    write_svg(pictures / "architectures.svg", drawn(made, found))
+    return found | rates
+
+
+def measured(one: Architecture, dictionary: Spelling, *, steps: int, seed: int) -> dict[str, float]:
+    """Trains one, and reads unseen words."""
+    state, _ = learn(
+        one.net, pairs(dictionary.train, one), steps=steps, seed=seed, learning_rate=5e-3,
+        augment=denoised(corrupt) if one.noisy else transcribed,
+    )  # fmt: skip
+    source, target = views(dictionary.validation, one)
+    apply = jax.jit(lambda params, *inputs: one.net.apply(params, {}, *inputs, train=False)[0]["logits"])
+    logits, counted = apply(state.params["net"], source, target), target != PADDING
+    return {
+        "nats": float(energies(logits, target).sum()) / int(counted.sum()),
+        "wrong": 100 * float((np.asarray(logits.argmax(-1)) != target)[counted].mean()),
+    }
 
 
 def four(*, dim: int, depth: int, code: int) -> dict[str, Architecture]:
@@ -135,13 +145,19 @@ def views(part: Part, one: Architecture) -> tuple[NDArray[np.int32], NDArray[np.
     return np.asarray(jax.vmap(corrupt)(jax.random.split(jax.random.key(0), len(words)), jnp.asarray(words))), words
 
 
-def frequencies(train: Part, unseen: Part) -> dict[str, list[float]]:
+def frequencies(dictionary: Spelling) -> dict[str, float]:
     """Every letter, and the end, predicted by its frequency in training: what a network without any input reaches."""
-    train_letters, letters = (part.examples.arrays["spelling"] for part in (train, unseen))
-    counts = np.bincount(train_letters[train_letters >= END], minlength=MASK) + 1.0
-    letters = letters[letters >= END]
-    nats = -np.log(counts / counts[END:].sum())[letters].mean()
-    return {"nats": [float(nats)], "wrong": [100 * float((letters != counts.argmax()).mean())]}
+    parts = dictionary.train, dictionary.validation
+    train, unseen = (rows[rows >= END] for rows in (part.examples.arrays["spelling"] for part in parts))
+    counts = np.bincount(train, minlength=MASK) + 1.0
+    nats = -np.log(counts / counts[END:].sum())[unseen].mean()
+    return {"nats": float(nats), "wrong": 100 * float((unseen != counts.argmax()).mean())}
+
+
+def copied(dictionary: Spelling, made: Mapping[str, Architecture]) -> dict[str, float]:
+    """The letters that noise has changed."""
+    source, target = views(dictionary.validation, made["denoising autoencoder"])
+    return {"wrong": 100 * float((source != target)[target != PADDING].mean())}
 
 
 def drawn(shown: Mapping[str, Architecture], found: Mapping[str, Mapping[str, list[float]]]) -> Html:

@@ -12,7 +12,7 @@ logistic regression on counts of symbols, sees no order. Prints accuracies on un
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,12 +20,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
+from missing_runs import Found, run_missing
 from numpy.typing import NDArray
 
 from ssl_jax.data import Arrays, Batches
 from ssl_jax.data.tfds_text import Texts, open_texts
 from ssl_jax.evaluate import linear_probe
-from ssl_jax.files import write_json
 from ssl_jax.methods.supervised import Supervised
 from ssl_jax.networks import projection_head
 from ssl_jax.networks.functional import Net
@@ -59,8 +59,8 @@ def classifier(
     steps: int = 1500,
     batch_size: int = 164,
     results: Path = RESULTS,
-) -> dict[str, list[float]]:
-    """Accuracies on unseen examples by classifier, in percent, one for each seed of the transformer.
+) -> Found:
+    """Accuracies on unseen examples by classifier, "right" in percent, one for each seed of the transformer.
 
     Args:
       seeds: one run each.
@@ -68,24 +68,36 @@ def classifier(
       words, unseen: numbers of words for training and for evaluation; not with `data`.
       steps: training steps; the notebook's ten epochs are 1,372.
       batch_size: of training.
-      results: file of the measurements.
+      results: file of the measurements; runs that are missing in it follow one another.
     """
     task = syllables(words, unseen) if data is None else reviews(data)
-    (train, train_labels), (test, test_labels) = task.train, task.test
-    most = np.bincount(train_labels).argmax()
-    bags = (bag(part, task.symbols) for part in (train, test))
-    train_bags, test_bags = bags
-    probe = linear_probe(train_bags, train_labels, test_bags, test_labels, num_classes=task.classes)
-    found: dict[str, list[float]] = {
-        "most frequent class": [100 * float((test_labels == most).mean())],
-        "bag of symbols": [100 * probe.accuracy],
-        "transformer": [accuracy(task, steps=steps, batch_size=batch_size, seed=seed) for seed in seeds],
+    baselines: dict[str, Callable[[Labelled], float]] = {
+        "most frequent class": most_frequent,
+        "bag of symbols": of_bags,
     }
-    for name, values in found.items():
-        print(f"{name:<20} {np.mean(values):.1f} ± {np.std(values):.1f} % of {len(test_labels)} right")
-    settings = {"data": task.name, "examples": len(train), "steps": steps, "seeds": list(seeds)}
-    write_json(results, {"settings": settings, "found": found})
+
+    def measure(name: str, seed: int) -> dict[str, float]:
+        if name in baselines:
+            return {"right": baselines[name](task)}
+        return {"right": accuracy(task, steps=steps, batch_size=batch_size, seed=seed)}
+
+    settings = {"data": task.name, "examples": len(task.train[1]), "steps": steps}
+    found = run_missing(results, settings, baselines, (0,), measure)
+    found |= run_missing(results, settings, ("transformer",), seeds, measure)
+    for name, kept in found.items():
+        print(f"{name:<20} {np.mean(kept['right']):.1f} ± {np.std(kept['right']):.1f} % of {len(task.test[1])} right")
     return found
+
+
+def most_frequent(task: Labelled) -> float:
+    return 100 * float((task.test[1] == np.bincount(task.train[1]).argmax()).mean())
+
+
+def of_bags(task: Labelled) -> float:
+    """Percent that logistic regression on counts classifies correctly; its strength is chosen on a part of training."""
+    (train, train_labels), (test, test_labels) = task.train, task.test
+    bags = bag(train, task.symbols), bag(test, task.symbols)
+    return 100 * linear_probe(bags[0], train_labels, bags[1], test_labels, num_classes=task.classes).accuracy
 
 
 def accuracy(task: Labelled, *, steps: int, batch_size: int, seed: int) -> float:

@@ -19,8 +19,8 @@ import optax
 import tyro
 from flax import nnx
 from jax import Array
+from missing_runs import Found, run_missing
 
-from ssl_jax.files import write_json
 from ssl_jax.losses import cross_entropy
 from ssl_jax.networks.functional import Net, functional
 from ssl_jax.ops.positions import sinusoidal_positions
@@ -44,7 +44,7 @@ def gradients(
     batch_size: int = 64,
     results: Path = RESULTS,
     pictures: Path = PICTURES,
-) -> dict[str, dict[str, list[list[float]]]]:
+) -> Found:
     """Draws and returns, by layer, "gradients" and "recall": rows of seeds, columns of distances and of lengths.
 
     Args:
@@ -53,28 +53,28 @@ def gradients(
       lengths: lengths of the strings to recall from; a new network is trained for each.
       dim: values of a token, and units of a layer.
       steps, batch_size: of training.
-      results: file of the measurements.
+      results: file of the measurements; runs that are missing in it follow one another.
       pictures: folder for the figures.
     """
     distances = [0, *(2**power for power in range(longest.bit_length()) if 2**power <= longest)]
-    found: dict[str, dict[str, list[list[float]]]] = {}
-    for name in LAYERS:
-        net = functional(lambda rngs, name=name: LastSymbol(rngs, dim=dim, layer=name))
-        kept = found.setdefault(name, {"gradients": [], "recall": []})
-        norms = jax.jit(lambda params, rng, net=net: gradient_norms(net, params, rng, length=longest + 1))
-        runs = {length: trainer(net, length, steps=steps, batch_size=batch_size) for length in lengths}
-        for seed in seeds:
-            params, _ = net.init(jax.random.key(seed))
-            of_distance = np.asarray(norms(params, jax.random.key(seed)), np.float64)[::-1]
-            kept["gradients"].append([float(of_distance[d] / of_distance[0]) for d in distances])
-            kept["recall"].append([float(run(params, jax.random.key(seed))) for run in runs.values()])
-        at = {d: np.exp(np.log(np.array(kept["gradients"])[:, distances.index(d)]).mean()) for d in distances[-1:]}
+
+    def measure(name: str, seed: int) -> dict[str, list[float]]:
+        net = functional(lambda rngs: LastSymbol(rngs, dim=dim, layer=name))
+        params, _ = net.init(jax.random.key(seed))
+        norms = jax.jit(lambda params, rng: gradient_norms(net, params, rng, length=longest + 1))
+        of_distance = np.asarray(norms(params, jax.random.key(seed)), np.float64)[::-1]
+        runs = [trainer(net, length, steps=steps, batch_size=batch_size) for length in lengths]
+        return {
+            "gradients": [float(of_distance[d] / of_distance[0]) for d in distances],
+            "recall": [float(run(params, jax.random.key(seed))) for run in runs],
+        }
+
+    settings = {"distances": distances, "lengths": lengths, "dim": dim, "steps": steps, "batch_size": batch_size}
+    found = run_missing(results, settings, LAYERS, seeds, measure)
+    for name, kept in found.items():
+        far = np.exp(np.log(np.array(kept["gradients"])[:, -1]).mean())
         recalled = ", ".join(f"{100 * rate:.0f} %" for rate in np.mean(kept["recall"], axis=0))
-        print(
-            f"{name:<10} gradient at distance {distances[-1]}: {at[distances[-1]]:.1e}; recalled {recalled}", flush=True
-        )
-    settings = {"longest": longest, "lengths": list(lengths), "dim": dim, "steps": steps, "seeds": list(seeds)}
-    write_json(results, {"settings": settings, "distances": distances, "found": found})
+        print(f"{name:<10} gradient at distance {distances[-1]}: {far:.1e}; recalled {recalled}", flush=True)
     picture(found, distances[1:], lengths, pictures)
     return found
 
@@ -138,7 +138,7 @@ def trainer(net: Net, length: int, *, steps: int, batch_size: int) -> Any:
     return run
 
 
-def picture(found: Any, distances: list[int], lengths: tuple[int, ...], folder: Path) -> None:
+def picture(found: Found, distances: list[int], lengths: tuple[int, ...], folder: Path) -> None:
     """Both figures: geometric means over seeds of the gradients, means of the recall."""
     curves = {}
     for name, kept in found.items():

@@ -19,9 +19,9 @@ import numpy as np
 import optax
 import tyro
 from jax import Array
+from missing_runs import Found, run_missing
 from numpy.typing import NDArray
 
-from ssl_jax.files import write_json
 from ssl_jax.networks.functional import Net
 from ssl_jax.networks.latent import latent_decoder
 from ssl_jax.ops import descend_latent, latent_free_energy
@@ -30,6 +30,8 @@ from ssl_jax.report.figures import gallery, write_svg
 RESULTS = Path(__file__).parents[1] / "results" / "latent_variable.json"
 PICTURES = Path(__file__).parent / "pictures"
 ANGLES = np.arange(0, 2 * np.pi, np.pi / 24, dtype=np.float32)  # The values of z in the lecture.
+NETWORKS = {"with z": 2, "without z": 0}  # Values of z that the decoder gets: cosine and sine of the angle.
+SHOWN = (0.0, 0.5, 1.0)
 WIDEST = 6.0  # Half a side of the square in which wrong outputs are drawn; the widest ellipse has an axis of 5.4.
 
 
@@ -37,51 +39,55 @@ def latent_variable(
     *,
     seeds: tuple[int, ...] = (0,),
     examples: int = 2048,
-    dim: int = 64,
-    steps: int = 2000,
-    batch_size: int = 256,
+    dim: int = 32,
+    steps: int = 1500,
+    batch_size: int = 128,
     results: Path = RESULTS,
     pictures: Path = PICTURES,
-) -> dict[str, dict[str, list[float]]]:
+) -> Found:
     """Trains and draws both energies; returns mean energies of unseen x, by network and kind of y, one for each seed.
 
     Args:
-      seeds: one run each; pictures are of the first.
+      seeds: one run each; pictures are of seed 0.
       examples: pairs for training, and as many for evaluation.
       dim: hidden units.
       steps, batch_size: of training.
-      results: file of the measurements.
-      pictures: folder for the figure.
+      results: file of the measurements; runs that are missing in it follow one another.
+      pictures: folder for the figures.
     """
-    found: dict[str, dict[str, list[float]]] = {}
-    drawn: dict[str, NDArray[np.uint8]] = {}
-    for name, latents in (("with z", 2), ("without z", 0)):
-        net = latent_decoder(inputs=1, latents=latents, outputs=2, dim=dim)
+
+    def measure(name: str, seed: int) -> dict[str, float]:
+        net = latent_decoder(inputs=1, latents=NETWORKS[name], outputs=2, dim=dim)
         energy = jax.jit(partial(free_energy, net))
-        for seed in seeds:
-            x, y = pairs(examples, seed=2 * seed)
-            params = train(net, x, y, steps=steps, batch_size=batch_size, seed=seed)
-            unseen_x, right = pairs(examples, seed=2 * seed + 1)
-            random = np.random.default_rng(seed)
-            wrong = random.uniform(-WIDEST, WIDEST, right.shape).astype(np.float32)
-            kinds = {"right": right, "random": wrong, "centre": np.zeros_like(right)}
-            values = {kind: np.asarray(energy(params, unseen_x, outputs)) for kind, outputs in kinds.items()}
-            kept = found.setdefault(name, {})
-            for kind, of_kind in values.items():
-                kept.setdefault(kind, []).append(float(of_kind.mean()))
-            kept.setdefault("right below random", []).append(float((values["right"] < values["random"]).mean()))
-            if latents:
-                by_descent = descended(net, params, unseen_x, right, seed=seed)
-                kept.setdefault("right, by descent", []).append(float(by_descent.mean()))
-            if seed == seeds[0]:
-                drawn[name] = maps(energy, params)
-        print(f"{name:<10}", ", ".join(f"{kind} {np.mean(of_kind):.3f}" for kind, of_kind in found[name].items()))
-    settings = {"examples": examples, "dim": dim, "steps": steps, "seeds": list(seeds)}
-    write_json(results, {"settings": settings, "found": found})
-    notes = {name: [f"x = {x}" for x in (0, 0.5, 1)] for name in drawn}
-    title = "Energy of outputs in the plane, dark where low, and right outputs"
-    write_svg(pictures / "latent_variable.svg", gallery(drawn, title=title, notes=notes, side=150))
+        x, y = pairs(examples, seed=2 * seed)
+        params = train(net, x, y, steps=steps, batch_size=batch_size, seed=seed)
+        if seed == 0:
+            title = f"Energy of y in the plane {name}, dark where low; right y in red"
+            notes = {"F(x, y)": [f"x = {x}" for x in SHOWN]}
+            picture = gallery({"F(x, y)": maps(energy, params)}, title=title, notes=notes, side=150)
+            write_svg(pictures / f"latent_{name.split()[0]}.svg", picture)
+        return measured(net, energy, params, examples=examples, seed=seed)
+
+    settings = {"examples": examples, "dim": dim, "steps": steps, "batch_size": batch_size}
+    found = run_missing(results, settings, NETWORKS, seeds, measure)
+    for name, kept in found.items():
+        print(
+            name, *(f"{kind} {np.mean(values):.3f} ± {np.std(values):.3f}" for kind, values in kept.items()), sep="  "
+        )
     return found
+
+
+def measured(net: Net, energy: Any, params: Any, *, examples: int, seed: int) -> dict[str, float]:
+    """Mean energies of right, random and central outputs of unseen inputs."""
+    x, right = pairs(examples, seed=2 * seed + 1)
+    random = np.random.default_rng(seed).uniform(-WIDEST, WIDEST, right.shape).astype(np.float32)
+    kinds = {"right": right, "random": random, "centre": np.zeros_like(right)}
+    values = {kind: np.asarray(energy(params, x, outputs)) for kind, outputs in kinds.items()}
+    kept = {kind: float(of_kind.mean()) for kind, of_kind in values.items()}
+    kept["right below random"] = float((values["right"] < values["random"]).mean())
+    if takes_z(params):
+        kept["right, by descent"] = float(descended(net, params, x, right, seed=seed).mean())
+    return kept
 
 
 def pairs(count: int, *, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -161,7 +167,7 @@ def maps(energy: Any, params: Any, *, side: int = 75) -> NDArray[np.uint8]:
     ticks = np.linspace(-WIDEST, WIDEST, side, dtype=np.float32)
     plane = np.stack(np.meshgrid(ticks, -ticks), axis=-1).reshape(-1, 2)
     images = []
-    for x in (0.0, 0.5, 1.0):
+    for x in SHOWN:
         values = np.sqrt(np.asarray(energy(params, np.full((len(plane), 1), x, np.float32), plane)))
         image = np.repeat((255 * np.minimum(values / WIDEST, 1)).astype(np.uint8).reshape(side, side, 1), 3, axis=2)
         angles = np.arange(0, 2 * np.pi, np.pi / 12)

@@ -18,10 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 from learning import learn
+from missing_runs import Found, run_missing
 from numpy.typing import NDArray
 
 from ssl_jax.data import Arrays
-from ssl_jax.files import write_json
 from ssl_jax.networks.functional import Net
 from ssl_jax.report.figures import COLORS, framed, write_svg
 from ssl_jax.report.html import Html, tag
@@ -50,47 +50,57 @@ def missing_symbol(
     words: int = 20_000,
     unseen: int = 1000,
     dim: int = 32,
-    steps: int = 800,
+    steps: int = 600,
     results: Path = RESULTS,
     pictures: Path = PICTURES,
-) -> dict[str, dict[str, list[float]]]:
+) -> Found:
     """Trains both models on both kinds of symbols; returns, by kind and model, the measurements of each seed.
 
     Those are "nats" of a missing symbol in unseen words, "right", the share of vectors whose nearest is of their kind,
     "untrained", the same before training, and "chance", the share of 10,000 random assignments that are as good.
 
     Args:
-      seeds: one run each.
+      seeds: one run each; the map is of seed 0.
       words, unseen: numbers of words for training and for evaluation.
       dim: size of a vector.
       steps: training steps.
-      results: file of the measurements.
+      results: file of the measurements; runs that are missing in it follow one another.
       pictures: folder for the figure.
     """
     dictionary = open_spelling(longest=10, train_words=words, test_words=unseen)
-    found: dict[str, dict[str, Any]] = {}
-    for kind, symbols in kinds(dictionary).items():
-        found[f"{kind}, frequencies"] = {"nats": [frequency_nats(symbols)]}
-        for model, (net, augment) in models(len(symbols.vocabulary), dim).items():
-            kept = found.setdefault(f"{kind}, {model}", {"nats": [], "right": [], "untrained": [], "chance": []})
-            for seed in seeds:
-                pairs = Arrays(kind, inputs(symbols.train, augment))
-                state, _ = learn(net, pairs, steps=steps, seed=seed, learning_rate=5e-3, augment=augment)
-                vectors = vectors_of(state.params, symbols)
-                start = vectors_of({"net": net.init(jax.random.key(seed))[0]}, symbols)
-                kinds_of = np.array(list(symbols.vowels.values()))
-                kept["nats"].append(nats(net, augment, state.params["net"], symbols))
-                kept["right"].append(nearest_alike(vectors, kinds_of))
-                kept["untrained"].append(nearest_alike(start, kinds_of))
-                kept["chance"].append(as_good(vectors, kinds_of))
-                if kind == "sounds" and seed == seeds[0] and model == "bag of neighbours":
-                    write_svg(pictures / "missing_symbol.svg", drawn(vectors, symbols.vowels))
-            print(
-                f"{kind:<8} {model:<18} {np.mean(kept['nats']):.3f} nats, of one kind {np.mean(kept['right']):.2f}, untrained "
-                f"{np.mean(kept['untrained']):.2f}, chance of it at most {max(kept['chance']):.4f}", flush=True,
-            )  # fmt: skip
-    settings = {"words": words, "unseen": unseen, "dim": dim, "steps": steps, "seeds": list(seeds)}
-    write_json(results, {"settings": settings, "found": found})
+    of_kind = kinds(dictionary)
+
+    def measure(name: str, seed: int) -> dict[str, float]:
+        kind, model = name.split(", ")
+        symbols = of_kind[kind]
+        if model == "frequencies":
+            return {"nats": frequency_nats(symbols)}
+        net, augment = models(len(symbols.vocabulary), dim)[model]
+        pairs = Arrays(kind, inputs(symbols.train, augment))
+        state, _ = learn(net, pairs, steps=steps, seed=seed, learning_rate=5e-3, augment=augment)
+        vectors, start = (
+            vectors_of(params, symbols) for params in (state.params["net"], net.init(jax.random.key(seed))[0])
+        )
+        if (name, seed) == ("sounds, bag of neighbours", 0):
+            write_svg(pictures / "missing_symbol.svg", drawn(vectors, symbols.vowels))
+        vowel = np.array(list(symbols.vowels.values()))
+        return {
+            "nats": nats(net, augment, state.params["net"], symbols),
+            "right": nearest_alike(vectors, vowel),
+            "untrained": nearest_alike(start, vowel),
+            "chance": as_good(vectors, vowel),
+        }
+
+    settings = {"words": words, "unseen": unseen, "dim": dim, "steps": steps}
+    names = [f"{kind}, {model}" for kind in of_kind for model in ("bag of neighbours", "masked")]
+    found = run_missing(results, settings, names, seeds, measure)
+    found |= run_missing(results, settings, [f"{kind}, frequencies" for kind in of_kind], (0,), measure)
+    for name, kept in found.items():
+        print(
+            name,
+            *(f"{metric} {np.mean(values):.3f} ± {np.std(values):.3f}" for metric, values in kept.items()),
+            sep="  ",
+        )
     return found
 
 
@@ -138,7 +148,7 @@ def frequency_nats(symbols: Symbols) -> float:
 def vectors_of(params: Any, symbols: Symbols) -> NDArray[np.float64]:
     """Vectors `[N, D]` of the symbols that are asked about, without their mean."""
     rows = [FIRST + symbols.vocabulary.symbols.index(symbol) for symbol in symbols.vowels]
-    vectors = np.asarray(params["net"]["vectors"]["embedding"], np.float64)[rows]
+    vectors = np.asarray(params["vectors"]["embedding"], np.float64)[rows]
     return vectors - vectors.mean(axis=0)
 
 

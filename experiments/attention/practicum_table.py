@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from missing_runs import by_metric
 
 from ssl_jax.files import filled, write_atomically
 
@@ -18,14 +19,15 @@ SCRIPTS = ("architectures", "missing_symbol", "classifier", "latent_variable", "
 def tables() -> dict[str, str]:
     """A table for each script, by its name."""
     read = {name: json.loads((ROOT / f"experiments/results/{name}.json").read_text()) for name in SCRIPTS}
-    made = {name: globals()[name](kept["found"], kept) for name, kept in read.items()}
-    return {name: f"{table}\n\n{settings(read[name]['settings'])}" for name, table in made.items()}
+    made = {name: globals()[name](by_metric(kept["found"]), kept["settings"]) for name, kept in read.items()}
+    return {name: f"{table}\n\n{settings(read[name])}" for name, table in made.items()}
 
 
 def settings(kept: dict[str, Any]) -> str:
     """The settings of a run in a line."""
-    words = ", ".join(f"{name} {value}" for name, value in kept.items() if name != "seeds")
-    return f"({words}; mean ± standard deviation over {len(kept['seeds'])} seeds.)"
+    words = ", ".join(f"{name} {value}" for name, value in kept["settings"].items() if name != "distances")
+    seeds = max(len(of_name) for of_name in kept["found"].values())
+    return f"({words}; mean ± standard deviation over {seeds} seeds.)"
 
 
 def architectures(found: dict[str, Any], kept: dict[str, Any]) -> str:
@@ -52,7 +54,7 @@ def missing_symbol(found: dict[str, Any], kept: dict[str, Any]) -> str:
 
 
 def classifier(found: dict[str, Any], kept: dict[str, Any]) -> str:
-    return rows_of(["classifier", "right, %"], [[name, spread(values, 1)] for name, values in found.items()])
+    return rows_of(["classifier", "right, %"], [[name, spread(of["right"], 1)] for name, of in found.items()])
 
 
 def latent_variable(found: dict[str, Any], kept: dict[str, Any]) -> str:
@@ -62,7 +64,7 @@ def latent_variable(found: dict[str, Any], kept: dict[str, Any]) -> str:
 
 
 def gradients(found: dict[str, Any], kept: dict[str, Any]) -> str:
-    distances, lengths = kept["distances"], kept["settings"]["lengths"]
+    distances, lengths = kept["distances"], kept["lengths"]
     shown = [distance for distance in distances if distance in (1, 8, 32, 128)]
     rows = []
     for name, of in found.items():
