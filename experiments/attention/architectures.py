@@ -54,7 +54,7 @@ def architectures(
     dim: int = 64,
     depth: int = 1,
     code: int = 8,
-    steps: int = 800,
+    steps: int = 500,
     results: Path = RESULTS,
     pictures: Path = PICTURES,
 ) -> Found:

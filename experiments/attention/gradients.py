@@ -38,14 +38,14 @@ def gradients(
     *,
     seeds: tuple[int, ...] = (0,),
     longest: int = 128,
-    lengths: tuple[int, ...] = (8, 32, 128),
+    lengths: tuple[int, ...] = (8, 32, 64),
     dim: int = 32,
-    steps: int = 400,
+    steps: int = 300,
     batch_size: int = 64,
     results: Path = RESULTS,
     pictures: Path = PICTURES,
 ) -> Found:
-    """Draws and returns, by layer, "gradients" and "recall": rows of seeds, columns of distances and of lengths.
+    """Draws and returns, by layer and task, "ratios" of gradients or the share that is recalled, one for each seed.
 
     Args:
       seeds: one set of weights and strings each.
@@ -58,23 +58,24 @@ def gradients(
     """
     distances = [0, *(2**power for power in range(longest.bit_length()) if 2**power <= longest)]
 
-    def measure(name: str, seed: int) -> dict[str, list[float]]:
-        net = functional(lambda rngs: LastSymbol(rngs, dim=dim, layer=name))
-        params, _ = net.init(jax.random.key(seed))
-        norms = jax.jit(lambda params, rng: gradient_norms(net, params, rng, length=longest + 1))
-        of_distance = np.asarray(norms(params, jax.random.key(seed)), np.float64)[::-1]
-        runs = [trainer(net, length, steps=steps, batch_size=batch_size) for length in lengths]
-        return {
-            "gradients": [float(of_distance[d] / of_distance[0]) for d in distances],
-            "recall": [float(run(params, jax.random.key(seed))) for run in runs],
-        }
+    def measure(name: str, seed: int) -> dict[str, Any]:
+        layer, task = name.split(", ")
+        net = functional(lambda rngs: LastSymbol(rngs, dim=dim, layer=layer))
+        params, rng = net.init(jax.random.key(seed))[0], jax.random.key(seed)
+        if task == "gradients":
+            norms = jax.jit(lambda params, rng: gradient_norms(net, params, rng, length=longest + 1))(params, rng)
+            of_distance = np.asarray(norms, np.float64)[::-1]
+            return {"ratios": [float(of_distance[d] / of_distance[0]) for d in distances]}
+        run = trainer(net, int(task.removeprefix("recall of ")), steps=steps, batch_size=batch_size)
+        return {"right": float(run(params, rng))}
 
-    settings = {"distances": distances, "lengths": lengths, "dim": dim, "steps": steps, "batch_size": batch_size}
-    found = run_missing(results, settings, LAYERS, seeds, measure)
-    for name, kept in found.items():
-        far = np.exp(np.log(np.array(kept["gradients"])[:, -1]).mean())
-        recalled = ", ".join(f"{100 * rate:.0f} %" for rate in np.mean(kept["recall"], axis=0))
-        print(f"{name:<10} gradient at distance {distances[-1]}: {far:.1e}; recalled {recalled}", flush=True)
+    settings = {"distances": distances, "dim": dim, "steps": steps, "batch_size": batch_size}
+    tasks = ["gradients", *(f"recall of {length}" for length in lengths)]
+    found = run_missing(results, settings, [f"{layer}, {task}" for layer in LAYERS for task in tasks], seeds, measure)
+    for layer in LAYERS:
+        far = np.exp(np.log(np.array(found[f"{layer}, gradients"]["ratios"])[:, -1]).mean())
+        recalled = ", ".join(f"{100 * np.mean(found[f'{layer}, {task}']['right']):.0f} %" for task in tasks[1:])
+        print(f"{layer:<10} gradient at distance {distances[-1]}: {far:.1e}; recalled {recalled}", flush=True)
     picture(found, distances[1:], lengths, pictures)
     return found
 
@@ -140,18 +141,16 @@ def trainer(net: Net, length: int, *, steps: int, batch_size: int) -> Any:
 
 def picture(found: Found, distances: list[int], lengths: tuple[int, ...], folder: Path) -> None:
     """Both figures: geometric means over seeds of the gradients, means of the recall."""
-    curves = {}
-    for name, kept in found.items():
-        logs = np.log10(np.maximum(np.array(kept["gradients"])[:, 1:], 1e-30)).mean(axis=0)
-        curves[name] = list(zip(map(float, distances), logs.tolist(), strict=True))
+    curves, recalled = {}, {}
+    for layer in LAYERS:
+        ratios = np.array(found[f"{layer}, gradients"]["ratios"])[:, 1:]
+        logs = np.log10(np.maximum(ratios, 1e-30)).mean(axis=0)
+        curves[layer] = list(zip(map(float, distances), logs.tolist(), strict=True))
+        recalled[layer] = [
+            (float(length), 100 * float(np.mean(found[f"{layer}, recall of {length}"]["right"]))) for length in lengths
+        ]
     chart = lines(curves, title="Gradient over that of the last token", across="distance", up="log10", log=True)
     write_svg(folder / "gradients.svg", chart)
-    recalled = {
-        name: [
-            (float(length), 100 * rate) for length, rate in zip(lengths, np.mean(kept["recall"], axis=0), strict=True)
-        ]
-        for name, kept in found.items()
-    }
     chart = lines(recalled, title="First symbol recalled at the end", across="length", up="percent", log=True, low=0.0)
     write_svg(folder / "gradients_recall.svg", chart)
 

@@ -50,7 +50,7 @@ def missing_symbol(
     words: int = 20_000,
     unseen: int = 1000,
     dim: int = 32,
-    steps: int = 600,
+    steps: int = 400,
     results: Path = RESULTS,
     pictures: Path = PICTURES,
 ) -> Found:

@@ -64,22 +64,18 @@ def latent_variable(found: dict[str, Any], kept: dict[str, Any]) -> str:
 
 
 def gradients(found: dict[str, Any], kept: dict[str, Any]) -> str:
-    distances, lengths = kept["distances"], kept["lengths"]
+    distances = kept["distances"]
     shown = [distance for distance in distances if distance in (1, 8, 32, 128)]
+    layers = dict.fromkeys(name.split(", ")[0] for name in found)
+    recalls = list(dict.fromkeys(name.split(", ")[1] for name in found if "recall" in name))
     rows = []
-    for name, of in found.items():
-        norms = np.exp(np.log(np.maximum(of["gradients"], 1e-30)).mean(axis=0))
-        recall = 100 * np.array(of["recall"])
-        rows.append(
-            [name, *(f"{norms[distances.index(distance)]:.1e}" for distance in shown)]
-            + [spread(recall[:, column].tolist(), 0) for column in range(len(lengths))]
-        )
-    head = [
-        "layer",
-        *(f"gradient at {distance}" for distance in shown),
-        *(f"recalled of {size}, %" for size in lengths),
-    ]
-    return rows_of(head, rows)
+    for layer in layers:
+        norms = np.exp(np.log(np.maximum(found[f"{layer}, gradients"]["ratios"], 1e-30)).mean(axis=0))
+        right = [spread([100 * value for value in found[f"{layer}, {task}"]["right"]], 0) for task in recalls]
+        rows.append([layer, *(f"{norms[distances.index(distance)]:.1e}" for distance in shown), *right])
+    return rows_of(
+        ["layer", *(f"gradient at {distance}" for distance in shown), *(f"{task}, %" for task in recalls)], rows
+    )
 
 
 def rows_of(head: list[str], rows: list[list[str]]) -> str:
