@@ -1,4 +1,4 @@
-"""Writes the measurements of the practicum's scripts into docs/attention.md, from their files in experiments/results.
+"""Writes measurements and pictures of the practicum's scripts into docs/attention.md, from their files in experiments/results.
 
 python experiments/attention/practicum_table.py
 """
@@ -13,21 +13,47 @@ from missing_runs import by_metric
 from ssl_jax.files import filled, write_atomically
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = ("architectures", "missing_symbol", "classifier", "latent_variable", "gradients")
+PICTURES = "experiments/attention/pictures"
+# Scripts, and what their pictures show.
+SCRIPTS: dict[str, dict[str, str]] = {
+    "architectures": {"architectures": "The modules of four architectures, with nats and wrong letters"},
+    "missing_symbol": {"missing_symbol": "Sounds at the principal components of their vectors"},
+    "classifier": {},
+    "latent_variable": {
+        "latent_with": "Energy over the plane with a latent variable",
+        "latent_without": "Energy over the plane without",
+    },
+    "gradients": {
+        "gradients": "Gradients over distance, on a logarithmic scale",
+        "gradients_recall": "Share of first symbols recalled over the length",
+    },
+}
 
 
 def tables() -> dict[str, str]:
-    """A table for each script, by its name."""
-    read = {name: json.loads((ROOT / f"experiments/results/{name}.json").read_text()) for name in SCRIPTS}
-    made = {name: globals()[name](by_metric(kept["found"]), kept["settings"]) for name, kept in read.items()}
-    return {name: f"{table}\n\n{settings(read[name])}" for name, table in made.items()}
+    """A table for each script, by its name; a sentence where it has not run."""
+    return {name: table(name, ROOT / f"experiments/results/{name}.json") for name in SCRIPTS}
+
+
+def table(name: str, file: Path) -> str:
+    if not file.exists():
+        return f"Not measured yet: `python experiments/attention/{name}.py --seeds 0 1 2`, then `practicum_table.py`."
+    kept = json.loads(file.read_text())
+    shown = "".join(
+        f"![{words}](../{PICTURES}/{picture}.svg)\n"
+        for picture, words in SCRIPTS[name].items()
+        if (ROOT / PICTURES / f"{picture}.svg").exists()
+    )
+    return (
+        f"{shown and shown + chr(10)}{globals()[name](by_metric(kept['found']), kept['settings'])}\n\n{settings(kept)}"
+    )
 
 
 def settings(kept: dict[str, Any]) -> str:
     """The settings of a run in a line."""
     words = ", ".join(f"{name} {value}" for name, value in kept["settings"].items() if name != "distances")
     seeds = max(len(of_name) for of_name in kept["found"].values())
-    return f"({words}; mean ± standard deviation over {seeds} seeds.)"
+    return f"({words}; {f'mean ± standard deviation over {seeds} seeds' if seeds > 1 else 'one seed'}.)"
 
 
 def architectures(found: dict[str, Any], kept: dict[str, Any]) -> str:
@@ -66,16 +92,24 @@ def latent_variable(found: dict[str, Any], kept: dict[str, Any]) -> str:
 def gradients(found: dict[str, Any], kept: dict[str, Any]) -> str:
     distances = kept["distances"]
     shown = [distance for distance in distances if distance in (1, 8, 32, 128)]
-    layers = dict.fromkeys(name.split(", ")[0] for name in found)
     recalls = list(dict.fromkeys(name.split(", ")[1] for name in found if "recall" in name))
     rows = []
-    for layer in layers:
-        norms = np.exp(np.log(np.maximum(found[f"{layer}, gradients"]["ratios"], 1e-30)).mean(axis=0))
-        right = [spread([100 * value for value in found[f"{layer}, {task}"]["right"]], 0) for task in recalls]
-        rows.append([layer, *(f"{norms[distances.index(distance)]:.1e}" for distance in shown), *right])
+    for name, of in found.items():
+        layer, task = name.split(", ")
+        if task == "gradients":
+            norms = np.exp(np.log(np.maximum(of["ratios"], 1e-30)).mean(axis=0))
+            right = [
+                spread([100 * value for value in found.get(f"{layer}, {recall}", {"right": []})["right"]], 0)
+                for recall in recalls
+            ]
+            rows.append([layer, *(tiny(norms[distances.index(distance)]) for distance in shown), *right])
     return rows_of(
         ["layer", *(f"gradient at {distance}" for distance in shown), *(f"{task}, %" for task in recalls)], rows
     )
+
+
+def tiny(ratio: float) -> str:
+    return f"{ratio:.1e}" if ratio > 1e-30 else "0"
 
 
 def rows_of(head: list[str], rows: list[list[str]]) -> str:
