@@ -43,6 +43,13 @@ class TransformerLayer(nnx.Module):
       groups, value_size, causal, projection, rotary, dtype: of `MultiHeadAttention`; `causal` and `rotary` of self-attention.
     """
 
+    attention_norm: LayerNorm
+    cross_norm: LayerNorm
+    mlp_norm: LayerNorm
+    attention_scale: nnx.Param | None
+    cross_scale: nnx.Param | None
+    mlp_scale: nnx.Param | None
+
     def __init__(
         self,
         dim: int,
