@@ -83,8 +83,8 @@ def decoding(
 
 def writers(net: Net, *, length: int, batch_size: int, width: int) -> dict[str, Callable[[], object]]:
     params, stats = net.init(jax.random.key(0))
-    bias = params["decoder"]["logits"]["bias"]
-    params["decoder"]["logits"]["bias"] = bias.at[END].set(-1e9)
+    bias = params["readout"]["bias"]
+    params["readout"]["bias"] = bias.at[END].set(-1e9)
     source = jax.random.randint(jax.random.key(1), (batch_size, length), FIRST, SYMBOLS)
     ways = {"cached": greedy, "anew": anew, "beam": partial(beam, width=width)}
     return {name: partial(write, net, params, stats, source, length=length) for name, write in ways.items()}

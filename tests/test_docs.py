@@ -40,3 +40,9 @@ def test_the_error_rates_are_the_measured_ones():
     with_table = runpy.run_path(str(ROOT / "experiments/attention/speller_table.py"))["with_table"]
     text = (ROOT / "docs/attention.md").read_text()
     assert with_table(text) == text, "run: python experiments/attention/speller_table.py"
+
+
+def test_the_measurements_of_the_short_experiments_are_the_measured_ones():
+    with_tables = runpy.run_path(str(ROOT / "experiments/attention/practicum_table.py"))["with_tables"]
+    text = (ROOT / "docs/attention.md").read_text()
+    assert with_tables(text) == text, "run: python experiments/attention/practicum_table.py"

@@ -25,12 +25,13 @@ def learn(
     seed: int = 0,
     batch_size: int = 128,
     learning_rate: float = 2e-3,
+    augment: Callable[[Any, Any], Any] = transcribed,
     measure: Callable[[TrainState], Mapping[str, Array | float]] | None = None,
     every: int = 100,
 ) -> tuple[TrainState, list[tuple[int, dict[str, float]]]]:
     """The state after `steps` steps, and the results of `measure`: (step, metrics) every `every` steps and at the end.
 
-    pairs: sources "spelling" `[N, S]` and targets "sounds" `[N, T]`, of any kind.
+    pairs: sources "spelling" `[N, S]` and targets "sounds" `[N, T]`, of any kind, or what else `augment` makes views of.
     """
     records: list[tuple[int, dict[str, float]]] = []
 
@@ -43,7 +44,7 @@ def learn(
     mesh, rate = make_mesh(), warmup_cosine(learning_rate, steps=steps, warmup=steps // 10)
     with Batches(pairs, batch_size, seed=seed, sharding=batch_sharding(mesh)) as batches:
         state = fit(
-            Transcription(net=net), transcribed, adamw(rate, weight_decay=0.01, second_decay=0.98), batches,
+            Transcription(net=net), augment, adamw(rate, weight_decay=0.01, second_decay=0.98), batches,
             steps=steps, seed=seed, mesh=mesh, hook=hook if measure else None, hook_every=every, log_every=steps,
         )  # fmt: skip
     return state, records

@@ -117,7 +117,7 @@ def stored(builder: tfds.core.DatasetBuilder, split: str, decoders: Any = None) 
     except ValueError as fault:
         splits = ", ".join(f"{name} ({part.num_examples})" for name, part in info.splits.items())
         raise UsageError(
-            f"data: {info.full_name} has no images in a split {split!r}: choose from {splits}, "
+            f"data: {info.full_name} has no examples in a split {split!r}: choose from {splits}, "
             "or parts of these such as train[:10%]."
         ) from fault
     with ThreadPoolExecutor() as pool:

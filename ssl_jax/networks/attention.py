@@ -1,7 +1,8 @@
 """Multi-head attention as a layer: tokens become queries, keys and values, and attend to each other once in each head.
 
 B: examples; T: tokens with a query; S: tokens with keys and values; D: size of a token; H: heads of queries; G: heads of keys
-and values, each of which serves H / G heads of queries.
+and values, each of which serves H / G heads of queries; E: size of a value in a head. Queries and keys are compared, so they
+have one size, D / H; values are only averaged, so E is free.
 """
 
 from functools import partial
@@ -24,7 +25,7 @@ Projection = Literal["linear", "rotation"]
 
 
 class KeyValueCache(NamedTuple):
-    """The `keys` and `values` that queries attend to, `[B, S, G, D / H]`."""
+    """The `keys` `[B, S, G, D / H]` and `values` `[B, S, G, E]` that queries attend to."""
 
     keys: Array
     values: Array
@@ -60,6 +61,7 @@ class MultiHeadAttention(Recorder):
     Args:
       dim: D, a multiple of `heads`.
       heads, groups: H and G; G is H when None.
+      value_size: E; D / H when None, as in the paper.
       cross: tokens attend to `context`.
       causal: no token attends to those after it.
       projection: makes queries, keys and values of tokens: a free "linear" map, or a "rotation" for each of the three, which
@@ -81,6 +83,7 @@ class MultiHeadAttention(Recorder):
         *,
         heads: int,
         groups: int | None = None,
+        value_size: int | None = None,
         cross: bool = False,
         causal: bool = False,
         projection: Projection = "linear",
@@ -89,28 +92,28 @@ class MultiHeadAttention(Recorder):
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        check_heads(dim, heads=heads, groups=groups, projection=projection, rotary=rotary)
+        check_heads(dim, heads=heads, groups=groups, projection=projection, rotary=rotary, value_size=value_size)
         if cross and (rotary or causal):
             raise UsageError("attention: cross=True compares two sequences, so rotary and causal must be False")
         self.heads, self.groups, self.size = heads, groups or heads, dim // heads
+        self.value_size = value_size or self.size
         # Xavier's range for each of the square matrices, not for the one that holds them.
         linear: Any = partial(
             nnx.Linear,
-            dim,
             kernel_init=nnx.initializers.variance_scaling(1.0, "fan_in", "uniform"),
             use_bias=bias,
             dtype=dtype,
             rngs=rngs,
         )
         rotation = projection == "rotation"
-        make: Any = partial(Rotations, dim, dtype=dtype, rngs=rngs) if rotation else linear
-        keys_and_values = 2 if rotation else 2 * self.groups * self.size
+        make: Any = partial(Rotations, dim, dtype=dtype, rngs=rngs) if rotation else partial(linear, dim)
+        keys_and_values = 2 if rotation else self.groups * (self.size + self.value_size)
         one = 1 if rotation else dim
         if cross:
             self.query, self.memory = make(one), make(keys_and_values)
         else:
             self.qkv = make(one + keys_and_values)
-        self.projection = linear(dim, kernel_init=nnx.initializers.xavier_uniform())
+        self.projection = linear(heads * self.value_size, dim, kernel_init=nnx.initializers.xavier_uniform())
         self.cross, self.causal, self.rotary, self.dtype, self.width = cross, causal, rotary, dtype, dim
 
     def __call__(self, tokens: Array, context: Array | None = None, mask: Array | None = None) -> Array:
@@ -138,7 +141,7 @@ class MultiHeadAttention(Recorder):
     def attend(self, query: Array, cache: KeyValueCache, mask: Array | None, causal: bool = False) -> Array:
         """Outputs `[B, T, D]` of queries `[B, T, H, D / H]`."""
         mixed = attention(query, *cache, mask=mask, causal=causal)
-        return self.projection(mixed.reshape(*mixed.shape[:2], self.width))
+        return self.projection(mixed.reshape(*mixed.shape[:2], -1))
 
     def cache_context(self, context: Array) -> KeyValueCache:
         """Keys and values of cross-attention, to be computed once for many queries."""
@@ -150,8 +153,8 @@ class MultiHeadAttention(Recorder):
 
     def init_cache(self, batch: int, length: int) -> KeyValueCache:
         """Room for the keys and values of `length` tokens of self-attention, which `decode_step` fills one by one."""
-        empty = jnp.zeros((batch, length, self.groups, self.size), self.dtype)
-        return KeyValueCache(empty, empty)
+        sizes = (self.size, self.value_size)
+        return KeyValueCache(*(jnp.zeros((batch, length, self.groups, size), self.dtype) for size in sizes))
 
     def decode_step(self, token: Array, cache: KeyValueCache, position: Array) -> tuple[Array, KeyValueCache]:
         """One token of each example, `[B, 1, D]`, at `position` `[B]`, attends to itself and to those before it."""
@@ -162,11 +165,11 @@ class MultiHeadAttention(Recorder):
         return self.attend(query, cache, visible[:, None, None]), cache
 
     def split_keys_values(self, keys_and_values: Array) -> KeyValueCache:
-        keys, values = jnp.split(keys_and_values, 2, axis=-1)
+        keys, values = jnp.split(keys_and_values, [self.groups * self.size], axis=-1)
         return KeyValueCache(self.split_heads(keys, self.groups), self.split_heads(values, self.groups))
 
     def split_heads(self, tokens: Array, heads: int) -> Array:
-        return tokens.reshape(*tokens.shape[:2], heads, self.size)
+        return tokens.reshape(*tokens.shape[:2], heads, -1)
 
 
 def free_energies(query: Array, keys: Array, *, mask: Array | None = None, causal: bool = False) -> Array:
@@ -188,7 +191,9 @@ def free_energies(query: Array, keys: Array, *, mask: Array | None = None, causa
     return -jax.nn.logsumexp(scores * size**-0.5, axis=-1, where=visible) * size**0.5
 
 
-def check_heads(dim: int, *, heads: int, groups: int | None, projection: str, rotary: bool) -> None:
+def check_heads(
+    dim: int, *, heads: int, groups: int | None, projection: str, rotary: bool, value_size: int | None = None
+) -> None:
     """Raises the `UsageError`s about sizes and projections of attention layers."""
     pick("projection", projection, ("linear", "rotation"))
     if heads < 1 or dim % heads:
@@ -197,6 +202,12 @@ def check_heads(dim: int, *, heads: int, groups: int | None, projection: str, ro
         raise UsageError(f"groups {groups} must divide heads {heads}: choose 1, or None for as many as heads")
     if groups is not None and projection == "rotation":
         raise UsageError(f"groups {groups}: a rotation keeps all of a token, so leave groups None, or project linearly")
+    if value_size is not None and value_size < 1:
+        raise UsageError(f"value_size: got {value_size}, expected at least 1, or None for dim / heads")
+    if value_size is not None and projection == "rotation":
+        raise UsageError(
+            f"value_size {value_size}: a rotation keeps all of a token, so leave value_size None, or project linearly"
+        )
     if rotary and dim // heads % 2:
         raise UsageError(
             f"rotary positions rotate pairs, but dim {dim} in {heads} heads has {dim // heads} values in each"

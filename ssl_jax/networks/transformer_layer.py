@@ -1,4 +1,4 @@
-"""The layer that transformers are stacks of: encoders of images and of sequences, and decoders.
+"""The layer that transformers are stacks of, or some of its parts: encoders, predictors, decoders.
 
 B: examples; T: tokens; S: tokens of the context; H: heads; D: size of a token.
 
@@ -6,6 +6,7 @@ Sources: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.1; nor
 https://arxiv.org/abs/2002.04745.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import jax
@@ -19,17 +20,19 @@ from ssl_jax.networks.attention import KeyValueCache, MultiHeadAttention, Projec
 from ssl_jax.networks.layers import LayerNorm
 
 Activation = Literal["gelu", "relu", "swiglu"]
+Part = Literal["attention", "cross", "mlp"]
 
 
 class TransformerLayer(nnx.Module):
-    """Self-attention, then cross-attention if it has one, then a two-layer network; each is added to the stream.
+    """Self-attention, cross-attention and a two-layer network, those of them that it has; each is added to the stream.
 
     `[B, T, D]` -> same in `dtype`. Masks of booleans broadcast to `[B, H, T, T]`, and to `[B, H, T, S]` for the context.
 
     Args:
       dim, heads: D and H.
       hidden: units of the two-layer network.
-      cross: whether there is cross-attention, to `context` `[B, S, D]`.
+      parts: "attention" is self-attention; "cross" is cross-attention, to `context` `[B, S, D]`; "mlp" is the two-layer
+        network, the same at each position (a convolution of width 1). They follow one another in this order.
       norm_first: layer norm comes before each part, or, as in 2017, after each sum.
       activation: of the hidden units: exact "gelu", "relu", or "swiglu", a product of twice as many: the first half, by silu,
         gates the second (Shazeer 2020, https://arxiv.org/abs/2002.05202).
@@ -37,8 +40,15 @@ class TransformerLayer(nnx.Module):
         https://arxiv.org/abs/2103.17239); None for no gain.
       dropout: probability of a value of a part to be zeroed in training, before it is added.
       drop_path: probability of a whole part of an example to be zeroed (stochastic depth, Huang et al. 2016).
-      groups, causal, projection, rotary, dtype: of `MultiHeadAttention`.
+      groups, value_size, causal, projection, rotary, dtype: of `MultiHeadAttention`; `causal` and `rotary` of self-attention.
     """
+
+    attention_norm: LayerNorm
+    cross_norm: LayerNorm
+    mlp_norm: LayerNorm
+    attention_scale: nnx.Param | None
+    cross_scale: nnx.Param | None
+    mlp_scale: nnx.Param | None
 
     def __init__(
         self,
@@ -46,39 +56,39 @@ class TransformerLayer(nnx.Module):
         *,
         heads: int,
         hidden: int,
-        cross: bool = False,
+        parts: Sequence[Part] = ("attention", "mlp"),
         norm_first: bool = True,
         activation: Activation = "gelu",
         layer_scale: float | None = None,
         dropout: float = 0.0,
         drop_path: float = 0.0,
         groups: int | None = None,
+        value_size: int | None = None,
         causal: bool = False,
         projection: Projection = "linear",
         rotary: bool = False,
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        norm = lambda: LayerNorm(dim, epsilon=1e-6, dtype=jnp.float32, rngs=rngs)  # noqa: E731
-        attention: Any = {"heads": heads, "groups": groups, "projection": projection, "dtype": dtype, "rngs": rngs}
+        attention: Any = {
+            "heads": heads, "groups": groups, "value_size": value_size, "projection": projection, "dtype": dtype,
+            "rngs": rngs,
+        }  # fmt: skip
         linear: Any = {"kernel_init": nnx.initializers.xavier_uniform(), "dtype": dtype, "rngs": rngs}
-        gain = lambda: None if layer_scale is None else nnx.Param(jnp.full(dim, layer_scale, jnp.float32))  # noqa: E731
-        self.attention_norm, self.mlp_norm = norm(), norm()
-        self.attention_scale, self.mlp_scale = gain(), gain()
-        self.attention = MultiHeadAttention(dim, causal=causal, rotary=rotary, **attention)
-        if cross:
-            self.cross_norm, self.cross = norm(), MultiHeadAttention(dim, cross=True, **attention)
-            self.cross_scale = gain()
-        expanded = 2 * hidden if activation == "swiglu" else hidden
-        self.expand, self.contract = nnx.Linear(dim, expanded, **linear), nnx.Linear(hidden, dim, **linear)
-        self.activation, self.norm_first, self.has_cross, self.dtype, self.width = (
-            activation,
-            norm_first,
-            cross,
-            dtype,
-            dim,
-        )
-        self.dropout, self.drop_path = dropout, drop_path
+        for part in ("attention", "mlp", "cross"):  # In this order, which decides what is drawn for which.
+            if part in parts:
+                gain = None if layer_scale is None else nnx.Param(jnp.full(dim, layer_scale, jnp.float32))
+                setattr(self, f"{part}_norm", LayerNorm(dim, epsilon=1e-6, dtype=jnp.float32, rngs=rngs))
+                setattr(self, f"{part}_scale", gain)
+        if "attention" in parts:
+            self.attention = MultiHeadAttention(dim, causal=causal, rotary=rotary, **attention)
+        if "cross" in parts:
+            self.cross = MultiHeadAttention(dim, cross=True, **attention)
+        if "mlp" in parts:
+            expanded = 2 * hidden if activation == "swiglu" else hidden
+            self.expand, self.contract = nnx.Linear(dim, expanded, **linear), nnx.Linear(hidden, dim, **linear)
+        self.parts, self.activation, self.norm_first = tuple(parts), activation, norm_first
+        self.dtype, self.width, self.dropout, self.drop_path = dtype, dim, dropout, drop_path
         self.deterministic = False  # The name that `Module.train` and `Module.eval` set.
 
     def __call__(
@@ -90,21 +100,23 @@ class TransformerLayer(nnx.Module):
         *,
         rngs: nnx.Rngs | None = None,
     ) -> Array:
-        part = self.attention(self.before(self.attention_norm, tokens), None, mask)
-        tokens = self.add(self.attention_norm, tokens, part, self.attention_scale, rngs)
-        if self.has_cross:
+        if "attention" in self.parts:
+            part = self.attention(self.before(self.attention_norm, tokens), None, mask)
+            tokens = self.add(self.attention_norm, tokens, part, self.attention_scale, rngs)
+        if "cross" in self.parts:
             part = self.cross(self.before(self.cross_norm, tokens), context, context_mask)
             tokens = self.add(self.cross_norm, tokens, part, self.cross_scale, rngs)
-        return self.mlp(tokens, rngs)
+        return self.mlp(tokens, rngs) if "mlp" in self.parts else tokens
 
-    def decode_step(
-        self, token: Array, cache: KeyValueCache, position: Array, context: KeyValueCache, context_mask: Array
-    ) -> tuple[Array, KeyValueCache]:
-        """One token of each example, `[B, 1, D]`, at `position` `[B]`, and the cache of self-attention with it."""
+    def decode_step(self, token: Array, cache: KeyValueCache, position: Array) -> tuple[Array, KeyValueCache]:
+        """Self-attention of one token of each example, `[B, 1, D]`, at `position` `[B]`, and the cache with it."""
         part, cache = self.attention.decode_step(self.before(self.attention_norm, token), cache, position)
-        token = self.add(self.attention_norm, token, part, self.attention_scale, None)
-        part = self.cross.cross_attend(self.before(self.cross_norm, token), context, context_mask)
-        return self.mlp(self.add(self.cross_norm, token, part, self.cross_scale, None), None), cache
+        return self.add(self.attention_norm, token, part, self.attention_scale, None), cache
+
+    def cross_attend(self, tokens: Array, context: KeyValueCache, context_mask: Array | None) -> Array:
+        """Cross-attention to the context that `cross.cache_context` projected, in evaluation."""
+        part = self.cross.cross_attend(self.before(self.cross_norm, tokens), context, context_mask)
+        return self.add(self.cross_norm, tokens, part, self.cross_scale, None)
 
     def mlp(self, tokens: Array, rngs: nnx.Rngs | None) -> Array:
         hidden = activate(self.activation, self.expand(self.before(self.mlp_norm, tokens)))

@@ -76,7 +76,7 @@ def lines(
         drawn.append(tag("text", name, x=WIDTH - RIGHT + 8, y=f"{end + 4:.1f}", class_="mark", style=f"fill: {color}"))
     first = next(iter(curves.values()))
     shown = sorted(names or {x for x, _ in (first if len(first) <= 8 else first[:: math.ceil(len(first) / 5)])})
-    return _svg(
+    return framed(
         WIDTH, HEIGHT, f"{title}, {up}" if up else title,
         *(tag("path", d=f"M{LEFT} {spot(first[0][0], y)[1]:.1f}H{WIDTH - RIGHT}", class_="grid") for y in marks),
         *(tag("text", short(y), x=LEFT - 6, y=f"{spot(first[0][0], y)[1] + 4:.1f}", class_="end") for y in marks),
@@ -87,9 +87,14 @@ def lines(
     )  # fmt: skip
 
 
-def gallery(rows: Mapping[str, np.ndarray], *, title: str, notes: Mapping[str, Sequence[str]] | None = None) -> Html:
-    """Rows of uint8 images `[N, H, W, C]`, each with its name in front and, if given, a note below each image."""
-    side, left, line = 44, 170, 64
+def gallery(
+    rows: Mapping[str, np.ndarray], *, title: str, notes: Mapping[str, Sequence[str]] | None = None, side: int = 44
+) -> Html:
+    """Rows of uint8 images `[N, H, W, C]`, each with its name in front and, if given, a note below each image.
+
+    side: pixels of a side of a drawn image.
+    """
+    left, line = 170, side + 20
     parts: list[Html] = []
     for number, (name, images) in enumerate(rows.items()):
         y = TOP + 10 + number * line
@@ -100,7 +105,7 @@ def gallery(rows: Mapping[str, np.ndarray], *, title: str, notes: Mapping[str, S
             if notes and name in notes:
                 parts.append(tag("text", notes[name][column], x=x + side / 2, y=y + side + 13, class_="middle"))
     most = max(len(images) for images in rows.values())
-    return _svg(left + most * (side + 8) + 10, TOP + 10 + len(rows) * line, title, *parts)
+    return framed(left + most * (side + 8) + 10, TOP + 10 + len(rows) * line, title, *parts)
 
 
 def write_svg(path: Path, figure: Html) -> None:
@@ -109,7 +114,8 @@ def write_svg(path: Path, figure: Html) -> None:
     write_atomically(path, figure + "\n")
 
 
-def _svg(width: float, height: float, title: str, *parts: Html) -> Html:
+def framed(width: float, height: float, title: str, *parts: Html) -> Html:
+    """A figure of this size with a title, in the colours of all figures."""
     return tag(
         "svg", tag("style", Html(STYLE)), tag("text", title, x=8, y=20, class_="title"), *parts,
         xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {width:.0f} {height:.0f}", width=f"{width:.0f}",

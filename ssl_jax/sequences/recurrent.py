@@ -19,8 +19,8 @@ from ssl_jax.errors import UsageError, pick
 from ssl_jax.networks.functional import Recorder, network
 from ssl_jax.networks.transformer_layer import drop
 from ssl_jax.ops.attention import attention, attention_weights
-from ssl_jax.sequences.encoder_predictor_decoder import Decoder, delay
-from ssl_jax.sequences.recurrent_layer import Bidirectional, Cell, Recurrence, State
+from ssl_jax.sequences.encoder_predictor_decoder import Readout, delay
+from ssl_jax.sequences.recurrent_layer import PARTS, Bidirectional, Cell, Recurrence, State
 from ssl_jax.sequences.transformer import as_many, checked, outputs_of
 from ssl_jax.sequences.vocabulary import PADDING
 
@@ -28,8 +28,8 @@ from ssl_jax.sequences.vocabulary import PADDING
 class Recurrent(Recorder):
     """Source `[B, S]` and target `[B, T]` -> "encoded" `[B, S, D]`, "features" `[B, D]`, "logits" `[B, T, V]`.
 
-    A bidirectional encoder, a predictor whose first states are the encoder's last, and a decoder. "features" is the mean of
-    the encoded symbols, without padding. Logits at position t depend on the source and on the target before t: the delay is
+    A bidirectional encoder, a predictor whose first states are the encoder's last, and a linear readout. "features" is the mean
+    of the encoded symbols, without padding. Logits at position t depend on the source and on the target before t: the delay is
     inside. `apply(..., method=...)` has "init_cache" and "decode_step", see `transformer`. With attention `Net.inspect`
     records "alignment" `[B, T, S]`, the attention weights.
 
@@ -37,7 +37,7 @@ class Recurrent(Recorder):
       sources, symbols: numbers of symbols of sources and of targets, including the three of every vocabulary.
       dim: D, even; also the size of an embedded symbol.
       depth: layers of the encoder, and of the predictor.
-      cell: "gru" or "lstm".
+      cell: "gru", "lstm", or "tanh", without gates.
       attention: the predictor attends to the encoded symbols before each prediction; else the source reaches it by the
         encoder's last state alone.
       dropout: probability in [0, 1) of each value of the embedded symbols and of a layer's output to be zeroed; states have no
@@ -62,7 +62,7 @@ class Recurrent(Recorder):
         dropout: float = 0.0,
         dtype: DTypeLike = jnp.float32,
     ):
-        pick("cell", cell, ("gru", "lstm"))
+        pick("cell", cell, tuple(PARTS))
         if dim < 2 or dim % 2:
             raise UsageError(f"dim: got {dim}, expected an even number, since half of an encoder's units run backwards")
         if depth < 1:
@@ -78,14 +78,14 @@ class Recurrent(Recorder):
         if attention:
             self.query = nnx.Linear(dim, dim, use_bias=False, **common)
             self.mix = nnx.Linear(2 * dim, dim, **common)
-        self.decoder = Decoder(dim, symbols, **common)
+        self.readout = Readout(dim, symbols, **common)
         self.attention, self.dropout_rate, self.depth, self.width = attention, dropout, depth, dim
         self.deterministic = False  # The name that `Module.train` and `Module.eval` set.
 
     def __call__(self, source: Array, target: Array, *, rngs: nnx.Rngs | None = None) -> dict[str, Array]:
         encoded, visible, states = self.encode(source, rngs)
         outputs = self.predict(as_many("target", target, source), states, rngs)
-        logits = self.decoder(self.dropout(self.attend(outputs, encoded, visible), rngs))
+        logits = self.readout(self.dropout(self.attend(outputs, encoded, visible), rngs))
         return outputs_of(encoded, visible, logits)
 
     def init_cache(self, source: Array, length: int) -> dict[str, Any]:
@@ -100,7 +100,7 @@ class Recurrent(Recorder):
             output, state = layer.decode_step(output, state)
             states.append(state)
         output = self.attend(output[:, None], cache.get("encoded"), cache.get("visible"))
-        return self.decoder(output)[:, 0], {**cache, "states": states}
+        return self.readout(output)[:, 0], {**cache, "states": states}
 
     def encode(self, source: Array, rngs: nnx.Rngs | None = None) -> tuple[Array, Array, list[State]]:
         """`[B, S, D]`, a mask without padding `[B, S]`, and the first states of the predictor."""

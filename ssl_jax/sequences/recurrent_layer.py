@@ -2,10 +2,10 @@
 
 B: examples; T: tokens; D: size of a token; N: units of a layer. A state is a tuple of `[B, N]` float32: the hidden state, which
 is the layer's output, and of an LSTM also the cell state. Gates are in PyTorch's order: reset, update and candidate in a GRU;
-input, forget, candidate and output in an LSTM.
+input, forget, candidate and output in an LSTM. The "tanh" cell has none.
 
-Sources: Cho et al. 2014, https://arxiv.org/abs/1406.1078; Hochreiter and Schmidhuber 1997, "Long Short-Term Memory"; both
-directions: Schuster and Paliwal 1997, "Bidirectional Recurrent Neural Networks".
+Sources: Elman 1990, "Finding Structure in Time"; Cho et al. 2014, https://arxiv.org/abs/1406.1078; Hochreiter and Schmidhuber
+1997, "Long Short-Term Memory"; both directions: Schuster and Paliwal 1997, "Bidirectional Recurrent Neural Networks".
 """
 
 from collections.abc import Callable, Sequence
@@ -21,8 +21,21 @@ from jax.typing import DTypeLike
 from ssl_jax.networks.transformer_layer import drop
 from ssl_jax.ops.blocks import mixed_precision_einsum
 
-Cell = Literal["gru", "lstm"]
+Cell = Literal["tanh", "gru", "lstm"]
 State = tuple[Array, ...]
+PARTS = {"tanh": 1, "gru": 3, "lstm": 4}  # Of what a token contributes: the gates and the candidate.
+
+
+def tanh(inputs: Sequence[Array], state: State, kernel: Array) -> State:
+    """One step of a network without gates, `tanh(input + hidden @ kernel)`.
+
+    Args:
+      inputs: contribution of the token, one `[B, N]`.
+      state: the hidden state, `[B, N]`.
+      kernel: `[N, N]`.
+    """
+    (hidden,) = state
+    return (jnp.tanh(inputs[0].astype(hidden.dtype) + mixed_precision_einsum("bn,nm->bm", hidden, kernel)),)
 
 
 def gru(inputs: Sequence[Array], state: State, kernel: Array, bias: Array) -> State:
@@ -65,7 +78,7 @@ class Recurrence(nnx.Module):
 
     def __init__(self, dim: int, units: int, *, cell: Cell, dtype: DTypeLike, rngs: nnx.Rngs):
         # The forget gate is open initially, as in Gers et al. 2000, "Learning to Forget".
-        starts = [0.0, 0.0, 0.0] if cell == "gru" else [0.0, 1.0, 0.0, 0.0]
+        starts = [0.0, 1.0, 0.0, 0.0] if cell == "lstm" else [0.0] * PARTS[cell]
         self.read = nnx.Linear(
             dim,
             len(starts) * units,
@@ -109,14 +122,16 @@ class Recurrence(nnx.Module):
 
     def gates(self, tokens: Array) -> list[Array]:
         # Split before the loop: a step that splits takes up to twice as long on CPU in the forward pass.
-        return jnp.split(self.read(tokens), 3 if self.cell == "gru" else 4, axis=-1)
+        return jnp.split(self.read(tokens), PARTS[self.cell], axis=-1)
 
     def step(self) -> Callable[[Sequence[Array], State], State]:
         kernel = self.kernel[...].astype(self.dtype)
-        return partial(lstm, kernel=kernel) if self.bias is None else partial(gru, kernel=kernel, bias=self.bias[...])
+        if self.bias is not None:
+            return partial(gru, kernel=kernel, bias=self.bias[...])
+        return partial(lstm if self.cell == "lstm" else tanh, kernel=kernel)
 
     def zeros(self, batch: int) -> State:
-        return (jnp.zeros((batch, self.units), jnp.float32),) * (1 if self.cell == "gru" else 2)
+        return (jnp.zeros((batch, self.units), jnp.float32),) * (2 if self.cell == "lstm" else 1)
 
 
 class Bidirectional(nnx.Module):

@@ -1,5 +1,7 @@
 """The transformer that predicts one sequence of symbols from another, such as the sounds of a word from its letters.
 
+Without a source it is a language model: each symbol is predicted from those before it.
+
 B: examples; S: symbols of the source; T: of the target; V: symbols that a target may have; D: size of a token; H: heads.
 Symbols are integers: PADDING, START and END of `sequences.vocabulary`, and those that follow them. Padding is at the end,
 and no token attends to it.
@@ -18,13 +20,37 @@ from ssl_jax.networks.attention import Projection, check_heads
 from ssl_jax.networks.functional import Recorder, network
 from ssl_jax.networks.transformer_layer import Activation, check_layers, drop
 from ssl_jax.ops.positions import sinusoidal_positions
-from ssl_jax.sequences.encoder_predictor_decoder import Decoder, Encoder, Predictor, delay
+from ssl_jax.sequences.encoder_predictor_decoder import Encoder, Readout, TargetLayers, delay
 from ssl_jax.sequences.vocabulary import FIRST, PADDING
 
 Positions = Literal["sinusoidal", "rotary"]
 
 
-class Transformer(Recorder):
+class SymbolNetwork(Recorder):
+    """A network of embedded symbols: each is a vector of length 1, multiplied by sqrt(D), with a sinusoid of its position."""
+
+    def __init__(self, dim: int, *, sinusoidal: bool, dropout: float):
+        if sinusoidal and dim % 2:
+            raise UsageError(f"sinusoidal positions come in pairs, so dim must be even, got {dim}")
+        self.sinusoidal, self.dropout, self.width = sinusoidal, dropout, dim
+        self.deterministic = False  # The name that `Module.train` and `Module.eval` set.
+
+    def embed(
+        self, vectors: nnx.Embed, symbols: Array, rngs: nnx.Rngs | None = None, position: Array | None = None
+    ) -> Array:
+        tokens = vectors(symbols) * self.width**0.5
+        if self.sinusoidal:
+            position = jnp.arange(symbols.shape[1])[None] if position is None else position
+            tokens = tokens + sinusoidal_positions(position, self.width).astype(tokens.dtype)
+        return tokens if self.deterministic else drop("dropout", tokens, self.dropout, tokens.shape, rngs)
+
+
+def vectors_of(symbols: int, dim: int, *, dtype: DTypeLike, rngs: nnx.Rngs) -> nnx.Embed:
+    """Vectors of length 1, and of the size of positions after multiplication by sqrt(D), as in section 3.4 of the paper."""
+    return nnx.Embed(symbols, dim, embedding_init=nnx.initializers.normal(dim**-0.5), dtype=dtype, rngs=rngs)
+
+
+class Transformer(SymbolNetwork):
     """Source `[B, S]`, target `[B, T]` -> "encoded" `[B, S, D]`, "features" `[B, D]` and "logits" `[B, T, V]`.
 
     "features" is the mean of the encoded symbols, without padding. Logits at position t depend on the source and on the target
@@ -33,13 +59,19 @@ class Transformer(Recorder):
     logits `[B, V]` and a cache. The logits are the same, at the cost of one position each.
 
     `Net.inspect` records "alignment" `[B, T, S]`, the weights of the last cross-attention, their mean over heads; and weights
-    and energies of all attention, such as `intermediates["predictor"]["block1"]["cross"]["energies"]` `[B, H, T]`.
+    and energies of all attention: `intermediates["layers"]["block1"]["predictor"]["cross"]["energies"]` `[B, H, T]`.
+
+    With `sources=None` there is no source: no encoder of x and no predictor, hence no cross-attention. What is passed as source
+    is then not read but counted (`init_cache` needs B), there is no "encoded" and no "alignment", and "features" is the mean of
+    the decoded target.
 
     Args:
-      sources, symbols: numbers of symbols of sources and of targets, including the three of every vocabulary.
+      sources, symbols: numbers of symbols of sources and of targets, including the three of every vocabulary; `sources` is None
+        for a language model.
       dim, heads: D and H.
-      depth: layers of the encoder, and of the predictor.
+      depth: layers of the encoder of x, and of the encoder of y, predictor and decoder.
       groups: heads of keys and values, a divisor of `heads`; as many as heads when None.
+      value_size: values of each head; dim / heads when None.
       mlp_ratio: hidden units of a layer over `dim`.
       projection: queries, keys and values by a free "linear" map or by a "rotation" each.
       norm_first: layer norms before the parts of a layer, and a last one; or, as in 2017, after each sum.
@@ -62,12 +94,13 @@ class Transformer(Recorder):
         self,
         rngs: nnx.Rngs,
         *,
-        sources: int,
+        sources: int | None,
         symbols: int,
         dim: int,
         depth: int,
         heads: int,
         groups: int | None = None,
+        value_size: int | None = None,
         mlp_ratio: float = 4.0,
         projection: Projection = "linear",
         norm_first: bool = True,
@@ -77,61 +110,54 @@ class Transformer(Recorder):
         dtype: DTypeLike = jnp.float32,
     ):
         rotary = pick("positions", positions, ("sinusoidal", "rotary")) == "rotary"
-        check_heads(dim, heads=heads, groups=groups, projection=projection, rotary=rotary)
+        check_heads(dim, heads=heads, groups=groups, projection=projection, rotary=rotary, value_size=value_size)
         check_layers(depth=depth, activation=activation, dropout=dropout)
-        if not rotary and dim % 2:
-            raise UsageError(f"sinusoidal positions come in pairs, so dim must be even, got {dim}")
+        super().__init__(dim, sinusoidal=not rotary, dropout=dropout)
         for name, count in (("sources", sources), ("symbols", symbols)):
-            if count <= FIRST:
+            if count is not None and count <= FIRST:
                 raise UsageError(f"{name}: got {count}, expected more than the {FIRST} symbols of every vocabulary")
-        # Of length 1, and of the size of positions after multiplication by sqrt(D), as in section 3.4.
-        embed: Any = {"embedding_init": nnx.initializers.normal(dim**-0.5), "dtype": dtype, "rngs": rngs}
         stack: Any = {
-            "depth": depth, "heads": heads, "groups": groups, "hidden": round(mlp_ratio * dim), "rotary": rotary,
-            "projection": projection, "norm_first": norm_first, "activation": activation, "dropout": dropout,
+            "depth": depth, "heads": heads, "groups": groups, "value_size": value_size, "hidden": round(mlp_ratio * dim),
+            "rotary": rotary, "projection": projection, "norm_first": norm_first, "activation": activation, "dropout": dropout,
             "dtype": dtype, "rngs": rngs,
         }  # fmt: skip
-        self.source, self.target = nnx.Embed(sources, dim, **embed), nnx.Embed(symbols, dim, **embed)
-        self.encoder, self.predictor = Encoder(dim, **stack), Predictor(dim, **stack)
-        self.decoder = Decoder(dim, symbols, dtype=dtype, rngs=rngs)
-        self.sinusoidal, self.dropout, self.width = not rotary, dropout, dim
-        self.deterministic = False  # The name that `Module.train` and `Module.eval` set.
+        self.source = None if sources is None else vectors_of(sources, dim, dtype=dtype, rngs=rngs)
+        self.target = vectors_of(symbols, dim, dtype=dtype, rngs=rngs)
+        self.encoder = None if sources is None else Encoder(dim, **stack)
+        self.layers = TargetLayers(dim, source=sources is not None, causal=True, **stack)
+        self.readout = Readout(dim, symbols, dtype=dtype, rngs=rngs)
 
     def __call__(self, source: Array, target: Array, *, rngs: nnx.Rngs | None = None) -> dict[str, Array]:
         encoded, mask = self.encode(source, rngs)
         tokens = self.embed(self.target, delay(as_many("target", target, source)), rngs)
-        logits = self.decoder(self.predictor(tokens, None, encoded, mask, rngs=rngs))
+        decoded = self.layers(tokens, encoded, mask, rngs=rngs)
+        logits = self.readout(decoded)
+        if encoded is None or mask is None:
+            return {"features": mean_of(decoded, target != PADDING), "logits": logits}
         if self.recording:
-            *_, last = self.predictor.blocks().values()
-            self.record(alignment=last.cross.recorded("weights").mean(1))
+            *_, last = self.layers.blocks().values()
+            self.record(alignment=last.predictor.cross.recorded("weights").mean(1))
         return outputs_of(encoded, mask[:, 0, 0], logits)
 
     def init_cache(self, source: Array, length: int) -> dict[str, Any]:
         """The cache before the first symbol; every leaf has the leading axis B."""
         encoded, mask = self.encode(source)
-        targets, context = self.predictor.init_cache(encoded, length)
+        targets, context = self.layers.init_cache(len(source), length, encoded)
         return {"targets": targets, "context": context, "mask": mask, "position": jnp.zeros(len(source), jnp.int32)}
 
     def decode_step(self, cache: dict[str, Any], symbol: Array) -> tuple[Array, dict[str, Any]]:
         """`[B]`, the last symbols, initially START -> logits `[B, V]` of the next, and the cache with these symbols."""
         context, mask, position = cache["context"], cache["mask"], cache["position"]
         token = self.embed(self.target, symbol[:, None], position=position[:, None])
-        token, targets = self.predictor.decode_step(token, cache["targets"], position, context, mask)
-        return self.decoder(token)[:, 0], {**cache, "targets": targets, "position": position + 1}
+        token, targets = self.layers.decode_step(token, cache["targets"], position, context, mask)
+        return self.readout(token)[:, 0], {**cache, "targets": targets, "position": position + 1}
 
-    def encode(self, source: Array, rngs: nnx.Rngs | None = None) -> tuple[Array, Array]:
-        """`[B, S, D]`, and the mask `[B, 1, 1, S]` that excludes padding."""
+    def encode(self, source: Array, rngs: nnx.Rngs | None = None) -> tuple[Array | None, Array | None]:
+        """`[B, S, D]`, and the mask `[B, 1, 1, S]` that excludes padding; None for both without a source."""
+        if self.encoder is None or self.source is None:
+            return None, None
         mask = (checked("source", source) != PADDING)[:, None, None]
         return self.encoder(self.embed(self.source, source, rngs), mask, rngs=rngs), mask
-
-    def embed(
-        self, vectors: nnx.Embed, symbols: Array, rngs: nnx.Rngs | None = None, position: Array | None = None
-    ) -> Array:
-        tokens = vectors(symbols) * self.width**0.5
-        if self.sinusoidal:
-            position = jnp.arange(symbols.shape[1])[None] if position is None else position
-            tokens = tokens + sinusoidal_positions(position, self.width).astype(tokens.dtype)
-        return tokens if self.deterministic else drop("dropout", tokens, self.dropout, tokens.shape, rngs)
 
 
 transformer = network(Transformer)
@@ -139,9 +165,13 @@ transformer = network(Transformer)
 
 def outputs_of(encoded: Array, visible: Array, logits: Array) -> dict[str, Array]:
     """The outputs of a sequence network; "features" is the mean of `encoded` `[B, S, D]` where `visible` `[B, S]`."""
+    return OrderedDict(encoded=encoded, features=mean_of(encoded, visible), logits=logits)
+
+
+def mean_of(tokens: Array, visible: Array) -> Array:
+    """The mean of `[B, S, D]` where `visible` `[B, S]`, float32 `[B, D]`; zeros where nothing is."""
     counted = visible[:, :, None].astype(jnp.float32)
-    features = (encoded.astype(jnp.float32) * counted).sum(1) / jnp.maximum(counted.sum(1), 1)
-    return OrderedDict(encoded=encoded, features=features, logits=logits)
+    return (tokens.astype(jnp.float32) * counted).sum(1) / jnp.maximum(counted.sum(1), 1)
 
 
 def checked(name: str, symbols: Array) -> Array:

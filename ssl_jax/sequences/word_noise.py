@@ -35,6 +35,28 @@ def denoised(noise: Noise) -> Callable[[Array, Array], Pair]:
     return augment
 
 
+def missing(*, mask: int, masked: float) -> Callable[[Array, Array], Pair]:
+    """Views that ask for missing letters: some letters of the source are `mask`, and only these are in the target.
+
+    Args:
+      mask: index of the mask symbol, which is no letter's.
+      masked: probability for each letter, in (0, 1).
+
+    Raises:
+      UsageError: a value is out of range.
+
+    Source: Devlin et al. 2019, "BERT", https://arxiv.org/abs/1810.04805, section 3.1, but all chosen letters are masked.
+    """
+    if mask < FIRST or not 0 < masked < 1:
+        raise UsageError(f"missing: mask must be {FIRST} or more and masked in (0, 1), got {mask} and {masked}.")
+
+    def augment(rng: Array, word: Array) -> Pair:
+        chosen = _chosen(rng, word, masked)
+        return {"source": jnp.where(chosen, jnp.int32(mask), word), "target": jnp.where(chosen, word, PADDING)}
+
+    return augment
+
+
 def noise(*, mask: int, masked: float = 0.1, deleted: float = 0.1, reach: int = 3) -> Noise:
     """Letters are moved, then some deleted, then some masked, each step with its own key.
 

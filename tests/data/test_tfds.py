@@ -179,17 +179,17 @@ PREPARE = "`tfds build NAME --data_dir=ROOT --file_format=array_record` (only pr
         ),
         (
             "tiny:val",
-            "data: tiny/1.2.0 has no images in a split 'val': choose from train (3), test (2), "
+            "data: tiny/1.2.0 has no examples in a split 'val': choose from train (3), test (2), "
             "or parts of these such as train[:10%].",
         ),
         (
             "tiny:train[:0]",
-            "data: tiny/1.2.0 has no images in a split 'train[:0]': choose from train (3), test (2), "
+            "data: tiny/1.2.0 has no examples in a split 'train[:0]': choose from train (3), test (2), "
             "or parts of these such as train[:10%].",
         ),
         (
             "tiny:train[",
-            "data: tiny/1.2.0 has no images in a split 'train[': choose from train (3), test (2), "
+            "data: tiny/1.2.0 has no examples in a split 'train[': choose from train (3), test (2), "
             "or parts of these such as train[:10%].",
         ),
         (

@@ -10,6 +10,7 @@ from ssl_jax.networks.attention import MultiHeadAttention
 from ssl_jax.networks.functional import functional
 from ssl_jax.networks.transformer_layer import TransformerLayer
 
+ALL = ("attention", "cross", "mlp")
 FILE = Path(__file__).parents[1] / "golden" / "attention.npz"
 LAYERS = {
     "self_attention": lambda rngs: MultiHeadAttention(8, heads=2, rngs=rngs),
@@ -18,9 +19,9 @@ LAYERS = {
     "post_encoder": lambda rngs: TransformerLayer(
         8, heads=2, hidden=12, norm_first=False, activation="relu", rngs=rngs
     ),
-    "pre_decoder": lambda rngs: TransformerLayer(8, heads=2, hidden=12, cross=True, causal=True, rngs=rngs),
+    "pre_decoder": lambda rngs: TransformerLayer(8, heads=2, hidden=12, parts=ALL, causal=True, rngs=rngs),
     "post_decoder": lambda rngs: TransformerLayer(
-        8, heads=2, hidden=12, cross=True, causal=True, norm_first=False, activation="relu", rngs=rngs
+        8, heads=2, hidden=12, parts=ALL, causal=True, norm_first=False, activation="relu", rngs=rngs
     ),
     "timm_block": lambda rngs: TransformerLayer(8, heads=2, hidden=12, rngs=rngs),
 }

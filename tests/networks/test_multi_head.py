@@ -47,18 +47,21 @@ def turned(heads):
     return np.stack([numbers.real, numbers.imag], axis=-1)
 
 
-def definition(params, tokens, context, mask, *, groups=HEADS, causal=False, rotary=False):
+def definition(params, tokens, context, mask, *, groups=HEADS, causal=False, rotary=False, value_size=SIZE):
     """The output, the weights and the free energies: one example, head and query at a time."""
     params, tokens = double(params), double(tokens)
     if context is None:
         query, pairs = np.split(projected(tokens, params["qkv"]), [DIM], axis=-1)
     else:
         query, pairs = projected(tokens, params["query"]), projected(double(context), params["memory"])
-    keys, values = (x.reshape(*x.shape[:2], groups, SIZE) for x in np.split(pairs, 2, axis=-1))
+    keys, values = (x.reshape(*x.shape[:2], groups, -1) for x in np.split(pairs, [groups * SIZE], axis=-1))
     query = query.reshape(*query.shape[:2], HEADS, SIZE)
     if rotary:
         query, keys = turned(query), turned(keys)
-    mixed, visible = np.zeros_like(query), np.ones((len(keys), HEADS, query.shape[1], keys.shape[1]), bool)
+    mixed, visible = (
+        np.zeros((*query.shape[:3], value_size)),
+        np.ones((len(keys), HEADS, query.shape[1], keys.shape[1]), bool),
+    )
     visible &= True if mask is None else mask
     weights, energies = np.zeros(visible.shape), np.zeros(visible.shape[:3])
     for example, head, position in np.ndindex(energies.shape):
@@ -69,7 +72,7 @@ def definition(params, tokens, context, mask, *, groups=HEADS, causal=False, rot
         energies[example, head, position] = -np.sqrt(SIZE) * np.log(likely.sum())
         weights[example, head, position] = likely / likely.sum()
         mixed[example, position, head] = weights[example, head, position] @ values[example, :, group]
-    return linear(mixed.reshape(*mixed.shape[:2], DIM), params["projection"]), weights, energies
+    return linear(mixed.reshape(*mixed.shape[:2], -1), params["projection"]), weights, energies
 
 
 @pytest.mark.parametrize(
@@ -83,6 +86,9 @@ def definition(params, tokens, context, mask, *, groups=HEADS, causal=False, rot
         {"cross": True},
         {"cross": True, "groups": 2},
         {"cross": True, "projection": "rotation"},
+        {"value_size": 5, "causal": True, "rotary": True},
+        {"value_size": 1, "groups": 2},
+        {"value_size": 3, "cross": True},
     ],
     ids=str,
 )
@@ -91,7 +97,7 @@ def test_it_is_the_definition(options):
     params, _ = drawn(net)
     mask = RANDOM.random((2, 1, 3, 5)) < 0.5 if options.get("cross") else PADDING
     mask = mask | (np.arange(mask.shape[-1]) == 0)  # The first is never masked.
-    known = {name: options[name] for name in ("groups", "causal", "rotary") if name in options}
+    known = {name: options[name] for name in ("groups", "causal", "rotary", "value_size") if name in options}
     expected = definition(params, TOKENS, context, mask, **known)
     output, recorded = inspect(net, params, TOKENS, context, mask)
     np.testing.assert_allclose(output, call(net, params, TOKENS, context, mask), rtol=1e-5, atol=1e-6)
@@ -108,6 +114,10 @@ def test_one_matrix_makes_queries_keys_and_values_of_all_heads():
     assert shapes(layer()) == {"qkv": {"kernel": (8, 24), "bias": (24,)}, "projection": out}
     assert shapes(layer(groups=1, bias=False))["qkv"] == {"kernel": (8, 12)}
     assert shapes(layer(cross=True, groups=2))["memory"] == {"kernel": (8, 8), "bias": (8,)}
+    assert shapes(layer(groups=2, value_size=5)) == {
+        "qkv": {"kernel": (8, 22), "bias": (22,)},  # 4 heads of 2 for queries, 2 of 2 for keys, 2 of 5 for values.
+        "projection": {"kernel": (20, 8), "bias": (8,)},
+    }
     assert shapes(layer(projection="rotation")) == {"qkv": {"free": (3, 8, 8)}, "projection": out}
     start, _ = layer().init(jax.random.key(0))
     bound = np.sqrt(6 / (DIM + DIM))  # Xavier's, of a square matrix.
@@ -189,6 +199,8 @@ def test_bfloat16_forward_and_backward(options):
         ({"heads": 0}, "heads 0 must divide dim 8"),
         ({"heads": 4, "groups": 3}, "groups 3 must divide heads 4"),
         ({"heads": 4, "groups": 2, "projection": "rotation"}, "groups 2: a rotation keeps all of a token"),
+        ({"heads": 4, "value_size": 0}, "value_size: got 0, expected at least 1, or None for dim / heads"),
+        ({"heads": 4, "value_size": 3, "projection": "rotation"}, "value_size 3: a rotation keeps all of a token"),
         ({"heads": 8, "rotary": True}, "dim 8 in 8 heads has 1 values in each"),
         ({"heads": 2, "projection": "rotations"}, "did you mean 'rotation'"),
         ({"heads": 2, "cross": True, "causal": True}, "rotary and causal must be False"),
@@ -203,3 +215,47 @@ def test_cross_attention_needs_a_context():
     net = layer(cross=True)
     with pytest.raises(ValueError, match="cross=True attends to a context, got None"):
         net.apply(*drawn(net), TOKENS, train=False)
+
+
+def test_step_by_step_with_values_of_another_size():
+    net = layer(value_size=5, groups=2, rotary=True, causal=True)
+    params, _ = drawn(net)
+    whole, (cache, *_) = call(net, params, TOKENS), net.apply(params, {}, 2, 3, train=False, method="init_cache")
+    assert (cache.keys.shape, cache.values.shape) == ((2, 3, 2, 2), (2, 3, 2, 5))
+    for position in range(3):
+        token, at = TOKENS[:, position : position + 1], jnp.full(2, position)
+        output, cache = call(net, params, token, cache, at, method="decode_step")
+        np.testing.assert_allclose(output[:, 0], whole[:, position], rtol=1e-5, atol=1e-6)
+
+
+# Of the practicum's notebook 15-transformer.ipynb (Atcold/NYU-DLSP20, commit 3049c832), "Some sanity checks": keys and values
+# of four tokens, a query on the second key, one on the two equal keys, and one between the first two; heads of 512 / 8 values,
+# so the inverse temperature is 1/8. Its printed outputs, to their digits.
+NOTEBOOK_KEYS = np.array([[10, 0, 0], [0, 10, 0], [0, 0, 10], [0, 0, 10]], np.float32)
+NOTEBOOK_VALUES = np.array([[1, 0, 0], [10, 0, 0], [100, 5, 0], [1000, 6, 0]], np.float32)
+NOTEBOOK_QUERIES = np.array([[0, 10, 0], [0, 0, 10], [10, 10, 0]], np.float32)
+NOTEBOOK_OUTPUTS = np.array([[10.004, 4.0993e-05, 0], [549.9979, 5.5, 0], [5.502, 2.0497e-05, 0]])
+NOTEBOOK_WEIGHTS = np.array(
+    [
+        [3.7266e-06, 9.9999e-01, 3.7266e-06, 3.7266e-06],
+        [1.8633e-06, 1.8633e-06, 5.0e-01, 5.0e-01],
+        [5.0e-01, 5.0e-01, 1.8633e-06, 1.8633e-06],
+    ]
+)
+
+
+def test_the_sanity_checks_of_the_practicum():
+    """The layer with maps that make the notebook's queries, keys and values: values of 3 beside keys of 4, in one head."""
+    net = functional(lambda rngs: MultiHeadAttention(4, heads=1, cross=True, value_size=3, bias=False, rngs=rngs))
+    keys = np.pad(NOTEBOOK_KEYS, ((0, 0), (0, 1)))  # Four tokens, one-hot, and so keys of four values, the last 0.
+    params = {
+        "query": {
+            "kernel": np.eye(4, dtype=np.float32) * 2 / 8
+        },  # b is 1/2 for keys of four values, 1/8 in the notebook.
+        "memory": {"kernel": np.concatenate([keys, NOTEBOOK_VALUES], axis=1)},
+        "projection": {"kernel": np.eye(3, 4, dtype=np.float32)},
+    }
+    queries, tokens = np.pad(NOTEBOOK_QUERIES, ((0, 0), (0, 1)))[None], np.eye(4, dtype=np.float32)[None]
+    output, recorded = inspect(net, params, queries, tokens)
+    np.testing.assert_allclose(output[0, :, :3], NOTEBOOK_OUTPUTS, rtol=6e-5, atol=1e-9)
+    np.testing.assert_allclose(recorded["weights"][0, 0], NOTEBOOK_WEIGHTS, rtol=2e-5)

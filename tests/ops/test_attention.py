@@ -261,3 +261,21 @@ def test_wrong_arguments_are_named():
     for call, words in mistakes:
         with pytest.raises(ValueError, match=words):
             call()
+
+
+def test_the_sanity_checks_of_the_practicum():
+    """Inputs and printed outputs of the practicum's notebook 15-transformer.ipynb (Atcold/NYU-DLSP20, commit 3049c832).
+
+    Its heads have 512 / 8 values, so its inverse temperature is 1/8. A query on the second of four keys reads the second value,
+    10; one on two equal keys their mean, 549.998; one between the first two keys 5.502.
+    """
+    keys = jnp.array([[10.0, 0, 0], [0, 10, 0], [0, 0, 10], [0, 0, 10]])[None, :, None]
+    values = jnp.array([[1.0, 0, 0], [10, 0, 0], [100, 5, 0], [1000, 6, 0]])[None, :, None]
+    queries = jnp.array([[0.0, 10, 0], [0, 0, 10], [10, 10, 0]])[None, :, None]
+    found = attention(queries, keys, values, inverse_temperature=1 / 8)[0, :, 0]
+    expected = [[10.004, 4.0993e-05, 0], [549.9979, 5.5, 0], [5.502, 2.0497e-05, 0]]
+    np.testing.assert_allclose(found, expected, rtol=6e-5, atol=1e-9)
+    weights = attention_weights(queries, keys, inverse_temperature=1 / 8)[0, 0]
+    np.testing.assert_allclose(weights[0], [3.7266e-06, 9.9999e-01, 3.7266e-06, 3.7266e-06], rtol=2e-5)
+    np.testing.assert_allclose(weights[1], [1.8633e-06, 1.8633e-06, 0.5, 0.5], rtol=2e-5)
+    np.testing.assert_allclose(weights[2], [0.5, 0.5, 1.8633e-06, 1.8633e-06], rtol=2e-5)

@@ -152,8 +152,8 @@ def test_it_stops_when_all_have_ended(write):
 
 
 REAL = {  # With seeds of parameters with which words are decoded differently, some to their end and some not.
-    "gru with attention": (recurrent(sources=7, symbols=SYMBOLS, dim=6, depth=1), 1),
-    "lstm without": (recurrent(sources=7, symbols=SYMBOLS, dim=6, depth=1, cell="lstm", attention=False), 1),
+    "gru with attention": (recurrent(sources=7, symbols=SYMBOLS, dim=6, depth=1), 2),
+    "lstm without": (recurrent(sources=7, symbols=SYMBOLS, dim=6, depth=1, cell="lstm", attention=False), 8),
     "transformer": (transformer(sources=7, symbols=SYMBOLS, dim=8, depth=1, heads=2), 7),
 }
 

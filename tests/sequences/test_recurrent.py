@@ -17,7 +17,7 @@ from ssl_jax.sequences.vocabulary import END, FIRST, START
 TINY = {"sources": 7, "symbols": 9, "dim": 6, "depth": 2}
 SOURCE = np.array([[3, 4, 5, 6, 2], [6, 4, 2, 0, 0], [5, 2, 0, 0, 0]], np.int32)
 TARGET = np.array([[8, 3, 7, 2], [3, 2, 0, 0], [4, 4, 5, 6]], np.int32)
-KINDS = [("gru", True), ("gru", False), ("lstm", True), ("lstm", False)]
+KINDS = [("gru", True), ("gru", False), ("lstm", True), ("lstm", False), ("tanh", False)]
 
 
 def sigmoid(x):
@@ -40,7 +40,11 @@ def naive_lstm(x, state, params):
     return sigmoid(leave) * np.tanh(memory), memory
 
 
-NAIVE = {"gru": naive_gru, "lstm": naive_lstm}
+def naive_tanh(x, state, params):
+    return (np.tanh(linear(x, params["read"]) + state[0] @ params["kernel"]),)
+
+
+NAIVE = {"gru": naive_gru, "lstm": naive_lstm, "tanh": naive_tanh}
 
 
 def naive_layer(word, state, params, cell):
@@ -55,7 +59,7 @@ def naive_net(params, word, target, cell):
     """One word without its padding, one target: the encoded symbols, logits and alignments."""
     tokens, starts = params["source"]["embedding"][word], []
     for number in (1, 2):
-        half = (np.zeros(3),) * (1 if cell == "gru" else 2)
+        half = (np.zeros(3),) * (2 if cell == "lstm" else 1)
         onward, last = naive_layer(tokens, half, params["encoder"][f"forward{number}"], cell)
         back, first = naive_layer(tokens[::-1], half, params["encoder"][f"backward{number}"], cell)
         tokens = np.concatenate([onward, back[::-1]], axis=1)
@@ -68,7 +72,7 @@ def naive_net(params, word, target, cell):
         scores = np.exp(linear(outputs, params["query"]) @ tokens.T / np.sqrt(6))
         weights = scores / scores.sum(1, keepdims=True)
         outputs = np.tanh(linear(np.concatenate([outputs, weights @ tokens], axis=1), params["mix"]))
-    return tokens, linear(outputs, params["decoder"]["logits"]), weights
+    return tokens, linear(outputs, params["readout"]), weights
 
 
 @pytest.mark.parametrize(("cell", "attention"), KINDS)

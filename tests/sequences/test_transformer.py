@@ -11,7 +11,7 @@ from naive_layers import double, drawn, layer_norm, linear
 from ssl_jax.errors import UsageError
 from ssl_jax.networks.functional import functional
 from ssl_jax.networks.transformer_layer import TransformerLayer
-from ssl_jax.sequences.encoder_predictor_decoder import Encoder, delay
+from ssl_jax.sequences.encoder_predictor_decoder import Decoder, Encoder, Predictor, TargetEncoder, TargetLayer, delay
 from ssl_jax.sequences.transformer import transformer
 from ssl_jax.sequences.vocabulary import PADDING, START
 
@@ -134,13 +134,13 @@ def test_inspect_returns_the_outputs_too(kind):
 def test_the_alignment_is_the_mean_of_the_last_cross_attention():
     intermediates = inspect("plain", SOURCE, TARGET)[1]
     weights = intermediates["alignment"]
-    every_head = intermediates["predictor"]["block2"]["cross"]["weights"]
+    every_head = intermediates["layers"]["block2"]["predictor"]["cross"]["weights"]
     np.testing.assert_allclose(weights, every_head.mean(1), rtol=1e-6)
     assert weights.shape == (2, 4, 5) and weights.dtype == jnp.float32
     np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-5)
     assert (weights[1, :, 3:] == 0).all() and (weights[0] > 0).all()
     params = jax.tree.map(np.copy, made("plain")[1])
-    block = params["predictor"]["block2"]["cross"]
+    block = params["layers"]["block2"]["predictor"]["cross"]
     block["query"] = jax.tree.map(np.zeros_like, block["query"])  # Equal scores, equal weights.
     even = inspect("plain", SOURCE, TARGET, params=params)[1]["alignment"]
     np.testing.assert_allclose(even[1], np.broadcast_to([1 / 3, 1 / 3, 1 / 3, 0, 0], (4, 5)), rtol=1e-5)
@@ -149,14 +149,13 @@ def test_the_alignment_is_the_mean_of_the_last_cross_attention():
 def test_energies_of_every_block_by_name():
     net, params = made("plain")
     intermediates = jax.eval_shape(lambda: net.inspect(params, {}, SOURCE, TARGET)[1])
-    shapes = {(part, name): block["attention"]["energies"].shape for part in ("encoder", "predictor")
-              for name, block in intermediates[part].items()}  # fmt: skip
-    encoder, predictor = (2, 2, 5), (2, 2, 4)
-    assert shapes == {
-        ("encoder", "block1"): encoder, ("encoder", "block2"): encoder,
-        ("predictor", "block1"): predictor, ("predictor", "block2"): predictor,
-    }  # fmt: skip
-    assert intermediates["predictor"]["block1"]["cross"]["energies"].shape == predictor
+    shapes = jax.tree.map(lambda array: array.shape, intermediates)
+    of_x, of_y, of_both = (2, 2, 5), (2, 2, 4), (2, 2, 4)
+    for name in ("block1", "block2"):
+        assert shapes["encoder"][name]["attention"]["energies"] == of_x
+        assert shapes["layers"][name]["encoder"]["attention"]["energies"] == of_y
+        assert shapes["layers"][name]["predictor"]["cross"]["energies"] == of_both
+        assert set(shapes["layers"][name]) == {"encoder", "predictor"}
 
 
 def test_energies_of_the_first_block_are_the_definition():
@@ -249,3 +248,65 @@ def test_wrong_sequences_are_named(name):
             run("plain", *{**right, name: wrong}.values())
     with pytest.raises(ValueError, match="source and target: need equal numbers of sequences, got 2 and 1"):
         run("plain", SOURCE, TARGET[:1])
+
+
+def language_model():
+    net = transformer(**{**SIZES, "sources": None, "depth": 2})
+    return net, drawn(net)[0]
+
+
+def test_without_a_source_it_is_a_language_model():
+    """No predictor; what is passed as source is only counted; each symbol depends on those before it alone."""
+    net, params = language_model()
+    apply = jax.jit(lambda source, target: net.apply(params, {}, source, target, train=False)[0])
+    assert set(params) == {"layers", "readout", "target"} and set(params["layers"]["block1"]) == {"decoder", "encoder"}
+    outputs = apply(SOURCE, TARGET)
+    assert set(outputs) == {"features", "logits"} and outputs["features"].shape == (2, 8)
+    np.testing.assert_array_equal(apply(SOURCE[:, :1] + 1, TARGET)["logits"], outputs["logits"])
+    changed = TARGET.copy()
+    changed[0, 1] = 5
+    found = apply(SOURCE, changed)["logits"]
+    np.testing.assert_array_equal(found[0, :2], outputs["logits"][0, :2])
+    assert jnp.abs(found[0, 2] - outputs["logits"][0, 2]).max() > 1e-4
+
+
+def test_a_language_model_step_by_step():
+    net, params = language_model()
+    logits = net.apply(params, {}, SOURCE, TARGET, train=False)[0]["logits"]
+    cached, _ = net.apply(params, {}, SOURCE, 4, train=False, method="init_cache")
+    step = jax.jit(lambda cached, last: net.apply(params, {}, cached, last, train=False, method="decode_step")[0])
+    last = jnp.full(2, START)
+    for position in range(4):
+        found, cached = step(cached, last)
+        np.testing.assert_allclose(found, logits[:, position], rtol=1e-5, atol=1e-5)
+        last = TARGET[:, position]
+
+
+def test_the_modules_of_a_layer_have_the_boundaries_of_the_lecture():
+    """Encoder of y, predictor and decoder in turn are the layer, bit for bit; the decoder sees one position at a time."""
+    _, params = made("plain")
+    stack: dict = {"heads": 2, "hidden": 32}
+    whole = functional(lambda rngs: TargetLayer(8, source=True, causal=True, rngs=rngs, **stack))
+    parts = {
+        "encoder": functional(lambda rngs: TargetEncoder(8, causal=True, rngs=rngs, **stack)),
+        "predictor": functional(lambda rngs: Predictor(8, rngs=rngs, **stack)),
+        "decoder": functional(lambda rngs: Decoder(8, rngs=rngs, **stack)),
+    }
+    block = params["layers"]["block1"]
+    assert {name: set(part) for name, part in block.items()} == {
+        "encoder": {"attention", "attention_norm"},
+        "predictor": {"cross", "cross_norm"},
+        "decoder": {"expand", "contract", "mlp_norm"},
+    }
+    random = np.random.default_rng(0)
+    tokens, context = (random.normal(size=(2, length, 8)).astype(np.float32) for length in (4, 5))
+
+    def run(name, *inputs):
+        return parts[name].apply(block[name], {}, *inputs, train=False)[0]
+
+    h = run("predictor", run("encoder", tokens), None, context)
+    found = run("decoder", h)
+    np.testing.assert_array_equal(found, whole.apply(block, {}, tokens, context, None, train=False)[0])
+    np.testing.assert_allclose(run("decoder", h[:, 2:3]), found[:, 2:3], rtol=1e-5, atol=1e-6)
+    alone = run("predictor", run("encoder", tokens)[:, 2:3], None, context)
+    np.testing.assert_allclose(alone, h[:, 2:3], rtol=1e-5, atol=1e-6)  # It compares, and mixes no positions of y.

@@ -7,7 +7,15 @@ import pytest
 
 from ssl_jax.errors import UsageError
 from ssl_jax.sequences.vocabulary import END, PADDING, Vocabulary
-from ssl_jax.sequences.word_noise import delete_letters, denoised, mask_letters, move_letters, noise, transcribed
+from ssl_jax.sequences.word_noise import (
+    delete_letters,
+    denoised,
+    mask_letters,
+    missing,
+    move_letters,
+    noise,
+    transcribed,
+)
 
 LETTERS = Vocabulary(tuple("abcdefgh"))
 MASK = len(LETTERS)
@@ -87,3 +95,16 @@ def test_without_noise_the_word_is_read_as_it_is():
 def test_what_is_out_of_range_is_one_sentence(options, sentence):
     with pytest.raises(UsageError, match=sentence):
         noise(**options)
+
+
+def test_only_missing_letters_are_asked_for():
+    word = jnp.array([3, 4, 5, 6, 7, 8, 2, 0])
+    views = jax.vmap(missing(mask=9, masked=0.3), in_axes=(0, None))(jax.random.split(jax.random.key(0), 500), word)
+    source, target = np.asarray(views["source"]), np.asarray(views["target"])
+    masked = source == 9
+    np.testing.assert_array_equal(source, np.where(masked, 9, word))
+    np.testing.assert_array_equal(target, np.where(masked, word, 0))
+    assert not masked[:, 6:].any() and abs(masked[:, :6].mean() - 0.3) < 0.03  # Standard error 0.008.
+    for wrong in (0.0, 1.0):
+        with pytest.raises(UsageError, match=r"masked in \(0, 1\)"):
+            missing(mask=9, masked=wrong)
