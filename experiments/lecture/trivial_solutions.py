@@ -24,7 +24,7 @@ from jax import Array
 from ssl_jax.data import Batches
 from ssl_jax.evaluate.alarm import CollapseAlarm
 from ssl_jax.evaluate.features import feature_extractor
-from ssl_jax.evaluate.online import online_knn
+from ssl_jax.evaluate.online import online_probes
 from ssl_jax.files import filled, write_atomically, write_json
 from ssl_jax.methods.barlow_twins import BarlowTwins
 from ssl_jax.methods.method import Method
@@ -164,7 +164,7 @@ def measured(method: str, exchange: Callable[[Any], Any], *, steps: int, seed: i
     """Curves of the gauges, k-NN at the end, and what the alarm says."""
     recipe, mesh = find(method, "demo")(**({"data": data} if data else {})), make_mesh()
     changed = exchange(recipe.method)
-    hook = online_knn(feature_extractor(changed, recipe.prepare), recipe.data, mesh=mesh)
+    hook = online_probes(feature_extractor(changed, recipe.prepare), recipe.data, mesh=mesh)
     with (
         tempfile.TemporaryDirectory() as run,
         Batches(recipe.data.train, recipe.batch_size, seed=seed, sharding=batch_sharding(mesh)) as batches,

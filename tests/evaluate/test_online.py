@@ -11,7 +11,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from ssl_jax.data import ArraySource, Data, Synthetic
 from ssl_jax.evaluate import knn_accuracy
 from ssl_jax.evaluate.features import compute_features, pixels
-from ssl_jax.evaluate.online import _labelled_part, online_knn
+from ssl_jax.evaluate.online import _labelled_part, online_probes
 
 MESH = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
 
@@ -19,7 +19,7 @@ MESH = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
 def online(data, **options):
     """The accuracy that the trainer's hook returns with pixels for features."""
     nothing = jax.device_put(np.float32(0), NamedSharding(MESH, PartitionSpec()))
-    hook = online_knn(pixels, data, mesh=MESH, **options)
+    hook = online_probes(pixels, data, mesh=MESH, **options)
     with jax.transfer_guard("disallow"):
         return float(jax.device_get(hook(SimpleNamespace(params=nothing, method_state=nothing)))["knn"])
 
