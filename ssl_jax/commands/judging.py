@@ -54,11 +54,11 @@ def evaluate_trained(
         compute_features(embed, networks[source].params, networks[source].state, data, mesh=mesh)
         for source in ("pretrained", "untrained")
     )
+    label_free = [name for name in chosen_protocols(protocols) if not PROTOCOLS[name].needs_labels]
     if unlabelled := without_labels(after):
-        log_line(
-            f"{data.name} has no labelled {' and no labelled '.join(unlabelled)} images: no accuracies are measured"
-        )
-        if all(PROTOCOLS[name].needs_labels for name in chosen_protocols(protocols)):
+        missing = f"{data.name} has no labelled {' and no labelled '.join(unlabelled)} images"
+        log_line(f"{missing}: {' and '.join(label_free) + ' only' if label_free else 'the features are not evaluated'}")
+        if not label_free:
             return {}, before, after
     raw = compute_features(pixels, None, None, data, mesh=mesh)
     sources = {"pretrained": after, "untrained": before, "pixels": raw}
