@@ -4,7 +4,8 @@
     python experiments/lecture/trivial_solutions.py --only "SimSiam" "SimSiam, no predictor"
 
 Each method is its demo, on the embedded digits, with one part exchanged; nothing else differs. Measured: the spread ("std") and
-the effective rank of the embeddings, the sentence of the collapse alarm, and the k-NN accuracy of the features. Runs that are
+the effective rank of the embeddings, the use of prototypes and the entropy of assignments where there are any, the sentence of
+the collapse alarm, and the k-NN accuracy of the features. Runs that are
 missing in the results file follow one another. The table of README.md in this folder and the pictures are made of them.
 """
 
@@ -176,7 +177,8 @@ def measured(method: str, exchange: Callable[[Any], Any], *, steps: int, seed: i
         records = read_metrics(Path(run))
     curves = {
         name: [[record["step"], round(record[name], 4)] for record in records if name in record]
-        for name in ("loss", "std", "effective_rank")
+        for name in ("loss", "std", "effective_rank", "prototype_use", "assignment_entropy")
+        if any(name in record for record in records)
     }
     knn = [record["knn"] for record in records if "knn" in record][-1]
     alarm = CollapseAlarm(method, changed.facts, examples=recipe.batch_size)
