@@ -15,7 +15,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from ssl_jax.augment.affine import affine, sample_affine_matrix
-from ssl_jax.augment.blur import random_gaussian_blur, simclr_kernel
+from ssl_jax.augment.blur import pillow_kernel, random_gaussian_blur
 from ssl_jax.augment.color import random_color_jitter, solarize, to_grayscale
 from ssl_jax.augment.geometry import flip, random_resized_crop
 from ssl_jax.data import in_order, subsample
@@ -84,7 +84,7 @@ def _jitter(rng: Array, image: Array) -> Array:
 
 
 def _blur(rng: Array, image: Array) -> Array:
-    return random_gaussian_blur(rng, image, kernel_size=simclr_kernel(min(image.shape[:2])), probability=1)
+    return random_gaussian_blur(rng, image, kernel_size=pillow_kernel(min(image.shape[:2])), probability=1)
 
 
 # Always applied, at the strengths of BYOL's views; the rotation is that of our views of digits.
