@@ -129,10 +129,8 @@ def encoder_of(network: Network, batches: Batches) -> Encode:
 
     def encode(augment: Augmentation, keys: Array) -> NDArray[np.float32]:
         change = jax.jit(lambda key, images: jax.vmap(augment)(jax.random.split(key, len(images)), images))
-        rows = [
-            features_of(lambda images, key=key: run(change(key, images)), batches, sharding=network.sharding)[0]
-            for key in keys
-        ]
+        views = (partial(_after, partial(change, key), run) for key in keys)
+        rows = [features_of(view, batches, sharding=network.sharding)[0] for view in views]
         return np.stack(rows)
 
     return encode
@@ -166,3 +164,8 @@ def view_diagnostics(network: Network, *, images: int = 1000, views: int = 50, s
 def _in_unit_range(change: Augmentation, rng: Array, image: Array) -> Array:
     changed = change(rng, image.astype(jnp.float32) / LEVELS)
     return jnp.clip(jnp.round(LEVELS * changed), 0, LEVELS).astype(jnp.uint8)
+
+
+def _after(first: Callable[[Array], Array], second: Callable[[Array], Array], images: Array) -> Array:
+    """Two jitted functions in a row: the network is compiled once for all augmentations."""
+    return second(first(images))

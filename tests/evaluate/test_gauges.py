@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
 from ssl_jax.evaluate import (
     alignment,
@@ -53,3 +54,12 @@ def test_each_is_the_public_function_of_an_even_sample():
 def test_of_one_view_without_anything_else_there_are_four():
     found = training_gauges(rows(8, 1, 4), Watched())
     assert found.keys() == {"std", "effective_rank", "eigenvalue_decay", "uniformity"}
+
+
+def test_sharded_equals_whole():
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    arrays = rows(64, 2, 6), Watched(jax.nn.softmax(rows(64, 5)), None, (rows(64, 6), rows(64, 6)))
+    sharded = jax.device_put(arrays, NamedSharding(mesh, PartitionSpec("data")))
+    run = jax.jit(training_gauges)
+    for name, value in run(*arrays).items():
+        np.testing.assert_allclose(run(*sharded)[name], value, rtol=1e-4, err_msg=name)
