@@ -61,7 +61,7 @@ def outcome(words: list[str]) -> tuple[str, str]:
     output = io.StringIO()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(output):
         try:
-            with mock.patch.object(commands, "fit", start), mock.patch.object(PREPARE, "online_knn", no_hook):
+            with mock.patch.object(commands, "fit", start), mock.patch.object(PREPARE, "online_probes", no_hook):
                 code = main([*words, "--run", f"{folder}/run"])
         except Accepted:
             return "accepted", ""

@@ -33,7 +33,7 @@ class Options:
       resume: resume from the last checkpoint in the run's folder.
       workers: number of processes that decode images; 0 decodes in threads.
       log_every: steps between records of loss, speed and collapse gauges.
-      evaluate_every: steps between online k-NN evaluations and checkpoints.
+      evaluate_every: steps between evaluations by online k-NN and linear probe, and checkpoints.
       keep: number of last checkpoints to keep, beside the best one.
       distributed: join the hosts of a TPU pod, Slurm or Kubernetes job, which JAX detects; elsewhere give the next three.
       coordinator: address of process 0, host:port.

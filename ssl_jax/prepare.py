@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from ssl_jax.data import Batches, Source, model_inputs
 from ssl_jax.errors import usage_errors
 from ssl_jax.evaluate.features import feature_extractor
-from ssl_jax.evaluate.online import online_knn
+from ssl_jax.evaluate.online import online_probes
 from ssl_jax.ops.exchange import Exchange
 from ssl_jax.options import DEFAULTS, Options
 from ssl_jax.recipes import Recipe
@@ -58,7 +58,7 @@ def prepare(make: MakeRecipe, options: Options) -> Prepared:
         )
         extract = feature_extractor(recipe.method, recipe.prepare)
         check_extractor(extract, program.like, data.train)
-        hook = online_knn(extract, data, mesh=mesh) if data.test else None
+        hook = online_probes(extract, data, mesh=mesh) if data.test else None
     return Prepared(recipe, mesh, batches, hook, program)
 
 

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from ssl_jax.cli import main
+from ssl_jax.evaluate.invariance import view_diagnostics
 from ssl_jax.evaluate.results import digest
 
 SMALL = (
@@ -72,6 +73,22 @@ def test_evaluate_a_layer_on_held_out_training_images(finished, capsys):
     )
     assert other["linear_probe_pixels"] != first["linear_probe_pixels"]  # Other images.
     assert other["linear_probe"] != first["linear_probe"]
+
+
+def test_diagnostics_on_request_are_in_results_line_and_report(finished, capsys, monkeypatch):
+    monkeypatch.setattr(view_diagnostics, "__kwdefaults__", {"images": 24, "views": 3, "seed": 0})
+    run, _ = finished
+    before = json.loads((run / "results.json").read_text())
+    code, out, _ = command(capsys, "evaluate", run, "--protocols", "diagnostics", "--save", "--no-flip")
+    line, results = json.loads(out), json.loads((run / "results.json").read_text())
+    for source, ending in {"pretrained": "", "untrained": "_random_init", "pixels": "_pixels"}.items():
+        found = results["features"][source]["diagnostics"]
+        assert found["lidar"] == line[f"diagnostics{ending}_lidar"] >= 1 and found["lidar_samples"] == [24, 3]
+        assert {"crop", "flip", "blur"} < found["invariance"].keys() and found["std"] > 0
+        assert results["features"][source]["knn"] == before["features"][source]["knn"]
+    page = (run / "report.html").read_text()
+    assert code == 0 and "<h2>Diagnostics</h2>" in page and "LiDAR: directions that tell images apart" in page
+    (run / "results.json").write_text(json.dumps(before))
 
 
 def test_evaluate_every_layer_in_one_command(finished, capsys):

@@ -4,7 +4,8 @@
     python experiments/lecture/trivial_solutions.py --only "SimSiam" "SimSiam, no predictor"
 
 Each method is its demo, on the embedded digits, with one part exchanged; nothing else differs. Measured: the spread ("std") and
-the effective rank of the embeddings, the sentence of the collapse alarm, and the k-NN accuracy of the features. Runs that are
+the effective rank of the embeddings, the use of prototypes and the entropy of assignments where there are any, the sentence of
+the collapse alarm, and the k-NN accuracy of the features. Runs that are
 missing in the results file follow one another. The table of README.md in this folder and the pictures are made of them.
 """
 
@@ -24,7 +25,7 @@ from jax import Array
 from ssl_jax.data import Batches
 from ssl_jax.evaluate.alarm import CollapseAlarm
 from ssl_jax.evaluate.features import feature_extractor
-from ssl_jax.evaluate.online import online_knn
+from ssl_jax.evaluate.online import online_probes
 from ssl_jax.files import filled, write_atomically, write_json
 from ssl_jax.methods.barlow_twins import BarlowTwins
 from ssl_jax.methods.method import Method
@@ -164,7 +165,7 @@ def measured(method: str, exchange: Callable[[Any], Any], *, steps: int, seed: i
     """Curves of the gauges, k-NN at the end, and what the alarm says."""
     recipe, mesh = find(method, "demo")(**({"data": data} if data else {})), make_mesh()
     changed = exchange(recipe.method)
-    hook = online_knn(feature_extractor(changed, recipe.prepare), recipe.data, mesh=mesh)
+    hook = online_probes(feature_extractor(changed, recipe.prepare), recipe.data, mesh=mesh)
     with (
         tempfile.TemporaryDirectory() as run,
         Batches(recipe.data.train, recipe.batch_size, seed=seed, sharding=batch_sharding(mesh)) as batches,
@@ -176,7 +177,8 @@ def measured(method: str, exchange: Callable[[Any], Any], *, steps: int, seed: i
         records = read_metrics(Path(run))
     curves = {
         name: [[record["step"], round(record[name], 4)] for record in records if name in record]
-        for name in ("loss", "std", "effective_rank")
+        for name in ("loss", "std", "effective_rank", "prototype_use", "assignment_entropy")
+        if any(name in record for record in records)
     }
     knn = [record["knn"] for record in records if "knn" in record][-1]
     alarm = CollapseAlarm(method, changed.facts, examples=recipe.batch_size)

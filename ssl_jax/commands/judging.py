@@ -15,7 +15,7 @@ from ssl_jax.evaluate.features import (
     feature_extractor,
     pixels,
 )
-from ssl_jax.evaluate.protocols import without_labels
+from ssl_jax.evaluate.protocols import PROTOCOLS, chosen_protocols, without_labels
 from ssl_jax.evaluate.results import evaluate_sources
 from ssl_jax.methods.method import Params, State
 from ssl_jax.recipes import Recipe
@@ -39,7 +39,7 @@ def evaluate_trained(
 ) -> tuple[dict[str, Any], Features | None, Features | None]:
     """The results of trained weights, untrained weights and pixels; and the features before and after training.
 
-    Without labels, the results are empty.
+    Without labels, the results are those of the protocols that need none, empty if there are none.
     """
     if data.test is None:
         log_line(f"{data.name} has no labelled test images: the features are not evaluated")
@@ -54,11 +54,12 @@ def evaluate_trained(
         compute_features(embed, networks[source].params, networks[source].state, data, mesh=mesh)
         for source in ("pretrained", "untrained")
     )
+    label_free = [name for name in chosen_protocols(protocols) if not PROTOCOLS[name].needs_labels]
     if unlabelled := without_labels(after):
-        log_line(
-            f"{data.name} has no labelled {' and no labelled '.join(unlabelled)} images: the features are not evaluated"
-        )
-        return {}, before, after
+        missing = f"{data.name} has no labelled {' and no labelled '.join(unlabelled)} images"
+        log_line(f"{missing}: {' and '.join(label_free) + ' only' if label_free else 'the features are not evaluated'}")
+        if not label_free:
+            return {}, before, after
     raw = compute_features(pixels, None, None, data, mesh=mesh)
     sources = {"pretrained": after, "untrained": before, "pixels": raw}
     return evaluate_sources(sources, protocols=protocols, networks=networks, seed=seed), before, after

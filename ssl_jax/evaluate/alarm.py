@@ -6,26 +6,37 @@ from collections.abc import Mapping
 from ssl_jax.methods.method import Facts
 
 COMPARING = ("contrastive", "clustering", "distillation", "redundancy")  # Families whose losses compare embeddings.
-# Between the demos, whose lowest values are 0.13 and 5.7, and those without what prevents their collapse
-# (experiments/lecture/trivial_solutions.py).
+# Between the demos and those without what prevents their collapse (experiments/lecture/trivial_solutions.py);
+# docs/evaluation.md has the values of both.
 LEAST_STD = 0.1
 LEAST_RANK = 3.0
-LEAST_EXAMPLES = 16  # Of fewer, the rank is low in any case.
+LEAST_USE = 0.1
+MOST_ENTROPY = 0.99
+LEAST_EXAMPLES = 16  # Of fewer, the rank and the use of prototypes are low in any case.
+SHOWN = {
+    "complete": "std of the embeddings {std:.3f}",
+    "dimensional": "effective rank {effective_rank:.1f}",
+    "cluster": "use of the prototypes {prototype_use:.2f}",
+    "uniform": "entropy of the assignments {assignment_entropy:.3f}",
+}
 
 
 class CollapseAlarm:
     """Checks the gauges of a run; raised once, when two records in a row show the same kind of collapse.
 
     Complete collapse: all embeddings are nearly equal, "std" below 0.1; it is near 1 where they fill the sphere. Dimensional
-    collapse: they differ along one or two directions only, "effective_rank" below 3. Methods that predict labels or
-    pixels are not checked: a constant output does not satisfy their losses.
+    collapse: they differ along one or two directions only, "effective_rank" below 3. Cluster collapse: all examples are
+    assigned to few prototypes, "prototype_use" below 0.1. Uniform assignments, the same for each example, "assignment_entropy"
+    above 0.99: their mean is uniform, too, and they tell nothing about the example. Methods that predict labels or pixels are
+    not checked: a constant output does not satisfy their losses.
 
     Args:
       name: the method's name, for the sentence.
       facts: of the method; the sentence names its `against_collapse`. A method without facts is not checked.
-      examples: size of a batch; of fewer than 16 the rank says nothing.
+      examples: size of a batch; of fewer than 16 the rank and the use of prototypes say nothing.
 
-    Source: Jing et al. 2022, https://arxiv.org/abs/2110.09348, for the two kinds.
+    Source: Jing et al. 2022, https://arxiv.org/abs/2110.09348, for the first two kinds; Caron et al. 2021,
+    https://arxiv.org/abs/2104.14294, section 5.3, for the other two.
     """
 
     def __init__(self, name: str, facts: Facts | None, *, examples: int):
@@ -40,19 +51,22 @@ class CollapseAlarm:
         if self.facts is None or self.facts.family not in COMPARING or self.raised or kind is None or kind != before:
             return None
         self.raised = True
-        shown = "std of the embeddings {std:.3f}" if kind == "complete" else "effective rank {effective_rank:.1f}"
         return (
-            f"{kind} collapse at step {step} ({shown.format(**gauges)}): {self.name} avoids it by "
+            f"{kind} collapse at step {step} ({SHOWN[kind].format(**gauges)}): {self.name} avoids it by "
             f"{self.facts.against_collapse}; check that, or lower the learning rate."
         )
 
 
 def collapse(gauges: Mapping[str, float], *, examples: int) -> str | None:
-    """The kind of collapse that one record of "std" and "effective_rank" shows: "complete", "dimensional", None.
+    """The kind of collapse that one record of gauges shows, a key of `SHOWN`, or None; a gauge that is missing shows none.
 
     examples: size of the batch that the gauges are of.
     """
-    std, rank = gauges.get("std", math.nan), gauges.get("effective_rank", math.nan)
-    if std < LEAST_STD:
-        return "complete"
-    return "dimensional" if rank < LEAST_RANK and examples >= LEAST_EXAMPLES else None
+    several = examples >= LEAST_EXAMPLES
+    shown = {
+        "complete": gauges.get("std", math.nan) < LEAST_STD,
+        "dimensional": several and gauges.get("effective_rank", math.nan) < LEAST_RANK,
+        "cluster": several and gauges.get("prototype_use", math.nan) < LEAST_USE,
+        "uniform": gauges.get("assignment_entropy", math.nan) > MOST_ENTROPY,
+    }
+    return next((kind for kind, seen in shown.items() if seen), None)

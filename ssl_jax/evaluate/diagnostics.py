@@ -49,20 +49,78 @@ def effective_rank(embeddings: Array) -> Array:
     The singular values are those of the matrix itself, to about 1e-7 of the largest. Eigenvalues of a Gram matrix are their
     squares: near a collapse, all that are below 1/1400 of the largest would be lost to rounding. The cost is O(B D min(B, D)).
 
+    Args:
+      embeddings: `[B, D]`, of one view.
+
     Raises:
       ValueError: not a matrix, or fewer than two embeddings.
+
+    Example:
+      >>> print(f"{effective_rank(jnp.eye(8)):.1f} {effective_rank(jnp.ones((8, 4))):.1f}")
+      8.0 1.0
 
     Source: Garrido et al. 2023, https://arxiv.org/abs/2210.02885, equation 1.
     """
     _check("effective_rank", embeddings)
+    return effective_number(_singular_values(embeddings.astype(jnp.float32)))
+
+
+def effective_number(weights: Array) -> Array:
+    """Exponential of the entropy of weights `[K]` of at least 0 over their sum: from 1 to K; 1 where all are 0."""
+    total = weights.sum()
+    return jnp.exp(jax.scipy.special.entr(weights / jnp.where(total > 0, total, 1)).sum())
+
+
+def eigenvalue_decay(embeddings: Array, *, first: int = 6, last: int = 50) -> Array:
+    """alpha-ReQ: exponent a of the power law i^-a that the eigenvalues of the covariance follow, 0 on the whole sphere.
+
+    Least squares of log eigenvalue on log i, with weights 1/i, as in the authors' code. Near 1 is best in the paper; above it
+    few directions have the variance, below it many. An eigenvalue counts as at least 1e-12 of the largest, which is rounding.
+    The cost is O(B D min(B, D)).
+
+    Args:
+      embeddings: `[B, D]`, of one view.
+      first, last: range of i, from 1, both included; cut off at min(B - 1, D), the number of eigenvalues that may differ
+        from 0, and begun at half of that if it is not above `first`. The exponent is 0 where a single one is left.
+
+    Raises:
+      ValueError: not a matrix, fewer than two embeddings, or not 1 <= first < last.
+
+    Example:
+      >>> rows = jnp.eye(64) * jnp.arange(1.0, 65.0)[:, None] ** -0.5  # With its negative, eigenvalues of 1 / i.
+      >>> print(f"{eigenvalue_decay(jnp.concatenate([rows, -rows])):.2f}")
+      1.00
+
+    Source: Agrawal et al. 2022, https://openreview.net/forum?id=ii9X4vtZGTZ, section 3; the weights are those of Stringer et
+    al. 2019, https://doi.org/10.1038/s41586-019-1346-5.
+    """
+    _check("eigenvalue_decay", embeddings)
+    if not 1 <= first < last:
+        raise ValueError(f"eigenvalue_decay: needs 1 <= first < last, got {first} and {last}.")
     rows = embeddings.astype(jnp.float32)
-    size = power_of_two(jnp.abs(rows).max())  # The rank does not depend on the scale, but squares overflow.
+    last = min(last, len(rows) - 1, rows.shape[1])
+    first = first if first < last else max(1, last // 2)
+    rows = rows / _size(rows)
+    singular = _singular_values(rows - rows.mean(axis=0, keepdims=True))
+    values = 2 * jnp.log(jnp.maximum(singular, jnp.maximum(1e-6 * singular[0], jnp.finfo(jnp.float32).tiny)))
+    ranks = jnp.arange(first, last + 1, dtype=jnp.float32)
+    across, weights = jnp.log(ranks), 1 / ranks
+    across -= (weights * across).sum() / weights.sum()
+    square = (weights * across**2).sum()
+    return -(weights * across * values[first - 1 : last]).sum() / jnp.where(square > 0, square, 1)
+
+
+def _singular_values(rows: Array) -> Array:
+    """Of float32 rows over a power of two of their size, the largest first: squares would overflow."""
     tall = rows if rows.shape[0] >= rows.shape[1] else rows.T
     # The triangle R of tall = Q R has the same singular values and is at most square.
-    triangle = jnp.linalg.qr(tall / jnp.where(size > 0, size, 1), mode="r")
-    singular = jnp.linalg.svd(triangle, compute_uv=False)
-    share = singular / jnp.where(size > 0, singular.sum(), 1)
-    return jnp.exp(jax.scipy.special.entr(share).sum())
+    triangle = jnp.linalg.qr(tall / _size(rows), mode="r")
+    return jnp.linalg.svd(triangle, compute_uv=False)
+
+
+def _size(rows: Array) -> Array:
+    size = power_of_two(jnp.abs(rows).max())
+    return jnp.where(size > 0, size, 1)
 
 
 def alignment(first: Array, second: Array) -> Array:

@@ -1,4 +1,4 @@
-"""k-NN on a part of the data during training."""
+"""k-NN and a linear probe on a part of the data during training."""
 
 import math
 from collections.abc import Callable
@@ -14,20 +14,22 @@ from ssl_jax.data.source import Batch, unreadable_in
 from ssl_jax.data.subsets import labelled
 from ssl_jax.evaluate.features import Extractor, filled_up, round_up
 from ssl_jax.evaluate.knn import knn_accuracy
+from ssl_jax.evaluate.ridge import ridge_accuracy
 
 
-def online_knn(
+def online_probes(
     extract: Extractor, data: Data, *, mesh: Mesh, train_images: int = 2048, test_images: int = 512, chunk: int = 256
 ) -> Callable[[Any], dict[str, Array | float]]:
-    """A hook for the trainer: `train state -> {"knn": accuracy}` on a part of the data that stays on the devices.
+    """A hook for the trainer: `train state -> {"knn": accuracy, "linear": accuracy}` on a part of the data.
 
-    One jitted program, `chunk` images at a time, rounded up to a multiple of the devices. Images without a label are left
-    out; where no training image or no test image has one, the accuracy is NaN.
+    The part stays on the devices. One jitted program encodes the images, `chunk` at a time, rounded up to a multiple of the
+    devices, for both probes. Images without a label are left out; where no training image or no test image has one, the
+    accuracies are NaN. The linear probe is `ridge_accuracy`.
     """
     assert data.test is not None
     parts = [_labelled_part(*part) for part in ((data.train, train_images), (data.test, test_images))]
     if not all(len(part["label"]) for part in parts):
-        return lambda state: {"knn": math.nan}
+        return lambda state: {"knn": math.nan, "linear": math.nan}
     spread, copied = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((None, "data"), ()))
 
     def on_devices(part: Batch) -> tuple[Any, Array]:
@@ -43,12 +45,16 @@ def online_knn(
         return rows.reshape(-1, rows.shape[-1])[: len(labels)]  # Without the padding of the last chunk.
 
     @jax.jit
-    def accuracy(params: Any, state: Any, train: tuple[Any, Array], test: tuple[Any, Array]) -> Array:
+    def accuracies(params: Any, state: Any, train: tuple[Any, Array], test: tuple[Any, Array]) -> dict[str, Array]:
         arrays = features(params, state, *train), train[1], features(params, state, *test), test[1]
-        return knn_accuracy(*arrays, num_classes=len(data.classes))
+        classes = len(data.classes)
+        return {
+            "knn": knn_accuracy(*arrays, num_classes=classes),
+            "linear": ridge_accuracy(*arrays, num_classes=classes),
+        }
 
     train, test = map(on_devices, parts)
-    return lambda state: {"knn": accuracy(state.params, state.method_state, train, test)}
+    return lambda state: dict(accuracies(state.params, state.method_state, train, test))
 
 
 def _labelled_part(source: Source, size: int) -> Batch:

@@ -7,13 +7,17 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ssl_jax.errors import UsageError, pick
 from ssl_jax.evaluate.clustering import cluster_scores
+from ssl_jax.evaluate.diagnostics import diagnostics, eigenvalue_decay, uniformity
 from ssl_jax.evaluate.features import Features, Network
 from ssl_jax.evaluate.few_labels import few_label_probe
+from ssl_jax.evaluate.gauges import MOST_EXAMPLES
 from ssl_jax.evaluate.intervals import wilson_interval
+from ssl_jax.evaluate.invariance import view_diagnostics
 from ssl_jax.evaluate.knn import knn_accuracy
 from ssl_jax.evaluate.linear import linear_probe
 from ssl_jax.evaluate.linear_sgd import linear_sgd
@@ -21,6 +25,7 @@ from ssl_jax.evaluate.retrieval import retrieval
 from ssl_jax.evaluate.robustness import robustness
 
 PER_CLASS = 10
+MOST_RANKED = 25_600  # RankMe's number of images.
 
 
 FINE_TUNED = "fine_tune"  # Not among the protocols below: `ssl-jax finetune` runs it, since it has settings of its own.
@@ -48,12 +53,16 @@ class Protocol(NamedTuple):
     words: description for the report.
     optional: whether it runs on request only.
     needs_network: whether `run` is `(features, seed, network) -> fields`, since it encodes further images.
+    needs_labels: whether it is left out where no training image or no test image has a label.
+    figures: fields that are numbers in units of their own, for the digest and the report; empty where the figure is "accuracy".
     """
 
     run: Callable[..., dict[str, Any]]
     words: Words
     optional: bool = False
     needs_network: bool = False
+    needs_labels: bool = True
+    figures: tuple[str, ...] = ()
 
 
 def evaluate_features(
@@ -61,7 +70,7 @@ def evaluate_features(
 ) -> dict[str, dict[str, Any]]:
     """The fields of each protocol, `{"linear": {"accuracy": 0.957, "interval": [0.943, 0.968]}, ...}`.
 
-    Empty where no training image or no test image has a label.
+    Where no training image or no test image has a label, those of the protocols that need none.
 
     Args:
       features: of the training and the test images; images with the label -1, unlabelled ones, are left out.
@@ -83,7 +92,7 @@ def evaluate_features(
         if protocol.needs_network and network is None:
             raise UsageError(f"protocols: {name} encodes images, which these features cannot: leave it out for layers.")
     if without_labels(features):
-        return {}
+        chosen = {name: protocol for name, protocol in chosen.items() if not protocol.needs_labels}
     return {
         name: protocol.run(features, seed, network) if protocol.needs_network else protocol.run(features, seed)
         for name, protocol in chosen.items()
@@ -170,6 +179,14 @@ def _few_labels(features: Features, seed: int) -> dict[str, Any]:
     return fields | {"accuracy": probe.accuracy, "deviation": probe.deviation}
 
 
+def _diagnostics(features: Features, seed: int, network: Network) -> dict[str, Any]:
+    rows = jnp.asarray(features.train[:: -(-len(features.train) // MOST_RANKED)])
+    few = rows[:: -(-len(rows) // MOST_EXAMPLES)]
+    gauges = {**diagnostics(rows), "eigenvalue_decay": eigenvalue_decay(rows), "uniformity": uniformity(few)}
+    found = {name: float(value) for name, value in gauges.items()}
+    return found | view_diagnostics(network, seed=seed)
+
+
 def _examples(features: Features) -> np.ndarray:
     """Numbers of training images of the classes that occur."""
     labels = features.train_labels
@@ -230,5 +247,13 @@ PROTOCOLS = {
         ),
         optional=True,
         needs_network=True,
+    ),
+    "diagnostics": Protocol(
+        _diagnostics,
+        Words("Diagnostics", "how the features are spread, and how augmentations move them; no labels"),
+        optional=True,
+        needs_network=True,
+        needs_labels=False,
+        figures=("std", "effective_rank", "eigenvalue_decay", "uniformity", "lidar"),
     ),
 }

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ssl_jax.evaluate.features import Features, Network
-from ssl_jax.evaluate.protocols import chosen_protocols, evaluate_features
+from ssl_jax.evaluate.protocols import PROTOCOLS, chosen_protocols, evaluate_features
 
 # Parts of the digest's keys: protocol, source, field.
 NAMES = {"linear": "linear_probe", "few_labels": "few_label_probe"}
@@ -45,7 +45,8 @@ def digest(results: Mapping[str, Any]) -> dict[str, Any]:
 
     The protocols are "knn", "linear_probe" and "few_label_probe", and others under their own names. Untrained weights have
     "_random_init" after that, pixels "_pixels", the pre-trained features nothing. The end is "_interval" for the 95 % interval
-    [low, high], "_std" for the deviation, nothing for the accuracy, which is None where it was not measured.
+    [low, high], "_std" for the deviation, nothing for the accuracy, which is None where it was not measured. A protocol with
+    `figures` has these instead: "diagnostics_pixels_lidar".
     """
     flat: dict[str, Any] = {}
     for name, value in results.items():
@@ -59,8 +60,10 @@ def _flat(features: Mapping[str, Any]) -> dict[str, Any]:
         results = features.get(source, {})
         for protocol in dict.fromkeys([*chosen_protocols(), *results]):
             fields, key = results.get(protocol, {}), NAMES.get(protocol, protocol) + of
+            figures = PROTOCOLS[protocol].figures if protocol in PROTOCOLS else ()
             fields = {"accuracy": fields.get("average_precision")} | fields
-            flat |= {key + end: fields[field] for field, end in FIELDS.items() if field in fields}
+            ends = {field: f"_{field}" for field in figures} or FIELDS
+            flat |= {key + end: fields[field] for field, end in ends.items() if field in fields}
     return flat
 
 

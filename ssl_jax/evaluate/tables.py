@@ -11,7 +11,8 @@ SHOWN = {"pretrained": "", "untrained": "untrained", "pixels": "pixels"}
 def results_table(
     what: str, results: Mapping[str, Mapping[str, Mapping[str, Any]]], *, chance: float | None = None
 ) -> str:
-    """A line for each layer or data set, a column for each protocol and source: percent, with half the 95 % interval.
+    """A line for each layer or data set, a column for each protocol with accuracies and source: percent, with half the 95 %
+    interval.
 
     Args:
       what: heading of the first column, such as "layer".
@@ -19,7 +20,13 @@ def results_table(
       chance: accuracy of random predictions, in the last line; None where it differs from line to line.
     """
     columns = list(
-        dict.fromkeys((protocol, source) for of in results.values() for source in of for protocol in of[source])
+        dict.fromkeys(
+            (protocol, source)
+            for of in results.values()
+            for source in of
+            for protocol in of[source]
+            if protocol == FINE_TUNED or not PROTOCOLS[protocol].figures
+        )
     )
     order, sources = [*PROTOCOLS, FINE_TUNED], list(SHOWN)
     columns.sort(key=lambda column: (order.index(column[0]), sources.index(column[1])))

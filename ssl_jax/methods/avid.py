@@ -19,7 +19,7 @@ from jax import Array
 from ssl_jax.losses.audiovisual import avid
 from ssl_jax.losses.negatives import estimate_log_partition, nce
 from ssl_jax.methods.joint_embedding import init_networks
-from ssl_jax.methods.method import Embeddings, Facts, Layouts, Method, Metrics, Params, State, ViewBatch
+from ssl_jax.methods.method import Embeddings, Facts, Layouts, Method, Metrics, Params, State, ViewBatch, Watched
 from ssl_jax.networks.functional import Net
 from ssl_jax.ops.bank import fresh, others, read, write
 from ssl_jax.ops.collectives import replicate_rows
@@ -119,6 +119,10 @@ class AVID(Method):
 
     def estimator(self, log_partition: Array, *, axis_name: str | None) -> Callable[[Array, Array, Array], Array]:
         return partial(nce, log_partition=log_partition, temperature=self.temperature, axis_name=axis_name)
+
+    def watched(self, params: Params, state: State, embeddings: Embeddings, index: Array, step: Array) -> Watched:
+        """The bank of the videos."""
+        return Watched(memory=(self.remembered(state, index)[0], embeddings["embedding"][:, 0]))
 
     def features(self, params: Params, state: State, images: Any) -> dict[str, Array]:
         """Layers of both, "video_layer1" .., then "video" and "audio", their features; and both as "features".

@@ -18,7 +18,7 @@ from jax import Array, lax
 from ssl_jax.errors import UsageError
 from ssl_jax.losses.clustering import cluster_cross_entropy
 from ssl_jax.methods.joint_embedding import JointEmbedding
-from ssl_jax.methods.method import Embeddings, Facts, Layouts, Metrics, Params, State, ViewBatch
+from ssl_jax.methods.method import Embeddings, Facts, Layouts, Metrics, Params, State, ViewBatch, Watched
 from ssl_jax.ops.bank import Bank, take_rows, write
 from ssl_jax.ops.collectives import over_shards
 from ssl_jax.ops.kmeans import kmeans
@@ -118,6 +118,12 @@ class DeepCluster(JointEmbedding):
         current = {name: state[name] for name in ("labels", "centroids") if name in state}
         due = (step + 1) % self.recluster_every == 0
         return params, {**state, **lax.cond(due, lambda: self.cluster(params, state, step), lambda: current)}
+
+    def watched(self, params: Params, state: State, embeddings: Embeddings, index: Array, step: Array) -> Watched:
+        """The predictions of the first clustering and view, and the bank of this view."""
+        stored = take_rows(state["banks"], index)[:, 0]
+        predictions = jax.nn.softmax(embeddings["scores"][:, 0, 0] / self.temperature)
+        return Watched(assignments=predictions, memory=(stored, embeddings["embedding"][:, 0]))
 
     def cluster(self, params: Params, state: State, step: Array) -> State:
         """New labels and centroids, one head after the other; the heads alternate between the banks of the views.

@@ -11,9 +11,9 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jax import Array
 
-from ssl_jax.losses.distillation import dino, update_center
+from ssl_jax.losses.distillation import center_and_sharpen, dino, update_center
 from ssl_jax.methods.joint_embedding import MomentumTeacher
-from ssl_jax.methods.method import Embeddings, Facts, Layouts, Metrics, Params, State
+from ssl_jax.methods.method import Embeddings, Facts, Layouts, Metrics, Params, State, Watched
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,3 +65,9 @@ class DINO(MomentumTeacher):
         """The teacher's, a scalar."""
         progress = jnp.clip(step.astype(jnp.float32) / max(self.warmup, 1), 0, 1)
         return self.warmup_temperature + (self.teacher_temperature - self.warmup_temperature) * progress
+
+    def watched(self, params: Params, state: State, embeddings: Embeddings, index: Array, step: Array) -> Watched:
+        """The teacher's distributions for the first crop, before any partition of the batch."""
+        outputs, temperature = embeddings["target"][:, :1].swapaxes(0, 1), self.temperature_at(step)
+        assignments = center_and_sharpen(outputs, center=state["center"], temperature=temperature)[0]
+        return super().watched(params, state, embeddings, index, step)._replace(assignments=assignments)

@@ -14,7 +14,18 @@ from jax import Array
 
 from ssl_jax.losses.reconstruction import masked_smooth_l1
 from ssl_jax.methods.joint_embedding import init_networks
-from ssl_jax.methods.method import Backbone, Embeddings, Facts, Method, Metrics, Params, State, ViewBatch, check_patches
+from ssl_jax.methods.method import (
+    Backbone,
+    Embeddings,
+    Facts,
+    Method,
+    Metrics,
+    Params,
+    State,
+    ViewBatch,
+    Watched,
+    check_patches,
+)
 from ssl_jax.networks.functional import Net
 from ssl_jax.ops.moving_average import moving_average
 from ssl_jax.ops.normalize import layer_norm
@@ -86,6 +97,9 @@ class IJEPA(Method):
     def after_step(self, params: Params, state: State, step: Array) -> tuple[Params, State]:
         momentum = self.momentum + (1 - self.momentum) * step.astype(jnp.float32) / self.steps
         return params, {**state, "target": moving_average(state["target"], params["encoder"], momentum=momentum)}
+
+    def watched(self, params: Params, state: State, embeddings: Embeddings, index: Array, step: Array) -> Watched:
+        return Watched(teacher=(params["encoder"], state["target"]))
 
     def backbone(self, params: Params, state: State) -> Backbone:
         """The target encoder, which the authors evaluate."""

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ssl_jax.methods.method import Backbone, Embeddings, Method, Params, State, ViewBatch
+from ssl_jax.methods.method import Backbone, Embeddings, Method, Params, State, ViewBatch, Watched
 from ssl_jax.networks.functional import Net
 from ssl_jax.ops.moving_average import cosine_momentum, moving_average
 
@@ -150,3 +150,6 @@ class MomentumTeacher(JointEmbedding):
         momentum = cosine_momentum(step, steps=self.steps, start=self.momentum, end=self.final_momentum)
         averaged = moving_average(state["teacher"]["params"], self.teacher_subset(params), momentum=momentum)
         return params, {**state, "teacher": {**state["teacher"], "params": averaged}}
+
+    def watched(self, params: Params, state: State, embeddings: Embeddings, index: Array, step: Array) -> Watched:
+        return Watched(teacher=(self.teacher_subset(params), state["teacher"]["params"]))

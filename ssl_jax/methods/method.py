@@ -70,6 +70,19 @@ class Backbone(NamedTuple):
     stats: State
 
 
+class Watched(NamedTuple):
+    """What a method has beside its embeddings, for the gauges of training; None where it has none.
+
+    assignments: `[B, K]` probabilities of prototypes, clusters or outputs, of one view of each example.
+    teacher: parameters of the student and of its teacher, trees of one structure.
+    memory: stored embeddings of the batch's examples and fresh ones, `[B, D]` each.
+    """
+
+    assignments: Array | None = None
+    teacher: tuple[Params, Params] | None = None
+    memory: tuple[Array, Array] | None = None
+
+
 def check_patches(method: str, encoder: Net) -> None:
     """A `UsageError` where the encoder of a method that masks patches has none."""
     if encoder.patch_size is None:
@@ -140,6 +153,13 @@ class Method(Protocol):
     def after_step(self, params: Params, state: State, step: Array) -> tuple[Params, State]:
         """Changes after the optimizer's update: moving averages, prototypes back to unit length. Default: nothing."""
         return params, state
+
+    def watched(self, params: Params, state: State, embeddings: Embeddings, index: Array, step: Array) -> Watched:
+        """What the gauges measure beside "embedding", of the state before a step. Default: nothing.
+
+        embeddings: what `encode` returned. index: of the examples, `[B]`.
+        """
+        return Watched()
 
     def backbone(self, params: Params, state: State) -> Backbone | None:
         """The network that is kept after pre-training, with the weights to evaluate; None where none takes whole images."""

@@ -17,7 +17,7 @@ from jax import Array
 from ssl_jax.errors import pick
 from ssl_jax.losses.negatives import estimate_log_partition, info_nce, nce
 from ssl_jax.methods.joint_embedding import JointEmbedding
-from ssl_jax.methods.method import Embeddings, Facts, Layouts, Metrics, Params, State, ViewBatch
+from ssl_jax.methods.method import Embeddings, Facts, Layouts, Metrics, Params, State, ViewBatch, Watched
 from ssl_jax.ops.bank import fresh, others, read, write
 from ssl_jax.ops.collectives import replicate_rows
 
@@ -82,6 +82,9 @@ class NPID(JointEmbedding):
     ) -> tuple[Array, State, Metrics]:
         (loss,), changes = self.compare(embeddings, state, step, axis_name=axis_name)
         return loss, changes, {}
+
+    def watched(self, params: Params, state: State, embeddings: Embeddings, index: Array, step: Array) -> Watched:
+        return Watched(memory=(read(state["bank"], index), embeddings["embedding"][:, 0]))
 
     def compare(
         self, embeddings: Embeddings, state: State, step: Array, *, axis_name: str | None

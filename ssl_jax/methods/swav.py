@@ -15,7 +15,7 @@ from jax import Array, lax
 
 from ssl_jax.losses.clustering import swav
 from ssl_jax.methods.joint_embedding import JointEmbedding
-from ssl_jax.methods.method import Embeddings, Facts, Layouts, Metrics, Params, State, ViewBatch
+from ssl_jax.methods.method import Embeddings, Facts, Layouts, Metrics, Params, State, ViewBatch, Watched
 from ssl_jax.ops.normalize import unit_length
 from ssl_jax.ops.queue import Queue, fresh, is_full, push
 from ssl_jax.ops.sinkhorn import sinkhorn
@@ -92,6 +92,10 @@ class SwAV(JointEmbedding):
         prototypes = unit_length(params["prototypes"])
         state = {**state, "prototypes": prototypes} if self.queue_length else state
         return {**params, "prototypes": prototypes}, state
+
+    def watched(self, params: Params, state: State, embeddings: Embeddings, index: Array, step: Array) -> Watched:
+        """The predictions of the first crop: codes use all prototypes by construction."""
+        return Watched(assignments=jax.nn.softmax(embeddings["scores"][:, 0] / self.temperature))
 
     def _codes(self, scores: Array, axis_name: str | None) -> Array:
         codes = sinkhorn(scores, epsilon=self.epsilon, iterations=self.iterations, axis_name=axis_name)

@@ -11,6 +11,10 @@ from ssl_jax.report.reading import Run
 CURVES = {
     "loss": ("Loss", "Should fall quickly, then slowly. A flat line from the start: nothing is learned."),
     "knn": ("k-NN accuracy, online", "Should rise above the dashed lines; the difference is the effect of training."),
+    "linear": (
+        "Linear probe, online",
+        "Ridge regression on a part of the images: as k-NN, and nearer to the final probe.",
+    ),
     "learning_rate": ("Learning rate", "Warm-up, then the schedule; changes explain bends of the loss."),
     "std": ("Spread of embeddings", "Healthy near 1, where embeddings fill the sphere; falling towards 0 is collapse."),
     "effective_rank": (
@@ -19,8 +23,19 @@ CURVES = {
     ),
     "alignment": ("Alignment", "Squared distance of two views of one image: lower is more similar, 2 is unrelated."),
     "uniformity": ("Uniformity", "Lower is more evenly spread over the sphere; 0 is collapse."),
+    "eigenvalue_decay": ("Decay of the eigenvalues", "Exponent of their power law: 0 is even, high is few directions."),
+    "view_correlation": ("Correlation of views", "Of each dimension in two views: 1 is invariant, 0 unrelated."),
+    "redundancy": ("Redundancy", "Correlation of different dimensions: low is good, 1 means that all repeat one."),
+    "prototype_use": ("Use of prototypes", "1: all are used equally. A fall towards 0: one takes all images."),
+    "assignment_entropy": (
+        "Entropy of assignments",
+        "0: one prototype for each image. 1: all alike for each, which says nothing.",
+    ),
+    "teacher_distance": ("Distance of the teacher", "Relative distance of its weights: 0 is equal, 1.4 unrelated."),
+    "memory_cosine": ("Freshness of the memory", "Cosine of stored and fresh embeddings: 1 is fresh, 0 says nothing."),
     "images_per_second": ("Images per second", "Should be constant. Dips: other load on the machine."),
 }
+ONLINE = ("knn", "linear")  # Accuracies, under the names of their protocols.
 
 
 def curves(run: Run) -> Html | None:
@@ -42,7 +57,7 @@ def _figure(run: Run, name: str) -> Html | None:
     if not series:
         return None
     title, see = CURVES.get(name, (name, "A metric of the method."))
-    last, write = (percent, percent) if name == "knn" else (partial(short, digits=3), short)
+    last, write = (percent, percent) if name in ONLINE else (partial(short, digits=3), short)
     chart = line_chart(series, title=title, references=_references(run, name), write=write)
     return tag("figure", tag("h3", title, tag("span", last(series[-1][1]))), chart, tag("figcaption", see))
 
@@ -56,6 +71,6 @@ def read_series(run: Run, name: str) -> Series:
 def _references(run: Run, name: str) -> list[tuple[str, float]]:
     if name == "std":
         return [("fills the sphere", 1.0)]
-    baselines = ("untrained", "pixels") if name == "knn" else ()
-    found = [(source, accuracy(run.results, source, "knn")) for source in baselines]
+    baselines = ("untrained", "pixels") if name in ONLINE else ()
+    found = [(source, accuracy(run.results, source, name)) for source in baselines]
     return [(label, value) for label, value in found if value is not None]

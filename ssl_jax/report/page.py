@@ -9,6 +9,7 @@ from ssl_jax.errors import writing
 from ssl_jax.files import write_atomically
 from ssl_jax.report import attention, pictures
 from ssl_jax.report.curves import curves
+from ssl_jax.report.diagnostics import diagnostics
 from ssl_jax.report.html import Html, document, tag
 from ssl_jax.report.probes import headline, number, probe_table
 from ssl_jax.report.reading import Run, read_run
@@ -36,6 +37,7 @@ def make_page(run: Run) -> Html:
     sections = [
         _header(run),
         probe_table(run.results),
+        diagnostics(run.results),
         pictures.views(run.pictures),
         pictures.neighbors(run.pictures),
         pictures.embeddings(run.pictures),

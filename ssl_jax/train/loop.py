@@ -100,13 +100,14 @@ def fit(
         kept = partial(_kept, run, checkpoints)
         for number in range(start + 1, steps + 1):
             batch = next(batches)
-            state, metrics = program.step(state, batch)
-            recent.append(metrics)
             last = number == steps
             save, call = (last or number % every == 0 for every in (save_every, hook_every))
-            if number % log_every == 0 or save:
-                means = _finite_means(recent, number, kept)
-                gauges = _floats(program.gauges(state, batch))
+            record = number % log_every == 0 or save
+            measuring = program.gauges(state, batch) if record else {}
+            state, metrics = program.step(state, batch)
+            recent.append(metrics)
+            if record:
+                means, gauges = _finite_means(recent, number, kept), _floats(measuring)
                 log.write(number, {**means, **gauges}, images=len(recent) * batches.batch_size)
                 recent = []
                 if (sentence := alarm.check(number, gauges)) and is_main_process and not quiet:

@@ -10,7 +10,7 @@ from jax import Array
 from jax.sharding import Mesh
 
 from ssl_jax.data import model_inputs
-from ssl_jax.evaluate.diagnostics import alignment, diagnostics, uniformity
+from ssl_jax.evaluate.gauges import training_gauges
 from ssl_jax.methods.method import Method, Metrics, ViewBatch
 from ssl_jax.ops.bank import keys_of
 from ssl_jax.ops.normalize import norm_of
@@ -21,7 +21,6 @@ from ssl_jax.train.state import TrainState
 
 Augment = Callable[[Array, Any], Any]
 Batch = dict[str, Array]
-MOST_GAUGED = 1024
 
 
 def make_views(augment: Augment, rng: Array, batch: Batch) -> ViewBatch:
@@ -96,21 +95,16 @@ def make_fill(
 
 
 def make_gauges(method: Method, augment: Augment, *, seed: int) -> Callable[[TrainState, Batch], Metrics]:
-    """Collapse gauges of embeddings: "std", "effective_rank", "uniformity", and "alignment" of two views.
+    """`training_gauges` of the state before a step and the batch of this step, which a memory has not stored yet.
 
-    They use an even sample of at most 1,024 examples of a large batch, since uniformity compares all pairs.
+    The views are those of the step. The state is only read: training is the same at any interval of records.
     """
 
     def gauges(current: TrainState, batch: Batch) -> Metrics:
         views_rng, encode_rng, _ = step_keys(seed, current.step)
         views = make_views(augment, views_rng, batch)
-        embeddings, _ = method.encode(current.params, current.method_state, views, encode_rng, current.step)
-        every = -(-len(batch["index"]) // MOST_GAUGED)
-        embedding = embeddings["embedding"][::every]  # [B, V, D]
-        first = embedding[:, 0].astype(jnp.float32)
-        metrics = {**diagnostics(first), "uniformity": uniformity(first)}
-        if embedding.shape[1] > 1:
-            metrics["alignment"] = alignment(first, embedding[:, 1].astype(jnp.float32))
-        return metrics
+        params, state, step = current.params, current.method_state, current.step
+        embeddings, _ = method.encode(params, state, views, encode_rng, step)
+        return training_gauges(embeddings["embedding"], method.watched(params, state, embeddings, batch["index"], step))
 
     return gauges

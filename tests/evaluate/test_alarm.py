@@ -9,6 +9,9 @@ DISTILLATION = Facts(family="distillation", against_collapse="predictor and slow
 HEALTHY = {"std": 0.9, "effective_rank": 20.0}
 EQUAL = {"std": 0.01, "effective_rank": 1.2}
 ONE_LINE = {"std": 0.6, "effective_rank": 1.2}
+ONE_CLUSTER = HEALTHY | {"prototype_use": 0.02, "assignment_entropy": 0.1}
+ALIKE = HEALTHY | {"prototype_use": 1.0, "assignment_entropy": 0.9999}
+ALL_USED = HEALTHY | {"prototype_use": 0.9, "assignment_entropy": 0.4}
 
 
 def spoken(records, facts=DISTILLATION, examples=256):
@@ -17,8 +20,12 @@ def spoken(records, facts=DISTILLATION, examples=256):
 
 
 @pytest.mark.parametrize(
-    ("record", "kind"), [(HEALTHY, None), (EQUAL, "complete"), (ONE_LINE, "dimensional"), ({}, None)]
-)
+    ("record", "kind"),
+    [
+        (HEALTHY, None), (ALL_USED, None), (EQUAL, "complete"), (ONE_LINE, "dimensional"), (ONE_CLUSTER, "cluster"),
+        (ALIKE, "uniform"), ({}, None),
+    ],
+)  # fmt: skip
 def test_the_kind_of_one_record(record, kind):
     assert collapse(record, examples=256) == kind
 
@@ -31,6 +38,8 @@ def test_it_speaks_once_at_the_second_record_in_a_row():
         "that, or lower the learning rate."
     )
     assert "dimensional collapse at step 150 (effective rank 1.2)" in spoken([HEALTHY, ONE_LINE, ONE_LINE])[2]
+    assert "cluster collapse at step 100 (use of the prototypes 0.02)" in spoken([ONE_CLUSTER] * 2)[1]
+    assert "uniform collapse at step 100 (entropy of the assignments 1.000)" in spoken([ALIKE] * 2)[1]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +56,9 @@ def test_it_is_silent_about_what_does_not_last(records):
 
 
 def test_the_rank_of_a_few_examples_says_nothing():
-    assert not any(spoken([ONE_LINE] * 3, examples=8)) and any(spoken([EQUAL] * 3, examples=8))
+    for record in (ONE_LINE, ONE_CLUSTER):
+        assert not any(spoken([record] * 3, examples=8))
+    assert any(spoken([EQUAL] * 3, examples=8)) and any(spoken([ALIKE] * 3, examples=8))
 
 
 def test_methods_that_predict_labels_or_pixels_cannot_collapse():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
-from ssl_jax.evaluate.diagnostics import alignment, diagnostics, effective_rank, uniformity
+from ssl_jax.evaluate.diagnostics import alignment, diagnostics, effective_rank, eigenvalue_decay, uniformity
 
 GAUSSIAN = np.random.default_rng(0).normal(size=(64, 16)).astype(np.float32)
 DECAYING = GAUSSIAN * np.exp(-0.3 * np.arange(16, dtype=np.float32))
@@ -23,6 +23,13 @@ def rank_64(rows):
     share = np.linalg.svd(np.asarray(rows, np.float64), compute_uv=False)
     share = share / share.sum()
     return np.exp(-np.sum(share * np.log(share)))
+
+
+def decay_64(rows, first, last):
+    """NumPy's weighted line through the logarithms of its eigenvalues of the covariance."""
+    values = np.linalg.eigvalsh(np.cov(np.asarray(rows, np.float64), rowvar=False, bias=True))[::-1]
+    ranks = np.arange(first, last + 1)
+    return -np.polyfit(np.log(ranks), np.log(values[first - 1 : last]), 1, w=ranks**-0.5)[0]
 
 
 def uniformity_64(rows, t):
@@ -48,6 +55,30 @@ def test_rank_near_a_collapse_counts_small_singular_values(shape, least):
     singular = np.r_[1.0, np.full(size - 1, least)]
     rows = ((left * singular) @ right.T).astype(np.float32)
     np.testing.assert_allclose(jax.jit(effective_rank)(jnp.asarray(rows)), rank_64(rows), rtol=1e-4)
+
+
+@pytest.mark.parametrize(("first", "last", "begun"), [(6, 50, 6), (2, 9, 2), (20, 50, 8)])
+def test_decay_is_the_weighted_line(first, last, begun):
+    """Of 16 dimensions; a range that begins after them begins at half of them."""
+    for rows in (DECAYING, GAUSSIAN, 1e20 * DECAYING):
+        found = jax.jit(lambda rows: eigenvalue_decay(rows, first=first, last=last))(rows)
+        np.testing.assert_allclose(found, decay_64(rows.astype(np.float64), begun, min(last, 16)), rtol=1e-3)
+
+
+@pytest.mark.parametrize("exponent", [0.5, 1.0, 2.0])
+def test_decay_is_the_exponent_of_a_power_law(exponent):
+    rows = np.eye(64, dtype=np.float32) * np.arange(1, 65)[:, None] ** np.float32(-exponent / 2)
+    np.testing.assert_allclose(eigenvalue_decay(jnp.concatenate([rows, -rows])), exponent, rtol=1e-4)
+
+
+def test_decay_of_few_dimensions_and_at_collapse_is_finite():
+    for shape in ((8, 1), (2, 8), (3, 3), (8, 4), (64, 7)):
+        rows = np.random.default_rng(1).normal(size=shape).astype(np.float32)
+        assert np.isfinite(eigenvalue_decay(jnp.asarray(rows))), shape
+    assert eigenvalue_decay(jnp.ones((8, 1))) == 0
+    assert all(np.isfinite(eigenvalue_decay(jnp.asarray(rows))) for rows in (EQUAL, ZERO))
+    with pytest.raises(ValueError, match="1 <= first < last, got 5 and 5"):
+        eigenvalue_decay(jnp.ones((8, 4)), first=5, last=5)
 
 
 def test_uniformity_near_a_collapse_is_the_definition():

@@ -1,27 +1,34 @@
-"""The online k-NN agrees with the one after training."""
+"""The online probes agree with those of the features computed after training."""
 
 from types import SimpleNamespace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from blobs import CLASSES
 from jax.sharding import NamedSharding, PartitionSpec
 
 from ssl_jax.data import ArraySource, Data, Synthetic
-from ssl_jax.evaluate import knn_accuracy
+from ssl_jax.evaluate import knn_accuracy, ridge_accuracy
 from ssl_jax.evaluate.features import compute_features, pixels
-from ssl_jax.evaluate.online import _labelled_part, online_knn
+from ssl_jax.evaluate.online import _labelled_part, online_probes
 
 MESH = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
 
 
 def online(data, **options):
-    """The accuracy that the trainer's hook returns with pixels for features."""
+    """The k-NN accuracy that the trainer's hook returns with pixels for features."""
+    return both(data, **options)["knn"]
+
+
+def both(data, **options):
+    """The accuracies of both probes."""
     nothing = jax.device_put(np.float32(0), NamedSharding(MESH, PartitionSpec()))
-    hook = online_knn(pixels, data, mesh=MESH, **options)
+    hook = online_probes(pixels, data, mesh=MESH, **options)
     with jax.transfer_guard("disallow"):
-        return float(jax.device_get(hook(SimpleNamespace(params=nothing, method_state=nothing)))["knn"])
+        found = jax.device_get(hook(SimpleNamespace(params=nothing, method_state=nothing)))
+    return {name: float(value) for name, value in found.items()}
 
 
 def images_of(labels):
@@ -31,18 +38,19 @@ def images_of(labels):
 
 
 @pytest.mark.parametrize("chunk", [8, 6, 20, 1000])  # of 48 and 24 images, on 8 devices
-def test_online_knn_agrees_with_knn_on_features(chunk):
+def test_they_agree_with_the_probes_of_features(chunk):
     labels = np.arange(48, dtype=np.int32) % CLASSES
     source = ArraySource("test", ("a", "b", "c"), images_of(labels), labels)
     data = Data("test", source, ArraySource("test", source.classes, source.images[::2], labels[::2]))
     *arrays, _ = compute_features(pixels, None, None, data)
-    found = online(data, chunk=chunk)
-    assert found == pytest.approx(float(knn_accuracy(*arrays, num_classes=CLASSES)))
-    assert 1 / CLASSES < found
+    found = both(data, chunk=chunk)
+    assert found["knn"] == pytest.approx(float(knn_accuracy(*arrays, num_classes=CLASSES)))
+    assert found["linear"] == pytest.approx(float(ridge_accuracy(*map(jnp.asarray, arrays), num_classes=CLASSES)))
+    assert 1 / CLASSES < min(found.values()) and list(found) == ["knn", "linear"]
 
 
 @pytest.mark.parametrize(("size", "chunk"), [(400, 256), (35, 16), (5, 256), (1, 2)])
-def test_online_knn_counts_every_image_of_sorted_classes(size, chunk):
+def test_online_probes_counts_every_image_of_sorted_classes(size, chunk):
     """Images of the last two of five classes are without use: 3/5 are right however the images are cut into chunks."""
     labels = (np.arange(size) * 5 // size).astype(np.int32)
     images = np.zeros((size, 1, 5, 1), np.uint8)
@@ -53,7 +61,7 @@ def test_online_knn_counts_every_image_of_sorted_classes(size, chunk):
     assert online(data, chunk=chunk) == pytest.approx((labels < 3).mean())
 
 
-def test_online_knn_leaves_out_images_without_a_label():
+def test_online_probes_leaves_out_images_without_a_label():
     labels = np.arange(48, dtype=np.int32) % CLASSES
     images, classes = images_of(labels), ("a", "b", "c")
     some, counted = np.where(np.arange(48) % 4, labels, -1), np.where(np.arange(48) % 2, labels, -1)
@@ -65,10 +73,11 @@ def test_online_knn_leaves_out_images_without_a_label():
     everything, labelled = (slice(None), slice(None)), (some >= 0, counted[::-1] >= 0)
     assert online(data(everything, some, counted)) == online(data(labelled, labels, labels))
     none = np.full_like(labels, -1)
-    assert np.isnan([online(data(everything, none, labels)), online(data(everything, labels, none))]).all()
+    for parts in ((none, labels), (labels, none)):
+        assert np.isnan(list(both(data(everything, *parts)).values())).all()
 
 
-def test_online_knn_leaves_out_unreadable_images_for_which_others_stand_in():
+def test_online_probes_leaves_out_unreadable_images_for_which_others_stand_in():
     class Damaged(Synthetic):
         unreadable = frozenset({0, 5})
 
@@ -77,7 +86,7 @@ def test_online_knn_leaves_out_unreadable_images_for_which_others_stand_in():
     assert len(part["image"]) == 6
 
 
-def test_online_knn_finds_the_few_images_with_a_label():
+def test_online_probes_finds_the_few_images_with_a_label():
     """The sample is one of images with a label, not of all."""
     labels = np.full(3000, -1, np.int32)
     labels[-48:] = np.arange(48) % CLASSES

@@ -350,6 +350,26 @@ def test_embeddings_are_per_example(embeddings):
     assert embeddings["embedding"].ndim == 3
 
 
+def test_what_gauges_watch_is_what_the_facts_name(method, start, embeddings, batch):
+    found = jax.jit(method.watched)(start.params, start.method_state, embeddings, batch["index"], start.step)
+    named = {
+        "assignments": ("prototypes", "clusters", "labels", "centre"),
+        "teacher": ("teacher",),
+        "memory": ("bank",),
+    }
+    for field, words in named.items():
+        expected = any(word in method.facts.memory for word in words) and not isinstance(method, ClusterFit)
+        assert (getattr(found, field) is not None) == expected, field  # ClusterFit's clusters are labels.
+    if found.assignments is not None:
+        assert found.assignments.shape[0] == BATCH and (found.assignments >= 0).all()
+        np.testing.assert_allclose(found.assignments.sum(axis=1), 1, rtol=1e-5)
+    if found.teacher is not None:
+        jax.tree.map(np.testing.assert_array_equal, *found.teacher)  # Before the first step.
+    if found.memory is not None:
+        stored, fresh = found.memory
+        assert stored.shape == fresh.shape == (BATCH, embeddings["embedding"].shape[-1])
+
+
 def test_embed_names_every_layer_and_ends_with_features(method, start):
     images = jnp.zeros((2, SIZE, SIZE, 1))
     seen = {"image": images[:, None], "audio": images} if isinstance(method, AVID) else images

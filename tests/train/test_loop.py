@@ -13,6 +13,7 @@ from toy import IMAGES, METHOD, OPTIMIZER, Batches, augment
 
 from ssl_jax.errors import RunError, UsageError
 from ssl_jax.methods.deepcluster import DeepCluster
+from ssl_jax.methods.npid import NPID
 from ssl_jax.ops.collectives import mean_over_shards
 from ssl_jax.ops.normalize import unit_length
 from ssl_jax.optimizers import sgd
@@ -20,6 +21,7 @@ from ssl_jax.runs import read_metrics
 from ssl_jax.train import Execution, fit
 from ssl_jax.train.checkpoint import Checkpoints
 from ssl_jax.train.mesh import make_mesh
+from ssl_jax.train.program import make_program
 from ssl_jax.train.state import init_state
 
 EVERY = {"log_every": 2, "hook_every": 4, "save_every": 4, "quiet": True}
@@ -193,10 +195,33 @@ def test_records_hold_loss_speed_rate_and_gauges(tmp_path):
         "effective_rank",
         "alignment",
         "uniformity",
+        "eigenvalue_decay",
+        "view_correlation",
+        "redundancy",
     }
     assert set(last) == expected and last["learning_rate"] == pytest.approx(0.1)
     assert hooked == {"step": 4, "knn": 0.5}
     assert list(tmp_path.glob("events.out.tfevents.*"))
+
+
+def test_records_change_nothing_in_training(tmp_path):
+    """Gauges read the state before a step, whose buffers the step takes over."""
+    assert_same(train(tmp_path / "often", log_every=1), train(tmp_path / "once", log_every=10**6))
+
+
+def test_gauges_are_of_the_state_before_the_step():
+    """So that the bank of a method does not hold the batch yet: entries are still random in the first record."""
+    method = NPID(METHOD.encoder, METHOD.head, examples=len(IMAGES), negatives=16)
+
+    def one_view(rng, image):
+        return augment(rng, image)[:1]
+
+    program = make_program(method, one_view, OPTIMIZER, seed=0, mesh=make_mesh(1))
+    batch = next(Batches())
+    before = program.init()
+    first = float(program.gauges(before, batch)["memory_cosine"])
+    after, _ = program.step(before, batch)
+    assert abs(first) < 0.4 and float(program.gauges(after, batch)["memory_cosine"]) > first + 0.3
 
 
 def test_the_last_and_the_best_checkpoint_stay(tmp_path):
