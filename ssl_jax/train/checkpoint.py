@@ -28,7 +28,7 @@ def _score(metrics: dict[str, float]) -> float:
 
 
 class Checkpoints:
-    """The checkpoints of one run: the last `keep`, and the one with the best k-NN accuracy (without labels, lowest loss)."""
+    """The checkpoints of one run: the last `keep`, and the one with the best score (`train.loop`)."""
 
     def __init__(self, folder: Path, *, keep: int = 2):
         self.folder = folder.absolute()

@@ -67,7 +67,7 @@ def fit(
       run: folder for metrics and checkpoints; training resumes from the last checkpoint in it. None writes nothing.
       execution: what trades time, memory and communication.
       hook: `state -> metrics`, called every `hook_every` steps and after the last; its "knn", where finite, is the
-        score of the checkpoint.
+        score of the checkpoint; otherwise `_score` takes another.
       keep: number of last checkpoints to keep, beside the best one.
       program: `make_program` of these arguments; made from them when None.
 
@@ -118,9 +118,7 @@ def fit(
             if measured:
                 log.write(number, measured)
             if checkpoints and save:
-                knn = measured.get("knn", math.nan)
-                score = knn if math.isfinite(knn) else -log.latest["loss"]
-                checkpoints.save(state, input_state=batches.state(), score=score)
+                checkpoints.save(state, input_state=batches.state(), score=_score({**means, **gauges, **measured}))
             if save or call:
                 log.reset_clock()
     return state
@@ -142,6 +140,15 @@ def _resume(checkpoints: Checkpoints | None, program: Program, batches: Input) -
     state, position = restored
     batches.restore(position)
     return state
+
+
+def _score(metrics: Mapping[str, float]) -> float:
+    """Of a checkpoint, higher is better: k-NN with labels, else the correlation of two views, else minus the loss.
+
+    A loss may be lowest at a trivial solution. docs/evaluation.md has the measurements.
+    """
+    found = (metrics.get(name, math.nan) for name in ("knn", "view_correlation"))
+    return next((score for score in found if math.isfinite(score)), -metrics["loss"])
 
 
 def _floats(metrics: Mapping[str, Any]) -> dict[str, float]:

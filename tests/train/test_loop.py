@@ -20,6 +20,7 @@ from ssl_jax.optimizers import sgd
 from ssl_jax.runs import read_metrics
 from ssl_jax.train import Execution, fit
 from ssl_jax.train.checkpoint import Checkpoints
+from ssl_jax.train.loop import _score
 from ssl_jax.train.mesh import make_mesh
 from ssl_jax.train.program import make_program
 from ssl_jax.train.state import init_state
@@ -229,6 +230,21 @@ def test_the_last_and_the_best_checkpoint_stay(tmp_path):
     train(tmp_path, steps=16, keep=2, hook=lambda state: {"knn": next(scores)})
     kept = sorted(int(path.name) for path in (tmp_path / "checkpoints").iterdir())
     assert kept == [4, 12, 16]
+
+
+def test_without_labels_the_score_is_the_correlation_of_views_or_minus_the_loss():
+    """Of metrics of one checkpoint; the loss of a trivial solution would be the best."""
+    trivial, learned = {"loss": 0.003, "view_correlation": 0.09}, {"loss": 2.9, "view_correlation": 0.75}
+    assert _score(learned) == 0.75 > _score(trivial)
+    assert _score(learned | {"knn": 0.5}) == 0.5 and _score(learned | {"knn": float("nan")}) == 0.75
+    assert _score({"loss": 2.0}) == -2.0
+
+
+def test_the_best_checkpoint_without_labels_has_the_highest_correlation_of_views(tmp_path):
+    train(tmp_path, steps=16, keep=1)
+    found = {record["step"]: record["view_correlation"] for record in read_metrics(tmp_path) if record["step"] % 4 == 0}
+    kept = {int(path.name) for path in (tmp_path / "checkpoints").iterdir()}
+    assert kept == {16, max(found, key=found.get)}
 
 
 def test_a_damaged_checkpoint_is_passed_over(tmp_path, capsys):
