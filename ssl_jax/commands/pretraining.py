@@ -44,7 +44,7 @@ def pretrain(make: MakeRecipe, options: Options) -> dict[str, Any] | None:
                 recipe.method, recipe.augment, recipe.optimizer(recipe.steps), batches,
                 steps=recipe.steps, seed=options.seed, run=run, mesh=mesh, execution=execution_of(options),
                 hook=hook, log_every=options.log_every, hook_every=options.evaluate_every,
-                save_every=options.evaluate_every, keep=options.keep, program=program,
+                save_every=options.evaluate_every, save_minutes=options.save_minutes, keep=options.keep, program=program,
             )  # fmt: skip
         if jax.process_count() == 1:
             return _finish(run, recipe, state, mesh, seed=options.seed, began=began)
