@@ -8,6 +8,7 @@ run that a signal stopped, and that the same command resumes, is one sentence an
 import errno
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -57,7 +58,25 @@ Options of a command: ssl-jax pretrain simclr --help"""
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns the exit code."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _run(list(sys.argv[1:] if arguments is None else arguments))
+    except BaseException:
+        if not _on_several_hosts():
+            raise
+        traceback.print_exc()
+        code = 1
+    if code and _on_several_hosts():  # At a usual exit JAX waits for the other processes, which wait for this one.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _on_several_hosts() -> bool:
+    return "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized()
+
+
+def _run(words: list[str]) -> int:
     commands = {
         "pretrain": pretrain,
         "evaluate": evaluate,
