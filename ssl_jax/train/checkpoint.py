@@ -84,7 +84,8 @@ class Checkpoints:
                 f"run: the checkpoint of step {step} needs {needed / 2**20:.0f} MiB in {self.folder} and "
                 f"{free / 2**20:.0f} MiB are free: free disk space and repeat the command; earlier checkpoints are kept."
             )
-        manifest = {"input": input_state, "score": score, "recent": list(recent), "checksums": checksums(state)}
+        manifest: dict[str, Any] = {"input": input_state, "score": score, "recent": list(recent)}
+        manifest["checksums"] = checksums(state)
         manifest["checksum"] = _checksum(manifest)
         parts = ocp.args.Composite(state=ocp.args.StandardSave(state), manifest=ocp.args.JsonSave(manifest))
         with _writing(self.folder):

@@ -148,7 +148,7 @@ def _begin(method: Method, program: Program, batches: Input) -> TrainState:
 
 def _resume(
     checkpoints: Checkpoints | None, program: Program, batches: Input
-) -> tuple[TrainState | None, list[Metrics]]:
+) -> tuple[TrainState | None, list[Any]]:
     """The state of the last checkpoint, None without one, and the metrics of the steps since the last record before it."""
     restored = checkpoints.restore(program.like, set_aside=True) if checkpoints else None
     if restored is None:
