@@ -1,18 +1,20 @@
 """The command line: `ssl-jax pretrain | evaluate | finetune | embed | report | list`.
 
 Progress and messages go to standard error; `pretrain`, `evaluate` and `finetune` end with one line of JSON on standard
-output. A mistake of the user's is one sentence and exit code 2; a run that cannot continue is one sentence and exit code 1.
+output. A mistake of the user's is one sentence and exit code 2; a run that cannot continue is one sentence and exit code 1; a
+run that a signal stopped, and that the same command resumes, is one sentence and exit code 75.
 """
 
 import errno
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from ssl_jax import __version__
-from ssl_jax.errors import RunError, UsageError, pick
+from ssl_jax.errors import RunError, Stopped, UsageError, pick
 from ssl_jax.files import to_json
 
 # The rest of ssl_jax is imported inside the commands: --help and a mistyped command should not wait for jax and flax.
@@ -35,6 +37,7 @@ REFUSED = {
         "EROFS",
     )
 }
+RESUMABLE = 75  # EX_TEMPFAIL of sysexits.h: a temporary failure, the command is to be repeated.
 # When set, a sentence about a fault of the package or of a library comes with its traceback.
 TRACEBACK = "SSL_JAX_TRACEBACK"
 
@@ -55,7 +58,25 @@ Options of a command: ssl-jax pretrain simclr --help"""
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns the exit code."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _run(list(sys.argv[1:] if arguments is None else arguments))
+    except BaseException:
+        if not _on_several_hosts():
+            raise
+        traceback.print_exc()
+        code = 1
+    if code and _on_several_hosts():  # At a usual exit JAX waits for the other processes, which wait for this one.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _on_several_hosts() -> bool:
+    return "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized()
+
+
+def _run(words: list[str]) -> int:
     commands = {
         "pretrain": pretrain,
         "evaluate": evaluate,
@@ -73,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if reason.__cause__ and os.environ.get(TRACEBACK):
             raise
         print(f"ssl-jax: {reason}", file=sys.stderr)
-        return 2 if isinstance(reason, UsageError) else 1
+        return 2 if isinstance(reason, UsageError) else RESUMABLE if isinstance(reason, Stopped) else 1
     except OSError as fault:
         if fault.errno not in REFUSED or os.environ.get(TRACEBACK):
             raise

@@ -1,4 +1,4 @@
-"""The two ways a run ends early in one sentence instead of a traceback. Below every floor: imports nothing of ours."""
+"""The ways a run ends early in one sentence instead of a traceback. Below every floor: imports nothing of ours."""
 
 import contextlib
 import difflib
@@ -19,6 +19,10 @@ class UsageError(ValueError):
 
 class RunError(RuntimeError):
     """The request was sound but the run cannot continue (NaN loss, damaged files, full disk). Exit code 1."""
+
+
+class Stopped(RunError):
+    """A signal stopped the run; its state is saved, and the same command resumes it. Exit code 75."""
 
 
 def pick(what: str, name: str, options: Iterable[str]) -> str:

@@ -34,6 +34,7 @@ class Options:
       workers: number of processes that decode images; 0 decodes in threads.
       log_every: steps between records of loss, speed and collapse gauges.
       evaluate_every: steps between evaluations by online k-NN and linear probe, and checkpoints.
+      save_minutes: minutes after which a checkpoint is written between evaluations, too; never when not given.
       keep: number of last checkpoints to keep, beside the best one.
       distributed: join the hosts of a TPU pod, Slurm or Kubernetes job, which JAX detects; elsewhere give the next three.
       coordinator: address of process 0, host:port.
@@ -53,6 +54,7 @@ class Options:
     workers: int = 0
     log_every: int = 50
     evaluate_every: int = 250
+    save_minutes: float | None = None
     keep: int = 2
     distributed: bool = False
     coordinator: str | None = None

@@ -122,6 +122,7 @@ RANGES = {
     "log_every": COUNT,
     "evaluate_every": COUNT,
     "keep": COUNT,
+    "save_minutes": Range(0.0, 1e6),
     "block_size": COUNT,
     "processes": COUNT,
     "process": COUNT_OR_NONE,

@@ -3,12 +3,15 @@
 import contextlib
 import io
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from ssl_jax.cli import main
+from ssl_jax.data import Batches
 from ssl_jax.evaluate.invariance import view_diagnostics
 from ssl_jax.evaluate.results import digest
 
@@ -245,11 +248,23 @@ def test_the_same_command_again_finds_the_run_finished(finished, capsys):
     assert json.loads(again)["linear_probe"] == json.loads(out)["linear_probe"]
 
 
-def test_from_repeats_a_run(finished, tmp_path, capsys):
+def test_from_repeats_a_run_also_with_a_signal_between(finished, tmp_path, capsys, monkeypatch):
     run, out = finished
     words = ["--run", tmp_path / "again", "--devices", 1, "--log-every", 4, "--evaluate-every", 8]
-    code, again, _ = command(capsys, "pretrain", "--from", run / "run.json", *words)
-    assert code == 0
+
+    def stopping(batches):
+        if batches.state()["step"] == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return following(batches)
+
+    following = Batches.__next__
+    with monkeypatch.context() as patch:
+        patch.setattr(Batches, "__next__", stopping)
+        code, nothing, err = command(capsys, "pretrain", "--from", run / "run.json", *words)
+    assert code == 75 and not nothing
+    assert err.splitlines()[-1].startswith("ssl-jax: stopped by SIGTERM after step 6 of 16: the state is saved in")
+    code, again, err = command(capsys, "pretrain", "--from", run / "run.json", *words)
+    assert code == 0 and "resuming from step 6 of 16" in err
     first, second = json.loads(out), json.loads(again)
     assert {k: v for k, v in first.items() if "probe" in k or "knn" in k} == {
         k: v for k, v in second.items() if "probe" in k or "knn" in k

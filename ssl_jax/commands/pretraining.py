@@ -2,6 +2,8 @@
 
 import contextlib
 import functools
+import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,10 @@ from ssl_jax.recipes import Recipe
 from ssl_jax.report import save_album, write_report
 from ssl_jax.report.album import attentions_of
 from ssl_jax.runs import REPORT, open_run, read_metrics, write_results
+from ssl_jax.runs.circumstances import circumstances
 from ssl_jax.train import fit
+from ssl_jax.train.hosts import check_same, connect, lost_processes, on_this_process, together
 from ssl_jax.train.log import log_line
-from ssl_jax.train.mesh import connect, on_this_process
 from ssl_jax.train.state import TrainState
 
 
@@ -29,27 +32,37 @@ def pretrain(make: MakeRecipe, options: Options) -> dict[str, Any] | None:
     """Pre-trains, evaluates, reports; returns what `results.json` holds, or None on all processes but the first."""
     began = time.perf_counter()
     if options.distributed or options.coordinator:
+        _only_results_on_stdout()
         _connect(options)
-    recipe, mesh, batches, hook, program = prepare(make, options)
-    run, first = options.run or Path("runs") / recipe.name.replace("/", "-"), jax.process_index() == 0
-    request = _request(recipe, options.seed)
-    opened = (
-        open_run(run, request, resume=options.resume, update=functools.partial(as_recorded_today, recipe.arguments))
-        if first
-        else contextlib.nullcontext()
-    )
-    with opened, memory_errors():
+    with contextlib.ExitStack() as opened, lost_processes(), memory_errors():
+        with together():
+            recipe, mesh, batches, hook, program = prepare(make, options)
+        run, first = options.run or Path("runs") / recipe.name.replace("/", "-"), jax.process_index() == 0
+        request = _request(recipe, options.seed)
+        check_same(_compared(request, recipe, options))
+        with together():
+            if first:
+                update = functools.partial(as_recorded_today, recipe.arguments)
+                opened.enter_context(open_run(run, request, resume=options.resume, update=update))
         with batches:
             state = fit(
                 recipe.method, recipe.augment, recipe.optimizer(recipe.steps), batches,
                 steps=recipe.steps, seed=options.seed, run=run, mesh=mesh, execution=execution_of(options),
                 hook=hook, log_every=options.log_every, hook_every=options.evaluate_every,
-                save_every=options.evaluate_every, keep=options.keep, program=program,
+                save_every=options.evaluate_every, save_minutes=options.save_minutes, keep=options.keep, program=program,
             )  # fmt: skip
         if jax.process_count() == 1:
             return _finish(run, recipe, state, mesh, seed=options.seed, began=began)
         state = on_this_process(state, mesh)
         return _finish(run, recipe, state, None, seed=options.seed, began=began) if first else None
+
+
+def _only_results_on_stdout() -> None:
+    """Gloo and other libraries write to standard output by its number: from now on that is standard error."""
+    sys.stdout.flush()
+    results = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)
+    sys.stdout = results
 
 
 def _connect(options: Options) -> None:
@@ -66,6 +79,20 @@ def _connect(options: Options) -> None:
             f"coordinator: the processes cannot be joined ({reason_of(fault)}): check that all of them run, with the same "
             "--coordinator and --processes."
         ) from fault
+
+
+def _compared(request: dict[str, Any], recipe: Recipe, options: Options) -> dict[str, Any]:
+    """What has to be the same on all processes of a run."""
+    own = (
+        "process",
+        "coordinator",
+        "distributed",
+        "workers",
+    )  # A host may have a process index and workers of its own.
+    data = {"data": recipe.data.name, "images": len(recipe.data.train)}
+    alike = {name: value for name, value in vars(options).items() if name not in own}
+    rest = {name: value for name, value in request.items() if name != "arguments"}
+    return {**rest, **request["arguments"], **alike, **data, **circumstances()["versions"]}
 
 
 def _request(recipe: Recipe, seed: int) -> dict[str, Any]:

@@ -4,14 +4,15 @@ atomically. A checkpoint that differs from what was saved is refused."""
 import gc
 import json
 import logging
+import math
 import shutil
 import sys
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import orbax.checkpoint as ocp
@@ -25,6 +26,14 @@ from ssl_jax.train.state import TrainState
 
 def _score(metrics: dict[str, float]) -> float:
     return metrics["score"]
+
+
+class Restored(NamedTuple):
+    """A checkpoint: the state, the position in the input, and the metrics of the steps since the last record of the log."""
+
+    state: TrainState
+    input_state: dict[str, Any]
+    recent: list[dict[str, float]]
 
 
 class Checkpoints:
@@ -45,8 +54,24 @@ class Checkpoints:
             )
         self._manager = _Manager(self.folder, options=options)
 
-    def save(self, state: TrainState, *, input_state: dict[str, Any], score: float) -> None:
-        """Starts writing in the background. `score`: higher is better. A `RunError` where the disk is too full."""
+    def save(
+        self,
+        state: TrainState,
+        *,
+        input_state: dict[str, Any],
+        score: float | None,
+        recent: Sequence[Mapping[str, float]] = (),
+    ) -> None:
+        """Starts writing in the background.
+
+        Args:
+          input_state: position in the input.
+          score: higher is better; None for a checkpoint that is never the best one.
+          recent: metrics of the steps since the last record of the log.
+
+        Raises:
+          RunError: the disk is too full.
+        """
         step = int(jax.device_get(state.step))
         if step in self.steps:
             return
@@ -59,15 +84,14 @@ class Checkpoints:
                 f"run: the checkpoint of step {step} needs {needed / 2**20:.0f} MiB in {self.folder} and "
                 f"{free / 2**20:.0f} MiB are free: free disk space and repeat the command; earlier checkpoints are kept."
             )
-        manifest = {"input": input_state, "score": score, "checksums": checksums(state)}
+        manifest: dict[str, Any] = {"input": input_state, "score": score, "recent": list(recent)}
+        manifest["checksums"] = checksums(state)
         manifest["checksum"] = _checksum(manifest)
         parts = ocp.args.Composite(state=ocp.args.StandardSave(state), manifest=ocp.args.JsonSave(manifest))
         with _writing(self.folder):
-            self._manager.save(step, args=parts, metrics={"score": score})
+            self._manager.save(step, args=parts, metrics={"score": -math.inf if score is None else score})
 
-    def restore(
-        self, like: Any, *, step: int | None = None, set_aside: bool = False
-    ) -> tuple[TrainState, dict[str, Any]] | None:
+    def restore(self, like: Any, *, step: int | None = None, set_aside: bool = False) -> Restored | None:
         """The last intact checkpoint, or that of `step`, in the shardings of `like`; None if there is none.
 
         A damaged one is skipped, with a sentence on standard error. `set_aside` renames it, so that the run can write its step
@@ -96,7 +120,7 @@ class Checkpoints:
             )
         return None
 
-    def _first_whole(self, steps: list[int], like: Any) -> tuple[int, tuple[TrainState, dict[str, Any]] | None]:
+    def _first_whole(self, steps: list[int], like: Any) -> tuple[int, Restored | None]:
         """The first of the checkpoints that can be read, and the number of unreadable ones before it."""
         for number, step in enumerate(steps):
             try:
@@ -107,7 +131,7 @@ class Checkpoints:
             gc.collect()  # Messages of abandoned reads come with their collection: now, while they are kept back.
         return len(steps), None
 
-    def _read(self, step: int, like: Any) -> tuple[TrainState, dict[str, Any]]:
+    def _read(self, step: int, like: Any) -> Restored:
         """Raises an exception of any type where a part is missing or damaged."""
         manifest = _read_manifest(self.folder / str(step))
         parts = ocp.args.Composite(state=ocp.args.StandardRestore(like))
@@ -120,7 +144,7 @@ class Checkpoints:
                 raise ValueError(f"{name} is not what was saved: its checksum differs")
         if (saved := int(jax.device_get(state.step))) != step:
             raise ValueError(f"it is the one of step {saved}: its folder was renamed or copied")
-        return state, manifest["input"]
+        return Restored(state, manifest["input"], manifest.get("recent", []))
 
     def _set_aside(self, steps: list[int]) -> None:
         if jax.process_index() == 0:

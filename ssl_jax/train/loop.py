@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from ssl_jax.errors import RunError
+from ssl_jax.errors import RunError, Stopped
 from ssl_jax.evaluate.alarm import CollapseAlarm
 from ssl_jax.methods.method import Method, Metrics
 from ssl_jax.optimizers import Optimizer
@@ -19,6 +19,7 @@ from ssl_jax.runs import CHECKPOINTS
 from ssl_jax.train.checkpoint import Checkpoints
 from ssl_jax.train.execution import PLAIN, Execution
 from ssl_jax.train.integrity import not_finite
+from ssl_jax.train.interrupts import Interrupts
 from ssl_jax.train.log import Log, log_line
 from ssl_jax.train.mesh import check_batch_size, make_mesh
 from ssl_jax.train.program import Program, make_program
@@ -55,6 +56,7 @@ def fit(
     log_every: int = 50,
     hook_every: int = 500,
     save_every: int = 500,
+    save_minutes: float | None = None,
     keep: int = 2,
     quiet: bool = False,
     program: Program | None = None,
@@ -68,19 +70,21 @@ def fit(
       execution: what trades time, memory and communication.
       hook: `state -> metrics`, called every `hook_every` steps and after the last; its "knn", where finite, is the
         score of the checkpoint; otherwise `_score` takes another.
+      save_minutes: time after which a checkpoint is written between those of `save_every`, too; never when None.
       keep: number of last checkpoints to keep, beside the best one.
       program: `make_program` of these arguments; made from them when None.
 
     Raises:
       UsageError: the devices cannot share the batch equally.
       RunError: the loss or the state is no longer finite, or the disk is full; earlier checkpoints are kept.
+      Stopped: SIGTERM, SIGHUP or SIGINT came, and the state after the step is saved in `run`. A second signal acts as usual.
     """
     mesh = mesh or make_mesh()
     check_batch_size(batches.batch_size, mesh, microbatches=execution.microbatches)
     program = program or make_program(method, augment, optimizer, seed=seed, mesh=mesh, execution=execution)
     checkpoints = Checkpoints(run / CHECKPOINTS, keep=keep) if run else None
     is_main_process = jax.process_index() == 0  # One process writes the log.
-    state = _resume(checkpoints, program, batches)
+    state, recent = _resume(checkpoints, program, batches)
     if state is None:
         if method.fill_steps and is_main_process and not quiet:
             log_line(f"encoding {method.fill_steps} batches before the first step, for its targets")
@@ -89,26 +93,27 @@ def fit(
     if start and is_main_process and not quiet:
         log_line(f"resuming from step {start} of {steps} in {run}")
 
+    interrupts = Interrupts(save_minutes=save_minutes)
     with (
+        interrupts if checkpoints else nullcontext(),
         Log(run if is_main_process else None, steps=steps, start=start, quiet=quiet or not is_main_process) as log,
         checkpoints or nullcontext(),
         jax.transfer_guard("disallow"),
     ):
-        recent: list[Metrics] = []
         facts = getattr(method, "facts", None)
         alarm = CollapseAlarm(type(method).__name__, facts, examples=batches.batch_size)
         kept = partial(_kept, run, checkpoints)
         for number in range(start + 1, steps + 1):
             batch = next(batches)
-            last = number == steps
-            save, call = (last or number % every == 0 for every in (save_every, hook_every))
-            record = number % log_every == 0 or save
+            stop, late = interrupts.due(number)
+            scheduled, call = (number == steps or number % every == 0 for every in (save_every, hook_every))
+            record, save = number % log_every == 0 or scheduled, scheduled or stop or late
             measuring = program.gauges(state, batch) if record else {}
             state, metrics = program.step(state, batch)
             recent.append(metrics)
             if record:
                 means, gauges = _finite_means(recent, number, kept), _floats(measuring)
-                log.write(number, {**means, **gauges}, images=len(recent) * batches.batch_size)
+                log.write(number, {**means, **gauges}, images=min(len(recent), number - start) * batches.batch_size)
                 recent = []
                 if (sentence := alarm.check(number, gauges)) and is_main_process and not quiet:
                     log_line(sentence)
@@ -118,9 +123,17 @@ def fit(
             if measured:
                 log.write(number, measured)
             if checkpoints and save:
-                checkpoints.save(state, input_state=batches.state(), score=_score({**means, **gauges, **measured}))
+                score = _score({**means, **gauges, **measured}) if scheduled else None
+                pending = [_floats(metrics) for metrics in recent]
+                checkpoints.save(state, input_state=batches.state(), score=score, recent=pending)
+                interrupts.saved()
             if save or call:
                 log.reset_clock()
+            if stop:
+                raise Stopped(
+                    f"stopped by {interrupts.received or 'a signal to another process'} after step {number} of {steps}: the "
+                    f"state is saved in {run}, and the same command resumes from it."
+                )
     return state
 
 
@@ -133,13 +146,13 @@ def _begin(method: Method, program: Program, batches: Input) -> TrainState:
     return state
 
 
-def _resume(checkpoints: Checkpoints | None, program: Program, batches: Input) -> TrainState | None:
+def _resume(checkpoints: Checkpoints | None, program: Program, batches: Input) -> tuple[TrainState | None, list[Any]]:
+    """The state of the last checkpoint, None without one, and the metrics of the steps since the last record before it."""
     restored = checkpoints.restore(program.like, set_aside=True) if checkpoints else None
     if restored is None:
-        return None
-    state, position = restored
-    batches.restore(position)
-    return state
+        return None, []
+    batches.restore(restored.input_state)
+    return restored.state, list(restored.recent)
 
 
 def _score(metrics: Mapping[str, float]) -> float:

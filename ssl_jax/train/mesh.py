@@ -1,10 +1,9 @@
-"""Devices and hosts: one mesh with the axes ("data", "model"), the batch over "data", parameters replicated or sharded.
+"""Devices: one mesh with the axes ("data", "model"), the batch over "data", parameters replicated or sharded.
 
 Everything else in the project works on global arrays, independent of the number of devices.
 """
 
 import math
-import os
 from functools import partial
 from typing import Any
 
@@ -67,12 +66,6 @@ def rows_shardings(mesh: Mesh, tree: Any) -> Any:
     return jax.tree.map(partial(NamedSharding, mesh), rows_specs(tree))
 
 
-def on_this_process(tree: Any, mesh: Mesh) -> Any:
-    """A whole copy of a tree of global arrays on one device of this process; every process has to call it."""
-    whole = jax.jit(lambda tree: tree, out_shardings=replicated(mesh))(tree)
-    return jax.tree.map(lambda leaf: leaf.addressable_data(0), whole)
-
-
 def check_batch_size(batch_size: int, mesh: Mesh, *, microbatches: int = 1) -> None:
     """Refuses a batch size that is not a multiple of devices times microbatches."""
     if microbatches < 1:
@@ -85,18 +78,3 @@ def check_batch_size(batch_size: int, mesh: Mesh, *, microbatches: int = 1) -> N
             f"batch_size: {batch_size} examples cannot be shared equally by {mesh.size} devices{parts}: "
             f"choose a multiple of {shares}, such as {near}."
         )
-
-
-def connect(*, coordinator: str | None = None, processes: int | None = None, process: int | None = None) -> None:
-    """Joins the hosts of one run. On TPU pods, Slurm and Kubernetes JAX detects the three values.
-
-    coordinator: address and port of process 0, "host:port". processes: number of processes. process: index of this one.
-    """
-    given = [value is not None for value in (coordinator, processes, process)]
-    if any(given) and not all(given):
-        raise UsageError(
-            "coordinator, processes and process go together: give all three, or none of them on a TPU pod."
-        )
-    if os.environ.get("JAX_PLATFORMS") == "cpu" or getattr(jax.config, "jax_platforms", None) == "cpu":
-        jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    jax.distributed.initialize(coordinator, processes, process)

@@ -461,7 +461,7 @@ def test_saved_and_restored_it_goes_on_to_the_bit(step, start, batch, tmp_path):
     with Checkpoints(tmp_path) as checkpoints:
         checkpoints.save(jax.tree.map(jnp.asarray, before), input_state={}, score=0.0)
     with Checkpoints(tmp_path) as checkpoints:
-        restored, _ = checkpoints.restore(start)
+        restored, *_ = checkpoints.restore(start)
     after, _ = run(step, restored, batch, steps=1)
     jax.tree.map(np.testing.assert_array_equal, after, whole)
 

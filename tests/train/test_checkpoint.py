@@ -44,7 +44,7 @@ def saved(tmp_path_factory):
 def restored_step(folder, **options):
     """The step whose state and input, to the bit, are restored; None if they are no step's."""
     with Checkpoints(folder) as checkpoints:
-        state, place = checkpoints.restore(LIKE, **options)
+        state, place, _ = checkpoints.restore(LIKE, **options)
     for step in (4, 8):
         equal = jax.tree.map(lambda a, b: bool(jnp.all(a == b)), state, state_of(step))
         if all(jax.tree.leaves(equal)) and place == input_of(step):

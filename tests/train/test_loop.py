@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import optax
 import pytest
 from toy import IMAGES, METHOD, OPTIMIZER, Batches, augment
 
-from ssl_jax.errors import RunError, UsageError
+from ssl_jax.errors import RunError, Stopped, UsageError
 from ssl_jax.methods.deepcluster import DeepCluster
 from ssl_jax.methods.npid import NPID
 from ssl_jax.ops.collectives import mean_over_shards
@@ -88,6 +89,70 @@ def test_stopped_and_resumed_equals_uninterrupted(tmp_path):
     train(tmp_path, steps=8)
     assert_same(train(tmp_path, steps=12), train(steps=12))
     assert [record["step"] for record in read_metrics(tmp_path)] == [2, 4, 6, 8, 10, 12]
+
+
+class Interrupted(Batches):
+    """Gets a signal while it makes the batch of a step."""
+
+    at, number = 6, signal.SIGTERM
+
+    def __next__(self):
+        if self.step == self.at:
+            os.kill(os.getpid(), self.number)
+        return super().__next__()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_ends_the_step_and_saves_it(tmp_path, monkeypatch, number):
+    """Between two records, so that those after it are made of steps before and after."""
+    monkeypatch.setattr(Interrupted, "number", number)
+    before = signal.getsignal(number)
+    with pytest.raises(Stopped, match=f"stopped by {number.name} after step 7 of 12: the state is saved in"):
+        train(tmp_path / "stopped", batches=Interrupted(), log_every=5)
+    assert signal.getsignal(number) is before
+    uninterrupted = train(tmp_path / "whole", log_every=5)
+    assert_same(train(tmp_path / "stopped", log_every=5), uninterrupted)
+    records = [
+        [{**record, "images_per_second": 0} for record in read_metrics(tmp_path / name)]
+        for name in ("stopped", "whole")
+    ]
+    assert records[0] == records[1] and [record["step"] for record in records[0]] == [4, 5, 8, 10, 12]
+    with (
+        Checkpoints(tmp_path / "whole" / "checkpoints") as whole,
+        Checkpoints(tmp_path / "stopped" / "checkpoints") as stopped,
+    ):
+        assert whole.best_step == stopped.best_step
+
+
+def test_the_second_signal_stops_at_once(tmp_path):
+    class Twice(Interrupted):
+        number = signal.SIGINT
+
+        def __next__(self):
+            if self.step == self.at:
+                os.kill(os.getpid(), signal.SIGINT)
+            return super().__next__()
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, batches=Twice())
+    with Checkpoints(tmp_path / "checkpoints") as checkpoints:
+        assert checkpoints.steps == [4]
+
+
+def test_without_a_folder_signals_act_as_usual(monkeypatch):
+    monkeypatch.setattr(Interrupted, "number", signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train(batches=Interrupted())
+
+
+def test_checkpoints_by_time_change_nothing(tmp_path):
+    assert_same(train(tmp_path / "often", save_minutes=0, keep=99), train(tmp_path / "seldom", keep=99))
+    steps = {}
+    for name in ("often", "seldom"):
+        with Checkpoints(tmp_path / name / "checkpoints", keep=99) as checkpoints:
+            steps[name] = checkpoints.steps, checkpoints.best_step
+    assert steps["often"][0] == [*range(1, 13)] and steps["seldom"][0] == [4, 8, 12]
+    assert steps["often"][1] == steps["seldom"][1]
 
 
 KILLED = """

@@ -4,7 +4,7 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from ssl_jax.errors import UsageError
-from ssl_jax.train.mesh import batch_sharding, check_batch_size, connect, make_mesh, state_shardings
+from ssl_jax.train.mesh import batch_sharding, check_batch_size, make_mesh, state_shardings
 
 
 def test_mesh_has_the_devices_asked_for():
@@ -40,24 +40,6 @@ def test_parameters_are_copied_unless_asked_otherwise():
 def test_batch_is_spread_over_the_leading_axis():
     batch = jax.device_put(jnp.zeros((16, 3)), batch_sharding(make_mesh()))
     assert batch.addressable_shards[0].data.shape == (2, 3)
-
-
-def test_half_an_address_is_refused():
-    with pytest.raises(UsageError, match="coordinator, processes and process go together"):
-        connect(coordinator="localhost:1234", processes=2)
-
-
-@pytest.mark.parametrize(("platforms", "gloo"), [("cpu", True), (None, False), ("cuda,cpu", False)])
-def test_hosts_are_joined_whether_jax_platforms_is_set_in_the_environment_or_not(monkeypatch, platforms, gloo):
-    """The tests of two hosts set it; without it, JAX 0.10 refused how its configuration was read."""
-    calls, joined = {}, []
-    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
-    monkeypatch.setattr(type(jax.config), "jax_platforms", platforms, raising=False)
-    monkeypatch.setattr(jax.config, "update", calls.__setitem__)
-    monkeypatch.setattr(jax.distributed, "initialize", lambda *where: joined.append(where))
-    connect(coordinator="localhost:1234", processes=2, process=1)
-    assert joined == [("localhost:1234", 2, 1)]
-    assert calls == ({"jax_cpu_collectives_implementation": "gloo"} if gloo else {})
 
 
 def test_a_batch_that_the_microbatches_do_not_divide_is_one_sentence():

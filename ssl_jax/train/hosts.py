@@ -1,0 +1,105 @@
+"""The processes of a run on several hosts: how they join, agree before the first step, and end together."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh
+
+from ssl_jax.errors import RunError, UsageError, reason_of
+from ssl_jax.train.mesh import replicated
+
+HEARTBEAT = 25  # Seconds without a sign of life after which a process counts as dead.
+DAY = 24 * 60 * 60  # Longest wait of a finished process for process 0, which evaluates.
+# What JAX's errors say when a process is gone, from Gloo (CPU), NCCL (GPU) and the coordination service.
+LOST = ("gloo", "nccl", "connection", "coordination", "heartbeat", "unavailable", "deadline_exceeded", "aborted")
+
+
+def connect(*, coordinator: str | None = None, processes: int | None = None, process: int | None = None) -> None:
+    """Joins the processes of one run. On TPU pods, Slurm and Kubernetes JAX detects the three values.
+
+    Args:
+      coordinator: address and port of process 0, "host:port"; one of this machine alone is not reachable from others.
+      processes: number of processes.
+      process: index of this one.
+
+    Raises:
+      UsageError: some of the three are given, but not all.
+    """
+    given = [value is not None for value in (coordinator, processes, process)]
+    if any(given) and not all(given):
+        raise UsageError(
+            "coordinator, processes and process go together: give all three, or none of them on a TPU pod."
+        )
+    if os.environ.get("JAX_PLATFORMS") == "cpu" or getattr(jax.config, "jax_platforms", None) == "cpu":
+        jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    local = coordinator is not None and coordinator.rpartition(":")[0] in ("localhost", "127.0.0.1", "[::1]")
+    jax.distributed.initialize(
+        coordinator, processes, process, coordinator_bind_address=coordinator if local else None,
+        heartbeat_timeout_seconds=HEARTBEAT, shutdown_timeout_seconds=DAY,
+    )  # fmt: skip
+
+
+def exchange(value: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The values of all processes, in their order, JSON objects; all processes have to call this."""
+    if jax.process_count() == 1:
+        return [dict(value)]
+    text = np.frombuffer(json.dumps(value, sort_keys=True, default=str).encode(), np.uint8)
+    with jax.transfer_guard("allow"):
+        sizes = multihost_utils.process_allgather(np.array([len(text)], np.int32)).ravel()
+        texts = multihost_utils.process_allgather(np.resize(text, sizes.max()))
+    return [json.loads(bytes(np.asarray(row)[:size])) for row, size in zip(texts, sizes, strict=True)]
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """What fails here on one process fails on all, the others with a `RunError` that names it and its reason."""
+    try:
+        yield
+    except Exception as fault:
+        exchange({"fault": reason_of(fault)})
+        raise
+    for process, found in enumerate(exchange({})):
+        if "fault" in found:
+            raise RunError(f"process {process} cannot start: {found['fault']}.")
+
+
+def check_same(request: Mapping[str, Any]) -> None:
+    """A `UsageError` on all processes where the requests differ; it names the process and what differs."""
+    first, *others = exchange(request)
+    for process, other in enumerate(others, start=1):
+        differing = [
+            f"{name} is {other.get(name)!r} there and {first.get(name)!r} in process 0"
+            for name in sorted(first.keys() | other.keys())
+            if other.get(name) != first.get(name)
+        ]
+        if differing:
+            raise UsageError(
+                f"process {process} has another request: {'; '.join(differing)}: start the same command on all of them."
+            )
+
+
+@contextlib.contextmanager
+def lost_processes() -> Iterator[None]:
+    """Turns the error by which JAX says that another process is gone into a `RunError`."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as fault:
+        if jax.process_count() == 1 or not any(word in str(fault).lower() for word in LOST):
+            raise
+        other = f"process {1 - jax.process_index()}" if jax.process_count() == 2 else "another process"
+        raise RunError(
+            f"{other} of the run is gone ({reason_of(fault)}): start the same command on all again, which resumes from the "
+            "last checkpoint."
+        ) from fault
+
+
+def on_this_process(tree: Any, mesh: Mesh) -> Any:
+    """A whole copy of a tree of global arrays on one device of this process; every process has to call it."""
+    whole = jax.jit(lambda tree: tree, out_shardings=replicated(mesh))(tree)
+    return jax.tree.map(lambda leaf: leaf.addressable_data(0), whole)
