@@ -8,9 +8,11 @@ from ssl_jax.evaluate.layers import layer_probes
 from ssl_jax.evaluate.linear import linear_probe
 from ssl_jax.evaluate.linear_sgd import linear_sgd
 from ssl_jax.evaluate.multi_label import multi_label_probe
+from ssl_jax.evaluate.principal_colors import principal_colors
 from ssl_jax.evaluate.protocols import evaluate_features
 from ssl_jax.evaluate.retrieval import retrieval
 from ssl_jax.evaluate.robustness import robustness
+from ssl_jax.evaluate.segmentation import patch_knn, segmentation_probe
 
 __all__ = [
     "alignment",
@@ -24,7 +26,10 @@ __all__ = [
     "linear_probe",
     "linear_sgd",
     "multi_label_probe",
+    "patch_knn",
+    "principal_colors",
     "retrieval",
     "robustness",
+    "segmentation_probe",
     "uniformity",
 ]

@@ -17,8 +17,10 @@ from ssl_jax.evaluate.intervals import wilson_interval
 from ssl_jax.evaluate.knn import knn_accuracy
 from ssl_jax.evaluate.linear import linear_probe
 from ssl_jax.evaluate.linear_sgd import linear_sgd
+from ssl_jax.evaluate.patches import BACKGROUND, most_images, read_patches
 from ssl_jax.evaluate.retrieval import retrieval
 from ssl_jax.evaluate.robustness import robustness
+from ssl_jax.evaluate.segmentation import patch_knn, segmentation_probe
 
 PER_CLASS = 10
 
@@ -48,12 +50,14 @@ class Protocol(NamedTuple):
     words: description for the report.
     optional: whether it runs on request only.
     needs_network: whether `run` is `(features, seed, network) -> fields`, since it encodes further images.
+    needs_masks: whether it also needs the network's `maps`, and data with masks.
     """
 
     run: Callable[..., dict[str, Any]]
     words: Words
     optional: bool = False
     needs_network: bool = False
+    needs_masks: bool = False
 
 
 def evaluate_features(
@@ -82,6 +86,8 @@ def evaluate_features(
     for name, protocol in chosen.items():
         if protocol.needs_network and network is None:
             raise UsageError(f"protocols: {name} encodes images, which these features cannot: leave it out for layers.")
+        if protocol.needs_masks and (network is None or network.maps is None):
+            raise UsageError(f"protocols: {name} needs maps of features: give Network its maps, see map_extractor.")
     if without_labels(features):
         return {}
     return {
@@ -160,6 +166,31 @@ def _robustness(features: Features, seed: int, network: Network) -> dict[str, An
     return {"accuracy": found.accuracy, "interval": list(found.interval)} | figures
 
 
+def _patches(network: Network) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The arguments that both protocols about patches share, and the names of the classes."""
+    assert network.data.test is not None
+    train = read_patches(network, network.data.train, most=most_images(network))
+    test = read_patches(network, network.data.test)
+    names = (BACKGROUND, *network.data.classes)
+    maps = {"train_maps": train.maps, "train_masks": train.masks, "test_maps": test.maps, "test_masks": test.masks}
+    return maps | {"num_classes": len(names)}, names
+
+
+def _segmentation(features: Features, seed: int, network: Network) -> dict[str, Any]:
+    arguments, names = _patches(network)
+    found = segmentation_probe(**arguments, seed=seed)
+    ious = {name: None if np.isnan(iou) else iou for name, iou in zip(names, found.of_classes, strict=True)}
+    figures = {"mean_iou": found.mean_iou, "interval": list(found.interval), "chance": found.chance}
+    return figures | {"classes": ious, "pixel_accuracy": found.accuracy, "chosen": {"strength": found.strength}}
+
+
+def _patch_knn(features: Features, seed: int, network: Network) -> dict[str, Any]:
+    arguments, _ = _patches(network)
+    found = patch_knn(**arguments, seed=seed)
+    figures = {"accuracy": found.accuracy, "interval": list(found.interval), "chance": found.chance}
+    return figures | {"mean_iou": found.mean_iou}
+
+
 def _few_labels(features: Features, seed: int) -> dict[str, Any]:
     """The mean accuracy over five draws; none where a class has fewer than 10 training images."""
     *arrays, num_classes = features
@@ -230,5 +261,23 @@ PROTOCOLS = {
         ),
         optional=True,
         needs_network=True,
+    ),
+    "patch_knn": Protocol(
+        _patch_knn,
+        Words(
+            "Nearest neighbours of patches",
+            "k-NN: patches of training images with similar features vote on what a patch shows",
+            "k-NN on {method} features of patches classifies {accuracy} of the test patches correctly",
+        ),
+        optional=True,
+        needs_network=True,
+        needs_masks=True,
+    ),
+    "segmentation": Protocol(
+        _segmentation,
+        Words("Segmentation", "a linear classifier of patches, mean intersection over union with the background"),
+        optional=True,
+        needs_network=True,
+        needs_masks=True,
     ),
 }

@@ -59,7 +59,7 @@ def _flat(features: Mapping[str, Any]) -> dict[str, Any]:
         results = features.get(source, {})
         for protocol in dict.fromkeys([*chosen_protocols(), *results]):
             fields, key = results.get(protocol, {}), NAMES.get(protocol, protocol) + of
-            fields = {"accuracy": fields.get("average_precision")} | fields
+            fields = {"accuracy": fields.get("average_precision", fields.get("mean_iou"))} | fields
             flat |= {key + end: fields[field] for field, end in FIELDS.items() if field in fields}
     return flat
 
