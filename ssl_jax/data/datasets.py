@@ -28,12 +28,12 @@ def open_data(
     Args:
       name: "digits", 4,000 + 1,000 MNIST digits that come with the package; "fashion-mnist", from the files of Debian's
         package dataset-fashion-mnist; "shapes", 4,000 + 1,000 drawn in colour; "emblems", as many of nine signs at fixed
-        positions; "objects" and "scenes", as many with one drawn thing each and with several, and their masks; "clips", as many drawn moving shapes with sound, and "silent-clips", the same without sound; "synthetic",
-        for tests; a folder of images, see `ssl_jax.data.folder`; or a tfds data set of images, or of videos with or without
-        sound (`ssl_jax.data.tfds_clips`): `name[/config][:version][:split][,image=KEY][,label=KEY]`, with the split
-        to pre-train on, imagenet2012:train[:10%], and the keys of the features to use where there are several,
-        smallnorb:train,image=image2,label=label_azimuth; digits takes a split, too. A `Data` is used unchanged except for
-        the channels: its images keep their size.
+        positions; "objects" and "scenes", as many with one drawn thing each and with several, and their masks; "clips", as many
+        drawn moving shapes with sound, and "silent-clips", the same without sound; "synthetic", for tests; a folder of images,
+        see `ssl_jax.data.folder`; or a tfds data set of images, or of videos with or without sound (`ssl_jax.data.tfds_clips`):
+        `name[/config][:version][:split][,image=KEY][,label=KEY]`, with the split to pre-train on, imagenet2012:train[:10%], and
+        the keys of the features to use where there are several, smallnorb:train,image=image2,label=label_azimuth; digits takes
+        a split, too. A `Data` is used unchanged except for the channels: its images keep their size.
       image_size: side in pixels of the squares that all images become, 1 to 8192, see `ssl_jax.data.images`; None keeps
         their size where all have the same.
       channels: 3 repeats grayscale images in three equal channels, 1 reduces coloured images to their luma; None keeps one

@@ -1,12 +1,13 @@
 """Drawn scenes, and the same things one at a time: curated and uncurated images, with a class for every pixel.
 
-An image follows from the seed and its index alone. The things are those of `ssl_jax.data.things`, twelve classes. A class
-has a hue, which it shares with two others; position, size, rotation, shades and the second colour differ from one thing to the next.
+An image follows from the seed and its index alone. The things are those of `ssl_jax.data.things`, twelve classes. A class has a
+hue, which it shares with two others; position, size, rotation, shades and the second colour differ from one thing to the next.
 
 - "objects", curated: one large thing near the centre, on a plain background. Classes take turns.
-- "scenes": two to five things of a quarter to half of that size, anywhere, which may cover each other; a textured background; pebbles
-  and twigs, which belong to no class, some of them in front of things. Class number k has a frequency in proportion to
-  1 / (k + 1): 32 % of the things are of the first class, 3 % of the last. The label of a scene is the class with the most pixels.
+- "scenes": two to five things of a quarter to half of that size, anywhere, which may cover each other; a textured background;
+  pebbles and twigs, which belong to no class, some of them in front of things. Class number k has a frequency in proportion
+  to 1 / (k + 1): 32 % of the things are of the first class, 3 % of the last. The label of a scene is the class with the most
+  pixels.
 
 `mask(number)` is exact: uint8 `[side, side]`, 0 for the background and 1 + class where most of a pixel shows a thing.
 """

@@ -91,6 +91,5 @@ def arrow(x: Floats, y: Floats) -> Parts:
 
 # The most frequent of a scene first. Neighbours in this order differ in hue, see `ssl_jax.data.scenes`.
 THINGS: dict[str, Callable[[Floats, Floats], Parts]] = {
-    draw.__name__: draw
-    for draw in (ball, tree, house, star, fish, flower, ring, mushroom, cross, heart, moon, arrow)
+    draw.__name__: draw for draw in (ball, tree, house, star, fish, flower, ring, mushroom, cross, heart, moon, arrow)
 }

@@ -1,8 +1,8 @@
 """Features of the patches of images, and the class of each patch from the masks.
 
-N: images; h x w: cells of a feature map, the patches of a vision transformer or the positions of a convolutional layer; D: size of
-their features; H x W: pixels of a mask; K: classes of the masks, the background, class 0, included. A pixel of 255 (`VOID`) is
-unknown and counted nowhere.
+N: images; h x w: cells of a feature map, the patches of a vision transformer or the positions of a convolutional layer; D: size
+of their features; H x W: pixels of a mask; K: classes of the masks, the background, class 0, included. A pixel of 255 (`VOID`)
+is unknown and counted nowhere.
 """
 
 from collections.abc import Callable
@@ -62,7 +62,7 @@ def map_extractor(method: Method, prepare: Callable[[Any], Any], *, layer: str =
 
 
 def pixel_maps(grid: tuple[int, int]) -> Extractor:
-    """The pixels of each cell as its features, `[B, h, w, D]` in [0, 1]; cells of more than 8 x 8 pixels are reduced to that."""
+    """The pixels of each cell as its features, `[B, h, w, D]` in [0, 1]; cells above 8 x 8 pixels are reduced to that."""
 
     def extract(params: Any, state: Any, images: Array) -> Array:
         side = max(1, min(images.shape[1] // grid[0], LARGEST_CELL))
@@ -174,10 +174,12 @@ def check_patches(
             )
         known = masks[masks != VOID]
         if not known.size or known.min() < 0 or known.max() >= num_classes:
-            raise ValueError(f"{function}: masks must be from 0 to {num_classes - 1}, or {VOID}, and not all of them {VOID}.")
+            raise ValueError(
+                f"{function}: masks must be from 0 to {num_classes - 1}, or {VOID}, and not all of them {VOID}."
+            )
     if train_maps.shape[1:] != test_maps.shape[1:]:
         raise ValueError(
-            f"{function}: maps must be of one shape, got {train_maps.shape[1:]} in training and {test_maps.shape[1:]} in testing."
+            f"{function}: maps must be of one shape, got {train_maps.shape[1:]} and {test_maps.shape[1:]}."
         )
 
 

@@ -9,8 +9,8 @@ from ssl_jax.ops.checks import check_range
 def principal_colors(maps: ArrayLike, *, foreground: bool = False, spread: float = 0.02) -> NDArray[np.uint8]:
     """Colours of the cells of feature maps: patches with similar features have similar colours in all images.
 
-    Features are centred, and projected on the three directions of most variance over all cells; each component is stretched
-    so that all but the smallest and the largest values fill 0 to 255. Signs are fixed: the entry of a direction with the largest
+    Features are centred, and projected on the three directions of most variance over all cells; each component is stretched so
+    that all but the smallest and the largest values fill 0 to 255. Signs are fixed: the entry of a direction with the largest
     magnitude is positive. If all features are equal, all colours are black.
 
     Args:

@@ -1,9 +1,9 @@
 """Segmentation by frozen features of patches: a linear head and k-NN, with the intersection over union of each class.
 
 N: training images; M: test images; h x w: cells of a feature map; D: size of their features; H x W: pixels of a mask; K:
-classes, the background, class 0, included. Intersections and unions are summed over all test images, as in PASCAL VOC; a class that
-neither occurs nor is predicted is left out of the mean. Bootstrap intervals are over test images, since the pixels of one are not
-independent.
+classes, the background, class 0, included. Intersections and unions are summed over all test images, as in PASCAL VOC; a class
+that neither occurs nor is predicted is left out of the mean. Bootstrap intervals are over test images, since the pixels of one
+are not independent.
 """
 
 from collections.abc import Callable, Sequence
@@ -111,8 +111,7 @@ def segmentation_probe(
     check_all_positive("segmentation_probe", strengths=strengths)
     check_range("segmentation_probe", 0.01, 0.99, held_out=held_out)
     check_count("segmentation_probe", least=0, seed=seed)
-    grid, width = train_maps.shape[1:3], train_maps.shape[-1]
-    labels = cell_labels(train_masks, grid, num_classes=num_classes)
+    labels = cell_labels(train_masks, train_maps.shape[1:3], num_classes=num_classes)
     usable = np.flatnonzero((labels >= 0).any(axis=(1, 2)))
     if len(usable) < 2:
         raise ValueError(
@@ -187,7 +186,9 @@ def patch_knn(
     check_count("patch_knn", least=0, seed=seed)
     grid, width = train_maps.shape[1:3], train_maps.shape[-1]
     labels, answers = (cell_labels(masks, grid, num_classes=num_classes) for masks in (train_masks, test_masks))
-    found = knn(train_maps.reshape(-1, width), labels.reshape(-1), test_maps.reshape(-1, width), num_classes=num_classes, k=k)
+    found = knn(
+        train_maps.reshape(-1, width), labels.reshape(-1), test_maps.reshape(-1, width), num_classes=num_classes, k=k
+    )
     counts = confusions(np.asarray(jax.device_get(found)).reshape(answers.shape), answers, num_classes=num_classes)
     total = counts.sum(axis=0)
     interval = bootstrap_interval(counts, accuracy, np.random.default_rng(seed))

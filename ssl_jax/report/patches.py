@@ -26,7 +26,10 @@ def section(pictures: Pictures) -> Html | None:
     if "Mask" in shown:
         shown["Mask"] = mask_colors(shown["Mask"])
     strips = (
-        join(tag("h3", title), tag("div", *(thumbnail(enlarged(each, images.shape[1:3])) for each in row), class_="strip"))
+        join(
+            tag("h3", title),
+            tag("div", *(thumbnail(enlarged(each, images.shape[1:3])) for each in row), class_="strip"),
+        )
         for title, row in shown.items()
     )
     return tag(

@@ -67,7 +67,12 @@ def test_training_images_choose_the_strength():
     tests = problem(images=60, seed=3, noise=3)
     found = segmentation_probe(maps, masks, *tests, num_classes=CLASSES, strengths=(1.0, 1e-6))
     permuted = segmentation_probe(
-        maps, masks, tests[0], np.random.default_rng(0).permutation(tests[1]), num_classes=CLASSES, strengths=(1.0, 1e-6)
+        maps,
+        masks,
+        tests[0],
+        np.random.default_rng(0).permutation(tests[1]),
+        num_classes=CLASSES,
+        strengths=(1.0, 1e-6),
     )
     assert permuted.strength == found.strength and permuted.mean_iou < found.mean_iou
     np.testing.assert_array_equal(permuted.predictions, found.predictions)
@@ -80,8 +85,14 @@ def test_unknown_pixels_count_neither_in_training_nor_in_testing():
     tests = TEST[1].copy()
     tests[5:] = 255
     with_void, without = (maps, masks, TEST[0], tests), (maps[10:], masks[10:], TEST[0][:5], tests[:5])
-    found, expected = (segmentation_probe(*each, num_classes=CLASSES, strengths=[1e-2]) for each in (with_void, without))
-    assert (found.mean_iou, found.accuracy, found.of_classes) == (expected.mean_iou, expected.accuracy, expected.of_classes)
+    found, expected = (
+        segmentation_probe(*each, num_classes=CLASSES, strengths=[1e-2]) for each in (with_void, without)
+    )
+    assert (found.mean_iou, found.accuracy, found.of_classes) == (
+        expected.mean_iou,
+        expected.accuracy,
+        expected.of_classes,
+    )
     found, expected = (patch_knn(*each, num_classes=CLASSES) for each in (with_void, without))
     assert (found.accuracy, found.mean_iou, found.chance) == (expected.accuracy, expected.mean_iou, expected.chance)
 
@@ -90,7 +101,9 @@ def test_the_interval_is_that_of_draws_of_images():
     """Of the share of right pixels of images that are all right or all wrong: about that of a binomial."""
     right = np.arange(100) % 2
     counts = confusions(np.repeat(1 - right[:, None], 50, axis=1), np.zeros((100, 50), int), num_classes=2)
-    interval = bootstrap_interval(counts, lambda counts: counts[..., 0, 0] / counts.sum(axis=(-2, -1)), np.random.default_rng(0))
+    interval = bootstrap_interval(
+        counts, lambda counts: counts[..., 0, 0] / counts.sum(axis=(-2, -1)), np.random.default_rng(0)
+    )
     assert interval == pytest.approx((0.5 - 1.96 * 0.05, 0.5 + 1.96 * 0.05), abs=0.03)
 
 
