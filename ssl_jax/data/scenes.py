@@ -13,12 +13,13 @@ hue, which it shares with two others; position, size, rotation, shades and the s
 """
 
 import colorsys
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssl_jax.data.source import Example
-from ssl_jax.data.things import THINGS
+from ssl_jax.data.things import THINGS, Floats, Parts
 
 SCENES, OBJECTS = "scenes", "objects"
 HUES = (0.0, 0.3, 0.6, 0.13)  # Of the classes in turns: red, green, blue, yellow.
@@ -78,7 +79,7 @@ class Scenes:
         return image + 0.02 * grain.standard_normal(image.shape, np.float32), mask
 
 
-def _places(count: int, random: np.random.Generator) -> list[tuple[NDArray[np.floating], float]]:
+def _places(count: int, random: np.random.Generator) -> list[tuple[Floats, float]]:
     """Centres and radii in units of the side, so far apart that no thing hides another one: the best of ten tries each."""
     places, radii = np.empty((0, 2)), np.empty(0)
     for radius in random.uniform(0.11, 0.2, count):
@@ -103,9 +104,7 @@ def _background(side: int, random: np.random.Generator, *, waves: int) -> Image:
     return shade[..., None] * color
 
 
-def _paint(
-    image: Image, mask: Mask, label: int, place: NDArray[np.floating], radius: float, random: np.random.Generator
-) -> None:
+def _paint(image: Image, mask: Mask, label: int, place: Floats, radius: float, random: np.random.Generator) -> None:
     """Draws a thing into both: tilted by up to 25 degrees, one in two mirrored."""
     hue = HUES[label % len(HUES)] + random.normal(scale=0.03)
     light = random.uniform(0.6, 1.0)
@@ -127,7 +126,18 @@ def _clutter(image: Image, mask: Mask, random: np.random.Generator) -> None:
     )  # fmt: skip
 
 
-def _stamp(image, mask, draw, value, colors, place, radius, angle, *, reach=1.0):  # type: ignore[no-untyped-def]
+def _stamp(
+    image: Image,
+    mask: Mask,
+    draw: Callable[[Floats, Floats], Parts],
+    value: int,
+    colors: tuple[Floats, Floats],
+    place: Floats,
+    radius: float,
+    angle: float,
+    *,
+    reach: float = 1.0,
+) -> None:
     """Draws parts over the pixels round `place`, each sampled at four points; more than half of them decide the mask."""
     side, (y, x) = len(mask), place
     top, left = (max(0, int((middle - reach * radius) * side)) for middle in (y, x))
@@ -149,5 +159,5 @@ def _quarters(points: NDArray[np.bool_]) -> Image:
     return (rows[:, ::2] + rows[:, 1::2]) / 4
 
 
-def _color(hue: float, saturation: float, value: float) -> NDArray[np.floating]:
+def _color(hue: float, saturation: float, value: float) -> Floats:
     return np.array(colorsys.hsv_to_rgb(hue % 1, saturation, value))
