@@ -115,7 +115,7 @@ def opened_set(name: str, images: int) -> Data:
 
 def in_memory(name: str, size: int, seed: int) -> ArraySource:
     source = Scenes(size=size, side=SIDE, seed=seed, curated=name == "objects")
-    examples, masks = [source[number] for number in range(size)], [source.mask(number) for number in range(size)]
+    examples, masks = zip(*(source.with_mask(number) for number in range(size)), strict=True)
     drawn, labels = (np.stack([example[part] for example in examples]) for part in ("image", "label"))
     return ArraySource(source.name, source.classes, drawn, labels, np.stack(masks))
 

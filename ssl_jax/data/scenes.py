@@ -24,6 +24,7 @@ from ssl_jax.data.things import THINGS, Floats, Parts
 SCENES, OBJECTS = "scenes", "objects"
 HUES = (0.0, 0.3, 0.6, 0.13)  # Of the classes in turns: red, green, blue, yellow.
 TAIL = np.cumsum(1 / (1 + np.arange(len(THINGS))))  # Up to each class, the sum of the frequencies.
+FINE = 3  # Points of a pixel along a side: odd, so that none is half covered.
 Image = NDArray[np.floating]
 Mask = NDArray[np.uint8]
 
@@ -49,9 +50,13 @@ class Scenes:
         return np.arange(self._size, dtype=np.int32) % len(self.classes) if self._curated else None
 
     def __getitem__(self, number: int) -> Example:
+        return self.with_mask(number)[0]
+
+    def with_mask(self, number: int) -> tuple[Example, Mask]:
+        """An example and its `mask`, drawn once."""
         image, mask = self._drawn(number)
         counts = np.bincount(mask.ravel(), minlength=len(self.classes) + 1)[1:]
-        return {"image": (255 * image.clip(0, 1)).round().astype(np.uint8), "label": np.int32(counts.argmax())}
+        return {"image": (255 * image.clip(0, 1)).round().astype(np.uint8), "label": np.int32(counts.argmax())}, mask
 
     def mask(self, number: int) -> Mask:
         """What each pixel shows: 0 for the background, 1 + class for a thing."""
@@ -138,25 +143,26 @@ def _stamp(
     *,
     reach: float = 1.0,
 ) -> None:
-    """Draws parts over the pixels round `place`, each sampled at four points; more than half of them decide the mask."""
+    """Draws parts over the pixels round `place`, each sampled at a grid of points; more than half of them decide the mask."""
     side, (y, x) = len(mask), place
     top, left = (max(0, int((middle - reach * radius) * side)) for middle in (y, x))
     bottom, right = (min(side, int((middle + reach * radius) * side) + 1) for middle in (y, x))
-    down = ((np.arange(2 * top, 2 * bottom) + 0.5) / (2 * side) - y)[:, None] / radius
-    across = ((np.arange(2 * left, 2 * right) + 0.5) / (2 * side) - x)[None] / radius
+    down = ((np.arange(FINE * top, FINE * bottom) + 0.5) / (FINE * side) - y)[:, None] / radius
+    across = ((np.arange(FINE * left, FINE * right) + 0.5) / (FINE * side) - x)[None] / radius
     cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
     parts = draw(cos * across + sin * down, cos * down - sin * across)
-    shares = [_quarters(parts == part) for part in (1, 2)]
+    shares = [_share(parts == part) for part in (1, 2)]
     covered, window = shares[0] + shares[1], np.s_[top:bottom, left:right]
     image[window] *= 1 - covered[..., None]
     image[window] += shares[0][..., None] * colors[0] + shares[1][..., None] * colors[1]
     mask[window][covered > 0.5] = value
 
 
-def _quarters(points: NDArray[np.bool_]) -> Image:
-    """The share of the four points of each pixel: booleans `[2 H, 2 W]` -> `[H, W]`."""
-    rows = points[::2].astype(np.uint8) + points[1::2]
-    return (rows[:, ::2] + rows[:, 1::2]) / 4
+def _share(points: NDArray[np.bool_]) -> Image:
+    """The share of the points of each pixel: booleans `[FINE H, FINE W]` -> `[H, W]`."""
+    cells = points.view(np.uint8)
+    rows = sum(cells[first::FINE] for first in range(FINE))
+    return sum(rows[:, first::FINE] for first in range(FINE)) / FINE**2
 
 
 def _color(hue: float, saturation: float, value: float) -> Floats:
