@@ -99,7 +99,7 @@ def test_the_size_changes_the_resolution_and_not_the_drawing():
 
 
 def test_a_pixel_belongs_to_what_covers_most_of_it():
-    """By the same objects at eight times the resolution; nine points of a pixel decide nearly as 64 do, and for neither side."""
+    """By the same objects at eight times the resolution: nine points of a pixel decide nearly as 64 do."""
     small, fine = (Scenes(side=side, size=12, curated=True) for side in (48, 384))
     for number in range(12):
         share = (fine.mask(number) > 0).reshape(48, 8, 48, 8).mean(axis=(1, 3))

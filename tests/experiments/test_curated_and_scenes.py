@@ -20,12 +20,12 @@ def names():
 
 def test_it_runs_what_is_missing(tmp_path, monkeypatch, capsys):
     results = tmp_path / "results.json"
-    words = ["--only", "SwAV, scenes, 0.5", "untrained", "--seeds", 0, "--steps", 2, "--images", 130]
+    words = ["--only", "SwAV, scenes, 0.1", "untrained", "--seeds", 0, "--steps", 2, "--images", 130]
     monkeypatch.setattr(sys, "argv", list(map(str, [SCRIPT, *words, "--runs", tmp_path, "--results", results])))
     runpy.run_path(str(SCRIPT), run_name="__main__")
     found = json.loads(results.read_text())
-    assert set(found) == {"crops", "SwAV, scenes, 0.5", "untrained"} and "untrained 0 " in capsys.readouterr().out
-    of_run, of_untrained = found["SwAV, scenes, 0.5"]["0"], found["untrained"]["0"]
+    assert set(found) == {"crops", "SwAV, scenes, 0.1", "untrained"} and "untrained 0 " in capsys.readouterr().out
+    of_run, of_untrained = found["SwAV, scenes, 0.1"]["0"], found["untrained"]["0"]
     chance = {"scenes_map_chance", "scenes_iou_chance"}
     assert set(of_run) == set(of_untrained) == chance | {"objects_knn", "objects_linear", "scenes_map", "scenes_iou"}
     assert of_run != of_untrained and all(0 < value <= 1 for value in of_run.values())
