@@ -20,7 +20,7 @@ def names():
 
 def test_it_runs_what_is_missing(tmp_path, monkeypatch, capsys):
     results = tmp_path / "results.json"
-    words = ["--only", "SwAV, scenes, 0.1", "untrained", "--seeds", 0, "--steps", 2, "--images", 130]
+    words = ["--only", "SwAV, scenes, 0.1", "untrained", "--seeds", 0, "--steps", 1, "--images", 130]
     monkeypatch.setattr(sys, "argv", list(map(str, [SCRIPT, *words, "--runs", tmp_path, "--results", results])))
     runpy.run_path(str(SCRIPT), run_name="__main__")
     found = json.loads(results.read_text())
