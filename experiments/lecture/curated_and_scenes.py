@@ -78,7 +78,7 @@ def curated_and_scenes(
     *,
     only: tuple[str, ...] = (),
     seeds: tuple[int, ...] = (0, 1),
-    steps: int = 100,
+    steps: int = 80,
     images: int = 2000,
     runs: Path = Path("runs/curated_and_scenes"),
     results: Path = RESULTS,
