@@ -109,6 +109,8 @@ def fashion_or_drawn(name: str, *, side: int | None) -> Data | None:
         return Data(name, Emblems(size=4000, side=side, seed=0), Emblems(size=1000, side=side, seed=1))
     if name in (OBJECTS, SCENES):
         side, curated = side or 48, name == OBJECTS
-        parts = (Scenes(size=size, side=side, seed=seed, curated=curated) for seed, size in enumerate((4000, 1000)))
-        return Data(name, *parts)
+        train, test = (
+            Scenes(size=size, side=side, seed=seed, curated=curated) for seed, size in enumerate((4000, 1000))
+        )
+        return Data(name, train, test)
     return None

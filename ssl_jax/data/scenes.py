@@ -70,13 +70,13 @@ class Scenes:
         side = self.image_shape[0]
         image, mask = _background(side, random, waves=0 if self._curated else 3), np.zeros((side, side), np.uint8)
         if self._curated:
-            place, radius = random.uniform(0.45, 0.55, 2), random.uniform(0.34, 0.44)
-            _paint(image, mask, number % len(THINGS), place, radius, random)
+            middle, radius = random.uniform(0.45, 0.55, 2), random.uniform(0.34, 0.44)
+            _paint(image, mask, number % len(THINGS), middle, radius, random)
         else:
             image *= 1 + 0.05 * grain.standard_normal((side, side, 1), np.float32)
             for _ in range(random.integers(3, 6)):
                 _clutter(image, mask, random)
-            for place, radius in _places(random.integers(2, 6), random):
+            for place, radius in _places(int(random.integers(2, 6)), random):
                 label = int(np.searchsorted(TAIL, random.uniform(0, TAIL[-1])))
                 _paint(image, mask, label, place, radius, random)
             for _ in range(2):
@@ -161,8 +161,8 @@ def _stamp(
 def _share(points: NDArray[np.bool_]) -> Image:
     """The share of the points of each pixel: booleans `[FINE H, FINE W]` -> `[H, W]`."""
     cells = points.view(np.uint8)
-    rows = sum(cells[first::FINE] for first in range(FINE))
-    return sum(rows[:, first::FINE] for first in range(FINE)) / FINE**2
+    rows = np.add.reduce([cells[first::FINE] for first in range(FINE)])
+    return np.add.reduce([rows[:, first::FINE] for first in range(FINE)]) / FINE**2
 
 
 def _color(hue: float, saturation: float, value: float) -> Floats:

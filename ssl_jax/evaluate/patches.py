@@ -21,7 +21,7 @@ from ssl_jax.errors import UsageError, pick
 from ssl_jax.evaluate.features import Extractor, Network, features_of
 from ssl_jax.evaluate.pooling import token_map
 from ssl_jax.methods.method import Method
-from ssl_jax.ops.checks import check_arrays, check_count, check_finite, check_integers
+from ssl_jax.ops.checks import check_arrays, check_count, check_integers
 
 VOID = 255
 BACKGROUND = "background"
@@ -93,7 +93,7 @@ def read_patches(network: Network, source: Source, *, most: int | None = None) -
     if masks is None:
         raise UsageError(_without_masks(source))
     shape, indices = map_shape(network, source), []
-    run = partial(jax.jit(partial(_flat, network.maps)), network.params, network.state)
+    run = partial(jax.jit(_flattened(network.maps)), network.params, network.state)
 
     def batches() -> Any:
         for batch in in_order(source, batch_size=256):
@@ -165,7 +165,8 @@ def check_patches(
     for maps, masks in ((train_maps, train_masks), (test_maps, test_masks)):
         check_arrays(function, maps=maps)
         check_integers(function, masks=masks)
-        check_finite(function, maps=maps)
+        if not np.isfinite(maps).all():
+            raise ValueError(f"{function}: maps must be finite, got NaN or infinity.")
         sizes = len(maps.shape) == 4 and len(masks.shape) == 3 and 0 not in maps.shape and len(maps) == len(masks)
         if not sizes or masks.shape[1] < maps.shape[1] or masks.shape[2] < maps.shape[2]:
             raise ValueError(
@@ -183,5 +184,7 @@ def check_patches(
         )
 
 
-def _flat(extract: Extractor, params: Any, state: Any, images: Any) -> Array:
-    return extract(params, state, images).reshape(len(jax.tree.leaves(images)[0]), -1)
+def _flattened(extract: Extractor | None) -> Extractor:
+    """The maps of an image as one row, which `features_of` takes."""
+    assert extract is not None
+    return lambda params, state, images: (maps := extract(params, state, images)).reshape(len(maps), -1)
