@@ -166,12 +166,13 @@ def measured(name: str, *, steps: int, seed: int, images: int, runs: Path) -> di
         else:
             targets = [shown_in(source.masks) for source in (network.data.train, network.data.test)]
             probe = multi_label_probe(arrays.train, targets[0], arrays.test, targets[1], strengths=STRENGTHS, seed=seed)
-            segmented = segmentation(network, seed=seed)
+            segmented = segmentation(name, steps=steps, seed=seed, images=images, runs=runs)
             found |= {"scenes_map": probe.average_precision, "scenes_map_chance": probe.chance}
             found |= {"scenes_iou": segmented.mean_iou, "scenes_iou_chance": segmented.chance}
     return {figure: round(value, 4) for figure, value in found.items()}
 
 
+@functools.cache
 def networks_of(name: str, *, steps: int, seed: int, images: int, runs: Path) -> dict[str, Network]:
     """The network of a case with each set of images."""
     sets = {data: opened_set(data, images) for data in ("objects", "scenes")}
@@ -182,7 +183,10 @@ def networks_of(name: str, *, steps: int, seed: int, images: int, runs: Path) ->
     return {data: Network(extract, params, state, each, maps=maps) for data, each in sets.items()}
 
 
-def segmentation(network: Network, *, seed: int) -> Segmentation:
+@functools.cache
+def segmentation(name: str, *, steps: int, seed: int, images: int, runs: Path) -> Segmentation:
+    """A linear head on the patches of scenes by the network of a case."""
+    network = networks_of(name, steps=steps, seed=seed, images=images, runs=runs)["scenes"]
     train = read_patches(network, network.data.train, most=most_images(network))
     test = read_patches(network, network.data.test)
     return segmentation_probe(*train, *test, num_classes=CLASSES + 1, strengths=STRENGTHS, seed=seed)
@@ -248,10 +252,11 @@ def write_pictures(*, steps: int, seed: int, images: int, runs: Path) -> None:
     test = opened_set("scenes", images).test
     rows = {"image": test.images[:SHOWN], "mask": mask_colors(test.masks[:SHOWN])}
     for name in ("untrained", "SimCLR, objects, 0.1", "SimCLR, scenes, 0.1", "SimCLR, scenes, 0.5"):
-        network = networks_of(name, steps=steps, seed=seed, images=images, runs=runs)["scenes"]
+        of_run = {"steps": steps, "seed": seed, "images": images, "runs": runs}
+        network = networks_of(name, **of_run)["scenes"]
         colors = principal_colors(read_patches(network, test).maps)[:SHOWN]
         rows[f"{name}: colours"] = [enlarged(each, (SIDE, SIDE)) for each in colors]
-        rows[f"{name}: segmented"] = mask_colors(segmentation(network, seed=seed).predictions[:SHOWN])
+        rows[f"{name}: segmented"] = mask_colors(segmentation(name, **of_run).predictions[:SHOWN])
     write_rows(HERE / "pictures/curated_and_scenes.png", rows)
 
 
