@@ -72,6 +72,7 @@ CASES = {
     )
 }
 BASELINES = ("untrained", "pixels")
+SHOWN_CASES = ("untrained", "SimCLR, objects, 0.1", "SimCLR, scenes, 0.1", "SimCLR, scenes, 0.5")  # In the picture.
 
 
 def curated_and_scenes(
@@ -83,7 +84,7 @@ def curated_and_scenes(
     runs: Path = Path("runs/curated_and_scenes"),
     results: Path = RESULTS,
 ) -> None:
-    """Runs what is missing, and writes results; the table and the pictures are made when all of it is there.
+    """Runs what is missing, and writes results, the table of what is there, and the pictures.
 
     Args:
       only: names of cases; all when none is given.
@@ -104,10 +105,11 @@ def curated_and_scenes(
                 write_json(results, found)
             print(name, seed, of_case[str(seed)], flush=True)
     write_json(results, found)
-    if results == RESULTS and set(found) == {"crops", *BASELINES, *CASES}:
+    if results == RESULTS:
         readme = HERE / "README.md"
         write_atomically(readme, filled(readme.read_text(), {"curated": table(found), "crops": crop_table(found)}))
-        write_pictures(steps=steps, seed=seeds[0], images=images, runs=runs)
+        if set(SHOWN_CASES) <= set(found):
+            write_pictures(steps=steps, seed=seeds[0], images=images, runs=runs)
 
 
 @functools.cache
@@ -220,8 +222,11 @@ def main_class(mask: np.ndarray, box: np.ndarray) -> int:
 
 
 def table(found: dict[str, Any]) -> str:
-    head = ["| method | pre-trained on | smallest crop | " + " | ".join(FIGURES.values()) + " |", "|---" * 7 + "|"]
-    rows = [f"| {first} | {figures(found[name])} |" for name, first in row_names().items()]
+    head = [
+        "| method | pre-trained on | smallest crop | " + " | ".join(FIGURES.values()) + " | seeds |",
+        "|---" * 8 + "|",
+    ]
+    rows = [f"| {first} | {figures(found[name])} |" for name, first in row_names().items() if found.get(name)]
     return "\n".join([*head, *rows])
 
 
@@ -231,9 +236,11 @@ def row_names() -> dict[str, str]:
 
 
 def figures(of_seeds: dict[str, dict[str, float]]) -> str:
-    """Means over seeds in percent, with half the range."""
+    """Means over seeds in percent, with half the range where there are several, and their number."""
     columns = [[100 * kept[figure] for kept in of_seeds.values()] for figure in FIGURES]
-    return " | ".join(f"{np.mean(column):.1f} ± {np.ptp(column) / 2:.1f}" for column in columns)
+    spreads = [f" ± {np.ptp(column) / 2:.1f}" if len(column) > 1 else "" for column in columns]
+    means = [f"{np.mean(column):.1f}{spread}" for column, spread in zip(columns, spreads, strict=True)]
+    return " | ".join([*means, str(len(of_seeds))])
 
 
 def crop_table(found: dict[str, Any]) -> str:
@@ -251,7 +258,7 @@ def write_pictures(*, steps: int, seed: int, images: int, runs: Path) -> None:
     write_rows(HERE / "pictures/curated_crops.png", rows)
     test = opened_set("scenes", images).test
     rows = {"image": test.images[:SHOWN], "mask": mask_colors(test.masks[:SHOWN])}
-    for name in ("untrained", "SimCLR, objects, 0.1", "SimCLR, scenes, 0.1", "SimCLR, scenes, 0.5"):
+    for name in SHOWN_CASES:
         of_run = {"steps": steps, "seed": seed, "images": images, "runs": runs}
         network = networks_of(name, **of_run)["scenes"]
         colors = principal_colors(read_patches(network, test).maps)[:SHOWN]

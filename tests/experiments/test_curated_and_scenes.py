@@ -59,7 +59,7 @@ def test_rows_of_images_become_one_picture(names, tmp_path):
 def test_the_page_shows_the_results(names):
     found = json.loads((LECTURE / "results/curated_and_scenes.json").read_text())
     page = (LECTURE / "README.md").read_text()
-    assert set(found) == {"crops", *names["BASELINES"], *names["CASES"]}
+    assert {"crops", *names["SHOWN_CASES"]} <= set(found) <= {"crops", *names["BASELINES"], *names["CASES"]}
     assert names["table"](found) in page and names["crop_table"](found) in page
     for picture in ("curated_crops.png", "curated_and_scenes.png"):
         assert (LECTURE / "pictures" / picture).exists() and f"pictures/{picture}" in page
