@@ -95,8 +95,9 @@ def curated_and_scenes(
       results: file of the measurements.
     """
     found = json.loads(results.read_text()) if results.exists() else {}
-    pairs = [(data, least) for data in ("objects", "scenes") for least in (0.1, 0.5)]
-    found.setdefault("crops", {f"{data}, {least}": same_class(data, least, images) for data, least in pairs})
+    if "crops" not in found:
+        pairs = [(data, least) for data in ("objects", "scenes") for least in (0.1, 0.5)]
+        found["crops"] = {f"{data}, {least}": same_class(data, least, images) for data, least in pairs}
     for seed in seeds:
         for name in only or (*BASELINES[: 2 if seed == seeds[0] else 1], *CASES):
             of_case = found.setdefault(name, {})
