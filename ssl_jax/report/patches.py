@@ -13,7 +13,7 @@ from ssl_jax.report.pictures import thumbnail
 from ssl_jax.report.reading import Pictures
 
 MOST_IMAGES = 8
-SHADES = (
+SHADES = ((1.0, 1.0), (0.5, 0.95), (0.6, 0.7))  # Saturations and values of the classes' colours, in turns.
     (1.0, 1.0),
     (0.5, 0.95),
     (0.9, 0.55),
@@ -50,7 +50,7 @@ def section(pictures: Pictures) -> Html | None:
 def mask_colors(masks: np.ndarray) -> np.ndarray:
     """A colour for each class, `[..., H, W]` -> uint8 `[..., H, W, 3]`: black for the background, grey where unknown (255)."""
     shades = [SHADES[label % len(SHADES)] for label in range(256)]
-    palette = np.array([colorsys.hsv_to_rgb(0.35 * label % 1, *shade) for label, shade in enumerate(shades)])
+    palette = np.array([colorsys.hsv_to_rgb(0.265 * label % 1, *shade) for label, shade in enumerate(shades)])
     palette[0], palette[255] = 0, 0.5
     return (255 * palette).round().astype(np.uint8)[masks]
 
