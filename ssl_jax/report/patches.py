@@ -14,11 +14,6 @@ from ssl_jax.report.reading import Pictures
 
 MOST_IMAGES = 8
 SHADES = ((1.0, 1.0), (0.5, 0.95), (0.6, 0.7))  # Saturations and values of the classes' colours, in turns.
-    (1.0, 1.0),
-    (0.5, 0.95),
-    (0.9, 0.55),
-    (0.6, 0.75),
-)  # Saturations and values of the classes' colours, in turns.
 STRIPS = {"Image": "patch_image", "Mask": "patch_mask", "Before training": "patch_colors_before",
           "After training": "patch_colors"}  # fmt: skip
 
