@@ -7,6 +7,7 @@ from typing import Any
 from jax.sharding import Mesh
 
 from ssl_jax.commands.judging import augmentation_for, described, evaluate_trained, weights_of
+from ssl_jax.commands.patch_pictures import save_patch_pictures
 from ssl_jax.commands.saved_run import open_for, restore
 from ssl_jax.data import Data, split_training
 from ssl_jax.errors import UsageError, writing
@@ -67,6 +68,8 @@ def evaluate(
             augment=augmentation_for(opened, min_scale=min_scale, flip=flip),
         )  # fmt: skip
         found = {"layer": layer, "features": features}
+    if save and opened.name == recipe.data.name and any(PROTOCOLS[name].needs_masks for name in protocols):
+        save_patch_pictures(run, recipe, opened, state, mesh, layer=layer, init_seed=request["seed"])
     if save:
         save_results(run, {name: part for name, part in found.items() if name != "layer"}, opened, recipe)
     return about | found | {"run": str(run)}

@@ -15,6 +15,7 @@ from ssl_jax.evaluate.features import (
     feature_extractor,
     pixels,
 )
+from ssl_jax.evaluate.patches import checked_maps, map_extractor, pixel_maps
 from ssl_jax.evaluate.protocols import PROTOCOLS, chosen_protocols, without_labels
 from ssl_jax.evaluate.results import evaluate_sources
 from ssl_jax.methods.method import Params, State
@@ -45,11 +46,15 @@ def evaluate_trained(
         log_line(f"{data.name} has no labelled test images: the features are not evaluated")
         return {}, None, None
     embed = feature_extractor(recipe.method, recipe.prepare, layer=layer)
+    maps = map_extractor(recipe.method, recipe.prepare, layer=layer)
     networks = {
-        source: Network(embed, params, method_state, data, mesh, augment, epochs)
+        source: Network(embed, params, method_state, data, mesh, augment, epochs, maps)
         for source, (params, method_state) in weights_of(recipe, state, mesh, init_seed).items()
     }
     networks["pixels"] = Network(pixels, None, None, data, mesh, augment, epochs)
+    if any(PROTOCOLS[name].needs_masks for name in protocols):
+        grid = checked_maps(networks["pretrained"], prepare=recipe.prepare)
+        networks["pixels"] = networks["pixels"]._replace(maps=pixel_maps(grid))
     after, before = (
         compute_features(embed, networks[source].params, networks[source].state, data, mesh=mesh)
         for source in ("pretrained", "untrained")

@@ -6,6 +6,7 @@ from ssl_jax.data.datasets import NAMES, open_data, resolve_name
 from ssl_jax.data.emblems import Emblems
 from ssl_jax.data.given import as_source
 from ssl_jax.data.order import steps_per_epoch
+from ssl_jax.data.scenes import Scenes
 from ssl_jax.data.shapes import Shapes
 from ssl_jax.data.source import Arrays, ArraySource, Data, Readable, Source, in_order, load_into_memory, model_inputs
 from ssl_jax.data.subsets import split_training, subsample
@@ -20,6 +21,7 @@ __all__ = [
     "Data",
     "Emblems",
     "Readable",
+    "Scenes",
     "Shapes",
     "Source",
     "Synthetic",

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_jax.data.source import Example, Source, labels_of
+from ssl_jax.data.source import Example, MaskReader, Source, labels_of, masks_of
 from ssl_jax.errors import UsageError
 
 Channels = Literal[1, 3]
@@ -25,6 +25,10 @@ class WithChannels:
     @property
     def labels(self) -> NDArray[np.int32] | None:
         return labels_of(self._source)
+
+    @property
+    def mask(self) -> MaskReader | None:
+        return masks_of(self._source)
 
     def __getitem__(self, number: int) -> Example:
         example = self._source[number]

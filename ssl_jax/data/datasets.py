@@ -9,12 +9,13 @@ from ssl_jax.data.clips import SILENT, SOUNDING, Clips
 from ssl_jax.data.emblems import EMBLEMS, Emblems
 from ssl_jax.data.fashion_mnist import open_fashion_mnist
 from ssl_jax.data.folder import open_folder
+from ssl_jax.data.scenes import OBJECTS, SCENES, Scenes
 from ssl_jax.data.shapes import SHAPES, Shapes
 from ssl_jax.data.source import Data
 from ssl_jax.data.synthetic import Synthetic
 from ssl_jax.errors import UsageError
 
-NAMES = ("digits", "fashion-mnist", SHAPES, EMBLEMS, SOUNDING, SILENT, "synthetic")
+NAMES = ("digits", "fashion-mnist", SHAPES, EMBLEMS, OBJECTS, SCENES, SOUNDING, SILENT, "synthetic")
 DIGITS = Path(__file__).parent / "embedded/digits/1.0.0"
 LARGEST_SIDE = 8192  # Pixels: an image of this side takes 200 MB in colour.
 
@@ -27,12 +28,12 @@ def open_data(
     Args:
       name: "digits", 4,000 + 1,000 MNIST digits that come with the package; "fashion-mnist", from the files of Debian's
         package dataset-fashion-mnist; "shapes", 4,000 + 1,000 drawn in colour; "emblems", as many of nine signs at fixed
-        positions; "clips", as many drawn moving shapes with sound, and "silent-clips", the same without sound; "synthetic",
-        for tests; a folder of images, see `ssl_jax.data.folder`; or a tfds data set of images, or of videos with or without
-        sound (`ssl_jax.data.tfds_clips`): `name[/config][:version][:split][,image=KEY][,label=KEY]`, with the split
-        to pre-train on, imagenet2012:train[:10%], and the keys of the features to use where there are several,
-        smallnorb:train,image=image2,label=label_azimuth; digits takes a split, too. A `Data` is used unchanged except for
-        the channels: its images keep their size.
+        positions; "objects" and "scenes", as many with one drawn thing each and with several, and their masks; "clips", as many
+        drawn moving shapes with sound, and "silent-clips", the same without sound; "synthetic", for tests; a folder of images,
+        see `ssl_jax.data.folder`; or a tfds data set of images, or of videos with or without sound (`ssl_jax.data.tfds_clips`):
+        `name[/config][:version][:split][,image=KEY][,label=KEY]`, with the split to pre-train on, imagenet2012:train[:10%], and
+        the keys of the features to use where there are several, smallnorb:train,image=image2,label=label_azimuth; digits takes
+        a split, too. A `Data` is used unchanged except for the channels: its images keep their size.
       image_size: side in pixels of the squares that all images become, 1 to 8192, see `ssl_jax.data.images`; None keeps
         their size where all have the same.
       channels: 3 repeats grayscale images in three equal channels, 1 reduces coloured images to their luma; None keeps one
@@ -106,4 +107,10 @@ def fashion_or_drawn(name: str, *, side: int | None) -> Data | None:
     if name == EMBLEMS:
         side = side or 42
         return Data(name, Emblems(size=4000, side=side, seed=0), Emblems(size=1000, side=side, seed=1))
+    if name in (OBJECTS, SCENES):
+        side, curated = side or 48, name == OBJECTS
+        train, test = (
+            Scenes(size=size, side=side, seed=seed, curated=curated) for seed, size in enumerate((4000, 1000))
+        )
+        return Data(name, train, test)
     return None

@@ -7,7 +7,7 @@ gives the same example.
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 Example = dict[str, Any]
 Batch = dict[str, NDArray[Any]]
+MaskReader = Callable[[int], NDArray[np.uint8]]
 
 
 class Readable(Protocol):
@@ -61,12 +62,17 @@ class Data:
 
 @dataclass(frozen=True, eq=False)
 class ArraySource:
-    """Images in memory: `images` uint8 `[N, H, W, C]`, `labels` int32 `[N]`."""
+    """Images in memory: `images` uint8 `[N, H, W, C]`, `labels` int32 `[N]`, and `masks` uint8 `[N, H, W]`, see `masks_of`."""
 
     name: str
     classes: tuple[str, ...]
     images: NDArray[np.uint8]
     labels: NDArray[np.int32]
+    masks: NDArray[np.uint8] | None = None
+
+    @property
+    def mask(self) -> MaskReader | None:
+        return None if self.masks is None else self.masks.__getitem__
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -130,6 +136,14 @@ def readable_indices(source: Readable) -> NDArray[np.intp]:
 def labels_of(source: Readable) -> NDArray[np.int32] | None:
     """The labels `[N]` of all examples where the source has them in memory, as its `labels`; else None."""
     return getattr(source, "labels", None)
+
+
+def masks_of(source: Readable) -> MaskReader | None:
+    """What every pixel shows: index -> uint8 `[H, W]`, 0 for the background, 1 + class, and 255 where unknown; else None.
+
+    Not a part of the examples, since networks do not take it.
+    """
+    return getattr(source, "mask", None)
 
 
 _held: WeakKeyDictionary[Readable, Batch] = WeakKeyDictionary()

@@ -7,7 +7,16 @@ the size of the part alone. A part by position would be biased where labels alte
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ssl_jax.data.source import Data, Example, Source, labels_of, readable_indices, unreadable_in
+from ssl_jax.data.source import (
+    Data,
+    Example,
+    MaskReader,
+    Source,
+    labels_of,
+    masks_of,
+    readable_indices,
+    unreadable_in,
+)
 from ssl_jax.errors import UsageError
 
 HELD_OUT = 5  # One image in five is held out.
@@ -29,6 +38,12 @@ class Subset:
         """The labels of its images, where the source has them in memory."""
         labels = labels_of(self._source)
         return None if labels is None else labels[self.indices]
+
+    @property
+    def mask(self) -> MaskReader | None:
+        """The masks of its images, where the source has them."""
+        masks = masks_of(self._source)
+        return masks and (lambda index: masks(int(self.indices[index])))
 
     @property
     def unreadable(self) -> set[int]:

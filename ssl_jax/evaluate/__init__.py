@@ -11,10 +11,12 @@ from ssl_jax.evaluate.layers import layer_probes
 from ssl_jax.evaluate.linear import linear_probe
 from ssl_jax.evaluate.linear_sgd import linear_sgd
 from ssl_jax.evaluate.multi_label import multi_label_probe
+from ssl_jax.evaluate.principal_colors import principal_colors
 from ssl_jax.evaluate.protocols import evaluate_features
 from ssl_jax.evaluate.retrieval import retrieval
 from ssl_jax.evaluate.ridge import ridge_accuracy
 from ssl_jax.evaluate.robustness import robustness
+from ssl_jax.evaluate.segmentation import patch_knn, segmentation_probe
 
 __all__ = [
     "alignment",
@@ -34,10 +36,13 @@ __all__ = [
     "linear_sgd",
     "memory_cosine",
     "multi_label_probe",
+    "patch_knn",
+    "principal_colors",
     "prototype_use",
     "retrieval",
     "ridge_accuracy",
     "robustness",
+    "segmentation_probe",
     "teacher_distance",
     "uniformity",
 ]

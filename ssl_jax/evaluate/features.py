@@ -46,6 +46,8 @@ class Network(NamedTuple):
     data: data with a test part.
     mesh: batches are sharded over its axis "data"; the default device when None.
     augment, epochs: of training on the images, where a protocol trains; None for images without augmentation.
+    maps: `(params, state, uint8 images) -> [B, h, w, D]`, as `ssl_jax.evaluate.patches.map_extractor` makes it, for protocols
+      about patches.
     """
 
     extract: Extractor
@@ -55,6 +57,7 @@ class Network(NamedTuple):
     mesh: Mesh | None = None
     augment: Augmentation | None = None
     epochs: float = 100
+    maps: Extractor | None = None
 
     @property
     def sharding(self) -> Sharding | None:

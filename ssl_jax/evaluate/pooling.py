@@ -29,13 +29,18 @@ def pool_layer(layer: Array, *, patches: int | None = None, size: int = POOLED) 
       patches: patches along a side of the image, if tokens are patches; otherwise the tokens are averaged.
       size: largest number of values of a pooled layer.
     """
-    layer = layer.astype(jnp.float32)
-    if layer.ndim == 3 and patches and layer.shape[1] >= patches**2:
-        layer = layer[:, -(patches**2) :].reshape(len(layer), patches, patches, -1)
+    layer = token_map(layer.astype(jnp.float32), patches=patches)
     if layer.ndim < 4:
         return layer if layer.ndim == 2 else layer.mean(axis=1)
     layer = layer.mean(axis=tuple(range(1, layer.ndim - 3)))
     return grid_pool(layer, side=max(1, math.isqrt(size // layer.shape[-1]))).reshape(len(layer), -1)
+
+
+def token_map(layer: Array, *, patches: int | None) -> Array:
+    """The patches of tokens `[B, T, C]` as a map `[B, patches, patches, C]`; a layer that is no such tokens as it is."""
+    if layer.ndim == 3 and patches and layer.shape[1] >= patches**2:
+        return layer[:, -(patches**2) :].reshape(len(layer), patches, patches, -1)
+    return layer
 
 
 def grid_pool(maps: Array, *, side: int) -> Array:

@@ -21,8 +21,10 @@ from ssl_jax.evaluate.invariance import view_diagnostics
 from ssl_jax.evaluate.knn import knn_accuracy
 from ssl_jax.evaluate.linear import linear_probe
 from ssl_jax.evaluate.linear_sgd import linear_sgd
+from ssl_jax.evaluate.patches import BACKGROUND, most_images, read_patches
 from ssl_jax.evaluate.retrieval import retrieval
 from ssl_jax.evaluate.robustness import robustness
+from ssl_jax.evaluate.segmentation import patch_knn, segmentation_probe
 
 PER_CLASS = 10
 MOST_RANKED = 25_600  # RankMe's number of images.
@@ -55,6 +57,7 @@ class Protocol(NamedTuple):
     needs_network: whether `run` is `(features, seed, network) -> fields`, since it encodes further images.
     needs_labels: whether it is left out where no training image or no test image has a label.
     figures: fields that are numbers in units of their own, for the digest and the report; empty where the figure is "accuracy".
+    needs_masks: whether it also needs the network's `maps`, and data with masks.
     """
 
     run: Callable[..., dict[str, Any]]
@@ -63,6 +66,7 @@ class Protocol(NamedTuple):
     needs_network: bool = False
     needs_labels: bool = True
     figures: tuple[str, ...] = ()
+    needs_masks: bool = False
 
 
 def evaluate_features(
@@ -91,6 +95,8 @@ def evaluate_features(
     for name, protocol in chosen.items():
         if protocol.needs_network and network is None:
             raise UsageError(f"protocols: {name} encodes images, which these features cannot: leave it out for layers.")
+        if protocol.needs_masks and (network is None or network.maps is None):
+            raise UsageError(f"protocols: {name} needs maps of features: give Network its maps, see map_extractor.")
     if without_labels(features):
         chosen = {name: protocol for name, protocol in chosen.items() if not protocol.needs_labels}
     return {
@@ -167,6 +173,31 @@ def _robustness(features: Features, seed: int, network: Network) -> dict[str, An
     found = robustness(network, features, seed=seed)
     figures = {"clean": found.clean, "corruptions": found.corruptions, "chosen": {"strength": found.strength}}
     return {"accuracy": found.accuracy, "interval": list(found.interval)} | figures
+
+
+def _patches(network: Network) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The arguments that both protocols about patches share, and the names of the classes."""
+    assert network.data.test is not None
+    train = read_patches(network, network.data.train, most=most_images(network))
+    test = read_patches(network, network.data.test)
+    names = (BACKGROUND, *network.data.classes)
+    maps = {"train_maps": train.maps, "train_masks": train.masks, "test_maps": test.maps, "test_masks": test.masks}
+    return maps | {"num_classes": len(names)}, names
+
+
+def _segmentation(features: Features, seed: int, network: Network) -> dict[str, Any]:
+    arguments, names = _patches(network)
+    found = segmentation_probe(**arguments, seed=seed)
+    ious = {name: None if np.isnan(iou) else iou for name, iou in zip(names, found.of_classes, strict=True)}
+    figures = {"mean_iou": found.mean_iou, "interval": list(found.interval), "chance": found.chance}
+    return figures | {"classes": ious, "pixel_accuracy": found.accuracy, "chosen": {"strength": found.strength}}
+
+
+def _patch_knn(features: Features, seed: int, network: Network) -> dict[str, Any]:
+    arguments, _ = _patches(network)
+    found = patch_knn(**arguments, seed=seed)
+    figures = {"accuracy": found.accuracy, "interval": list(found.interval), "chance": found.chance}
+    return figures | {"mean_iou": found.mean_iou}
 
 
 def _few_labels(features: Features, seed: int) -> dict[str, Any]:
@@ -255,5 +286,23 @@ PROTOCOLS = {
         needs_network=True,
         needs_labels=False,
         figures=("std", "effective_rank", "eigenvalue_decay", "uniformity", "lidar"),
+    ),
+    "patch_knn": Protocol(
+        _patch_knn,
+        Words(
+            "Nearest neighbours of patches",
+            "k-NN: patches of training images with similar features vote on what a patch shows",
+            "k-NN on {method} features of patches classifies {accuracy} of the test patches correctly",
+        ),
+        optional=True,
+        needs_network=True,
+        needs_masks=True,
+    ),
+    "segmentation": Protocol(
+        _segmentation,
+        Words("Segmentation", "a linear classifier of patches, mean intersection over union with the background"),
+        optional=True,
+        needs_network=True,
+        needs_masks=True,
     ),
 }

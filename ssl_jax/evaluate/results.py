@@ -61,7 +61,7 @@ def _flat(features: Mapping[str, Any]) -> dict[str, Any]:
         for protocol in dict.fromkeys([*chosen_protocols(), *results]):
             fields, key = results.get(protocol, {}), NAMES.get(protocol, protocol) + of
             figures = PROTOCOLS[protocol].figures if protocol in PROTOCOLS else ()
-            fields = {"accuracy": fields.get("average_precision")} | fields
+            fields = {"accuracy": fields.get("average_precision", fields.get("mean_iou"))} | fields
             ends = {field: f"_{field}" for field in figures} or FIELDS
             flat |= {key + end: fields[field] for field, end in ends.items() if field in fields}
     return flat

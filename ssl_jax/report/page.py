@@ -7,7 +7,7 @@ from typing import Any
 
 from ssl_jax.errors import writing
 from ssl_jax.files import write_atomically
-from ssl_jax.report import attention, pictures
+from ssl_jax.report import attention, patches, pictures
 from ssl_jax.report.curves import curves
 from ssl_jax.report.diagnostics import diagnostics
 from ssl_jax.report.html import Html, document, tag
@@ -42,6 +42,7 @@ def make_page(run: Run) -> Html:
         pictures.neighbors(run.pictures),
         pictures.embeddings(run.pictures),
         attention.section(run.pictures),
+        patches.section(run.pictures),
         curves(run),
         _details(run),
     ]

@@ -4,7 +4,8 @@ pictures.npz, every array optional (n images, V views, q test images, k neighbou
   views_original uint8 [n, H, W, C] and views uint8 [n, V, H, W, C]; query uint8 [q, H, W, C] and query_label [q];
   neighbors_before and neighbors_after uint8 [q, k, H, W, C], each with its *_label [q, k];
   embedding and embedding_before [m, D] and embedding_label [m]; class_names, strings. A label of -1 means unlabelled;
-  attention_image uint8 [n, S, S, C], attention [n, H, g, g] of H heads and g x g patches, and rollout [n, g, g].
+  attention_image uint8 [n, S, S, C], attention [n, H, g, g] of H heads and g x g patches, and rollout [n, g, g];
+  patch_image uint8 [p, H, W, C], patch_mask uint8 [p, H, W], patch_colors and patch_colors_before uint8 [p, h, w, 3].
 """
 
 import os
@@ -36,6 +37,10 @@ LAYOUT = {
     "attention_image": (IMAGE, "iSSC"),
     "attention": (NUMBER, "iHgg"),
     "rollout": (NUMBER, "igg"),
+    "patch_image": (IMAGE, "pHWC"),
+    "patch_mask": (IMAGE, "pHW"),
+    "patch_colors": (IMAGE, "pHWC"),
+    "patch_colors_before": (IMAGE, "pHWC"),
 }
 GROUPS = ("arguments", "versions")  # Entries of run.json that are dicts.
 
@@ -97,6 +102,11 @@ def save_pictures(run: Path, **arrays: np.ndarray) -> Path:
     with replacing(path) as draft:
         np.savez_compressed(draft, **arrays)  # type: ignore[arg-type]
     return path
+
+
+def add_pictures(run: Path, **arrays: np.ndarray) -> Path:
+    """`save_pictures` that keeps the other arrays of the file."""
+    return save_pictures(run, **_read_pictures(run / PICTURES) | arrays)
 
 
 def _read_pictures(path: Path) -> Pictures:
