@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ssl_jax.errors import UsageError
-from ssl_jax.losses.audiovisual import agreeing_clips, cma
+from ssl_jax.losses.audiovisual import Agreement, agreeing_clips, cma
 from ssl_jax.methods.avid import AVID
 from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, ViewBatch
 from ssl_jax.ops.bank import keys_of
@@ -31,6 +31,7 @@ class CMA(AVID):
     positive_pool: number of clips that are kept as positives of each.
     positives_per_clip: number drawn from the pool in each step; `positive_pool` takes each once, as in the authors' code.
     negatives_within: number of the negatives that are used for comparisons within a modality.
+    agreement: by which similarity positives are mined, as in `agreeing_clips`; both in the method proper.
     """
 
     facts: ClassVar[Facts] = Facts(
@@ -48,6 +49,7 @@ class CMA(AVID):
     positive_pool: int = 32
     positives_per_clip: int = 8
     negatives_within: int = 64
+    agreement: Agreement = "both"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -97,7 +99,9 @@ class CMA(AVID):
         banks = state["banks"]
         agreeing = lax.cond(
             due,
-            lambda: agreeing_clips(banks["video"].rows, banks["audio"].rows, count=self.positive_pool),
+            lambda: agreeing_clips(
+                banks["video"].rows, banks["audio"].rows, count=self.positive_pool, agreement=self.agreement
+            ),
             lambda: state["agreeing"],
         )
         return params, {**state, "agreeing": agreeing}

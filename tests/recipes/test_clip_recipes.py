@@ -24,7 +24,12 @@ def few_clips(monkeypatch):
 
 @pytest.mark.parametrize(
     ("method", "options", "views"),
-    [("avid", {"negatives": 8}, (8, 4, 12, 12, 1)), ("tracks", {"stored_size": 14}, (8, 2, 12, 12, 1))],
+    [
+        ("avc", {"fusion": "map"}, (8, 1, 12, 12, 1)),
+        ("avid", {"negatives": 8}, (8, 4, 12, 12, 1)),
+        ("shuffle_and_learn", {}, (8, 3, 12, 12, 1)),
+        ("tracks", {"stored_size": 14}, (8, 2, 12, 12, 1)),
+    ],
 )
 def test_a_run_ends_with_results_and_pictures(method, options, views, tmp_path):
     make = partial(find(method, "demo"), image_size=12, epochs=1, batch_size=20, **options)
