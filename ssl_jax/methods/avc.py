@@ -23,6 +23,7 @@ from ssl_jax.methods.audio_video import AudioVideo
 from ssl_jax.methods.joint_embedding import init_networks
 from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, ViewBatch
 from ssl_jax.networks.functional import Net
+from ssl_jax.networks.layers import max_pool
 from ssl_jax.ops.collectives import gather_rows, mean_over_shards, row_numbers
 
 Fusion = Literal["concatenate", "map"]
@@ -89,7 +90,7 @@ class AVC(AudioVideo):
     def score(self, video: Array, audio: Array, weights: Array, bias: Array) -> Array:
         """The log-odds `[B]` that each sound belongs to its frame."""
         if self.fusion == "map":
-            return self.score_positions(video, audio, weights, bias).max(axis=1)
+            return max_pool(self.score_positions(video, audio, weights, bias)[..., None])[:, 0]
         return jnp.sum(jax.nn.relu(video + audio) * weights, axis=1) + bias
 
     def score_positions(self, video: Array, audio: Array, scale: Array, bias: Array) -> Array:

@@ -30,7 +30,7 @@ def make_method(opened: Opened, audio: Net, *, width: int, fusion: Fusion) -> AV
 
 
 @recipe
-def demo(clips: Clips = DRAWN, training: Laptop = Laptop(40, 128), *, fusion: Fusion = "concatenate") -> Recipe:
+def demo(clips: Clips = DRAWN, training: Laptop = Laptop(20, 128), *, fusion: Fusion = "concatenate") -> Recipe:
     """Minutes on a laptop: a frame of drawn shapes, and the sound; AdamW.
 
     A third of the wrong sounds fit the frame, since each outline has two of six timbres: who knows classes alone is correct on

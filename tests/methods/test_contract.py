@@ -179,7 +179,7 @@ def predictor_of(outputs):
 
 def brightening(rng, image):
     """Frames of a clip that grows brighter: the order of three is that of their brightness."""
-    clip = (image.astype(jnp.float32) / 255) * jnp.linspace(0.1, 1, 5).reshape(5, 1, 1, 1)
+    clip = (image.astype(jnp.float32) / 255)[None] * jnp.linspace(0.1, 1, 5).reshape(5, 1, 1, 1)
     return ORDER(rng, clip)
 
 

@@ -1,0 +1,227 @@
+"""Which clips are positives of each other: alike in sight and sound, or in one alone; and what each choice does to CMA.
+
+    python experiments/lecture/agreement.py
+    python experiments/lecture/agreement.py --seeds 1 2 --only AVID CMA
+
+AVID trains on the drawn clips for three fifths of the run. Its banks give the positives of each clip by agreement of both
+modalities, by either, and by one: measured is the share of them in the clip's class, and a picture shows some. The rest of the
+run is AVID alone, or CMA with one of these choices, with equally many steps. Runs that are missing in the results file follow
+one another. The tables of README.md in this folder are made of them.
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from jax import Array
+from numpy.typing import NDArray
+
+from ssl_jax.augment.audio import log_spectrogram
+from ssl_jax.data import Batches, load_into_memory
+from ssl_jax.data.source import Batch
+from ssl_jax.evaluate.features import compute_features, feature_extractor
+from ssl_jax.evaluate.protocols import evaluate_features
+from ssl_jax.files import filled, write_atomically, write_json
+from ssl_jax.losses.audiovisual import AGREEMENTS, agreeing_clips
+from ssl_jax.methods.cma import CMA
+from ssl_jax.ops.normalize import unit_length
+from ssl_jax.recipes import Recipe, find
+from ssl_jax.report.figures import gallery, write_svg
+from ssl_jax.train import fit
+from ssl_jax.train.mesh import batch_sharding, make_mesh
+from ssl_jax.train.state import TrainState
+
+HERE = Path(__file__).parent
+RESULTS, PICTURE = HERE / "results/agreement.json", HERE / "pictures/agreement.svg"
+PROTOCOLS = {"few_labels": "10 labels a class", "linear": "linear", "knn": "k-NN"}
+NEVER = 2**30
+
+# Name -> what is exchanged in the demo of CMA after three fifths of the run.
+CASES: dict[str, Callable[[CMA], CMA]] = {
+    "AVID": lambda method: replace(method, start_step=NEVER),
+    "CMA": lambda method: method,
+    "CMA, either": lambda method: replace(method, agreement="either"),
+    "CMA, video": lambda method: replace(method, agreement="video"),
+    "CMA, audio": lambda method: replace(method, agreement="audio"),
+}
+
+
+def agreement(
+    *,
+    only: tuple[str, ...] = (),
+    seeds: tuple[int, ...] = (0,),
+    epochs: float = 20,
+    run: Path = Path("runs/agreement"),
+    results: Path = RESULTS,
+    picture: Path = PICTURE,
+) -> None:
+    """Runs what is missing, writes results and the picture.
+
+    Args:
+      only: names of cases; all when none is given.
+      seeds: seeds of the runs; the picture is of the first.
+      epochs: passes over the clips in each run.
+      run: folder of the runs.
+      results: file of the measurements.
+      picture: file of the picture.
+    """
+    found: dict[str, Any] = json.loads(results.read_text()) if results.exists() else {"shares": {}, "cases": {}}
+    recipe = find("cma", "demo")(epochs=epochs)
+    method: Any = recipe.method
+    for seed in seeds:
+        first = run / f"first-seed{seed}"
+        state = trained(recipe, replace(method, start_step=NEVER), steps=method.start_step - 1, seed=seed, run=first)
+        found["shares"][str(seed)] = shares(recipe, state)
+        write_json(results, found)
+        if seed == seeds[0]:
+            write_picture(picture, recipe, state)
+        for name in only or CASES:
+            if str(seed) not in found["cases"].get(name, {}):
+                folder = run / f"{name.replace(', ', '-')}-seed{seed}"
+                if not folder.exists():
+                    shutil.copytree(first, folder)
+                changed = CASES[name](method)
+                last = trained(recipe, changed, steps=recipe.steps, seed=seed, run=folder)
+                found["cases"].setdefault(name, {})[str(seed)] = accuracies(recipe, changed, last)
+                write_json(results, found)
+            print(name, seed, found["cases"][name][str(seed)], flush=True)
+    if results == RESULTS:
+        readme = HERE / "README.md"
+        parts = {"agreement": shares_table(found), "agreement-cases": cases_table(found)}
+        write_atomically(readme, filled(readme.read_text(), parts))
+
+
+def trained(recipe: Recipe, method: CMA, *, steps: int, seed: int, run: Path) -> TrainState:
+    """The state after these steps of the run; it resumes from the folder's last checkpoint."""
+    mesh = make_mesh()
+    with Batches(recipe.data.train, recipe.batch_size, seed=seed, sharding=batch_sharding(mesh)) as batches:
+        return fit(
+            method, recipe.augment, recipe.optimizer(recipe.steps), batches, steps=steps, seed=seed, run=run,
+            mesh=mesh, save_every=recipe.steps, log_every=100, quiet=True,
+        )  # fmt: skip
+
+
+def accuracies(recipe: Recipe, method: CMA, state: TrainState) -> dict[str, float]:
+    """Accuracy of the frozen features on the test clips, by protocol."""
+    extract = feature_extractor(method, recipe.prepare)
+    features = compute_features(extract, state.params, state.method_state, recipe.data)
+    return {
+        name: fields["accuracy"] for name, fields in evaluate_features(features, protocols=tuple(PROTOCOLS)).items()
+    }
+
+
+def shares(recipe: Recipe, state: TrainState) -> dict[str, Any]:
+    """For each agreement, the shares of positives of the same class, outline and timbre; and how close other clips are.
+
+    "log_mean_exp" is the logarithm of the mean of exp(similarity / temperature) over pairs of clips, within each modality and
+    between them: what the constant of noise-contrastive estimation stands for.
+    """
+    method: Any = recipe.method
+    video, audio = banks(state)
+    labels = np.array([int(recipe.data.train[row]["label"]) for row in range(len(video))])
+    outline, timbre = (np.array([name.split()[part] for name in recipe.data.classes])[labels] for part in (0, 1))
+    found: dict[str, Any] = {}
+    for name in AGREEMENTS:
+        positives = np.asarray(agreeing_clips(video, audio, count=method.positive_pool, agreement=name))
+        kinds = {"class": labels, "outline": outline, "timbre": timbre}
+        found[name] = {kind: float((of[positives] == of[:, None]).mean()) for kind, of in kinds.items()}
+    pairs = {"video": (video, video), "audio": (audio, audio), "between": (video, audio)}
+    found["log_mean_exp"] = {name: log_mean_exp(*pair, method.temperature) for name, pair in pairs.items()}
+    found["log_partition"] = float(state.method_state["log_partition"])
+    return found
+
+
+def banks(state: TrainState) -> tuple[Array, Array]:
+    """The rows of both banks at unit length, `[L, D]`."""
+    video, audio = (unit_length(state.method_state["banks"][name].rows) for name in ("video", "audio"))
+    return video, audio
+
+
+def log_mean_exp(first: Array, second: Array, temperature: float) -> float:
+    """Over pairs of different clips."""
+    scores = jnp.dot(first, second.T, precision="highest") / temperature
+    others = ~jnp.eye(len(first), dtype=bool)
+    return float(jax.nn.logsumexp(scores, where=others) - jnp.log(others.sum()))
+
+
+def shares_table(found: dict[str, Any]) -> str:
+    """Means over the seeds, in percent."""
+    words = {"both": "both", "either": "either (the authors' union)", "video": "video alone", "audio": "audio alone"}
+    head = ["| positives by | of the class, % | of the outline, % | of the timbre, % |", "|---|---|---|---|"]
+    rows = [
+        f"| {word} | "
+        + " | ".join(
+            f"{100 * np.mean([of[name][kind] for of in found['shares'].values()]):.1f}"
+            for kind in ("class", "outline", "timbre")
+        )
+        + " |"
+        for name, word in words.items()
+    ]
+    return "\n".join([*head, *rows])
+
+
+def cases_table(found: dict[str, Any]) -> str:
+    """Mean and standard deviation over the seeds, in percent."""
+    head = ["| run | " + " | ".join(PROTOCOLS.values()) + " | seeds |", "|---|" + "---|" * (len(PROTOCOLS) + 1)]
+    rows = []
+    for name, of_seeds in found["cases"].items():
+        values = [[100 * kept[protocol] for kept in of_seeds.values()] for protocol in PROTOCOLS]
+        cells = [f"{np.mean(each):.1f}" + (f" ± {np.std(each):.1f}" if len(each) > 1 else "") for each in values]
+        rows.append(f"| {name} | {' | '.join(cells)} | {len(of_seeds)} |")
+    return "\n".join([*head, *rows])
+
+
+def write_picture(file: Path, recipe: Recipe, state: TrainState, *, queries: int = 4, each: int = 2) -> None:
+    """Clips, the positives by both, and those of one modality that are least alike in the other: frames and spectrograms."""
+    method: Any = recipe.method
+    video, audio = banks(state)
+    classes, rows, notes = recipe.data.classes, {}, {}
+    step = len(video) // queries + 1
+    for query in range(0, len(video), step):
+        sight, sound = video @ video[query], audio @ audio[query]
+        by = {name: agreeing_clips_of(query, sight, sound, name, method.positive_pool) for name in AGREEMENTS}
+        looks, sounds = by["video"], by["audio"]
+        looks = looks[np.argsort(np.asarray(sound)[looks])]  # least alike in sound first
+        sounds = sounds[np.argsort(np.asarray(sight)[sounds])]
+        chosen = [query, *by["both"][:each], *looks[:each], *sounds[:each]]
+        clips = load_into_memory([recipe.data.train[int(row)] for row in chosen])
+        name = classes[int(clips["label"][0])]
+        rows[name] = clips["image"][:, clips["image"].shape[1] // 2]
+        notes[name] = ["query", *relations(clips["label"], classes)]
+        rows[f"its sound, {name}"] = spectrograms(clips)
+        notes[f"its sound, {name}"] = ["", *["both"] * each, *["sight"] * each, *["sound"] * each]
+    write_svg(file, gallery(rows, title="Positives by both, and alike in sight alone or in sound alone", notes=notes))
+
+
+def agreeing_clips_of(query: int, sight: Array, sound: Array, name: Any, count: int) -> NDArray[np.intp]:
+    """As `agreeing_clips` for one clip, from its similarities with all clips."""
+    similarity = np.array(AGREEMENTS[name](sight, sound))
+    similarity[query] = -np.inf
+    return np.argsort(-similarity)[:count]
+
+
+def relations(labels: NDArray[np.integer], classes: tuple[str, ...]) -> list[str]:
+    """What each clip but the first has in common with the first."""
+    (outline, timbre), *others = (classes[int(label)].split() for label in labels)
+    words = {(True, True): "class", (True, False): "outline", (False, True): "timbre", (False, False): "neither"}
+    return [words[other[0] == outline, other[1] == timbre] for other in others]
+
+
+def spectrograms(clips: Batch) -> NDArray[np.uint8]:
+    """Of each clip, `[N, 65, 65, 1]`: time from left to right, low frequencies below."""
+    make = jax.vmap(partial(log_spectrogram, window=128, hop=64))
+    images = np.asarray(255 * make(jnp.asarray(clips["audio"]))).astype(np.uint8)
+    images = images.transpose(0, 2, 1)[:, ::-1]
+    return images.repeat(2, axis=2)[:, :, : images.shape[1], None]
+
+
+if __name__ == "__main__":
+    tyro.cli(agreement)
