@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from ssl_jax.augment.audio import log_spectrogram
 from ssl_jax.data import Batches, load_into_memory
 from ssl_jax.data.source import Batch
+from ssl_jax.data.subsets import Subset
 from ssl_jax.evaluate.features import compute_features, feature_extractor
 from ssl_jax.evaluate.protocols import evaluate_features
 from ssl_jax.files import filled, write_atomically, write_json
@@ -192,7 +193,7 @@ def write_picture(file: Path, recipe: Recipe, state: TrainState, *, queries: int
         looks = looks[np.argsort(np.asarray(sound)[looks])]  # least alike in sound first
         sounds = sounds[np.argsort(np.asarray(sight)[sounds])]
         chosen = [query, *by["both"][:each], *looks[:each], *sounds[:each]]
-        clips = load_into_memory([recipe.data.train[int(row)] for row in chosen])
+        clips = load_into_memory(Subset(recipe.data.train, np.array(chosen)))
         name = classes[int(clips["label"][0])]
         rows[name] = clips["image"][:, clips["image"].shape[1] // 2]
         notes[name] = ["query", *relations(clips["label"], classes)]
