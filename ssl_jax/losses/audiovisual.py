@@ -129,15 +129,15 @@ def correspondence(own: Array, other: Array, *, axis_name: str | None = None) ->
 
     Args:
       own: log-odds `[B]` that a frame and the sound of its clip belong together, as they do.
-      other: log-odds `[B]` of a frame and the sound of another clip.
+      other: log-odds `[B]`, or `[B, K]`, of a frame and the sounds of other clips.
       axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
         shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
 
     Returns:
-      Mean over the 2N pairs, a scalar.
+      Mean of the mean over right pairs and that over wrong ones, a scalar.
 
     Raises:
-      ValueError: the arguments are not two real arrays `[B]` of one size, at least 1.
+      ValueError: the arguments are not real arrays `[B]` and `[B]` or `[B, K]`, or are empty.
 
     Example:
       >>> print(f"{correspondence(jnp.array([2.0, 1.0]), jnp.array([-2.0, 0.0])):.3f}, chance level {np.log(2):.3f}")
@@ -146,10 +146,12 @@ def correspondence(own: Array, other: Array, *, axis_name: str | None = None) ->
     Source: Arandjelovic and Zisserman 2017, https://arxiv.org/abs/1705.08168, section 2.
     """
     check_arrays("correspondence", own=own, other=other)
-    if own.ndim != 1 or own.shape != other.shape or not own.size:
-        raise ValueError(f"correspondence: needs own and other [B], not empty, got {own.shape} and {other.shape}")
-    nats = jax.nn.softplus(-own.astype(jnp.float32)) + jax.nn.softplus(other.astype(jnp.float32))
-    return mean_over_shards(nats.mean() / 2, axis_name)
+    if own.ndim != 1 or other.shape[:1] != own.shape or other.ndim > 2 or not other.size:
+        raise ValueError(
+            f"correspondence: needs own [B] and other [B] or [B, K], not empty, got {own.shape} and {other.shape}"
+        )
+    right, wrong = jax.nn.softplus(-own.astype(jnp.float32)), jax.nn.softplus(other.astype(jnp.float32))
+    return mean_over_shards((right.mean() + wrong.mean()) / 2, axis_name)
 
 
 def agreeing_clips(

@@ -36,6 +36,8 @@ class AVC(AudioVideo):
     video_head: linear layer of the encoder's features (concatenate), or of each position of its last map (map).
     audio_head: linear layer of the features of sound, of the same width.
     fusion: concatenate as L3-Net, or map as AVOL-Net.
+    negatives: number of wrong sounds for each frame, those of the next clips of the batch; 1 in the papers. Their mean has the
+      weight of the right sound, so that the chance level stays the same.
     """
 
     facts: ClassVar[Facts] = Facts(
@@ -50,6 +52,7 @@ class AVC(AudioVideo):
     video_head: Net
     audio_head: Net
     fusion: Fusion = "concatenate"
+    negatives: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -100,11 +103,14 @@ class AVC(AudioVideo):
     def objective(
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
-        """The sound of another clip is that of the next one in the batch."""
         video, audio, *classifier = (embeddings[name] for name in ("video", "audio", "weights", "bias"))
         everyone = gather_rows(audio, axis_name)
-        next_audio = everyone[(row_numbers(len(audio), axis_name) + 1) % len(everyone)]
-        own, other = self.score(video, audio, *classifier), self.score(video, next_audio, *classifier)
+        if self.negatives >= len(everyone):
+            raise UsageError(f"negatives: must be below the batch size of {len(everyone)}, got {self.negatives}.")
+        following = row_numbers(len(audio), axis_name)[:, None] + jnp.arange(1, self.negatives + 1)[None]
+        others = everyone[following % len(everyone)]
+        own = self.score(video, audio, *classifier)
+        other = jax.vmap(lambda wrong: self.score(video, wrong, *classifier), in_axes=1, out_axes=1)(others)
         correct = ((own > 0).mean(dtype=jnp.float32) + (other <= 0).mean(dtype=jnp.float32)) / 2
         metrics = {"task_accuracy": mean_over_shards(correct, axis_name)}
         return correspondence(own, other, axis_name=axis_name), {}, metrics

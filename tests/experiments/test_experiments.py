@@ -1,11 +1,19 @@
 """The experiment scripts, shrunk and run: they cannot rot."""
 
+import functools
 import json
 import runpy
 import sys
 from pathlib import Path
 
+import numpy as np
+import pytest
+
+from ssl_jax.data import Clips, Data
+from ssl_jax.recipes import find
+
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+AGREEMENT_TABLES = {"agreement": "shares_table", "agreement-cases": "cases_table"}
 
 
 def script(name, *words, monkeypatch):
@@ -47,8 +55,71 @@ def test_trivial_solutions(tmp_path, monkeypatch, capsys):
         assert isinstance(exchange(demo), type(demo))
 
 
+@pytest.fixture
+def few_clips(monkeypatch):
+    """In place of the drawn ones, which are many."""
+
+    def opened(name, *, image_size, strict):
+        return Data(name, *(Clips(size=size, side=image_size, seed=size) for size in (96, 48)))
+
+    monkeypatch.setattr("ssl_jax.recipes.clips.open_data", opened)
+
+
+def test_sounding_objects(few_clips, tmp_path, monkeypatch, capsys):
+    results, picture = tmp_path / "results.json", tmp_path / "picture.svg"
+    words = ["--epochs", 1, "--run", tmp_path / "run", "--results", results, "--picture", picture]
+    names = script("lecture/sounding_objects.py", *words, monkeypatch=monkeypatch)
+    found = json.loads(results.read_text())
+    assert 0.2 < found["chance"]["on_shape"] < 0.5 and found["clips"] == 48 and found["pairs"] > 4
+    assert {"trained", "untrained", "frame's centre", "chance", "task_accuracy"} <= found.keys()
+    assert "| untrained |" in capsys.readouterr().out and picture.read_text().count("<image") == 40
+    maps = np.zeros((2, 6, 12))
+    maps[[0, 1], [1, 5], [2, 11]] = 1
+    np.testing.assert_allclose(names["peaks"](maps, 24), [[6, 10], [22, 46]])
+    classes = ("disc flute", "disc reed", "ring reed", "ring bell")
+    first, second = names["contrary_pairs"](np.array([0, 1, 2, 3, 0, 3]), classes, seed=0)
+    assert {(a in (0, 4), b in (2, 3, 5)) for a, b in map(sorted, zip(first, second, strict=True))} <= {(True, True)}
+
+
+def test_agreement(few_clips, tmp_path, monkeypatch, capsys):
+    results, picture = tmp_path / "results.json", tmp_path / "picture.svg"
+    words = [
+        "--epochs",
+        10,
+        "--only",
+        "AVID",
+        "CMA, video",
+        "--run",
+        tmp_path,
+        "--results",
+        results,
+        "--picture",
+        picture,
+    ]
+    few = functools.partial(find("cma", "demo"), batch_size=32, negatives=8)
+    monkeypatch.setattr("ssl_jax.recipes.find", lambda method, recipe: few)
+    names = script("lecture/agreement.py", *words, monkeypatch=monkeypatch)
+    found = json.loads(results.read_text())
+    assert found["cases"].keys() == {"AVID", "CMA, video"} and "CMA, video 0" in capsys.readouterr().out
+    both, either = found["shares"]["0"]["both"], found["shares"]["0"]["either"]
+    assert all(0 <= of[kind] <= 1 for of in (both, either) for kind in ("class", "outline", "timbre"))
+    assert both["class"] <= min(both["outline"], both["timbre"])
+    assert "| either (the authors' union) |" in names["shares_table"](found) and "| AVID |" in names["cases_table"](
+        found
+    )
+    assert picture.read_text().count("<image") == 56
+    relations = names["relations"](np.array([0, 0, 1, 2, 3]), ("disc flute", "disc reed", "ring flute", "ring bell"))
+    assert relations == ["class", "outline", "timbre", "neither"]
+    demo = few().method
+    assert [names["CASES"][name](demo).agreement for name in ("CMA", "CMA, either")] == ["both", "either"]
+
+
 def test_the_pages_show_the_results_of_the_lecture_scripts():
     names = runpy.run_path(str(EXPERIMENTS / "lecture/trivial_solutions.py"))
     found = json.loads((EXPERIMENTS / "lecture/results/trivial_solutions.json").read_text())
     page = (EXPERIMENTS / "lecture/README.md").read_text()
     assert set(found) == set(names["CASES"]) and names["table"](found) in page
+    for file, marks in (("sounding_objects", {"sounding": "table"}), ("agreement", AGREEMENT_TABLES)):
+        names = runpy.run_path(str(EXPERIMENTS / f"lecture/{file}.py"))
+        found = json.loads((EXPERIMENTS / f"lecture/results/{file}.json").read_text())
+        assert all(names[make](found) in page for make in marks.values())

@@ -18,7 +18,7 @@ BATCH, WIDTH = 6, 5
 VIDEO, AUDIO = (small_convnet(widths=(3, 4), strides=(2, 2)) for _ in range(2))
 HEAD, MAP_HEAD = linear_head(inputs=8, outputs=WIDTH), linear_head(inputs=4, outputs=WIDTH)
 CONCATENATE = AVC(video=VIDEO, audio=AUDIO, video_head=HEAD, audio_head=HEAD)
-MAP = AVC(video=VIDEO, audio=AUDIO, video_head=MAP_HEAD, audio_head=HEAD, fusion="map")
+MAP = AVC(video=VIDEO, audio=AUDIO, video_head=MAP_HEAD, audio_head=HEAD, fusion="map", negatives=3)
 RANDOM = np.random.default_rng(0)
 VIEWS = {
     "views": jnp.asarray(RANDOM.normal(size=(BATCH, 1, 8, 12, 1)), jnp.float32),
@@ -47,15 +47,21 @@ def score_by_hand(method, params, video, audio):
     return np.maximum(video + audio, 0) @ weights + bias
 
 
-def test_pairs_are_a_frame_with_its_sound_and_with_that_of_the_next_clip(method, encoded):
+def test_pairs_are_a_frame_with_its_sound_and_with_those_of_the_next_clips(method, encoded):
     params, embeddings, state = encoded
     loss, _, metrics = jax.jit(method.objective)(embeddings, state, KEY, STEP)
     video, audio = embeddings["video"], embeddings["audio"]
     own = np.array([score_by_hand(method, params, video[row], audio[row]) for row in range(BATCH)])
-    other = np.array([score_by_hand(method, params, video[row], audio[(row + 1) % BATCH]) for row in range(BATCH)])
+    other = np.array(
+        [
+            [score_by_hand(method, params, video[row], audio[(row + shift) % BATCH]) for row in range(BATCH)]
+            for shift in range(1, method.negatives + 1)
+        ]
+    )
     expected = (np.log1p(np.exp(-own)).mean() + np.log1p(np.exp(other)).mean()) / 2
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
-    np.testing.assert_allclose(metrics["task_accuracy"], np.append(own > 0, other <= 0).mean(), rtol=1e-6)
+    correct = ((own > 0).mean() + (other <= 0).mean()) / 2
+    np.testing.assert_allclose(metrics["task_accuracy"], correct, rtol=1e-6)
 
 
 def test_the_first_layer_is_one_of_both_concatenated():
@@ -111,6 +117,14 @@ def test_it_learns_which_sound_belongs(method):
         batch = {"image": patterns[0][order], "audio": patterns[1][order], "label": order * 0, "index": order}
         state, metrics = step(state, batch)
     assert metrics["task_accuracy"] > 0.9
+
+
+def test_wrong_sounds_come_from_one_batch():
+    few = AVC(video=VIDEO, audio=AUDIO, video_head=HEAD, audio_head=HEAD, negatives=BATCH)
+    params, state = jax.jit(few.init)(jax.random.key(0))
+    embeddings, state = jax.jit(few.encode)(params, state, VIEWS, KEY, STEP)
+    with pytest.raises(UsageError, match="negatives: must be below the batch size of 6, got 6"):
+        few.objective(embeddings, state, KEY, STEP)
 
 
 def test_a_map_needs_positions():
