@@ -4,7 +4,8 @@
 
 The demo of avc with `fusion="map"` learns from whole frames alone whether a sound belongs to them. Measured on test clips: how
 often the position most similar to the sound lies on the shape; and, with the frames of two clips side by side and the sound of
-one of them, how often it lies on the side that sounds. The table of README.md in this folder and the picture are made of it.
+one of them, how often it lies on the side, and on the shape, that sounds. The table of README.md in this folder and the picture
+are made of it.
 """
 
 from functools import partial
@@ -55,7 +56,7 @@ def sounding_objects(
     test = recipe.data.test
     assert isinstance(test, Clips)
     clips = load_into_memory(test)
-    middle = clips["image"].shape[1] // 2
+    middle, side = clips["image"].shape[1] // 2, test.image_shape[1]
     paths = [test.paths(number) for number in range(len(test))]
     centres, radii = (np.stack([path[part][middle] for path in paths]) for part in (0, 1))
     inputs = jax.vmap(recipe.prepare)({"image": jnp.asarray(clips["image"]), "audio": jnp.asarray(clips["audio"])})
@@ -68,13 +69,13 @@ def sounding_objects(
         localize = jax.jit(partial(located, recipe, params, stats))
         maps[name] = (
             np.asarray(localize(inputs["image"], inputs["audio"])),
-            *(np.asarray(localize(both, inputs["audio"][side])) for side in (first, second)),
+            *(np.asarray(localize(both, inputs["audio"][rows])) for rows in (first, second)),
         )
-        found[name] = measured(*maps[name], centres, radii, side=test.image_shape[1])
-    side = test.image_shape[1]
+        found[name] = {"on_shape": on_shape(peaks(maps[name][0], side), centres, radii)}
+        found[name] |= of_pairs(*maps[name][1:], centres, radii, first, second, side=side)
     found["frame's centre"] = {"on_shape": on_shape(np.full_like(centres, side / 2), centres, radii)}
     area = float(np.mean([disc(side, *each).mean() for each in zip(centres, radii, strict=True)]))
-    found["chance"] = {"on_shape": area, "right_side": 0.5}
+    found["chance"] = {"on_shape": area, "right_side": 0.5, "right_shape": area / 2}
     found |= {"task_accuracy": last_metric(run, "task_accuracy"), "pairs": 2 * len(first), "clips": len(test)}
     write_json(results, found)
     print(table(found))
@@ -105,12 +106,14 @@ def contrary_pairs(
     return first[contrary], second[contrary]
 
 
-def measured(
-    single: Floats, first: Floats, second: Floats, centres: Floats, radii: Floats, *, side: int
+def of_pairs(
+    of_first: Floats, of_second: Floats, centres: Floats, radii: Floats, *pairs: NDArray[np.intp], side: int
 ) -> dict[str, float]:
-    """Shares of the frames with the largest value on the shape, and of the pairs with it on the side that sounds."""
-    sides = np.concatenate([peaks(first, side)[:, 1] < side, peaks(second, side)[:, 1] > side])
-    return {"on_shape": on_shape(peaks(single, side), centres, radii), "right_side": float(sides.mean())}
+    """Shares of the pairs with the largest value on the side, and on the shape, that sounds."""
+    left, right = peaks(of_first, side), peaks(of_second, side) - np.array([0, side])
+    sides = np.concatenate([left[:, 1] < side, right[:, 1] > 0])
+    shapes = [on_shape(points, centres[rows], radii[rows]) for points, rows in zip((left, right), pairs, strict=True)]
+    return {"right_side": float(sides.mean()), "right_shape": float(np.mean(shapes))}
 
 
 def peaks(maps: Floats, side: int) -> Floats:
@@ -137,7 +140,7 @@ def last_metric(run: Path, name: str) -> float:
 
 def table(found: dict[str, Any]) -> str:
     """Percentages of the frames and pairs; a dash where there is nothing to measure."""
-    kinds = ("on_shape", "right_side")
+    kinds = ("on_shape", "right_side", "right_shape")
     rows = [
         f"| {name} | " + " | ".join(f"{100 * kept[kind]:.1f}" if kind in kept else "-" for kind in kinds) + " |"
         for name, kept in found.items()
@@ -147,8 +150,10 @@ def table(found: dict[str, Any]) -> str:
         f"{found['clips']} test frames, {found['pairs']} pairs of a sound and two frames. At the end of training "
         f"{100 * found['task_accuracy']:.1f} % of the pairs were right (chance 50, by classes alone at best 83.3)."
     )
-    head = "| largest value | on the shape, % | on the side that sounds, % |"
-    return "\n".join([words, "", head, "|---|---|---|", *rows])
+    head = (
+        "| largest value | on the shape, % | of two, on the side that sounds, % | of two, on the shape that sounds, % |"
+    )
+    return "\n".join([words, "", head, "|---|---|---|---|", *rows])
 
 
 def write_picture(file: Path, frames: NDArray[np.uint8], maps: tuple[Floats, ...], *pairs: NDArray[np.intp]) -> None:

@@ -32,7 +32,7 @@ class CMA(AVID):
     start_step: first step with positives; about half of the run.
     refresh_every: steps after which positives are mined again.
     positive_pool: number of clips that are kept as positives of each.
-    positives_per_clip: number drawn from the pool in each step; `positive_pool` takes each once, as in the authors' code.
+    positives_per_clip: number drawn from the pool in each step; by default all of it, each once, as in the authors' code.
     negatives_within: number of the negatives that are used for comparisons within a modality.
     estimator_within: of comparisons within a modality: "nce" as in the authors' code, or "info_nce". NCE's constant is measured
       between modalities; within one, where AVID compares nothing, clips may be so similar that it is wrong by orders of
@@ -53,7 +53,7 @@ class CMA(AVID):
     start_step: int
     refresh_every: int
     positive_pool: int = 32
-    positives_per_clip: int = 8
+    positives_per_clip: int = 32
     negatives_within: int = 64
     estimator_within: Estimator = "nce"
     agreement: Agreement = "both"

@@ -53,8 +53,8 @@ def test_positives_come_after_six_tenths_of_a_run(recipe):
         epochs=10, batch_size=6, image_size=12, **({"stored_size": 12} if recipe != "demo" else {})
     )
     assert made.steps == 100 and made.method.start_step == 60 and made.method.refresh_every == 10
-    assert made.method.positive_pool == 32 and made.method.positives_per_clip == (8 if recipe == "demo" else 32)
-    assert made.method.negatives_within == 64
+    assert made.method.positive_pool == made.method.positives_per_clip == 32 and made.method.negatives_within == 64
+    assert made.method.estimator_within == ("info_nce" if recipe == "demo" else "nce")
 
 
 def test_avid_has_the_numbers_of_the_paper():
