@@ -12,7 +12,6 @@ of README.md in this folder are made of them.
 
 import json
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,21 +19,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
+from agreement_picture import banks, write_picture
 from jax import Array
-from numpy.typing import NDArray
 
-from ssl_jax.augment.audio import log_spectrogram
-from ssl_jax.data import Batches, load_into_memory
-from ssl_jax.data.source import Batch
-from ssl_jax.data.subsets import Subset, split_training
+from ssl_jax.data import Batches
+from ssl_jax.data.subsets import split_training
 from ssl_jax.evaluate.features import compute_features, feature_extractor
 from ssl_jax.evaluate.protocols import evaluate_features
 from ssl_jax.files import filled, write_atomically, write_json
 from ssl_jax.losses.audiovisual import AGREEMENTS, agreeing_clips
 from ssl_jax.methods.cma import CMA
-from ssl_jax.ops.normalize import unit_length
 from ssl_jax.recipes import Recipe, find
-from ssl_jax.report.figures import gallery, write_svg
 from ssl_jax.train import fit
 from ssl_jax.train.mesh import batch_sharding, make_mesh
 from ssl_jax.train.state import TrainState
@@ -88,7 +83,8 @@ def agreement(
             changes = {"start_step": start} | CASES[name]
             method = replace(cast(CMA, recipe.method), **changes)
             last = continued(recipe, method, state, position, start=start, seed=seed)
-            found["cases"][name] = accuracies(recipe, method, last)
+            positives = np.asarray(last.method_state["agreeing"])
+            found["cases"][name] = accuracies(recipe, method, last) | {"class": class_share(recipe, positives)}
             write_json(results, found)
         print(name, found["cases"][name], flush=True)
     if results == RESULTS:
@@ -132,6 +128,12 @@ def accuracies(recipe: Recipe, method: CMA, state: TrainState) -> dict[str, floa
     }
 
 
+def class_share(recipe: Recipe, positives: Any) -> float:
+    """Share of the positives `[L, P]` that are of the class of their clip."""
+    labels = np.array([int(recipe.data.train[row]["label"]) for row in range(len(positives))])
+    return float((labels[positives] == labels[:, None]).mean())
+
+
 def shares(recipe: Recipe, state: TrainState) -> dict[str, Any]:
     """For each agreement, the shares of positives of the same class, outline and timbre; and what NCE makes of them.
 
@@ -168,12 +170,6 @@ def forces(bank: Array, positives: Array, method: Any, log_partition: float) -> 
     return {"positives": float(noise.mean()), "negatives": method.negatives_within * float(data.mean(where=others))}
 
 
-def banks(state: TrainState) -> tuple[Array, Array]:
-    """The rows of both banks at unit length, `[L, D]`."""
-    video, audio = (unit_length(state.method_state["banks"][name].rows) for name in ("video", "audio"))
-    return video, audio
-
-
 def log_mean_exp(first: Array, second: Array, temperature: float) -> float:
     """Over pairs of different clips."""
     scores = jnp.dot(first, second.T, precision="highest") / temperature
@@ -201,50 +197,6 @@ def cases_table(found: dict[str, Any]) -> str:
         for name, kept in found["cases"].items()
     ]
     return "\n".join([*head, *rows])
-
-
-def write_picture(file: Path, recipe: Recipe, state: TrainState, *, queries: int = 4, each: int = 2) -> None:
-    """Clips, the positives by both, and those of one modality that are least alike in the other: frames and spectrograms."""
-    method: Any = recipe.method
-    video, audio = banks(state)
-    classes, rows, notes = recipe.data.classes, {}, {}
-    step = len(video) // queries + 1
-    for query in range(0, len(video), step):
-        sight, sound = video @ video[query], audio @ audio[query]
-        by = {name: agreeing_clips_of(query, sight, sound, name, method.positive_pool) for name in AGREEMENTS}
-        looks, sounds = by["video"], by["audio"]
-        looks = looks[np.argsort(np.asarray(sound)[looks])]  # least alike in sound first
-        sounds = sounds[np.argsort(np.asarray(sight)[sounds])]
-        chosen = [query, *by["both"][:each], *looks[:each], *sounds[:each]]
-        clips = load_into_memory(Subset(recipe.data.train, np.array(chosen)))
-        name = classes[int(clips["label"][0])]
-        rows[name] = clips["image"][:, clips["image"].shape[1] // 2]
-        notes[name] = ["query", *relations(clips["label"], classes)]
-        rows[f"its sound, {name}"] = spectrograms(clips)
-        notes[f"its sound, {name}"] = ["", *["both"] * each, *["sight"] * each, *["sound"] * each]
-    write_svg(file, gallery(rows, title="Positives by both, and alike in sight alone or in sound alone", notes=notes))
-
-
-def agreeing_clips_of(query: int, sight: Array, sound: Array, name: Any, count: int) -> NDArray[np.intp]:
-    """As `agreeing_clips` for one clip, from its similarities with all clips."""
-    similarity = np.array(AGREEMENTS[name](sight, sound))
-    similarity[query] = -np.inf
-    return np.argsort(-similarity)[:count]
-
-
-def relations(labels: NDArray[np.integer], classes: tuple[str, ...]) -> list[str]:
-    """What each clip but the first has in common with the first."""
-    (outline, timbre), *others = (classes[int(label)].split() for label in labels)
-    words = {(True, True): "class", (True, False): "outline", (False, True): "timbre", (False, False): "neither"}
-    return [words[other[0] == outline, other[1] == timbre] for other in others]
-
-
-def spectrograms(clips: Batch) -> NDArray[np.uint8]:
-    """Of each clip, `[N, 65, 65, 1]`: time from left to right, low frequencies below."""
-    make = jax.vmap(partial(log_spectrogram, window=128, hop=64))
-    images = np.asarray(255 * make(jnp.asarray(clips["audio"]))).astype(np.uint8)
-    images = images.transpose(0, 2, 1)[:, ::-1]
-    return images.repeat(2, axis=2)[:, :, : images.shape[1], None]
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import runpy
 import sys
 from pathlib import Path
 
+import agreement_picture
 import numpy as np
 import pytest
 
@@ -61,7 +62,7 @@ def few_clips(monkeypatch):
     """In place of the drawn ones, which are many."""
 
     def opened(name, *, image_size, strict):
-        return Data(name, *(Clips(size=size, side=image_size, seed=size) for size in (96, 48)))
+        return Data(name, *(Clips(size=size, side=image_size, seed=size) for size in (192, 48)))
 
     monkeypatch.setattr("ssl_jax.recipes.clips.open_data", opened)
 
@@ -96,7 +97,9 @@ def test_agreement(few_clips, tmp_path, monkeypatch, capsys):
         found
     )
     assert picture.read_text().count("<image") == 56
-    relations = names["relations"](np.array([0, 0, 1, 2, 3]), ("disc flute", "disc reed", "ring flute", "ring bell"))
+    relations = agreement_picture.relations(
+        np.array([0, 0, 1, 2, 3]), ("disc flute", "disc reed", "ring flute", "ring bell")
+    )
     assert relations == ["class", "outline", "timbre", "neither"]
     for changes in names["CASES"].values():
         dataclasses.replace(few["cma"]().method, **changes)

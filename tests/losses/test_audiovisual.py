@@ -156,7 +156,7 @@ def test_clips_that_agree_otherwise(agreement):
     found = agreeing_clips(jnp.float32(video), jnp.float32(audio), count=3, agreement=agreement)
     np.testing.assert_array_equal(found, np.argsort(-similarity, axis=1)[:, :3])
     with pytest.raises(ValueError, match="agreement must be one of both, either, video, audio, got 'none'"):
-        agreeing_clips(jnp.float32(video), jnp.float32(audio), agreement="none")
+        agreeing_clips(jnp.float32(video), jnp.float32(audio), count=3, agreement="none")
 
 
 @pytest.mark.parametrize("block_size", [1, 7, 1000])
