@@ -31,7 +31,7 @@ def make_method(opened: Opened, audio: Net, *, width: int, fusion: Fusion, negat
 
 @recipe
 def demo(
-    clips: Clips = DRAWN, training: Laptop = Laptop(20, 128), *, fusion: Fusion = "concatenate", negatives: int = 31
+    clips: Clips = DRAWN, training: Laptop = Laptop(20, 128), *, fusion: Fusion = "concatenate", negatives: int = 1
 ) -> Recipe:
     """Minutes on a laptop: a frame of drawn shapes, and the sound; AdamW.
 
