@@ -17,6 +17,7 @@ SCALES = {"demo", "cifar", "imagenet", "imagenet_v1", "imagenet_v2", "kinetics",
 DRAWN = {"avc": "clips", "avid": "clips", "cma": "clips"}  # others take images, or clips without sound
 DRAWN |= dict.fromkeys(("frames", "shuffle_and_learn", "tracks"), "silent-clips")
 SMALL = {"clusterfit": {"clusters": 16}, "deepcluster": {"clusters": 16}, "sela": {"clusters": 16}}  # of 512 images
+SMALL |= {"shuffle_and_learn": {"margin": 1}}  # of 4 frames
 
 
 @pytest.fixture(scope="module")
