@@ -37,7 +37,7 @@ def make_method(opened: Opened, *layers: int, width: int) -> ShuffleAndLearn:
 
 
 @recipe
-def demo(frames: Frames = DRAWN, training: Laptop = Laptop(20), *, in_order: float = 0.5, margin: int = 1) -> Recipe:
+def demo(frames: Frames = DRAWN, training: Laptop = Laptop(12), *, in_order: float = 0.5, margin: int = 1) -> Recipe:
     """Minutes on a laptop: drawn moving shapes, evaluated on the middle frame; AdamW.
 
     The drawn clips have four frames and move evenly, so that their two intervals of three frames are about equally likely.
