@@ -28,7 +28,8 @@ from ssl_jax.cli import main
 from ssl_jax.recipes import find, methods, recipes
 
 VALUES = {int: ["-1", "0", "1", str(10**18)], float: ["-1", "0", "nan", "inf", "1e300", "1e-30"], str: ["", "nonsense"]}
-DATA = {"avid": "clips", "cma": "clips", "frames": "silent-clips", "tracks": "silent-clips"}
+DATA = dict.fromkeys(("avc", "avid", "cma"), "clips")
+DATA |= dict.fromkeys(("frames", "shuffle_and_learn", "tracks"), "silent-clips")
 SMALL = {"batch_size": "64", "clusters": "16", "queue_length": "1024", "epochs": "1"}
 PREPARE = sys.modules.get(
     "ssl_jax.prepare", commands

@@ -29,7 +29,8 @@ from ssl_jax.settings import Configured, settings_of
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED, PAGE = ROOT / "docs/published.toml", ROOT / "docs/recipes.md"
-CLIPS = {"avid": "clips", "cma": "clips", "frames": "silent-clips", "tracks": "silent-clips"}
+CLIPS = dict.fromkeys(("avc", "avid", "cma"), "clips")
+CLIPS |= dict.fromkeys(("frames", "shuffle_and_learn", "tracks"), "silent-clips")
 PER_EPOCH = 100  # Steps per epoch at which schedules are evaluated.
 PLAIN = (bool, int, float, str)
 DESCRIBED = ("source", "figure", "deviations", "notes")

@@ -67,6 +67,8 @@ RANGES = {
     "mask_ratio": Range(0.01, 0.99),
     "orders": Range(2, 10_000),
     "reach": Range(1, 1024),
+    "margin": Range(1, 1024),
+    "in_order": SHARE,
     # Networks.
     "head_layers": FEW,
     "heads": FEW,

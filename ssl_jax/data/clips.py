@@ -67,29 +67,48 @@ class Clips:
         return np.arange(self._size, dtype=np.int32) % len(self.classes)
 
     def __getitem__(self, number: int) -> Example:
-        if not 0 <= number < len(self):
-            raise IndexError(number)
-        random = np.random.default_rng([self._seed, number])
         label = number % len(self.classes)
         outline, timbre = self._pairs[label]
-        beats, start = random.uniform(0.5, 1.5), random.uniform(0, 2 * np.pi)
-
-        def swell(time: Floats) -> Floats:
-            """From 0 to 1 and back, a few times per second."""
-            return (1 + np.cos(2 * np.pi * beats * time + start)) / 2
+        random, swell = self._begin(number)
 
         example = {"image": self._video(list(OUTLINES.values())[outline], swell, random), "label": np.int32(label)}
         return example | ({"audio": _audio(list(TIMBRES)[timbre], swell, random)} if self._sound else {})
 
+    def paths(self, number: int) -> tuple[Floats, Floats]:
+        """Where the shape of a clip is: centres `[T, 2]` in pixels from the top left corner, rows first, and its radii `[T]`.
+
+        No part of an example: for the evaluation of what finds the shape.
+        """
+        random, swell = self._begin(number)
+        centres, radii = self._path(swell, random)
+        side = self.image_shape[1]
+        return side * centres[:, :, 0, 0].T, side * radii[:, 0, 0]
+
+    def _begin(self, number: int) -> tuple[np.random.Generator, Callable[[Floats], Floats]]:
+        """The generator of a clip, and its loudness and size over time: from 0 to 1 and back, a few times per second."""
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        random = np.random.default_rng([self._seed, number])
+        beats, start = random.uniform(0.5, 1.5), random.uniform(0, 2 * np.pi)
+        return random, lambda time: (1 + np.cos(2 * np.pi * beats * time + start)) / 2
+
+    def _times(self) -> Floats:
+        frames = self.image_shape[0]
+        return ((np.arange(frames) + 0.5) / frames)[:, None, None]
+
+    def _path(self, swell: Callable[[Floats], Floats], random: np.random.Generator) -> tuple[Floats, Floats]:
+        """Centres `[2, T, 1, 1]` and radii `[T, 1, 1]`, in units of the side."""
+        time = self._times()
+        way, heading = random.uniform(0.2, 0.4), random.uniform(0, 2 * np.pi)
+        step = way * np.array([np.sin(heading), np.cos(heading)]).reshape(2, 1, 1, 1)
+        centres = random.uniform(0.4, 0.6, size=(2, 1, 1, 1)) + step * (time - 0.5)
+        return centres, random.uniform(0.28, 0.38) * (0.75 + 0.25 * swell(time))
+
     def _video(
         self, outline: Callable[..., Inside], swell: Callable[[Floats], Floats], random: np.random.Generator
     ) -> NDArray[np.uint8]:
-        frames, side = self.image_shape[:2]
-        time = ((np.arange(frames) + 0.5) / frames)[:, None, None]
-        way, heading = random.uniform(0.2, 0.4), random.uniform(0, 2 * np.pi)
-        step = way * np.array([np.sin(heading), np.cos(heading)]).reshape(2, 1, 1, 1)
-        position = random.uniform(0.4, 0.6, size=(2, 1, 1, 1)) + step * (time - 0.5)
-        radius = random.uniform(0.28, 0.38) * (0.75 + 0.25 * swell(time))
+        side, time = self.image_shape[1], self._times()
+        position, radius = self._path(swell, random)
         angle = random.uniform(0, 2 * np.pi) + random.uniform(-2, 2) * time
         y, x = ((np.mgrid[:side, :side] + 0.5) / side)[:, None] - position
         inside = outline(

@@ -1,6 +1,6 @@
 """Losses: pure functions of embeddings, in nats where they are entropies, whole or sharded by `axis_name`."""
 
-from ssl_jax.losses.audiovisual import agreeing_clips, avid, cma
+from ssl_jax.losses.audiovisual import agreeing_clips, avid, cma, correspondence
 from ssl_jax.losses.clustering import cluster_cross_entropy, swav
 from ssl_jax.losses.coding_rate import coding_rate, simdino
 from ssl_jax.losses.contrastive import decoupled_contrastive, in_batch_info_nce, moco_v3, ntxent, supervised_contrastive
@@ -19,6 +19,7 @@ __all__ = [
     "cluster_cross_entropy",
     "cma",
     "coding_rate",
+    "correspondence",
     "cpc",
     "cross_entropy",
     "decoupled_contrastive",

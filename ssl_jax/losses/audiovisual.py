@@ -11,6 +11,7 @@ bound by `functools.partial`.
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +19,19 @@ from jax import Array, lax
 
 from ssl_jax.losses.negatives import info_nce
 from ssl_jax.ops.checks import check_arrays, check_count
+from ssl_jax.ops.collectives import mean_over_shards
 from ssl_jax.ops.normalize import unit_length
 
 Estimator = Callable[[Array, Array, Array], Array]
+Agreement = Literal["both", "either", "video", "audio"]
+
+# How the similarities of two clips in video and in audio become one.
+AGREEMENTS: dict[Agreement, Callable[[Array, Array], Array]] = {
+    "both": jnp.minimum,
+    "either": jnp.maximum,
+    "video": lambda video, audio: video,
+    "audio": lambda video, audio: audio,
+}
 
 
 def avid(
@@ -111,7 +122,41 @@ def _mean_over_positives(estimator: Estimator, query: Array, positives: Array, n
     return jax.vmap(lambda positive: estimator(query, positive, negatives), in_axes=1)(positives).mean()
 
 
-def agreeing_clips(video: Array, audio: Array, *, count: int = 32, block_size: int = 1024) -> Array:
+def correspondence(own: Array, other: Array, *, axis_name: str | None = None) -> Array:
+    """Binary cross-entropy of audio-visual correspondence: does the sound belong to the picture? In nats.
+
+    Chance level, where all log-odds are 0, is log 2.
+
+    Args:
+      own: log-odds `[B]` that a frame and the sound of its clip belong together, as they do.
+      other: log-odds `[B]`, or `[B, K]`, of a frame and the sounds of other clips.
+      axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
+        shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
+
+    Returns:
+      Mean of the mean over right pairs and that over wrong ones, a scalar.
+
+    Raises:
+      ValueError: the arguments are not real arrays `[B]` and `[B]` or `[B, K]`, or are empty.
+
+    Example:
+      >>> print(f"{correspondence(jnp.array([2.0, 1.0]), jnp.array([-2.0, 0.0])):.3f}, chance level {np.log(2):.3f}")
+      0.315, chance level 0.693
+
+    Source: Arandjelovic and Zisserman 2017, https://arxiv.org/abs/1705.08168, section 2.
+    """
+    check_arrays("correspondence", own=own, other=other)
+    if own.ndim != 1 or other.shape[:1] != own.shape or other.ndim > 2 or not other.size:
+        raise ValueError(
+            f"correspondence: needs own [B] and other [B] or [B, K], not empty, got {own.shape} and {other.shape}"
+        )
+    right, wrong = jax.nn.softplus(-own.astype(jnp.float32)), jax.nn.softplus(other.astype(jnp.float32))
+    return mean_over_shards((right.mean() + wrong.mean()) / 2, axis_name)
+
+
+def agreeing_clips(
+    video: Array, audio: Array, *, count: int = 32, agreement: Agreement = "both", block_size: int = 1024
+) -> Array:
     """For each clip the `count` others with the largest minimum of the two modalities' similarities, best first.
 
     Computed on the banks of a model trained with `avid`, in blocks: memory is O(block L).
@@ -119,13 +164,15 @@ def agreeing_clips(video: Array, audio: Array, *, count: int = 32, block_size: i
     Args:
       video, audio: banks of the whole data set, `[L, D]`.
       count: positives of each clip; below L.
+      agreement: both, the smaller similarity; or, for comparison, either, the larger one (the authors' union), video or audio,
+        that of one modality.
       block_size: clips compared with all others at once.
 
     Returns:
       `[L, count]` int32.
 
     Raises:
-      ValueError: the banks do not have one shape, or hold no `count` other clips.
+      ValueError: the banks do not have one shape, or hold no `count` other clips; or an unknown agreement.
 
     Example:
       >>> angles = jnp.array([0.0, 0.1, 2.0, 2.1])
@@ -142,13 +189,16 @@ def agreeing_clips(video: Array, audio: Array, *, count: int = 32, block_size: i
             "agreeing_clips: needs banks [L, D] of one shape and count from 1 to L - 1, got "
             f"{video.shape}, {audio.shape} and {count}"
         )
+    if agreement not in AGREEMENTS:
+        raise ValueError(f"agreeing_clips: agreement must be one of {', '.join(AGREEMENTS)}, got {agreement!r}")
+    combine = AGREEMENTS[agreement]
     video, audio = unit_length(video), unit_length(audio)
     indices = jnp.arange(len(video), dtype=jnp.int32)
 
     def neighbours(clip):
         sight = jnp.dot(video, video[clip], precision="highest")
         sound = jnp.dot(audio, audio[clip], precision="highest")
-        agreement = jnp.where(indices == clip, -jnp.inf, jnp.minimum(sight, sound))
-        return lax.top_k(agreement, count)[1].astype(jnp.int32)
+        similarity = jnp.where(indices == clip, -jnp.inf, combine(sight, sound))
+        return lax.top_k(similarity, count)[1].astype(jnp.int32)
 
     return lax.map(neighbours, indices, batch_size=min(block_size, len(video)))

@@ -6,11 +6,10 @@ Source: Morgado et al. 2021, "Audio-Visual Instance Discrimination with Cross-Mo
 https://arxiv.org/abs/2004.12943; the authors' code, https://github.com/facebookresearch/AVID-CMA.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -18,23 +17,19 @@ from jax import Array
 
 from ssl_jax.losses.audiovisual import avid
 from ssl_jax.losses.negatives import estimate_log_partition, nce
+from ssl_jax.methods.audio_video import MODALITIES, AudioVideo
 from ssl_jax.methods.joint_embedding import init_networks
-from ssl_jax.methods.method import Embeddings, Facts, Layouts, Method, Metrics, Params, State, ViewBatch, Watched
+from ssl_jax.methods.method import Embeddings, Facts, Layouts, Metrics, Params, State, ViewBatch, Watched
 from ssl_jax.networks.functional import Net
 from ssl_jax.ops.bank import fresh, others, read, write
 from ssl_jax.ops.collectives import replicate_rows
-from ssl_jax.ops.normalize import unit_length
-
-MODALITIES = ("video", "audio")
 
 
 @dataclass(frozen=True, kw_only=True)
-class AVID(Method):
+class AVID(AudioVideo):
     """Noise-contrastive estimation across modalities, against two banks.
 
-    Views are "views" `[B, 1, T, H, W, C]` and "audio" `[B, F, S, 1]`; in `features` "image" `[B, T, H, W, C]` and "audio".
-
-    video, audio: encoders. video_head, audio_head: their projection heads, with outputs of one size.
+    video_head, audio_head: their projection heads, with outputs of one size.
     clips: number of clips in the data set, and of entries in each bank.
     negatives: number of negatives drawn from the banks for each clip in each step.
     momentum: weight of the old entry when an entry of a bank is updated.
@@ -52,8 +47,6 @@ class AVID(Method):
 
     objective_state: ClassVar[Layouts] = {"banks": "whole", "log_partition": "whole"}
 
-    video: Net
-    audio: Net
     video_head: Net
     audio_head: Net
     clips: int
@@ -63,9 +56,8 @@ class AVID(Method):
 
     def init(self, rng: Array) -> tuple[Params, State]:
         rng, *rngs = jax.random.split(rng, 3)
-        networks = {"video": self.video, "audio": self.audio}
         heads = {"video_head": self.video_head, "audio_head": self.audio_head}
-        params, stats = init_networks(rng, **networks, **heads)
+        params, stats = init_networks(rng, **self.encoders, **heads)
         banks = {
             name: fresh(key, self.clips, self.video_head.width) for name, key in zip(MODALITIES, rngs, strict=True)
         }
@@ -75,13 +67,11 @@ class AVID(Method):
         self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
     ) -> tuple[Embeddings, State]:
         """ "embedding" `[B, 2, D]`, of video and audio; indices of the clip, "index" `[B]`, and of "negatives" `[B, K]`."""
-        inputs, projected, stats = {"video": views["views"][:, 0], "audio": views["audio"]}, [], {}
-        for name, net, head in zip(
-            MODALITIES, (self.video, self.audio), (self.video_head, self.audio_head), strict=True
-        ):
-            layers, stats[name] = net.apply(params[name], state[name], inputs[name], train=True)
+        layers, stats = self.layers_in_training(params, state, views)
+        projected = []
+        for name, head in zip(MODALITIES, (self.video_head, self.audio_head), strict=True):
             embedding, stats[f"{name}_head"] = head.apply(
-                params[f"{name}_head"], state[f"{name}_head"], layers["features"], train=True
+                params[f"{name}_head"], state[f"{name}_head"], layers[name]["features"], train=True
             )
             projected.append(embedding)
         index = views["index"]
@@ -123,17 +113,3 @@ class AVID(Method):
     def watched(self, params: Params, state: State, embeddings: Embeddings, index: Array, step: Array) -> Watched:
         """The bank of the videos."""
         return Watched(memory=(self.remembered(state, index)[0], embeddings["embedding"][:, 0]))
-
-    def features(self, params: Params, state: State, images: Any) -> dict[str, Array]:
-        """Layers of both, "video_layer1" .., then "video" and "audio", their features; and both as "features".
-
-        In "features" each has unit length, so that neither dominates.
-        """
-        layers, features = OrderedDict[str, Array](), OrderedDict[str, Array]()
-        inputs = {"video": images["image"], "audio": images["audio"]}
-        for name, net in zip(MODALITIES, (self.video, self.audio), strict=True):
-            found, _ = net.apply(params[name], state[name], inputs[name], train=False)
-            features[name] = found["features"]
-            layers |= {f"{name}_{layer}": array for layer, array in found.items() if layer != "features"}
-        both = jnp.concatenate([unit_length(array) for array in features.values()], axis=1)
-        return layers | features | {"features": both}

@@ -9,16 +9,19 @@ Source: Morgado et al. 2021, https://arxiv.org/abs/2004.12943, section 4; the au
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.errors import UsageError
-from ssl_jax.losses.audiovisual import agreeing_clips, cma
+from ssl_jax.errors import UsageError, pick
+from ssl_jax.losses.audiovisual import AGREEMENTS, Agreement, agreeing_clips, cma
+from ssl_jax.losses.negatives import info_nce
 from ssl_jax.methods.avid import AVID
 from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, ViewBatch
+from ssl_jax.methods.npid import Estimator
 from ssl_jax.ops.bank import keys_of
 
 
@@ -29,8 +32,12 @@ class CMA(AVID):
     start_step: first step with positives; about half of the run.
     refresh_every: steps after which positives are mined again.
     positive_pool: number of clips that are kept as positives of each.
-    positives_per_clip: number drawn from the pool in each step; `positive_pool` takes each once, as in the authors' code.
+    positives_per_clip: number drawn from the pool in each step; by default all of it, each once, as in the authors' code.
     negatives_within: number of the negatives that are used for comparisons within a modality.
+    estimator_within: of comparisons within a modality: "nce" as in the authors' code, or "info_nce". NCE's constant is measured
+      between modalities; within one, where AVID compares nothing, clips may be so similar that it is wrong by orders of
+      magnitude, and only pushes all clips apart. info_nce has no such constant.
+    agreement: by which similarity positives are mined, as in `agreeing_clips`; both in the method proper.
     """
 
     facts: ClassVar[Facts] = Facts(
@@ -46,11 +53,15 @@ class CMA(AVID):
     start_step: int
     refresh_every: int
     positive_pool: int = 32
-    positives_per_clip: int = 8
+    positives_per_clip: int = 32
     negatives_within: int = 64
+    estimator_within: Estimator = "nce"
+    agreement: Agreement = "both"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        pick("estimator_within", self.estimator_within, ("nce", "info_nce"))
+        pick("agreement", self.agreement, AGREEMENTS)
         if not self.positive_pool < self.clips - 1:
             raise UsageError(
                 f"positive_pool: must be below {self.clips - 1} for {self.clips} clips, got {self.positive_pool}."
@@ -86,7 +97,11 @@ class CMA(AVID):
         positives = self.remembered(state, embeddings["positives"])
         negatives = self.remembered(state, embeddings["negatives"][:, : self.negatives_within])
         across, after, _ = super().objective(embeddings, state, rng, step, axis_name=axis_name)
-        estimator = self.estimator(after["log_partition"], axis_name=axis_name)
+        estimator = (
+            partial(info_nce, temperature=self.temperature, axis_name=axis_name)
+            if self.estimator_within == "info_nce"
+            else self.estimator(after["log_partition"], axis_name=axis_name)
+        )
         within = cma(video, audio, *positives, *negatives, estimator=estimator)
         within = jnp.where(step < self.start_step, 0, within)
         return across + within, after, {"across": across, "within": within}
@@ -97,7 +112,9 @@ class CMA(AVID):
         banks = state["banks"]
         agreeing = lax.cond(
             due,
-            lambda: agreeing_clips(banks["video"].rows, banks["audio"].rows, count=self.positive_pool),
+            lambda: agreeing_clips(
+                banks["video"].rows, banks["audio"].rows, count=self.positive_pool, agreement=self.agreement
+            ),
             lambda: state["agreeing"],
         )
         return params, {**state, "agreeing": agreeing}

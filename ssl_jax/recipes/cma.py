@@ -4,6 +4,7 @@ from typing import Any
 
 from ssl_jax.data import Data
 from ssl_jax.methods.cma import CMA
+from ssl_jax.methods.npid import Estimator
 from ssl_jax.optimizers import adam
 from ssl_jax.recipes.avid import DEMO, DRAWN, KINETICS, open_demo, open_kinetics
 from ssl_jax.recipes.clips import Clips
@@ -25,16 +26,18 @@ def demo(
     negatives: int = 256,
     temperature: float = 0.07,
     start: float = 0.6,
+    estimator_within: Estimator = "info_nce",
 ) -> Recipe:
     """Minutes on a laptop: drawn moving shapes with sound; AdamW.
 
     Args:
       data: drawn "clips", or other data with sound.
       negatives: number of negatives for each clip, drawn from the memory banks.
+      estimator_within: of comparisons within a modality: info_nce, or the authors' nce.
     """
     opened, networks, augment = open_demo(clips)
-    positives = positives_of(opened.data, training, start=start)
-    method = CMA(**networks, **positives, negatives=negatives, temperature=temperature)
+    options = positives_of(opened.data, training, start=start) | {"estimator_within": estimator_within}
+    method = CMA(**networks, **options, negatives=negatives, temperature=temperature)
     return opened.recipe(training, method, augment, training.adamw)
 
 
@@ -46,14 +49,16 @@ def kinetics(
     negatives: int = 1024,
     temperature: float = 0.07,
     start: float = 0.6,
+    estimator_within: Estimator = "nce",
 ) -> Recipe:
     """The authors' Kinetics runs: AVID, then 32 positives a clip, mined 4 times. Published: 87.5 % on UCF after fine-tuning.
 
     Args:
       epochs: passes over the training clips: the authors train 30 with AVID alone and 20 more, with 10 clips of each video.
       negatives: number of negatives for each clip, drawn from the memory banks.
+      estimator_within: of comparisons within a modality: the authors' nce, or info_nce.
     """
     opened, networks, augment = open_kinetics(clips)
-    positives = positives_of(opened.data, training, start=start)
-    method = CMA(**networks, **positives, negatives=negatives, temperature=temperature, positives_per_clip=32)
+    options = positives_of(opened.data, training, start=start) | {"estimator_within": estimator_within}
+    method = CMA(**networks, **options, negatives=negatives, temperature=temperature)
     return opened.recipe(training, method, augment, training.optimizer(adam, decay_all=True))

@@ -35,6 +35,18 @@ def test_silent_clips_are_labelled_by_their_look():
     assert [int(silent[number]["label"]) for number in range(8)] == [0, 1, 2, 3, 4, 5, 0, 1]
 
 
+def test_paths_are_where_the_shape_is():
+    """The mean position of what is brighter than the middle of ground and shape, in the frames of some discs."""
+    clips = Clips(size=60, side=48, seed=3, sound=False)
+    for number in range(0, 60, 6):
+        centres, radii = clips.paths(number)
+        assert centres.shape == (4, 2) and radii.shape == (4,)
+        for frame, centre, radius in zip(clips[number]["image"][..., 0] / 255, centres, radii, strict=True):
+            inside = np.argwhere(frame > (frame.min() + frame.max()) / 2) + 0.5
+            assert abs(np.median(inside, axis=0) - centre).max() < 2
+            assert abs(len(inside) / (np.pi * (0.9 * radius) ** 2) - 1) < 0.15
+
+
 def test_the_shape_moves_and_is_larger_when_it_is_louder():
     """Over many clips: bright pixels of a frame against the loudness of its quarter of a second."""
     clips = [Clips(size=60, seed=3)[number] for number in range(60)]

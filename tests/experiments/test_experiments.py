@@ -1,11 +1,21 @@
 """The experiment scripts, shrunk and run: they cannot rot."""
 
+import dataclasses
+import functools
 import json
 import runpy
 import sys
 from pathlib import Path
 
+import agreement_picture
+import numpy as np
+import pytest
+
+from ssl_jax.data import Clips, Data
+from ssl_jax.recipes import find
+
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+AGREEMENT_TABLES = {"agreement": "shares_table", "agreement-cases": "cases_table"}
 
 
 def script(name, *words, monkeypatch):
@@ -47,8 +57,61 @@ def test_trivial_solutions(tmp_path, monkeypatch, capsys):
         assert isinstance(exchange(demo), type(demo))
 
 
+@pytest.fixture
+def few_clips(monkeypatch):
+    """In place of the drawn ones, which are many."""
+
+    def opened(name, *, image_size, strict):
+        return Data(name, *(Clips(size=size, side=image_size, seed=size) for size in (192, 48)))
+
+    monkeypatch.setattr("ssl_jax.recipes.clips.open_data", opened)
+
+
+def test_sounding_objects(few_clips, tmp_path, monkeypatch, capsys):
+    results, picture = tmp_path / "results.json", tmp_path / "picture.svg"
+    words = ["--epochs", 1, "--run", tmp_path / "run", "--results", results, "--picture", picture]
+    names = script("lecture/sounding_objects.py", *words, monkeypatch=monkeypatch)
+    found = json.loads(results.read_text())
+    assert 0.2 < found["chance"]["on_shape"] < 0.5 and found["clips"] == 48 and found["pairs"] > 4
+    assert {"trained", "untrained", "frame's centre", "chance", "task_accuracy"} <= found.keys()
+    assert "| untrained |" in capsys.readouterr().out and picture.read_text().count("<image") == 40
+    maps = np.zeros((2, 6, 12))
+    maps[[0, 1], [1, 5], [2, 11]] = 1
+    np.testing.assert_allclose(names["peaks"](maps, 24), [[6, 10], [22, 46]])
+    classes = ("disc flute", "disc reed", "ring reed", "ring bell")
+    labels = np.array([0, 3] * 10 + [1, 2] * 5)
+    pairs = zip(*names["contrary_pairs"](labels, classes, seed=0), strict=True)
+    assert [{labels[a], labels[b]} for a, b in pairs] == [{0, 3}] * 5  # "disc bell" and "ring flute" are no classes
+
+
+def test_agreement(few_clips, tmp_path, monkeypatch, capsys):
+    results, picture = tmp_path / "results.json", tmp_path / "picture.svg"
+    words = ["--epochs", 2, "--start", 3, "--only", "AVID", "CMA, video", "--run", tmp_path / "run"]
+    few = {name: functools.partial(find(name, "demo"), batch_size=32, negatives=8) for name in ("avid", "cma")}
+    monkeypatch.setattr("ssl_jax.recipes.find", lambda method, recipe: few[method])
+    names = script("lecture/agreement.py", *words, "--results", results, "--picture", picture, monkeypatch=monkeypatch)
+    found = json.loads(results.read_text())
+    assert found["cases"].keys() == {"AVID", "CMA, video"} and "CMA, video {" in capsys.readouterr().out
+    both = found["shares"]["both"]
+    assert 0 <= both["class"] <= min(both["outline"], both["timbre"]) <= 1
+    assert "| either (the authors' union) |" in names["shares_table"](found) and "| AVID |" in names["cases_table"](
+        found
+    )
+    assert picture.read_text().count("<image") == 56
+    relations = agreement_picture.relations(
+        np.array([0, 0, 1, 2, 3]), ("disc flute", "disc reed", "ring flute", "ring bell")
+    )
+    assert relations == ["class", "outline", "timbre", "neither"]
+    for changes in names["CASES"].values():
+        dataclasses.replace(few["cma"]().method, **changes)
+
+
 def test_the_pages_show_the_results_of_the_lecture_scripts():
     names = runpy.run_path(str(EXPERIMENTS / "lecture/trivial_solutions.py"))
     found = json.loads((EXPERIMENTS / "lecture/results/trivial_solutions.json").read_text())
     page = (EXPERIMENTS / "lecture/README.md").read_text()
     assert set(found) == set(names["CASES"]) and names["table"](found) in page
+    for file, marks in (("sounding_objects", {"sounding": "table"}), ("agreement", AGREEMENT_TABLES)):
+        names = runpy.run_path(str(EXPERIMENTS / f"lecture/{file}.py"))
+        found = json.loads((EXPERIMENTS / f"lecture/results/{file}.json").read_text())
+        assert all(names[make](found) in page for make in marks.values())

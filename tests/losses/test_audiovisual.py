@@ -9,7 +9,7 @@ import pytest
 from finite_differences import numerical_gradient
 from sharding import CASES, assert_same_in_pieces
 
-from ssl_jax.losses.audiovisual import agreeing_clips, avid, cma
+from ssl_jax.losses.audiovisual import agreeing_clips, avid, cma, correspondence
 from ssl_jax.losses.negatives import info_nce
 
 pick = jax.jit(info_nce)
@@ -115,6 +115,48 @@ def test_hard_input_stays_finite(case):
     value, gradient = jax.jit(jax.value_and_grad(functools.partial(info_nce, temperature=temperature)))(*arrays)
     assert value.dtype == jnp.float32
     assert jnp.isfinite(value) and jnp.isfinite(gradient).all()
+
+
+OWN_ODDS, OTHER_ODDS = jnp.asarray(RNG.normal(0, 3, (2, 8)), jnp.float32)
+MORE_ODDS = jnp.asarray(RNG.normal(0, 3, (8, 3)), jnp.float32)
+
+
+def numpy_correspondence(own, other):
+    own, other = np.asarray(own, np.float64), np.asarray(other, np.float64)
+    right = [-np.log(1 / (1 + np.exp(-odds))) for odds in own]
+    wrong = [-np.log(1 - 1 / (1 + np.exp(-odds))) for odds in other.ravel()]
+    return (np.mean(right) + np.mean(wrong)) / 2
+
+
+@pytest.mark.parametrize("other", [OTHER_ODDS, MORE_ODDS], ids=["one wrong", "three wrong"])
+def test_correspondence_is_the_binary_cross_entropy_of_its_definition(other):
+    value, gradients = jax.jit(jax.value_and_grad(correspondence, argnums=(0, 1)))(OWN_ODDS, other)
+    np.testing.assert_allclose(value, numpy_correspondence(OWN_ODDS, other), rtol=1e-6)
+    for which in (0, 1):
+        expected = numerical_gradient(numpy_correspondence, (OWN_ODDS, other), which)
+        np.testing.assert_allclose(gradients[which], expected, rtol=1e-3, atol=1e-5)
+
+
+def test_correspondence_has_a_known_value_and_no_overflow():
+    np.testing.assert_allclose(correspondence(jnp.zeros(3), jnp.zeros(3)), np.log(2), rtol=1e-6)
+    assert correspondence(jnp.full(2, 1e4), jnp.full(2, 1e4)) == 5e3
+
+
+@pytest.mark.parametrize(("way", "shards"), CASES)
+def test_shards_give_the_correspondence_of_the_whole_batch(way, shards):
+    assert_same_in_pieces(correspondence, way, shards, (OWN_ODDS, MORE_ODDS), cut=(0, 0))
+
+
+@pytest.mark.parametrize("agreement", ["either", "video", "audio"])
+def test_clips_that_agree_otherwise(agreement):
+    video, audio = RNG.normal(0, 1, (2, 16, 4))
+    sight, sound = unit(video) @ unit(video).T, unit(audio) @ unit(audio).T
+    similarity = {"either": np.maximum(sight, sound), "video": sight, "audio": sound}[agreement]
+    np.fill_diagonal(similarity, -np.inf)
+    found = agreeing_clips(jnp.float32(video), jnp.float32(audio), count=3, agreement=agreement)
+    np.testing.assert_array_equal(found, np.argsort(-similarity, axis=1)[:, :3])
+    with pytest.raises(ValueError, match="agreement must be one of both, either, video, audio, got 'none'"):
+        agreeing_clips(jnp.float32(video), jnp.float32(audio), count=3, agreement="none")
 
 
 @pytest.mark.parametrize("block_size", [1, 7, 1000])

@@ -78,6 +78,7 @@ LOSSES = {
     ),
     "avid": Call(losses.avid, CLIPS | {"video_memory": rows(6, 4), "audio_memory": rows(6, 4)} | OTHERS),
     "cma": Call(losses.cma, CLIPS | {"video_positives": rows(6, 2, 4), "audio_positives": rows(6, 2, 4)} | OTHERS),
+    "correspondence": Call(losses.correspondence, {"own": rows(6), "other": rows(6)}),
     "agreeing_clips": Call(losses.agreeing_clips, CLIPS, counts={"count": 2, "block_size": 3}),
     "barlow_twins": Call(losses.barlow_twins, PAIR, weights={"off_diagonal_weight": 0.1}),
     "vicreg": Call(losses.vicreg, PAIR, weights={"invariance": 1.0, "variance": 1.0, "covariance": 1.0}),

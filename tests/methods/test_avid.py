@@ -189,6 +189,39 @@ def test_from_start_on_clips_that_agree_are_positives_within_a_modality():
     np.testing.assert_allclose(loss, metrics["across"] + metrics["within"], rtol=1e-6)
 
 
+def test_within_a_modality_the_estimator_may_have_no_constant():
+    without = dataclasses.replace(AGREE, estimator_within="info_nce", positives_per_clip=AGREE.positive_pool)
+    params, state = jax.jit(without.init)(jax.random.key(0))
+    embeddings, state = jax.jit(without.encode)(params, state, VIEWS, jax.random.key(1), jnp.int32(3))
+    positives, negatives = (np.asarray(embeddings[name]) for name in ("positives", "negatives"))
+    found = [
+        jax.jit(without.objective)(embeddings, {**state, "log_partition": jnp.float32(constant)}, KEY, jnp.int32(3))[2]
+        for constant in (0.0, 3.0)
+    ]
+    assert found[0]["within"] == found[1]["within"] and found[0]["across"] != found[1]["across"]
+    expected = 0.0
+    for place, name in enumerate(("video", "audio")):
+        query, bank = unit(embeddings["embedding"][:, place]), unit(state["banks"][name].rows)
+        right = np.exp(np.einsum("bd,bpd->bp", query, bank[positives]) / 0.2)
+        wrong = np.exp(np.einsum("bd,bkd->bk", query, bank[negatives[:, :4]]) / 0.2).sum(axis=1, keepdims=True)
+        expected -= np.log(right / (right + wrong)).mean() / 2
+    np.testing.assert_allclose(found[0]["within"], expected, rtol=1e-5)
+    with pytest.raises(UsageError, match="unknown estimator_within"):
+        dataclasses.replace(AGREE, estimator_within="softmax")
+
+
+@pytest.mark.parametrize("agreement", ["either", "video", "audio"])
+def test_positives_may_agree_otherwise(agreement):
+    other = dataclasses.replace(AGREE, agreement=agreement)
+    params, state = jax.jit(other.init)(jax.random.key(0))
+    _, after = jax.jit(other.after_step)(params, state, jnp.int32(2))
+    video, audio = (unit(state["banks"][name].rows) for name in ("video", "audio"))
+    sight, sound = video @ video.T, audio @ audio.T
+    similarity = {"either": np.maximum(sight, sound), "video": sight, "audio": sound}[agreement]
+    np.fill_diagonal(similarity, -np.inf)
+    np.testing.assert_array_equal(after["agreeing"], np.argsort(-similarity, axis=1)[:, :5])
+
+
 def test_all_clips_that_agree_are_positives_once_where_as_many_are_drawn():
     """As the authors' code, which has 32 of 32; drawn with replacement, a third of them would be missing."""
     everyone = dataclasses.replace(AGREE, positives_per_clip=AGREE.positive_pool)

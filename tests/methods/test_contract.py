@@ -8,11 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ssl_jax.augment.clip_tasks import order_views
 from ssl_jax.augment.lab import grayscale_and_color
 from ssl_jax.augment.masked_crops import masked_crops
 from ssl_jax.augment.masking import block_masking, hole_masking, random_masking
 from ssl_jax.augment.permutations import permutations
 from ssl_jax.augment.pretext import four_rotations, grid_views, jigsaw_views, pirl_views, shuffled, without_shortcuts
+from ssl_jax.methods.audio_video import AudioVideo
+from ssl_jax.methods.avc import AVC
 from ssl_jax.methods.avid import AVID
 from ssl_jax.methods.barlow_twins import BarlowTwins
 from ssl_jax.methods.byol import BYOL
@@ -38,6 +41,7 @@ from ssl_jax.methods.pirl import PIRL
 from ssl_jax.methods.relative_position import RelativePosition
 from ssl_jax.methods.rotation import Rotation
 from ssl_jax.methods.sela import SeLa
+from ssl_jax.methods.shuffle_and_learn import ShuffleAndLearn
 from ssl_jax.methods.simclr import SimCLR
 from ssl_jax.methods.simdino import SimDINO
 from ssl_jax.methods.simsiam import SimSiam
@@ -69,6 +73,7 @@ CLASSIFIER = linear_head(inputs=ENCODER.width, outputs=3)
 FOUR = linear_head(inputs=ENCODER.width, outputs=4)
 VIDEO, AUDIO = small_video_convnet(widths=(4,), strides=(2,)), small_convnet(widths=(4,), strides=(2,))
 CLIP_HEAD = projection_head(inputs=8, widths=(8,), last_norm=True)
+CLIP_LINEAR, MAP_LINEAR = linear_head(inputs=8, outputs=8), linear_head(inputs=4, outputs=8)
 HOLE = projection_head(inputs=ENCODER.width, widths=(16, 36))
 VIT = vit(
     image_size=SIZE, patch_size=2, dim=ENCODER.width, depth=1, heads=2, channels=1, pool="mean", positions="sincos"
@@ -90,7 +95,7 @@ def patch_encoder(width):
         places = jnp.tanh(patchify(images, 3) @ params["kernel"])
         return {"layer2": places, "features": places.mean(axis=(1, 2))}, stats
 
-    return Net(init, apply, width)
+    return Net(init, apply, width, spatial=True)
 
 
 def of_clips(net):
@@ -99,7 +104,7 @@ def of_clips(net):
     def apply(params, stats, videos, *, train, rng=None):
         return net.apply(params, stats, videos.mean(axis=1), train=train, rng=rng)
 
-    return Net(net.init, apply, net.width)
+    return Net(net.init, apply, net.width, spatial=net.spatial)
 
 
 # The same without batch statistics, so that a microbatch is encoded as it is in the whole batch.
@@ -113,6 +118,7 @@ PLAIN = {
     id(VIDEO): of_clips(patch_encoder(8)),
     id(AUDIO): patch_encoder(8),
     id(HOLE): projection_head(inputs=8, widths=(16, 36), norm=False),
+    id(MAP_LINEAR): linear_head(inputs=8, outputs=8),
     id(CLIP_HEAD): projection_head(inputs=8, widths=(8,)),
 }
 
@@ -171,8 +177,22 @@ def predictor_of(outputs):
     return masked_decoder(inputs=VIT.width, outputs=outputs, grid=SIZE // 2, dim=8, depth=1, heads=2)
 
 
+def brightening(rng, image):
+    """Frames of a clip that grows brighter: the order of three is that of their brightness."""
+    clip = (image.astype(jnp.float32) / 255)[None] * jnp.linspace(0.1, 1, 5).reshape(5, 1, 1, 1)
+    return ORDER(rng, clip)
+
+
+ORDER = order_views(lambda rng, frame: frame[None], in_order=0.5)
+ORDERED = projection_head(inputs=24, widths=(16, 2), norm=False, last_bias=True)
+
 # the method, with the tiny networks above, and the views that it takes
 METHODS = {
+    "avc": (AVC(video=VIDEO, audio=AUDIO, video_head=CLIP_LINEAR, audio_head=CLIP_LINEAR), clip_views),
+    "avc with a map": (
+        AVC(video=VIDEO, audio=AUDIO, video_head=MAP_LINEAR, audio_head=CLIP_LINEAR, fusion="map"),
+        clip_views,
+    ),
     "avid": (AVID(**CLIPS, negatives=16, temperature=0.2), clip_views),
     "barlow_twins": (BarlowTwins(ENCODER, HEAD), two_views),
     "byol": (BYOL(ENCODER, HEAD, STEPS, predictor=PREDICTOR), two_views),
@@ -238,6 +258,7 @@ METHODS = {
     "relative_position": (RelativePosition(ENCODER, HEAD, classifier=linear_head(inputs=16, outputs=8)), GRID),
     "rotation": (Rotation(ENCODER, FOUR), four_rotations(one_view)),
     "sela": (SeLa(ENCODER, HEAD, **CLUSTERED), two_views),
+    "shuffle_and_learn": (ShuffleAndLearn(ENCODER, HEAD, classifier=ORDERED), brightening),
     "simclr": (SimCLR(ENCODER, HEAD, temperature=0.2), two_views),
     "simdino": (SimDINO(ENCODER, HEAD, STEPS), many_crops),
     "simsiam": (SimSiam(ENCODER, HEAD, predictor=PREDICTOR), two_views),
@@ -372,7 +393,7 @@ def test_what_gauges_watch_is_what_the_facts_name(method, start, embeddings, bat
 
 def test_embed_names_every_layer_and_ends_with_features(method, start):
     images = jnp.zeros((2, SIZE, SIZE, 1))
-    seen = {"image": images[:, None], "audio": images} if isinstance(method, AVID) else images
+    seen = {"image": images[:, None], "audio": images} if isinstance(method, AudioVideo) else images
     layers = jax.eval_shape(method.features, start.params, start.method_state, seen)
     width = method.context.width if isinstance(method, CPC) else ENCODER.width
     assert list(layers)[-1] == "features" and layers["features"].shape == (2, width) and len(layers) > 1
@@ -380,7 +401,7 @@ def test_embed_names_every_layer_and_ends_with_features(method, start):
 
 def test_the_backbone_has_the_layers_that_are_evaluated(method, start):
     backbone = method.backbone(start.params, start.method_state)
-    assert (backbone is None) == isinstance(method, AVID | CPC)  # Clips with sound, and tiles.
+    assert (backbone is None) == isinstance(method, AudioVideo | CPC)  # Clips with sound, and tiles.
     if backbone is not None:
         images = jnp.zeros((2, SIZE, SIZE, 1))
         layers, _ = jax.eval_shape(lambda: backbone.net.apply(*backbone[1:], images, train=False))

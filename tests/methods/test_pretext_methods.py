@@ -10,6 +10,7 @@ from ssl_jax.methods.jigsaw import Jigsaw
 from ssl_jax.methods.pirl import PIRL
 from ssl_jax.methods.relative_position import RelativePosition
 from ssl_jax.methods.rotation import Rotation
+from ssl_jax.methods.shuffle_and_learn import ShuffleAndLearn
 from ssl_jax.networks import linear_head, small_convnet
 
 ENCODER = small_convnet(channels=1, widths=(4,), strides=(2,))
@@ -56,6 +57,24 @@ def test_jigsaw_reads_its_tiles_as_they_are_shown():
     nats = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(3), [0, 3, 1]]
     np.testing.assert_allclose(method.objective(embeddings, state, RNG, STEP)[0], nats.mean(), rtol=1e-5)
     with pytest.raises(UsageError, match="make them with jigsaw_views"):
+        method.encode(params, state, {"views": views["views"]}, jax.random.key(1), STEP)
+
+
+def test_shuffle_and_learn_reads_its_frames_as_they_are_shown():
+    method = ShuffleAndLearn(ENCODER, HEAD, classifier=linear_head(inputs=15, outputs=2))
+    params, state = jax.jit(method.init)(jax.random.key(0))
+    views = {"views": jnp.asarray(RANDOM.normal(size=(3, 3, 6, 6, 1)), jnp.float32), "in_order": jnp.array([0, 1, 1])}
+    embeddings, _ = jax.jit(method.encode)(params, state, views, jax.random.key(1), STEP)
+    frames = np.asarray(embeddings["embedding"]).reshape(3, 15)
+    assert (frames >= 0).all()
+    kernel, bias = (np.asarray(params["classifier"]["layer1"][name]) for name in ("kernel", "bias"))
+    logits = frames @ kernel + bias
+    np.testing.assert_allclose(embeddings["logits"], logits, rtol=1e-4, atol=1e-5)
+    loss, _, metrics = method.objective(embeddings, state, RNG, STEP)
+    nats = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(3), [0, 1, 1]]
+    np.testing.assert_allclose(loss, nats.mean(), rtol=1e-5)
+    np.testing.assert_allclose(metrics["task_accuracy"], (logits.argmax(axis=1) == [0, 1, 1]).mean(), rtol=1e-6)
+    with pytest.raises(UsageError, match="make them with order_views"):
         method.encode(params, state, {"views": views["views"]}, jax.random.key(1), STEP)
 
 

@@ -24,7 +24,12 @@ def few_clips(monkeypatch):
 
 @pytest.mark.parametrize(
     ("method", "options", "views"),
-    [("avid", {"negatives": 8}, (8, 4, 12, 12, 1)), ("tracks", {"stored_size": 14}, (8, 2, 12, 12, 1))],
+    [
+        ("avc", {"fusion": "map"}, (8, 1, 12, 12, 1)),
+        ("avid", {"negatives": 8}, (8, 4, 12, 12, 1)),
+        ("shuffle_and_learn", {}, (8, 3, 12, 12, 1)),
+        ("tracks", {"stored_size": 14}, (8, 2, 12, 12, 1)),
+    ],
 )
 def test_a_run_ends_with_results_and_pictures(method, options, views, tmp_path):
     make = partial(find(method, "demo"), image_size=12, epochs=1, batch_size=20, **options)
@@ -48,8 +53,8 @@ def test_positives_come_after_six_tenths_of_a_run(recipe):
         epochs=10, batch_size=6, image_size=12, **({"stored_size": 12} if recipe != "demo" else {})
     )
     assert made.steps == 100 and made.method.start_step == 60 and made.method.refresh_every == 10
-    assert made.method.positive_pool == 32 and made.method.positives_per_clip == (8 if recipe == "demo" else 32)
-    assert made.method.negatives_within == 64
+    assert made.method.positive_pool == made.method.positives_per_clip == 32 and made.method.negatives_within == 64
+    assert made.method.estimator_within == ("info_nce" if recipe == "demo" else "nce")
 
 
 def test_avid_has_the_numbers_of_the_paper():
