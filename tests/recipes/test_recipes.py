@@ -13,7 +13,7 @@ from ssl_jax.train.state import init_state
 from ssl_jax.train.step import make_views, step_keys
 
 EVERY = [(method, name) for method in methods() for name in recipes(method)]
-SCALES = {"demo", "cifar", "imagenet", "imagenet_v1", "imagenet_v2", "kinetics"}
+SCALES = {"demo", "emoji", "cifar", "imagenet", "imagenet_v1", "imagenet_v2", "kinetics"}
 DRAWN = {"avid": "clips", "cma": "clips", "frames": "silent-clips", "tracks": "silent-clips"}  # others take images
 SMALL = {"clusterfit": {"clusters": 16}, "deepcluster": {"clusters": 16}, "sela": {"clusters": 16}}  # of 512 images
 
