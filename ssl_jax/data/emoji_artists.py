@@ -101,7 +101,7 @@ def read_font(path: Path, concepts: Iterable[Concept], *, name: str) -> Iterator
     side = 2 * SIDE
     for concept in concepts:
         image = Image.new("RGBA", (side, side), (255, 255, 255, 0))
-        ImageDraw.Draw(image).text((0, 1), concept.text, font=font, embedded_color=True)  # The square begins 1 % above.
+        ImageDraw.Draw(image).text((0, 1), concept.text, fill="black", font=font, embedded_color=True)
         yield concept.code, image
 
 

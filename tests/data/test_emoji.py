@@ -5,8 +5,8 @@ import json
 
 import numpy as np
 import pytest
+from archives import package, tarball
 from PIL import Image, ImageFont
-from test_packages import package, tarball
 
 from ssl_jax.data import emoji, emoji_preparation, open_data
 from ssl_jax.data.emoji_artists import ARTISTS, GROUPS, Artist, drawing, read_concepts, read_files, read_font

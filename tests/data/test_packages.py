@@ -1,43 +1,21 @@
 """Packages of registries: what is downloaded is the pinned file or a sentence, and archives are read without extraction."""
 
 import base64
-import hashlib
 import http.server
-import io
 import re
-import tarfile
 import threading
 import zipfile
 from functools import partial
 
 import pytest
+from archives import package, tarball
 
 from ssl_jax.data import packages
 from ssl_jax.data.emoji_artists import ARTISTS
-from ssl_jax.data.packages import Package, fetch, members
+from ssl_jax.data.packages import fetch, members
 from ssl_jax.errors import RunError, UsageError
 
 FILES = {"package/a.txt": b"first", "package/b.png": b"second", "../evil.txt": b"third", "/root.txt": b"fourth"}
-
-
-def tarball(files, *, link=None):
-    """A .tgz of files by name, and a link to a file outside."""
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w:gz") as archive:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-        if link:
-            member = tarfile.TarInfo(link)
-            member.type, member.linkname = tarfile.SYMTYPE, "/etc/hostname"
-            archive.addfile(member)
-    return made.getvalue()
-
-
-def package(url, content):
-    digest = base64.b64encode(hashlib.sha512(content).digest()).decode()
-    return Package("things 1.0.0", url, len(content), digest, "CC0 (its LICENSE)")
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ import runpy
 import sys
 from pathlib import Path
 
+import pytest
+
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
 
@@ -27,6 +29,39 @@ def test_all_methods_runs_what_is_missing(tmp_path, monkeypatch, capsys):
     assert list(first["simclr"]) == ["0"] and "few_labels" in capsys.readouterr().out
     script("all_methods.py", *words, "--seeds", 0, monkeypatch=monkeypatch)
     assert json.loads(results.read_text()) == first
+
+
+def test_all_methods_on_other_data_at_a_stated_budget(tmp_path, monkeypatch, capsys):
+    results = tmp_path / "results.json"
+    words = ["--data", "synthetic", "--steps", 3, "--seeds", 0, "--run", tmp_path, "--results", results]
+    names = script("all_methods.py", "--methods", "simclr", "colorization", "avid", *words, monkeypatch=monkeypatch)
+    found, said = json.loads(results.read_text()), capsys.readouterr().out
+    assert list(found) == ["simclr"] and found["simclr"]["0"]["steps"] == 3
+    assert "colorization is left out: data: synthetic holds grayscale" in said and "avid is left out: data: " in said
+    script("all_methods.py", "--methods", "byol", *words, "--hours", 0, monkeypatch=monkeypatch)
+    assert "byol, seed 0, is not started: 0 hours are over" in capsys.readouterr().out
+    assert names["seconds_of"](found) > 0
+    with pytest.raises(SystemExit, match="give one of them"):
+        script("all_methods.py", *words, "--epochs", 1, monkeypatch=monkeypatch)
+
+
+def test_emoji_measures_makes_the_table_and_the_picture(tmp_path, monkeypatch):
+    page, picture, results = tmp_path / "page.md", tmp_path / "picture.png", tmp_path / "results.json"
+    page.write_text("Before\n<!-- emoji -->\n<!-- /emoji -->\nafter\n")
+    words = ["--methods", "simclr", "--seeds", 0, "--epochs", 0.5, "--data", "synthetic", "--results", results]
+    words += ["--page", page, "--picture", picture]
+    names = script("emoji.py", *words, monkeypatch=monkeypatch)
+    found, text = json.loads(results.read_text()), page.read_text()
+    assert found["runs"]["simclr"]["0"]["concepts"]["pretrained"]["retrieval"]["recall_1"]["share"] > 0
+    assert names["table"](found) in text and text.count("| *raw pixels* |") == 1 and picture.stat().st_size > 10_000
+    with pytest.raises(SystemExit, match="give --choose, too"):
+        script("emoji.py", *words, "--settings", "temperature=0.1", monkeypatch=monkeypatch)
+
+
+def test_the_page_of_emoji_shows_the_results():
+    names = runpy.run_path(str(EXPERIMENTS / "emoji.py"))
+    found = json.loads((EXPERIMENTS / "results/emoji.json").read_text())
+    assert names["table"](found) in (EXPERIMENTS.parent / "docs/emoji.md").read_text()
 
 
 def test_trivial_solutions(tmp_path, monkeypatch, capsys):
