@@ -101,7 +101,8 @@ def fetch_all(artists: Mapping[str, Artist], folder: Path) -> dict[str, Path]:
     for artist in artists.values():
         package = artist.package
         _say(f"  {package.title}, {package.size / 1e6:.0f} MB: {artist.title}; {package.licence}")
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing("packages", folder, "give another folder"):
+        folder.mkdir(parents=True, exist_ok=True)
     files = {}
     for name, artist in artists.items():
         _say(f"{'reading' if (folder / artist.package.file).exists() else 'downloading'} {artist.package.title}")
