@@ -50,6 +50,7 @@ def main(
     choose: bool = False,
     settings: tuple[str, ...] = (),
     data: str = "emoji",
+    run: Path = Path("runs/emoji"),
     results: Path = RESULTS,
     page: Path | None = PAGE,
     picture: Path | None = PICTURE,
@@ -63,6 +64,7 @@ def main(
       choose: judge on an artist of the training part, for a choice of settings; the results are kept under "choice".
       settings: options of the recipe, NAME=VALUE; with --choose only.
       data: data set; others than emoji for a trial.
+      run: folder of the runs, which are resumed after an interruption.
       results: file of the measurements.
       page: page with the table; not written with --choose.
       picture: file of the picture, made with the first run.
@@ -78,7 +80,13 @@ def main(
             key = " ".join([method, *settings]) if choose else method
             if str(seed) in runs.get(key, {}):
                 continue
-            measured, features, opened = run_once(method, CHOICE if choose else data, seed=seed, **given)
+            measured, features, opened = run_once(
+                method,
+                CHOICE if choose else data,
+                seed=seed,
+                folder=run / f"{key}-seed{seed}".replace(" ", "-"),
+                **given,
+            )
             runs.setdefault(key, {})[str(seed)] = measured
             write_json(results, found)
             print(key, seed, json.dumps(measured))
@@ -88,15 +96,18 @@ def main(
         write_atomically(page, filled(page.read_text(), {"emoji": table(found)}))
 
 
-def run_once(method: str, data: str, *, seed: int, **options: Any) -> tuple[dict[str, Any], dict[str, Features], Data]:
+def run_once(
+    method: str, data: str, *, seed: int, folder: Path, **options: Any
+) -> tuple[dict[str, Any], dict[str, Features], Data]:
     """Trains, and returns what is measured, the features of each source with concepts as labels, and their data."""
     began = time.perf_counter()
     make = functools.partial(find(method, "emoji"), data=data, **options)
+    folder.mkdir(parents=True, exist_ok=True)
     recipe, mesh, batches, _, program = prepare(make, Options(seed=seed))
     with batches:
         state = fit(
             recipe.method, recipe.augment, recipe.optimizer(recipe.steps), batches,
-            steps=recipe.steps, seed=seed, mesh=mesh, program=program,
+            steps=recipe.steps, seed=seed, run=folder, mesh=mesh, program=program, save_every=50,
         )  # fmt: skip
     trained = time.perf_counter() - began
     extract = feature_extractor(recipe.method, recipe.prepare)
