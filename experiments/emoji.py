@@ -137,10 +137,12 @@ def with_labels(features: Features, data: Data) -> Features:
 def table(found: dict[str, Any]) -> str:
     """Mean and standard deviation over the seeds, in percent."""
     runs = found.get("runs", {})
+    if not runs:
+        return "Not measured yet: `python experiments/emoji.py`."
     everyone = [run for of_seeds in runs.values() for run in of_seeds.values()]
     rows = {method: cells(list(of_seeds.values()), "pretrained") for method, of_seeds in runs.items()}
     rows = dict(sorted(rows.items(), key=lambda row: -row[1][0][0]))
-    rows |= {f"*{name}*": cells(everyone, source) for name, source in BASELINES.items()} if everyone else {}
+    rows |= {f"*{name}*": cells(everyone, source) for name, source in BASELINES.items()}
     counts = {method: str(len(of_seeds)) for method, of_seeds in runs.items()}
     head = "| features | concept: recall@1 | recall@5 | mAP | groups: 10 labels | k-NN | seeds |"
     lines = [
