@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import IO, NamedTuple
 
 from ssl_jax.errors import RunError, reason_of, writing
 from ssl_jax.files import replacing
@@ -119,7 +119,7 @@ def members(path: Path, *, prefix: str, suffix: str = "") -> Iterator[tuple[str,
         raise RunError(f"data: {path} is damaged ({reason_of(fault)}): remove it and repeat the command.") from fault
 
 
-def _in_tar(path: Path) -> Iterator[tuple[str, int, BinaryIO]]:
+def _in_tar(path: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
     with tarfile.open(path, "r:gz") as archive:
         for member in archive:
             content = archive.extractfile(member) if member.isreg() else None
@@ -127,7 +127,7 @@ def _in_tar(path: Path) -> Iterator[tuple[str, int, BinaryIO]]:
                 yield member.name, member.size, content
 
 
-def _in_zip(path: Path) -> Iterator[tuple[str, int, BinaryIO]]:
+def _in_zip(path: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             if not member.is_dir():
