@@ -36,7 +36,7 @@ def open_emoji(
     Args:
       name: `emoji[:ARTISTS][,test=ARTIST][,label=group|concept|artist|none]`; ARTISTS to train on, joined by +, or another
         split in tfds's syntax; all but the one to test on when not given. Every artist has drawn all K concepts once.
-        Probes of the concepts take hours; retrieval and k-NN do not.
+        Judge concepts by retrieval and k-NN: linear probes have K outputs, and classes of three drawings.
       image_size, channels, strict: as in `open_data`; images are 64 x 64 in colour.
 
     Raises:

@@ -67,6 +67,8 @@ def test_all_methods_on_other_data_at_a_stated_budget(tmp_path, monkeypatch, cap
 
 
 def test_emoji_measures_makes_the_table_and_the_picture(tmp_path, monkeypatch):
+    """Of untrained weights: `fit` is tested elsewhere."""
+    monkeypatch.setattr("ssl_jax.train.fit", lambda *_, program, **__: program.init())
     page, picture, results = tmp_path / "page.md", tmp_path / "picture.png", tmp_path / "results.json"
     page.write_text("Before\n<!-- emoji -->\n<!-- /emoji -->\nafter\n")
     words = ["--methods", "simclr", "--seeds", 0, "--epochs", 0.5, "--data", "synthetic", "--results", results]
