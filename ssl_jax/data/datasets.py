@@ -15,7 +15,8 @@ from ssl_jax.data.source import Data
 from ssl_jax.data.synthetic import Synthetic
 from ssl_jax.errors import UsageError
 
-NAMES = ("digits", "fashion-mnist", SHAPES, EMBLEMS, OBJECTS, SCENES, SOUNDING, SILENT, "synthetic")
+EMOJI = "emoji"
+NAMES = ("digits", "fashion-mnist", EMOJI, SHAPES, EMBLEMS, OBJECTS, SCENES, SOUNDING, SILENT, "synthetic")
 DIGITS = Path(__file__).parent / "embedded/digits/1.0.0"
 LARGEST_SIDE = 8192  # Pixels: an image of this side takes 200 MB in colour.
 
@@ -27,13 +28,15 @@ def open_data(
 
     Args:
       name: "digits", 4,000 + 1,000 MNIST digits that come with the package; "fashion-mnist", from the files of Debian's
-        package dataset-fashion-mnist; "shapes", 4,000 + 1,000 drawn in colour; "emblems", as many of nine signs at fixed
-        positions; "objects" and "scenes", as many with one drawn thing each and with several, and their masks; "clips", as many
-        drawn moving shapes with sound, and "silent-clips", the same without sound; "synthetic", for tests; a folder of images,
-        see `ssl_jax.data.folder`; or a tfds data set of images, or of videos with or without sound (`ssl_jax.data.tfds_clips`):
-        `name[/config][:version][:split][,image=KEY][,label=KEY]`, with the split to pre-train on, imagenet2012:train[:10%], and
-        the keys of the features to use where there are several, smallnorb:train,image=image2,label=label_azimuth; digits takes
-        a split, too. A `Data` is used unchanged except for the channels: its images keep their size.
+        package dataset-fashion-mnist; "emoji", about 1,850 drawings by each of four artists, one of them held out, that
+        `ssl-jax data prepare emoji` prepares (`ssl_jax.data.emoji`); "shapes", 4,000 + 1,000 drawn in colour; "emblems",
+        as many of nine signs at fixed positions; "objects" and "scenes", as many with one drawn thing each and with
+        several, and their masks; "clips", as many drawn moving shapes with sound, and "silent-clips", the same without
+        sound; "synthetic", for tests; a folder of images, see `ssl_jax.data.folder`; or a tfds data set of images, or of
+        videos with or without sound (`ssl_jax.data.tfds_clips`): `name[/config][:version][:split][,image=KEY][,label=KEY]`,
+        with the split to pre-train on, imagenet2012:train[:10%], and the keys of the features to use where there are
+        several, smallnorb:train,image=image2,label=label_azimuth; digits takes a split, too. A `Data` is used unchanged
+        except for the channels: its images keep their size.
       image_size: side in pixels of the squares that all images become, 1 to 8192, see `ssl_jax.data.images`; None keeps
         their size where all have the same.
       channels: 3 repeats grayscale images in three equal channels, 1 reduces coloured images to their luma; None keeps one
@@ -61,6 +64,10 @@ def open_data(
         return open_folder(folder, image_size=image_size, channels=channels, strict=strict)
 
     own = re.split("[:,]", name)[0]
+    if own == EMOJI:
+        from ssl_jax.data.emoji import open_emoji  # noqa: PLC0415  It imports tfds.
+
+        return open_emoji(name, image_size=image_size, channels=channels, strict=strict)
     if own in NAMES and own != "digits":
         raise UsageError(f"data: {own} has no splits or keys to choose from, got {name!r}: name it {own}.")
 

@@ -62,6 +62,7 @@ def open_prepared(
     *,
     name: str,
     split: str = "train",
+    test_split: str | None = None,
     image: str | None = None,
     label: str | None = None,
     image_size: int | None = None,
@@ -75,6 +76,7 @@ def open_prepared(
 
     Args:
       split: split to train on.
+      test_split: split to evaluate on, disjoint from `split`, where its name does not say so.
       image, label: the features to use where there are several; see `ssl_jax.data.tfds_keys`.
       image_size: side of the square that all images become; None where all have one size already.
       channels: 1 or 3 that all images become; None keeps 1 where the data set declares it.
@@ -101,7 +103,7 @@ def open_prepared(
 
     train = examples(split)
     _check_parts(info, split)
-    test = _test_part(info, split, examples)
+    test = examples(test_split) if test_split else _test_part(info, split, examples)
     parts = [train, test] if test else [train]
     classes = _classes(info, label, parts)
     sources: list[Source] = []

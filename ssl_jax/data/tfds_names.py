@@ -40,9 +40,14 @@ def parse(specification: str) -> Specification:
     return Specification(found["name"], found["version"], found["split"], keys.get("image"), keys.get("label"))
 
 
+def data_folder() -> Path:
+    """The folder of prepared data sets: that of TFDS_DATA_DIR, else tfds's default."""
+    return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+
+
 def prepared(name: str, version: str | None, own_names: Iterable[str]) -> Path:
     """The folder of the newest version that fits; a `UsageError` with a remedy where there is none."""
-    data_dir = tfds.core.Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    data_dir = tfds.core.Path(data_folder())
     configs = sorted({path.parent.parent.name for path in (data_dir / name).glob("*/*/features.json")})
     if len(configs) > 1:
         variants = ", ".join(f"{name}/{config}" for config in configs)

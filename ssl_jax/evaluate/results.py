@@ -45,8 +45,9 @@ def digest(results: Mapping[str, Any]) -> dict[str, Any]:
 
     The protocols are "knn", "linear_probe" and "few_label_probe", and others under their own names. Untrained weights have
     "_random_init" after that, pixels "_pixels", the pre-trained features nothing. The end is "_interval" for the 95 % interval
-    [low, high], "_std" for the deviation, nothing for the accuracy, which is None where it was not measured. A protocol with
-    `figures` has these instead: "diagnostics_pixels_lidar".
+    [low, high], "_std" for the deviation, "_recall_1" and the like for retrieval's recall, nothing for the accuracy, or for
+    retrieval's mean average precision and the mean IoU, which is None where it was not measured. A protocol with `figures` has
+    these instead: "diagnostics_pixels_lidar".
     """
     flat: dict[str, Any] = {}
     for name, value in results.items():
@@ -64,6 +65,7 @@ def _flat(features: Mapping[str, Any]) -> dict[str, Any]:
             fields = {"accuracy": fields.get("average_precision", fields.get("mean_iou"))} | fields
             ends = {field: f"_{field}" for field in figures} or FIELDS
             flat |= {key + end: fields[field] for field, end in ends.items() if field in fields}
+            flat |= {f"{key}_{rank}": part["share"] for rank, part in fields.items() if rank.startswith("recall_")}
     return flat
 
 

@@ -1,20 +1,26 @@
 """Barlow Twins: our demo, solo-learn's CIFAR-10, and the authors' ImageNet runs."""
 
-from ssl_jax.augment.views import byol_views
+from collections.abc import Callable
+
+from ssl_jax.augment.views import ViewMaker, byol_views
 from ssl_jax.methods.barlow_twins import BarlowTwins
 from ssl_jax.optimizers import lars, with_bias_rate
-from ssl_jax.recipes.images import CIFAR, DIGITS, IMAGENET, Images
+from ssl_jax.recipes.images import CIFAR, DIGITS, EMOJI, IMAGENET, Images, Opened
 from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.training import Laptop, SoloLearn, Training
-from ssl_jax.recipes.views import demo_views, solo_views
+from ssl_jax.recipes.training import EMOJI_RUN, Laptop, SoloLearn, Training
+from ssl_jax.recipes.views import demo_views, emoji_views, solo_views
 
 
 @recipe
 def demo(images: Images = DIGITS, training: Laptop = Laptop(), *, off_diagonal_weight: float = 5e-3) -> Recipe:
     """Minutes on a laptop, AdamW."""
-    opened = images.open()
-    method = BarlowTwins(opened.encoder, opened.head(256, 256, 256), off_diagonal_weight=off_diagonal_weight)
-    return opened.recipe(training, method, opened.views(demo_views), training.adamw)
+    return _small(images.open(), training, demo_views, off_diagonal_weight=off_diagonal_weight)
+
+
+@recipe
+def emoji(images: Images = EMOJI, training: Laptop = EMOJI_RUN, *, off_diagonal_weight: float = 5e-3) -> Recipe:
+    """Minutes on a laptop, AdamW, on emoji in colour, which `ssl-jax data prepare emoji` prepares."""
+    return _small(images.open(), training, emoji_views, off_diagonal_weight=off_diagonal_weight)
 
 
 @recipe
@@ -54,3 +60,9 @@ def imagenet(
     factor = bias_learning_rate / training.learning_rate
     views = opened.views(byol_views, resampling="cubic")
     return opened.recipe(training, method, views, lambda steps: with_bias_rate(weights(steps), factor=factor))
+
+
+def _small(opened: Opened, training: Laptop, view: Callable[..., ViewMaker], *, off_diagonal_weight: float) -> Recipe:
+    """The common part of the recipes for minutes on a laptop, whose images and views differ."""
+    method = BarlowTwins(opened.encoder, opened.head(256, 256, 256), off_diagonal_weight=off_diagonal_weight)
+    return opened.recipe(training, method, opened.views(view), training.adamw)

@@ -1,14 +1,15 @@
 """DINO: our demo, solo-learn's CIFAR-10, and the authors' ImageNet runs with a small vision transformer."""
 
 from dataclasses import replace
+from typing import Any
 
 from ssl_jax.methods.dino import DINO
 from ssl_jax.networks import Net, prototype_head
 from ssl_jax.optimizers import Optimizer, adamw, cosine, with_clipping
-from ssl_jax.recipes.images import CIFAR, DIGITS, IMAGENET, Images, Opened
+from ssl_jax.recipes.images import CIFAR, DIGITS, EMOJI, IMAGENET, Images, Opened
 from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.training import Laptop, MakeOptimizer, SoloLearn, Training, frozen_prototypes
-from ssl_jax.recipes.views import demo_crops, dino_crops, solo_views
+from ssl_jax.recipes.training import EMOJI_RUN, Laptop, MakeOptimizer, SoloLearn, Training, frozen_prototypes
+from ssl_jax.recipes.views import demo_crops, demo_views, dino_crops, emoji_views, solo_views
 
 VIT_SMALL = replace(IMAGENET, encoder="vit_small/16")
 
@@ -40,11 +41,23 @@ def demo(
     small_views: int = 2,
 ) -> Recipe:
     """Minutes on a laptop, AdamW, two large and two small crops."""
-    opened = images.open()
-    head = make_head(opened, 256, 64, prototypes=prototypes, norm=True)
-    method = DINO(opened.encoder, head, training.steps(opened.data), momentum=momentum)
-    views = demo_crops(opened, small_size=small_size, small_views=small_views)
-    return opened.recipe(training, method, views, training.adamw)
+    views = {"view": demo_views, "small_size": small_size, "small_views": small_views}
+    return _small(images.open(), training, views, prototypes=prototypes, momentum=momentum)
+
+
+@recipe
+def emoji(
+    images: Images = EMOJI,
+    training: Laptop = EMOJI_RUN,
+    *,
+    prototypes: int = 256,
+    momentum: float = 0.99,
+    small_size: int = 16,
+    small_views: int = 2,
+) -> Recipe:
+    """Minutes on a laptop, AdamW, two large and two small crops, on emoji, which `ssl-jax data prepare emoji` prepares."""
+    views = {"view": emoji_views, "small_size": small_size, "small_views": small_views}
+    return _small(images.open(), training, views, prototypes=prototypes, momentum=momentum)
 
 
 @recipe
@@ -92,3 +105,10 @@ def imagenet(
     method = DINO(opened.encoder, head, training.steps(opened.data), momentum=momentum)
     views = dino_crops(opened, small_size=small_size, small_views=small_views)
     return opened.recipe(training, method, views, frozen_prototypes(imagenet_adamw(training, clip=clip), training))
+
+
+def _small(opened: Opened, training: Laptop, views: dict[str, Any], *, prototypes: int, momentum: float) -> Recipe:
+    """The common part of the recipes for minutes on a laptop; views: arguments of `demo_crops`."""
+    head = make_head(opened, 256, 64, prototypes=prototypes, norm=True)
+    method = DINO(opened.encoder, head, training.steps(opened.data), momentum=momentum)
+    return opened.recipe(training, method, demo_crops(opened, **views), training.adamw)

@@ -189,6 +189,7 @@ class Images:
 
 
 DIGITS = Images("digits", 28, "small")
+EMOJI = Images("emoji", 32, "small")
 CIFAR = Images("cifar10", 32, "resnet18", statistics=CIFAR_STATISTICS)
 IMAGENET = Images("imagenet2012", 224, "resnet50", stored_size=256)
 

@@ -1,5 +1,6 @@
 """PIRL: our demo, and VISSL's ImageNet run."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
@@ -9,10 +10,10 @@ from ssl_jax.augment.views import ViewMaker, photo_views
 from ssl_jax.methods.npid import Estimator
 from ssl_jax.methods.pirl import PIRL
 from ssl_jax.optimizers import sgd
-from ssl_jax.recipes.images import DIGITS, IMAGENET, Images, Opened
+from ssl_jax.recipes.images import DIGITS, EMOJI, IMAGENET, Images, Opened
 from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.training import Laptop, Training
-from ssl_jax.recipes.views import crop_views, demo_views
+from ssl_jax.recipes.training import EMOJI_RUN, Laptop, Training
+from ssl_jax.recipes.views import crop_views, demo_views, emoji_views
 
 Transformation = Literal["jigsaw", "rotation"]
 
@@ -54,13 +55,29 @@ def demo(
       transformation: nine tiles of 8 pixels in random order, or one of four rotations.
       momentum: weight of the old entry when an entry of the memory bank is updated.
     """
-    opened = images.open()
     options = {"negatives": negatives, "temperature": temperature, "momentum": momentum, "estimator": estimator}
-    method = make_method(opened, transformation=transformation, width=64, **options)
-    view = opened.views(demo_views, views=1)
-    tiles = shuffled(grid_views(view, size=8, gap=1, jitter=1, finish=without_shortcuts()))
-    views = pirl_views(view, tiles if transformation == "jigsaw" else one_of(four_rotations(view)))
-    return opened.recipe(training, method, views, training.adamw)
+    return _small(images.open(), training, demo_views, tile=8, transformation=transformation, **options)
+
+
+@recipe
+def emoji(
+    images: Images = EMOJI,
+    training: Laptop = EMOJI_RUN,
+    *,
+    transformation: Transformation = "jigsaw",
+    negatives: int = 256,
+    temperature: float = 0.2,
+    momentum: float = 0.5,
+    estimator: Estimator = "info_nce",
+) -> Recipe:
+    """Minutes on a laptop, AdamW, on emoji in colour, which `ssl-jax data prepare emoji` prepares.
+
+    Args:
+      transformation: nine tiles of 9 pixels in random order, or one of four rotations.
+      momentum: weight of the old entry when an entry of the memory bank is updated.
+    """
+    options = {"negatives": negatives, "temperature": temperature, "momentum": momentum, "estimator": estimator}
+    return _small(images.open(), training, emoji_views, tile=9, transformation=transformation, **options)
 
 
 @recipe
@@ -95,3 +112,20 @@ def imagenet(
     parts = imagenet_tiles(opened, tile) if transformation == "jigsaw" else one_of(four_rotations(whole))
     optimizer = training.optimizer(sgd, end=training.peak / 1000)
     return opened.recipe(training, method, pirl_views(whole, parts), optimizer)
+
+
+def _small(
+    opened: Opened,
+    training: Laptop,
+    make: Callable[..., ViewMaker],
+    *,
+    tile: int,
+    transformation: Transformation,
+    **options: Any,
+) -> Recipe:
+    """The common part of the recipes for minutes on a laptop, whose images, views and sides of tiles differ."""
+    method = make_method(opened, transformation=transformation, width=64, **options)
+    view = opened.views(make, views=1)
+    tiles = shuffled(grid_views(view, size=tile, gap=1, jitter=1, finish=without_shortcuts()))
+    views = pirl_views(view, tiles if transformation == "jigsaw" else one_of(four_rotations(view)))
+    return opened.recipe(training, method, views, training.adamw)

@@ -1,14 +1,15 @@
 """SimCLR: our demo, the paper's CIFAR-10 appendix, the paper's ImageNet runs, and those of its second version."""
 
+from collections.abc import Callable
 from typing import Literal
 
-from ssl_jax.augment.views import simclr_views
+from ssl_jax.augment.views import ViewMaker, simclr_views
 from ssl_jax.methods.simclr import SimCLR
 from ssl_jax.optimizers import lars
-from ssl_jax.recipes.images import CIFAR, DIGITS, IMAGENET, Images, Opened
+from ssl_jax.recipes.images import CIFAR, DIGITS, EMOJI, IMAGENET, Images, Opened
 from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.training import Laptop, Training
-from ssl_jax.recipes.views import demo_views
+from ssl_jax.recipes.training import EMOJI_RUN, Laptop, Training
+from ssl_jax.recipes.views import demo_views, emoji_views
 
 
 def make_method(opened: Opened, *, head_layers: int, temperature: float) -> SimCLR:
@@ -20,9 +21,13 @@ def make_method(opened: Opened, *, head_layers: int, temperature: float) -> SimC
 @recipe
 def demo(images: Images = DIGITS, training: Laptop = Laptop(), *, temperature: float = 0.2) -> Recipe:
     """Minutes on a laptop: small grayscale images, rotated, sheared and zoomed instead of colour jitter; AdamW."""
-    opened = images.open()
-    method = SimCLR(opened.encoder, opened.head(256, 64), temperature=temperature)
-    return opened.recipe(training, method, opened.views(demo_views), training.adamw)
+    return _small(images.open(), training, demo_views, temperature=temperature)
+
+
+@recipe
+def emoji(images: Images = EMOJI, training: Laptop = EMOJI_RUN, *, temperature: float = 0.2) -> Recipe:
+    """Minutes on a laptop, AdamW, on emoji in colour, which `ssl-jax data prepare emoji` prepares."""
+    return _small(images.open(), training, emoji_views, temperature=temperature)
 
 
 @recipe
@@ -84,6 +89,12 @@ def imagenet_v2(
     """
     peak = training.learning_rate * training.batch_size**0.5
     return _at_scale(images, training, peak=peak, head_layers=head_layers, temperature=temperature)
+
+
+def _small(opened: Opened, training: Laptop, view: Callable[..., ViewMaker], *, temperature: float) -> Recipe:
+    """The common part of the recipes for minutes on a laptop, whose images and views differ."""
+    method = SimCLR(opened.encoder, opened.head(256, 64), temperature=temperature)
+    return opened.recipe(training, method, opened.views(view), training.adamw)
 
 
 def _at_scale(images: Images, training: Training, *, peak: float, head_layers: int, temperature: float) -> Recipe:

@@ -1,11 +1,13 @@
 """SwAV: our demo, solo-learn's CIFAR-10, and the authors' ImageNet runs."""
 
+from typing import Any
+
 from ssl_jax.methods.swav import SwAV
 from ssl_jax.optimizers import larc
-from ssl_jax.recipes.images import CIFAR, DIGITS, IMAGENET, Images
+from ssl_jax.recipes.images import CIFAR, DIGITS, EMOJI, IMAGENET, Images, Opened
 from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.training import Laptop, SoloLearn, Training, frozen_prototypes
-from ssl_jax.recipes.views import demo_crops, solo_views, swav_crops
+from ssl_jax.recipes.training import EMOJI_RUN, Laptop, SoloLearn, Training, frozen_prototypes
+from ssl_jax.recipes.views import demo_crops, demo_views, emoji_views, solo_views, swav_crops
 
 
 @recipe
@@ -24,11 +26,30 @@ def demo(
     Args:
       epsilon: entropy regularisation of Sinkhorn-Knopp; at 0.05 two of three seeds stay at the uniform solution.
     """
-    opened = images.open()
-    head = opened.head(256, 64)
-    method = SwAV(opened.encoder, head, prototypes=prototypes, temperature=temperature, epsilon=epsilon)
-    views = demo_crops(opened, small_size=small_size, small_views=small_views)
-    return opened.recipe(training, method, views, training.adamw)
+    options = {"prototypes": prototypes, "temperature": temperature, "epsilon": epsilon}
+    views = {"view": demo_views, "small_size": small_size, "small_views": small_views}
+    return _small(images.open(), training, views, **options)
+
+
+@recipe
+def emoji(
+    images: Images = EMOJI,
+    training: Laptop = EMOJI_RUN,
+    *,
+    prototypes: int = 256,
+    temperature: float = 0.1,
+    epsilon: float = 0.03,
+    small_size: int = 16,
+    small_views: int = 2,
+) -> Recipe:
+    """Minutes on a laptop, AdamW, two large and two small crops, on emoji, which `ssl-jax data prepare emoji` prepares.
+
+    Args:
+      epsilon: entropy regularisation of Sinkhorn-Knopp.
+    """
+    options = {"prototypes": prototypes, "temperature": temperature, "epsilon": epsilon}
+    views = {"view": emoji_views, "small_size": small_size, "small_views": small_views}
+    return _small(images.open(), training, views, **options)
 
 
 @recipe
@@ -88,3 +109,9 @@ def imagenet(
     views = swav_crops(opened, scale=(0.14, 1.0), small_size=small_size, small_views=small_views)
     optimizer = training.optimizer(larc, start=training.peak / 16, end=training.peak / 1000)
     return opened.recipe(training, method, views, frozen_prototypes(optimizer, training))
+
+
+def _small(opened: Opened, training: Laptop, views: dict[str, Any], **options: Any) -> Recipe:
+    """The common part of the recipes for minutes on a laptop; views: arguments of `demo_crops`."""
+    method = SwAV(opened.encoder, opened.head(256, 64), **options)
+    return opened.recipe(training, method, demo_crops(opened, **views), training.adamw)

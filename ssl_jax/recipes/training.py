@@ -141,6 +141,7 @@ class Constant(Run):
         return lambda steps: make(lambda step: self.learning_rate, weight_decay=self.weight_decay, **options)
 
 
+EMOJI_RUN = Laptop(epochs=10)
 VISSL = Staircase(105, 256, 0.1, 1e-4, drops=(30, 60, 90, 100), of=105)  # The ImageNet runs of facebookresearch/vissl.
 
 

@@ -48,10 +48,15 @@ def test_the_digest_has_null_for_each_accuracy_that_was_not_measured(features):
     assert digest({"features": features}) == dict.fromkeys(names)
 
 
-def test_the_figure_of_retrieval_is_its_average_precision():
+def test_the_figures_of_retrieval_are_its_average_precision_and_recall():
     fields = {"average_precision": 0.5, "interval": [0.4, 0.6], "recall_1": {"share": 0.9}}
     flat = digest({"features": {"pretrained": {"retrieval": fields}}})
-    assert flat["retrieval"] == 0.5 and flat["retrieval_interval"] == [0.4, 0.6] and flat["knn"] is None
+    assert (
+        flat["retrieval"] == 0.5
+        and flat["retrieval_recall_1"] == 0.9
+        and flat["retrieval_interval"] == [0.4, 0.6]
+        and flat["knn"] is None
+    )
 
 
 def test_the_page_explains_every_key():

@@ -39,6 +39,63 @@ def test_all_methods_runs_what_is_missing(tmp_path, monkeypatch, capsys):
     assert json.loads(results.read_text()) == first
 
 
+def test_all_methods_on_other_data_at_a_stated_budget(tmp_path, monkeypatch, capsys):
+    """Every recipe is made, but not run."""
+
+    def pretended(make, options):
+        recipe = make()
+        fields = {name: {"accuracy": 0.5} for name in ("few_labels", "linear", "knn")}
+        features = {"pretrained": fields, "untrained": fields}
+        return {"features": features, "steps": recipe.steps, "images_per_second": 1.0, "seconds": 2.0}
+
+    monkeypatch.setattr("ssl_jax.commands.pretrain", pretended)
+    monkeypatch.setattr("ssl_jax.runs.read_record", lambda folder: {"device": "none", "started": "now"})
+    monkeypatch.chdir(tmp_path)
+    results, words = tmp_path / "results.json", ["--data", "synthetic", "--seeds", 0]
+    given = [*words, "--steps", 3, "--results", results]
+    names = script("all_methods.py", "--methods", "simclr", "avid", *given, monkeypatch=monkeypatch)
+    found, said = json.loads(results.read_text()), capsys.readouterr().out
+    assert list(found) == ["simclr"] and found["simclr"]["0"]["steps"] == 3 and names["seconds_of"](found) == 2
+    assert "avid is left out: data: " in said
+    script("all_methods.py", "--methods", "byol", *given, "--hours", 0, monkeypatch=monkeypatch)
+    assert "byol, seed 0, is not started: 0 hours are over" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="give one of them"):
+        script("all_methods.py", *given, "--epochs", 1, monkeypatch=monkeypatch)
+    with pytest.raises(ValueError, match="no_such_data"):
+        script(
+            "all_methods.py",
+            "--data",
+            "no_such_data",
+            "--methods",
+            "simclr",
+            "--results",
+            results,
+            monkeypatch=monkeypatch,
+        )
+
+
+def test_emoji_measures_makes_the_table_and_the_picture(tmp_path, monkeypatch):
+    """Of untrained weights: `fit` is tested elsewhere."""
+    monkeypatch.setattr("ssl_jax.train.fit", lambda *_, program, **__: program.init())
+    page, picture, results = tmp_path / "page.md", tmp_path / "picture.png", tmp_path / "results.json"
+    page.write_text("Before\n<!-- emoji -->\n<!-- /emoji -->\nafter\n")
+    words = ["--methods", "simclr", "--seeds", 0, "--epochs", 0.5, "--data", "synthetic", "--results", results]
+    words += ["--page", page, "--picture", picture]
+    names = script("emoji.py", *words, monkeypatch=monkeypatch)
+    found, text = json.loads(results.read_text()), page.read_text()
+    assert found["runs"]["simclr"]["0"]["concepts"]["pretrained"]["retrieval"]["recall_1"]["share"] > 0
+    assert names["table"](found) in text and text.count("| *raw pixels* |") == 1 and picture.stat().st_size > 10_000
+    with pytest.raises(SystemExit, match="give --choose, too"):
+        script("emoji.py", *words, "--settings", "temperature=0.1", monkeypatch=monkeypatch)
+
+
+def test_the_page_of_emoji_shows_the_results():
+    names = runpy.run_path(str(EXPERIMENTS / "emoji.py"))
+    results = EXPERIMENTS / "results/emoji.json"
+    found = json.loads(results.read_text()) if results.exists() else {}
+    assert names["table"](found) in (EXPERIMENTS.parent / "docs/emoji.md").read_text()
+
+
 def test_trivial_solutions(tmp_path, monkeypatch, capsys):
     """Every exchange makes a method, and one that attracts only is measured."""
     results = tmp_path / "results.json"
