@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from ssl_jax.networks.functional import Net
 from ssl_jax.networks.latent import latent_decoder
 from ssl_jax.ops import descend_latent, latent_free_energy
+from ssl_jax.optimizers import adamw
 from ssl_jax.report.figures import gallery, write_svg
 
 RESULTS = Path(__file__).parents[1] / "results" / "latent_variable.json"
@@ -147,7 +148,7 @@ def takes_z(params: Any) -> bool:
 
 def train(net: Net, x: NDArray[np.float32], y: NDArray[np.float32], *, steps: int, batch_size: int, seed: int) -> Any:
     """Lowers the free energy of right pairs: at each step z is the best one, and has no gradient."""
-    optimizer = optax.adam(optax.cosine_decay_schedule(3e-3, steps))
+    optimizer = adamw(optax.cosine_decay_schedule(3e-3, steps), weight_decay=0.0).transformation
     params, _ = net.init(jax.random.key(seed))
 
     def step(carry: Any, rng: Array) -> Any:

@@ -23,8 +23,9 @@ def run_missing(
     Raises:
       UsageError: the file holds runs of other settings.
     """
-    kept = json.loads(results.read_text()) if results.exists() else {"settings": dict(settings), "found": {}}
-    if kept["settings"] != json.loads(json.dumps(dict(settings))):
+    wanted = json.loads(json.dumps(dict(settings)))  # As they are read: tuples are lists.
+    kept = json.loads(results.read_text()) if results.exists() else {"settings": wanted, "found": {}}
+    if kept["settings"] != wanted:
         raise UsageError(f"results: {results} holds runs of other settings, {kept['settings']}: choose another file.")
     found = kept["found"]
     for name in names:

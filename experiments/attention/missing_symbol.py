@@ -130,7 +130,7 @@ def nats(net: Net, augment: Callable[..., Any], params: Any, symbols: Symbols) -
     views = jax.vmap(augment)(rngs, words if augment is transcribed else words["spelling"])
     logits = jax.jit(lambda source: net.apply(params, {}, source, train=False)[0]["logits"])(views["source"])
     target = jnp.where(views["target"] == END, PADDING, views["target"])
-    return float(energies(logits, target).sum() / (target != PADDING).sum())
+    return float(energies(logits, target).sum()) / int((target != PADDING).sum())
 
 
 def inputs(sequences: Any, augment: Callable[..., Any]) -> dict[str, Any]:
