@@ -27,7 +27,7 @@ ROOMS = {
     "orbax": {"train/checkpoint.py"},
     "grain": {"data"},
     "tensorflow_datasets": {"data"},
-    "tyro": {"options.py", "commands", "cli.py"},
+    "tyro": {"options.py", "commands", "signatures.py"},
 }
 
 

