@@ -1,0 +1,231 @@
+"""SimCLR, BYOL and Barlow Twins side by side: batch size, augmentations, width of the projector, asymmetry.
+
+    python experiments/lecture/figures_of_the_talk.py
+
+Each run sees as many images as every other one, so that small batches make more steps; AdamW's rate grows with the square root
+of the batch. One thing is exchanged at a time in the demo on the embedded digits.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
+import tyro
+from jax import Array, lax
+from runs import (
+    Budget,
+    Claim,
+    Found,
+    Script,
+    accuracies,
+    compare,
+    demo,
+    features_of,
+    mean,
+    percent,
+    table,
+    trained,
+    values,
+    views_for,
+)
+
+from ssl_jax.losses import barlow_twins, ntxent
+from ssl_jax.methods.joint_embedding import JointEmbedding, on_views
+from ssl_jax.networks import Net, projection_head
+from ssl_jax.report.figures import lines
+from ssl_jax.report.html import Html
+
+METHODS = {"SimCLR": "simclr", "BYOL": "byol", "Barlow Twins": "barlow_twins"}
+BATCH, RATE = 128, 2e-3
+BATCHES, WIDTHS = (32, 128, 512), (16, 64, 512)
+STILL: dict[str, Any] = {"degrees": 0, "translate": 0, "zoom": (1.0, 1.0), "shear": 0}
+VIEWS: dict[str, dict[str, Any]] = {
+    "all": {},
+    "no jitter": {"brightness": 0, "contrast": 0},
+    "no affine map": {"brightness": 0, "contrast": 0, **STILL},  # crops alone
+    "no crop": {"brightness": 0, "contrast": 0, "scale": (1.0, 1.0)},  # affine map alone
+}
+ASYMMETRY = {"none": (False, False), "stop-gradient": (False, True), "predictor": (True, False), "both": (True, True)}
+LOSSES = {"simclr": partial(ntxent, temperature=0.2), "barlow_twins": partial(barlow_twins, off_diagonal_weight=5e-3)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asymmetric(JointEmbedding):
+    """A symmetric loss, half of it from each view, with a predictor on one side or a stop-gradient on the other."""
+
+    loss: Callable[..., Array]
+    predictor: Net | None
+    stop: bool
+    per_view_statistics: bool
+
+    @property
+    def networks(self) -> dict[str, Net]:
+        return super().networks | ({"predictor": self.predictor} if self.predictor else {})
+
+    def encode(self, params: Any, state: Any, views: Any, rng: Array, step: Array) -> tuple[Any, Any]:
+        embeddings, state = super().encode(params, state, views, rng, step)
+        prediction = embeddings["embedding"]
+        if self.predictor:
+            prediction, stats = on_views(
+                self.predictor, params["predictor"], state["predictor"], prediction,
+                per_view_statistics=self.per_view_statistics,
+            )  # fmt: skip
+            state = {**state, "predictor": stats}
+        return {**embeddings, "prediction": prediction}, state
+
+    def objective(self, embeddings: Any, state: Any, rng: Any, step: Any, *, axis_name: str | None = None) -> Any:
+        prediction, target = embeddings["prediction"], embeddings["embedding"]
+        target = lax.stop_gradient(target) if self.stop else target
+        pairs = ((prediction[:, 0], target[:, 1]), (prediction[:, 1], target[:, 0]))
+        return jnp.stack([self.loss(*pair, axis_name=axis_name) for pair in pairs]).mean(), {}, {}
+
+
+def with_width(method: Any, width: int) -> Any:
+    """The same method with an embedding of this width; hidden layers keep theirs."""
+    hidden = (256, 256) if type(method).__name__ == "BarlowTwins" else (256,)
+    changed = replace(method, head=projection_head(inputs=method.encoder.width, widths=(*hidden, width)))
+    if hasattr(method, "predictor"):
+        changed = replace(changed, predictor=projection_head(inputs=width, widths=(256, width)))
+    return changed
+
+
+def asymmetric(method: Any, name: str, *, predictor: bool, stop: bool) -> Any:
+    width = method.head.width
+    net = projection_head(inputs=width, widths=(256, width)) if predictor else None
+    return Asymmetric(
+        method.encoder, method.head, loss=LOSSES[name], predictor=net, stop=stop,
+        per_view_statistics=method.per_view_statistics,
+    )  # fmt: skip
+
+
+def measured(
+    budget: Budget, seed: int, *, name: str, batch: int = BATCH, exchange: Callable[[Any], Any] = lambda method: method,
+    **views: Any,
+) -> dict[str, Any]:  # fmt: skip
+    budget = budget._replace(steps=max(1, budget.steps * BATCH // batch))
+    recipe = demo(name, budget, batch_size=batch, learning_rate=RATE * (batch / BATCH) ** 0.5)
+    recipe = replace(recipe, method=exchange(recipe.method), augment=views_for(**views))
+    state, _ = trained(recipe, seed=seed, every=budget.steps)
+    return accuracies(features_of(recipe, state))
+
+
+def cases() -> dict[str, Callable[[Budget, int], dict[str, Any]]]:
+    found: dict[str, Any] = {}
+    for title, name in METHODS.items():
+        found |= {f"{title}, batch {batch}": partial(measured, name=name, batch=batch) for batch in BATCHES}
+        found |= {
+            f"{title}, {kept}": partial(measured, name=name, **options)
+            for kept, options in VIEWS.items()
+            if kept != "all"
+        }
+        found |= {
+            f"{title}, width {width}": partial(measured, name=name, exchange=partial(with_width, width=width))
+            for width in WIDTHS
+        }
+        if name in LOSSES:
+            for added, (predictor, stop) in ASYMMETRY.items():
+                exchange = partial(asymmetric, name=name, predictor=predictor, stop=stop)
+                if added != "none":
+                    found[f"{title}, {added}"] = partial(measured, name=name, exchange=exchange)
+    return found
+
+
+CASES = cases()
+
+
+def panels(found: Found) -> dict[str, dict[str, dict[str, list[float]]]]:
+    """Panel -> method -> setting -> k-NN over seeds."""
+    made: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for title in METHODS:
+        base = values(found, f"{title}, batch {BATCH}")
+        made.setdefault("batch size", {})[title] = {
+            str(each): values(found, f"{title}, batch {each}") for each in BATCHES
+        }
+        made.setdefault("augmentations", {})[title] = {
+            kept: base if kept == "all" else values(found, f"{title}, {kept}") for kept in VIEWS
+        }
+        made.setdefault("projector width", {})[title] = {
+            str(each): values(found, f"{title}, width {each}") for each in WIDTHS
+        }
+        if METHODS[title] in LOSSES:
+            made.setdefault("asymmetry", {})[title] = {
+                added: base if added == "none" else values(found, f"{title}, {added}") for added in ASYMMETRY
+            }
+    return made
+
+
+def the_table(found: Found) -> str:
+    rows = []
+    for panel, methods in panels(found).items():
+        for setting in next(iter(methods.values())):
+            cells = [percent(methods[title][setting]) if title in methods else "-" for title in METHODS]
+            rows.append([f"{panel}: {setting}", *cells])
+    return table(["k-NN, %", *METHODS], rows)
+
+
+def claims(found: Found) -> Sequence[Claim]:
+    made = panels(found)
+
+    def fall(panel: str, title: str, before: str, after: str) -> list[float]:
+        pairs = zip(made[panel][title][before], made[panel][title][after], strict=True)
+        return [first - second for first, second in pairs]
+
+    def words(panel: str, before: str, after: str) -> str:
+        return f"{before} to {after}: " + ", ".join(
+            f"{title} {-100 * mean(fall(panel, title, before, after)):+.1f}" for title in made[panel]
+        )
+
+    small, large = str(BATCHES[0]), str(BATCHES[-1])
+    narrow, wide = str(WIDTHS[0]), str(WIDTHS[-1])
+    batch = partial(fall, "batch size", before=large, after=small)
+    views = partial(fall, "augmentations", before="all", after="no affine map")
+    width = partial(fall, "projector width", before=wide, after=narrow)
+    return [
+        Claim("71, 119", "a small batch costs SimCLR more than BYOL", compare(batch("SimCLR"), batch("BYOL")),
+              words("batch size", large, small)),
+        Claim("119", "a small batch costs SimCLR more than Barlow Twins", compare(batch("SimCLR"), batch("Barlow Twins")),
+              words("batch size", large, small)),
+        Claim("120", "crops alone cost SimCLR more than BYOL", compare(views("SimCLR"), views("BYOL")),
+              words("augmentations", "all", "no affine map")),
+        Claim("120", "crops alone cost Barlow Twins more than BYOL", compare(views("Barlow Twins"), views("BYOL")),
+              words("augmentations", "all", "no affine map")),
+        Claim("122", "a wide projector helps Barlow Twins", compare(width("Barlow Twins"), [0.0] * len(width("Barlow Twins"))),
+              words("projector width", narrow, wide)),
+        Claim("122", "more than it helps SimCLR", compare(width("Barlow Twins"), width("SimCLR")),
+              words("projector width", narrow, wide)),
+        Claim("121", "stop-gradient and predictor do not help Barlow Twins",
+              not_better(made["asymmetry"]["Barlow Twins"]["both"], made["asymmetry"]["Barlow Twins"]["none"]),
+              words("asymmetry", "none", "both")),
+    ]  # fmt: skip
+
+
+def not_better(changed: Sequence[float], base: Sequence[float]) -> Any:
+    """Holds also where nothing changes."""
+    return "does not hold" if compare(changed, base) == "holds" else "holds"
+
+
+def pictures(found: Found) -> dict[str, Html]:
+    dashes = dict(zip(list(METHODS)[1:], ("7 4", "2 3"), strict=True))
+    drawn = {}
+    for panel, methods in panels(found).items():
+        settings = list(next(iter(methods.values())))
+        curves = {
+            title: [(float(place), 100 * mean(of[setting])) for place, setting in enumerate(settings)]
+            for title, of in methods.items()
+        }
+        names = {float(place): setting for place, setting in enumerate(settings)}
+        drawn[f"talk_{panel.replace(' ', '_')}"] = lines(
+            curves, title=panel.capitalize(), across="", up="k-NN, %", names=names, dashes=dashes
+        )
+    return drawn
+
+
+SCRIPT = Script(
+    "figures_of_the_talk", CASES, the_table, claims, pictures, steps=160, seeds=(0, 1),
+    budget="digits, 20,480 images seen",
+)  # fmt: skip
+
+if __name__ == "__main__":
+    tyro.cli(SCRIPT.run)
