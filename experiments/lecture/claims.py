@@ -13,7 +13,9 @@ from runs import HERE, Found, Script, table
 
 from ssl_jax.files import filled, write_atomically
 
-SCRIPTS = ("layers", "figures_of_the_talk", "negatives", "trivial_solutions")
+SCRIPTS = (
+    "layers", "figures_of_the_talk", "negatives", "clustering", "clusterfit", "shortcuts", "trivial_solutions",
+)  # fmt: skip
 README = HERE / "README.md"
 HEAD = ("item", "the lecture says", "here", "figures", "budget", "seeds")
 

@@ -40,6 +40,7 @@ from ssl_jax.methods.moco import MoCo
 from ssl_jax.methods.pirl import PIRL
 from ssl_jax.ops import queue
 from ssl_jax.ops.bank import read
+from ssl_jax.ops.collectives import mean_over_shards
 from ssl_jax.ops.normalize import unit_length
 from ssl_jax.report.figures import lines
 from ssl_jax.report.html import Html
@@ -60,20 +61,28 @@ class MoCoPart(MoCo):
     def objective(self, embeddings: Any, state: Any, rng: Any, step: Any, *, axis_name: str | None = None) -> Any:
         former = state["queues"]["0"]
         query, key = unit_length(embeddings["embedding"][:, 0]), unit_length(embeddings["target"][:, 0])
-        right, wrong = jnp.sum(query * key, axis=1), query @ former.rows.T  # [B], [B, K]
-        by_time = wrong.reshape(len(query), len(query), -1)  # The queue's rows are [keys of a batch, times].
-        times = by_time.shape[2]
-        kept = max(1, times // SHARE)
-        if self.part in ("hardest", "easiest"):
-            sign = 1 if self.part == "hardest" else -1
-            wrong = sign * jax.lax.top_k(sign * wrong, kept * len(query))[0]
-        elif self.part == "random":
-            wrong = by_time[:, : len(query) // SHARE].reshape(len(query), -1)
-        else:  # Slot pushes % times holds the oldest keys.
-            start = former.pushes - (0 if self.part == "oldest" else kept)
-            wrong = jnp.take(by_time, (start + jnp.arange(kept)) % times, axis=2).reshape(len(query), -1)
-        nats = jax.nn.logsumexp(wrong / self.temperature, axis=1) - right / self.temperature
-        return jax.nn.softplus(nats).mean(), {"queues": {"0": queue.push(former, key)}}, {}
+        times = len(former.rows) // len(query)
+        wrong = query @ queue.read(former, axis_name=axis_name).T
+        wrong = part_of(wrong, self.part, times=times, pushes=former.pushes)
+        nats = jax.nn.logsumexp(wrong / self.temperature, axis=1) - jnp.sum(query * key, axis=1) / self.temperature
+        loss = mean_over_shards(jax.nn.softplus(nats).mean(), axis_name)
+        return loss, {"queues": {"0": queue.push(former, key)}}, {}
+
+
+def part_of(similarities: Array, part: Part, *, times: int, pushes: Array | int) -> Array:
+    """An eighth of the similarities `[B, K]` of queries and a queue of `times` batches, `[B, K / 8]`.
+
+    The queue's rows are [keys of a batch, times] (`ssl_jax.ops.queue`), and slot `pushes % times` holds the oldest keys.
+    """
+    by_time = similarities.reshape(len(similarities), -1, times)
+    kept = max(1, times // SHARE)
+    if part in ("hardest", "easiest"):
+        sign = 1 if part == "hardest" else -1
+        return sign * jax.lax.top_k(sign * similarities, kept * by_time.shape[1])[0]
+    if part == "random":
+        return by_time[:, : by_time.shape[1] // SHARE].reshape(len(similarities), -1)
+    slots = (pushes - (0 if part == "oldest" else kept) + jnp.arange(kept)) % times
+    return jnp.take(by_time, slots, axis=2).reshape(len(similarities), -1)
 
 
 @dataclass(frozen=True, kw_only=True)

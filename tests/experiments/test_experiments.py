@@ -27,28 +27,3 @@ def test_all_methods_runs_what_is_missing(tmp_path, monkeypatch, capsys):
     assert list(first["simclr"]) == ["0"] and "few_labels" in capsys.readouterr().out
     script("all_methods.py", *words, "--seeds", 0, monkeypatch=monkeypatch)
     assert json.loads(results.read_text()) == first
-
-
-def test_trivial_solutions(tmp_path, monkeypatch, capsys):
-    """Every exchange makes a method, and one that attracts only is measured."""
-    results = tmp_path / "results.json"
-    words = ["--only", "SimSiam, neither", "--steps", 2, "--data", "synthetic", "--results", results]
-    names = script("lecture/trivial_solutions.py", *words, monkeypatch=monkeypatch)
-    assert capsys.readouterr().out.startswith("| SimSiam, neither | ")
-    assert json.loads(results.read_text())["SimSiam, neither"].keys() == {
-        "knn",
-        "alarm",
-        "loss",
-        "std",
-        "effective_rank",
-    }
-    for method, exchange in names["CASES"].values():
-        demo = names["find"](method, "demo")(data="synthetic").method
-        assert isinstance(exchange(demo), type(demo))
-
-
-def test_the_pages_show_the_results_of_the_lecture_scripts():
-    names = runpy.run_path(str(EXPERIMENTS / "lecture/trivial_solutions.py"))
-    found = json.loads((EXPERIMENTS / "lecture/results/trivial_solutions.json").read_text())
-    page = (EXPERIMENTS / "lecture/README.md").read_text()
-    assert set(found) == set(names["CASES"]) and names["table"](found) in page
