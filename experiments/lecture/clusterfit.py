@@ -196,7 +196,7 @@ def pictures(found: Found) -> dict[str, Html]:
 
 
 SCRIPT = Script(
-    "clusterfit", CASES, the_table, claims, pictures, steps=160, seeds=(0, 1), budget="160 steps for each network"
+    "clusterfit", CASES, the_table, claims, pictures, steps=120, seeds=(0, 1), budget="120 steps for each network"
 )
 
 if __name__ == "__main__":

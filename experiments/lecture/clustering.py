@@ -30,7 +30,7 @@ from runs import (
     values,
 )
 
-from ssl_jax.data import Data, load_into_memory
+from ssl_jax.data import Data, load_into_memory, steps_per_epoch
 from ssl_jax.data.subsets import Subset
 from ssl_jax.evaluate.features import feature_extractor
 from ssl_jax.evaluate.online import online_knn
@@ -63,7 +63,9 @@ def measured(
     options = {"prototypes": prototypes} if name == "swav" else {}
     recipe = demo(name, budget, batch_size=batch, learning_rate=RATE * (batch / BATCH) ** 0.5, **options)
     changed = replace(recipe, method=replace(recipe.method, **exchanged))
-    changed = replace(changed, data=long_tail(recipe.data)) if tail else changed
+    if tail:  # As many steps of fewer images.
+        rare = long_tail(recipe.data)
+        changed = replace(changed, data=rare, epochs=budget.steps / steps_per_epoch(len(rare.train), batch))
     if frozen:
         optimizer = recipe.optimizer
         changed = replace(
@@ -170,7 +172,7 @@ def pictures(found: Found) -> dict[str, Html]:
 
 
 SCRIPT = Script(
-    "clustering", CASES, the_table, claims, pictures, steps=160, seeds=(0, 1), budget="digits, 20,480 images seen"
+    "clustering", CASES, the_table, claims, pictures, steps=120, seeds=(0, 1), budget="digits, 15,360 images seen"
 )
 
 if __name__ == "__main__":

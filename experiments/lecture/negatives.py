@@ -227,8 +227,8 @@ def pictures(found: Found) -> dict[str, Html]:
 
 
 SCRIPT = Script(
-    "negatives", CASES, the_table, claims, pictures, steps=160, seeds=(0, 1),
-    budget="digits, the computation of 160 steps of SimCLR with 128 images",
+    "negatives", CASES, the_table, claims, pictures, steps=120, seeds=(0, 1),
+    budget="digits, the computation of 120 steps of SimCLR with 128 images",
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -135,7 +135,7 @@ def measured(budget: Budget, seed: int, *, method: str, exchange: Callable[[Any]
     recipe = find(method, "demo")(**({"data": budget.data} if budget.data else {}))
     recipe = replace(recipe, method=exchange(recipe.method))
     hook = online_knn(feature_extractor(recipe.method, recipe.prepare), recipe.data, mesh=make_mesh())
-    _, records = trained(recipe, seed=seed, steps=budget.steps, hook=hook)
+    _, records = trained(recipe, seed=seed, steps=budget.steps, hook=hook, gauges=True)
     knn = [record["knn"] for record in records if "knn" in record][-1]
     alarm = CollapseAlarm(method, recipe.method.facts, examples=recipe.batch_size)
     sentences = [
