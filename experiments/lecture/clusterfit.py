@@ -43,7 +43,7 @@ from ssl_jax.recipes.recipe import Recipe
 from ssl_jax.report.figures import lines
 from ssl_jax.report.html import Html
 
-CLUSTERS = 256
+CLUSTERS, IMAGES = 128, 2000
 BATCH = {"rotation": 48, "jigsaw": 192, "supervised": 128}
 NOISE = (0.0, 0.5, 0.8)  # Share of labels that are drawn anew.
 
@@ -72,19 +72,14 @@ def second(recipe: Recipe, method: Callable[..., Any], outputs: int, **options: 
     return replace(recipe, method=method(encoder, linear_head(inputs=encoder.width, outputs=outputs), **options))
 
 
-def seen_by(recipe: Recipe, base: Recipe) -> Recipe:
-    """`base` with the encoder, data and evaluation view of `recipe`."""
-    return replace(base, data=recipe.data, prepare=base.prepare)
-
-
 def of_pretext(budget: Budget, seed: int, *, name: str) -> dict[str, Any]:
     """Accuracies of the pretext task's features and of ClusterFit's."""
     options = {"data": "emblems", "image_size": 42} if name == "jigsaw" else {}
-    first = demo(name, budget, batch_size=BATCH[name], **options)
+    first = demo(name, budget, batch_size=BATCH[name], images=IMAGES, **options)
     state, _ = trained(first, seed=seed, every=first.steps)
     before = features_of(first, state)
     labels = cluster(before.train, min(CLUSTERS, len(before.train) // 4), seed=seed)
-    base = demo("supervised", budget, batch_size=BATCH["supervised"], **options)
+    base = demo("supervised", budget, batch_size=BATCH["supervised"], images=IMAGES, **options)
     fitted = second(base, ClusterFit, int(labels.max()) + 1, clusters=labels)
     state, _ = trained(fitted, seed=seed + 100, every=fitted.steps)
     return named(first=accuracies(before), clusterfit=accuracies(features_of(fitted, state)))
@@ -92,7 +87,7 @@ def of_pretext(budget: Budget, seed: int, *, name: str) -> dict[str, Any]:
 
 def of_labels(budget: Budget, seed: int, *, noise: float) -> dict[str, Any]:
     """Accuracies of features from noisy labels, of ClusterFit's and of distillation's."""
-    base = demo("supervised", budget, batch_size=BATCH["supervised"])
+    base = demo("supervised", budget, batch_size=BATCH["supervised"], images=IMAGES)
     noisy = replace(base, data=with_noise(base.data, share=noise, seed=seed))
     state, _ = trained(noisy, seed=seed, every=base.steps)
     before, chances = features_of(base, state), predictions(base, state)

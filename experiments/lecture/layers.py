@@ -49,6 +49,7 @@ from ssl_jax.train.mesh import make_mesh
 
 WIDTHS, STRIDES = (16, 32, 64, 64, 64), (2, 2, 2, 2, 1)
 POOLED = 64  # The size to which each block is pooled, 2 x 2 x 16 or 1 x 1 x 64.
+IMAGES = 1000  # In training: an entry of PIRL's bank is written 13 times.
 # Images of a step, so that each method encodes about as many pixels in it: rotation shows an image four times.
 BATCHES = {"jigsaw": 256, "rotation": 48, "pirl": 112, "simclr": 96, "supervised": 192}
 NAMES = {"jigsaw": "jigsaw", "rotation": "rotation", "pirl": "PIRL", "simclr": "SimCLR", "supervised": "supervised"}
@@ -59,7 +60,7 @@ CUT = "jigsaw, one block less"
 def made(method: str, budget: Budget, *, depth: int, data: str = "emblems") -> Recipe:
     """The demo on these data, with this many convolutions; PIRL has the tiles of jigsaw."""
     net = small_convnet(channels=1, widths=WIDTHS[:depth], strides=STRIDES[:depth])
-    options = {"data": data, "image_size": SIDES[data], "encoder": net, "batch_size": BATCHES[method]}
+    options = {"data": data, "image_size": SIDES[data], "encoder": net, "batch_size": BATCHES[method], "images": IMAGES}
     recipe = demo(method, budget, **options)
     if method == "pirl":
         view = demo("simclr", budget, **options).augment

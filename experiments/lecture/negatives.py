@@ -46,9 +46,12 @@ from ssl_jax.report.figures import lines
 from ssl_jax.report.html import Html
 
 BATCH = 128
+IMAGES = 2000  # In training.
+QUEUE = 1024  # Eight batches: no key of the query's own image is in it.
 COST = {"simclr": 6.0, "moco": 4.0, "npid": 3.0, "pirl": 5.2}  # Of an image, in passes forward.
 SHARE = 8  # An eighth of the queue is kept.
-AGES = (1, 2, 4, 8, 16, 31)  # Steps; 31 are an epoch, in which each entry of a bank is written once.
+EPOCH = 16  # Steps after which an entry of a bank is written again, about.
+AGES = (1, 2, 4, 8, 16, 32)  # Steps.
 Part = Literal["hardest", "easiest", "random", "oldest", "newest"]
 
 
@@ -108,7 +111,8 @@ def direct(method: PIRL) -> PIRL:
 def made(name: str, budget: Budget) -> Any:
     """The demo for an equal amount of computation."""
     steps = max(2, round(budget.steps * COST["simclr"] / COST[name]))
-    return demo(name, budget._replace(steps=steps), batch_size=BATCH)
+    options = {"queue_length": QUEUE} if name == "moco" else {}
+    return demo(name, budget._replace(steps=steps), batch_size=BATCH, images=IMAGES, **options)
 
 
 def measured(
@@ -194,13 +198,13 @@ def claims(found: Found) -> Sequence[Claim]:
     def above(items: str, claim: str, first: str, second: str) -> Claim:
         return Claim(items, claim, compare(values(found, first), values(found, second)), pair(first, second))
 
-    old = age(found, "student, middle", 31)
+    old = age(found, "student, middle", EPOCH)
     return [
         above("71, 76", "at equal computation a queue is better than a batch of 128", "queue (MoCo)", "batch (SimCLR)"),
         above("72", "a bank is worse than the batch", "batch (SimCLR)", "bank (NPID)"),
         Claim("73", "the entries of a bank are stale", compare([0.95] * len(old), old),
               f"cosine with the embedding an epoch before: {mean(old):.2f} in the middle of training, "
-              f"{mean(age(found, 'student, end', 31)):.2f} at its end"),
+              f"{mean(age(found, 'student, end', EPOCH)):.2f} at its end"),
         Claim("75, 77", "a slow teacher keeps keys consistent",
               compare(age(found, "teacher, middle", 16), age(found, "student, middle", 16)),
               f"cosine over 16 steps: teacher {mean(age(found, 'teacher, middle', 16)):.2f}, "

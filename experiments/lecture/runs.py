@@ -20,6 +20,7 @@ import numpy as np
 
 from ssl_jax.augment.views import ViewMaker
 from ssl_jax.data import ArraySource, Batches, Data, load_into_memory, open_data, steps_per_epoch
+from ssl_jax.data.subsets import Subset
 from ssl_jax.evaluate import alignment, knn_accuracy, linear_probe, uniformity
 from ssl_jax.evaluate.features import Features, compute_features, feature_extractor
 from ssl_jax.files import write_json
@@ -140,30 +141,37 @@ def shown(measured: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value:.3f}" for name, value in measured.items() if isinstance(value, float))
 
 
-def demo(method: str, budget: Budget, **options: Any) -> Recipe:
-    """A demo whose schedule has the steps of the budget, with `NARROW` as its encoder; options are the recipe's."""
+def demo(method: str, budget: Budget, *, images: int | None = None, **options: Any) -> Recipe:
+    """A demo whose schedule has the steps of the budget, with `NARROW` as its encoder.
+
+    Args:
+      images: number of training images; all when None.
+      options: the recipe's.
+    """
     make, data = find(method, "demo"), {"data": budget.data} if budget.data else {}
     options = {"encoder": NARROW} | options | data
     opened = make(**options)
-    epochs = budget.steps / steps_per_epoch(len(opened.data.train), opened.batch_size)
-    return make(**options | {"data": in_memory(opened.data), "epochs": epochs})
+    data = in_memory(opened.data, images)
+    epochs = budget.steps / steps_per_epoch(len(data.train), opened.batch_size)
+    return make(**options | {"data": data, "epochs": epochs})
 
 
-_drawn: dict[tuple[str, tuple[int, ...]], Data] = {}
+_read: dict[Any, Data] = {}
 
 
-def in_memory(data: Data) -> Data:
-    """The data set as arrays, read once: emblems are drawn as slowly as a step takes, and digits decoded."""
-    key = data.name, data.train.image_shape
-    if key not in _drawn:
+def in_memory(data: Data, images: int | None) -> Data:
+    """The data set as arrays, read once: emblems are drawn, and digits decoded, as slowly as a step takes."""
+    key = data.name, data.train.image_shape, images
+    if key not in _read:
         assert data.test is not None
+        part = Subset(data.train, range(min(images or len(data.train), len(data.train))))
         train, test = (
             ArraySource(part.name, part.classes, whole["image"], whole["label"])
-            for part in (data.train, data.test)
+            for part in (part, data.test)
             for whole in [load_into_memory(part)]
         )
-        _drawn[key] = Data(data.name, train, test)
-    return _drawn[key]
+        _read[key] = Data(data.name, train, test)
+    return _read[key]
 
 
 def views_for(*, size: int = 28, **options: Any) -> ViewMaker:

@@ -48,7 +48,9 @@ WITHOUT: dict[str, dict[str, int]] = {
 
 def measured(budget: Budget, seed: int, *, data: str, **changed: int) -> dict[str, Any]:
     guards = GUARDS | changed
-    recipe = demo("relative_position", budget, data=data, image_size=SIDE[data], tile_size=TILE[data], batch_size=192)
+    recipe = demo(
+        "relative_position", budget, data=data, image_size=SIDE[data], tile_size=TILE[data], batch_size=192, images=1000
+    )
     mean_, std = DIGIT_STATISTICS
     view = crop_views(size=SIDE[data], mean=mean_, std=std, scale=(0.8, 1.0), flip=False)
     finish = without_shortcuts(standardize=bool(guards["standardize"]))
