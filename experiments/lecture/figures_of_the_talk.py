@@ -159,8 +159,10 @@ def panels(found: Found) -> dict[str, dict[str, dict[str, list[float]]]]:
 def the_table(found: Found) -> str:
     rows = []
     for panel, methods in panels(found).items():
-        for setting in next(iter(methods.values())):
-            cells = [percent(methods[title][setting]) if title in methods else "-" for title in METHODS]
+        for setting in max(methods.values(), key=len):
+            cells = [
+                percent(methods[title][setting]) if setting in methods.get(title, {}) else "-" for title in METHODS
+            ]
             rows.append([f"{panel}: {setting}", *cells])
     return table(["k-NN, %", *METHODS], rows)
 
@@ -210,9 +212,9 @@ def pictures(found: Found) -> dict[str, Html]:
     dashes = dict(zip(list(METHODS)[1:], ("7 4", "2 3"), strict=True))
     drawn = {}
     for panel, methods in panels(found).items():
-        settings = list(next(iter(methods.values())))
+        settings = list(max(methods.values(), key=len))
         curves = {
-            title: [(float(place), 100 * mean(of[setting])) for place, setting in enumerate(settings)]
+            title: [(float(place), 100 * mean(of[setting])) for place, setting in enumerate(settings) if setting in of]
             for title, of in methods.items()
         }
         names = {float(place): setting for place, setting in enumerate(settings)}

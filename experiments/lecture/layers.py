@@ -31,6 +31,7 @@ from runs import (
     mean,
     part_of,
     percent,
+    signed,
     table,
     trained,
     untrained,
@@ -148,7 +149,7 @@ def claims(found: Found) -> Sequence[Claim]:
     falls = {case: drop(found, case) for case in CASES}
 
     def words(*cases: str) -> str:
-        return ", ".join(f"{case} {percent([-fall for fall in falls[case]])}" for case in cases)
+        return ", ".join(f"{case} {signed([-fall for fall in falls[case]])}" for case in cases)
 
     def last(*cases: str) -> str:
         return ", ".join(f"{case} {percent(probe(found, case, -1))}" for case in cases)
@@ -159,7 +160,7 @@ def claims(found: Found) -> Sequence[Claim]:
         Claim("26-28", "so is rotation's, on digits", compare(falls["rotation, digits"], none),
               f"last block: {words('rotation, digits', 'untrained, digits')}"),
         Claim("29", "with one block less, the drop moves to the block before", compare(falls[CUT], none),
-              f"last of four {words(CUT)}; the same block as fourth of five {percent(rise(found))}"),
+              f"last of four {words(CUT)}; the same block as fourth of five {signed(rise(found))}"),
         Claim("61", "PIRL's features rise to the end, jigsaw's drop", compare(falls["jigsaw"], falls["PIRL"]),
               f"last block: {words('jigsaw', 'PIRL', 'SimCLR', 'supervised')}"),
         Claim("63", "PIRL's last block is better than jigsaw's", compare(probe(found, "PIRL", -1), probe(found, "jigsaw", -1)),

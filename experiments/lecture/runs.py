@@ -299,6 +299,11 @@ def percent(numbers: Sequence[float], digits: int = 1) -> str:
     return f"{100 * mean(numbers):.{digits}f}{deviation}"
 
 
+def signed(numbers: Sequence[float]) -> str:
+    """The same for a difference, with its sign."""
+    return f"{'+' if mean(numbers) >= 0 else ''}{percent(numbers)}"
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
     first, *rest = (f"| {' | '.join(row)} |" for row in [head, *rows])
