@@ -171,8 +171,9 @@ def claims(found: Found) -> Sequence[Claim]:
         return f"{gauge.replace('_', ' ')} " + "; ".join(f"{name} {last(name, gauge):.2f}" for name in names)
 
     def collapse(item: str, claim: str, *names: str) -> Claim:
-        """The spread of the last of these cases has fallen below `LOW`."""
-        return Claim(item, claim, verdict(last(names[-1]) < LOW), words(*names))
+        """The spread of the last of these cases has fallen below `LOW`; undecided below twice of it."""
+        spread = last(names[-1])
+        return Claim(item, claim, "undecided" if LOW <= spread < 2 * LOW else verdict(spread < LOW), words(*names))
 
     rank = last("SimSiam, no stop-gradient", "effective_rank")
     return [
