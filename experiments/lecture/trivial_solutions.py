@@ -10,23 +10,20 @@ missing in the results file follow one another. The table of README.md in this f
 """
 
 import dataclasses
-import json
 import re
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
 import tyro
 from jax import Array
+from runs import Budget, Claim, Found, Script, Verdict, curve, table, trained
 
-from ssl_jax.data import Batches
 from ssl_jax.evaluate.alarm import CollapseAlarm
 from ssl_jax.evaluate.features import feature_extractor
 from ssl_jax.evaluate.online import online_probes
-from ssl_jax.files import filled, write_atomically, write_json
 from ssl_jax.methods.barlow_twins import BarlowTwins
 from ssl_jax.methods.method import Method
 from ssl_jax.methods.simsiam import SimSiam
@@ -34,13 +31,11 @@ from ssl_jax.networks import projection_head
 from ssl_jax.networks.functional import Net
 from ssl_jax.ops.collectives import mean_over_shards
 from ssl_jax.recipes import find
-from ssl_jax.report.figures import lines, write_svg
-from ssl_jax.runs import read_metrics
-from ssl_jax.train import fit
-from ssl_jax.train.mesh import batch_sharding, make_mesh
+from ssl_jax.report.figures import lines
+from ssl_jax.report.html import Html
+from ssl_jax.train.mesh import make_mesh
 
-HERE = Path(__file__).parent
-RESULTS = HERE / "results/trivial_solutions.json"
+LOW = 0.1  # Of the spread: the alarm calls it a complete collapse.
 
 
 class WithoutStopGradient(SimSiam):
@@ -136,81 +131,92 @@ GROUPS: dict[str, dict[str, tuple[str, Callable[[Any], Any]]]] = {
 CASES = {name: case for group in GROUPS.values() for name, case in group.items()}
 
 
-def trivial_solutions(
-    *, only: tuple[str, ...] = (), steps: int = 200, seed: int = 0, data: str | None = None, results: Path = RESULTS
-) -> None:
-    """Runs what is missing, and writes results; the table and the pictures are made when all of it is there.
-
-    Args:
-      only: names of cases; all when none is given.
-      steps: first steps of the demo.
-      seed: seed of the runs.
-      data: data set instead of the digits; for a trial.
-      results: file of the measurements.
-    """
-    found = json.loads(results.read_text()) if results.exists() else {}
-    for name in only or CASES:
-        if name not in found:
-            found[name] = measured(*CASES[name], steps=steps, seed=seed, data=data)
-            write_json(results, found)
-        print(row(name, found[name]), flush=True)
-    if results == RESULTS and set(found) == set(CASES):
-        readme = HERE / "README.md"
-        write_atomically(readme, filled(readme.read_text(), {"trivial": table(found)}))
-        for group, cases in GROUPS.items():
-            write_picture(group, {name: found[name] for name in cases})
-
-
-def measured(method: str, exchange: Callable[[Any], Any], *, steps: int, seed: int, data: str | None) -> dict[str, Any]:
-    """Curves of the gauges, k-NN at the end, and what the alarm says."""
-    recipe, mesh = find(method, "demo")(**({"data": data} if data else {})), make_mesh()
-    changed = exchange(recipe.method)
-    hook = online_probes(feature_extractor(changed, recipe.prepare), recipe.data, mesh=mesh)
-    with (
-        tempfile.TemporaryDirectory() as run,
-        Batches(recipe.data.train, recipe.batch_size, seed=seed, sharding=batch_sharding(mesh)) as batches,
-    ):
-        fit(
-            changed, recipe.augment, recipe.optimizer(recipe.steps), batches, steps=steps, seed=seed, run=Path(run),
-            mesh=mesh, hook=hook, log_every=20, hook_every=steps, save_every=steps, quiet=True,
-        )  # fmt: skip
-        records = read_metrics(Path(run))
-    curves = {
-        name: [[record["step"], round(record[name], 4)] for record in records if name in record]
-        for name in ("loss", "std", "effective_rank", "prototype_use", "assignment_entropy")
-        if any(name in record for record in records)
-    }
+def measured(budget: Budget, seed: int, *, method: str, exchange: Callable[[Any], Any]) -> dict[str, Any]:
+    """Curves of the gauges, k-NN at the end, and what the alarm says. The schedule is that of the whole demo."""
+    recipe = find(method, "demo")(**({"data": budget.data} if budget.data else {}))
+    recipe = replace(recipe, method=exchange(recipe.method))
+    hook = online_probes(feature_extractor(recipe.method, recipe.prepare), recipe.data, mesh=make_mesh())
+    _, records = trained(recipe, seed=seed, steps=budget.steps, hook=hook, gauges=True)
     knn = [record["knn"] for record in records if "knn" in record][-1]
-    alarm = CollapseAlarm(method, changed.facts, examples=recipe.batch_size)
+    alarm = CollapseAlarm(method, recipe.method.facts, examples=recipe.batch_size)
     sentences = [
         sentence for record in records if "std" in record and (sentence := alarm.check(record["step"], record))
     ]
+    curves = {
+        name: curve(records, name)
+        for name in ("loss", "std", "effective_rank", "prototype_use", "assignment_entropy")
+        if any(name in record for record in records)
+    }
     return {"knn": round(knn, 4), "alarm": sentences[0] if sentences else None, **curves}
 
 
-def row(name: str, kept: dict[str, Any]) -> str:
+def row(name: str, found: Found) -> list[str]:
+    kept = found[name]["0"]
     alarm = (
         "{}, step {}".format(*re.findall(r"(\w+) collapse at step (\d+)", kept["alarm"])[0]) if kept["alarm"] else "-"
     )
-    gauges = f"{kept['std'][-1][1]:.3f} | {kept['effective_rank'][-1][1]:.1f}"
-    return f"| {name} | {gauges} | {100 * kept['knn']:.1f} | {alarm} |"
+    gauges = f"{kept['std'][-1][1]:.3f}", f"{kept['effective_rank'][-1][1]:.1f}"
+    return [name, *gauges, f"{100 * kept['knn']:.1f}", alarm]
 
 
-def table(found: dict[str, Any]) -> str:
-    head = ["| method | std | effective rank | k-NN, % | alarm |", "|---|---|---|---|---|"]
-    return "\n".join([*head, *(row(name, found[name]) for name in CASES)])
+def the_table(found: Found) -> str:
+    return table(["method", "std", "effective rank", "k-NN, %", "alarm"], [row(name, found) for name in CASES])
 
 
-def write_picture(group: str, cases: dict[str, Any]) -> None:
+def claims(found: Found) -> Sequence[Claim]:
+    """By the gauges of one seed: a collapse is far larger than what seeds change."""
+
+    def last(name: str, gauge: str = "std") -> float:
+        return found[name]["0"][gauge][-1][1]
+
+    def verdict(holds: bool) -> Verdict:
+        return "holds" if holds else "does not hold"
+
+    def words(*names: str, gauge: str = "std") -> str:
+        return f"{gauge.replace('_', ' ')} " + "; ".join(f"{name} {last(name, gauge):.2f}" for name in names)
+
+    def collapse(item: str, claim: str, *names: str) -> Claim:
+        """The spread of the last of these cases has fallen below `LOW`; undecided below twice of it."""
+        spread = last(names[-1])
+        return Claim(item, claim, "undecided" if LOW <= spread < 2 * LOW else verdict(spread < LOW), words(*names))
+
+    rank = last("SimSiam, no stop-gradient", "effective_rank")
+    return [
+        collapse("32", "similarity alone ends in a constant", "SimSiam, neither, no norm"),
+        Claim(
+            "111", "without stop-gradient SimSiam collapses", verdict(rank < 3),
+            words("SimSiam", "SimSiam, no stop-gradient", gauge="effective_rank"),
+        ),
+        collapse("109", "without predictor BYOL collapses", "BYOL", "BYOL, no predictor"),
+        collapse("112", "BYOL needs batch norm in head and predictor", "BYOL, no batch norm"),
+        collapse("109", "BYOL needs a slowly moving teacher", "BYOL, no slow teacher"),
+        collapse("80", "without equal partition SwAV assigns all to one cluster", "SwAV", "SwAV, no partition"),
+        collapse("-", "DINO collapses without centring", "DINO", "DINO, no centring"),
+        collapse("118", "without centring a constant satisfies Barlow Twins", "Barlow Twins, no centring"),
+    ]  # fmt: skip
+
+
+def pictures(found: Found) -> dict[str, Html]:
+    return {f"trivial_{group.lower().replace(' ', '_')}": picture(group, found) for group in GROUPS}
+
+
+def picture(group: str, found: Found) -> Html:
     """Spread of the embeddings over training, their rank where the spread shows nothing; dashed where a part is missing."""
     gauge, words = (
         ("effective_rank", "effective rank") if group == "Barlow Twins" else ("std", "spread of the embeddings (std)")
     )
-    curves = {name.removeprefix(f"{group}, "): [tuple(point) for point in kept[gauge]] for name, kept in cases.items()}
+    curves = {
+        name.removeprefix(f"{group}, "): [tuple(point) for point in found[name]["0"][gauge]] for name in GROUPS[group]
+    }
     dashes = {name: ("6 4", "2 3", "9 3 2 3", "1 5")[number % 4] for number, name in enumerate(list(curves)[1:])}
-    picture = lines(curves, title=group, across="step", up=words, low=0, dashes=dashes)
-    write_svg(HERE / f"pictures/trivial_{group.lower().replace(' ', '_')}.svg", picture)
+    return lines(curves, title=group, across="step", up=words, low=0, dashes=dashes)
 
+
+SCRIPT = Script(
+    "trivial_solutions",
+    {name: partial(measured, method=method, exchange=exchange) for name, (method, exchange) in CASES.items()},
+    the_table, claims, pictures, steps=200, seeds=(0,), budget="digits, first 200 steps of the demo",
+)  # fmt: skip
 
 if __name__ == "__main__":
-    tyro.cli(trivial_solutions)
+    tyro.cli(SCRIPT.run)

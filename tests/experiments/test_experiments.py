@@ -96,24 +96,6 @@ def test_the_page_of_emoji_shows_the_results():
     assert names["table"](found) in (EXPERIMENTS.parent / "docs/emoji.md").read_text()
 
 
-def test_trivial_solutions(tmp_path, monkeypatch, capsys):
-    """Every exchange makes a method, and one that attracts only is measured."""
-    results = tmp_path / "results.json"
-    words = ["--only", "SimSiam, neither", "--steps", 2, "--data", "synthetic", "--results", results]
-    names = script("lecture/trivial_solutions.py", *words, monkeypatch=monkeypatch)
-    assert capsys.readouterr().out.startswith("| SimSiam, neither | ")
-    assert json.loads(results.read_text())["SimSiam, neither"].keys() == {
-        "knn",
-        "alarm",
-        "loss",
-        "std",
-        "effective_rank",
-    }
-    for method, exchange in names["CASES"].values():
-        demo = names["find"](method, "demo")(data="synthetic").method
-        assert isinstance(exchange(demo), type(demo))
-
-
 @pytest.fixture
 def few_clips(monkeypatch):
     """In place of the drawn ones, which are many."""
@@ -163,11 +145,8 @@ def test_agreement(few_clips, tmp_path, monkeypatch, capsys):
         dataclasses.replace(few["cma"]().method, **changes)
 
 
-def test_the_pages_show_the_results_of_the_lecture_scripts():
-    names = runpy.run_path(str(EXPERIMENTS / "lecture/trivial_solutions.py"))
-    found = json.loads((EXPERIMENTS / "lecture/results/trivial_solutions.json").read_text())
+def test_the_page_shows_the_results_about_sounds():
     page = (EXPERIMENTS / "lecture/README.md").read_text()
-    assert set(found) == set(names["CASES"]) and names["table"](found) in page
     for file, marks in (("sounding_objects", {"sounding": "table"}), ("agreement", AGREEMENT_TABLES)):
         names = runpy.run_path(str(EXPERIMENTS / f"lecture/{file}.py"))
         found = json.loads((EXPERIMENTS / f"lecture/results/{file}.json").read_text())

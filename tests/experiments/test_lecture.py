@@ -1,0 +1,108 @@
+"""The scripts of the lecture's findings, shrunk and run; their tables and claims come from the results files."""
+
+import json
+
+import claims
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import runs
+import trivial_solutions
+from figures_of_the_talk import asymmetric
+from negatives import part_of
+
+from ssl_jax.data import open_data
+from ssl_jax.recipes import find
+
+SCRIPTS = {name: __import__(name).SCRIPT for name in claims.SCRIPTS}
+# The cheapest case of each script, and what it measures.
+TRIALS = {
+    "layers": ("untrained", {"layers", "knn", "linear", "alignment", "uniformity", "invariance"}),
+    "figures_of_the_talk": ("Barlow Twins, both", {"knn", "linear"}),
+    "negatives": ("MoCo, oldest eighth", {"knn", "linear", "loss", "steps"}),
+    "clustering": ("hard codes, long tail", {"knn", "linear", "curve", "loss", "seconds_per_step"}),
+    "clusterfit": ("labels, 50 % noise", {"first knn", "first linear", "clusterfit knn", "clusterfit linear",
+                                          "distilled knn", "distilled linear"}),
+    "shortcuts": ("digits, no guard", {"knn", "linear", "task_accuracy"}),
+    "trivial_solutions": ("SimSiam, neither", {"knn", "alarm", "loss", "std", "effective_rank"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_runs_what_is_missing(name, tmp_path, capsys):
+    case, measured = TRIALS[name]
+    results = tmp_path / "results.json"
+    words = {"only": (case,), "seeds": (0,), "steps": 2, "data": "synthetic", "results": results}
+    SCRIPTS[name].run(**words)
+    found = json.loads(results.read_text())
+    assert found[case]["0"].keys() == measured and capsys.readouterr().out.startswith(f"{case}, seed 0: ")
+    SCRIPTS[name].run(**words)
+    assert json.loads(results.read_text()) == found and not capsys.readouterr().out
+
+
+def test_no_run_starts_after_the_time(tmp_path):
+    SCRIPTS["layers"].run(results=tmp_path / "results.json", minutes=0, data="synthetic")
+    assert not (tmp_path / "results.json").exists()
+
+
+def test_the_page_shows_the_results():
+    """With every script whose results are complete; `python experiments/lecture/claims.py` writes it."""
+    assert claims.with_tables(claims.README) == claims.README.read_text()
+    assert all(script.complete(found) for script, found in claims.measured().values())
+
+
+def test_pictures_are_those_of_the_results():
+    for script, found in claims.measured().values():
+        for name, figure in script.pictures(found).items():
+            assert (runs.HERE / f"pictures/{name}.svg").read_text() == figure + "\n", f"run {script.name}.py"
+
+
+def test_a_claim_is_decided_by_its_seeds():
+    assert runs.compare([0.9, 0.92], [0.8, 0.82]) == "holds"
+    assert runs.compare([0.8, 0.82], [0.9, 0.92]) == "does not hold"
+    assert runs.compare([0.9, 0.8], [0.82, 0.84]) == "undecided"  # The seeds differ by more.
+    assert runs.compare([0.905], [0.9]) == "undecided"  # Less than 1,000 test images show.
+    assert np.isclose(runs.spread([0.9, 0.92], [0.5, 0.5]), np.std([0.9, 0.92], ddof=1))
+
+
+def test_each_exchange_of_a_part_makes_a_method():
+    for method, exchange in trivial_solutions.CASES.values():
+        demo = find(method, "demo")(data="synthetic").method
+        assert isinstance(exchange(demo), type(demo))
+
+
+def test_parts_of_a_queue_are_what_their_names_say():
+    """Three keys a batch, eight batches of which the queue has room; the key of batch t, row b, scores 10 t + b."""
+    times, pushes, keys = 8, 11, 3
+    scores = np.zeros((2, keys * times), np.float32)
+    for time in range(pushes):  # Later batches replace earlier ones.
+        for key in range(keys):
+            scores[:, key * times + time % times] = 10 * time + key
+    parts = {
+        part: sorted(map(float, part_of(jnp.asarray(scores), part, times=times, pushes=pushes)[0]))
+        for part in ("oldest", "newest", "hardest", "easiest")
+    }
+    assert parts["oldest"] == parts["easiest"] == [30, 31, 32] and parts["newest"] == parts["hardest"] == [
+        100,
+        101,
+        102,
+    ]
+
+
+def test_a_stop_gradient_keeps_the_loss_and_changes_its_gradient():
+    recipe = runs.demo("simclr", runs.Budget(2, open_data("synthetic", image_size=28, channels=1)), batch_size=8)
+    rows = jnp.asarray(np.random.default_rng(0).normal(size=(8, 2, 64)), jnp.float32)
+
+    def loss(stop):
+        method = asymmetric(recipe.method, "simclr", predictor=False, stop=stop)
+        return lambda rows: method.objective({"embedding": rows, "prediction": rows}, {}, None, 0)[0]
+
+    free, stopped, original = (
+        loss(False),
+        loss(True),
+        lambda rows: recipe.method.objective({"embedding": rows}, {}, None, 0)[0],
+    )
+    assert np.allclose(free(rows), original(rows)) and np.allclose(free(rows), stopped(rows))
+    assert np.allclose(jax.grad(free)(rows), jax.grad(original)(rows), atol=1e-6)
+    assert not np.allclose(jax.grad(stopped)(rows), jax.grad(free)(rows), atol=1e-4)
