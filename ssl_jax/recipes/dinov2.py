@@ -28,7 +28,7 @@ def demo(
     small_size: int = 20,
     small_views: int = 2,
 ) -> Recipe:
-    """Minutes on a laptop, AdamW, patches of 4 pixels, two large and two small crops, two heads, Sinkhorn's targets.
+    """Hours on a laptop, AdamW, patches of 4 pixels, two large and two small crops, two heads, Sinkhorn's targets.
 
     Args:
       encoder: a ViT, see `ssl-jax list`.
