@@ -104,7 +104,7 @@ def test_the_name_chooses_artists_and_labels(prepared):
         "emoji,hand=google": "is not a name of emoji: write it like",
         "emoji,test=google,test=twitter": "is not a name of emoji",
         "emoji:openmoji": "openmoji is both to train on .* and to test on",
-        "emoji:apple": "has no images in a split 'apple'",
+        "emoji:apple": "has no examples in a split 'apple'",
     }.items(),
 )
 def test_mistaken_names_are_one_sentence(prepared, name, sentence):

@@ -291,7 +291,7 @@ def test_the_embedded_digits_take_a_split(monkeypatch, tmp_path):
     assert len(open_data("digits:train+test[:300]").test) == 700
     for name, sentence in {
         "digits:2.0.0": r"data: digits is prepared in version 1.0.0 only, got 2.0.0",
-        "digits:valid": r"data: digits/1.0.0 has no images in a split 'valid': choose from train \(4000\), test \(1000\)",
+        "digits:valid": r"data: digits/1.0.0 has no examples in a split 'valid': choose from train \(4000\), test \(1000\)",
         "emblems:train": r"data: emblems has no splits or keys to choose from, got 'emblems:train': name it emblems\.",
         "synthetic,label=a": r"data: synthetic has no splits or keys to choose from",
     }.items():
