@@ -25,7 +25,7 @@ from ssl_jax.data.clips import Clips
 from ssl_jax.files import filled, write_atomically, write_json
 from ssl_jax.recipes import Recipe, find
 from ssl_jax.report.figures import gallery, write_svg
-from ssl_jax.runs import read_metrics
+from ssl_jax.runs import read_metrics, read_results
 
 HERE = Path(__file__).parent
 RESULTS, PICTURE = HERE / "results/sounding_objects.json", HERE / "pictures/sounding_objects.svg"
@@ -50,7 +50,7 @@ def sounding_objects(
       picture: file of the picture.
     """
     options = {} if epochs is None else {"epochs": epochs}
-    if not (run / "results.json").exists():
+    if read_results(run) is None:
         pretrain(partial(find("avc", "demo"), fusion="map", **options), Options(run=run, seed=seed))
     _, recipe, state, _ = restore(run, None)
     test = recipe.data.test
