@@ -133,6 +133,11 @@ OPS = {
     "key_value_lookup, nearest": Call(
         ops.key_value_lookup, STORE, {"values": classes(3, 5)}, B, counts=BLOCK | {"top": 2, "num_classes": 3}
     ),
+    "latent_free_energy": Call(ops.latent_free_energy, {"energies": rows(3, 5)}, positive=B),
+    "descend_latent": Call(
+        partial(ops.descend_latent, lambda latent: ((latent - 3.0) ** 2).sum(axis=-1)), {"start": rows(3, 2)},
+        positive={"learning_rate": 0.1}, counts={"steps": 3},
+    ),
     "softmax_sum": Call(
         ops.softmax_sum, {"queries": rows(6, 4), "keys": rows(5, 4), "values": rows(5, 3)},
         {"skip": classes(5, 6, 1), "last": classes(5, 6)}, B, counts=BLOCK,
@@ -188,7 +193,15 @@ def misuses(call):
 
 # What may be left out, or may have any number of axes.
 OPTIONAL = ("values", "skip", "last", "mask")
-ANY_SHAPE = ("layer_norm", "unit_length", "bank.read", "bank.others", "sinusoidal_positions", "rotation_matrix")
+ANY_SHAPE = (
+    "latent_free_energy",
+    "layer_norm",
+    "unit_length",
+    "bank.read",
+    "bank.others",
+    "sinusoidal_positions",
+    "rotation_matrix",
+)
 
 
 @pytest.mark.parametrize("name", CALLS)
