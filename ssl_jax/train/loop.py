@@ -156,12 +156,12 @@ def _resume(checkpoints: Checkpoints | None, program: Program, batches: Input) -
 
 
 def _score(metrics: Mapping[str, float]) -> float:
-    """Of a checkpoint, higher is better: k-NN with labels, else the correlation of two views, else minus the loss.
+    """Of a checkpoint, higher is better: k-NN with labels, below all of these the correlation of two views, else minus the loss.
 
     A loss may be lowest at a trivial solution. docs/evaluation.md has the measurements.
     """
-    found = (metrics.get(name, math.nan) for name in ("knn", "view_correlation"))
-    return next((score for score in found if math.isfinite(score)), -metrics["loss"])
+    scores = metrics.get("knn", math.nan), metrics.get("view_correlation", math.nan) - 2
+    return next((score for score in scores if math.isfinite(score)), -metrics["loss"])
 
 
 def _floats(metrics: Mapping[str, Any]) -> dict[str, float]:
