@@ -144,9 +144,14 @@ def table(found: dict[str, Any]) -> str:
     rows = dict(sorted(rows.items(), key=lambda row: -row[1][0][0]))
     rows |= {f"*{name}*": cells(everyone, source) for name, source in BASELINES.items()}
     counts = {method: str(len(of_seeds)) for method, of_seeds in runs.items()}
+    several = len(everyone) > len(runs)
+
+    def spread(std: float) -> str:
+        return f" ± {std:.1f}" if several else ""
+
     head = "| features | concept: recall@1 | recall@5 | mAP | groups: 10 labels | k-NN | seeds |"
     lines = [
-        f"| {name} | {' | '.join(f'{mean:.1f} ± {std:.1f}' for mean, std in row)} | {counts.get(name, '-')} |"
+        f"| {name} | {' | '.join(f'{mean:.1f}{spread(std)}' for mean, std in row)} | {counts.get(name, '-')} |"
         for name, row in rows.items()
     ]
     return "\n".join([head, "|---" * 7 + "|", *lines])
