@@ -196,3 +196,15 @@ def test_a_point_of_weight_3_counts_as_three():
 def test_weights_fit_the_points():
     with pytest.raises(ValueError, match=r"kmeans: weights must be \[B\], one for each of the 2 points, got \(3,\)"):
         eager(KEY, jnp.ones((2, 2)), clusters=1, weights=jnp.ones(3))
+
+
+def test_the_nearest_of_many_centroids_of_any_length():
+    """More of them than are compared exactly, and from short to long."""
+    rng = np.random.default_rng(0)
+    directions = rng.normal(size=(256, 4))
+    centroids = (directions * np.geomspace(0.01, 10, 256)[:, None]).astype(np.float32)
+    points = rng.normal(size=(500, 4)).astype(np.float32)
+    found, distances = nearest_centroid(jnp.asarray(points), jnp.asarray(centroids))
+    squares = np.square(points[:, None].astype(np.float64) - centroids[None]).sum(axis=-1)
+    np.testing.assert_array_equal(found, squares.argmin(axis=1))
+    np.testing.assert_allclose(distances, squares.min(axis=1), rtol=1e-4)

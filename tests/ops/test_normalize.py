@@ -68,6 +68,14 @@ def test_in_float64_rows_may_be_longer_than_float32_holds():
         np.testing.assert_allclose(unit_length(rows), [[0.6, 0.8]] * 2, rtol=1e-6)
 
 
+def test_layer_norm_is_its_definition():
+    rows = np.random.default_rng(0).normal(3, 2, (2, 5, 8)).astype(np.float32)
+    wide = rows.astype(np.float64)
+    centred = wide - wide.mean(axis=-1, keepdims=True)
+    expected = centred / np.sqrt(np.mean(centred**2, axis=-1, keepdims=True) + 0.1)
+    np.testing.assert_allclose(layer_norm(rows, epsilon=0.1), expected, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("size", [1e10, 1e20, 1e30])
 @pytest.mark.parametrize("function", [standardize, layer_norm])
 def test_squares_of_large_numbers_do_not_overflow(function, size):
