@@ -156,7 +156,7 @@ def _resume(checkpoints: Checkpoints | None, program: Program, batches: Input) -
 
 
 def _score(metrics: Mapping[str, float]) -> float:
-    """Of a checkpoint, higher is better: k-NN with labels, below all of these the correlation of two views, else minus the loss.
+    """Of a checkpoint, higher is better: k-NN with labels; below all of these the correlation of two views; or minus the loss.
 
     A loss may be lowest at a trivial solution. docs/evaluation.md has the measurements.
     """
