@@ -35,6 +35,15 @@ def pick(what: str, name: str, options: Iterable[str]) -> str:
     raise UsageError(f"unknown {what} {name!r}: {hint}")
 
 
+def differences(first: Mapping[str, Any], second: Mapping[str, Any], *, in_first: str, in_second: str) -> list[str]:
+    """Where two requests differ, in order of the names: "seed is 0 in its run.json and 1 in this command"."""
+    return [
+        f"{name} is {first.get(name)!r} {in_first} and {second.get(name)!r} {in_second}"
+        for name in sorted(first.keys() | second.keys())
+        if first.get(name) != second.get(name)
+    ]
+
+
 @contextlib.contextmanager
 def usage_errors(chosen: Mapping[str, Any]) -> Iterator[None]:
     """Turns a fault that chosen values cause inside the package or a library into a `UsageError` that names these values.

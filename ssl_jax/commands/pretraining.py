@@ -21,7 +21,7 @@ from ssl_jax.recipes import Recipe
 from ssl_jax.report import save_album, write_report
 from ssl_jax.report.album import attentions_of
 from ssl_jax.runs import REPORT, open_run, read_metrics, write_results
-from ssl_jax.runs.circumstances import circumstances
+from ssl_jax.runs.circumstances import versions
 from ssl_jax.train import fit
 from ssl_jax.train.hosts import check_same, connect, lost_processes, on_this_process, together
 from ssl_jax.train.log import log_line
@@ -83,16 +83,11 @@ def _connect(options: Options) -> None:
 
 def _compared(request: dict[str, Any], recipe: Recipe, options: Options) -> dict[str, Any]:
     """What has to be the same on all processes of a run."""
-    own = (
-        "process",
-        "coordinator",
-        "distributed",
-        "workers",
-    )  # A host may have a process index and workers of its own.
+    own = {"process", "coordinator", "distributed", "workers"}  # Each host has these for itself.
     data = {"data": recipe.data.name, "images": len(recipe.data.train)}
     alike = {name: value for name, value in vars(options).items() if name not in own}
     rest = {name: value for name, value in request.items() if name != "arguments"}
-    return {**rest, **request["arguments"], **alike, **data, **circumstances()["versions"]}
+    return {**rest, **request["arguments"], **alike, **data, **versions()}
 
 
 def _request(recipe: Recipe, seed: int) -> dict[str, Any]:

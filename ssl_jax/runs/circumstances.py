@@ -19,14 +19,18 @@ def circumstances() -> dict[str, Any]:
     """The current versions, commit and device, which `run.json` records beside the request."""
     device = jax.devices()[0]
     return {
-        "versions": {"ssl_jax": __version__, "python": platform.python_version()}
-        | {name: version(name) for name in PACKAGES},
+        "versions": versions(),
         "commit": commit(Path(__file__).parents[2]),
         "device": f"{device.device_kind} ({os.cpu_count()} cores)" if device.platform == "cpu" else device.device_kind,
         "devices": jax.device_count(),
         "processes": jax.process_count(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def versions() -> dict[str, str]:
+    """Those of the package, Python, and the libraries on which results depend."""
+    return {"ssl_jax": __version__, "python": platform.python_version()} | {name: version(name) for name in PACKAGES}
 
 
 def commit(root: Path) -> str | None:

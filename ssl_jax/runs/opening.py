@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from ssl_jax.errors import RunError, UsageError, writing
+from ssl_jax.errors import RunError, UsageError, differences, writing
 from ssl_jax.files import write_json
 from ssl_jax.runs.circumstances import circumstances
 from ssl_jax.runs.folder import CHECKPOINTS, LOCK, REQUEST, RESULTS, read_request
@@ -60,12 +60,7 @@ def _check(run: Path, request: dict[str, Any], *, resume: bool, update: Callable
     if not resume:
         raise UsageError(f"run: {run} already holds a run and --no-resume was given: choose another folder with --run.")
     old, new = (_flat(each, update) for each in (read_request(run), request))
-    differing = [
-        f"{name} is {old.get(name)!r} in its {REQUEST} and {new.get(name)!r} in this command"
-        for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name)
-    ]
-    if differing:
+    if differing := differences(old, new, in_first=f"in its {REQUEST}", in_second="in this command"):
         raise UsageError(
             f"run: {run} holds another run ({'; '.join(differing)}): choose another folder with --run, or repeat its command."
         )

@@ -11,7 +11,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
-from ssl_jax.errors import RunError, UsageError, reason_of
+from ssl_jax.errors import RunError, UsageError, differences, reason_of
 from ssl_jax.train.mesh import replicated
 
 HEARTBEAT = 25  # Seconds without a sign of life after which a process counts as dead.
@@ -73,12 +73,7 @@ def check_same(request: Mapping[str, Any]) -> None:
     """A `UsageError` on all processes where the requests differ; it names the process and what differs."""
     first, *others = exchange(request)
     for process, other in enumerate(others, start=1):
-        differing = [
-            f"{name} is {other.get(name)!r} there and {first.get(name)!r} in process 0"
-            for name in sorted(first.keys() | other.keys())
-            if other.get(name) != first.get(name)
-        ]
-        if differing:
+        if differing := differences(other, first, in_first="there", in_second="in process 0"):
             raise UsageError(
                 f"process {process} has another request: {'; '.join(differing)}: start the same command on all of them."
             )
