@@ -83,20 +83,17 @@ def fit(
     check_batch_size(batches.batch_size, mesh, microbatches=execution.microbatches)
     program = program or make_program(method, augment, optimizer, seed=seed, mesh=mesh, execution=execution)
     checkpoints = Checkpoints(run / CHECKPOINTS, keep=keep) if run else None
-    is_main_process = jax.process_index() == 0  # One process writes the log.
-    state, recent = _resume(checkpoints, program, batches)
-    if state is None:
-        if method.fill_steps and is_main_process and not quiet:
-            log_line(f"encoding {method.fill_steps} batches before the first step, for its targets")
-        state = _begin(method, program, batches)
+    quiet = quiet or jax.process_index() > 0  # One process shows and writes the log.
+    say = _say_nothing if quiet else log_line
+    state, recent = _resume(checkpoints, program, batches) or (_begin(method, program, batches, say), [])
     start, at_start = int(jax.device_get(state.step)), not_finite(state)
-    if start and is_main_process and not quiet:
-        log_line(f"resuming from step {start} of {steps} in {run}")
+    if start:
+        say(f"resuming from step {start} of {steps} in {run}")
 
     interrupts = Interrupts(save_minutes=save_minutes)
     with (
         interrupts if checkpoints else nullcontext(),
-        Log(run if is_main_process else None, steps=steps, start=start, quiet=quiet or not is_main_process) as log,
+        Log(run if jax.process_index() == 0 else None, steps=steps, start=start, quiet=quiet) as log,
         checkpoints or nullcontext(),
         jax.transfer_guard("disallow"),
     ):
@@ -115,8 +112,8 @@ def fit(
                 means, gauges = _finite_means(recent, number, kept), _floats(measuring)
                 log.write(number, {**means, **gauges}, images=min(len(recent), number - start) * batches.batch_size)
                 recent = []
-                if (sentence := alarm.check(number, gauges)) and is_main_process and not quiet:
-                    log_line(sentence)
+                if sentence := alarm.check(number, gauges):
+                    say(sentence)
             if save:
                 _check_state(state, number, kept, at_start)
             measured = _floats(hook(state)) if hook and call else {}
@@ -130,15 +127,22 @@ def fit(
             if save or call:
                 log.reset_clock()
             if stop:
+                cause = interrupts.received or "a signal to another process"
                 raise Stopped(
-                    f"stopped by {interrupts.received or 'a signal to another process'} after step {number} of {steps}: the "
-                    f"state is saved in {run}, and the same command resumes from it."
+                    f"stopped by {cause} after step {number} of {steps}: the state is saved in {run}, and the same command "
+                    "resumes from it."
                 )
     return state
 
 
-def _begin(method: Method, program: Program, batches: Input) -> TrainState:
+def _say_nothing(text: str) -> None:
+    """For processes that show no log."""
+
+
+def _begin(method: Method, program: Program, batches: Input, say: Callable[[str], None]) -> TrainState:
     """The state before the first step. A run that is killed before it starts again, with the same order of batches."""
+    if method.fill_steps:
+        say(f"encoding {method.fill_steps} batches before the first step, for its targets")
     state, position = program.init(), batches.state()
     for step in range(-method.fill_steps, 0):
         state = program.fill(state, next(batches), np.int32(step))
@@ -146,11 +150,11 @@ def _begin(method: Method, program: Program, batches: Input) -> TrainState:
     return state
 
 
-def _resume(checkpoints: Checkpoints | None, program: Program, batches: Input) -> tuple[TrainState | None, list[Any]]:
-    """The state of the last checkpoint, None without one, and the metrics of the steps since the last record before it."""
+def _resume(checkpoints: Checkpoints | None, program: Program, batches: Input) -> tuple[TrainState, list[Any]] | None:
+    """The state of the last checkpoint, and the metrics of the steps since the last record before it; None without one."""
     restored = checkpoints.restore(program.like, set_aside=True) if checkpoints else None
     if restored is None:
-        return None, []
+        return None
     batches.restore(restored.input_state)
     return restored.state, list(restored.recent)
 
