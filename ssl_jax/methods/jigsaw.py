@@ -31,6 +31,10 @@ class Jigsaw(JointEmbedding):
         family="pretext", against_collapse="labels", positives="-", negatives="-", passes="9 tiles", paper="1603.09246"
     )
 
+    # The entry of the views that the classifier predicts, and the error where it is not there.
+    target: ClassVar[str] = "order"
+    without_target: ClassVar[str] = "jigsaw: views need the index of their order: make them with jigsaw_views."
+
     classifier: Net
 
     @property
@@ -41,20 +45,20 @@ class Jigsaw(JointEmbedding):
         self, params: Params, state: State, views: ViewBatch, rng: Array, step: Array
     ) -> tuple[Embeddings, State]:
         """ "embedding" of the tiles `[B, 9, D]`, "logits" `[B, P]` and the "order" `[B]`."""
-        if "order" not in views:
-            raise UsageError("jigsaw: views need the index of their order: make them with jigsaw_views.")
+        if self.target not in views:
+            raise UsageError(self.without_target)
         tiles, stats = self.project(params, state, views, rng)
         tiles = jax.nn.relu(tiles)
         shown = tiles.reshape(len(tiles), -1)
         logits, classifier = self.classifier.apply(
             params["classifier"], state["classifier"], shown, train=True, rng=rng
         )
-        embeddings = {"embedding": tiles, "logits": logits, "order": views["order"]}
+        embeddings = {"embedding": tiles, "logits": logits, self.target: views[self.target]}
         return embeddings, {**state, **stats, "classifier": classifier}
 
     def objective(
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
-        logits, order = embeddings["logits"], embeddings["order"]
-        metrics = {"task_accuracy": accuracy(logits, order, axis_name=axis_name)}
-        return cross_entropy(logits, order, axis_name=axis_name), {}, metrics
+        logits, target = embeddings["logits"], embeddings[self.target]
+        metrics = {"task_accuracy": accuracy(logits, target, axis_name=axis_name)}
+        return cross_entropy(logits, target, axis_name=axis_name), {}, metrics
