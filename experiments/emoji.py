@@ -1,4 +1,4 @@
-"""Emoji in an unseen hand: five methods trained on three artists' drawings, and judged on those of a fourth.
+"""Emoji by an unseen artist: five methods trained on three artists' drawings, and evaluated on those of a fourth.
 
     ssl-jax data prepare emoji
     python experiments/emoji.py
@@ -9,7 +9,7 @@ among the training drawings by a test drawing, and Unicode's groups by k-NN and 
 missing in the results file follow one another. The table of docs/emoji.md is made of the results, and its picture of the
 first run in them.
 
-Settings are chosen without the test artist: `--choose` trains on Google's and Twitter's drawings and judges on Microsoft's.
+Settings are chosen without the test artist: `--choose` trains on Google's and Twitter's drawings and evaluates on Microsoft's.
 """
 
 import functools
@@ -61,7 +61,7 @@ def main(
       methods: methods with a recipe emoji.
       seeds: one run each.
       epochs: passes over the training drawings instead of the recipe's; for a trial.
-      choose: judge on an artist of the training part, for a choice of settings; the results are kept under "choice".
+      choose: evaluate on an artist of the training part, for a choice of settings; the results are kept under "choice".
       settings: options of the recipe, NAME=VALUE; with --choose only.
       data: data set; others than emoji for a trial.
       run: folder of the runs, which are resumed after an interruption.

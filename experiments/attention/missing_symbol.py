@@ -4,7 +4,7 @@
 
 Two models, on words and on pronunciations of the CMU Pronouncing Dictionary (`pip install 'ssl_jax[speech]'`), without labels:
 the continuous bag of words of word2vec, which averages two neighbours on each side, and a transformer that restores masked
-symbols. Nobody tells them what a vowel is. The check: is the nearest vector, by its cosine, of a vowel a vowel's, and of a
+symbols. They have no labels of vowels. The check: is the nearest vector, by its cosine, of a vowel a vowel's, and of a
 consonant a consonant's? Beside it the untrained vectors, and the share of as good random assignments. Writes
 results/missing_symbol.json and pictures/missing_symbol.svg, a map of the sounds.
 """

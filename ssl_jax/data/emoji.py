@@ -1,6 +1,6 @@
-"""Emoji drawn by four artists: the same concepts in several hands, one of them held out as the test part.
+"""Emoji drawn by four artists: the same concepts by several artists, one of them held out as the test part.
 
-`emoji` trains on all artists but OpenMoji's, which is the test part: is the same concept recognised in an unseen hand?
+`emoji` trains on all artists but OpenMoji's, which is the test part: is a concept recognised as another artist draws it?
 The name may choose: `emoji:google+twitter,test=microsoft,label=concept`. Labels are Unicode's nine groups, or the
 concepts (label=concept), of which each artist has one drawing: chance 1/K. `ssl_jax.data.emoji_preparation` makes the
 data set, on the user's machine.
@@ -36,7 +36,7 @@ def open_emoji(
     Args:
       name: `emoji[:ARTISTS][,test=ARTIST][,label=group|concept|artist|none]`; ARTISTS to train on, joined by +, or another
         split in tfds's syntax; all but the one to test on when not given. Every artist has drawn all K concepts once.
-        Judge concepts by retrieval and k-NN: linear probes have K outputs, and classes of three drawings.
+        Evaluate concepts by retrieval and k-NN: linear probes have K outputs, and classes of three drawings.
       image_size, channels, strict: as in `open_data`; images are 64 x 64 in colour.
 
     Raises:

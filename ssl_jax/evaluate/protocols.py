@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ssl_jax.errors import UsageError, pick
 from ssl_jax.evaluate.features import Features, Network
-from ssl_jax.evaluate.judges import (
+from ssl_jax.evaluate.protocol_runs import (
     PER_CLASS,
     run_clustering,
     run_diagnostics,
