@@ -118,9 +118,10 @@ def pretrain(words: list[str]) -> None:
     """`ssl-jax pretrain METHOD [--recipe NAME] [options]`"""
     from ssl_jax import commands, recipes
 
-    again = _take(words, "--from")
+    again, repeats = _take(words, "--from"), None
     if again is not None:
         make, options = commands.repeat(Path(again), words)
+        repeats = Path(again).parent if again.endswith(".json") else Path(again)
     else:
         if not words or words[0].startswith("-"):
             if words and words[0] in ("-h", "--help"):
@@ -134,7 +135,7 @@ def pretrain(words: list[str]) -> None:
             name = _take(words, "--recipe") or "demo"
             make, prog = recipes.find(method, name), f"ssl-jax pretrain {method} --recipe {name}"
         make, options = commands.read_options(make, words, prog=prog)
-    _print(commands.pretrain(make, options))
+    _print(commands.pretrain(make, options, repeats=repeats))
 
 
 def evaluate(words: list[str]) -> None:

@@ -17,7 +17,7 @@ from ssl_jax.ranges import check_ranges
 
 @dataclass(frozen=True)
 class Options:
-    """The folder and the execution of a run. Of these options, only the seed changes what is learned.
+    """The folder and the execution of a run. Of these options, only the seed and the microbatches change what is learned.
 
     Attributes:
       run: folder of the run; runs/METHOD-RECIPE when not given.

@@ -271,6 +271,19 @@ def test_from_repeats_a_run_also_with_a_signal_between(finished, tmp_path, capsy
     }
 
 
+def test_changed_examples_stop_a_resumed_run_and_are_said_of_a_repeated_one(finished, tmp_path, capsys, monkeypatch):
+    run, _ = finished
+    record = json.loads((run / "run.json").read_text())
+    record["examples"]["test_checksum"], record["versions"]["jax"] = "0", "0.0.1"
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    (tmp_path / "results.json").write_text("{}")
+    code, _, err = command(capsys, "pretrain", "simclr", *SMALL, "--run", tmp_path)
+    assert code == 2 and "have changed (test_checksum is '0' in its run.json and" in err
+    monkeypatch.setattr("ssl_jax.commands.pretraining.fit", lambda *_, **__: exec("raise KeyboardInterrupt"))
+    code, _, err = command(capsys, "pretrain", "--from", tmp_path / "run.json", "--run", tmp_path / "again")
+    assert code == 130 and "results may differ: " in err and "jax is '0.0.1'" in err and "test_checksum is '0'" in err
+
+
 def test_report_can_be_made_anew(finished, capsys):
     run, _ = finished
     (run / "report.html").unlink()

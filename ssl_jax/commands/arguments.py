@@ -43,10 +43,14 @@ def _current_flag(flag: str, names: Container[str]) -> str:
 
 
 def repeat(path: Path, words: list[str]) -> tuple[MakeRecipe, Options]:
-    """The recipe and the seed of a `run.json`; the arguments may set the folder and the execution of the new run."""
+    """The recipe, seed and microbatches of a `run.json`; the arguments may set the folder and the execution of the new run."""
     request = read_request(path)
     make = make_again(request)
-    again = Options(run=Path("runs") / f"{request['method']}-{request['recipe']}-again", seed=request["seed"])
+    again = Options(
+        run=Path("runs") / f"{request['method']}-{request['recipe']}-again",
+        seed=request["seed"],
+        microbatches=request.get("microbatches", 1),
+    )
 
     def options(run_options: Options = again) -> Options:
         """Repeats a run: same recipe, same arguments, same seed."""

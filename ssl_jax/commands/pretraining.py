@@ -14,22 +14,26 @@ from jax.sharding import Mesh
 
 from ssl_jax.commands.judging import chance_level, evaluate_trained
 from ssl_jax.commands.saved_run import as_recorded_today
+from ssl_jax.data.fingerprint import fingerprint
 from ssl_jax.errors import RunError, UsageError, memory_errors, reason_of
 from ssl_jax.options import Options
 from ssl_jax.prepare import MakeRecipe, execution_of, prepare
 from ssl_jax.recipes import Recipe
 from ssl_jax.report import save_album, write_report
 from ssl_jax.report.album import attentions_of
-from ssl_jax.runs import REPORT, open_run, read_metrics, write_results
-from ssl_jax.runs.circumstances import versions
+from ssl_jax.runs import REPORT, open_run, read_metrics, read_record, write_results
+from ssl_jax.runs.circumstances import changes, different_examples, versions
 from ssl_jax.train import fit
 from ssl_jax.train.hosts import check_same, connect, lost_processes, on_this_process, together
 from ssl_jax.train.log import log_line
 from ssl_jax.train.state import TrainState
 
 
-def pretrain(make: MakeRecipe, options: Options) -> dict[str, Any] | None:
-    """Pre-trains, evaluates, reports; returns what `results.json` holds, or None on all processes but the first."""
+def pretrain(make: MakeRecipe, options: Options, *, repeats: Path | None = None) -> dict[str, Any] | None:
+    """Pre-trains, evaluates, reports; returns what `results.json` holds, or None on all processes but the first.
+
+    repeats: folder of the run that `make` and `options` repeat. What has changed since is said.
+    """
     began = time.perf_counter()
     if options.distributed or options.coordinator:
         _only_results_on_stdout()
@@ -38,10 +42,11 @@ def pretrain(make: MakeRecipe, options: Options) -> dict[str, Any] | None:
         with together():
             recipe, mesh, batches, hook, program = prepare(make, options)
         run, first = options.run or Path("runs") / recipe.name.replace("/", "-"), jax.process_index() == 0
-        request = _request(recipe, options.seed)
+        request = _request(recipe, options)
         check_same(_compared(request, recipe, options))
         with together():
             if first:
+                _say_changes(repeats or run, request["examples"])
                 update = functools.partial(as_recorded_today, recipe.arguments)
                 opened.enter_context(open_run(run, request, resume=options.resume, update=update))
         with batches:
@@ -84,16 +89,26 @@ def _connect(options: Options) -> None:
 def _compared(request: dict[str, Any], recipe: Recipe, options: Options) -> dict[str, Any]:
     """What has to be the same on all processes of a run."""
     own = {"process", "coordinator", "distributed", "workers"}  # Each host has these for itself.
-    data = {"data": recipe.data.name, "images": len(recipe.data.train)}
     alike = {name: value for name, value in vars(options).items() if name not in own}
-    rest = {name: value for name, value in request.items() if name != "arguments"}
-    return {**rest, **request["arguments"], **alike, **data, **versions()}
+    rest = {name: value for name, value in request.items() if name not in ("arguments", "examples")}
+    return {**rest, **request["arguments"], **request["examples"], **alike, **versions()}
 
 
-def _request(recipe: Recipe, seed: int) -> dict[str, Any]:
+def _request(recipe: Recipe, options: Options) -> dict[str, Any]:
+    """All that determines what is learned."""
     method, _, name = recipe.name.partition("/")
+    request = {"method": method, "recipe": name, "arguments": recipe.arguments, "seed": options.seed}
     file = {"file": recipe.file} if recipe.file else {}
-    return {"method": method, "recipe": name, "arguments": recipe.arguments, "seed": seed} | file
+    parts = {"microbatches": options.microbatches} if options.microbatches > 1 else {}  # They change batch norms.
+    return request | file | parts | {"examples": fingerprint(recipe.data)}
+
+
+def _say_changes(run: Path, examples: dict[str, Any]) -> None:
+    """Says what has changed since the run that is resumed or repeated; `open_run` refuses to resume one on other data."""
+    record = read_record(run)
+    changed = record and [*changes(record), *different_examples(record.get("examples"), examples)]
+    if changed:
+        log_line(f"not as when {run} was started, results may differ: {'; '.join(changed)}")
 
 
 def _finish(
@@ -108,8 +123,10 @@ def _finish(
         before=before, after=after, attend=attend, seed=seed,
     )  # fmt: skip
     speeds = [speed for record in read_metrics(run) if (speed := record.get("images_per_second")) is not None]
+    method, _, name = recipe.name.partition("/")
     results = {
-        **{name: _request(recipe, seed)[name] for name in ("method", "recipe")},
+        "method": method,
+        "recipe": name,
         "steps": int(state.step),
         "chance": chance_level(recipe.data),
         "images_per_second": round(float(np.median(speeds)), 1) if speeds else None,  # The median excludes compilation.

@@ -1,10 +1,12 @@
 """The channels of images: one (grayscale) or three (red, green, blue)."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ssl_jax.data.fingerprint import stored
 from ssl_jax.data.source import Example, MaskReader, Source, labels_of, masks_of
 from ssl_jax.errors import UsageError
 
@@ -29,6 +31,9 @@ class WithChannels:
     @property
     def mask(self) -> MaskReader | None:
         return masks_of(self._source)
+
+    def stored(self) -> Iterator[bytes]:
+        return stored(self._source)
 
     def __getitem__(self, number: int) -> Example:
         example = self._source[number]

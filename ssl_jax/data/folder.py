@@ -9,12 +9,15 @@ images or a year. Within a class, images may lie at any depth. Formats: see `ssl
 `ssl_jax.data.scan`. Skipped files, and folders without images, are counted in one line on standard error.
 """
 
+import contextlib
 import errno
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from ssl_jax.data import fingerprint
 from ssl_jax.data.channels import Channels
 from ssl_jax.data.depth import is_deep
 from ssl_jax.data.folder_parts import check_depth, find_parts, without_training_images
@@ -27,6 +30,7 @@ from ssl_jax.errors import UsageError
 
 SAMPLE = 256  # Images that are read to distinguish grayscale sets from coloured ones, where the size is given.
 LARGEST_FILE = 2**30  # Bytes.
+MEASURED = 10_000  # Files whose sizes are a part of the data set's fingerprint.
 
 
 class Files:
@@ -50,6 +54,16 @@ class Files:
             if fault.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):  # A fault of the computer, not of the file.
                 raise
             raise Unreadable(fault.strerror) from fault
+
+    def stored(self) -> Iterator[bytes]:
+        """For the data set's fingerprint: the names of all files, the sizes of at most 10,000, the bytes of at most 64."""
+        yield from (path.encode("utf-8", "surrogateescape") for path in self._paths)
+        for number in fingerprint.spread(len(self), MEASURED):
+            with contextlib.suppress(OSError):  # Reported when it is read as an example.
+                yield str(self.path(number).stat().st_size).encode()
+        for number in fingerprint.spread(len(self), fingerprint.SAMPLE):
+            with contextlib.suppress(Unreadable):
+                yield self[number][0]
 
     def path(self, number: int) -> Path:
         return self.folder / self._paths[number]
@@ -134,7 +148,7 @@ def common_shape(files: Files, *, image_size: int | None, channels: Channels | N
     """
     indices = list(range(len(files)))
     if image_size is not None:
-        indices = np.linspace(0, len(files) - 1, min(SAMPLE, len(files))).astype(int).tolist()
+        indices = fingerprint.spread(len(files), SAMPLE)
     headers = [image for image in map(header, map(files.path, indices)) if image]
     if not headers:
         raise UsageError(f"data: none of {len(indices)} images in {files.folder} can be read: name another folder.")

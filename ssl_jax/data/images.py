@@ -6,6 +6,7 @@ is resized with antialiasing (Pillow, bicubic); for a square that resizes the sh
 images are enlarged. EXIF orientation is not applied.
 """
 
+import contextlib
 import io
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ssl_jax.data import fingerprint
 from ssl_jax.data.depth import Levels, is_deep, is_deep_colour, levels_of, to_eight_bits
 from ssl_jax.data.formats import header, load
 from ssl_jax.data.skipping import Skipping, Unreadable
@@ -69,6 +71,16 @@ class DecodedSource(Skipping):
         """The labels of the records, where they are in memory."""
         return getattr(self._records, "labels", None)
 
+    def stored(self) -> Iterator[bytes]:
+        """For the data set's fingerprint: what the records say of themselves, or the bytes of a sample of them."""
+        if hasattr(self._records, "stored"):
+            yield from self._records.stored()
+            return
+        for number in fingerprint.spread(len(self), fingerprint.SAMPLE):
+            with contextlib.suppress(Unreadable):  # Reported when it is read as an example.
+                encoded, label = self._records[number]
+                yield encoded + str(label).encode()
+
     def _example(self, number: int) -> Example:
         encoded, label = self._records[number]
         return {"image": decode(encoded, shape=self.image_shape, levels=self.levels), "label": np.int32(label)}
@@ -79,9 +91,7 @@ class DecodedSource(Skipping):
 
 def levels_in(records: Records, *, name: str) -> Levels | None:
     """Black and white of the deep images among 32, evenly spaced; None where there are none. `name`: for messages."""
-    return levels_of(
-        _deep(records, name, np.linspace(0, len(records) - 1, min(SAMPLE, len(records))).astype(int).tolist())
-    )
+    return levels_of(_deep(records, name, fingerprint.spread(len(records), SAMPLE)))
 
 
 def _deep(records: Records, name: str, indices: list[int]) -> Iterator[Image.Image]:

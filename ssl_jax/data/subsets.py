@@ -4,9 +4,12 @@ Where labels are in memory, a part is stratified by class; elsewhere it is drawn
 the size of the part alone. A part by position would be biased where labels alternate or are sorted.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ssl_jax.data.fingerprint import stored
 from ssl_jax.data.source import (
     Data,
     Example,
@@ -50,6 +53,10 @@ class Subset:
         """The indices of the unreadable images, for `ssl_jax.data.in_order`."""
         missing = unreadable_in(self._source)
         return {index for index, number in enumerate(self.indices.tolist()) if number in missing} if missing else set()
+
+    def stored(self) -> Iterator[bytes]:
+        """Of the whole source, and the indices."""
+        yield from (*stored(self._source), self.indices.tobytes())
 
     def __getitem__(self, index: int) -> Example:
         return self._source[int(self.indices[index])]

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from ssl_jax.data.channels import Channels
+from ssl_jax.data.fingerprint import spread
 from ssl_jax.data.folder_parts import part_of
 from ssl_jax.data.images import DecodedSource
 from ssl_jax.data.source import Data, Source
@@ -168,7 +169,7 @@ def _test_part(info: tfds.core.DatasetInfo, split: str, examples: Callable[[str]
             )
         if rest:
             test = examples(rest)
-            sample = np.linspace(0, len(test) - 1, min(SAMPLE, len(test))).astype(int)
+            sample = np.array(spread(len(test), SAMPLE))
             # The test splits of competitions, imagenet2012's for one, have only -1.
             if (test.labels_at(sample) >= 0).any():
                 return test

@@ -4,7 +4,7 @@ A video is tfds's `Video`, or a sequence of images; sound is an `Audio` feature,
 "sample_rate". Features of the kinds `Video` and `Audio` themselves need TensorFlow, even to be read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,10 @@ class TfdsClips(Skipping):
 
     def __len__(self) -> int:
         return len(self._examples)
+
+    def stored(self) -> Iterator[bytes]:
+        """The name of the data set with its version, for its fingerprint: decoding videos takes long."""
+        yield self.name.encode()
 
     @property
     def labels(self) -> NDArray[np.int32] | None:

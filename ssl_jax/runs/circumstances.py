@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 import jax
 
 from ssl_jax import __version__
+from ssl_jax.errors import differences
+from ssl_jax.runs.folder import REQUEST
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "grain", "numpy")
 
@@ -26,6 +29,28 @@ def circumstances() -> dict[str, Any]:
         "processes": jax.process_count(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def changes(record: Mapping[str, Any]) -> list[str]:
+    """What in a `run.json` differs from now, of what may change the last digits of results: versions, commit, devices."""
+    now = circumstances()
+    before, after = (
+        {
+            **_dict(each.get("versions")),
+            **{name: each.get(name) for name in ("commit", "device", "devices", "processes")},
+        }
+        for each in (record, now)
+    )
+    return differences(before, after, in_first=f"in its {REQUEST}", in_second="now")
+
+
+def different_examples(old: Any, new: Any) -> list[str]:
+    """Where two fingerprints of a data set differ; nowhere if one is missing, as in runs of older versions."""
+    return differences(old, new, in_first=f"in its {REQUEST}", in_second="now") if old and new else []
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def versions() -> dict[str, str]:

@@ -21,6 +21,9 @@ LOCK = "lock"
 # Levels of results.json: source -> protocol -> field, and layers or data sets before them.
 NESTED = {"features": 3, "layers": 4, "datasets": 4}
 REQUESTED = {"method": str, "recipe": str, "arguments": dict, "seed": int}
+# Only where they differ from the usual: a recipe from outside the package, the parts of a batch. Since layout 1, the examples.
+AND_PERHAPS = {"file": str, "microbatches": int, "examples": dict}
+LAYOUT = 1  # Of the files of a run. A change that older versions could not read raises it.
 
 
 def nearest_run(folder: Path) -> Path | None:
@@ -36,10 +39,11 @@ def nearest_run(folder: Path) -> Path | None:
 def read_request(run: Path) -> dict[str, Any]:
     """The method, recipe, arguments and seed that the run in this folder, or of this `run.json`, was started with.
 
-    And the "file" of a recipe from outside the package.
+    And, where `run.json` has them, the "file" of a recipe from outside the package, the "microbatches", and the
+    fingerprint of the "examples".
 
     Raises:
-      UsageError: there is no such file, or it does not hold them.
+      UsageError: there is no such file, it does not hold them, or a newer version wrote it.
     """
     path = run if run.name.endswith(".json") else run / REQUEST
     try:
@@ -54,9 +58,16 @@ def read_request(run: Path) -> dict[str, Any]:
         isinstance(content.get(name), kind) for name, kind in REQUESTED.items()
     ):
         raise UsageError(f"run: {path} is not a {REQUEST} that ssl_jax wrote: name the folder of a run.")
-    return {
-        name: content[name] for name in (*REQUESTED, "file") if isinstance(content.get(name), REQUESTED.get(name, str))
-    }
+    layout = content.get("layout")
+    if isinstance(layout, int) and layout > LAYOUT:
+        versions = content.get("versions")
+        newer = versions.get("ssl_jax") if isinstance(versions, dict) else None
+        raise UsageError(
+            f"run: {path} has layout {layout}, and this version of ssl_jax reads up to {LAYOUT}: use the version that wrote it"
+            f"{f', {newer}' if newer else ''}."
+        )
+    kinds = REQUESTED | AND_PERHAPS
+    return {name: content[name] for name in kinds if isinstance(content.get(name), kinds[name])}
 
 
 def read_record(run: Path) -> dict[str, Any] | None:

@@ -11,8 +11,8 @@ from typing import Any, TextIO
 
 from ssl_jax.errors import RunError, UsageError, differences, writing
 from ssl_jax.files import write_json
-from ssl_jax.runs.circumstances import circumstances
-from ssl_jax.runs.folder import CHECKPOINTS, LOCK, REQUEST, RESULTS, read_request
+from ssl_jax.runs.circumstances import circumstances, different_examples
+from ssl_jax.runs.folder import CHECKPOINTS, LAYOUT, LOCK, REQUEST, RESULTS, read_request
 
 REMEDY = "choose another folder with --run, or free disk space"
 Arguments = dict[str, Any]
@@ -29,7 +29,8 @@ def open_run(
     killed or not.
 
     Args:
-      request: "method", "recipe", "arguments" and "seed": all that determines what is learned.
+      request: "method", "recipe", "arguments" and "seed": all that determines what is learned. And, where given, the "file" of
+        a recipe from outside the package, "microbatches", and the fingerprint of the "examples".
       resume: whether a run that exists may be continued.
       update: recorded arguments -> the same arguments in the form of this version; applied to both requests before they are
         compared. Unchanged by default.
@@ -45,7 +46,7 @@ def open_run(
     with lock:
         with writing("run", run, REMEDY):
             if _check(run, request, resume=resume, update=update):  # Again: another process may have written meanwhile.
-                write_json(run / REQUEST, request | circumstances())
+                write_json(run / REQUEST, {"layout": LAYOUT} | request | circumstances())
         yield
 
 
@@ -60,9 +61,14 @@ def _check(run: Path, request: dict[str, Any], *, resume: bool, update: Callable
     if not resume:
         raise UsageError(f"run: {run} already holds a run and --no-resume was given: choose another folder with --run.")
     old, new = (_flat(each, update) for each in (read_request(run), request))
+    examples = old.pop("examples", None), new.pop("examples", None)
     if differing := differences(old, new, in_first=f"in its {REQUEST}", in_second="in this command"):
         raise UsageError(
             f"run: {run} holds another run ({'; '.join(differing)}): choose another folder with --run, or repeat its command."
+        )
+    if changed := different_examples(*examples):
+        raise UsageError(
+            f"data: the examples of {run} have changed ({'; '.join(changed)}): restore them, or choose another folder with --run."
         )
     return False
 
@@ -95,5 +101,5 @@ def _lock(run: Path) -> TextIO:
 
 def _flat(request: dict[str, Any], update: Callable[[Arguments], Arguments]) -> dict[str, Any]:
     """The request in the form that JSON returns, in one flat dict."""
-    rest = {name: value for name, value in request.items() if name != "arguments"}
+    rest = {"microbatches": 1} | {name: value for name, value in request.items() if name != "arguments"}
     return json.loads(json.dumps(rest | update(request["arguments"])))

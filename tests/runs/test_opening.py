@@ -15,7 +15,7 @@ from ssl_jax.cli import main
 from ssl_jax.errors import RunError, UsageError
 from ssl_jax.recipes.recipe import absolute
 from ssl_jax.runs import open_run, read_request
-from ssl_jax.runs.circumstances import commit
+from ssl_jax.runs.circumstances import changes, commit
 
 REQUEST = {"method": "simclr", "recipe": "demo", "arguments": {"epochs": 2.0, "data": "digits"}, "seed": 0}
 OTHER = REQUEST | {"arguments": {"epochs": 3.0, "data": "digits"}}
@@ -47,6 +47,45 @@ def test_what_was_trained_is_never_replaced(tmp_path, kept):
     with pytest.raises(UsageError, match="--no-resume was given"):
         open_once(tmp_path / "run", resume=False)
     assert read_request(tmp_path / "run") == REQUEST
+
+
+def test_examples_that_changed_are_refused_with_what_changed(tmp_path):
+    before, after = ({"examples": {"train_examples": 6, "train_checksum": name}} for name in "ab")
+    open_once(tmp_path, REQUEST | before)
+    (tmp_path / "checkpoints/8").mkdir(parents=True)
+    open_once(tmp_path, REQUEST | before)
+    open_once(tmp_path, REQUEST)  # Not known.
+    sentence = (
+        r"the examples of .* have changed \(train_checksum is 'a' in its run.json and 'b' now\): restore them, or"
+    )
+    with pytest.raises(UsageError, match=sentence):
+        open_once(tmp_path, REQUEST | after)
+
+
+def test_microbatches_are_a_part_of_the_request_and_one_where_it_has_none(tmp_path):
+    open_once(tmp_path)
+    (tmp_path / "checkpoints/8").mkdir(parents=True)
+    open_once(tmp_path, REQUEST | {"microbatches": 1})
+    with pytest.raises(UsageError, match=r"microbatches is 1 in its run.json and 2 in this command"):
+        open_once(tmp_path, REQUEST | {"microbatches": 2})
+
+
+def test_a_run_of_a_later_layout_is_refused_with_the_version_that_reads_it(tmp_path):
+    open_once(tmp_path)
+    record = json.loads((tmp_path / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps(record | {"layout": 2, "versions": {"ssl_jax": "9.0"}}))
+    with pytest.raises(UsageError, match=r"has layout 2, and this version of ssl_jax reads up to 1: use .*, 9\.0\.$"):
+        read_request(tmp_path)
+
+
+def test_changes_of_versions_and_devices_are_named(tmp_path):
+    open_once(tmp_path)
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert not changes(record)
+    record["versions"]["jax"], record["devices"] = "0.0.1", 512
+    devices, jax_version = changes(record)
+    assert devices.startswith("devices is 512 in its run.json and ") and jax_version.startswith("jax is '0.0.1' in its")
+    assert len(changes({"versions": "damaged"})) > 4  # As of a run of unknown versions.
 
 
 @pytest.mark.parametrize("resume", [True, False])
