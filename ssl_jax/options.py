@@ -30,6 +30,9 @@ class Options:
       microbatches: number of parts in which a batch is encoded, to save memory; the loss is that of the whole batch, but
         batch norms use the statistics of a part.
       rematerialize: keep only matrix products and convolutions for the gradient, to save memory.
+      skip_nonfinite: number of steps that may be skipped because their loss or gradient is infinite or NaN; such a step
+        changes nothing. The run stops at the first one more.
+      debug_nans: name the operation that first gives NaN; steps take longer.
       resume: resume from the last checkpoint in the run's folder.
       workers: number of processes that decode images; 0 decodes in threads.
       log_every: steps between records of loss, speed and collapse gauges.
@@ -50,6 +53,8 @@ class Options:
     block_size: int | None = None
     microbatches: int = 1
     rematerialize: bool = False
+    skip_nonfinite: int = 0
+    debug_nans: bool = False
     resume: bool = True
     workers: int = 0
     log_every: int = 50

@@ -24,7 +24,8 @@ MakeRecipe = Callable[[], Recipe]
 
 
 # The options that `execution_of` makes an `Execution` of.
-EXECUTION = ("shard_parameters", "keys", "block_size", "microbatches", "rematerialize")
+EXCHANGE = ("keys", "block_size")
+EXECUTION = (*EXCHANGE, "shard_parameters", "microbatches", "rematerialize", "skip_nonfinite", "debug_nans")
 
 
 class Prepared(NamedTuple):
@@ -65,7 +66,7 @@ def prepare(make: MakeRecipe, options: Options) -> Prepared:
 def execution_of(options: Options) -> Execution:
     """How the options ask the training step to be executed."""
     exchange = Exchange(options.keys, options.block_size)
-    return Execution(options.shard_parameters, exchange, options.microbatches, options.rematerialize)
+    return Execution(exchange=exchange, **{name: getattr(options, name) for name in EXECUTION if name not in EXCHANGE})
 
 
 def check_extractor(extract: Callable[[Any, Any, Any], Any], state: Any, source: Source) -> None:

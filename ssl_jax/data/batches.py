@@ -98,6 +98,10 @@ class Batches:
         self.close()
         self._step = state["step"]
 
+    def indices(self, step: int) -> NDArray[np.int32]:
+        """Indices `[B]` in the source of the examples of the batch with this number, from 0."""
+        return self._indices(step)
+
     def close(self) -> None:
         """Stops threads and workers. The next batch starts them again."""
         if self._batches is not None:

@@ -3,6 +3,7 @@
 import difflib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from ssl_jax.files import parse, read_object, to_json, write_atomically, write_j
 
 REQUEST = "run.json"
 METRICS = "metrics.jsonl"
+NONFINITE = "nonfinite.jsonl"
 RESULTS = "results.json"
 PICTURES = "pictures.npz"
 REPORT = "report.html"
@@ -90,6 +92,12 @@ def truncate_metrics(run: Path, step: int) -> None:
     """Drops the records after a step, since those steps are repeated, and unreadable lines."""
     kept = [record for record in read_metrics(run) if record["step"] <= step]
     write_atomically(run / METRICS, "".join(to_json(record) + "\n" for record in kept))
+
+
+def add_nonfinite(run: Path, record: Mapping[str, Any]) -> None:
+    """Appends a step whose loss or gradient is not finite, with its "step" and the indices of its "examples"."""
+    with open(run / NONFINITE, "a", encoding="utf-8") as file:
+        print(to_json(dict(record)), file=file)
 
 
 def write_results(run: Path, results: dict[str, Any]) -> None:

@@ -68,7 +68,7 @@ def _check(run: Path, request: dict[str, Any], *, resume: bool, update: Callable
         )
     if changed := different_examples(*examples):
         raise UsageError(
-            f"data: the examples of {run} have changed ({'; '.join(changed)}): restore them, or choose another folder with --run."
+            f"data: the examples of {run} have changed ({'; '.join(changed)}): restore them, or choose another --run folder."
         )
     return False
 

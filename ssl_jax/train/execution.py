@@ -1,4 +1,4 @@
-"""How a training step is executed: what trades time, memory and communication, and changes nothing that is learned."""
+"""How a training step is executed: what trades time, memory and communication, and what is done about NaN."""
 
 from dataclasses import dataclass
 
@@ -15,12 +15,17 @@ class Execution:
       of the whole batch, but batch norms use the statistics of a part.
     rematerialize: keep only products and convolutions for the gradient, and recompute norms and other element-wise
       operations.
+    skip_nonfinite: the number of steps whose loss or gradient may be infinite or NaN: such a step leaves parameters, state and
+      optimizer as they are. 0 stops the run at the first one. The compiled program with it rounds otherwise than that without.
+    debug_nans: search the operation that gives NaN first. A step takes longer, and the memory of two states.
     """
 
     shard_parameters: bool = False
     exchange: Exchange = BY_SIZE
     microbatches: int = 1
     rematerialize: bool = False
+    skip_nonfinite: int = 0
+    debug_nans: bool = False
 
 
 PLAIN = Execution()

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,14 +10,14 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from ssl_jax.errors import RunError, Stopped
+from ssl_jax.errors import Stopped
 from ssl_jax.evaluate.alarm import CollapseAlarm
-from ssl_jax.methods.method import Method, Metrics
+from ssl_jax.methods.method import Method
 from ssl_jax.optimizers import Optimizer
 from ssl_jax.runs import CHECKPOINTS
 from ssl_jax.train.checkpoint import Checkpoints
 from ssl_jax.train.execution import PLAIN, Execution
-from ssl_jax.train.integrity import not_finite
+from ssl_jax.train.finite import FiniteGuard
 from ssl_jax.train.interrupts import Interrupts
 from ssl_jax.train.log import Log, log_line
 from ssl_jax.train.mesh import check_batch_size, make_mesh
@@ -76,7 +75,8 @@ def fit(
 
     Raises:
       UsageError: the devices cannot share the batch equally.
-      RunError: the loss or the state is no longer finite, or the disk is full; earlier checkpoints are kept.
+      RunError: the loss or the state is no longer finite, in more steps than may be skipped, or the disk is full; earlier
+        checkpoints are kept.
       Stopped: SIGTERM, SIGHUP or SIGINT came, and the state after the step is saved in `run`. A second signal acts as usual.
     """
     mesh = mesh or make_mesh()
@@ -86,7 +86,8 @@ def fit(
     quiet = quiet or jax.process_index() > 0  # One process shows and writes the log.
     say = _say_nothing if quiet else log_line
     state, recent = _resume(checkpoints, program, batches) or (_begin(method, program, batches, say), [])
-    start, at_start = int(jax.device_get(state.step)), not_finite(state)
+    start = int(jax.device_get(state.step))
+    guard = FiniteGuard(run, checkpoints, getattr(batches, "indices", None), state, execution, say)
     if start:
         say(f"resuming from step {start} of {steps} in {run}")
 
@@ -99,23 +100,23 @@ def fit(
     ):
         facts = getattr(method, "facts", None)
         alarm = CollapseAlarm(type(method).__name__, facts, examples=batches.batch_size)
-        kept = partial(_kept, run, checkpoints)
         for number in range(start + 1, steps + 1):
             batch = next(batches)
             stop, late = interrupts.due(number)
             scheduled, call = (number == steps or number % every == 0 for every in (save_every, hook_every))
             record, save = number % log_every == 0 or scheduled, scheduled or stop or late
             measuring = program.gauges(state, batch) if record else {}
-            state, metrics = program.step(state, batch)
+            with guard.searching(number):
+                state, metrics = program.step(state, batch)
             recent.append(metrics)
             if record:
-                means, gauges = _finite_means(recent, number, kept), _floats(measuring)
+                means, gauges = guard.means(recent, number), _floats(measuring)
                 log.write(number, {**means, **gauges}, images=min(len(recent), number - start) * batches.batch_size)
                 recent = []
                 if sentence := alarm.check(number, gauges):
                     say(sentence)
             if save:
-                _check_state(state, number, kept, at_start)
+                guard.check(state, number)
             measured = _floats(hook(state)) if hook and call else {}
             if measured:
                 log.write(number, measured)
@@ -170,34 +171,3 @@ def _score(metrics: Mapping[str, float]) -> float:
 
 def _floats(metrics: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in jax.device_get(dict(metrics)).items()}
-
-
-ADVICE = "try a lower learning rate, a longer warm-up or a higher temperature."
-
-
-def _kept(run: Path | None, checkpoints: Checkpoints | None) -> str:
-    """The last clause of an error: what is kept of a run that cannot continue."""
-    return (
-        f"the last good checkpoint is kept in {run}"
-        if checkpoints and checkpoints.steps
-        else "nothing was saved before"
-    )
-
-
-def _check_state(state: TrainState, number: int, kept: Callable[[], str], at_start: dict[str, str]) -> None:
-    """Refuses a state that is not finite: the loss depends on the parameters before the update only.
-
-    Values that are infinite at the start, such as a running minimum, may stay infinite.
-    """
-    for name, kind in not_finite(state).items():
-        if kind == "NaN" or at_start.get(name) != kind:
-            raise RunError(f"after step {number} {name} is {kind}: {kept()}; {ADVICE}")
-
-
-def _finite_means(recent: list[Metrics], number: int, kept: Callable[[], str]) -> dict[str, float]:
-    """Means of the metrics of the last steps, up to step `number`; stops the run at the first loss that is not finite."""
-    fetched = jax.device_get(recent)
-    for step, metrics in enumerate(fetched, start=number - len(fetched) + 1):
-        if not math.isfinite(metrics["loss"]):
-            raise RunError(f"the loss became {metrics['loss']} at step {step}: {kept()}; {ADVICE}")
-    return {name: sum(float(metrics[name]) for metrics in fetched) / len(fetched) for name in fetched[0]}

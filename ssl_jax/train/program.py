@@ -54,7 +54,7 @@ def make_program(
         step,
         in_shardings=(shardings, batch_sharding(mesh)),
         out_shardings=(shardings, replicated(mesh)),
-        donate_argnums=0,
+        donate_argnums=() if execution.debug_nans else 0,  # A step that gives NaN is repeated from the same state.
     )
     fill = jax.jit(fill, out_shardings=shardings, donate_argnums=0)
     gauges = jax.jit(gauges, out_shardings=replicated(mesh))

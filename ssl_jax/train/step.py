@@ -73,9 +73,17 @@ def make_step(
         params, state = method.after_step(params, state, current.step)
         rate = jnp.asarray(optimizer.learning_rate(current.step))
         metrics = {"loss": loss, "learning_rate": rate, "gradient_norm": norm_of(gradient), **metrics}
-        return TrainState(current.step + 1, params, state, optimizer_state), metrics
+        updated = TrainState(current.step + 1, params, state, optimizer_state)
+        return _unless_nonfinite(updated, current, metrics) if execution.skip_nonfinite else (updated, metrics)
 
     return step
+
+
+def _unless_nonfinite(updated: TrainState, current: TrainState, metrics: Metrics) -> tuple[TrainState, Metrics]:
+    """The updated state where loss and gradient are finite, else the current one with the next step's number, "skipped" 1."""
+    finite = jnp.isfinite(metrics["loss"]) & jnp.isfinite(metrics["gradient_norm"])
+    chosen = jax.tree.map(lambda new, old: jnp.where(finite, new, old), updated, current._replace(step=updated.step))
+    return chosen, {**metrics, "skipped": 1 - finite.astype(jnp.float32)}
 
 
 def make_fill(
