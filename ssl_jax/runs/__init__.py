@@ -20,9 +20,10 @@ from ssl_jax.runs.folder import (
     read_request,
     read_results,
     truncate_metrics,
+    unreadable_metrics,
     write_results,
 )
-from ssl_jax.runs.opening import open_run
+from ssl_jax.runs.opening import holder, open_run
 
 __all__ = [
     "CHECKPOINTS",
@@ -35,6 +36,7 @@ __all__ = [
     "RESULTS",
     "add_nonfinite",
     "add_results",
+    "holder",
     "nearest_run",
     "open_run",
     "read_metrics",
@@ -42,5 +44,6 @@ __all__ = [
     "read_request",
     "read_results",
     "truncate_metrics",
+    "unreadable_metrics",
     "write_results",
 ]

@@ -37,7 +37,8 @@ def changes(record: Mapping[str, Any]) -> list[str]:
     before, after = (
         {
             **_dict(each.get("versions")),
-            **{name: each.get(name) for name in ("commit", "device", "devices", "processes")},
+            **{name: each.get(name) for name in ("device", "devices", "processes")},
+            "commit": str(each.get("commit"))[:10],
         }
         for each in (record, now)
     )

@@ -88,6 +88,12 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
     return sorted((record for record in records if type(record.get("step")) is int), key=lambda record: record["step"])
 
 
+def unreadable_metrics(run: Path) -> int:
+    """The number of lines of `metrics.jsonl` that `read_metrics` leaves out."""
+    path = run / METRICS
+    return len(path.read_bytes().splitlines()) - len(read_metrics(run)) if path.is_file() else 0
+
+
 def truncate_metrics(run: Path, step: int) -> None:
     """Drops the records after a step, since those steps are repeated, and unreadable lines."""
     kept = [record for record in read_metrics(run) if record["step"] <= step]

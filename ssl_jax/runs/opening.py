@@ -80,17 +80,31 @@ def _is_empty(run: Path) -> bool:
     return not saved and not (run / RESULTS).exists()
 
 
+def holder(run: Path) -> str | None:
+    """The process that trains in this folder; None where none does, or where the file system has no locks. Writes nothing."""
+    try:
+        with open(run / LOCK, encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _named_in(run)
+    except OSError:
+        pass
+    return None
+
+
+def _named_in(run: Path) -> str:
+    return (run / LOCK).read_text(encoding="utf-8").strip() or "another process"
+
+
 def _lock(run: Path) -> TextIO:
     """The open lock file of a folder; closing it releases the lock."""
     file = open(run / LOCK, "a+", encoding="utf-8")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        file.seek(0)
-        holder = file.read().strip() or "another process"
         file.close()
         raise RunError(
-            f"run: {run} is in use by {holder}: wait until it ends, or choose another folder with --run."
+            f"run: {run} is in use by {_named_in(run)}: wait until it ends, or choose another folder with --run."
         ) from None
     except OSError:  # Some network file systems have no locks; runs on them are unprotected.
         return file

