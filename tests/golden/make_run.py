@@ -2,7 +2,9 @@
 
     ssl-jax pretrain tests/golden/make_run.py:small --run tests/golden/run --epochs 2 --evaluate-every 8
 
-Then `trimmed` leaves out what the test does not read. A version that changes the layout adds a folder and keeps this one.
+    python tests/golden/make_run.py
+
+The second command leaves out what the test does not read. A version that changes the layout adds a folder and keeps this one.
 """
 
 import json
@@ -24,7 +26,7 @@ FILE = "make_run.py"  # Stands in run.json for the path of this file.
 @recipe
 def small(
     images: Images = Images("synthetic", 8, "small"),  # noqa: B008
-    training: Laptop = Laptop(epochs=2, batch_size=64),  # noqa: B008
+    training: Laptop = Laptop(epochs=2, batch_size=64),
 ) -> Recipe:
     """MoCo with a queue, a teacher, batch norm and AdamW, of some kilobytes."""
     opened = replace(images.open(), encoder=small_convnet(channels=3, widths=(4,), strides=(2,)))
@@ -37,8 +39,10 @@ def trimmed() -> None:
     for path in RUN.iterdir():
         if path.name not in ("run.json", "metrics.jsonl", "results.json", "checkpoints"):
             path.unlink()
-    for path in sorted((RUN / "checkpoints").iterdir())[:-1]:
+    for path in sorted((RUN / "checkpoints").iterdir(), key=lambda path: int(path.name))[:-1]:
         shutil.rmtree(path)
+    for path in (RUN / "checkpoints").rglob("commit_success.txt"):
+        path.write_text("")  # It names the folder.
     record = json.loads((RUN / "run.json").read_text())
     (RUN / "run.json").write_text(json.dumps(record | {"file": FILE}, indent=2) + "\n")
 
