@@ -129,10 +129,10 @@ class Batches:
         return {name: _put(array, everywhere, len(array)) for name, array in everything.items()}
 
     def _streamed(self, step: int) -> Generator[Batch]:
-        from ssl_jax.data.stream import Steps, stream  # noqa: PLC0415  Held sources do not wait for grain.
+        from ssl_jax.data.stream import Steps, lost_workers, stream  # noqa: PLC0415  Held sources do not wait for grain.
 
         steps = Steps(self._source, self._indices, self._rows, start=step)
-        with contextlib.closing(stream(steps, workers=self._workers, threads=self._threads)) as batches:
+        with lost_workers(), contextlib.closing(stream(steps, workers=self._workers, threads=self._threads)) as batches:
             for batch in batches:
                 yield {name: self._to_devices(array) for name, array in batch.items()}
 

@@ -1,7 +1,12 @@
 """Prefetching with grain, in threads or in worker processes. Nothing in this file uses a device."""
 
+import contextlib
+import multiprocessing
+import os
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import grain
 import numpy as np
@@ -9,6 +14,7 @@ from absl import flags
 from numpy.typing import NDArray
 
 from ssl_jax.data.source import Batch, Readable, read
+from ssl_jax.errors import RunError, reason_of
 
 
 class Steps:
@@ -19,12 +25,39 @@ class Steps:
     ):
         self._source, self._indices, self._rows, self._start = source, indices, rows, start
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """In a worker process, which gets its copy here, a thread ends it when the main process is gone, killed or not."""
+        self.__dict__.update(state)
+        if multiprocessing.parent_process() is not None:
+            threading.Thread(target=_end_with_the_main_process, daemon=True).start()
+
     def __len__(self) -> int:
         return sys.maxsize  # Endless: each epoch is another permutation.
 
     def __getitem__(self, position: int) -> Batch:
         index = self._indices(self._start + position)[self._rows]
         return {**read(self._source, index), "index": index}
+
+
+def _end_with_the_main_process() -> None:
+    main = multiprocessing.parent_process()
+    if main is not None:
+        main.join()
+        os._exit(1)
+
+
+@contextlib.contextmanager
+def lost_workers() -> Iterator[None]:
+    """Turns the end of a worker process, which grain reports, into a `RunError`."""
+    try:
+        yield
+    except RuntimeError as fault:
+        if "Worker process was terminated" not in str(fault):
+            raise
+        raise RunError(
+            f"workers: one of the processes that decode has ended ({reason_of(fault).split('. ')[0]}): repeat the "
+            "command, which resumes, with fewer --workers if memory was short, or with --workers 0 to decode in threads."
+        ) from fault
 
 
 def stream(steps: Steps, *, workers: int, threads: int) -> grain.DatasetIterator[Batch]:
