@@ -3,11 +3,13 @@
 import contextlib
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
 import numpy as np
+from jax._src import distributed
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
@@ -15,6 +17,8 @@ from ssl_jax.errors import RunError, UsageError, differences, reason_of
 from ssl_jax.train.mesh import replicated
 
 HEARTBEAT = 25  # Seconds without a sign of life after which a process counts as dead.
+ANSWER = 5  # Seconds in which a process that is there says so after another was lost.
+STORE = "ssl_jax/there"
 DAY = 24 * 60 * 60  # Longest wait of a finished process for process 0, which evaluates.
 # What JAX's errors say when a process is gone, from Gloo (CPU), NCCL (GPU) and the coordination service.
 LOST = ("gloo", "nccl", "connection", "coordination", "heartbeat", "unavailable", "deadline_exceeded", "aborted")
@@ -87,11 +91,27 @@ def lost_processes() -> Iterator[None]:
     except jax.errors.JaxRuntimeError as fault:
         if jax.process_count() == 1 or not any(word in str(fault).lower() for word in LOST):
             raise
-        other = f"process {1 - jax.process_index()}" if jax.process_count() == 2 else "another process"
         raise RunError(
-            f"{other} of the run is gone ({reason_of(fault)}): start the same command on all again, which resumes from the "
+            f"{_lost()} of the run is gone ({reason_of(fault)}): start the same command on all again, which resumes from the "
             "last checkpoint."
         ) from fault
+
+
+def _lost() -> str:
+    """The names of the processes that do not say in the coordinator's store that they are there."""
+    here, everyone = jax.process_index(), range(jax.process_count())
+    if len(everyone) == 2:
+        return f"process {1 - here}"
+    try:
+        client = distributed.global_state.client
+        client.key_value_set(f"{STORE}/{here}", "", allow_overwrite=True)
+        time.sleep(ANSWER)
+        there = {int(key.rpartition("/")[2]) for key, _ in client.key_value_dir_get(STORE)}
+    except (
+        Exception
+    ):  # Of any type: the store is gone with the coordinator, or has another interface in this version of JAX.
+        return "process 0, the coordinator," if here else "another process"
+    return " and ".join(f"process {process}" for process in everyone if process not in there) or "another process"
 
 
 def on_this_process(tree: Any, mesh: Mesh) -> Any:
