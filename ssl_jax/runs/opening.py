@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from ssl_jax.files import write_json
 from ssl_jax.runs.circumstances import circumstances, different_examples
 from ssl_jax.runs.folder import CHECKPOINTS, LAYOUT, LOCK, REQUEST, RESULTS, read_request
 
+UNFINISHED = ".orbax-checkpoint-tmp"
 REMEDY = "choose another folder with --run, or free disk space"
 Arguments = dict[str, Any]
 
@@ -45,6 +47,7 @@ def open_run(
         lock = _lock(run)
     with lock:
         with writing("run", run, REMEDY):
+            _clear(run)
             if _check(run, request, resume=resume, update=update):  # Again: another process may have written meanwhile.
                 write_json(run / REQUEST, {"layout": LAYOUT} | request | circumstances())
         yield
@@ -73,10 +76,18 @@ def _check(run: Path, request: dict[str, Any], *, resume: bool, update: Callable
     return False
 
 
+def _clear(run: Path) -> None:
+    """Removes what a kill left behind: drafts of files, and checkpoints that were not finished. The lock is held."""
+    for path in run.glob(".*.draft*"):
+        path.unlink()
+    for path in (run / CHECKPOINTS).glob(f"*{UNFINISHED}*"):
+        shutil.rmtree(path)
+
+
 def _is_empty(run: Path) -> bool:
     """Whether a run has neither results nor a checkpoint, finished or damaged, so that it can be replaced."""
     checkpoints = run / CHECKPOINTS
-    saved = checkpoints.is_dir() and any(".orbax-checkpoint-tmp" not in path.name for path in checkpoints.iterdir())
+    saved = checkpoints.is_dir() and any(UNFINISHED not in path.name for path in checkpoints.iterdir())
     return not saved and not (run / RESULTS).exists()
 
 

@@ -96,6 +96,17 @@ def test_a_start_that_failed_before_its_first_checkpoint_leaves_the_folder_free(
     assert read_request(tmp_path) == OTHER
 
 
+def test_what_a_kill_left_behind_is_cleared_at_the_next_start(tmp_path):
+    open_once(tmp_path)
+    (tmp_path / "checkpoints/8").mkdir(parents=True)
+    (tmp_path / "checkpoints/9.orbax-checkpoint-tmp-1/state").mkdir(parents=True)
+    for name in (".results.draft.json", ".pictures.draft.npz", ".mine"):
+        (tmp_path / name).write_text("")
+    open_once(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"run.json", "lock", "checkpoints", ".mine"}
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["8"]
+
+
 def test_two_runs_in_one_folder(tmp_path):
     with open_run(tmp_path, REQUEST, resume=True):
         with pytest.raises(
