@@ -74,7 +74,8 @@ def gradients(
     tasks = ["gradients", *(f"recall of {length}" for length in lengths)]
     found = run_missing(results, settings, [f"{layer}, {task}" for layer in LAYERS for task in tasks], seeds, measure)
     for layer in LAYERS:
-        far = np.exp(np.log(np.array(found[f"{layer}, gradients"]["ratios"])[:, -1]).mean())
+        ends = np.array(found[f"{layer}, gradients"]["ratios"])[:, -1]
+        far = np.prod(ends) ** (1 / len(ends))  # The geometric mean, 0 where a gradient is.
         recalled = ", ".join(f"{100 * np.mean(found[f'{layer}, {task}']['right']):.0f} %" for task in tasks[1:])
         print(f"{layer:<10} gradient at distance {distances[-1]}: {far:.1e}; recalled {recalled}", flush=True)
     picture(found, distances[1:], lengths, pictures)

@@ -109,7 +109,7 @@ def gradients(found: dict[str, Any], kept: dict[str, Any]) -> str:
 
 
 def tiny(ratio: float) -> str:
-    return f"{ratio:.1e}" if ratio > 1e-30 else "0"
+    return f"{ratio:.1e}" if ratio > 1.1e-30 else "0"
 
 
 def rows_of(head: list[str], rows: list[list[str]]) -> str:

@@ -180,7 +180,7 @@ def claims(found: Found) -> Sequence[Claim]:
 def pictures(found: Found) -> dict[str, Html]:
     dashes = {"ClusterFit": "7 4", "distillation": "2 3"}
     curves = {
-        title: [
+        title.removesuffix(" itself"): [
             (100 * noise, 100 * mean(values(found, f"labels, {100 * noise:.0f} % noise", f"{network} linear")))
             for noise in NOISE
         ]

@@ -94,10 +94,10 @@ def claims(found: Found) -> Sequence[Claim]:
 
 
 def pictures(found: Found) -> dict[str, Html]:
-    names = {float(place): name for place, name in enumerate(WITHOUT)}
+    names = dict(enumerate(("all guards", "no gap", "no jitter", "no standard.", "none")))
     curves = {
         f"{data}, {words}": [
-            (place, 100 * mean(values(found, f"{data}, {name}", which))) for place, name in names.items()
+            (place, 100 * mean(values(found, f"{data}, {name}", which))) for place, name in enumerate(WITHOUT)
         ]
         for data in SIDE
         for words, which in {"task": "task_accuracy", "k-NN": "knn"}.items()

@@ -123,12 +123,16 @@ def framed(width: float, height: float, title: str, *parts: Html) -> Html:
     )  # fmt: skip
 
 
-def _separated(heights: list[float], least: float = 15.0) -> list[float]:
-    """The same heights, moved down where names would overlap."""
+def _separated(heights: list[float], least: float = 15.0, lowest: float = HEIGHT - BOTTOM) -> list[float]:
+    """The same heights, moved down where names would overlap, but not below the axis: there, those above move up."""
     moved = dict.fromkeys(range(len(heights)), 0.0)
-    below = -math.inf
-    for number in sorted(moved, key=lambda number: heights[number]):
-        moved[number] = below = max(heights[number], below + least)
+    in_order = sorted(moved, key=lambda number: heights[number])
+    above = -math.inf
+    for number in in_order:
+        moved[number] = above = max(heights[number], above + least)
+    below = lowest + least
+    for number in reversed(in_order):
+        moved[number] = below = min(moved[number], below - least)
     return list(moved.values())
 
 

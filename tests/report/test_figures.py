@@ -34,6 +34,17 @@ def test_names_of_curves_that_end_together_are_apart():
     assert len(places) == 3 and (np.diff(sorted(places)) >= 15).all()
 
 
+def test_names_stay_above_the_axis():
+    figure = lines({name: [(0, 1.0), (1, 0.0)] for name in ("one", "two", "three")}, title="t", across="x", up="y")
+    heights = [
+        float(text.split('y="')[1].split('"')[0]) for text in str(figure).split("<text")[1:] if 'class="mark"' in text
+    ]
+    axis = max(
+        float(text.split('y="')[1].split('"')[0]) for text in str(figure).split("<text") if 'class="end"' in text
+    )
+    assert max(heights) <= axis + 1 and np.diff(sorted(heights)).min() >= 14.9
+
+
 def test_a_flat_curve_has_a_scale():
     assert "polyline" in lines({"one": [(5, 1.0)]}, title="t", across="x", up="")
 
