@@ -25,7 +25,7 @@ import tyro
 from machine import about
 
 from ssl_jax.runs import read_metrics, read_results
-from ssl_jax.train.checkpoint import _read_manifest
+from ssl_jax.train.manifest import read_manifest
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 UNTIMED = ("images_per_second",)
@@ -151,7 +151,7 @@ def outcome(run: Path) -> dict[str, Any]:
     last = max((run / "checkpoints").iterdir(), key=lambda path: int(path.name) if path.name.isdigit() else -1)
     metrics = [{name: record[name] for name in record if name not in UNTIMED} for record in read_metrics(run)]
     return {
-        "state": _read_manifest(last)["checksums"],
+        "state": read_manifest(last)["checksums"],
         "metrics": metrics,
         "results": (read_results(run) or {}).get("features"),
         "left in the folder": sorted(

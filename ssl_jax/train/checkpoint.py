@@ -2,13 +2,11 @@
 atomically. A checkpoint that differs from what was saved is refused."""
 
 import gc
-import json
 import logging
 import math
 import shutil
 import sys
 import time
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +20,7 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, L
 
 from ssl_jax.errors import RunError, UsageError, reason_of
 from ssl_jax.train.integrity import by_name, checksums
+from ssl_jax.train.manifest import read_manifest, with_checksum
 from ssl_jax.train.state import TrainState
 
 
@@ -82,9 +81,8 @@ class Checkpoints:
                 f"run: the checkpoint of step {step} needs {needed / 2**20:.0f} MiB in {self.folder} and "
                 f"{free / 2**20:.0f} MiB are free: free disk space and repeat the command; earlier checkpoints are kept."
             )
-        manifest: dict[str, Any] = {"input": input_state, "score": score, "recent": list(recent)}
-        manifest["checksums"] = checksums(state)
-        manifest["checksum"] = _checksum(manifest)
+        manifest = {"input": input_state, "score": score, "recent": list(recent), "checksums": checksums(state)}
+        manifest = with_checksum(manifest)
         parts = ocp.args.Composite(state=ocp.args.StandardSave(state), manifest=ocp.args.JsonSave(manifest))
         with _writing(self.folder):
             self._manager.save(step, args=parts, metrics={"score": -math.inf if score is None else score})
@@ -155,7 +153,7 @@ class Checkpoints:
 
     def _verified(self, step: int, like: Any) -> Restored:
         """The checkpoint, compared with its checksums."""
-        manifest = _read_manifest(self.folder / str(step))
+        manifest = read_manifest(self.folder / str(step))
         parts = ocp.args.Composite(state=ocp.args.StandardRestore(like))
         state = self._manager.restore(step, args=parts).state
         sums = checksums(state)
@@ -201,7 +199,7 @@ class _Manager(ocp.CheckpointManager):
 
     def metrics(self, step: int) -> Any:
         try:
-            return {"score": float(_read_manifest(Path(self.directory) / str(step))["score"])}
+            return {"score": float(read_manifest(Path(self.directory) / str(step))["score"])}
         except Exception:  # Of any type; `Checkpoints.restore` reports it.
             return None
 
@@ -256,24 +254,6 @@ def damaged_descriptions(folder: Path) -> Iterator[tuple[Path, str]]:
             found.commit_timestamp  # noqa: B018  Only now is the file read.
         except Exception as fault:  # Of any type.
             yield Path(found.path) / "_CHECKPOINT_METADATA", reason_of(fault)
-
-
-def _read_manifest(checkpoint: Path) -> dict[str, Any]:
-    """The "input", "score" and "checksums" of a checkpoint; older versions wrote the first two only, each in its own file."""
-    read = ocp.JsonCheckpointHandler().restore
-    if (checkpoint / "input").exists():
-        return {
-            "input": read(checkpoint / "input"),
-            **ocp.JsonCheckpointHandler("metrics").restore(checkpoint / "metrics"),
-        }
-    manifest = read(checkpoint / "manifest")
-    if manifest.pop("checksum") != _checksum(manifest):
-        raise ValueError("its manifest is not what was saved: the checksum differs")
-    return manifest
-
-
-def _checksum(manifest: dict[str, Any]) -> str:
-    return f"{zlib.crc32(json.dumps(manifest, sort_keys=True).encode()):08x}"
 
 
 def _list(steps: list[int]) -> str:

@@ -103,7 +103,7 @@ def _lost() -> str:
     if len(everyone) == 2:
         return f"process {1 - here}"
     try:
-        client = distributed.global_state.client
+        client: Any = distributed.global_state.client
         client.key_value_set(f"{STORE}/{here}", "", allow_overwrite=True)
         time.sleep(ANSWER)
         there = {int(key.rpartition("/")[2]) for key, _ in client.key_value_dir_get(STORE)}

@@ -12,8 +12,9 @@ import pytest
 from jax.sharding import SingleDeviceSharding
 
 from ssl_jax.errors import RunError, UsageError
-from ssl_jax.train.checkpoint import Checkpoints, _read_manifest
+from ssl_jax.train.checkpoint import Checkpoints
 from ssl_jax.train.integrity import checksums
+from ssl_jax.train.manifest import read_manifest
 from ssl_jax.train.state import TrainState
 
 
@@ -142,7 +143,7 @@ def test_the_next_interface_of_orbax_reads_what_was_saved(saved):
     next_interface = pytest.importorskip("orbax.checkpoint.experimental.v1")
     like = jax.tree.map(lambda leaf: leaf.update(sharding=SingleDeviceSharding(jax.devices()[0])), LIKE)
     state = next_interface.load_checkpointables(saved / "8", {"state": like})["state"]
-    assert checksums(state) == _read_manifest(saved / "8")["checksums"]
+    assert checksums(state) == read_manifest(saved / "8")["checksums"]
 
 
 def test_a_checkpoint_under_the_number_of_another_is_refused(saved, tmp_path, capsys):
