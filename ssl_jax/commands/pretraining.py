@@ -24,7 +24,7 @@ from ssl_jax.report.album import attentions_of
 from ssl_jax.runs import REPORT, open_run, read_metrics, read_record, write_results
 from ssl_jax.runs.circumstances import changes, different_examples, versions
 from ssl_jax.train import fit
-from ssl_jax.train.hosts import check_same, connect, lost_processes, on_this_process, together
+from ssl_jax.train.hosts import check_same, connect, lost_processes, on_this_process, part, together
 from ssl_jax.train.log import log_line
 from ssl_jax.train.state import TrainState
 
@@ -59,6 +59,7 @@ def pretrain(make: MakeRecipe, options: Options, *, repeats: Path | None = None)
         if jax.process_count() == 1:
             return _finish(run, recipe, state, mesh, seed=options.seed, began=began)
         state = on_this_process(state, mesh)
+        part()
         return _finish(run, recipe, state, None, seed=options.seed, began=began) if first else None
 
 

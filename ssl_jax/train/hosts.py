@@ -19,7 +19,6 @@ from ssl_jax.train.mesh import replicated
 HEARTBEAT = 25  # Seconds without a sign of life after which a process counts as dead.
 ANSWER = 5  # Seconds in which a process that is there says so after another was lost.
 STORE = "ssl_jax/there"
-DAY = 24 * 60 * 60  # Longest wait of a finished process for process 0, which evaluates.
 # What JAX's errors say when a process is gone, from Gloo (CPU), NCCL (GPU) and the coordination service.
 LOST = ("gloo", "nccl", "connection", "coordination", "heartbeat", "unavailable", "deadline_exceeded", "aborted")
 
@@ -45,7 +44,7 @@ def connect(*, coordinator: str | None = None, processes: int | None = None, pro
     local = coordinator is not None and coordinator.rpartition(":")[0] in ("localhost", "127.0.0.1", "[::1]")
     jax.distributed.initialize(
         coordinator, processes, process, coordinator_bind_address=coordinator if local else None,
-        heartbeat_timeout_seconds=HEARTBEAT, shutdown_timeout_seconds=DAY,
+        heartbeat_timeout_seconds=HEARTBEAT,
     )  # fmt: skip
 
 
@@ -95,6 +94,11 @@ def lost_processes() -> Iterator[None]:
             f"{_lost()} of the run is gone ({reason_of(fault)}): start the same command on all again, which resumes from the "
             "last checkpoint."
         ) from fault
+
+
+def part() -> None:
+    """Ends the connection: process 0 evaluates alone, and neither its end nor that of another process concerns the rest."""
+    jax.distributed.shutdown()
 
 
 def _lost() -> str:
