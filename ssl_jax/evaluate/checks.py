@@ -1,5 +1,7 @@
 """Checks of arguments that all evaluations of features share. A label of -1 means unlabelled, as everywhere in the project."""
 
+from collections.abc import Sequence
+
 import jax
 import numpy as np
 
@@ -26,6 +28,12 @@ def check_features(
         )
     _check_part("training", train_features, train_labels, num_classes)
     _check_part("test", test_features, test_labels, num_classes)
+
+
+def check_names(what: str, names: Sequence[str]) -> None:
+    """A sequence of names, which a single string is not."""
+    if isinstance(names, str) or not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{what} must be a sequence of names, got {names!r}.")
 
 
 def labelled_rows(what: str, *arrays: Rows, labels: Rows) -> tuple[Rows, ...]:

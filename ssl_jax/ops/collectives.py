@@ -131,11 +131,13 @@ def _varying_axes(leaf: Array) -> frozenset[str]:
 
 def _bound(axis_name: str) -> str:
     """The name, if an axis of that name is mapped."""
+    if not isinstance(axis_name, str):
+        raise ValueError(f"axis_name must be the name of a mapped axis, or None, got {axis_name!r}")
     try:
         lax.axis_size(axis_name)
     except NameError:
         raise ValueError(
-            f"axis_name: {axis_name!r} is not bound: call inside shard_map, pmap or vmap with an axis of that name, "
+            f"axis_name: got {axis_name!r}, which is not bound: call inside shard_map, pmap or vmap with an axis of that name, "
             "or leave it out when the arrays hold the whole batch"
         ) from None
     return axis_name

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ssl_jax.ops.blocks import floats
-from ssl_jax.ops.checks import check_arrays, check_count, check_positive
+from ssl_jax.ops.checks import check_arrays, check_count, check_function, check_positive, given
 
 
 def latent_free_energy(energies: Array, *, inverse_temperature: float | Array | None = None) -> Array:
@@ -40,7 +40,7 @@ def latent_free_energy(energies: Array, *, inverse_temperature: float | Array | 
       [1.] [2.05]
     """
     check_arrays("latent_free_energy", energies=energies)
-    check_positive("latent_free_energy", inverse_temperature=inverse_temperature)
+    check_positive("latent_free_energy", **given(inverse_temperature=inverse_temperature))
     if energies.ndim < 1 or not energies.size:
         raise ValueError(f"latent_free_energy: needs energies [..., K], not empty, got {energies.shape}")
     (energies,) = floats(energies)
@@ -73,6 +73,7 @@ def descend_latent(
       >>> print(f"{latent[0, 0]:.3f} {energies[0]:.3f}")
       3.000 0.000
     """
+    check_function("descend_latent", energy=energy)
     check_arrays("descend_latent", start=start)
     check_count("descend_latent", steps=steps)
     check_positive("descend_latent", learning_rate=learning_rate)

@@ -84,7 +84,7 @@ def test_wrong_arguments_are_one_sentence():
         lambda: memory_cosine(rows, rows, ages=jnp.arange(3)): "ages must be one for each of 4 rows",
         lambda: memory_cosine(rows, rows, ages=jnp.ones(4)): "ages must be integers",
         lambda: memory_cosine(rows, rows, edges=(3, 1)): r"edges must rise, got \(3, 1\)",
-        lambda: teacher_distance({"a": rows}, {"b": rows}): "trees must have one structure",
+        lambda: teacher_distance({"a": rows}, {"b": rows}): "student and teacher must have one structure",
     }.items():
         with pytest.raises(ValueError, match=sentence):
             call()

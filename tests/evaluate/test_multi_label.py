@@ -35,7 +35,7 @@ def test_the_probe_ranks_linear_targets_and_test_targets_choose_nothing():
     ("parts", "sentence"),
     [
         ((FEATURES, TARGETS[:5], FEATURES, TARGETS), r"got \(120, 6\), \(5, 3\)"),
-        ((FEATURES, TARGETS + 1, FEATURES, TARGETS), "targets must be 0 or 1"),
+        ((FEATURES, TARGETS + 1, FEATURES, TARGETS), "targets must be booleans, or 0 and 1, got 2"),
         ((FEATURES * np.nan, TARGETS, FEATURES, TARGETS), "features must be finite"),
         ((FEATURES, TARGETS, FEATURES, 0 * TARGETS), "a class with an example among the test features"),
     ],
