@@ -1,13 +1,13 @@
-"""Every public loss, operation and evaluation: misuse is one sentence, 64-bit mode changes nothing, integers are numbers."""
+"""Every public loss, operation and evaluation: misuse is one sentence, 64-bit mode changes nothing."""
 
-from functools import cache, partial
+from functools import cache
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from misuse import Outcome, misuses, outcome, parameters_of
-from public_calls import CALLS, EVALUATIONS, LOSSES, OPS
+from public_calls import CALLS, EVALUATIONS, LOSSES, OPS, in_one_number
 
 from ssl_jax import evaluate, losses, ops
 
@@ -36,16 +36,6 @@ def test_misuse_is_one_sentence(name):
         if what != Outcome.REFUSED
     ]
     assert found and not wrong, "\n".join(wrong)
-
-
-def in_one_number(outputs):
-    """A sum over what is finite, which depends on each output in its own way."""
-    total = jnp.float32(0)
-    for leaf in jax.tree.leaves(outputs):
-        if jnp.issubdtype(leaf.dtype, jnp.floating):
-            weights = np.cos(np.arange(leaf.size)).astype(np.float32).reshape(leaf.shape)
-            total += jnp.sum(jnp.where(jnp.isfinite(leaf), leaf, 0).astype(jnp.float32) * weights)
-    return total
 
 
 def value_and_gradient(call, dtype):
@@ -80,19 +70,3 @@ def test_in_64_bit_mode_values_and_gradients_are_the_same(name, dtype):
         found = value_and_gradient(call, dtype)
     for come, wanted in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(np.asarray(come), wanted, rtol=1e-3, atol=1e-4)
-
-
-@pytest.mark.parametrize("kind", [np.int32, np.int8, np.bool_])
-@pytest.mark.parametrize("turned", ["query", "keys", "values", "key", "value", "queries"])
-@pytest.mark.parametrize(
-    "name", ["free_energy", "key_value_lookup", "softmax_sum", "log_sum_exp", "attention", "attention_weights"]
-)
-def test_integers_are_the_floats_that_they_stand_for(name, turned, kind):
-    """Once the other arrays were cast to the integers' type, and lost what comes after the point."""
-    call = CALLS[name]
-    if turned not in call.arrays:
-        return
-    whole = {turned: np.round(call.arrays[turned] * 2).astype(kind)}
-    found = call.function(**call.arguments | whole)
-    expected = call.function(**call.arguments | {turned: whole[turned].astype(np.float32)})
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), found, expected)

@@ -57,7 +57,8 @@ def retrieval(
 
     Source: Manning et al. 2008, Introduction to Information Retrieval, section 8.4; Jegou et al. 2011 for recall@k.
     """
-    check_features(gallery_features, gallery_labels, query_features, query_labels, num_classes=num_classes)
+    arrays = (gallery_features, gallery_labels, query_features, query_labels)
+    check_features(*arrays, num_classes=num_classes, parts=("gallery", "query"))
     check_counts("retrieval", ranks=ranks)
     check_count("retrieval", block_size=block_size)
     gallery_features, gallery_labels = labelled_rows("training", gallery_features, labels=gallery_labels)

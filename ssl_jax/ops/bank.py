@@ -53,8 +53,10 @@ def take_rows(rows: Array, index: Array, *, axis_name: str | None = None) -> Arr
     """
     check_arrays("bank.take_rows", rows=rows)
     check_integers("bank.take_rows", index=index)
-    if index.ndim != 1 or rows.ndim < 1:
-        raise ValueError(f"bank.take_rows: needs rows [L, ...] and index [B], got {rows.shape} and {index.shape}")
+    if index.ndim != 1 or not rows.size:
+        raise ValueError(
+            f"bank.take_rows: needs rows [L, ...], not empty, and index [B], got {rows.shape} and {index.shape}"
+        )
     row = _local_row(len(rows), gather_rows(index, axis_name), axis_name)
     taken = jnp.asarray(rows).at[row].get(mode="fill", fill_value=0)
     if axis_name is None:
