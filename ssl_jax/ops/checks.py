@@ -153,9 +153,9 @@ def check_key(function: str, **keys: Any) -> None:
 
 
 def check_leaf(function: str, **leaves: Any) -> None:
-    """Each is a number or an array of real numbers: a leaf of a tree of parameters."""
+    """Each is a number, an array of JAX's, or one of NumPy's of real numbers: a leaf of a tree of parameters."""
     for name, leaf in leaves.items():
-        if not isinstance(leaf, numbers.Real):
+        if not isinstance(leaf, Array | numbers.Real):
             check_arrays(function, **{name: leaf})
 
 
