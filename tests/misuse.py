@@ -4,6 +4,7 @@ import inspect
 import re
 import traceback
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
@@ -19,13 +20,24 @@ PACKAGE = str(Path(ssl_jax.__file__).parent)
 NAN, INFINITY = float("nan"), float("inf")
 
 
+class Right:
+    """A call with a right argument, computed once."""
+
+    def __init__(self, call, argument, value):
+        self.call, self.changed = call, {argument: value}
+
+    @cached_property
+    def result(self):
+        return self.call.function(**self.call.arguments | self.changed)
+
+
 class Misuse(NamedTuple):
     """`same_as`: a right argument that means the same, where the wrong one may be accepted and must then give the same."""
 
     argument: str
     kind: str
     value: Any
-    same_as: Any = None
+    same_as: Right | None = None
     named: tuple[str, ...] = ()  # what the sentence may name instead: arrays that have the same axis
 
 
@@ -43,9 +55,9 @@ def misuses(call: Call):
         optional = name in parameters and parameters[name].default is None
         yield from of_array(call, name, shaped, optional)
     for name, shaped in call.floats.items():
-        for kind, dtype in (("int32", np.int32), ("bool", np.bool_)):
-            whole = np.round(2 * shaped.array).astype(dtype)
-            yield Misuse(name, kind, whole, whole.astype(np.float32))
+        whole = shaped.array > 0
+        right = Right(call, name, whole.astype(np.float32))
+        yield from (Misuse(name, "int32", whole.astype(np.int32), right), Misuse(name, "bool", whole, right))
     for name, shaped in call.integers.items():
         yield from (Misuse(name, "floats", shaped.array + 0.5), Misuse(name, "bool", shaped.array > 0))
         yield Misuse(name, "float32", shaped.array.astype(np.float32))
@@ -55,7 +67,7 @@ def misuses(call: Call):
             yield Misuse(name, f"a label of {wrong}", array)
     for name, shaped in call.masks.items():
         yield Misuse(name, "halves", shaped.array / np.float32(2))
-        yield Misuse(name, "float32", shaped.array.astype(np.float32), shaped.array)
+        yield Misuse(name, "float32", shaped.array.astype(np.float32), Right(call, name, shaped.array))
     yield from of_numbers(call, parameters)
     for name, parameter in parameters.items():
         yield from of_options(name, parameter)
@@ -140,11 +152,10 @@ def outcome(call: Call, misuse: Misuse):
     try:
         found = call.function(**call.arguments | {misuse.argument: misuse.value})
     except Exception as fault:
-        return judged(fault, (misuse.argument, *misuse.named)), f"{type(fault).__name__}: {fault}"
+        return judged(fault, misuse), f"{type(fault).__name__}: {fault}"
     if misuse.same_as is None:
         return Outcome.ACCEPTED, ""
-    expected = call.function(**call.arguments | {misuse.argument: misuse.same_as})
-    same = jax.tree.all(jax.tree.map(is_close, found, expected))
+    same = jax.tree.all(jax.tree.map(is_close, found, misuse.same_as.result))
     return (Outcome.REFUSED, "") if same else (Outcome.ACCEPTED, "another result")
 
 
@@ -155,12 +166,13 @@ def is_close(found, expected):
     return np.allclose(found, expected, rtol=1e-5, atol=1e-6, equal_nan=True)
 
 
-def judged(fault, arguments):
+def judged(fault, misuse):
     """Whether the package raised it, as one sentence that names the argument and says what came."""
     sentence, last = str(fault), traceback.extract_tb(fault.__traceback__)[-1]
     if not (isinstance(fault, ValueError) and last.filename.startswith(PACKAGE)):
         return Outcome.FOREIGN
-    words = {word for argument in arguments for word in (argument, *argument.split("_"))}
+    words = {word for argument in (misuse.argument, *misuse.named) for word in (argument, *argument.split("_"))}
     named = any(re.search(rf"\b{word}\b", sentence) for word in words)
     one = "\n" not in sentence and len(sentence) < 400
-    return Outcome.REFUSED if named and one and re.search(r"\bgot\b", sentence) else Outcome.UNNAMED
+    came = "got " in sentence or repr(misuse.value) in sentence
+    return Outcome.REFUSED if named and one and came else Outcome.UNNAMED

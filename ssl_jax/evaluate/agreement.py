@@ -45,7 +45,7 @@ def cross_correlation(first: Array, second: Array) -> Correlation:
     """
     check_one_shape("cross_correlation", "[B, D]", first=first, second=second)
     if len(first) < 2:
-        raise ValueError(f"cross_correlation: first and second must have two rows at least, got {first.shape}.")
+        raise ValueError(f"cross_correlation: first and second must have at least two rows, got {first.shape}.")
     first, second = (_unit_columns(rows).T for rows in (first, second))  # [D, B], whose products are correlations.
     diagonal, dims = jnp.sum(first * second, axis=1), len(first)
     if dims <= first.shape[1]:

@@ -91,11 +91,11 @@ def robustness(network: Network, features: Features, *, seed: int = 0) -> Robust
       6 {5}
     """
     check_type("robustness", Network, network=network)
-    check_type("robustness", Features, features=features)
     data = network.data
     assert data.test is not None
     if len(data.test.image_shape) != 3:
         raise UsageError(f"protocols: robustness corrupts images, but {data.name} holds clips: leave it out.")
+    check_type("robustness", Features, features=features)
     *arrays, num_classes = features
     probe = linear_probe(*arrays, num_classes=num_classes, seed=seed)
     run = partial(jax.jit(network.extract), network.params, network.state)

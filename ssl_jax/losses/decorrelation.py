@@ -102,7 +102,7 @@ def lejepa_prediction(views: Array, *, large: int = 2, axis_name: str | None = N
     check_arrays("lejepa_prediction", views=views)
     check_count("lejepa_prediction", large=large)
     if views.ndim != 3 or views.size == 0 or not 1 <= large <= len(views):
-        raise ValueError(f"lejepa_prediction: needs views [V, B, D] with V of at least {large}, got {views.shape}")
+        raise ValueError(f"lejepa_prediction: views must be [V, B, D] with V of at least {large}, got {views.shape}")
     views = views.astype(jnp.float32)
     return mean_over_shards(jnp.mean((views - views[:large].mean(axis=0, keepdims=True)) ** 2), axis_name)
 

@@ -137,7 +137,7 @@ def _bound(axis_name: str) -> str:
         lax.axis_size(axis_name)
     except NameError:
         raise ValueError(
-            f"axis_name: got {axis_name!r}, which is not bound: call inside shard_map, pmap or vmap with an axis of that name, "
+            f"axis_name: {axis_name!r} is not bound: call inside shard_map, pmap or vmap with an axis of that name, "
             "or leave it out when the arrays hold the whole batch"
         ) from None
     return axis_name

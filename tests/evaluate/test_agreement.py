@@ -78,7 +78,7 @@ def test_teacher_distance_is_relative():
 def test_wrong_arguments_are_one_sentence():
     rows = jnp.ones((4, 3))
     for call, sentence in {
-        lambda: cross_correlation(rows, rows[:, :2]): r"one shape with at least two rows, got \(4, 3\) and \(4, 2\)",
+        lambda: cross_correlation(rows, rows[:, :2]): r"of one shape, not empty, got \(4, 3\) and \(4, 2\)",
         lambda: cross_correlation(rows[:1], rows[:1]): "at least two rows",
         lambda: memory_cosine(rows, rows[:2]): r"stored and fresh must be \[B, D\] of one shape",
         lambda: memory_cosine(rows, rows, ages=jnp.arange(3)): "ages must be one for each of 4 rows",
