@@ -272,7 +272,10 @@ def test_a_ring_holds_a_block_where_gathering_holds_all_keys():
 def test_wrong_arguments_are_named():
     first, second = rows(2)
     mistakes = (
-        (lambda: ntxent(first, second[:4]), r"ntxent: first and second must be \[B, D\] of one shape.*got \(16, 3\) and \(4, 3\)"),
+        (
+            lambda: ntxent(first, second[:4]),
+            r"ntxent: first and second must be \[B, D\] of one shape.*got \(16, 3\) and \(4, 3\)",
+        ),
         (lambda: ntxent(first[0], second[0]), r"got \(3,\) and \(3,\)"),
         (lambda: ntxent(first[:0], second[:0]), "not empty"),
         (lambda: ntxent(first, second, temperature=0), "ntxent: temperature must be above 0, got 0"),
