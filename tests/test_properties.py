@@ -3,8 +3,8 @@
 `SSL_JAX_EXAMPLES=4000 pytest tests/test_properties.py` draws that many examples in all, new ones each time; otherwise one of
 each function, of the first choices below. Compiling takes most of the time, so sizes come from short lists.
 
-No tolerance is chosen for a single case: the result may differ from the definition by rounding, which grows with the size of the
-result and with the scores in its exponentials, and by as much as the definition changes where arguments change in their last digits.
+No tolerance is chosen for a single case: the result may differ from the definition by rounding, which grows with its size and
+with the scores in its exponentials, and by as much as the definition changes where arguments change in their last digits.
 """
 
 import functools
