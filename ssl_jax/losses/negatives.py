@@ -234,12 +234,8 @@ def _scores(query: Array, positive: Array, negatives: Array, temperature: float 
 def _check(function: str, query: Array, positive: Array, negatives: Array) -> None:
     check_arrays(function, query=query, positive=positive, negatives=negatives)
     fits = query.ndim == 2 and positive.shape == query.shape and negatives.shape[-1:] == query.shape[1:]
-    if (
-        not fits
-        or negatives.ndim < 2
-        or negatives.shape[:-2] not in ((), query.shape[:1])
-        or 0 in (query.size, negatives.size)
-    ):
+    fits = fits and negatives.ndim > 1 and negatives.shape[:-2] in ((), query.shape[:1])
+    if not fits or 0 in (query.size, negatives.size):
         raise ValueError(
             f"{function}: needs query and positive [B, D] and negatives [K, D] or [B, K, D], not empty, got "
             f"{query.shape}, {positive.shape} and {negatives.shape}"
