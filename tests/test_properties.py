@@ -78,7 +78,7 @@ HIDDEN = several(
     booleans("mask", "Q", "K"),
 )
 SEEN = {"causal": st.booleans(), "hard": st.booleans()} | SCALE
-HEADS = {"B": (3, 1, 5)}
+HEADS = {"B": (3, 1, 5), "T": (4, 2), "G": (2, 1)}
 ATTENDED = booleans("mask", "A", "T", "H", "B")
 LOSS_PROPERTIES = {
     "ntxent": Property(WARM | BLOCKS),
@@ -114,8 +114,8 @@ LOSS_PROPERTIES = {
     "masked_smooth_l1": Property(more=MASKED),
 }
 OP_PROPERTIES = {
-    "attention": Property(SEEN, HEADS | {"T": (2, 4)}, more=ATTENDED),
-    "attention_weights": Property(SEEN, HEADS | {"T": (2, 4)}, more=ATTENDED),
+    "attention": Property(SEEN, HEADS, more=ATTENDED),
+    "attention_weights": Property(SEEN, HEADS, more=ATTENDED),
     "free_energy": Property(SCALE | BLOCKS),
     "key_value_lookup": Property(SCALE | BLOCKS | {"top": st.sampled_from([2, None, 1])}, {"K": (2, 3, 7)}),
     "latent_free_energy": Property({"inverse_temperature": st.sampled_from([1.0, None, 1e-3, 100.0])}),

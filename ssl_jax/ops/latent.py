@@ -47,7 +47,10 @@ def latent_free_energy(energies: Array, *, inverse_temperature: float | Array | 
     if inverse_temperature is None:
         return energies.min(axis=-1)
     b = jnp.asarray(inverse_temperature, energies.dtype)
-    return (jnp.log(jnp.asarray(energies.shape[-1], energies.dtype)) - jax.nn.logsumexp(-b * energies, axis=-1)) / b
+    least = lax.stop_gradient(energies.min(axis=-1, keepdims=True))
+    least = jnp.where(jnp.isfinite(least), least, 0)
+    # Not log K less a log-sum-exp: for small b their difference would cancel, and is divided by b.
+    return least[..., 0] - jnp.log1p(jnp.expm1(-b * (energies - least)).mean(axis=-1)) / b
 
 
 def descend_latent(
