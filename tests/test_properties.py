@@ -180,6 +180,8 @@ def draw(name, data):
 
 def arrays_of(drawing, letters, size, rng):
     floats = {name: rng.normal(size=[size[letter] for letter in letters[name]]) for name in letters}
+    # Not near 0: gradients of directions, and their rounding, are divided by the length.
+    floats = {name: array + 0.1 * np.sign(array) for name, array in floats.items()}
     for name in drawing.shares:
         floats[name] = np.exp(floats[name]) / np.exp(floats[name]).sum(axis=-1, keepdims=True)
     return {name: array.astype(np.float32) for name, array in floats.items()}, drawing.more(rng, size)
