@@ -105,7 +105,7 @@ def check_counts(function: str, *, least: int = 1, **values: Sequence[int]) -> N
             check_count(function, least=least, **{name: number})
 
 
-def _items(function: str, name: str, value: Any, expected: str) -> Sequence[Any]:
+def _items(function: str, name: str, value: Any, expected: str) -> Iterable[Any]:
     if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray) or len(value) == 0:
         raise ValueError(f"{function}: {name} must be one or more {expected}, got {value!r}.")
     return value
