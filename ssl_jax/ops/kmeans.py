@@ -151,7 +151,7 @@ def _seeds(rng: Array, points: Array, weights: Array, clusters: int, axis_name: 
         return seeds.at[number].set(seed), jnp.minimum(nearest, distance(seed))
 
     first = _draw_row(jax.random.fold_in(rng, 0), points, weights, axis_name)
-    seeds = jnp.zeros((clusters, points.shape[1])).at[0].set(first)
+    seeds = jnp.zeros((clusters, points.shape[1]), points.dtype).at[0].set(first)
     seeds, _ = lax.fori_loop(1, clusters, draw, (seeds, distance(first)))
     return mean_over_shards(seeds, axis_name)  # already equal on all shards; this types them as replicated
 
