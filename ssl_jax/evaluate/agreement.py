@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from ssl_jax.evaluate.linear import moments
-from ssl_jax.ops.checks import check_arrays, check_integers
+from ssl_jax.ops.checks import check_arrays, check_counts, check_integers, check_one_shape
 from ssl_jax.ops.normalize import norm_of, unit_length
 
 
@@ -43,12 +43,9 @@ def cross_correlation(first: Array, second: Array) -> Correlation:
 
     Source: Zbontar et al. 2021 (Barlow Twins), https://arxiv.org/abs/2103.03230, equation 2.
     """
-    check_arrays("cross_correlation", first=first, second=second)
-    if first.ndim != 2 or first.shape != second.shape or len(first) < 2 or first.shape[1] == 0:
-        raise ValueError(
-            "cross_correlation: first and second must be [B, D] of one shape with at least two rows, "
-            f"got {first.shape} and {second.shape}."
-        )
+    check_one_shape("cross_correlation", "[B, D]", first=first, second=second)
+    if len(first) < 2:
+        raise ValueError(f"cross_correlation: first and second must have at least two rows, got {first.shape}.")
     first, second = (_unit_columns(rows).T for rows in (first, second))  # [D, B], whose products are correlations.
     diagonal, dims = jnp.sum(first * second, axis=1), len(first)
     if dims <= first.shape[1]:
@@ -92,16 +89,13 @@ def memory_cosine(stored: Array, fresh: Array, *, ages: Array | None = None, edg
     Source: He et al. 2019 (MoCo), https://arxiv.org/abs/1911.05722, section 3.2, and Wang et al. 2020,
     https://arxiv.org/abs/1912.06798, for the drift of embeddings by age.
     """
-    check_arrays("memory_cosine", stored=stored, fresh=fresh)
-    if stored.ndim != 2 or stored.shape != fresh.shape or 0 in stored.shape:
-        raise ValueError(
-            f"memory_cosine: stored and fresh must be [B, D] of one shape, not empty, got {stored.shape} and {fresh.shape}."
-        )
+    check_one_shape("memory_cosine", "[B, D]", stored=stored, fresh=fresh)
     ages = jnp.zeros(len(stored), jnp.int32) if ages is None else ages
     check_integers("memory_cosine", ages=ages)
     if ages.shape != stored.shape[:1]:
         raise ValueError(f"memory_cosine: ages must be one for each of {len(stored)} rows, got {ages.shape}.")
-    if not edges or list(edges) != sorted(set(edges)):
+    check_counts("memory_cosine", least=0, edges=edges)
+    if list(edges) != sorted(set(edges)):
         raise ValueError(f"memory_cosine: edges must rise, got {tuple(edges)}.")
     cosines = jnp.sum(unit_length(stored) * unit_length(fresh), axis=1)
     position = jnp.searchsorted(jnp.asarray(edges, ages.dtype), ages, side="right") - 1  # -1: younger than the first.
@@ -129,7 +123,13 @@ def teacher_distance(student: Any, teacher: Any) -> Array:
     """
     structures = [str(jax.tree.structure(tree)) for tree in (student, teacher)]
     if structures[0] != structures[1]:
-        raise ValueError(f"teacher_distance: trees must have one structure, got {structures[0]} and {structures[1]}.")
+        raise ValueError(
+            f"teacher_distance: student and teacher must have one structure, got {' and '.join(structures)}."
+        )
+    for first, second in zip(jax.tree.leaves(student), jax.tree.leaves(teacher), strict=True):
+        check_arrays("teacher_distance", student=first, teacher=second)
+        if first.shape != second.shape:
+            raise ValueError(f"teacher_distance: student and teacher must fit, got {first.shape} and {second.shape}.")
     student, teacher = (jax.tree.map(lambda leaf: leaf.astype(jnp.float32), tree) for tree in (student, teacher))
     size = norm_of(student)
     return norm_of(jax.tree.map(jnp.subtract, teacher, student)) / jnp.where(size > 0, size, 1)

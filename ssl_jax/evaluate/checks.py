@@ -1,5 +1,7 @@
 """Checks of arguments that all evaluations of features share. A label of -1 means unlabelled, as everywhere in the project."""
 
+from collections.abc import Sequence
+
 import jax
 import numpy as np
 
@@ -11,13 +13,17 @@ def check_features(
     train_features: Rows,
     train_labels: Rows,
     test_features: Rows,
-    test_labels: Rows | None = None,
-    *,
+    *test_labels: Rows,
     num_classes: int,
+    parts: tuple[str, str] = ("train", "test"),
 ) -> None:
-    """Raises a `ValueError`, one sentence, about the first invalid argument. Under jit only shapes are checked."""
-    labels = {"train_labels": train_labels} | ({} if test_labels is None else {"test_labels": test_labels})
-    check_arrays("evaluation", train_features=train_features, test_features=test_features, **labels)
+    """Raises a `ValueError`, one sentence, about the first invalid argument. Under jit only shapes are checked.
+
+    test_labels: none or one array. parts: how the arguments of the two parts begin.
+    """
+    arrays = (train_features, train_labels, test_features, *test_labels)
+    names = (f"{part}_{kind}" for part in parts for kind in ("features", "labels"))
+    check_arrays("evaluation", **dict(zip(names, arrays, strict=False)))
     check_count("evaluation", num_classes=num_classes)
     train, test = np.shape(train_features), np.shape(test_features)
     if len(train) != 2 or len(test) != 2 or train[1] != test[1] or 0 in train + test:
@@ -25,7 +31,13 @@ def check_features(
             f"features must be [N, D] and [M, D], not empty, got {train} for training and {test} for test."
         )
     _check_part("training", train_features, train_labels, num_classes)
-    _check_part("test", test_features, test_labels, num_classes)
+    _check_part("test", test_features, test_labels[0] if test_labels else None, num_classes)
+
+
+def check_names(what: str, names: Sequence[str]) -> None:
+    """A sequence of names, which a single string is not."""
+    if isinstance(names, str) or not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{what} must be a sequence of names, got {names!r}.")
 
 
 def labelled_rows(what: str, *arrays: Rows, labels: Rows) -> tuple[Rows, ...]:

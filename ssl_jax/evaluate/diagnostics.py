@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ssl_jax.ops.checks import check_arrays, check_positive
+from ssl_jax.ops.checks import check_arrays, check_count, check_one_shape, check_positive
 from ssl_jax.ops.normalize import power_of_two, unit_length
 
 
@@ -95,7 +95,8 @@ def eigenvalue_decay(embeddings: Array, *, first: int = 6, last: int = 50) -> Ar
     al. 2019, https://doi.org/10.1038/s41586-019-1346-5.
     """
     _check("eigenvalue_decay", embeddings)
-    if not 1 <= first < last:
+    check_count("eigenvalue_decay", first=first, last=last)
+    if not first < last:
         raise ValueError(f"eigenvalue_decay: needs 1 <= first < last, got {first} and {last}.")
     rows = embeddings.astype(jnp.float32)
     last = min(last, len(rows) - 1, rows.shape[1])
@@ -138,10 +139,8 @@ def alignment(first: Array, second: Array) -> Array:
 
     Source: Wang and Isola 2020, https://arxiv.org/abs/2005.10242, section 4.1, with exponent 2.
     """
+    check_one_shape("alignment", "[B, D]", first=first, second=second)
     _check("alignment", first)
-    check_arrays("alignment", second=second)
-    if first.shape != second.shape:
-        raise ValueError(f"alignment: first and second must have one shape, got {first.shape} and {second.shape}.")
     return jnp.sum((unit_length(first) - unit_length(second)) ** 2, axis=-1).mean()
 
 

@@ -15,7 +15,7 @@ from jax import Array
 
 from ssl_jax.evaluate.checks import check_features, is_concrete, labelled_rows
 from ssl_jax.ops.blocks import cut_rows
-from ssl_jax.ops.checks import check_count, check_positive
+from ssl_jax.ops.checks import check_count, check_positive, given
 from ssl_jax.ops.energy import key_value_lookup
 from ssl_jax.ops.normalize import Rows, unit_length
 
@@ -118,8 +118,7 @@ def knn_votes(
     Source: Wu et al. 2018, https://arxiv.org/abs/1805.01978, section 3.4.
     """
     check_features(train_features, train_labels, test_features, num_classes=num_classes)
-    check_count("knn", k=k)
-    check_count("knn", block_size=block_size)
+    check_count("knn", block_size=block_size, **given(k=k))
     check_positive("knn", temperature=temperature)
     if is_concrete(train_labels):
         train_features, train_labels = labelled_rows("training", train_features, labels=train_labels)

@@ -5,6 +5,7 @@ from typing import Any
 
 from ssl_jax.evaluate.features import Features
 from ssl_jax.evaluate.protocols import evaluate_features
+from ssl_jax.ops.checks import check_type
 
 LAYER_PROTOCOLS = ("linear", "knn")
 
@@ -27,4 +28,5 @@ def layer_probes(
       >>> print({name: found["knn"]["accuracy"] for name, found in layer_probes(layers, protocols=["knn"]).items()})
       {'noise': 0.5, 'last': 1.0}
     """
+    check_type("layer_probes", Mapping, layers=layers)
     return {name: evaluate_features(features, protocols=protocols, seed=seed) for name, features in layers.items()}

@@ -26,13 +26,12 @@ from numpy.typing import NDArray
 
 from ssl_jax.data import Batches, Source, in_order, model_inputs, split_training
 from ssl_jax.data.subsets import labelled
-from ssl_jax.errors import pick
 from ssl_jax.evaluate.crops import Augmentation
 from ssl_jax.evaluate.features import Network, features_of
 from ssl_jax.evaluate.intervals import wilson_interval
 from ssl_jax.losses.pretext import cross_entropy
 from ssl_jax.ops.bank import keys_of
-from ssl_jax.ops.checks import check_all_positive, check_count, check_positive, check_range
+from ssl_jax.ops.checks import check_all_positive, check_choice, check_count, check_positive, check_range, check_type
 from ssl_jax.optimizers import Optimizer, cosine, lars, sgd
 
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
@@ -96,8 +95,11 @@ def linear_sgd(
 
     Sources: above, at the top of the file.
     """
+    check_type("linear_sgd", Network, network=network)
+    check_choice("linear_sgd", OPTIMIZERS, optimizer=optimizer)
+    check_count("linear_sgd", least=0, seed=seed)
     _check(learning_rates, epochs=epochs, batch_size=batch_size, momentum=momentum, weight_decay=weight_decay)
-    make = OPTIMIZERS[pick("optimizer", optimizer, OPTIMIZERS)]
+    make = OPTIMIZERS[optimizer]
     train, classes = labelled(network.data.train), len(network.data.classes)
     split = split_training(replace(network.data, train=train))
     assert split.test is not None and network.data.test is not None

@@ -13,7 +13,7 @@ from jax import Array
 from numpy.typing import ArrayLike, NDArray
 
 from ssl_jax.evaluate.linear import STRENGTHS, minimized, moments, no_opinion, standardized
-from ssl_jax.ops.checks import check_all_positive, check_arrays, check_count, check_range
+from ssl_jax.ops.checks import check_all_positive, check_arrays, check_count, check_mask, check_range
 from ssl_jax.ops.normalize import Rows
 
 
@@ -142,11 +142,14 @@ def _check(train_features: Rows, train_targets: Rows, test_features: Rows, test_
             )
         if not np.isfinite(np.asarray(features)).all():
             raise ValueError("multi_label_probe: features must be finite, got NaN or infinity.")
-        if not np.isin(np.asarray(targets), (0, 1)).all():
-            raise ValueError("multi_label_probe: targets must be 0 or 1 for each class.")
+        check_mask("multi_label_probe", targets=targets)
     if train_features.shape[1] != test_features.shape[1] or train_targets.shape[1] != test_targets.shape[1]:
-        raise ValueError("multi_label_probe: training and test arrays must have the same number of columns.")
+        raise ValueError(
+            "multi_label_probe: features and targets must have the same columns for training and test, got "
+            f"{train_features.shape}, {test_features.shape} and {train_targets.shape}, {test_targets.shape}."
+        )
     if len(train_features) < 2 or not np.asarray(test_targets).any():
         raise ValueError(
-            "multi_label_probe: needs two training features, and a class with an example among the test features."
+            "multi_label_probe: needs two training features, and test_targets with an example of a class, got "
+            f"{len(train_features)} and {int(np.asarray(test_targets).sum())}."
         )

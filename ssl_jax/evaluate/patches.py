@@ -176,7 +176,8 @@ def check_patches(
         known = masks[masks != VOID]
         if not known.size or known.min() < 0 or known.max() >= num_classes:
             raise ValueError(
-                f"{function}: masks must be from 0 to {num_classes - 1}, or {VOID}, and not all of them {VOID}."
+                f"{function}: masks must be from 0 to {num_classes - 1}, or {VOID}, and not all of them {VOID}, got "
+                f"{masks.min()} to {masks.max()}."
             )
     if train_maps.shape[1:] != test_maps.shape[1:]:
         raise ValueError(

@@ -1,12 +1,13 @@
 """The first three principal components of the features of patches as red, green and blue."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from ssl_jax.ops.checks import check_range
+from ssl_jax.ops.checks import check_arrays, check_flags, check_range
+from ssl_jax.ops.normalize import Rows
 
 
-def principal_colors(maps: ArrayLike, *, foreground: bool = False, spread: float = 0.02) -> NDArray[np.uint8]:
+def principal_colors(maps: Rows, *, foreground: bool = False, spread: float = 0.02) -> NDArray[np.uint8]:
     """Colours of the cells of feature maps: patches with similar features have similar colours in all images.
 
     Features are centred, and projected on the three directions of most variance over all cells; each component is stretched so
@@ -32,6 +33,8 @@ def principal_colors(maps: ArrayLike, *, foreground: bool = False, spread: float
 
     Source: Oquab et al. 2023, https://arxiv.org/abs/2304.07193, figure 1 and section 7.6.
     """
+    check_arrays("principal_colors", maps=maps)
+    check_flags("principal_colors", foreground=foreground)
     values = np.asarray(maps, np.float64)
     if values.ndim != 4 or not values.size or not np.isfinite(values).all():
         raise ValueError(f"principal_colors: maps must be finite numbers [N, h, w, D], got shape {values.shape}.")

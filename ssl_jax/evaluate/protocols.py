@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ssl_jax.errors import UsageError, pick
+from ssl_jax.evaluate.checks import check_names
 from ssl_jax.evaluate.features import Features, Network
 from ssl_jax.evaluate.protocol_runs import (
     PER_CLASS,
@@ -21,6 +22,7 @@ from ssl_jax.evaluate.protocol_runs import (
     run_robustness,
     run_segmentation,
 )
+from ssl_jax.ops.checks import check_count, check_type, given
 
 FINE_TUNED = "fine_tune"  # Not among the protocols below: `ssl-jax finetune` runs it, since it has settings of its own.
 
@@ -83,6 +85,9 @@ def evaluate_features(
       >>> print({name: fields["accuracy"] for name, fields in results.items()})
       {'knn': 1.0, 'linear': 1.0, 'few_labels': 1.0}
     """
+    check_type("evaluate_features", Features, features=features)
+    check_type("evaluate_features", Network, **given(network=network))
+    check_count("evaluate_features", least=0, seed=seed)
     chosen = {name: PROTOCOLS[name] for name in chosen_protocols(protocols)}
     for name, protocol in chosen.items():
         if protocol.needs_network and network is None:
@@ -99,6 +104,7 @@ def evaluate_features(
 
 def chosen_protocols(names: Sequence[str] = ()) -> list[str]:
     """These protocols in the order of `PROTOCOLS`, those that are not optional when empty."""
+    check_names("protocols", names)
     wanted = {pick("protocol", name, PROTOCOLS) for name in names}
     return [name for name, protocol in PROTOCOLS.items() if (name in wanted if wanted else not protocol.optional)]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ssl_jax.evaluate.checks import check_features, labelled_rows
 from ssl_jax.evaluate.intervals import mean_interval, wilson_interval
-from ssl_jax.ops.checks import check_count
+from ssl_jax.ops.checks import check_count, check_counts
 from ssl_jax.ops.normalize import Rows, unit_length
 
 
@@ -57,9 +57,9 @@ def retrieval(
 
     Source: Manning et al. 2008, Introduction to Information Retrieval, section 8.4; Jegou et al. 2011 for recall@k.
     """
-    check_features(gallery_features, gallery_labels, query_features, query_labels, num_classes=num_classes)
-    for rank in ranks:
-        check_count("retrieval", ranks=rank)
+    arrays = (gallery_features, gallery_labels, query_features, query_labels)
+    check_features(*arrays, num_classes=num_classes, parts=("gallery", "query"))
+    check_counts("retrieval", ranks=ranks)
     check_count("retrieval", block_size=block_size)
     gallery_features, gallery_labels = labelled_rows("training", gallery_features, labels=gallery_labels)
     query_features, query_labels = labelled_rows("test", query_features, labels=query_labels)

@@ -23,6 +23,7 @@ from ssl_jax.errors import UsageError
 from ssl_jax.evaluate.features import Features, Network, features_of
 from ssl_jax.evaluate.intervals import mean_interval
 from ssl_jax.evaluate.linear import linear_probe
+from ssl_jax.ops.checks import check_type
 
 LEVELS = 255
 
@@ -89,10 +90,12 @@ def robustness(network: Network, features: Features, *, seed: int = 0) -> Robust
       >>> print(len(CORRUPTIONS), {len(strengths) for _, strengths in CORRUPTIONS.values()})
       6 {5}
     """
+    check_type("robustness", Network, network=network)
     data = network.data
     assert data.test is not None
     if len(data.test.image_shape) != 3:
         raise UsageError(f"protocols: robustness corrupts images, but {data.name} holds clips: leave it out.")
+    check_type("robustness", Features, features=features)
     *arrays, num_classes = features
     probe = linear_probe(*arrays, num_classes=num_classes, seed=seed)
     run = partial(jax.jit(network.extract), network.params, network.state)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ssl_jax.evaluate.knn import knn
 from ssl_jax.evaluate.linear import logistic_regression, moments, no_opinion, standardized
 from ssl_jax.evaluate.patches import cell_labels, check_patches
-from ssl_jax.ops.checks import check_all_positive, check_count, check_range
+from ssl_jax.ops.checks import check_all_positive, check_count, check_range, given
 
 STRENGTHS = (1e-1, 1e-2, 1e-3, 1e-4)
 DRAWS = 200  # Of the bootstrap.
@@ -182,7 +182,7 @@ def patch_knn(
       1.0
     """
     check_patches("patch_knn", train_maps, train_masks, test_maps, test_masks, num_classes=num_classes)
-    check_count("patch_knn", k=k)
+    check_count("patch_knn", **given(k=k))
     check_count("patch_knn", least=0, seed=seed)
     grid, width = train_maps.shape[1:3], train_maps.shape[-1]
     labels, answers = (cell_labels(masks, grid, num_classes=num_classes) for masks in (train_masks, test_masks))

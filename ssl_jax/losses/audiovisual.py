@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ssl_jax.losses.negatives import info_nce
-from ssl_jax.ops.checks import check_arrays, check_count
+from ssl_jax.ops.checks import check_arrays, check_choice, check_count, check_function, check_one_shape
 from ssl_jax.ops.collectives import mean_over_shards
 from ssl_jax.ops.normalize import unit_length
 
@@ -67,8 +67,9 @@ def avid(
 
     Source: Morgado et al. 2021, https://arxiv.org/abs/2004.12943, equation 2.
     """
-    check_arrays("avid", video=video, audio=audio, video_memory=video_memory, audio_memory=audio_memory)
-    check_arrays("avid", video_negatives=video_negatives, audio_negatives=audio_negatives)
+    check_function("avid", estimator=estimator)
+    check_one_shape("avid", "[B, D]", video=video, audio=audio, video_memory=video_memory, audio_memory=audio_memory)
+    _check_negatives("avid", video, video_negatives=video_negatives, audio_negatives=audio_negatives)
     video_to_audio = estimator(video, lax.stop_gradient(audio_memory), lax.stop_gradient(audio_negatives))
     audio_to_video = estimator(audio, lax.stop_gradient(video_memory), lax.stop_gradient(video_negatives))
     return (video_to_audio + audio_to_video) / 2
@@ -108,18 +109,32 @@ def cma(
 
     Source: Morgado et al. 2021, https://arxiv.org/abs/2004.12943, equation 7.
     """
-    check_arrays("cma", video=video, audio=audio, video_positives=video_positives, audio_positives=audio_positives)
-    check_arrays("cma", video_negatives=video_negatives, audio_negatives=audio_negatives)
+    check_function("cma", estimator=estimator)
+    check_one_shape("cma", "[B, D]", video=video, audio=audio)
+    check_one_shape("cma", "[B, P, D]", video_positives=video_positives, audio_positives=audio_positives)
+    if video_positives.shape[::2] != video.shape:
+        raise ValueError(
+            f"cma: needs video [B, D] and video_positives, audio_positives [B, P, D], got {video.shape} and "
+            f"{video_positives.shape}"
+        )
+    _check_negatives("cma", video, video_negatives=video_negatives, audio_negatives=audio_negatives)
     by_sight = _mean_over_positives(estimator, video, video_positives, video_negatives)
     by_sound = _mean_over_positives(estimator, audio, audio_positives, audio_negatives)
     return (by_sight + by_sound) / 2
 
 
 def _mean_over_positives(estimator: Estimator, query: Array, positives: Array, negatives: Array) -> Array:
-    if positives.ndim != 3 or positives.shape[1] == 0:
-        raise ValueError(f"cma: positives must be [B, P, D] with P of at least 1, got {positives.shape}")
     positives, negatives = lax.stop_gradient(positives), lax.stop_gradient(negatives)
     return jax.vmap(lambda positive: estimator(query, positive, negatives), in_axes=1)(positives).mean()
+
+
+def _check_negatives(function: str, clips: Array, **arrays: Array) -> None:
+    check_arrays(function, **arrays)
+    for name, array in arrays.items():
+        fits = array.ndim in (2, 3) and array.shape[-1] == clips.shape[1] and array.shape[:-2] in ((), clips.shape[:1])
+        if not fits or array.size == 0:
+            shapes = f"{array.shape} for clips {clips.shape}"
+            raise ValueError(f"{function}: {name} must be [K, D] or [B, K, D], not empty, got {shapes}")
 
 
 def correspondence(own: Array, other: Array, *, axis_name: str | None = None) -> Array:
@@ -182,15 +197,11 @@ def agreeing_clips(
 
     Source: Morgado et al. 2021, https://arxiv.org/abs/2004.12943, equation 4.
     """
-    check_arrays("agreeing_clips", video=video, audio=audio)
+    check_one_shape("agreeing_clips", "[L, D]", video=video, audio=audio)
     check_count("agreeing_clips", count=count, block_size=block_size)
-    if video.ndim != 2 or video.shape != audio.shape or not 1 <= count < len(video):
-        raise ValueError(
-            "agreeing_clips: needs banks [L, D] of one shape and count from 1 to L - 1, got "
-            f"{video.shape}, {audio.shape} and {count}"
-        )
-    if agreement not in AGREEMENTS:
-        raise ValueError(f"agreeing_clips: agreement must be one of {', '.join(AGREEMENTS)}, got {agreement!r}")
+    if count >= len(video):
+        raise ValueError(f"agreeing_clips: count must be from 1 to {len(video) - 1}, the other clips, got {count}")
+    check_choice("agreeing_clips", AGREEMENTS, agreement=agreement)
     combine = AGREEMENTS[agreement]
     video, audio = unit_length(video), unit_length(audio)
     indices = jnp.arange(len(video), dtype=jnp.int32)

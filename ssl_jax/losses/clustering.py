@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.losses.pretext import cross_entropy
+from ssl_jax.losses.pretext import check_classes, cross_entropy
 from ssl_jax.ops.checks import check_arrays, check_positive
 from ssl_jax.ops.collectives import mean_over_shards
 
@@ -39,7 +39,7 @@ def swav(scores: Array, assignments: Array, *, temperature: float = 0.1, axis_na
 
     Source: Caron et al. 2020, https://arxiv.org/abs/2006.09882, equations 2 and 6.
     """
-    check_crops("swav", scores, assignments)
+    check_crops("swav", scores=scores, assignments=assignments)
     check_positive("swav", temperature=temperature)
     targets = lax.stop_gradient(assignments).astype(jnp.float32)
     log_probabilities = jax.nn.log_softmax(scores.astype(jnp.float32) / temperature)
@@ -71,19 +71,22 @@ def cluster_cross_entropy(
 
     Source: Caron et al. 2018, https://arxiv.org/abs/1807.05520, equation 1; temperature as in Caron et al. 2020.
     """
-    check_arrays("cluster_cross_entropy", scores=scores, labels=labels)
+    check_classes("cluster_cross_entropy", labels, scores=scores)
     check_positive("cluster_cross_entropy", temperature=temperature)
     return cross_entropy(scores.astype(jnp.float32) / temperature, lax.stop_gradient(labels), axis_name=axis_name)
 
 
-def check_crops(name: str, student: Array, targets: Array) -> None:
-    """Scores `[V, B, K]` and targets `[A, B, K]` of the first A crops, or a `ValueError` that names the shapes."""
-    check_arrays(name, scores=student, targets=targets)
+def check_crops(function: str, **crops: Array) -> None:
+    """The first of two arrays is `[V, B, K]`, V at least 2, the second `[A, B, K]`, of the first A of these crops."""
+    check_arrays(function, **crops)
+    (name, student), (other, targets) = crops.items()
     if student.ndim != 3 or targets.ndim != 3 or student.shape[1:] != targets.shape[1:] or student.size == 0:
-        raise ValueError(f"{name}: needs [V, B, K] and [A, B, K], not empty, got {student.shape} and {targets.shape}")
+        raise ValueError(
+            f"{function}: needs {name} [V, B, K] and {other} [A, B, K], not empty, got {student.shape} and {targets.shape}"
+        )
     if len(student) < 2 or not 1 <= len(targets) <= len(student):
         raise ValueError(
-            f"{name}: needs V >= 2 crops and targets from 1 to V of them, got {len(student)} and {len(targets)}"
+            f"{function}: needs {name} of V >= 2 crops and {other} of 1 to V of them, got {len(student)} and {len(targets)}"
         )
 
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ssl_jax.losses.clustering import check_crops, mean_over_crop_pairs
-from ssl_jax.ops.checks import check_arrays, check_count, check_positive, check_range
+from ssl_jax.ops.checks import check_count, check_one_shape, check_positive, check_range
 from ssl_jax.ops.collectives import mean_over_shards, row_numbers, shards
 from ssl_jax.ops.normalize import unit_length
 
@@ -44,10 +44,8 @@ def coding_rate(views: Array, *, distortion: float = 0.05, groups: int = 1, axis
 
     Source: Wu et al. 2025, https://arxiv.org/abs/2502.10385; `calc_expansion` in simdino/main_dino.py of RobinWu218/SimDINO.
     """
-    check_arrays("coding_rate", views=views)
+    check_one_shape("coding_rate", "[V, B, D]", views=views)
     check_positive("coding_rate", distortion=distortion)
-    if views.ndim != 3 or views.size == 0:
-        raise ValueError(f"coding_rate: needs views [V, B, D], not empty, got {views.shape}")
     check_count("coding_rate", groups=groups)
     views, (_, rows, dim) = views.astype(jnp.float32), views.shape
     total = rows * shards(axis_name)
@@ -103,7 +101,7 @@ def simdino(
     Source: Wu et al. 2025, https://arxiv.org/abs/2502.10385; `MCRLoss` in simdino/main_dino.py of RobinWu218/SimDINO, with
     `--expa_type 1`; `groups=1` is `--reduce_cov 1`, and as many groups as devices is `--reduce_cov 0`.
     """
-    check_crops("simdino", student, teacher)
+    check_crops("simdino", student=student, teacher=teacher)
     check_range("simdino", 0, invariance=invariance)
     check_positive("simdino", distortion=distortion)
     check_count("simdino", groups=groups)

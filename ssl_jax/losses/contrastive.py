@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.ops.checks import check_arrays, check_count, check_positive
+from ssl_jax.ops.checks import check_arrays, check_count, check_one_shape, check_positive, given
 from ssl_jax.ops.collectives import gather_rows, mean_over_shards, row_numbers, shards
 from ssl_jax.ops.normalize import unit_length
 from ssl_jax.ops.pairs import log_sums_over_others
@@ -57,9 +57,9 @@ def ntxent(
 
     Source: Chen et al. 2020, https://arxiv.org/abs/2002.05709, equation 1.
     """
-    _check_views("ntxent", first=first, second=second)
+    check_one_shape("ntxent", "[B, D]", first=first, second=second)
     check_positive("ntxent", temperature=temperature)
-    check_count("ntxent", block_size=block_size)
+    check_count("ntxent", **given(block_size=block_size))
     rows, itself, agreement = _both_views(first, second, axis_name)
     others = log_sums_over_others(
         rows, itself[:, None], inverse_temperature=1 / temperature, axis_name=axis_name, block_size=block_size
@@ -99,9 +99,9 @@ def decoupled_contrastive(
 
     Source: Yeh et al. 2021, https://arxiv.org/abs/2110.06848, equation 6.
     """
-    _check_views("decoupled_contrastive", first=first, second=second)
+    check_one_shape("decoupled_contrastive", "[B, D]", first=first, second=second)
     check_positive("decoupled_contrastive", temperature=temperature)
-    check_count("decoupled_contrastive", block_size=block_size)
+    check_count("decoupled_contrastive", **given(block_size=block_size))
     if len(first) * shards(axis_name) < 2:
         raise ValueError("decoupled_contrastive: needs at least 2 examples in the whole batch for negatives, got 1")
     rows, itself, agreement = _both_views(first, second, axis_name)
@@ -156,7 +156,7 @@ def supervised_contrastive(
             f"{embeddings.shape} and {labels.dtype} {labels.shape}"
         )
     check_positive("supervised_contrastive", temperature=temperature)
-    check_count("supervised_contrastive", block_size=block_size)
+    check_count("supervised_contrastive", **given(block_size=block_size))
     if len(embeddings) * shards(axis_name) < 2:
         raise ValueError("supervised_contrastive: needs at least 2 rows in the whole batch to compare, got 1")
     rows, itself = unit_length(embeddings), row_numbers(len(embeddings), axis_name)
@@ -208,8 +208,8 @@ def moco_v3(
     Source: Chen et al. 2021, https://arxiv.org/abs/2104.02057, algorithm 1.
     """
     check_positive("moco_v3", temperature=temperature)
-    check_count("moco_v3", block_size=block_size)
-    _check_views("moco_v3", first=first, second=second, first_keys=first_keys, second_keys=second_keys)
+    check_count("moco_v3", **given(block_size=block_size))
+    check_one_shape("moco_v3", "[B, D]", first=first, second=second, first_keys=first_keys, second_keys=second_keys)
     pick = partial(in_batch_info_nce, temperature=temperature, axis_name=axis_name, block_size=block_size)
     nats = pick(first, lax.stop_gradient(second_keys)) + pick(second, lax.stop_gradient(first_keys))
     return 2 * temperature * nats
@@ -248,9 +248,9 @@ def in_batch_info_nce(
     Source: van den Oord et al. 2018, https://arxiv.org/abs/1807.03748, equation 4; Dwibedi et al. 2021,
     https://arxiv.org/abs/2104.14548, equation 3.
     """
-    _check_views("in_batch_info_nce", queries=queries, keys=keys)
+    check_one_shape("in_batch_info_nce", "[B, D]", queries=queries, keys=keys)
     check_positive("in_batch_info_nce", temperature=temperature)
-    check_count("in_batch_info_nce", block_size=block_size)
+    check_count("in_batch_info_nce", **given(block_size=block_size))
     queries, keys = unit_length(queries), unit_length(keys)
     log_sums = log_sum_exp(
         queries, keys, inverse_temperature=1 / temperature, axis_name=axis_name, block_size=block_size
@@ -259,20 +259,12 @@ def in_batch_info_nce(
     return mean_over_shards(nats, axis_name)
 
 
-def _check_views(function: str, **views: Array) -> None:
-    check_arrays(function, **views)
-    shapes = [view.shape for view in views.values()]
-    if len(shapes[0]) != 2 or 0 in shapes[0] or any(shape != shapes[0] for shape in shapes):
-        got = " and ".join(str(shape) for shape in shapes)
-        raise ValueError(f"{function}: views must be [B, D] of one shape, not empty, got {got}")
-
-
 def _both_views(first: Array, second: Array, axis_name: str | None) -> tuple[Array, Array, Array]:
     """Unit rows of both views `[2B, D]`, their indices among the 2N of all shards, and the mean cosine of positive pairs.
 
     Views of an example are adjacent, rows 2i and 2i + 1: concatenated views would move between devices.
     """
-    rows = unit_length(jnp.stack([first, second], axis=1))
+    rows = jnp.stack([unit_length(first), unit_length(second)], axis=1)
     agreement = jnp.sum(rows[:, 0] * rows[:, 1], axis=1).mean()
     return rows.reshape(-1, rows.shape[2]), row_numbers(2 * len(rows), axis_name), agreement
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from ssl_jax.ops.checks import check_arrays, check_count, check_range
+from ssl_jax.ops.checks import check_arrays, check_count, check_key, check_one_shape, check_range
 from ssl_jax.ops.collectives import gather_rows, mean_over_shards, row_numbers, shards
 from ssl_jax.ops.normalize import standardize
 
@@ -102,7 +102,7 @@ def lejepa_prediction(views: Array, *, large: int = 2, axis_name: str | None = N
     check_arrays("lejepa_prediction", views=views)
     check_count("lejepa_prediction", large=large)
     if views.ndim != 3 or views.size == 0 or not 1 <= large <= len(views):
-        raise ValueError(f"lejepa_prediction: needs views [V, B, D] with V of at least {large}, got {views.shape}")
+        raise ValueError(f"lejepa_prediction: views must be [V, B, D] with V of at least {large}, got {views.shape}")
     views = views.astype(jnp.float32)
     return mean_over_shards(jnp.mean((views - views[:large].mean(axis=0, keepdims=True)) ** 2), axis_name)
 
@@ -135,10 +135,9 @@ def sigreg(rng: Array, views: Array, *, directions: int = 256, axis_name: str | 
 
     Source: Balestriero and LeCun 2025, https://arxiv.org/abs/2511.08544, section 4.2 and algorithm 1.
     """
-    check_arrays("sigreg", views=views)
+    check_key("sigreg", rng=rng)
+    check_one_shape("sigreg", "[V, B, D]", views=views)
     check_count("sigreg", directions=directions)
-    if views.ndim != 3 or views.size == 0:
-        raise ValueError(f"sigreg: needs views [V, B, D], not empty, got {views.shape}")
     total, dim = views.shape[1] * shards(axis_name), views.shape[2]
     axes = jax.random.normal(rng, (directions, dim), jnp.float32)
     axes = axes / jnp.linalg.norm(axes, axis=1, keepdims=True)
@@ -226,10 +225,6 @@ def _squares_beside(rows: Array, diagonal: Array) -> Array:
 
 
 def _check(name: str, first: Array, second: Array, axis_name: str | None) -> None:
-    check_arrays(name, first=first, second=second)
-    if first.ndim != 2 or first.shape != second.shape or first.size == 0:
-        raise ValueError(
-            f"{name}: first and second must be [B, D] of one shape, not empty, got {first.shape} and {second.shape}"
-        )
+    check_one_shape(name, "[B, D]", first=first, second=second)
     if _total(first, axis_name) < 2:
         raise ValueError(f"{name}: needs at least 2 examples in the whole batch to correlate dimensions, got 1")

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ssl_jax.losses.clustering import check_crops, mean_over_crop_pairs
-from ssl_jax.ops.checks import check_arrays, check_positive
+from ssl_jax.ops.blocks import floats
+from ssl_jax.ops.checks import check_arrays, check_mask, check_one_shape, check_positive
 from ssl_jax.ops.collectives import mean_over_shards
 from ssl_jax.ops.moving_average import moving_average
 from ssl_jax.ops.normalize import unit_length
@@ -41,12 +42,7 @@ def negative_cosine(prediction: Array, target: Array, *, axis_name: str | None =
     Source: Grill et al. 2020, https://arxiv.org/abs/2006.07733, equation 2; Chen and He 2020,
     https://arxiv.org/abs/2011.10566, equation 1.
     """
-    check_arrays("negative_cosine", prediction=prediction, target=target)
-    if prediction.ndim != 2 or prediction.shape != target.shape or prediction.size == 0:
-        raise ValueError(
-            "negative_cosine: prediction and target must be [B, D] of one shape, not empty, got "
-            f"{prediction.shape} and {target.shape}"
-        )
+    check_one_shape("negative_cosine", "[B, D]", prediction=prediction, target=target)
     cosine = jnp.sum(unit_length(prediction) * unit_length(lax.stop_gradient(target)), axis=1)
     return mean_over_shards(-cosine.mean(), axis_name)
 
@@ -86,7 +82,7 @@ def dino(
 
     Source: Caron et al. 2021, https://arxiv.org/abs/2104.14294, equations 1 to 3 and algorithm 1.
     """
-    check_crops("dino", student, teacher)
+    check_crops("dino", student=student, teacher=teacher)
     check_center("dino", center, teacher)
     check_positive("dino", student_temperature=student_temperature, teacher_temperature=teacher_temperature)
     targets = center_and_sharpen(teacher, center=center, temperature=teacher_temperature)
@@ -150,11 +146,12 @@ def update_center(
     Source: Caron et al. 2021, https://arxiv.org/abs/2104.14294, equation 4.
     """
     check_center("update_center", center, teacher)
+    (center,) = floats(center)  # of integers, the average would be the new mean
     teacher = lax.stop_gradient(teacher).astype(jnp.float32)
     if counted is None:
         mean = mean_over_shards(teacher.mean(axis=(0, 1)), axis_name)
         return moving_average(center, mean, momentum=momentum)
-    check_arrays("update_center", counted=counted)
+    check_mask("update_center", counted=counted)
     if counted.shape != teacher.shape[:2]:
         raise ValueError(f"update_center: counted must be [A, B] for teacher {teacher.shape}, got {counted.shape}")
     weights = counted.astype(jnp.float32)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.ops.checks import check_arrays, check_positive
+from ssl_jax.ops.checks import check_arrays, check_mask, check_positive
 from ssl_jax.ops.collectives import gather_rows, mean_over_shards, row_numbers, shards
 from ssl_jax.ops.normalize import unit_length
 
@@ -44,7 +44,8 @@ def ibot(
 
     Source: Zhou et al. 2021, https://arxiv.org/abs/2111.07832, equation 2, and iBOTLoss in main_ibot.py of bytedance/ibot.
     """
-    check_arrays("ibot", student=student, targets=targets, mask=mask)
+    check_arrays("ibot", student=student, targets=targets)
+    check_mask("ibot", mask=mask)
     check_positive("ibot", temperature=temperature)
     if student.ndim != 3 or targets.shape != student.shape or mask.shape != student.shape[:2] or student.size == 0:
         raise ValueError(

@@ -15,7 +15,7 @@ import numpy as np
 from jax import Array, lax
 
 from ssl_jax.ops.blocks import mixed_precision_einsum
-from ssl_jax.ops.checks import check_arrays, check_count, check_positive, check_range
+from ssl_jax.ops.checks import check_arrays, check_count, check_positive, check_range, given
 from ssl_jax.ops.collectives import max_over_shards, mean_over_shards
 from ssl_jax.ops.energy import free_energy
 from ssl_jax.ops.normalize import unit_length
@@ -63,7 +63,7 @@ def info_nce(
     """
     _check("info_nce", query, positive, negatives)
     check_positive("info_nce", temperature=temperature)
-    check_count("info_nce", block_size=block_size)
+    check_count("info_nce", **given(block_size=block_size))
     query, positive, negatives = unit_length(query), unit_length(positive), unit_length(negatives)
     right = jnp.sum(query * positive, axis=1) / temperature
     if negatives.ndim == 3:
@@ -198,7 +198,7 @@ def cpc(
     https://arxiv.org/abs/1905.09272, section 3.1.
     """
     check_arrays("cpc", predictions=predictions, targets=targets)
-    check_count("cpc", first_step=first_step, block_size=block_size)
+    check_count("cpc", first_step=first_step, **given(block_size=block_size))
     check_positive("cpc", temperature=temperature)
     if predictions.ndim != 5 or predictions.shape[1:] != targets.shape or predictions.size == 0:
         raise ValueError(
@@ -234,7 +234,8 @@ def _scores(query: Array, positive: Array, negatives: Array, temperature: float 
 def _check(function: str, query: Array, positive: Array, negatives: Array) -> None:
     check_arrays(function, query=query, positive=positive, negatives=negatives)
     fits = query.ndim == 2 and positive.shape == query.shape and negatives.shape[-1:] == query.shape[1:]
-    if not fits or negatives.shape[:-2] not in ((), query.shape[:1]) or 0 in (query.size, negatives.size):
+    fits = fits and negatives.ndim > 1 and negatives.shape[:-2] in ((), query.shape[:1])
+    if not fits or 0 in (query.size, negatives.size):
         raise ValueError(
             f"{function}: needs query and positive [B, D] and negatives [K, D] or [B, K, D], not empty, got "
             f"{query.shape}, {positive.shape} and {negatives.shape}"

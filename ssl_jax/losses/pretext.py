@@ -37,23 +37,15 @@ def cross_entropy(logits: Array, labels: Array, *, label_smoothing: float = 0.0,
       >>> print(f"{cross_entropy(logits, jnp.array([0, 1])):.3f}, chance level {np.log(3):.3f}")
       0.240, chance level 1.099
     """
-    check_arrays("cross_entropy", logits=logits, labels=labels)
-    soft = labels.shape == logits.shape and jnp.issubdtype(labels.dtype, jnp.floating)
-    hard = labels.shape == logits.shape[:-1] and jnp.issubdtype(labels.dtype, jnp.integer)
-    if not (soft or hard) or logits.size == 0:
-        raise ValueError(
-            "cross_entropy: needs logits [..., K], not empty, with integer labels [...] or probabilities [..., K], got "
-            f"{logits.shape} and {labels.dtype} {labels.shape}"
-        )
+    check_classes("cross_entropy", labels, logits=logits)
     if not (isinstance(label_smoothing, int | float) and 0 <= label_smoothing < 1):
         raise ValueError(f"cross_entropy: label_smoothing must be in [0, 1), got {label_smoothing}")
     log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
 
-    if soft:
+    if labels.shape == logits.shape:  # soft
         at_label = jnp.sum(labels.astype(jnp.float32) * log_probabilities, axis=-1)
         counted = jnp.ones(at_label.shape, bool)
     else:
-        check_labels("cross_entropy", logits.shape[-1], least=None, labels=labels)
         at_label = _at_label(log_probabilities, labels)
         counted = labels >= 0
     nats = -(1 - label_smoothing) * at_label - label_smoothing * log_probabilities.mean(axis=-1)
@@ -103,6 +95,21 @@ def weighted_cross_entropy(logits: Array, labels: Array, weights: Array, *, axis
     total = mean_over_shards(jnp.mean(jnp.where(labels < 0, 0, weight * at_label)), axis_name)
     count = mean_over_shards(weight.mean(), axis_name)
     return -total / jnp.where(count > 0, count, 1)
+
+
+def check_classes(function: str, labels: Array, **logits: Array) -> None:
+    """Logits `[..., K]`, not empty, with soft labels `[..., K]` or integers `[...]`, below K where values are concrete."""
+    check_arrays(function, **logits, labels=labels)
+    ((name, scores),) = logits.items()
+    soft = labels.shape == scores.shape and jnp.issubdtype(labels.dtype, jnp.floating)
+    hard = labels.shape == scores.shape[:-1] and jnp.issubdtype(labels.dtype, jnp.integer)
+    if not (soft or hard) or scores.size == 0:
+        raise ValueError(
+            f"{function}: needs {name} [..., K], not empty, with integer labels [...] or probabilities [..., K], got "
+            f"{scores.shape} and {labels.dtype} {labels.shape}"
+        )
+    if hard:
+        check_labels(function, scores.shape[-1], least=None, labels=labels)
 
 
 def _at_label(log_probabilities: Array, labels: Array) -> Array:

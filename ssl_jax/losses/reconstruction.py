@@ -8,7 +8,7 @@ batch.
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.ops.checks import check_arrays
+from ssl_jax.ops.checks import check_arrays, check_flags, check_mask
 from ssl_jax.ops.collectives import mean_over_shards
 from ssl_jax.ops.normalize import power_of_two, scaled_epsilon
 
@@ -42,9 +42,10 @@ def masked_regression(
     Source: He et al. 2021, https://arxiv.org/abs/2111.06377, section 3, "Reconstruction target".
     """
     _check("masked_regression", prediction, target, mask)
+    check_flags("masked_regression", normalize_targets=normalize_targets)
     if normalize_targets and prediction.shape[2] < 2:
         raise ValueError(
-            f"masked_regression: needs examples, patches and values, two to a patch to normalise it, got {prediction.shape}"
+            f"masked_regression: prediction must have values, two to a patch to normalise it, got {prediction.shape}"
         )
     target = lax.stop_gradient(target).astype(jnp.float32)
     if normalize_targets:
@@ -96,11 +97,12 @@ def _mean_of(errors: Array, mask: Array, axis_name: str | None) -> Array:
 
 
 def _check(name: str, prediction: Array, target: Array, mask: Array) -> None:
-    check_arrays(name, prediction=prediction, target=target, mask=mask)
+    check_arrays(name, prediction=prediction, target=target)
+    check_mask(name, mask=mask)
     if prediction.ndim != 3 or target.shape != prediction.shape or mask.shape != prediction.shape[:2]:
         raise ValueError(
             f"{name}: needs prediction and target [B, T, P] and mask [B, T], got "
             f"{prediction.shape}, {target.shape} and {mask.shape}"
         )
     if prediction.size == 0:
-        raise ValueError(f"{name}: needs examples, patches and values, got {prediction.shape}")
+        raise ValueError(f"{name}: prediction must have examples, patches and values, got {prediction.shape}")

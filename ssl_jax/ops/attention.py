@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ssl_jax.ops.blocks import floats, mixed_precision_einsum
-from ssl_jax.ops.checks import check_arrays, check_count, check_positive, given
+from ssl_jax.ops.checks import check_arrays, check_choice, check_count, check_flags, check_positive, given
 from ssl_jax.ops.collectives import shards
 from ssl_jax.ops.streaming import softmax_sum
 from ssl_jax.ops.tiles import choose_tile, over_heads, platform_of
@@ -79,8 +79,9 @@ def attention(
     Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, equation 1.
     """
     query, key, value = _check("attention", query, key, value, mask, shards(axis_name))
-    check_positive("attention", inverse_temperature=inverse_temperature)
-    check_count("attention", block_size=block_size)
+    check_positive("attention", **given(inverse_temperature=inverse_temperature))
+    check_count("attention", **given(block_size=block_size))
+    check_flags("attention", causal=causal, hard=hard, straight_through=straight_through)
     _check_ways(hard, axis_name, block_size, implementation)
     scale = query.shape[-1] ** -0.5 if inverse_temperature is None else inverse_temperature
     if implementation == "cudnn":
@@ -128,7 +129,8 @@ def attention_weights(
        [0.269 0.731]]
     """
     query, key, _ = _check("attention_weights", query, key, key, mask, 1)
-    check_positive("attention_weights", inverse_temperature=inverse_temperature)
+    check_positive("attention_weights", **given(inverse_temperature=inverse_temperature))
+    check_flags("attention_weights", causal=causal, hard=hard)
     scale = query.shape[-1] ** -0.5 if inverse_temperature is None else inverse_temperature
     groups = query.reshape(*query.shape[:2], key.shape[2], -1, query.shape[3])
     scores = mixed_precision_einsum("btgrd,bsgd->bgrts", groups, key)
@@ -206,7 +208,7 @@ def _check(function: str, query: Array, key: Array, value: Array, mask: Array | 
         )
     if query.shape[2] % key.shape[2]:
         raise ValueError(
-            f"{function}: heads of keys must divide heads of queries, got {key.shape[2]} and {query.shape[2]}"
+            f"{function}: heads of key must divide heads of query, got {key.shape[2]} and {query.shape[2]}"
         )
     if mask is None:
         return floats(query, key, value)
@@ -221,11 +223,12 @@ def _check_ways(
     hard: bool, axis_name: str | None, block_size: int | None, implementation: Implementation | None
 ) -> None:
     if hard and axis_name is not None:
-        raise ValueError("attention: hard attention has no axis_name: gather the keys, or use soft attention")
+        raise ValueError(
+            f"attention: hard attention has no axis_name, got {axis_name!r}: gather the keys, or use soft attention"
+        )
     if implementation is None:
         return
-    if implementation not in get_args(Implementation):
-        raise ValueError(f"attention: implementation must be one of {get_args(Implementation)}, got {implementation!r}")
+    check_choice("attention", get_args(Implementation), implementation=implementation)
     if hard or axis_name is not None:
         raise ValueError(
             f"attention: implementation={implementation!r} is for soft attention without an axis_name: leave it out"

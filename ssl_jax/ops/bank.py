@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.ops.checks import check_arrays, check_count, check_integers, check_range
+from ssl_jax.ops.checks import check_arrays, check_count, check_integers, check_key, check_range, check_type
 from ssl_jax.ops.collectives import gather_rows, row_numbers, shards
 from ssl_jax.ops.normalize import unit_length
 
@@ -28,6 +28,7 @@ class Bank(NamedTuple):
 
 def fresh(rng: Array, length: int, dim: int) -> Bank:
     """`length` random directions of size `dim`, float32."""
+    check_key("bank.fresh", rng=rng)
     check_count("bank.fresh", length=length, dim=dim)
     return Bank(unit_length(jax.random.normal(rng, (length, dim))))
 
@@ -37,6 +38,7 @@ def read(bank: Bank, index: Array, *, axis_name: str | None = None) -> Array:
 
     An index outside [0, L) gives a row of NaN, so that the loss shows that the bank is too short.
     """
+    check_type("bank.read", Bank, bank=bank)
     check_integers("bank.read", index=index)
     rows = take_rows(lax.stop_gradient(bank.rows), index.reshape(-1), axis_name=axis_name)
     length = len(bank.rows) * shards(axis_name)
@@ -49,9 +51,14 @@ def take_rows(rows: Array, index: Array, *, axis_name: str | None = None) -> Arr
 
     rows: numbers `[L, ...]`, or `[L / shards, ...]`: labels for instance.
     """
+    check_arrays("bank.take_rows", rows=rows)
     check_integers("bank.take_rows", index=index)
+    if index.ndim != 1 or not rows.size:
+        raise ValueError(
+            f"bank.take_rows: needs rows [L, ...], not empty, and index [B], got {rows.shape} and {index.shape}"
+        )
     row = _local_row(len(rows), gather_rows(index, axis_name), axis_name)
-    taken = rows.at[row].get(mode="fill", fill_value=0)
+    taken = jnp.asarray(rows).at[row].get(mode="fill", fill_value=0)
     if axis_name is None:
         return taken
     return lax.psum_scatter(taken, axis_name, tiled=True)  # only the row of the owning shard is not 0
@@ -72,6 +79,7 @@ def write(bank: Bank, index: Array, rows: Array, *, momentum: float = 0.5, axis_
     Raises:
       ValueError: the rows do not fit the indices or the bank, or the momentum is not in [0, 1].
     """
+    check_type("bank.write", Bank, bank=bank)
     check_integers("bank.write", index=index)
     check_arrays("bank.write", rows=rows)
     check_range("bank.write", 0, 1, momentum=momentum)
@@ -96,8 +104,11 @@ def others(rng: Array, index: Array, count: int, *, length: int) -> Array:
 
     Each example has its own key, from `rng` and its index: its draws do not depend on the rest of the batch.
     """
+    check_key("bank.others", rng=rng)
     check_integers("bank.others", index=index)
     check_count("bank.others", count=count, length=length)
+    if index.ndim != 1:
+        raise ValueError(f"bank.others: index must be [B], got {index.shape}")
     if length < 2:
         raise ValueError(f"bank.others: length must be at least 2, so that another entry exists, got {length}")
 

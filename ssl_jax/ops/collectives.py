@@ -131,6 +131,8 @@ def _varying_axes(leaf: Array) -> frozenset[str]:
 
 def _bound(axis_name: str) -> str:
     """The name, if an axis of that name is mapped."""
+    if not isinstance(axis_name, str):
+        raise ValueError(f"axis_name must be the name of a mapped axis, or None, got {axis_name!r}")
     try:
         lax.axis_size(axis_name)
     except NameError:

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ssl_jax.ops.blocks import accumulation_dtype, cut_rows, floats, mixed_precision_einsum
-from ssl_jax.ops.checks import check_arrays, check_count, check_labels, check_positive
+from ssl_jax.ops.checks import check_arrays, check_count, check_flags, check_labels, check_positive, given
 from ssl_jax.ops.collectives import gather_rows, return_to_owners, shards, varying_together
 from ssl_jax.ops.streaming import MOST_SCORES, log_sum_exp, softmax_sum
 
@@ -104,7 +104,8 @@ def key_value_lookup(
     """
     query, keys = _check("key_value_lookup", query, keys, inverse_temperature, block_size)
     _check_values(values, len(keys), num_classes)
-    check_count("key_value_lookup", top=top)
+    check_count("key_value_lookup", **given(top=top))
+    check_flags("key_value_lookup", hard=hard)
     values = jnp.asarray(values)
     if hard and top not in (None, 1):
         raise ValueError(f"key_value_lookup: hard uses one key, got top={top}: leave out one of the two")
@@ -182,13 +183,13 @@ def _check(
             f"{function}: needs query [B, D] and keys [K, D], not empty, got {query.shape} and {keys.shape}"
         )
     check_positive(function, inverse_temperature=inverse_temperature)
-    check_count(function, block_size=block_size)
+    check_count(function, **given(block_size=block_size))
     return floats(query, keys)
 
 
 def _check_values(values: Array, keys: int, num_classes: int | None) -> None:
     check_arrays("key_value_lookup", values=values)
-    check_count("key_value_lookup", num_classes=num_classes)
+    check_count("key_value_lookup", **given(num_classes=num_classes))
     if num_classes is None and (values.ndim != 2 or len(values) != keys):
         raise ValueError(
             f"key_value_lookup: values must be [K, E] with K = {keys}, or integers [K] with num_classes, got {values.shape}"

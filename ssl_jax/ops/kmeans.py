@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.ops.checks import check_arrays, check_count, check_finite
+from ssl_jax.ops.blocks import floats
+from ssl_jax.ops.checks import check_arrays, check_count, check_finite, check_flags, check_key, check_not_negative
 from ssl_jax.ops.collectives import gather_rows, max_over_shards, mean_over_shards, shards
 from ssl_jax.ops.normalize import power_of_two, unit_length
 
@@ -68,6 +69,8 @@ def kmeans(
     check_arrays("kmeans", points=points)
     check_count("kmeans", clusters=clusters, block_size=block_size)
     check_count("kmeans", iterations=iterations, least=0)
+    check_key("kmeans", rng=rng)
+    check_flags("kmeans", spherical=spherical)
     check_finite("kmeans", points=points)
     if points.ndim != 2 or 0 in points.shape:
         raise ValueError(f"kmeans: points must be [B, D] with at least one row and column, got {points.shape}")
@@ -77,6 +80,7 @@ def kmeans(
     if weights is None:
         weights = jnp.ones(len(points), jnp.float32)
     check_arrays("kmeans", weights=weights)
+    check_not_negative("kmeans", weights=weights)
     if weights.shape != points.shape[:1]:
         raise ValueError(f"kmeans: weights must be [B], one for each of the {len(points)} points, got {weights.shape}")
     points, weights = lax.stop_gradient((points, weights))
@@ -109,6 +113,18 @@ def kmeans(
 
 def nearest_centroid(points: Array, centroids: Array, *, block_size: int = 4096) -> tuple[Array, Array]:
     """`[B, D]` points and `[K, D]` centroids -> `[B]` index of the nearest centroid and squared distance to it."""
+    check_arrays("nearest_centroid", points=points, centroids=centroids)
+    check_count("nearest_centroid", block_size=block_size)
+    if (
+        points.ndim != 2
+        or centroids.ndim != 2
+        or points.shape[1] != centroids.shape[1]
+        or not points.size * centroids.size
+    ):
+        raise ValueError(
+            f"nearest_centroid: needs points [B, D] and centroids [K, D], not empty, got {points.shape}, {centroids.shape}"
+        )
+    points, centroids = floats(jnp.asarray(points), jnp.asarray(centroids))
     middle = centroids.mean(axis=0)  # far from the origin, the products below would cancel
     shifted = centroids - middle[None]
     half_squares = jnp.sum(shifted**2, axis=1) / 2
@@ -135,7 +151,7 @@ def _seeds(rng: Array, points: Array, weights: Array, clusters: int, axis_name: 
         return seeds.at[number].set(seed), jnp.minimum(nearest, distance(seed))
 
     first = _draw_row(jax.random.fold_in(rng, 0), points, weights, axis_name)
-    seeds = jnp.zeros((clusters, points.shape[1])).at[0].set(first)
+    seeds = jnp.zeros((clusters, points.shape[1]), points.dtype).at[0].set(first)
     seeds, _ = lax.fori_loop(1, clusters, draw, (seeds, distance(first)))
     return mean_over_shards(seeds, axis_name)  # already equal on all shards; this types them as replicated
 

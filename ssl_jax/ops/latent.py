@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ssl_jax.ops.blocks import floats
-from ssl_jax.ops.checks import check_arrays, check_count, check_positive
+from ssl_jax.ops.checks import check_arrays, check_count, check_function, check_positive, given
 
 
 def latent_free_energy(energies: Array, *, inverse_temperature: float | Array | None = None) -> Array:
@@ -40,14 +40,17 @@ def latent_free_energy(energies: Array, *, inverse_temperature: float | Array | 
       [1.] [2.05]
     """
     check_arrays("latent_free_energy", energies=energies)
-    check_positive("latent_free_energy", inverse_temperature=inverse_temperature)
+    check_positive("latent_free_energy", **given(inverse_temperature=inverse_temperature))
     if energies.ndim < 1 or not energies.size:
         raise ValueError(f"latent_free_energy: needs energies [..., K], not empty, got {energies.shape}")
     (energies,) = floats(energies)
     if inverse_temperature is None:
         return energies.min(axis=-1)
     b = jnp.asarray(inverse_temperature, energies.dtype)
-    return (jnp.log(jnp.asarray(energies.shape[-1], energies.dtype)) - jax.nn.logsumexp(-b * energies, axis=-1)) / b
+    least = lax.stop_gradient(energies.min(axis=-1, keepdims=True))
+    least = jnp.where(jnp.isfinite(least), least, 0)
+    # Not log K less a log-sum-exp: for small b their difference would cancel, and is divided by b.
+    return least[..., 0] - jnp.log1p(jnp.expm1(-b * (energies - least)).mean(axis=-1)) / b
 
 
 def descend_latent(
@@ -73,6 +76,7 @@ def descend_latent(
       >>> print(f"{latent[0, 0]:.3f} {energies[0]:.3f}")
       3.000 0.000
     """
+    check_function("descend_latent", energy=energy)
     check_arrays("descend_latent", start=start)
     check_count("descend_latent", steps=steps)
     check_positive("descend_latent", learning_rate=learning_rate)

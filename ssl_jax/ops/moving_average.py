@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from ssl_jax.ops.blocks import accumulation_dtype
-from ssl_jax.ops.checks import check_count, check_range
+from ssl_jax.ops.checks import check_count, check_leaf, check_range
 
 
 def moving_average(average: Any, value: Any, *, momentum: float | Array) -> Any:
@@ -31,9 +31,10 @@ def moving_average(average: Any, value: Any, *, momentum: float | Array) -> Any:
         )
 
     def mix(old, new):
+        check_leaf("moving_average", average=old, value=new)
         old, new = jnp.asarray(old), jnp.asarray(new)
         if old.shape != new.shape:
-            raise ValueError(f"moving_average: leaves must have one shape, got {old.shape} and {new.shape}")
+            raise ValueError(f"moving_average: average and value must have one shape, got {old.shape} and {new.shape}")
         if not jnp.issubdtype(old.dtype, jnp.floating):
             return new
         dtype = accumulation_dtype(old.dtype)
@@ -50,11 +51,12 @@ def cosine_momentum(step: int | Array, *, steps: int, start: float = 0.996, end:
     DINO's.
 
     Raises:
-      ValueError: steps is not positive, or an end is outside [0, 1].
+      ValueError: steps is not positive, the step is negative, or an end is outside [0, 1].
 
     Source: Grill et al. 2020, https://arxiv.org/abs/2006.07733, section 3.3.
     """
     check_count("cosine_momentum", steps=steps)
+    check_range("cosine_momentum", 0, step=step)
     check_range("cosine_momentum", 0, 1, start=start, end=end)
     progress = jnp.clip(jnp.asarray(step, jnp.float32) / steps, 0, 1)
     return end - (end - start) * (1 + jnp.cos(jnp.pi * progress)) / 2

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from ssl_jax.ops.blocks import floats
 from ssl_jax.ops.checks import check_arrays, check_count, check_positive, check_range
 
 
@@ -44,7 +45,7 @@ def rotate_pairs(x: Array, positions: Array, *, base: float = 10000.0) -> Array:
       base: the slowest frequency is nearly `1 / base`.
 
     Returns:
-      `[B, T, H, D]` in the type of `x`; angles are float32.
+      `[B, T, H, D]` in the type of `x`, float32 for integers; angles are float32.
 
     Raises:
       ValueError: D is odd, or positions have another shape.
@@ -53,8 +54,9 @@ def rotate_pairs(x: Array, positions: Array, *, base: float = 10000.0) -> Array:
     """
     check_arrays("rotate_pairs", x=x, positions=positions)
     check_positive("rotate_pairs", base=base)
-    if x.ndim != 4:
-        raise ValueError(f"rotate_pairs: x must be [B, T, H, D], got {x.shape}")
+    if x.ndim != 4 or x.shape[3] == 0:
+        raise ValueError(f"rotate_pairs: x must be [B, T, H, D] with D of at least 2, got {x.shape}")
+    (x,) = floats(x)
     if positions.shape not in (x.shape[1:2], x.shape[:2]):
         raise ValueError(
             f"rotate_pairs: positions must be [T] or [B, T] of x [B, T, H, D], got {positions.shape}, {x.shape}"
@@ -88,7 +90,7 @@ def grid_positions(grid: int, dim: int) -> np.ndarray:
 
 
 def resize_positions(square: Array, grid: int, *, offset: float = 0.0) -> Array:
-    """Positions of a square grid, `[G, G, D]`, interpolated for another: `[grid, grid, D]` in their type.
+    """Positions of a square grid, `[G, G, D]`, interpolated for another: `[grid, grid, D]` in their type, or float32.
 
     Bicubic as in PyTorch (`torch.nn.functional.interpolate`, align_corners and antialias off): the kernel of Keys with
     a = -0.75, and the border values beyond the border. `jax.image.resize` has a = -0.5 and another border.
@@ -106,9 +108,9 @@ def resize_positions(square: Array, grid: int, *, offset: float = 0.0) -> Array:
     check_arrays("resize_positions", square=square)
     check_count("resize_positions", grid=grid)
     check_range("resize_positions", 0, offset=offset)
-    if square.ndim != 3 or square.shape[0] != square.shape[1]:
-        raise ValueError(f"resize_positions: square must be [G, G, D], got {square.shape}")
-    size = len(square)
+    if square.ndim != 3 or square.shape[0] != square.shape[1] or len(square) == 0:
+        raise ValueError(f"resize_positions: square must be [G, G, D], not empty, got {square.shape}")
+    (square,), size = floats(square), len(square)
     at = (np.arange(grid) + 0.5) * size / (grid + offset) - 0.5
     first = np.floor(at).astype(int)
     weights = np.zeros((grid, size))

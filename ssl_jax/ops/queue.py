@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.ops.checks import check_arrays, check_count
+from ssl_jax.ops.checks import check_arrays, check_count, check_key, check_type
 from ssl_jax.ops.collectives import gather_rows
 from ssl_jax.ops.normalize import unit_length
 
@@ -26,6 +26,7 @@ class Queue(NamedTuple):
 
 def fresh(rng: Array, length: int, dim: int) -> Queue:
     """`length` random directions of size `dim`, float32: uninformative negatives until keys have replaced them."""
+    check_key("queue.fresh", rng=rng)
     check_count("queue.fresh", length=length, dim=dim)
     return Queue(unit_length(jax.random.normal(rng, (length, dim))), jnp.int32(0))
 
@@ -39,8 +40,9 @@ def push(queue: Queue, keys: Array) -> Queue:
     Raises:
       ValueError: the keys do not fit the rows, are empty, or do not divide the queue's length.
     """
-    length, dim = queue.rows.shape
+    check_type("queue.push", Queue, queue=queue)
     check_arrays("queue.push", keys=keys)
+    length, dim = queue.rows.shape
     if keys.ndim != 2 or keys.shape[1] != dim:
         raise ValueError(f"queue.push: keys must be [B, {dim}] like the queue's rows, got {keys.shape}")
     if len(keys) == 0 or length % len(keys):

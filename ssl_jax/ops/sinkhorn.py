@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.ops.checks import check_arrays, check_count, check_positive
+from ssl_jax.ops.checks import check_arrays, check_count, check_mask, check_positive
 from ssl_jax.ops.collectives import max_over_shards, mean_over_shards, shards, varying_together
 
 
@@ -104,9 +104,14 @@ def sinkhorn_labels(
     Source: Asano et al. 2019, https://arxiv.org/abs/1911.05371, equations 5 to 7.
     """
     check_arrays("sinkhorn_labels", points=points, prototypes=prototypes)
-    if points.ndim != 2 or prototypes.ndim != 2 or points.shape[1] != prototypes.shape[1] or points.size == 0:
+    if (
+        points.ndim != 2
+        or prototypes.ndim != 2
+        or points.shape[1] != prototypes.shape[1]
+        or not points.size * len(prototypes)
+    ):
         raise ValueError(
-            f"sinkhorn_labels: needs points [B, D] and prototypes [K, D], got {points.shape} and {prototypes.shape}"
+            f"sinkhorn_labels: needs points [B, D] and prototypes [K, D], not empty, got {points.shape} and {prototypes.shape}"
         )
     check_positive("sinkhorn_labels", epsilon=epsilon)
     check_count("sinkhorn_labels", iterations=iterations, block_size=block_size)
@@ -143,7 +148,7 @@ def sinkhorn_labels(
 
 def _rows_that_count(scores: Array, counted: Array, axis_name: str | None) -> Array:
     """`counted` as booleans, all True where no row of the whole batch is counted."""
-    check_arrays("sinkhorn", counted=counted)
+    check_mask("sinkhorn", counted=counted)
     if counted.shape != scores.shape[:1]:
         raise ValueError(f"sinkhorn: counted must be [B] for scores {scores.shape}, got {counted.shape}")
     counted = counted.astype(bool)

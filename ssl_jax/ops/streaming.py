@@ -82,7 +82,7 @@ def softmax_sum(
     hidden = Hidden(skip, last, mask)
     _check(queries, keys, values, hidden, shards(axis_name))
     check_positive("softmax_sum", inverse_temperature=inverse_temperature)
-    check_count("softmax_sum", block_size=block_size)
+    check_count("softmax_sum", **given(block_size=block_size))
     queries, keys, values = floats(queries, keys, jnp.zeros((len(keys), 0), keys.dtype) if values is None else values)
     scale = jnp.asarray(inverse_temperature, accumulation_dtype(queries.dtype))
     most = MOST_SCORES * devices_under(queries)

@@ -78,13 +78,13 @@ def test_teacher_distance_is_relative():
 def test_wrong_arguments_are_one_sentence():
     rows = jnp.ones((4, 3))
     for call, sentence in {
-        lambda: cross_correlation(rows, rows[:, :2]): r"one shape with at least two rows, got \(4, 3\) and \(4, 2\)",
+        lambda: cross_correlation(rows, rows[:, :2]): r"of one shape, not empty, got \(4, 3\) and \(4, 2\)",
         lambda: cross_correlation(rows[:1], rows[:1]): "at least two rows",
         lambda: memory_cosine(rows, rows[:2]): r"stored and fresh must be \[B, D\] of one shape",
         lambda: memory_cosine(rows, rows, ages=jnp.arange(3)): "ages must be one for each of 4 rows",
         lambda: memory_cosine(rows, rows, ages=jnp.ones(4)): "ages must be integers",
         lambda: memory_cosine(rows, rows, edges=(3, 1)): r"edges must rise, got \(3, 1\)",
-        lambda: teacher_distance({"a": rows}, {"b": rows}): "trees must have one structure",
+        lambda: teacher_distance({"a": rows}, {"b": rows}): "student and teacher must have one structure",
     }.items():
         with pytest.raises(ValueError, match=sentence):
             call()

@@ -147,5 +147,5 @@ def test_wrong_shapes_are_one_sentence(shape):
 
 
 def test_alignment_wants_two_of_a_shape():
-    with pytest.raises(ValueError, match=r"one shape, got \(2, 3\) and \(2, 4\)"):
+    with pytest.raises(ValueError, match=r"one shape, not empty, got \(2, 3\) and \(2, 4\)"):
         alignment(jnp.ones((2, 3)), jnp.ones((2, 4)))

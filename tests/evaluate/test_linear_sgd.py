@@ -119,7 +119,7 @@ def test_crops_and_flips_are_of_the_image():
         ({"learning_rates": (0.1, 0.0)}, "learning_rates must be above 0, got 0.0"),
         ({"epochs": float("nan")}, "epochs must be above 0"),
         ({"momentum": 2}, "momentum must be in \\[0, 1\\], got 2"),
-        ({"optimizer": "adam"}, "unknown optimizer 'adam'"),
+        ({"optimizer": "adam"}, "linear_sgd: optimizer must be one of sgd, lars, got 'adam'"),
     ],
 )
 def test_wrong_input_is_one_sentence(options, sentence):

@@ -35,9 +35,9 @@ def test_the_probe_ranks_linear_targets_and_test_targets_choose_nothing():
     ("parts", "sentence"),
     [
         ((FEATURES, TARGETS[:5], FEATURES, TARGETS), r"got \(120, 6\), \(5, 3\)"),
-        ((FEATURES, TARGETS + 1, FEATURES, TARGETS), "targets must be 0 or 1"),
+        ((FEATURES, TARGETS + 1, FEATURES, TARGETS), "targets must be booleans, or 0 and 1, got 2"),
         ((FEATURES * np.nan, TARGETS, FEATURES, TARGETS), "features must be finite"),
-        ((FEATURES, TARGETS, FEATURES, 0 * TARGETS), "a class with an example among the test features"),
+        ((FEATURES, TARGETS, FEATURES, 0 * TARGETS), "test_targets with an example of a class, got 120 and 0"),
     ],
 )
 def test_wrong_input_is_one_sentence(parts, sentence):

@@ -118,10 +118,14 @@ def test_one_example():
 @pytest.mark.parametrize(
     ("scores", "assignments", "sentence"),
     [
-        ((4, 8, 5), (2, 8, 6), r"swav: needs \[V, B, K\] and \[A, B, K\].*got \(4, 8, 5\) and \(2, 8, 6\)"),
+        (
+            (4, 8, 5),
+            (2, 8, 6),
+            r"swav: needs scores \[V, B, K\] and assignments \[A, B, K\].*got \(4, 8, 5\) and \(2, 8, 6\)",
+        ),
         ((8, 5), (8, 5), r"got \(8, 5\) and \(8, 5\)"),
         ((4, 0, 5), (2, 0, 5), r"not empty, got \(4, 0, 5\)"),
-        ((1, 8, 5), (1, 8, 5), "V >= 2 crops and targets from 1 to V of them, got 1 and 1"),
+        ((1, 8, 5), (1, 8, 5), "scores of V >= 2 crops and assignments of 1 to V of them, got 1 and 1"),
         ((2, 8, 5), (3, 8, 5), "got 2 and 3"),
         ((2, 8, 5), (0, 8, 5), "got 2 and 0"),
     ],

@@ -119,12 +119,15 @@ def test_half_precision_and_zeros_stay_finite(dtype):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: coding_rate(jnp.ones((3, 2))), r"needs views \[V, B, D\], not empty, got \(3, 2\)"),
+        (lambda: coding_rate(jnp.ones((3, 2))), r"views must be \[V, B, D\], not empty, got \(3, 2\)"),
         (lambda: coding_rate(jnp.ones((2, 0, 3))), "not empty"),
         (lambda: coding_rate(jnp.ones((1, 3, 2)), groups=2), "groups must divide the 3 rows of the batch, got 2"),
         (lambda: coding_rate(jnp.ones((1, 3, 2)), groups=0), "groups must be a whole number of at least 1, got 0"),
         (lambda: coding_rate(jnp.ones((1, 3, 2)), distortion=0.0), "distortion must be above 0"),
-        (lambda: simdino(jnp.ones((2, 3, 4)), jnp.ones((2, 3, 5))), r"needs \[V, B, K\] and \[A, B, K\]"),
+        (
+            lambda: simdino(jnp.ones((2, 3, 4)), jnp.ones((2, 3, 5))),
+            r"needs student \[V, B, K\] and teacher \[A, B, K\]",
+        ),
         (lambda: simdino(jnp.ones((1, 3, 4)), jnp.ones((1, 3, 4))), "V >= 2 crops"),
         (lambda: simdino(jnp.ones((2, 3, 4)), jnp.ones((2, 3, 4)), invariance=-1.0), "invariance must be finite"),
     ],

@@ -259,7 +259,7 @@ def test_lejepas_terms_of_shards_are_those_of_the_whole(loss, way, shards):
 
 @pytest.mark.parametrize("shape", [(4, 3), (2, 0, 3)])
 def test_lejepas_terms_refuse_what_is_no_views(shape):
-    with pytest.raises(ValueError, match=r"needs views \[V, B, D\]"):
+    with pytest.raises(ValueError, match=r"views must be \[V, B, D\]"):
         lejepa_prediction(jnp.zeros(shape))
-    with pytest.raises(ValueError, match=r"needs views \[V, B, D\]"):
+    with pytest.raises(ValueError, match=r"views must be \[V, B, D\]"):
         sigreg(jax.random.key(0), jnp.zeros(shape))

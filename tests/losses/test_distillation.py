@@ -123,8 +123,11 @@ def test_dino_and_its_centre_in_pieces_are_those_of_the_whole_batch(way, shards)
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: dino(STUDENT, TEACHER[:, :7], center=CENTER), r"dino: needs \[V, B, K\] and \[A, B, K\].*\(2, 7, 5\)"),
-        (lambda: dino(STUDENT[:1], TEACHER[:1], center=CENTER), "dino: needs V >= 2 crops.*got 1 and 1"),
+        (
+            lambda: dino(STUDENT, TEACHER[:, :7], center=CENTER),
+            r"dino: needs student \[V, B, K\] and teacher \[A, B, K\].*\(2, 7, 5\)",
+        ),
+        (lambda: dino(STUDENT[:1], TEACHER[:1], center=CENTER), "dino: needs student of V >= 2 crops.*got 1 and 1"),
         (lambda: dino(STUDENT, TEACHER, center=CENTER[:4]), r"dino: .*center \[K\], got \(2, 8, 5\) and \(4,\)"),
         (
             lambda: dino(STUDENT, TEACHER, center=CENTER, student_temperature=0),

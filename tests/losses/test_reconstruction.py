@@ -69,7 +69,7 @@ def test_shards_with_different_masks_average_as_the_whole_batch(way, shards):
         (((2, 3, 4), (2, 3, 5), (2, 3)), r"masked_regression: .*got \(2, 3, 4\), \(2, 3, 5\) and \(2, 3\)"),
         (((2, 3, 4), (2, 3, 4), (2, 4)), r"mask \[B, T\], got .* and \(2, 4\)"),
         (((2, 3, 1), (2, 3, 1), (2, 3)), r"two to a patch to normalise it, got \(2, 3, 1\)"),
-        (((0, 3, 4), (0, 3, 4), (0, 3)), r"needs examples.*got \(0, 3, 4\)"),
+        (((0, 3, 4), (0, 3, 4), (0, 3)), r"prediction must have examples.*got \(0, 3, 4\)"),
     ],
 )
 def test_wrong_input_is_one_sentence(shapes, sentence):

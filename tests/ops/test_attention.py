@@ -246,7 +246,7 @@ def test_wrong_arguments_are_named():
         (lambda: attention(query[0], key, value), r"got \(8, 4, 3\), \(2, 8, 4, 3\) and"),
         (lambda: attention(query, key[:, :0], value[:, :0]), "not empty"),
         (lambda: attention(query, key[..., :2], value), r"\(2, 8, 4, 2\)"),
-        (lambda: attention(query, key[:, :, :3], value[:, :, :3]), "heads of keys must divide .*, got 3 and 4"),
+        (lambda: attention(query, key[:, :, :3], value[:, :, :3]), "heads of key must divide .*, got 3 and 4"),
         (lambda: attention(query, key, value, mask=jnp.ones((3, 3), bool)), r"broadcast to \(2, 4, 8, 8\), got bool \(3, 3\)"),
         (lambda: attention(query, key, value, mask=jnp.ones((T, S))), "got float32"),
         (lambda: attention(query, key, value, inverse_temperature=0), "attention: inverse_temperature must be above 0"),
