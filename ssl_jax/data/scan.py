@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from ssl_jax.data.formats import suffixes
 from ssl_jax.errors import UsageError
+from ssl_jax.files import printable
 
 # They can hold thumbnails or copies of the images.
 OF_THE_SYSTEM = frozenset(
@@ -87,7 +88,7 @@ def images_in(folder: str | os.PathLike[str]) -> list[str]:
 
 def shortened(names: list[str]) -> str:
     """At most five names, and the number of further ones."""
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return printable(", ".join(names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def say_passed_over(folder: object, passed_over: Counter[str]) -> None:
@@ -142,7 +143,7 @@ def _within(folder: str) -> str:
 
 
 def _ending(name: str) -> str:
-    return os.path.splitext(name)[1].lower() or "without an ending"
+    return printable(os.path.splitext(name)[1].lower()) or "without an ending"
 
 
 def _in_walking_order(path: str) -> tuple[list[str], str]:

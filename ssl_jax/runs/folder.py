@@ -1,13 +1,13 @@
 """The files of a run by name, with readers and writers. Readers accept files that a kill or another program damaged."""
 
 import difflib
-import json
+import functools
 import os
 from pathlib import Path
 from typing import Any
 
 from ssl_jax.errors import UsageError
-from ssl_jax.files import parse, read_object, to_json, write_atomically, write_json
+from ssl_jax.files import LARGEST_OBJECT, open_regular, parse, read_object, read_regular, to_json, write_atomically, write_json
 
 REQUEST = "run.json"
 METRICS = "metrics.jsonl"
@@ -17,6 +17,8 @@ REPORT = "report.html"
 LAYERS = "layers.svg"
 CHECKPOINTS = "checkpoints"
 LOCK = "lock"
+LARGEST_LOG = 2**28  # Bytes of metrics.jsonl: a million records.
+LONGEST_RECORD = 2**20  # Bytes of one of its lines; a longer one is damage.
 
 # Levels of results.json: source -> protocol -> field, and layers or data sets before them.
 NESTED = {"features": 3, "layers": 4, "datasets": 4}
@@ -43,13 +45,11 @@ def read_request(run: Path) -> dict[str, Any]:
     """
     path = run if run.name.endswith(".json") else run / REQUEST
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse(read_regular(path, at_most=LARGEST_OBJECT))
     except FileNotFoundError:
         raise UsageError(f"run: there is no {path}: name the folder of a run, as pretrain printed it.") from None
     except OSError as fault:
         raise UsageError(f"run: {path} cannot be read ({fault.strerror}): name the folder of a run.") from None
-    except (ValueError, RecursionError):
-        content = None
     if not isinstance(content, dict) or not all(
         isinstance(content.get(name), kind) for name, kind in REQUESTED.items()
     ):
@@ -68,10 +68,19 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
     """The records of `metrics.jsonl` in order of "step", an integer that each has; [] where there is no file.
 
     Lines that are unreadable after a kill or a disk error are left out.
+
+    Raises:
+      UsageError: it cannot be read, or is larger than 256 MiB; so that it is not taken for an empty one and written over.
     """
     path = run / METRICS
-    lines = path.read_bytes().splitlines() if path.is_file() else []
-    records = [record for line in lines if isinstance(record := parse(line), dict)]
+    try:
+        with open_regular(path, at_most=LARGEST_LOG) as file:
+            lines = iter(functools.partial(file.readline, LONGEST_RECORD), b"")
+            records = [record for line in lines if isinstance(record := parse(line), dict)]
+    except FileNotFoundError:
+        return []
+    except OSError as fault:
+        raise UsageError(f"run: {path} cannot be read ({fault.strerror}): move it away, or make it readable.") from fault
     return sorted((record for record in records if type(record.get("step")) is int), key=lambda record: record["step"])
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ssl_jax.errors import RunError, UsageError, differences, writing
-from ssl_jax.files import write_json
+from ssl_jax.files import printable, write_json
 from ssl_jax.runs.circumstances import circumstances
 from ssl_jax.runs.folder import CHECKPOINTS, LOCK, REQUEST, RESULTS, read_request
 
@@ -51,6 +51,8 @@ def open_run(
 
 def _check(run: Path, request: dict[str, Any], *, resume: bool, update: Callable[[Arguments], Arguments]) -> bool:
     """Whether `run.json` has to be written; a `UsageError` where this request may not use the folder."""
+    if (shown := printable(str(run.absolute()))) != str(run.absolute()):
+        raise UsageError(f"run: {shown} has control characters, or bytes that are not UTF-8: choose another folder with --run.")
     if not (run / REQUEST).exists():
         if run.exists() and (not run.is_dir() or {path.name for path in run.iterdir()} - {LOCK}):
             raise UsageError(f"run: {run} exists and is not a run of ssl_jax: choose another folder with --run.")

@@ -5,7 +5,9 @@ import gc
 import json
 import logging
 import math
+import os
 import shutil
+import stat
 import sys
 import time
 import zlib
@@ -48,6 +50,8 @@ class Checkpoints:
         )  # fmt: skip
         if self.folder.exists() and not self.folder.is_dir():
             raise UsageError(f"run: {self.folder} is a file, expected a folder of checkpoints: move it away.")
+        if endless := _not_regular(self.folder):
+            raise RunError(f"run: {endless} is not a regular file: remove it; reading it may never end.")
         for path, reason in _damaged_descriptions(self.folder):  # Orbax would list no checkpoint at all.
             raise RunError(
                 f"run: {path} is damaged ({reason}): remove this file; its checkpoint can be read without it."
@@ -207,6 +211,18 @@ def _without_messages_of_abandoned_reads() -> Iterator[None]:
         yield
     finally:
         logger.disabled, sys.unraisablehook = before, hook
+
+
+def _not_regular(folder: Path) -> Path | None:
+    """A pipe or a device in a folder, or a link to one; None where there is none."""
+    for inside, _, names in os.walk(folder):
+        for path in (Path(inside, name) for name in names):
+            try:
+                if not stat.S_ISREG(path.stat().st_mode):
+                    return path
+            except OSError:  # Gone meanwhile, as another process may replace checkpoints, or a link to nothing.
+                pass
+    return None
 
 
 def _damaged_descriptions(folder: Path) -> Iterator[tuple[Path, str]]:
