@@ -24,7 +24,7 @@ def load_features(path: str, source: Source) -> NDArray[np.float32]:
         raise UsageError(f"features: there is no file {path}: make it with `ssl-jax embed RUN --output {path}`.")
     try:
         features = np.lib.format.open_memmap(path, mode="r")  # Refuses objects, and a header that claims more than the file has.
-    except (OSError, EOFError, ValueError):
+    except Exception:  # numpy and Python's parser raise many types for a damaged header.
         features = None
     if features is None or features.dtype.kind not in "fiu":
         raise UsageError(f"features: {path} is no .npy file of numbers: make it with `ssl-jax embed`.")
