@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "ssl_jax"
 
 # Calls and modules that run what they are given, start programs or open connections -> the files that may.
-RUNS_CODE = {"eval", "exec", "compile", "__import__", "os.system", "os.popen", "os.execv", "os.execvp", "os.spawnv", "os.fork"}
+RUNS_CODE = set("eval exec compile __import__ os.system os.popen os.execv os.execvp os.spawnv os.fork".split())
 MODULES = {
     "pickle": set(), "cPickle": set(), "_pickle": set(), "dill": set(), "cloudpickle": set(), "joblib": set(),
     "shelve": set(), "marshal": set(), "yaml": set(), "pty": set(), "ctypes": set(), "runpy": set(), "code": set(),
@@ -257,7 +257,9 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def installed(name: str, extras: tuple[str, ...], found: dict[str, metadata.Distribution]) -> dict[str, metadata.Distribution]:
+def installed(
+    name: str, extras: tuple[str, ...], found: dict[str, metadata.Distribution]
+) -> dict[str, metadata.Distribution]:
     """The installed distributions that one needs, with these extras, by name."""
     try:
         found[canonical(name)] = metadata.distribution(name)

@@ -6,8 +6,8 @@
 
 Parts are called train or training; test or testing; val, valid or validation; in any case, and also followed by set, data,
 images or a year. Within a class, images may lie at any depth. Formats: see `ssl_jax.data.formats`; links: see
-`ssl_jax.data.scan`. Skipped files, and folders without images, are counted in one line on standard error. Control characters and
-bytes that are not UTF-8 in the name of a class are shown as escapes: `caf\\xe9`.
+`ssl_jax.data.scan`. Skipped files, and folders without images, are counted in one line on standard error. In the name of a
+class, control characters and bytes that are not UTF-8 are shown as escapes: `caf\\xe9`.
 """
 
 import sys

@@ -33,7 +33,8 @@ FORMATS = (
 LARGEST_PIXELS = 89_478_485  # PIL.Image.MAX_IMAGE_PIXELS, which other code of a program may change.
 LARGEST_FILE = 2**29  # Bytes: as many pixels of 16 bits in 3 channels, stored plainly.
 LARGE_PIXELS = 2**24  # Above it, images are decoded one at a time.
-COPIES = {"JPEG2000": 4, "WEBP": 3, "AVIF": 2}  # Formats whose decoders take more than 4 bytes a pixel: as multiples of it.
+# Formats whose decoders take more memory than the pixels: as multiples of it.
+COPIES = {"JPEG2000": 4, "WEBP": 3, "AVIF": 2}
 MOST_WORK = 2**31  # Pixels times scans of a progressive JPEG, each of which is a pass over all pixels: some seconds.
 OF_THE_COMPUTER = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # Faults of the computer, not of a file.
 _turn = threading.Lock()  # In the module, since sources are sent to worker processes, and locks cannot be.

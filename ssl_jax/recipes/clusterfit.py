@@ -23,7 +23,9 @@ def load_features(path: str, source: Source) -> NDArray[np.float32]:
     if not Path(path).is_file():
         raise UsageError(f"features: there is no file {path}: make it with `ssl-jax embed RUN --output {path}`.")
     try:
-        features = np.lib.format.open_memmap(path, mode="r")  # Refuses objects, and a header that claims more than the file has.
+        features = np.lib.format.open_memmap(
+            path, mode="r"
+        )  # Refuses objects, and a header that claims more than the file has.
     except Exception:  # numpy and Python's parser raise many types for a damaged header.
         features = None
     if features is None or features.dtype.kind not in "fiu":

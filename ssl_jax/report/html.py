@@ -2,7 +2,6 @@
 
 import html
 
-
 # The page is self-contained: were a name of a hostile file ever written unescaped, it could neither run a script nor ask for an
 # address.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"

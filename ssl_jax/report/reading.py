@@ -113,7 +113,9 @@ def add_pictures(run: Path, **arrays: np.ndarray) -> Path:
 def _read_pictures(path: Path) -> Pictures:
     try:
         with open_regular(path, at_most=LARGEST_PICTURES) as file, np.load(file, allow_pickle=False) as archive:
-            if sum(member.file_size for member in archive.zip.infolist()) > LARGEST_PICTURES:  # Before they are inflated.
+            if (
+                sum(member.file_size for member in archive.zip.infolist()) > LARGEST_PICTURES
+            ):  # Before they are inflated.
                 return {}
             return {name: archive[name] for name in archive.files}
     except Exception:  # numpy and zipfile raise many types for a damaged file; the page is made without pictures.

@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from ssl_jax.errors import UsageError
-from ssl_jax.files import LARGEST_OBJECT, open_regular, parse, read_object, read_regular, to_json, write_atomically, write_json
+from ssl_jax.files import (
+    LARGEST_OBJECT,
+    open_regular,
+    parse,
+    read_object,
+    read_regular,
+    to_json,
+    write_atomically,
+    write_json,
+)
 
 REQUEST = "run.json"
 METRICS = "metrics.jsonl"
@@ -80,7 +89,9 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     except OSError as fault:
-        raise UsageError(f"run: {path} cannot be read ({fault.strerror}): move it away, or make it readable.") from fault
+        raise UsageError(
+            f"run: {path} cannot be read ({fault.strerror}): move it away, or make it readable."
+        ) from fault
     return sorted((record for record in records if type(record.get("step")) is int), key=lambda record: record["step"])
 
 

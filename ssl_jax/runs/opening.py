@@ -52,7 +52,9 @@ def open_run(
 def _check(run: Path, request: dict[str, Any], *, resume: bool, update: Callable[[Arguments], Arguments]) -> bool:
     """Whether `run.json` has to be written; a `UsageError` where this request may not use the folder."""
     if (shown := printable(str(run.absolute()))) != str(run.absolute()):
-        raise UsageError(f"run: {shown} has control characters, or bytes that are not UTF-8: choose another folder with --run.")
+        raise UsageError(
+            f"run: {shown} has control characters, or bytes that are not UTF-8: choose another folder with --run."
+        )
     if not (run / REQUEST).exists():
         if run.exists() and (not run.is_dir() or {path.name for path in run.iterdir()} - {LOCK}):
             raise UsageError(f"run: {run} exists and is not a run of ssl_jax: choose another folder with --run.")

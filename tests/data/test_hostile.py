@@ -64,7 +64,10 @@ FILES = {
     "half a PNG": (encoded()[:40], "truncated|not an image|Truncated"),
     "a PNG without pixels": (png(40, 40), "cannot load this image|truncated"),
     "PostScript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n", "not an image of a known format"),
-    "PDF": (b"%PDF-1.4\n1 0 obj <</Type /Catalog>> endobj\ntrailer <</Root 1 0 R>>\n%%EOF", "not an image of a known format"),
+    "PDF": (
+        b"%PDF-1.4\n1 0 obj <</Type /Catalog>> endobj\ntrailer <</Root 1 0 R>>\n%%EOF",
+        "not an image of a known format",
+    ),
     "SVG": (b'<svg xmlns="http://www.w3.org/2000/svg"><image href="x.png"/></svg>', "not an image of a known format"),
     "icons": (encoded("ICNS", (32, 32)), "not an image of a known format"),
     "pickle": (b"\x80\x04\x8c\x02os\x94\x8c\x06system\x94\x93\x94\x8c\x05false\x94\x85\x94R\x94.", "not an image"),

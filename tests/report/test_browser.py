@@ -26,7 +26,7 @@ NAMES = (
     "<script>fetch('stolen')</script>",
     "<script>document.documentElement.dataset.ran = 1; new Image().src = 'stolen'</script>",
     "<img src=//elsewhere.test/stolen><img src=stolen>",
-    "\"><img src=x.png onerror=\"fetch('stolen')\">",
+    '"><img src=x.png onerror="fetch(\'stolen\')">',
     "'\"><svg onload=\"fetch('stolen')\"></svg>",
     "</title></style></svg></textarea><img src='stolen'>",
     "<style>body { background: url(stolen) }</style>",
@@ -82,12 +82,12 @@ def hostile_run(folder) -> str:
     names = [*NAMES, *ODD]
     nested = {name: {name: [name]} for name in names}
     request = {
-        "method": NAMES[0], "recipe": NAMES[3], "arguments": {"data": NAMES[4], **nested}, "versions": nested, "device": NAMES[5],
-        "devices": 2, "commit": NAMES[6], "started": NAMES[7], "seed": 3,
+        "method": NAMES[0], "recipe": NAMES[3], "arguments": {"data": NAMES[4], **nested}, "versions": nested,
+        "device": NAMES[5], "devices": 2, "commit": NAMES[6], "started": NAMES[7], "seed": 3,
     }  # fmt: skip
     (run / "run.json").write_text(json.dumps(request))
     protocols = {name: {"accuracy": 0.5, name: name} for name in ("linear", *names)}
-    features = {source: protocols for source in ("pretrained", "untrained", *names)}
+    features = dict.fromkeys(("pretrained", "untrained", *names), protocols)
     (run / "results.json").write_text(json.dumps({"method": NAMES[1], **nested, "features": features}))
     (run / "metrics.jsonl").write_text(json.dumps({"step": 1, "loss": 0.5, **dict.fromkeys(names, 1.0)}) + "\n")
     labels = np.arange(len(names))
@@ -102,7 +102,7 @@ def hostile_run(folder) -> str:
 
 @pytest.fixture(scope="module")
 def browsed(tmp_path_factory) -> list[str]:
-    """What a browser asked for that shows a report, a figure, and the same names unescaped, with the page's policy and without."""
+    """What a browser asked for: with a report, a figure, and the same names unescaped, with the page's policy and without."""
     if BROWSER is None:
         pytest.skip("no browser: install chromium")
     folder = tmp_path_factory.mktemp("browser")
@@ -165,5 +165,8 @@ def test_the_policy_of_the_page_alone_stops_scripts_and_requests(browsed):
 def test_every_page_has_the_policy(tmp_path):
     page = hostile_run(tmp_path)
     head = page[: page.index("<title>")]
-    assert head.count("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src &#x27;none&#x27;; img-src data:;") == 1
+    assert (
+        head.count('<meta http-equiv="Content-Security-Policy" content="default-src &#x27;none&#x27;; img-src data:;')
+        == 1
+    )
     assert "<img src=stolen" not in page and "<script" not in page
