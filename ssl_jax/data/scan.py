@@ -103,24 +103,26 @@ def described(passed_over: Counter[str]) -> str:
 
 def _read(real: str, inside: str, found: Found, links: list[tuple[str, str]], endings: tuple[str, ...]) -> None:
     """Adds the content of a folder and its subfolders; links are collected for later."""
-    if real in found.folders:
-        return
-    found.folders.add(real)
-    below = []
-    for entry in _listed(real):
-        path = os.path.join(inside, entry.name)
-        if entry.is_symlink():
-            links.append((path, entry.path))
-        elif entry.is_dir(follow_symlinks=False):
-            below.append((entry.path, path))
-        elif not entry.is_file(follow_symlinks=False):
-            found.passed_over["pipes and devices"] += 1
-        elif entry.name.lower().endswith(endings):
-            found.images.append(path)
-        else:
-            found.passed_over[_ending(entry.name)] += 1
-    for folder, path in below:
-        _read(folder, path, found, links, endings)
+    folders = [(real, inside)]  # Not by recursion, since folders may be nested deeper than Python's calls.
+    while folders:
+        real, inside = folders.pop()
+        if real in found.folders:
+            continue
+        found.folders.add(real)
+        below = []
+        for entry in _listed(real):
+            path = os.path.join(inside, entry.name)
+            if entry.is_symlink():
+                links.append((path, entry.path))
+            elif entry.is_dir(follow_symlinks=False):
+                below.append((entry.path, path))
+            elif not entry.is_file(follow_symlinks=False):
+                found.passed_over["pipes and devices"] += 1
+            elif entry.name.lower().endswith(endings):
+                found.images.append(path)
+            else:
+                found.passed_over[_ending(entry.name)] += 1
+        folders += below[::-1]
 
 
 def _listed(folder: str | os.PathLike[str]) -> Iterable[os.DirEntry[str]]:

@@ -16,6 +16,7 @@ from ssl_jax.data import formats, images
 from ssl_jax.data.folder import open_folder
 from ssl_jax.data.formats import header, load, loaded, read_file
 from ssl_jax.data.images import decode, eight_bit
+from ssl_jax.data.scan import scan
 from ssl_jax.data.skipping import Unreadable
 from ssl_jax.errors import UsageError
 
@@ -161,6 +162,16 @@ def test_a_hundred_links_to_the_folder_itself_add_no_image(tmp_path):
         for number in range(30):
             (tmp_path / name / f"loop{number}").symlink_to(tmp_path)
     assert len(open_folder(tmp_path).train) == 12
+
+
+def test_folders_may_be_nested_deeper_than_python_calls(tmp_path):
+    deep = tmp_path / "a" / "/".join("b" * 1200)
+    deep.mkdir(parents=True)
+    for path in (deep / "1.png", tmp_path / "c.png"):
+        path.write_bytes(encoded())
+    (tmp_path / "a/loop").symlink_to(deep)
+    found = scan(tmp_path)
+    assert len(found.images) == 2 and found.images[0] == "c.png" and found.images[1].endswith("b/b/1.png")
 
 
 def test_a_sparse_file_takes_no_memory(tmp_path):
