@@ -1,23 +1,21 @@
 """What SECURITY.md promises: nothing is unpickled, no network, no programs but git, no other licences."""
 
 import ast
-import functools
 import json
 import os
 import pickle
 import re
 import socket
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
 from packaging.requirements import Requirement
+from watch import watched
 
 from ssl_jax.cli import main
 from ssl_jax.data.folder import open_folder
@@ -151,65 +149,6 @@ def test_bombs_called_the_files_of_a_checkpoint_are_damage(tmp_path, bomb, capsy
     with Checkpoints(tmp_path) as checkpoints, pytest.raises(RunError, match="none of the checkpoints"):
         checkpoints.restore({"x": np.zeros(2)})
     assert "checkpoint of step 8" in capsys.readouterr().err
-
-
-NETWORK = (
-    "socket.connect",
-    "socket.getaddrinfo",
-    "socket.gethostbyname",
-    "socket.sendto",
-    "socket.bind",
-    "urllib.Request",
-)
-PROGRAMS = ("os.system", "os.exec", "os.posix_spawn", "os.spawn", "pty.spawn")
-# tensorboardX hands its events to its own thread through a queue.
-OWN_QUEUE = {("tensorboardX.proto.event_pb2", "Event"), ("builtins", "object")}
-watching: list[list[str]] = []  # Where what happens is noted, while it is: a hook of Python cannot be removed.
-
-
-def watch(event: str, arguments: tuple) -> None:
-    if not watching:
-        return
-    network = event in NETWORK and not (event == "socket.connect" and isinstance(arguments[1], str))  # A local socket.
-    unpickled = event == "pickle.find_class" and tuple(arguments) not in OWN_QUEUE
-    program = event == "subprocess.Popen" and (os.path.basename(arguments[0]) != "git" or arguments[2] is not None)
-    if network or unpickled or program or event in PROGRAMS:
-        watching[-1].append(f"{event} {arguments}")
-        raise PermissionError(watching[-1][-1])
-
-
-@functools.cache
-def add_hook() -> None:
-    sys.addaudithook(watch)
-
-
-@contextmanager
-def watched() -> Iterator[list[str]]:
-    """Refuses and notes connections, unpickled classes and started programs: Python tells of each."""
-    add_hook()
-    watching.append([])
-    try:
-        yield watching[-1]
-    finally:
-        watching.pop()
-
-
-def test_no_network_no_unpickling_and_no_program_but_git(tmp_path, monkeypatch, capsys):
-    """All commands of a demo, from a folder with a program of its own called git."""
-    (tmp_path / "git").write_text("#!/bin/sh\ntouch ran\n")
-    (tmp_path / "git").chmod(0o755)
-    monkeypatch.chdir(tmp_path)
-    small = "--image-size 16 --epochs 2 --batch-size 64 --log-every 4 --evaluate-every 8 --devices 1 --data".split()
-    with watched() as noted:
-        codes = [
-            main(["list"]),
-            main(["pretrain", "simclr", *small, "synthetic", "--run", "run"]),
-            main(["evaluate", "run", "--protocols", "knn"]),
-            main(["report", "run"]),
-            main(["evaluate", "run", "--data", "a_data_set_of_nobody"]),
-        ]
-    assert not noted and codes == [0, 0, 0, 0, 2], capsys.readouterr().err
-    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize(

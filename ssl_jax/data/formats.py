@@ -4,10 +4,11 @@ Files: regular ones, or links to such, of at most 512 MiB. Formats: those whose 
 the given bytes; none that starts another program (EPS starts Ghostscript) or follows references to other files. The first
 image of animations and of files with several pages is read.
 
-Size: an image of more than 89 million pixels is unreadable, Pillow's own threshold of a decompression bomb, since decoding
-takes 3 to 4 bytes a pixel, and fewer where the decoder has copies of its own (`COPIES`). A JPEG counts with the size that it is
-decoded in; a progressive one, which is held whole, with its own. Of images above 16 million pixels a process decodes one at a
-time, so that memory does not grow with the number of threads.
+Size: an image of more than 89 million pixels is unreadable, Pillow's own threshold of a decompression bomb, or one with a side
+of more than 65,536. Decoding takes 3 to 4 bytes a pixel, and as many for the result; of formats whose decoders make further
+copies, fewer pixels are allowed (`COPIES`). A JPEG counts with the size that it is decoded in; a progressive one, which is held
+whole, with its own. Of images above 16 million pixels a process decodes one at a time, so that memory does not grow with the
+number of threads.
 """
 
 import contextlib
@@ -31,6 +32,7 @@ FORMATS = (
     "DIB", "DDS", "PCX", "PSD", "QOI", "SGI", "SUN", "XBM",
 )  # fmt: skip
 LARGEST_PIXELS = 89_478_485  # PIL.Image.MAX_IMAGE_PIXELS, which other code of a program may change.
+LONGEST_SIDE = 2**16  # Pixels, above any JPEG's; a row is converted at once.
 LARGEST_FILE = 2**29  # Bytes: as many pixels of 16 bits in 3 channels, stored plainly.
 LARGE_PIXELS = 2**24  # Above it, images are decoded one at a time.
 # Formats whose decoders take more memory than the pixels: as multiples of it.
@@ -127,6 +129,8 @@ def _check_pixels(image: Image.Image) -> None:
     most = LARGEST_PIXELS // COPIES.get(image.format or "", 1)
     if image.width * image.height > most:
         raise Unreadable(f"{image.width}x{image.height} pixels, more than {most}")
+    if max(image.size) > LONGEST_SIDE:
+        raise Unreadable(f"{image.width}x{image.height} pixels, a side of more than {LONGEST_SIDE}")
 
 
 @functools.cache

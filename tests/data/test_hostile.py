@@ -76,6 +76,7 @@ FILES = {
     "PNG of 13,000 squared": (png(13_000, 13_000), "13000x13000 pixels, more than 89478485"),
     "PNG of 65,500 squared": (png(65_500, 65_500), "Image size .* exceeds limit"),
     "PNG of 4 billion by 1": (png(2**31 - 1, 1), "Image size .* exceeds limit"),
+    "PNG of 89 million by 1": (png(89_000_000, 1), "89000000x1 pixels, a side of more than 65536"),
     "PNG of no width": (png(0, 5), "."),
     "JPEG of 65,500 squared": (jpeg_of(65_500, 65_500), "Image size .* exceeds limit"),
     "progressive JPEG of 13,000 squared": (jpeg_of(13_000, 13_000, progressive=True), "13000x13000 pixels, more than"),
