@@ -1,6 +1,6 @@
 """What is read as an image: which files, which formats, how many pixels; and the errors of decoders.
 
-Files: regular ones, or links to such, of at most 512 MiB. Formats: those whose decoders are a part of Pillow and read only
+Files: regular ones, or links to such, of at most 257 MiB. Formats: those whose decoders are a part of Pillow and read only
 the given bytes; none that starts another program (EPS starts Ghostscript) or follows references to other files. The first
 image of animations and of files with several pages is read.
 
@@ -33,7 +33,7 @@ FORMATS = (
 )  # fmt: skip
 LARGEST_PIXELS = 89_478_485  # PIL.Image.MAX_IMAGE_PIXELS, which other code of a program may change.
 LONGEST_SIDE = 2**16  # Pixels, above any JPEG's; a row is converted at once.
-LARGEST_FILE = 2**29  # Bytes: as many pixels of 16 bits in 3 channels, stored plainly.
+LARGEST_FILE = 2**28 + 2**20  # Bytes: as many pixels in 3 channels, stored plainly, and a header.
 LARGE_PIXELS = 2**24  # Above it, images are decoded one at a time.
 # Formats whose decoders take more memory than the pixels: as multiples of it.
 COPIES = {"JPEG2000": 4, "WEBP": 3, "AVIF": 2}
