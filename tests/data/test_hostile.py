@@ -205,6 +205,7 @@ def test_class_folders_of_any_name_are_shown_from_the_start(tmp_path, name, caps
     source = open_folder(tmp_path).train
     assert sorted(source.classes) == sorted(["other", NAMES[name]])
     assert {source.classes[source[number]["label"]] for number in range(2)} == set(source.classes)
+    assert "no images in" not in capsys.readouterr().err  # All of its folders are classes.
     for text in source.classes:
         assert text.encode() and (text.isprintable() or "👩" in text)
     assert source._where(1).encode() and "\x1b" not in source._where(1)
