@@ -7,8 +7,7 @@ image of animations and of files with several pages is read.
 Size: an image of more than 89 million pixels is unreadable, Pillow's own threshold of a decompression bomb, or one with a side
 of more than 65,536. Decoding takes 3 to 4 bytes a pixel, and as many for the result; of formats whose decoders make further
 copies, fewer pixels are allowed (`COPIES`). A JPEG counts with the size that it is decoded in; a progressive one, which is held
-whole, with its own. Of images above 16 million pixels a process decodes one at a time, so that memory does not grow with the
-number of threads.
+whole, with its own. Of images above 16 million pixels a process decodes one at a time, since each takes up to 0.7 GB.
 """
 
 import contextlib
