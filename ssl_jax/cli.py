@@ -15,7 +15,7 @@ from typing import Any
 
 from ssl_jax import __version__
 from ssl_jax.errors import RunError, Stopped, UsageError, pick
-from ssl_jax.files import to_json
+from ssl_jax.files import printable, to_json
 
 # The rest of ssl_jax is imported inside the commands: --help and a mistyped command should not wait for jax and flax.
 # ruff: noqa: PLC0415
@@ -97,7 +97,7 @@ def _run(words: list[str]) -> int:
     except (UsageError, RunError) as reason:
         if reason.__cause__ and os.environ.get(TRACEBACK):
             raise
-        print(f"ssl-jax: {reason}", file=sys.stderr)
+        print(f"ssl-jax: {printable(str(reason))}", file=sys.stderr)
         return 2 if isinstance(reason, UsageError) else RESUMABLE if isinstance(reason, Stopped) else 1
     except OSError as fault:
         if fault.errno not in REFUSED or os.environ.get(TRACEBACK):
@@ -170,7 +170,7 @@ def embed(words: list[str]) -> None:
 
     arguments = parse(signatures.embed, words, prog="ssl-jax embed")
     commands.embed(**arguments)
-    print(arguments["output"])
+    print(printable(str(arguments["output"])))
 
 
 def report(words: list[str]) -> None:
@@ -179,7 +179,7 @@ def report(words: list[str]) -> None:
     from ssl_jax.options import parse
     from ssl_jax.report import write_report
 
-    print(write_report(parse(signatures.report, words, prog="ssl-jax report")))
+    print(printable(str(write_report(parse(signatures.report, words, prog="ssl-jax report")))))
 
 
 def data(words: list[str]) -> None:

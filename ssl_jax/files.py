@@ -1,14 +1,54 @@
-"""Atomic writes of files, strict JSON, and generated parts of pages. Below every floor.
+"""Reads of regular files, atomic writes, strict JSON, and generated parts of pages. Below every floor.
 
 JSON has no NaN and no infinity: they are written as null, and read as None where an older version wrote them.
 """
 
+import errno
 import json
 import math
+import os
+import stat
+import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+LARGEST_OBJECT = 2**24  # Bytes of a file that holds one JSON object; Python's values take about 20 times as much.
+
+
+def open_regular(path: str | os.PathLike[str], *, at_most: int) -> BinaryIO:
+    """A regular file, or a link to one, open for reading; pipes and devices, which never end, are closed again unread.
+
+    Raises:
+      OSError: of the operating system; EINVAL where it is no regular file, EFBIG where it has more than `at_most` bytes.
+    """
+    # Without O_NONBLOCK a pipe is not even opened until somebody writes to it.
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+    about = os.fstat(file.fileno())
+    if stat.S_ISREG(about.st_mode) and about.st_size <= at_most:
+        return file
+    file.close()
+    if stat.S_ISREG(about.st_mode):
+        raise OSError(errno.EFBIG, f"{about.st_size} bytes, more than {at_most}", str(path))
+    raise OSError(errno.EINVAL, "not a regular file", str(path))
+
+
+def read_regular(path: str | os.PathLike[str], *, at_most: int) -> bytes:
+    """The bytes of a regular file, as many as it has when it is opened; raises as `open_regular`.
+
+    Files of the kernel that claim no size, such as /proc/kmsg, are empty.
+    """
+    with open_regular(path, at_most=at_most) as file:
+        return file.read(os.fstat(file.fileno()).st_size)
+
+
+def printable(name: str) -> str:
+    """A name from outside with escapes for control characters and for bytes that are not UTF-8: `caf\\xe9`.
+
+    A terminal would obey the former, and no file in UTF-8 can hold the latter.
+    """
+    return "".join(_escape(each) if unicodedata.category(each) in ("Cc", "Cs") else each for each in name)
 
 
 @contextmanager
@@ -26,9 +66,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replaces the file by this text, in UTF-8."""
+    """Replaces the file by this text, in UTF-8; what UTF-8 does not have, parts of hostile names, as escapes."""
     with replacing(path) as draft:
-        draft.write_text(text, encoding="utf-8")
+        draft.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -59,9 +99,9 @@ def filled(text: str, parts: Mapping[str, str]) -> str:
 
 
 def read_object(path: Path) -> dict[str, Any] | None:
-    """The object in a file of JSON; None where the file does not exist, is damaged, or holds another type."""
+    """The object in a file of JSON; None where it does not exist, is damaged or too large, or holds another type."""
     try:
-        value = parse(path.read_bytes())
+        value = parse(read_regular(path, at_most=LARGEST_OBJECT))
     except OSError:
         return None
     return value if isinstance(value, dict) else None
@@ -81,3 +121,9 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _escape(character: str) -> str:
+    """Python keeps a byte that is not UTF-8 as U+DC00 and the byte."""
+    code = ord(character)
+    return f"\\x{code & 0xFF:02x}" if code < 0x100 or 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"

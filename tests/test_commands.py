@@ -9,6 +9,7 @@ import signal
 import numpy as np
 import pytest
 from PIL import Image
+from watch import watched
 
 from ssl_jax.cli import main
 from ssl_jax.data import Batches
@@ -30,9 +31,27 @@ def command(capsys, *words):
 def finished(tmp_path_factory):
     """A run that went to its end, and the line it printed."""
     run, said = tmp_path_factory.mktemp("runs") / "run", io.StringIO()
-    with contextlib.redirect_stdout(said):
+    with contextlib.redirect_stdout(said), watched() as noted:
         assert main(["pretrain", "simclr", *SMALL, "--run", str(run)]) == 0
+    assert not noted
     return run, said.getvalue()
+
+
+def test_no_network_no_unpickling_and_no_program_but_git(finished, tmp_path, monkeypatch, capsys):
+    """Of all commands of a demo, here after `finished`, from a folder with a program of its own called git."""
+    run, _ = finished
+    (tmp_path / "git").write_text("#!/bin/sh\ntouch ran\n")
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    words = (
+        ["list"],
+        ["evaluate", run, "--protocols", "knn"],
+        ["report", run],
+        ["evaluate", run, "--data", "nobodys_data"],
+    )
+    with watched() as noted:
+        codes = [command(capsys, *each)[0] for each in words]
+    assert codes == [0, 0, 0, 2] and not noted and not (tmp_path / "ran").exists()
 
 
 def test_pretrain_ends_with_one_line_of_json(finished):

@@ -79,6 +79,15 @@ DAMAGE = {
 }
 
 
+def test_what_is_no_regular_file_is_not_read(run, capsys):
+    for name in ("metrics.jsonl", "lock"):
+        (run / name).unlink(missing_ok=True)
+        os.mkfifo(run / name)
+    os.mkfifo(run / "checkpoints/8/pipe")
+    code, found, _ = doctor(capsys, run)
+    assert code == 1 and "cannot be read" in found["metrics.jsonl"] and "not a regular file" in found["checkpoints"]
+
+
 @pytest.mark.parametrize("name", DAMAGE)
 def test_a_damaged_part_is_named_and_nothing_is_changed(run, capsys, name):
     damage, sentence = DAMAGE[name]

@@ -33,14 +33,6 @@ def test_the_embedded_images_are_small_and_their_licence_lies_beside_them():
     assert all((data / "LICENSE.md").is_file() for data in folder.iterdir())
 
 
-def test_nothing_is_unpickled():
-    """Of numpy's loader and of pickle itself; checkpoints are Orbax's, which does not unpickle."""
-    for path in (ROOT / "ssl_jax").rglob("*.py"):
-        text = path.read_text()
-        assert not re.search(r"^\s*(import|from) (pickle|dill|cloudpickle|joblib)", text, re.MULTILINE), path
-        assert "allow_pickle=True" not in text, path
-
-
 def test_setup_py_prints_the_version_or_which_setuptools_it_needs():
     """Python 3.11's venv brings setuptools 65, which cannot read the licences in pyproject.toml."""
     ended = subprocess.run([sys.executable, "setup.py", "--version"], cwd=ROOT, capture_output=True, text=True)

@@ -111,7 +111,11 @@ def _request(run: Path) -> Finding:
 
 
 def _metrics(run: Path) -> Iterator[Finding]:
-    records, lost = read_metrics(run), unreadable_metrics(run)
+    try:
+        records, lost = read_metrics(run), unreadable_metrics(run)
+    except UsageError as fault:
+        yield Finding(METRICS, str(fault).removeprefix("run: "), fault=True)
+        return
     last = f", the last of step {records[-1]['step']}" if records else ""
     damaged = f"; {lost} lines are damaged and left out" if lost else ""
     yield Finding(METRICS, f"{len(records)} records{last}{damaged}", fault=bool(lost))
@@ -128,8 +132,12 @@ def _checkpoints(run: Path) -> Iterator[Finding]:
         yield Finding(str(path.relative_to(folder)), text, fault=True)
     if damaged:
         return
-    with Checkpoints(folder) as checkpoints:
-        found, best = checkpoints.examine(), checkpoints.best_step
+    try:
+        with Checkpoints(folder) as checkpoints:
+            found, best = checkpoints.examine(), checkpoints.best_step
+    except RunError as fault:
+        yield Finding(CHECKPOINTS, str(fault).removeprefix("run: "), fault=True)
+        return
     for step, fault in found.items():
         mark = ", the best one" if step == best else ""
         yield Finding(f"checkpoint {step}", f"damaged: {fault}" if fault else f"whole{mark}", fault=fault is not None)

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import os
 from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from jax.sharding import Mesh
 from ssl_jax.data import Data, open_data
 from ssl_jax.errors import RunError, UsageError, usage_errors
 from ssl_jax.evaluate.features import feature_extractor, layer_extractor
+from ssl_jax.files import printable
 from ssl_jax.prepare import check_extractor, chosen_arguments
 from ssl_jax.recipes import Recipe, find, load
 from ssl_jax.recipes.recipe import GIVEN_MARK, absolute
 from ssl_jax.runs import CHECKPOINTS, read_request
 from ssl_jax.settings import current_name
 from ssl_jax.train.checkpoint import Checkpoints
+from ssl_jax.train.log import log_line
 from ssl_jax.train.mesh import make_mesh, replicated
 from ssl_jax.train.state import TrainState, init_state
 
@@ -40,8 +43,13 @@ def restore(run: Path, step: int | None) -> tuple[dict[str, Any], Recipe, TrainS
 
 
 def make_again(request: dict[str, Any]) -> functools.partial[Recipe]:
-    """The recipe of a `run.json`, not yet made; a `UsageError` where it is one of another version."""
+    """The recipe of a `run.json`, not yet made; a `UsageError` where it is one of another version.
+
+    A recipe from outside the package is a program, which is run: a line on standard error names it.
+    """
     file = request.get("file")
+    if file:
+        _announce(file)
     make = load(f"{file}:{request['recipe']}") if file else find(request["method"], request["recipe"])
     names = inspect.signature(make).parameters
     arguments = {current_name(name, names): value for name, value in request["arguments"].items()}
@@ -58,6 +66,18 @@ def make_again(request: dict[str, Any]) -> functools.partial[Recipe]:
             "version of ssl_jax that it names."
         )
     return functools.partial(make, **arguments)
+
+
+def _announce(file: str) -> None:
+    """Names the program that a `run.json` has run; refuses a path that would find another file in another folder or home.
+
+    pretrain records absolute paths: only by hand is one made that leads into whatever folder the run was copied to.
+    """
+    if not os.path.isabs(file):
+        raise UsageError(
+            f"run: its run.json names the recipe file {file!r}, expected an absolute path: repeat its command instead."
+        )
+    log_line(f"running {printable(file)}, the recipe that run.json names")
 
 
 def as_recorded_today(names: Container[str], arguments: dict[str, Any]) -> dict[str, Any]:

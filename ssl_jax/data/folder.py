@@ -6,11 +6,11 @@
 
 Parts are called train or training; test or testing; val, valid or validation; in any case, and also followed by set, data,
 images or a year. Within a class, images may lie at any depth. Formats: see `ssl_jax.data.formats`; links: see
-`ssl_jax.data.scan`. Skipped files, and folders without images, are counted in one line on standard error.
+`ssl_jax.data.scan`. Skipped files, and folders without images, are counted in one line on standard error. In the name of a
+class, control characters and bytes that are not UTF-8 are shown as escapes: `caf\\xe9`.
 """
 
 import contextlib
-import errno
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,15 +21,15 @@ from ssl_jax.data import fingerprint
 from ssl_jax.data.channels import Channels
 from ssl_jax.data.depth import is_deep
 from ssl_jax.data.folder_parts import check_depth, find_parts, without_training_images
-from ssl_jax.data.formats import header
+from ssl_jax.data.formats import header, read_file
 from ssl_jax.data.images import DecodedSource
 from ssl_jax.data.scan import Found, described, say_passed_over, scan, shortened, visible_folders
 from ssl_jax.data.skipping import Unreadable
 from ssl_jax.data.source import Data
 from ssl_jax.errors import UsageError
+from ssl_jax.files import printable
 
 SAMPLE = 256  # Images that are read to distinguish grayscale sets from coloured ones, where the size is given.
-LARGEST_FILE = 2**30  # Bytes.
 MEASURED = 10_000  # Files whose sizes are a part of the data set's fingerprint.
 
 
@@ -45,15 +45,7 @@ class Files:
         return len(self._paths)
 
     def __getitem__(self, number: int) -> tuple[bytes, int]:
-        path = self.path(number)
-        try:
-            if path.stat().st_size > LARGEST_FILE:
-                raise Unreadable(f"{path.stat().st_size} bytes, more than {LARGEST_FILE}")
-            return path.read_bytes(), int(self.labels[number])
-        except OSError as fault:
-            if fault.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):  # A fault of the computer, not of the file.
-                raise
-            raise Unreadable(fault.strerror) from fault
+        return read_file(self.path(number)), int(self.labels[number])
 
     def stored(self) -> Iterator[bytes]:
         """For the data set's fingerprint: the names of all files, the sizes of at most 10,000, the bytes of at most 64."""
@@ -69,7 +61,7 @@ class Files:
         return self.folder / self._paths[number]
 
     def where(self, number: int) -> str:
-        return str(self.path(number))
+        return printable(str(self.path(number)))
 
 
 def open_folder(
@@ -110,7 +102,7 @@ def open_folder(
 def label(folder: Path, scanned: Found, *, classes: tuple[str, ...] = ()) -> Files:
     """The images of a folder with their labels, indices into `classes`, or where empty into the folder's own classes."""
     loose = [path for path in scanned.images if "/" not in path]
-    below = [path.split("/")[0] for path in scanned.images if "/" in path]
+    below = [printable(path.split("/")[0]) for path in scanned.images if "/" in path]
     names = tuple(dict.fromkeys(below))
     if loose and below:
         raise UsageError(
@@ -125,7 +117,7 @@ def label(folder: Path, scanned: Found, *, classes: tuple[str, ...] = ()) -> Fil
     say_passed_over(folder, scanned.passed_over)
     check_depth(folder, scanned.images)
     single = loose or (len(names) == 1 and names[0] not in classes)
-    empty = [name for name in visible_folders(folder) if name not in names] if names else []
+    empty = [name for name in map(printable, visible_folders(folder)) if name not in names] if names else []
     if empty:
         without = ", so that its images have no labels" if single else ""
         print(f"data: {folder}: no images in {shortened(empty)}: not counted as classes{without}", file=sys.stderr)

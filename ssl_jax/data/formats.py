@@ -1,28 +1,44 @@
-"""The image formats that are read, and the errors of their decoders.
+"""What is read as an image: which files, which formats, how many pixels; and the errors of decoders.
 
-Formats: those whose decoders are a part of Pillow and read only the given bytes; none that starts
-another program (EPS starts Ghostscript) or follows references to other files. The first image of animations and of files
-with several pages is read.
+Files: regular ones, or links to such, of at most 257 MiB. Formats: those whose decoders are a part of Pillow and read only
+the given bytes; none that starts another program (EPS starts Ghostscript) or follows references to other files. The first
+image of animations and of files with several pages is read.
 
-Size: an image of more than 89 million pixels is unreadable, Pillow's own threshold of a decompression bomb, since decoding
-takes 3 to 4 bytes a pixel, several times over for transparent ones. A JPEG counts with the size that it is decoded in.
+Size: an image of more than 89 million pixels is unreadable, Pillow's own threshold of a decompression bomb, or one with a side
+of more than 65,536. Decoding takes 3 to 4 bytes a pixel, and as many for the result; of formats whose decoders make further
+copies, fewer pixels are allowed (`COPIES`). A JPEG counts with the size that it is decoded in; a progressive one, which is held
+whole, with its own. Of images above 16 million pixels a process decodes one at a time, since each takes up to 0.7 GB.
 """
 
+import contextlib
+import errno
 import functools
 import io
+import os
+import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
 from ssl_jax.data.skipping import Unreadable
+from ssl_jax.files import open_regular, read_regular
 
 FORMATS = (
     "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF", "TGA", "MPO",
     "DIB", "DDS", "PCX", "PSD", "QOI", "SGI", "SUN", "XBM",
 )  # fmt: skip
 LARGEST_PIXELS = 89_478_485  # PIL.Image.MAX_IMAGE_PIXELS, which other code of a program may change.
+LONGEST_SIDE = 2**16  # Pixels, above any JPEG's; a row is converted at once.
+LARGEST_FILE = 2**28 + 2**20  # Bytes: as many pixels in 3 channels, stored plainly, and a header.
+LARGE_PIXELS = 2**24  # Above it, images are decoded one at a time.
+# Formats whose decoders take more memory than the pixels: as multiples of it.
+COPIES = {"JPEG2000": 4, "WEBP": 3, "AVIF": 2}
+MOST_WORK = 2**31  # Pixels times scans of a progressive JPEG, each of which is a pass over all pixels: some seconds.
+OF_THE_COMPUTER = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # Faults of the computer, not of a file.
+_turn = threading.Lock()  # In the module, since sources are sent to worker processes, and locks cannot be.
 
 # A large JPEG is decoded at a fraction of its size, so that Pillow's warning about its full size does not apply.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -34,17 +50,38 @@ def suffixes() -> tuple[str, ...]:
     return tuple(sorted(ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS))
 
 
+def read_file(path: Path) -> bytes:
+    """The bytes of an image file; `Unreadable` where it is missing, no regular file, or too large."""
+    try:
+        return read_regular(path, at_most=LARGEST_FILE)
+    except OSError as fault:
+        if fault.errno in OF_THE_COMPUTER:
+            raise
+        raise Unreadable(fault.strerror) from fault
+
+
 def header(file: Path | BinaryIO) -> Image.Image | None:
     """Size and mode of an image file, without decoding; None where even these cannot be read."""
     try:
-        with Image.open(file, formats=_openable()) as image:
-            return image
+        with contextlib.ExitStack() as opened:
+            if isinstance(file, Path):
+                file = opened.enter_context(open_regular(file, at_most=LARGEST_FILE))
+                if not os.fstat(file.fileno()).st_size:  # Also files of the kernel, reading which may never end.
+                    return None
+            return opened.enter_context(Image.open(file, formats=_openable()))
     except Exception:  # Reported when the image itself is read.
         return None
 
 
 def load(encoded: bytes, *, near: tuple[int, int] | None = None) -> Image.Image:
-    """An encoded image, decoded: its first frame or page.
+    """An encoded image, decoded: its first frame or page. Arguments and errors are those of `loaded`."""
+    with loaded(encoded, near=near) as image:
+        return image
+
+
+@contextlib.contextmanager
+def loaded(encoded: bytes, *, near: tuple[int, int] | None = None) -> Iterator[Image.Image]:
+    """`load` for as long as the pixels are used: of large images, one at a time.
 
     Args:
       near: width and height; a JPEG of at least twice this size is decoded at 1/2, 1/4 or 1/8 of its own, but not below
@@ -53,20 +90,46 @@ def load(encoded: bytes, *, near: tuple[int, int] | None = None) -> Image.Image:
     Raises:
       Unreadable: truncated, damaged, too large, or of an unknown format.
     """
-    try:
-        with Image.open(io.BytesIO(encoded), formats=_openable()) as image:
+    with contextlib.ExitStack() as turn:
+        with _unreadable(), Image.open(io.BytesIO(encoded), formats=_openable()) as image:
+            _check_work(image, encoded)
             if near:
                 image.draft(image.mode, near)
-            if image.width * image.height > LARGEST_PIXELS:
-                raise Unreadable(f"{image.width}x{image.height} pixels, more than {LARGEST_PIXELS}")
+            _check_pixels(image)
+            if image.width * image.height > LARGE_PIXELS:
+                turn.enter_context(_turn)
             image.load()
-            return image
+        yield image
+
+
+@contextlib.contextmanager
+def _unreadable() -> Iterator[None]:
+    """Turns the errors of Pillow's decoders into `Unreadable`."""
+    try:
+        yield
     except (Unreadable, MemoryError):  # A lack of memory is not damage to an image.
         raise
     except UnidentifiedImageError as fault:
         raise Unreadable("not an image of a known format") from fault
     except Exception as fault:  # Pillow's decoders raise many types on damaged bytes.
         raise Unreadable(str(fault) or type(fault).__name__) from fault
+
+
+def _check_work(image: Image.Image, encoded: bytes) -> None:
+    """Refuses a progressive JPEG that takes too much memory, or too many passes over its pixels."""
+    if "progressive" in image.info:
+        _check_pixels(image)
+        scans = encoded.count(b"\xff\xda")  # In the data of a scan FF is followed by 00 or by a mark of a restart.
+        if scans * image.width * image.height > MOST_WORK:
+            raise Unreadable(f"{image.width}x{image.height} pixels in {scans} scans")
+
+
+def _check_pixels(image: Image.Image) -> None:
+    most = LARGEST_PIXELS // COPIES.get(image.format or "", 1)
+    if image.width * image.height > most:
+        raise Unreadable(f"{image.width}x{image.height} pixels, more than {most}")
+    if max(image.size) > LONGEST_SIDE:
+        raise Unreadable(f"{image.width}x{image.height} pixels, a side of more than {LONGEST_SIDE}")
 
 
 @functools.cache

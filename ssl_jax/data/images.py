@@ -18,11 +18,12 @@ from PIL import Image
 
 from ssl_jax.data import fingerprint
 from ssl_jax.data.depth import Levels, is_deep, is_deep_colour, levels_of, to_eight_bits
-from ssl_jax.data.formats import header, load
+from ssl_jax.data.formats import header, load, loaded
 from ssl_jax.data.skipping import Skipping, Unreadable
 from ssl_jax.data.source import Example
 
 SAMPLE = 32  # Images whose depth is checked.
+BAND = 2**20  # Pixels that are converted at once.
 DIRECT = {"LAB": "RGB", "La": "LA"}  # Modes that Pillow converts to few others, with an intermediate mode.
 
 
@@ -123,16 +124,29 @@ def decode(encoded: bytes, *, shape: tuple[int, int, int], levels: Levels | None
       Unreadable: truncated, damaged, too large, or of an unknown format.
     """
     height, width, channels = shape
-    image = load(encoded, near=(2 * width, 2 * height))
-    return np.asarray(fit(eight_bit(image, channels=channels, levels=levels), height=height, width=width)).reshape(
-        shape
-    )
+    with loaded(encoded, near=(2 * width, 2 * height)) as image:
+        image = fit(eight_bit(image, channels=channels, levels=levels), height=height, width=width)
+    return np.asarray(image).reshape(shape)
 
 
 def eight_bit(image: Image.Image, *, channels: int, levels: Levels | None = None) -> Image.Image:
-    """Mode "L" for 1 channel, "RGB" for 3."""
+    """Mode "L" for 1 channel, "RGB" for 3. In bands of a million pixels, since the steps between would take three times the
+    memory of the image."""
+    mode = "L" if channels == 1 else "RGB"
+    if image.mode == mode and not image.has_transparency_data:
+        return image
+    if is_deep(image):
+        levels = levels or levels_of([image])
+    whole, rows = Image.new(mode, image.size), max(1, BAND // image.width)
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        whole.paste(_converted(band, mode, levels), (0, top))
+    return whole
+
+
+def _converted(image: Image.Image, mode: str, levels: Levels | None) -> Image.Image:
     if is_deep(image):  # Pillow's own conversion would clip at 255.
-        image = to_eight_bits(image, levels or levels_of([image]) or Levels(0, 255))
+        image = to_eight_bits(image, levels or Levels(0, 255))
     elif image.mode == "F":
         raise Unreadable("floating-point pixels have no known range")
     elif image.mode in DIRECT:
@@ -140,7 +154,6 @@ def eight_bit(image: Image.Image, *, channels: int, levels: Levels | None = None
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    mode = "L" if channels == 1 else "RGB"
     return image if image.mode == mode else image.convert(mode)
 
 

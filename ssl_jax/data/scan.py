@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from ssl_jax.data.formats import suffixes
 from ssl_jax.errors import UsageError
+from ssl_jax.files import printable
 
 # They can hold thumbnails or copies of the images.
 OF_THE_SYSTEM = frozenset(
@@ -87,7 +88,7 @@ def images_in(folder: str | os.PathLike[str]) -> list[str]:
 
 def shortened(names: list[str]) -> str:
     """At most five names, and the number of further ones."""
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return printable(", ".join(names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def say_passed_over(folder: object, passed_over: Counter[str]) -> None:
@@ -102,24 +103,26 @@ def described(passed_over: Counter[str]) -> str:
 
 def _read(real: str, inside: str, found: Found, links: list[tuple[str, str]], endings: tuple[str, ...]) -> None:
     """Adds the content of a folder and its subfolders; links are collected for later."""
-    if real in found.folders:
-        return
-    found.folders.add(real)
-    below = []
-    for entry in _listed(real):
-        path = os.path.join(inside, entry.name)
-        if entry.is_symlink():
-            links.append((path, entry.path))
-        elif entry.is_dir(follow_symlinks=False):
-            below.append((entry.path, path))
-        elif not entry.is_file(follow_symlinks=False):
-            found.passed_over["pipes and devices"] += 1
-        elif entry.name.lower().endswith(endings):
-            found.images.append(path)
-        else:
-            found.passed_over[_ending(entry.name)] += 1
-    for folder, path in below:
-        _read(folder, path, found, links, endings)
+    folders = [(real, inside)]  # Not by recursion, since folders may be nested deeper than Python's calls.
+    while folders:
+        real, inside = folders.pop()
+        if real in found.folders:
+            continue
+        found.folders.add(real)
+        below = []
+        for entry in _listed(real):
+            path = os.path.join(inside, entry.name)
+            if entry.is_symlink():
+                links.append((path, entry.path))
+            elif entry.is_dir(follow_symlinks=False):
+                below.append((entry.path, path))
+            elif not entry.is_file(follow_symlinks=False):
+                found.passed_over["pipes and devices"] += 1
+            elif entry.name.lower().endswith(endings):
+                found.images.append(path)
+            else:
+                found.passed_over[_ending(entry.name)] += 1
+        folders += below[::-1]
 
 
 def _listed(folder: str | os.PathLike[str]) -> Iterable[os.DirEntry[str]]:
@@ -142,7 +145,7 @@ def _within(folder: str) -> str:
 
 
 def _ending(name: str) -> str:
-    return os.path.splitext(name)[1].lower() or "without an ending"
+    return printable(os.path.splitext(name)[1].lower()) or "without an ending"
 
 
 def _in_walking_order(path: str) -> tuple[list[str], str]:

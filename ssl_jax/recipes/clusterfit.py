@@ -1,6 +1,5 @@
 """ClusterFit: our demo, and the paper's ImageNet run, each on the features of any encoder."""
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -24,18 +23,19 @@ def load_features(path: str, source: Source) -> NDArray[np.float32]:
     if not Path(path).is_file():
         raise UsageError(f"features: there is no file {path}: make it with `ssl-jax embed RUN --output {path}`.")
     try:
-        with open(path, "rb") as file:  # np.load leaves a damaged archive open.
-            features = np.load(file, allow_pickle=False)
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile):
+        features = np.lib.format.open_memmap(
+            path, mode="r"
+        )  # Refuses objects, and a header that claims more than the file has.
+    except Exception:  # numpy and Python's parser raise many types for a damaged header.
         features = None
-    if not isinstance(features, np.ndarray) or features.dtype.kind not in "fiu":  # An .npz is no array.
+    if features is None or features.dtype.kind not in "fiu":
         raise UsageError(f"features: {path} is no .npy file of numbers: make it with `ssl-jax embed`.")
     if features.ndim != 2 or len(features) != len(source):
         raise UsageError(
             f"features: {path} holds an array {features.shape}, expected a row for each of the {len(source)} images "
             f"of {source.name}: run `ssl-jax embed` on the same data."
         )
-    return features
+    return np.array(features)
 
 
 def make_method(opened: Opened, *, features: str, clusters: int, cluster_seed: int) -> ClusterFit:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ssl_jax.errors import UsageError
-from ssl_jax.files import replacing
+from ssl_jax.files import open_regular, replacing
 from ssl_jax.runs import PICTURES, nearest_run, read_metrics, read_record, read_results
 
 Pictures = dict[str, np.ndarray]
@@ -42,6 +42,7 @@ LAYOUT = {
     "patch_colors": (IMAGE, "pHWC"),
     "patch_colors_before": (IMAGE, "pHWC"),
 }
+LARGEST_PICTURES = 2**30  # Bytes of all arrays.
 GROUPS = ("arguments", "versions")  # Entries of run.json that are dicts.
 
 
@@ -111,7 +112,11 @@ def add_pictures(run: Path, **arrays: np.ndarray) -> Path:
 
 def _read_pictures(path: Path) -> Pictures:
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+        with open_regular(path, at_most=LARGEST_PICTURES) as file, np.load(file, allow_pickle=False) as archive:
+            if (
+                sum(member.file_size for member in archive.zip.infolist()) > LARGEST_PICTURES
+            ):  # Before they are inflated.
+                return {}
             return {name: archive[name] for name in archive.files}
     except Exception:  # numpy and zipfile raise many types for a damaged file; the page is made without pictures.
         return {}

@@ -64,12 +64,16 @@ def commit(root: Path) -> str | None:
 
     None where `root` is no repository, or lies within another one, as a virtual environment within a project does.
     """
-    git = ["git", "-C", str(root)]
     try:
-        top, head, changed = (
-            subprocess.run([*git, *words], capture_output=True, text=True, check=True).stdout.strip()
-            for words in (["rev-parse", "--show-toplevel"], ["rev-parse", "HEAD"], ["status", "--porcelain", "ssl_jax"])
-        )
+        if not Path(_git(root, "rev-parse", "--show-toplevel")).samefile(root):
+            return None
+        head, changed = _git(root, "rev-parse", "HEAD"), _git(root, "status", "--porcelain", "ssl_jax")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return head + ("+" if changed else "") if Path(top).samefile(root) else None
+    return head + ("+" if changed else "")
+
+
+def _git(root: Path, *words: str) -> str:
+    """What git prints; without the program that a repository may name as its monitor of files, which `git status` starts."""
+    command = ["git", "-C", str(root), "-c", "core.fsmonitor=false", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -1,14 +1,23 @@
 """The files of a run by name, with readers and writers. Readers accept files that a kill or another program damaged."""
 
 import difflib
-import json
+import functools
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ssl_jax.errors import UsageError
-from ssl_jax.files import parse, read_object, to_json, write_atomically, write_json
+from ssl_jax.files import (
+    LARGEST_OBJECT,
+    open_regular,
+    parse,
+    read_object,
+    read_regular,
+    to_json,
+    write_atomically,
+    write_json,
+)
 
 REQUEST = "run.json"
 METRICS = "metrics.jsonl"
@@ -19,6 +28,8 @@ REPORT = "report.html"
 LAYERS = "layers.svg"
 CHECKPOINTS = "checkpoints"
 LOCK = "lock"
+LARGEST_LOG = 2**28  # Bytes of metrics.jsonl: a million records.
+LONGEST_RECORD = 2**20  # Bytes of one of its lines; a longer one is damage.
 
 # Levels of results.json: source -> protocol -> field, and layers or data sets before them.
 NESTED = {"features": 3, "layers": 4, "datasets": 4}
@@ -49,13 +60,11 @@ def read_request(run: Path) -> dict[str, Any]:
     """
     path = run if run.name.endswith(".json") else run / REQUEST
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse(read_regular(path, at_most=LARGEST_OBJECT))
     except FileNotFoundError:
         raise UsageError(f"run: there is no {path}: name the folder of a run, as pretrain printed it.") from None
     except OSError as fault:
         raise UsageError(f"run: {path} cannot be read ({fault.strerror}): name the folder of a run.") from None
-    except (ValueError, RecursionError):
-        content = None
     if not isinstance(content, dict) or not all(
         isinstance(content.get(name), kind) for name, kind in REQUESTED.items()
     ):
@@ -81,17 +90,35 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
     """The records of `metrics.jsonl` in order of "step", an integer that each has; [] where there is no file.
 
     Lines that are unreadable after a kill or a disk error are left out.
+
+    Raises:
+      UsageError: it cannot be read, or is larger than 256 MiB; so that it is not taken for an empty one and written over.
     """
-    path = run / METRICS
-    lines = path.read_bytes().splitlines() if path.is_file() else []
-    records = [record for line in lines if isinstance(record := parse(line), dict)]
-    return sorted((record for record in records if type(record.get("step")) is int), key=lambda record: record["step"])
+    records = [value for value in _values(run) if _is_record(value)]
+    return sorted(records, key=lambda record: record["step"])
 
 
 def unreadable_metrics(run: Path) -> int:
-    """The number of lines of `metrics.jsonl` that `read_metrics` leaves out."""
+    """The number of lines of `metrics.jsonl` that `read_metrics` leaves out; raises as it does."""
+    return sum(not _is_record(value) for value in _values(run))
+
+
+def _values(run: Path) -> list[Any]:
+    """What each line of `metrics.jsonl` holds; None for damaged ones."""
     path = run / METRICS
-    return len(path.read_bytes().splitlines()) - len(read_metrics(run)) if path.is_file() else 0
+    try:
+        with open_regular(path, at_most=LARGEST_LOG) as file:
+            return [parse(line) for line in iter(functools.partial(file.readline, LONGEST_RECORD), b"")]
+    except FileNotFoundError:
+        return []
+    except OSError as fault:
+        raise UsageError(
+            f"run: {path} cannot be read ({fault.strerror}): move it away, or make it readable."
+        ) from fault
+
+
+def _is_record(value: Any) -> bool:
+    return isinstance(value, dict) and type(value.get("step")) is int
 
 
 def truncate_metrics(run: Path, step: int) -> None:

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ssl_jax.errors import RunError, UsageError, differences, writing
-from ssl_jax.files import write_json
+from ssl_jax.files import open_regular, printable, read_regular, write_json
 from ssl_jax.runs.circumstances import circumstances, different_examples
 from ssl_jax.runs.folder import CHECKPOINTS, LAYOUT, LOCK, REQUEST, RESULTS, read_request
 
 UNFINISHED = ".orbax-checkpoint-tmp"
+LONGEST_LOCK = 4096  # Bytes.
 REMEDY = "choose another folder with --run, or free disk space"
 Arguments = dict[str, Any]
 
@@ -55,6 +56,10 @@ def open_run(
 
 def _check(run: Path, request: dict[str, Any], *, resume: bool, update: Callable[[Arguments], Arguments]) -> bool:
     """Whether `run.json` has to be written; a `UsageError` where this request may not use the folder."""
+    if (shown := printable(str(run.absolute()))) != str(run.absolute()):
+        raise UsageError(
+            f"run: {shown} has control characters, or bytes that are not UTF-8: choose another folder with --run."
+        )
     if not (run / REQUEST).exists():
         if run.exists() and (not run.is_dir() or {path.name for path in run.iterdir()} - {LOCK}):
             raise UsageError(f"run: {run} exists and is not a run of ssl_jax: choose another folder with --run.")
@@ -94,7 +99,7 @@ def _is_empty(run: Path) -> bool:
 def holder(run: Path) -> str | None:
     """The process that trains in this folder; None where none does, or where the file system has no locks. Writes nothing."""
     try:
-        with open(run / LOCK, encoding="utf-8") as file:
+        with open_regular(run / LOCK, at_most=LONGEST_LOCK) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return _named_in(run)
@@ -104,7 +109,11 @@ def holder(run: Path) -> str | None:
 
 
 def _named_in(run: Path) -> str:
-    return (run / LOCK).read_text(encoding="utf-8").strip() or "another process"
+    try:
+        text = read_regular(run / LOCK, at_most=LONGEST_LOCK)
+    except OSError:
+        text = b""
+    return printable(os.fsdecode(text).strip()) or "another process"
 
 
 def _lock(run: Path) -> TextIO:

@@ -4,7 +4,9 @@ atomically. A checkpoint that differs from what was saved is refused."""
 import gc
 import logging
 import math
+import os
 import shutil
+import stat
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -48,6 +50,8 @@ class Checkpoints:
         )  # fmt: skip
         if self.folder.exists() and not self.folder.is_dir():
             raise UsageError(f"run: {self.folder} is a file, expected a folder of checkpoints: move it away.")
+        if endless := _not_regular(self.folder):
+            raise RunError(f"run: {endless} is not a regular file: remove it; reading it may never end.")
         _set_aside_descriptions(self.folder)
         self._manager = _Manager(self.folder, options=options)
 
@@ -245,6 +249,18 @@ def _set_aside_descriptions(folder: Path) -> None:
             print(f"{path} is damaged ({reason}): renamed, its checkpoint is read without it", file=sys.stderr)
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("descriptions")
+
+
+def _not_regular(folder: Path) -> Path | None:
+    """A pipe or a device in a folder, or a link to one; None where there is none."""
+    for inside, _, names in os.walk(folder):
+        for path in (Path(inside, name) for name in names):
+            try:
+                if not stat.S_ISREG(path.stat().st_mode):
+                    return path
+            except OSError:  # Gone meanwhile, as another process may replace checkpoints, or a link to nothing.
+                pass
+    return None
 
 
 def damaged_descriptions(folder: Path) -> Iterator[tuple[Path, str]]:

@@ -1,5 +1,7 @@
 """The file of features that ClusterFit takes."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -21,6 +23,15 @@ def test_a_row_for_each_image(tmp_path):
 def test_files_that_hold_no_array(tmp_path, content):
     (tmp_path / "x.npy").write_bytes(content)
     with pytest.raises(UsageError, match=r"features: .* is no \.npy file of numbers: make it with `ssl-jax embed`"):
+        load_features(str(tmp_path / "x.npy"), SOURCE)
+
+
+@pytest.mark.parametrize("shape", ["(250000000000,)", "(6, 40000000000)", "(-1, 6)", "(9223372036854775807, 4)", "(3"])
+def test_a_header_that_claims_more_than_the_file_holds_takes_no_memory(tmp_path, shape):
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    (tmp_path / "x.npy").write_bytes(b"\x93NUMPY\x01\x00v\x00" + header.encode())
+    with warnings.catch_warnings(), pytest.raises(UsageError, match=r"is no \.npy file of numbers"):
+        warnings.simplefilter("ignore")  # Of numpy, about a size that overflows.
         load_features(str(tmp_path / "x.npy"), SOURCE)
 
 

@@ -1,13 +1,14 @@
 """The report: every part that a run's folder can hold, and every way in which it can be damaged."""
 
 import json
+import os
 import re
 
 import numpy as np
 import pytest
 
 from ssl_jax.errors import UsageError
-from ssl_jax.report import save_pictures, write_report
+from ssl_jax.report import reading, save_pictures, write_report
 from ssl_jax.report.charts import thin, ticks
 from ssl_jax.report.html import tag
 from ssl_jax.report.pictures import thumbnail
@@ -162,6 +163,35 @@ def test_pictures_of_other_shapes_are_left_out_with_a_sentence(run, damage):
     page = page_of(run)
     assert "pictures.npz holds views in a shape or type that the page cannot show." in page
     assert "Augmented views" not in page and "Nearest neighbours" in page
+
+
+def test_pictures_that_are_inflated_beyond_memory_are_left_out(run, monkeypatch):
+    """A megabyte of a file may hold a gigabyte of zeros."""
+    assert "Augmented views" in page_of(run)
+    size = sum(array.nbytes + 128 for array in make_pictures().values())
+    for limit, shown in ((size + 2000, True), (size - 2000, False)):
+        monkeypatch.setattr(reading, "LARGEST_PICTURES", limit)
+        assert ("Augmented views" in page_of(run)) is shown
+
+
+@pytest.mark.parametrize("name", ["pictures.npz", "metrics.jsonl", "results.json", "run.json"])
+def test_a_pipe_is_not_read(run, name):
+    (run / name).unlink()
+    os.mkfifo(run / name)
+    if name in ("pictures.npz", "results.json"):
+        assert "Training curves" in page_of(run)
+    else:
+        with pytest.raises(UsageError, match=r"run: .* (cannot be read|holds no run.json that can be read)"):
+            write_report(run)
+
+
+def test_what_utf_8_does_not_have_is_shown_as_escapes(run):
+    request = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(request | {"method": "caf\udce9", "device": "\ud800"}))
+    save_pictures(run, **make_pictures() | {"class_names": np.array(["zero", "\udcff", "two"])})
+    hostile = run.rename(run.with_name("r\udce9"))
+    page = page_of(hostile)
+    assert all(text in page for text in ("caf\\udce9", "\\ud800", "\\udcff", "r\\udce9"))
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\x93NUMPY", b"PK\x03\x04"])

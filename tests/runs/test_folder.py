@@ -2,12 +2,23 @@
 
 import ast
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 import ssl_jax
-from ssl_jax.runs import add_results, folder, read_metrics, read_record, read_results, truncate_metrics, write_results
+from ssl_jax.errors import UsageError
+from ssl_jax.runs import (
+    add_results,
+    folder,
+    read_metrics,
+    read_record,
+    read_request,
+    read_results,
+    truncate_metrics,
+    write_results,
+)
 
 PACKAGE = Path(ssl_jax.__file__).parent
 NAMES = (
@@ -94,3 +105,36 @@ def test_damaged_layers_are_dropped(tmp_path, layers):
     write_results(tmp_path, {"layers": layers})
     found = read_results(tmp_path)["layers"]
     assert found == ({} if layers == 3 else {"layer1": {}} if layers["layer1"] != 3 else {})
+
+
+def pipe(path):
+    os.mkfifo(path)
+
+
+def device(path):
+    path.symlink_to("/dev/zero")
+
+
+def endless(path):
+    with open(path, "wb") as file:
+        file.truncate(2**40)
+
+
+@pytest.mark.parametrize("make", [pipe, device, endless])
+def test_what_never_ends_is_damage(tmp_path, make):
+    for name in ("run.json", "results.json", "metrics.jsonl"):
+        make(tmp_path / name)
+    assert read_results(tmp_path) is None and read_record(tmp_path) is None
+    with pytest.raises(UsageError, match=r"run.json cannot be read \((not a regular file|\d+ bytes, more than \d+)\)"):
+        read_request(tmp_path)
+    for act in (read_metrics, lambda run: truncate_metrics(run, 4)):  # Not taken for an empty one, and written over.
+        with pytest.raises(
+            UsageError, match=r"metrics.jsonl cannot be read \(.*\): move it away, or make it readable\.$"
+        ):
+            act(tmp_path)
+
+
+def test_a_line_without_end_is_damage(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder, "LONGEST_RECORD", 20)
+    (tmp_path / "metrics.jsonl").write_text('{"step": 2}\n{"step": 4, "loss": 1.00000000000000}\n{"step": 6}\n')
+    assert read_metrics(tmp_path) == [{"step": 2}, {"step": 6}]

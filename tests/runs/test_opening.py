@@ -88,6 +88,14 @@ def test_changes_of_versions_and_devices_are_named(tmp_path):
     assert len(changes({"versions": "damaged"})) > 4  # As of a run of unknown versions.
 
 
+@pytest.mark.parametrize("name", [b"r\xe9", b"r\n", b"r\x1b[2J"])
+def test_a_folder_that_orbax_could_not_write_or_a_line_not_show_is_refused_at_the_start(tmp_path, name):
+    run = tmp_path / os.fsdecode(name) / "run"
+    with pytest.raises(UsageError, match=r"r\\x.*/run has control characters, or bytes that are not UTF-8"):
+        open_once(run)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("resume", [True, False])
 def test_a_start_that_failed_before_its_first_checkpoint_leaves_the_folder_free(tmp_path, resume):
     open_once(tmp_path)

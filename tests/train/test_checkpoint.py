@@ -1,5 +1,6 @@
 """A checkpoint is restored as it was saved or refused in a sentence, whatever happened to its files."""
 
+import os
 import shutil
 from functools import partial
 from pathlib import Path
@@ -238,3 +239,22 @@ def test_checkpoints_without_checksums_can_be_read(older):
 def test_a_damaged_json_of_an_older_checkpoint_does_not_stop_the_run(older, name):
     (older / "8" / name).write_text('{"sc')
     assert restored_step(older) == 4
+
+
+@pytest.mark.parametrize("name", ["8/_CHECKPOINT_METADATA", "8/manifest/metadata", "8/state/d/x", "lock"])
+def test_a_pipe_or_a_device_is_refused_before_it_is_read(saved, tmp_path, name):
+    folder = tmp_path / "copy"
+    shutil.copytree(saved, folder)
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    with pytest.raises(RunError) as refused:
+        Checkpoints(folder)
+    assert str(refused.value) == f"run: {folder / name} is not a regular file: remove it; reading it may never end."
+    (folder / name).unlink()
+    (folder / name).symlink_to("/dev/zero")
+    with pytest.raises(RunError, match="is not a regular file"):
+        Checkpoints(folder)
+    (folder / name).unlink()
+    (folder / name).symlink_to("nothing")
+    with Checkpoints(folder) as checkpoints:
+        assert 4 in checkpoints.steps
