@@ -61,7 +61,12 @@ def finetune(
             layer_decay=layer_decay, augment=augmentation_for(opened, min_scale=min_scale, flip=flip), mesh=mesh, seed=seed,
         )  # fmt: skip
         chosen = {"learning_rate": found.learning_rate}
-        fields = {"accuracy": found.accuracy, "interval": list(found.interval), "epochs": found.epochs, "chosen": chosen}
+        fields = {
+            "accuracy": found.accuracy,
+            "interval": list(found.interval),
+            "epochs": found.epochs,
+            "chosen": chosen,
+        }
         results[source] = {FINE_TUNED: rounded(fields)}
     log_line(results_table("data", {opened.name: results}, chance=1 / len(opened.classes)))
     if save:

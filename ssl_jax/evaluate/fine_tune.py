@@ -21,7 +21,7 @@ from jax.sharding import Mesh
 
 from ssl_jax.data import Batches, Data, Source, in_order, split_training
 from ssl_jax.data.subsets import labelled
-from ssl_jax.errors import pick
+from ssl_jax.errors import UsageError, pick
 from ssl_jax.evaluate.crops import Augmentation
 from ssl_jax.evaluate.features import features_of
 from ssl_jax.evaluate.intervals import wilson_interval
@@ -35,7 +35,7 @@ from ssl_jax.train.mesh import batch_sharding, make_mesh
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": sgd, "adamw": adamw}
 FEW_IMAGES = 20_000  # Below so many labelled images several rates are tried, since a run is short.
-RATES, RATE = (0.003, 0.01, 0.03, 0.1), 0.001
+RATES, UNTRIED, RATE = (0.003, 0.01, 0.03, 0.1), 0.03, 0.001  # Few images, so few that none is held out, and many.
 EPOCHS, LEAST_STEPS, WARMUP = 50, 500, 0.1
 
 
@@ -97,7 +97,7 @@ def fine_tune(
       prepare: `uint8 image -> input of the network`, as in a recipe.
       data: data with labels and a test part.
       learning_rates: peaks for 256 images per step, scaled linearly with the batch, of the classifier. When None, four rates
-        below 20,000 labelled images, from 0.003 to 0.1, and 0.001 for more.
+        below 20,000 labelled images, from 0.003 to 0.1 (0.03 alone where no class has two images), and 0.001 for more.
       epochs: passes over the labelled training images; may be fractional. When None, 50, or more to make 500 steps.
       batch_size: images per step; a smaller data set is one batch.
       optimizer: AdamW, or SGD with momentum 0.9.
@@ -131,8 +131,7 @@ def fine_tune(
     """
     make, mesh = OPTIMIZERS[pick("optimizer", optimizer, OPTIMIZERS)], mesh or make_mesh()
     data = replace(data, train=labelled(data.train))
-    if learning_rates is None:
-        learning_rates = RATES if len(data.train) < FEW_IMAGES else (RATE,)
+    learning_rates = default_rates(data) if learning_rates is None else learning_rates
     _check(learning_rates, epochs=epochs, batch_size=batch_size, weight_decay=weight_decay, layer_decay=layer_decay)
     method = Classifier(
         backbone.net,
@@ -179,6 +178,17 @@ def fine_tune(
     share = float(correct.mean())
     interval = wilson_interval(share, len(correct))
     return FineTuned(share, interval, rate, held_out, passes, state.params, state.method_state)
+
+
+def default_rates(data: Data) -> tuple[float, ...]:
+    """The rates to try for these labelled training images, as `fine_tune` states them."""
+    if len(data.train) >= FEW_IMAGES:
+        return (RATE,)
+    try:
+        split_training(data)
+    except UsageError:
+        return (UNTRIED,)
+    return RATES
 
 
 def _check(

@@ -1,12 +1,15 @@
 """Fine-tuning starts from the given weights, changes encoder and head, and chooses its rate without the test labels."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from ssl_jax.data import ArraySource, Data
-from ssl_jax.evaluate.fine_tune import fine_tune
+from ssl_jax.data.subsets import Subset
+from ssl_jax.evaluate.fine_tune import default_rates, fine_tune
 from ssl_jax.methods.method import Backbone
 from ssl_jax.networks.small import small_convnet
 from ssl_jax.train import fit
@@ -85,6 +88,11 @@ def test_few_images_are_shown_more_often_and_choose_a_rate(monkeypatch):
     monkeypatch.setattr("ssl_jax.evaluate.fine_tune.FEW_IMAGES", 48)
     many = tuned(**default, batch_size=4)
     assert made[3:] == [24] and many.epochs == 2 and many.held_out == {} and many.learning_rate == 0.001
+
+
+def test_where_no_class_has_two_images_there_is_one_rate():
+    one_each = replace(DATA, train=Subset(DATA.train, range(3)))
+    assert default_rates(one_each) == (0.03,) and len(default_rates(DATA)) == 4
 
 
 @pytest.mark.parametrize(
