@@ -3,9 +3,10 @@
     pip install "jax[tpu]"        # the version that is installed, for its compiler
     python benchmarks/recipes.py --results benchmarks/results/recipes.json
 
-The step is the trainer's own, jitted and sharded as in `fit`, for a mesh over a TPU v5e topology. Data sets are
-placeholders: as many examples as the real one, of the same shape, all zeros; ClusterFit's clusters, too. A
-recipe that is in the results is skipped, so that a run can be stopped at any time; the table is FILE.md next to FILE.json.
+The step is the trainer's own, jitted and sharded as in `fit`, for a mesh over a TPU v5e topology, or a larger one where the
+state needs it. Data sets are placeholders: as many examples as the real one, of the same shape, all zeros; ClusterFit's
+clusters, too. A recipe that is in the results is skipped, so that a run can be stopped at any time; the table is FILE.md next
+to FILE.json.
 """
 
 import datetime
@@ -34,8 +35,12 @@ from ssl_jax.train.mesh import batch_sharding
 from ssl_jax.train.program import make_program
 
 GRIDS = {4: "2x2", 8: "2x4", 16: "4x4", 32: "4x8", 64: "8x8", 128: "8x16", 256: "16x16"}  # of a v5e pod
+LARGE = {"swav/seer": "v5p:8x8x8"}  # States that do not fit the 16 GB of a v5e; a v5p has 95 GB.
 EXAMPLES_A_CHIP, SMALL_EXAMPLES_A_CHIP, SMALL_SIDE = 16, 64, 64
-SETS = {"cifar10": (50_000, 10), "imagenet2012": (1_281_167, 1000), "kinetics": (240_000, 400)}  # examples, classes
+SETS = {  # Examples and classes.
+    "cifar10": (50_000, 10), "imagenet2012": (1_281_167, 1000), "kinetics": (240_000, 400), "random_images": (10**9, 0)
+}  # fmt: skip
+DATA = {"kinetics": "kinetics", "seer": "random_images"}  # By recipe, where the default is other data.
 FRAMES, SAMPLES = 8, 48_000  # of a clip of `ssl_jax.data.tfds_clips`
 COLLECTIVES = "all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute"
 GIB = 2**30
@@ -47,7 +52,8 @@ def compile_recipes(
     """Compiles the training step of each recipe except the demos, and prints its cost.
 
     Args:
-      names: methods, or "method/recipe", or "method/recipe@BATCH" with another batch; all when none is named.
+      names: methods, or "method/recipe", or "method/recipe@BATCH" with another batch, or "method/recipe:ENCODER" with another
+        encoder; all when none is named.
       again: also recipes that are in the results.
       effort: effort of the compiler, from -1 to 1. A run has 0, which takes several times as long, for the same operations
         in somewhat less memory; a step that does not fit with less effort is compiled with 0.
@@ -57,7 +63,7 @@ def compile_recipes(
     os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # There is no TPU to query.
     every = [f"{method}/{name}" for method in recipes.methods() for name in recipes.recipes(method) if name != "demo"]
     wanted = [name for name in every if not names or name in names or name.split("/")[0] in names]
-    wanted += [name for name in names if "@" in name]
+    wanted += [name for name in names if set(name) & set("@:")]
     found = json.loads(results.read_text()) if results and results.exists() else {}
     for name in wanted:
         if name not in found or again:
@@ -71,14 +77,15 @@ def compile_recipes(
 def figures(name: str, *, effort: float) -> dict[str, Any]:
     """The cost of the compiled step of a recipe, or the sentence of its error."""
     recipe = at_full_size(name)
-    chips = chips_for(recipe)
-    mesh = mesh_of(chips)
+    topology = topology_for(name, recipe)
+    mesh = mesh_of(topology)
     program = make_program(recipe.method, recipe.augment, recipe.optimizer(recipe.steps), seed=0, mesh=mesh)
     traced = program.step.trace(program.like, batch_of(recipe, mesh))
     about = {
         "encoder": recipe.arguments.get("encoder", "r2plus1d_18 and audio_convnet"),
         "batch": recipe.batch_size,
-        "chips": chips,
+        "chips": mesh.size,
+        "topology": topology,
         "steps": recipe.steps,
         "products": products(traced.jaxpr),
         "date": datetime.date.today().isoformat(),
@@ -94,14 +101,15 @@ def figures(name: str, *, effort: float) -> dict[str, Any]:
                 continue
             traceback.print_exc()
             return about | {"effort": effort, "refused": str(fault).strip().splitlines()[0]}
-        return about | {"effort": effort, "seconds": round(seconds, 1), **measured(compiled, chips)}
+        return about | {"effort": effort, "seconds": round(seconds, 1), **measured(compiled, mesh.size)}
 
 
 def at_full_size(name: str, **given: Any) -> recipes.Recipe:
     """The recipe on the placeholder of its data, with the activations of accelerators, and other options as given."""
-    (method, scale), batch = name.partition("@")[0].split("/"), name.partition("@")[2]
-    given |= {"data": "kinetics"} if scale == "kinetics" else {}  # There the default is drawn clips.
+    (method, scale), encoder, batch = parsed(name)
+    given |= {"data": DATA[scale]} if scale in DATA else {}
     given |= {"batch_size": int(batch)} if batch else {}
+    given |= {"encoder": encoder} if encoder else {}
     with (
         mock.patch("ssl_jax.data.tfds.open_tfds", open_outline),
         mock.patch("ssl_jax.recipes.clusterfit.load_features", lambda path, source: np.zeros((len(source), 1))),
@@ -110,6 +118,13 @@ def at_full_size(name: str, **given: Any) -> recipes.Recipe:
         ),
     ):
         return recipes.find(method, scale)(precision="bfloat16", **given)
+
+
+def parsed(name: str) -> tuple[list[str], str, str]:
+    """Method and recipe, encoder and batch of "method/recipe:ENCODER@BATCH"; the last two may be empty."""
+    name, _, batch = name.partition("@")
+    name, _, encoder = name.partition(":")
+    return name.split("/"), encoder, batch
 
 
 class Outline:
@@ -142,10 +157,15 @@ def chips_for(recipe: recipes.Recipe) -> int:
     return min(max(recipe.batch_size // share, min(GRIDS)), max(GRIDS))
 
 
-def mesh_of(chips: int) -> Mesh:
+def topology_for(name: str, recipe: recipes.Recipe) -> str:
+    """Chips and their grid."""
+    return LARGE.get("/".join(parsed(name)[0]), f"v5e:{GRIDS[chips_for(recipe)]}")
+
+
+def mesh_of(topology: str) -> Mesh:
     """The mesh of `make_mesh`, over chips without hardware."""
-    there = topologies.get_topology_desc(platform="tpu", topology_name=f"v5e:{GRIDS[chips]}").devices
-    return jax.make_mesh((chips, 1), ("data", "model"), axis_types=(AxisType.Auto, AxisType.Auto), devices=there)
+    there = topologies.get_topology_desc(platform="tpu", topology_name=topology).devices
+    return jax.make_mesh((len(there), 1), ("data", "model"), axis_types=(AxisType.Auto, AxisType.Auto), devices=there)
 
 
 def batch_of(recipe: recipes.Recipe, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
@@ -203,6 +223,10 @@ def bytes_of(shapes: str) -> int:
     return sum(int(bits or 8) // 8 * math.prod(map(int, filter(None, sizes.split(",")))) for bits, sizes in arrays)
 
 
+MISSING = """
+`swav/seer`, RegNetY-256GF on a billion images, has no row: it did not compile within ten minutes of half a core. Its
+operations, state and days are in `experiments/lecture/README.md`.
+"""
 HEAD = (
     "recipe", "encoder", "batch", "chips", "TFLOP a step", "GFLOP an example", "products only",
     "arguments + temporaries, GiB a chip", "collectives, MB a chip", "steps", "compiled in, s",
@@ -212,7 +236,8 @@ HEAD = (
 def line(name: str, row: dict[str, Any]) -> str:
     """A row of the table."""
     an_example = f"{row['products'] / row['batch'] / 1e9:,.2f}"
-    start = [name, row["encoder"], f"{row['batch']:,}", row["chips"]]
+    chips = f"{row['chips']} v5p" if "v5p" in row.get("topology", "") else row["chips"]
+    start = [name, row["encoder"], f"{row['batch']:,}", chips]
     if "refused" in row:
         cells = [*start, "-", "-", an_example, row["refused"], "-", f"{row['steps']:,}", "-"]
     else:
@@ -248,7 +273,7 @@ for {EXAMPLES_A_CHIP} examples, or for {SMALL_EXAMPLES_A_CHIP} below {SMALL_SIDE
 - *collectives*: how many, and what they return on a chip in a step, bodies of loops once.
 - *compiled in*: seconds on two busy cores, with the compiler's least effort, which changes no count and takes more memory
   than a run.
-
+{"" if "swav/seer" in found else MISSING}
 | {" | ".join(HEAD)} |
 |{"---|" * len(HEAD)}
 {chr(10).join(line(name, row) for name, row in sorted(found.items()))}

@@ -53,8 +53,8 @@ def finetune(
     *,
     data: str | None = None,
     labels: float = 1.0,
-    learning_rates: tuple[float, ...] = (0.001,),
-    epochs: float = 50,
+    learning_rates: tuple[float, ...] | None = None,
+    epochs: float | None = None,
     batch_size: int = 256,
     optimizer: Literal["sgd", "adamw"] = "adamw",
     layer_decay: float = 0.75,
@@ -71,8 +71,9 @@ def finetune(
       run: folder of the run.
       data: fine-tune on this data set instead of the run's own; same names as in pretrain.
       labels: share of the training images of each class to use, such as 0.01 or 0.1: a fixed list for each seed.
-      learning_rates: rates to try, for 256 images per step; of several, held-out training images choose one.
-      epochs: passes over the labelled training images.
+      learning_rates: rates to try, for 256 images per step; of several, held-out training images choose one. By default four
+        of them below 20,000 labelled images, else one.
+      epochs: passes over the labelled training images; by default 50, or more to make 500 steps.
       batch_size: images per step.
       optimizer: adamw, or sgd with momentum 0.9.
       layer_decay: learning rate of a layer over that of the next; 1 for one rate.

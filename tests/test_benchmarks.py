@@ -49,3 +49,13 @@ def test_a_part_that_fails_is_a_row_and_the_page_shows_the_others(module, tmp_pa
     }
     page = accelerator.page({"about": "a chip", "seconds": 2.0, "cold_seconds": 1.0, "parts": parts})
     assert "| 8,192 rows | 25.0 | 50% |" in page and row["error"] in page
+
+
+def test_a_recipe_of_a_billion_images_is_named_with_its_encoder_and_its_chips(module):
+    recipes = module("recipes")
+    name = "swav/seer:regnety_400mf@64"
+    assert recipes.parsed(name) == (["swav", "seer"], "regnety_400mf", "64")
+    recipe = recipes.at_full_size(name)
+    assert (len(recipe.data.train), recipe.batch_size, recipe.method.encoder.width) == (10**9, 64, 440)
+    assert recipes.topology_for(name, recipe) == "v5p:8x8x8"
+    assert recipes.topology_for("swav/imagenet", recipe) == "v5e:2x2"

@@ -23,8 +23,8 @@ def finetune(
     *,
     data: str | None = None,
     labels: float = 1.0,
-    learning_rates: Sequence[float] = (0.001,),
-    epochs: float = 50,
+    learning_rates: Sequence[float] | None = None,
+    epochs: float | None = None,
     batch_size: int = 256,
     optimizer: Literal["sgd", "adamw"] = "adamw",
     layer_decay: float = 0.75,
@@ -36,8 +36,9 @@ def finetune(
     save: bool = True,
 ) -> dict[str, Any]:
     """Fine-tunes the encoder of a run, and the same encoder untrained, and evaluates both on the test images."""
-    check_ranges(seed=seed, epochs=epochs, batch_size=batch_size, layer_decay=layer_decay)
-    for rate in learning_rates or [0.0]:
+    given = {} if epochs is None else {"epochs": epochs}
+    check_ranges(seed=seed, batch_size=batch_size, layer_decay=layer_decay, **given)
+    for rate in [] if learning_rates is None else learning_rates or [0.0]:
         check_ranges(learning_rate=rate)
     save = save and step is None and not held_out
     request, recipe, state, mesh = restore(run, step)
@@ -60,7 +61,12 @@ def finetune(
             layer_decay=layer_decay, augment=augmentation_for(opened, min_scale=min_scale, flip=flip), mesh=mesh, seed=seed,
         )  # fmt: skip
         chosen = {"learning_rate": found.learning_rate}
-        fields = {"accuracy": found.accuracy, "interval": list(found.interval), "epochs": epochs, "chosen": chosen}
+        fields = {
+            "accuracy": found.accuracy,
+            "interval": list(found.interval),
+            "epochs": found.epochs,
+            "chosen": chosen,
+        }
         results[source] = {FINE_TUNED: rounded(fields)}
     log_line(results_table("data", {opened.name: results}, chance=1 / len(opened.classes)))
     if save:

@@ -5,7 +5,9 @@ augmentation is a random crop and a flip, and half a cosine takes the learning r
 
 The sources differ: SwAV trains 20 epochs of 1 % or 10 % of ImageNet's labels by SGD, 0.01 for the encoder and 0.2 for the
 classifier (eval_semisup.py of facebookresearch/swav); MAE trains ViTs 50 to 100 epochs of all labels by AdamW with a layer
-decay of 0.75 (util/lr_decay.py of facebookresearch/mae).
+decay of 0.75 (util/lr_decay.py of facebookresearch/mae). Of few labels an epoch is few steps: BiT's rule is 500 steps below
+20,000 images (bit_hyperrule.py of google-research/big_transfer), and BYOL sweeps five rates and 30 or 50 epochs on training
+images held out (https://arxiv.org/abs/2006.07733, appendix C.2). The defaults follow both.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +21,7 @@ from jax.sharding import Mesh
 
 from ssl_jax.data import Batches, Data, Source, in_order, split_training
 from ssl_jax.data.subsets import labelled
-from ssl_jax.errors import pick
+from ssl_jax.errors import UsageError, pick
 from ssl_jax.evaluate.crops import Augmentation
 from ssl_jax.evaluate.features import features_of
 from ssl_jax.evaluate.intervals import wilson_interval
@@ -32,6 +34,9 @@ from ssl_jax.train import fit
 from ssl_jax.train.mesh import batch_sharding, make_mesh
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": sgd, "adamw": adamw}
+FEW_IMAGES = 20_000  # Below so many labelled images several rates are tried, since a run is short.
+RATES, UNTRIED, RATE = (0.003, 0.01, 0.03, 0.1), 0.03, 0.001  # Few images, so few that none is held out, and many.
+EPOCHS, LEAST_STEPS, WARMUP = 50, 500, 0.1
 
 
 class FineTuned(NamedTuple):
@@ -41,6 +46,7 @@ class FineTuned(NamedTuple):
     interval: tuple[float, float]  # 95 % Wilson interval of the accuracy
     learning_rate: float  # the rate chosen, for 256 images per step
     held_out: dict[float, float]  # rate -> accuracy on the training images held out; empty for a single rate
+    epochs: float  # passes over the labelled training images
     params: Params  # {"encoder": ..., "head": ...}
     state: State  # batch statistics, by the same names
 
@@ -70,12 +76,12 @@ def fine_tune(
     prepare: Callable[[Any], Any],
     data: Data,
     *,
-    learning_rates: Sequence[float] = (0.001,),
-    epochs: float = 50,
+    learning_rates: Sequence[float] | None = None,
+    epochs: float | None = None,
     batch_size: int = 256,
     optimizer: Literal["sgd", "adamw"] = "adamw",
     weight_decay: float = 0.05,
-    warmup_epochs: float = 5,
+    warmup_epochs: float | None = None,
     layer_decay: float = 0.75,
     augment: Augmentation | None = None,
     mesh: Mesh | None = None,
@@ -90,12 +96,13 @@ def fine_tune(
       backbone: the network and the weights from which training starts; the given arrays are not changed.
       prepare: `uint8 image -> input of the network`, as in a recipe.
       data: data with labels and a test part.
-      learning_rates: peaks for 256 images per step, scaled linearly with the batch, of the classifier.
-      epochs: passes over the labelled training images; may be fractional.
+      learning_rates: peaks for 256 images per step, scaled linearly with the batch, of the classifier. When None, four rates
+        below 20,000 labelled images, from 0.003 to 0.1 (0.03 alone where no class has two images), and 0.001 for more.
+      epochs: passes over the labelled training images; may be fractional. When None, 50, or more to make 500 steps.
       batch_size: images per step; a smaller data set is one batch.
       optimizer: AdamW, or SGD with momentum 0.9.
       weight_decay: of the weights, not of biases and norms.
-      warmup_epochs: epochs in which the rate rises linearly.
+      warmup_epochs: epochs in which the rate rises linearly; a tenth of all when None.
       layer_decay: rate of a layer over that of the next, see `with_layer_decay`; 1 for one rate.
       augment: of the training images, such as `crop_and_flip()`; None for none.
       mesh: devices to use; all when None.
@@ -122,9 +129,10 @@ def fine_tune(
 
     Sources: above, at the top of the file.
     """
-    _check(learning_rates, epochs=epochs, batch_size=batch_size, weight_decay=weight_decay, layer_decay=layer_decay)
     make, mesh = OPTIMIZERS[pick("optimizer", optimizer, OPTIMIZERS)], mesh or make_mesh()
     data = replace(data, train=labelled(data.train))
+    learning_rates = default_rates(data) if learning_rates is None else learning_rates
+    _check(learning_rates, epochs=epochs, batch_size=batch_size, weight_decay=weight_decay, layer_decay=layer_decay)
     method = Classifier(
         backbone.net,
         linear_head(inputs=backbone.net.width, outputs=len(data.classes)),
@@ -135,15 +143,18 @@ def fine_tune(
     def views(rng: Array, image: Array) -> Array:
         return prepare(image if augment is None else augment(rng, image))[None]
 
-    def train(source: Source, rate: float) -> Any:
+    def train(source: Source, rate: float) -> tuple[Any, float]:
+        """The trained state, and the epochs of the training."""
         size = max(1, min(batch_size, len(source)) // mesh.size) * mesh.size
         batches = Batches(source, size, seed=seed, sharding=batch_sharding(mesh))
-        steps = max(1, round(epochs * batches.steps_per_epoch))
-        warmup = round(warmup_epochs * batches.steps_per_epoch)
+        passes = epochs or max(EPOCHS, LEAST_STEPS / batches.steps_per_epoch)
+        steps = max(1, round(passes * batches.steps_per_epoch))
+        warmup = round((passes * WARMUP if warmup_epochs is None else warmup_epochs) * batches.steps_per_epoch)
         schedule = warmup_cosine(rate * size / 256, steps=steps, warmup=warmup)
         chosen = with_layer_decay(make(schedule, weight_decay=weight_decay), network="encoder", decay=layer_decay)
         with batches:
-            return fit(method, views, chosen, batches, steps=steps, seed=seed, mesh=mesh, quiet=True, log_every=steps)
+            state = fit(method, views, chosen, batches, steps=steps, seed=seed, mesh=mesh, quiet=True, log_every=steps)
+        return state, passes
 
     def right(state: Any, source: Source) -> Any:
         """Which labelled images are predicted correctly."""
@@ -159,20 +170,32 @@ def fine_tune(
     if len(rates) > 1:
         split = split_training(data)
         assert split.test is not None
-        held_out = {rate: float(right(train(split.train, rate), split.test).mean()) for rate in rates}
+        held_out = {rate: float(right(train(split.train, rate)[0], split.test).mean()) for rate in rates}
     rate = max(held_out, key=held_out.__getitem__, default=rates[0])
-    state = train(data.train, rate)
+    state, passes = train(data.train, rate)
     assert data.test is not None
     correct = right(state, data.test)
     share = float(correct.mean())
-    return FineTuned(share, wilson_interval(share, len(correct)), rate, held_out, state.params, state.method_state)
+    interval = wilson_interval(share, len(correct))
+    return FineTuned(share, interval, rate, held_out, passes, state.params, state.method_state)
+
+
+def default_rates(data: Data) -> tuple[float, ...]:
+    """The rates to try for these labelled training images, as `fine_tune` states them."""
+    if len(data.train) >= FEW_IMAGES:
+        return (RATE,)
+    try:
+        split_training(data)
+    except UsageError:
+        return (UNTRIED,)
+    return RATES
 
 
 def _check(
-    learning_rates: Sequence[float], *, epochs: float, batch_size: int, weight_decay: float, layer_decay: float
+    learning_rates: Sequence[float], *, epochs: float | None, batch_size: int, weight_decay: float, layer_decay: float
 ) -> None:
     check_all_positive("fine_tune", learning_rates=learning_rates)
-    check_positive("fine_tune", epochs=epochs, layer_decay=layer_decay)
+    check_positive("fine_tune", layer_decay=layer_decay, **({} if epochs is None else {"epochs": epochs}))
     check_count("fine_tune", batch_size=batch_size)
     check_range("fine_tune", 0, weight_decay=weight_decay)
     check_range("fine_tune", 0, 1, layer_decay=layer_decay)

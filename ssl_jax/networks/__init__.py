@@ -3,6 +3,7 @@
 from ssl_jax.networks.encoders import ENCODERS, encoder
 from ssl_jax.networks.functional import Net, functional
 from ssl_jax.networks.heads import linear_head, projection_head, prototype_head
+from ssl_jax.networks.regnet import regnety
 from ssl_jax.networks.resnet import resnet, resnet18, resnet34, resnet50
 from ssl_jax.networks.small import small_convnet
 from ssl_jax.networks.vit import vit, vit_base, vit_large, vit_small, vit_tiny
@@ -15,6 +16,7 @@ __all__ = [
     "linear_head",
     "projection_head",
     "prototype_head",
+    "regnety",
     "resnet",
     "resnet18",
     "resnet34",

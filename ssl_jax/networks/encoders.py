@@ -10,6 +10,7 @@ from jax.typing import DTypeLike
 
 from ssl_jax.errors import UsageError, pick
 from ssl_jax.networks.functional import Net
+from ssl_jax.networks.regnet import regnety, regnety_8gf, regnety_32gf, regnety_128gf, regnety_256gf, regnety_400mf
 from ssl_jax.networks.resnet import resnet, resnet18, resnet34, resnet50
 from ssl_jax.networks.small import small_convnet
 from ssl_jax.networks.vit import vit, vit_base, vit_large, vit_micro, vit_small, vit_tiny
@@ -33,7 +34,7 @@ class Encoder(NamedTuple):
 def encoder(name: str, *, image_shape: Shape, dtype: DTypeLike = jnp.float32, **options: Any) -> Net:
     """The encoder of that name for images `[H, W, C]`.
 
-    A ResNet gets the stem for its images' size; a ViT the patches of `patch_size_for`, or of the size in its name.
+    A ResNet or a RegNetY gets the stem for its images' size; a ViT the patches of `patch_size_for`, or of the size in its name.
 
     Args:
       name: one of `ENCODERS`.
@@ -88,6 +89,11 @@ ENCODERS = {
     "resnet18": Encoder(resnet18, resnet, residual),
     "resnet34": Encoder(resnet34, resnet, residual),
     "resnet50": Encoder(resnet50, resnet, residual),
+    "regnety_400mf": Encoder(regnety_400mf, regnety, residual),
+    "regnety_8gf": Encoder(regnety_8gf, regnety, residual),
+    "regnety_32gf": Encoder(regnety_32gf, regnety, residual),
+    "regnety_128gf": Encoder(regnety_128gf, regnety, residual),
+    "regnety_256gf": Encoder(regnety_256gf, regnety, residual),
     **_vits("vit_micro", vit_micro, 7),
     **_vits("vit_tiny", vit_tiny, 4, 8, 16),
     **_vits("vit_small", vit_small, 8, 16),

@@ -186,6 +186,7 @@ class ConvNorm(nnx.Module):
     norm: "batch", over the batch and all positions, or "layer", over positions and channels of each example; the gain and the
     offset are of each channel.
     scale: initial gain.
+    feature_groups: number of groups of channels, each of which is convolved with itself alone.
 
     Padding is explicit because XLA's "SAME" pads a strided convolution on one side more than on the other, which is
     not what the published weights were trained with.
@@ -199,6 +200,7 @@ class ConvNorm(nnx.Module):
         size: int = 3,
         stride: int = 1,
         scale: float = 1.0,
+        feature_groups: int = 1,
         norm: Norm = "batch",
         groups: int | None = None,
         dtype: DTypeLike = jnp.float32,
@@ -211,6 +213,7 @@ class ConvNorm(nnx.Module):
             (size, size),
             strides=stride,
             padding=size // 2,
+            feature_group_count=feature_groups,
             use_bias=False,
             kernel_init=nnx.initializers.variance_scaling(2.0, "fan_out", "normal"),
             dtype=dtype,

@@ -14,7 +14,7 @@ Sources: He et al. 2016, https://arxiv.org/abs/1512.03385; Goyal et al. 2017, ht
 """
 
 from collections import OrderedDict
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +27,7 @@ from ssl_jax.networks.functional import Net, network
 from ssl_jax.networks.layers import ConvNorm, Norm
 
 Stem = Literal["imagenet", "cifar", "mnist"]
+STEMS = get_args(Stem)
 
 
 class Block(nnx.Module):
@@ -85,7 +86,7 @@ class ResNet(nnx.Module):
         norm: Norm = "batch",
         groups: int | None = None,
     ):
-        pick("stem", stem, ("imagenet", "cifar", "mnist"))
+        pick("stem", stem, STEMS)
         options: Any = {"norm": norm, "groups": groups, "dtype": dtype, "rngs": rngs}
         size, stride = (7, 2) if stem == "imagenet" else (3, 1)
         self.stem = ConvNorm(channels, width, size=size, stride=stride, **options)

@@ -1,14 +1,18 @@
 """Fine-tuning starts from the given weights, changes encoder and head, and chooses its rate without the test labels."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from ssl_jax.data import ArraySource, Data
-from ssl_jax.evaluate.fine_tune import fine_tune
+from ssl_jax.data.subsets import Subset
+from ssl_jax.evaluate.fine_tune import default_rates, fine_tune
 from ssl_jax.methods.method import Backbone
 from ssl_jax.networks.small import small_convnet
+from ssl_jax.train import fit
 from ssl_jax.train.mesh import make_mesh
 
 NET = small_convnet(widths=(4, 8), strides=(2, 2))
@@ -66,6 +70,29 @@ def test_test_labels_choose_nothing():
     assert first.held_out == second.held_out and list(first.held_out) == [1e-6, 0.02]
     jax.tree.map(np.testing.assert_array_equal, *jax.device_get((first.params, second.params)))
     assert second.accuracy != first.accuracy
+
+
+def test_few_images_are_shown_more_often_and_choose_a_rate(monkeypatch):
+    """48 images in batches of 16: an epoch is 3 steps, and 2 of 38 images, without those held out."""
+    made = []
+
+    def counted(*words, steps, **options):
+        made.append(steps)
+        return fit(*words, steps=steps, **options)
+
+    for name, value in {"fit": counted, "EPOCHS": 2, "LEAST_STEPS": 12, "RATES": (0.01, 0.02)}.items():
+        monkeypatch.setattr(f"ssl_jax.evaluate.fine_tune.{name}", value)
+    default = {"epochs": None, "warmup_epochs": None}
+    few = tuned(**default)
+    assert made == [12, 12, 12] and few.epochs == 4 and list(few.held_out) == [0.01, 0.02]
+    monkeypatch.setattr("ssl_jax.evaluate.fine_tune.FEW_IMAGES", 48)
+    many = tuned(**default, batch_size=4)
+    assert made[3:] == [24] and many.epochs == 2 and many.held_out == {} and many.learning_rate == 0.001
+
+
+def test_where_no_class_has_two_images_there_is_one_rate():
+    one_each = replace(DATA, train=Subset(DATA.train, range(3)))
+    assert default_rates(one_each) == (0.03,) and len(default_rates(DATA)) == 4
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The scripts of the lecture's findings, shrunk and run; their tables and claims come from the results files."""
 
 import json
+from dataclasses import replace
 
 import claims
 import jax
@@ -11,6 +12,7 @@ import runs
 import trivial_solutions
 from figures_of_the_talk import asymmetric
 from negatives import part_of
+from permutations import both, in_orders
 
 from ssl_jax.data import open_data
 from ssl_jax.recipes import find
@@ -24,6 +26,7 @@ TRIALS = {
     "clustering": ("hard codes, long tail", {"knn", "linear", "curve", "loss", "seconds_per_step"}),
     "clusterfit": ("labels, 50 % noise", {"first knn", "first linear", "clusterfit knn", "clusterfit linear",
                                           "distilled knn", "distilled linear"}),
+    "permutations": ("jigsaw and rotation", {"knn", "linear", "invariance", "task_accuracy", "turns_accuracy"}),
     "shortcuts": ("digits, no guard", {"knn", "linear", "task_accuracy"}),
     "trivial_solutions": ("SimSiam, neither", {"knn", "alarm", "loss", "std", "effective_rank"}),
 }  # fmt: skip
@@ -88,6 +91,32 @@ def test_parts_of_a_queue_are_what_their_names_say():
         101,
         102,
     ]
+
+
+def test_two_tasks_on_one_network_are_the_weighted_sum_of_their_losses():
+    recipe = both(runs.Budget(2, open_data("synthetic", image_size=42, channels=1)))
+    size, method, rng = 6, recipe.method, np.random.default_rng(0)
+    logits, turns, order = rng.normal(size=(size, 100)), rng.normal(size=(size, 4, 4)), np.arange(size) * 7
+    given = {"logits": logits.astype(np.float32), "turns": turns.astype(np.float32), "order": order.astype(np.int32)}
+    loss, _, metrics = replace(method, weight=0.25).objective(given, {}, None, 0)
+
+    def nats(logits):
+        return np.log(np.exp(logits).sum(-1)) - logits
+
+    of_tiles = np.mean([nats(logits[row])[order[row]] for row in range(size)])
+    of_turns = np.mean([nats(turns[row, turn])[turn] for row in range(size) for turn in range(4)])
+    assert loss == pytest.approx(0.75 * of_tiles + 0.25 * of_turns, rel=1e-5)
+    assert metrics["turns_accuracy"] == pytest.approx((turns.argmax(-1) == np.arange(4)).mean())
+
+
+@pytest.mark.parametrize(("count", "different"), [(9, 9), (100, 100), (None, 200)])
+def test_tiles_come_in_so_many_orders(count, different):
+    """Of 400 draws; all 9! hardly repeat."""
+    views = in_orders(lambda rng, image: jnp.arange(9)[:, None], count)
+    drawn = jax.jit(jax.vmap(views, (0, None)))(jax.random.split(jax.random.key(0), 400), None)
+    found = {tuple(order) for order in np.asarray(drawn)[..., 0].tolist()}
+    assert all(sorted(order) == list(range(9)) for order in found)
+    assert len(found) > different if count is None else 0.9 * different <= len(found) <= different
 
 
 def test_a_stop_gradient_keeps_the_loss_and_changes_its_gradient():

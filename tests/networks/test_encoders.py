@@ -23,6 +23,7 @@ def layers_of(name, image_shape):
         ("resnet18", (28, 28, 1), "stage1", (2, 14, 14, 64)),
         ("resnet18", (32, 32, 3), "stage1", (2, 32, 32, 64)),
         ("resnet18", (64, 64, 3), "stage1", (2, 16, 16, 64)),
+        ("regnety_400mf", (28, 28, 1), "stage1", (2, 14, 14, 48)),
         ("vit_tiny", (28, 28, 1), "patches", (2, 50, 192)),
         ("vit_tiny/16", (32, 32, 3), "patches", (2, 5, 192)),
     ],
@@ -58,7 +59,8 @@ def test_wrong_names_and_shapes_are_named(name, image_shape, sentence):
 
 
 def test_options_are_those_of_the_function_that_makes_an_encoder():
-    convolutional = ["small", "resnet18", "resnet34", "resnet50"]
+    regnets = [f"regnety_{size}" for size in ("400mf", "8gf", "32gf", "128gf", "256gf")]
+    convolutional = ["small", "resnet18", "resnet34", "resnet50", *regnets]
     assert encoders_with("groups") == encoders_with("norm") == convolutional
     assert encoders_with("stem") == convolutional[1:]
     assert not set(encoders_with("patch_size")) & set(convolutional) and "vit_micro/7" in encoders_with("drop_path")
