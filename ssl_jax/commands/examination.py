@@ -127,8 +127,8 @@ def _checkpoints(run: Path) -> Iterator[Finding]:
         yield Finding(CHECKPOINTS, "none yet")
         return
     damaged = list(damaged_descriptions(folder))
-    for path, reason in damaged:
-        text = f"damaged: {reason}; evaluate and pretrain rename it, and read its checkpoint without it"
+    for path, why in damaged:
+        text = f"damaged: {why}; evaluate and pretrain rename it, and read its checkpoint without it"
         yield Finding(str(path.relative_to(folder)), text, fault=True)
     if damaged:
         return
@@ -138,9 +138,11 @@ def _checkpoints(run: Path) -> Iterator[Finding]:
     except RunError as fault:
         yield Finding(CHECKPOINTS, str(fault).removeprefix("run: "), fault=True)
         return
-    for step, fault in found.items():
+    for step, reason in found.items():
         mark = ", the best one" if step == best else ""
-        yield Finding(f"checkpoint {step}", f"damaged: {fault}" if fault else f"whole{mark}", fault=fault is not None)
+        yield Finding(
+            f"checkpoint {step}", f"damaged: {reason}" if reason else f"whole{mark}", fault=reason is not None
+        )
     for path in sorted(folder.iterdir()):
         if not path.name.isdigit():
             yield Finding(path.name[:40], "left by a killed or damaged write; it is not read, and can be removed")
