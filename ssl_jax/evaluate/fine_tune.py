@@ -6,8 +6,8 @@ augmentation is a random crop and a flip, and half a cosine takes the learning r
 The sources differ: SwAV trains 20 epochs of 1 % or 10 % of ImageNet's labels by SGD, 0.01 for the encoder and 0.2 for the
 classifier (eval_semisup.py of facebookresearch/swav); MAE trains ViTs 50 to 100 epochs of all labels by AdamW with a layer
 decay of 0.75 (util/lr_decay.py of facebookresearch/mae). Of few labels an epoch is few steps: BiT's rule is 500 steps below
-20,000 images (bit_hyperrule.py of google-research/big_transfer), and BYOL sweeps five rates and 30 or 50 epochs on training
-images held out (https://arxiv.org/abs/2006.07733, appendix C.2). The defaults follow both.
+20,000 images (https://arxiv.org/abs/1912.11370, its hyper-rule), and BYOL chooses rate and epochs on training images held out
+(https://arxiv.org/abs/2006.07733, the appendix on semi-supervised training). The defaults follow both.
 """
 
 from collections.abc import Callable, Sequence
