@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -165,12 +166,15 @@ def test_a_hundred_links_to_the_folder_itself_add_no_image(tmp_path):
     assert len(open_folder(tmp_path).train) == 12
 
 
-def test_folders_may_be_nested_deeper_than_python_calls(tmp_path):
+def test_folders_may_be_nested_deeper_than_python_calls(tmp_path, request):
     deep = str(tmp_path / "a")
     for _ in range(1200):  # `Path.mkdir(parents=True)` would call itself as often.
         os.mkdir(deep)
         deep += "/b"
     deep = Path(deep).parent
+    request.addfinalizer(
+        lambda: subprocess.run(["rm", "-rf", str(tmp_path / "a")], check=True)
+    )  # Python's calls itself.
     for path in (deep / "1.png", tmp_path / "c.png"):
         path.write_bytes(encoded())
     (tmp_path / "a/loop").symlink_to(deep)
