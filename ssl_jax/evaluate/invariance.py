@@ -40,8 +40,8 @@ def lidar(views: Array, *, delta: float = 1e-4) -> Array:
     Args:
       views: features or embeddings of q views of each of n images, `[n, q, D]`. The paper has 1,000 images of 50 views for
         I-JEPA, and 50,000 samples or more for other methods.
-      delta: variance added to that within an image, so that it has an inverse; 1e-4 in stable-pretraining (callbacks/lidar.py of
-        galilai-group), which divides by q - 1 where we divide by q: its value is ours with q / (q - 1) times less delta.
+      delta: variance added to that within an image, so that it has an inverse; 1e-4 in stable-pretraining's
+        callbacks/lidar.py, which divides by q - 1 where we divide by q: its value is ours with q / (q - 1) times less delta.
 
     Raises:
       ValueError: not `[n, q, D]` with two images and two views at least, or delta is not positive.
