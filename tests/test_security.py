@@ -36,7 +36,8 @@ MODULES = {
     "pickle": set(), "cPickle": set(), "_pickle": set(), "dill": set(), "cloudpickle": set(), "joblib": set(),
     "shelve": set(), "marshal": set(), "yaml": set(), "pty": set(), "ctypes": set(), "runpy": set(), "code": set(),
     "subprocess": {"runs/circumstances.py"},  # git, in the folder of the package.
-    "multiprocessing": set(), "socketserver": set(), "requests": set(), "ftplib": set(), "telnetlib": set(),
+    "multiprocessing": {"data/stream.py"},  # Whether the main process of a worker is gone.
+    "socketserver": set(), "requests": set(), "ftplib": set(), "telnetlib": set(),
     "socket": {"runs/opening.py"},  # The name of the host, for the lock.
     "urllib": {"data/packages.py"}, "http": {"data/packages.py"},  # `ssl-jax data prepare`.
     "importlib.util": {"recipes/outside.py"},  # A recipe in a file that the user names.

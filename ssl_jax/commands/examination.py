@@ -1,10 +1,10 @@
 """`ssl-jax doctor`: what is installed, or what of a run is whole. It changes nothing."""
 
-import importlib.util
 import platform
 import shutil
 import sys
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,9 +63,9 @@ def examine_installation() -> Iterator[Finding]:
     yield Finding("ssl_jax", f"{about['versions']['ssl_jax']} in {Path(ssl_jax.__file__).parent}")
     yield Finding("commit", about["commit"] or "not a git repository")
     yield Finding("python", f"{platform.python_version()} in {sys.prefix}")
-    for name, version in about["versions"].items():
+    for name, number in about["versions"].items():
         if name not in ("ssl_jax", "python"):
-            yield Finding(name, version)
+            yield Finding(name, number)
     jaxes = about["versions"]["jax"], about["versions"]["jaxlib"]
     if jaxes[0] != jaxes[1]:
         yield Finding(
@@ -76,10 +76,16 @@ def examine_installation() -> Iterator[Finding]:
     if jax.default_backend() == "cpu" and shutil.which("nvidia-smi"):
         yield Finding("GPU", "there is one, but jax does not see it: pip install 'jax[cuda13]'", fault=True)
     for name, purpose in OPTIONAL.items():
-        there = importlib.util.find_spec(name) is not None
-        yield Finding(name, "installed" if there else f"not installed, needed only for {purpose}")
+        yield Finding(name, _installed(name) or f"not installed, needed only for {purpose}")
     free = shutil.disk_usage(".").free
     yield Finding("disk", f"{free / 2**30:.1f} GiB free here", fault=free < ROOM)
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def examine_run(run: Path) -> Iterator[Finding]:
