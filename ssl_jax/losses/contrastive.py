@@ -264,7 +264,12 @@ def _both_views(first: Array, second: Array, axis_name: str | None) -> tuple[Arr
 
     Views of an example are adjacent, rows 2i and 2i + 1: concatenated views would move between devices.
     """
-    rows = jnp.stack([unit_length(first), unit_length(second)], axis=1)
+    if first.dtype != second.dtype:  # As integers beside floats; unit length is in float32 or wider.
+        wide = max(
+            first.dtype, second.dtype, jnp.dtype(jnp.float32), key=lambda dtype: (dtype.kind == "f", dtype.itemsize)
+        )
+        first, second = first.astype(wide), second.astype(wide)
+    rows = unit_length(jnp.stack([first, second], axis=1))
     agreement = jnp.sum(rows[:, 0] * rows[:, 1], axis=1).mean()
     return rows.reshape(-1, rows.shape[2]), row_numbers(2 * len(rows), axis_name), agreement
 
