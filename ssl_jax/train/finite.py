@@ -46,7 +46,7 @@ class FiniteGuard:
         self._run, self._checkpoints, self._indices, self._say = run, checkpoints, indices, say
         self._allowed, self._searching = execution.skip_nonfinite, execution.debug_nans
         self._at_start, start = not_finite(state), int(jax.device_get(state.step))
-        records = read_metrics(run) if run else []
+        records = read_metrics(run) if run and self._allowed else []
         self.skipped = sum(int(record.get("skipped") or 0) for record in records if record["step"] <= start)
 
     def means(self, recent: Sequence[Metrics], number: int) -> dict[str, float]:

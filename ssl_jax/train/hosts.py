@@ -111,9 +111,7 @@ def _lost() -> str:
         client.key_value_set(f"{STORE}/{here}", "", allow_overwrite=True)
         time.sleep(ANSWER)
         there = {int(key.rpartition("/")[2]) for key, _ in client.key_value_dir_get(STORE)}
-    except (
-        Exception
-    ):  # Of any type: the store is gone with the coordinator, or has another interface in this version of JAX.
+    except Exception:  # Of any type: the store is gone with the coordinator, or JAX has another one.
         return "process 0, the coordinator," if here else "another process"
     return " and ".join(f"process {process}" for process in everyone if process not in there) or "another process"
 
