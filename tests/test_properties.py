@@ -15,12 +15,14 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import loss_definitions
 import numpy as np
 import op_definitions
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from precision import UNIT
 from public_calls import LOSSES, OPS, in_one_number
 
 from ssl_jax import losses, ops
@@ -184,7 +186,7 @@ def arrays_of(drawing, letters, size, rng):
     floats = {name: array + 0.1 * np.sign(array) for name, array in floats.items()}
     for name in drawing.shares:
         floats[name] = np.exp(floats[name]) / np.exp(floats[name]).sum(axis=-1, keepdims=True)
-    return {name: array.astype(np.float32) for name, array in floats.items()}, drawing.more(rng, size)
+    return {name: array.astype(jnp.float32) for name, array in floats.items()}, drawing.more(rng, size)
 
 
 def assert_is_definition(name, options, floats, rest):
@@ -199,7 +201,7 @@ def assert_is_definition(name, options, floats, rest):
         finite = np.isfinite(right)
         np.testing.assert_array_equal(np.isfinite(ours), finite)
         size, steep = np.abs(right[finite]).max(initial=0), steepness(options)
-        rounding = 5e-6 * (steep + size) + 1e-6 * steep * size
+        rounding = UNIT * (5e-6 * (steep + size) + 1e-6 * steep * size)
         change = max(np.abs(other[finite] - right[finite]).max(initial=0) for other in others)
         np.testing.assert_allclose(np.asarray(ours)[finite], right[finite], rtol=0, atol=rounding + 4 * change)
 
@@ -213,7 +215,7 @@ def steepness(options):
 
 def moved_in_last_digits(arrays, seed):
     rng = np.random.default_rng(seed)
-    return {argument: array * (1 + 3e-7 * rng.normal(size=array.shape)) for argument, array in arrays.items()}
+    return {argument: array * (1 + UNIT * 3e-7 * rng.normal(size=array.shape)) for argument, array in arrays.items()}
 
 
 @functools.lru_cache(500)

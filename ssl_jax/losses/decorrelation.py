@@ -142,9 +142,9 @@ def sigreg(rng: Array, views: Array, *, directions: int = 256, axis_name: str | 
     axes = jax.random.normal(rng, (directions, dim), jnp.float32)
     axes = axes / jnp.linalg.norm(axes, axis=1, keepdims=True)
     along = jnp.einsum("vbd,md->vbm", views.astype(jnp.float32), axes, precision="highest")
-    points = np.linspace(-5, 5, 17, dtype=np.float32)
+    points = np.linspace(-5, 5, 17, dtype=jnp.float32)
     normal = np.exp(-(points**2) / 2)
-    ends = np.where(np.abs(points) == 5, np.float32(0.5), np.float32(1))
+    ends = np.where(np.abs(points) == 5, 0.5, 1).astype(jnp.float32)
     weights = normal * ends * (points[1] - points[0])  # trapezoidal rule
 
     def add(summed: Array, at: tuple[Array, Array, Array]) -> tuple[Array, None]:

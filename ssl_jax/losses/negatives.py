@@ -218,7 +218,7 @@ def cpc(
     arguments = {"inverse_temperature": 1 / temperature, "axis_name": axis_name, "block_size": block_size}
     nats = log_sum_exp(queries, targets.reshape(-1, dim), **arguments)
     nats = nats - jnp.sum(queries * jnp.concatenate(meant), axis=1) / temperature
-    weights = np.concatenate([np.full(len(rows), 1 / len(rows) / len(made), np.float32) for rows in made])
+    weights = np.concatenate([np.full(len(rows), 1 / len(rows) / len(made), jnp.float32) for rows in made])
     return mean_over_shards(jnp.sum(nats * weights), axis_name)
 
 
