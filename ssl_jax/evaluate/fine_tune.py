@@ -12,10 +12,11 @@ decay of 0.75 (util/lr_decay.py of facebookresearch/mae). Of few labels an epoch
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any, Literal, NamedTuple
 
 import jax
+import numpy as np
 from jax import Array
 from jax.sharding import Mesh
 
@@ -29,9 +30,11 @@ from ssl_jax.methods.method import Backbone, Params, State
 from ssl_jax.methods.supervised import Supervised
 from ssl_jax.networks import linear_head
 from ssl_jax.ops.checks import check_all_positive, check_count, check_positive, check_range
-from ssl_jax.optimizers import Optimizer, adamw, sgd, warmup_cosine, with_layer_decay
+from ssl_jax.optimizers import Optimizer, adamw, at_rate, sgd, warmup_cosine, with_layer_decay, with_variable_rate
 from ssl_jax.train import fit
 from ssl_jax.train.mesh import batch_sharding, make_mesh
+from ssl_jax.train.program import Program, make_program
+from ssl_jax.train.state import TrainState, init_state
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": sgd, "adamw": adamw}
 FEW_IMAGES = 20_000  # Below so many labelled images several rates are tried, since a run is short.
@@ -53,17 +56,7 @@ class FineTuned(NamedTuple):
 
 @dataclass(frozen=True)
 class Classifier(Supervised):
-    """Supervised training that starts from a backbone's weights, with a fresh head.
-
-    params, stats: the encoder's.
-    """
-
-    params: Any = None
-    stats: Any = None
-
-    def init(self, rng: Array) -> tuple[Params, State]:
-        params, stats = super().init(rng)
-        return {**params, "encoder": self.params}, {**stats, "encoder": self.stats}
+    """Supervised training, and its predictions."""
 
     def logits(self, params: Params, state: State, images: Array) -> Array:
         """`[B, K]`, in evaluation."""
@@ -133,37 +126,51 @@ def fine_tune(
     data = replace(data, train=labelled(data.train))
     learning_rates = default_rates(data) if learning_rates is None else learning_rates
     _check(learning_rates, epochs=epochs, batch_size=batch_size, weight_decay=weight_decay, layer_decay=layer_decay)
-    method = Classifier(
-        backbone.net,
-        linear_head(inputs=backbone.net.width, outputs=len(data.classes)),
-        params=backbone.params,
-        stats=backbone.stats,
-    )
+    method = Classifier(backbone.net, linear_head(inputs=backbone.net.width, outputs=len(data.classes)))
 
     def views(rng: Array, image: Array) -> Array:
         return prepare(image if augment is None else augment(rng, image))[None]
 
-    def train(source: Source, rate: float) -> tuple[Any, float]:
+    @cache
+    def program_of(size: int, steps: int, warmup: int) -> tuple[Optimizer, Program, Callable[..., TrainState]]:
+        """For every rate, since compiling may take longer than the few steps of a run; and what makes its first state."""
+        schedule = warmup_cosine(size / 256, steps=steps, warmup=warmup)
+        decayed = with_layer_decay(make(schedule, weight_decay=weight_decay), network="encoder", decay=layer_decay)
+        chosen = with_variable_rate(decayed)
+        program = make_program(method, views, chosen, seed=seed, mesh=mesh)
+
+        def start(params: Params, stats: State, rate: Array) -> TrainState:
+            state = init_state(method, chosen.transformation, seed=seed)
+            return state._replace(
+                params={**state.params, "encoder": params},
+                method_state={**state.method_state, "encoder": stats},
+                optimizer=at_rate(state.optimizer, rate),
+            )
+
+        return chosen, program, jax.jit(start, out_shardings=jax.tree.map(lambda leaf: leaf.sharding, program.like))
+
+    def train(source: Source, rate: float) -> tuple[TrainState, float]:
         """The trained state, and the epochs of the training."""
         size = max(1, min(batch_size, len(source)) // mesh.size) * mesh.size
         batches = Batches(source, size, seed=seed, sharding=batch_sharding(mesh))
         passes = epochs or max(EPOCHS, LEAST_STEPS / batches.steps_per_epoch)
         steps = max(1, round(passes * batches.steps_per_epoch))
         warmup = round((passes * WARMUP if warmup_epochs is None else warmup_epochs) * batches.steps_per_epoch)
-        schedule = warmup_cosine(rate * size / 256, steps=steps, warmup=warmup)
-        chosen = with_layer_decay(make(schedule, weight_decay=weight_decay), network="encoder", decay=layer_decay)
+        chosen, program, start = program_of(size, steps, warmup)
+        program = program._replace(init=partial(start, backbone.params, backbone.stats, np.float32(rate)))
         with batches:
-            state = fit(method, views, chosen, batches, steps=steps, seed=seed, mesh=mesh, quiet=True, log_every=steps)
+            state = fit(
+                method, views, chosen, batches,
+                steps=steps, seed=seed, mesh=mesh, quiet=True, log_every=steps, program=program,
+            )  # fmt: skip
         return state, passes
 
-    def right(state: Any, source: Source) -> Any:
+    predict = jax.jit(lambda params, state, images: method.logits(params, state, jax.vmap(prepare)(images)))
+
+    def right(state: TrainState, source: Source) -> Any:
         """Which labelled images are predicted correctly."""
-        predict = partial(
-            jax.jit(lambda params, state, images: method.logits(params, state, jax.vmap(prepare)(images))),
-            state.params,
-            state.method_state,
-        )
-        logits, labels = features_of(predict, in_order(source, batch_size=512), sharding=batch_sharding(mesh))
+        extract = partial(predict, state.params, state.method_state)
+        logits, labels = features_of(extract, in_order(source, batch_size=512), sharding=batch_sharding(mesh))
         return (logits.argmax(axis=1) == labels)[labels >= 0]
 
     rates, held_out = sorted(map(float, learning_rates)), {}

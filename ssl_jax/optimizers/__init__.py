@@ -5,11 +5,13 @@ from ssl_jax.optimizers.layerwise import clipped_lars, larc, lars
 from ssl_jax.optimizers.optimizer import Optimizer, Schedule, weights_only
 from ssl_jax.optimizers.schedules import cosine, drop_step, step_decay, warmup_cosine
 from ssl_jax.optimizers.wrappers import (
+    at_rate,
     freeze_for,
     with_bias_rate,
     with_clipping,
     with_layer_decay,
     with_separate_optimizer,
+    with_variable_rate,
 )
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "Schedule",
     "adam",
     "adamw",
+    "at_rate",
     "clipped_lars",
     "cosine",
     "drop_step",
@@ -31,4 +34,5 @@ __all__ = [
     "with_clipping",
     "with_layer_decay",
     "with_separate_optimizer",
+    "with_variable_rate",
 ]

@@ -105,3 +105,18 @@ def freeze_for(optimizer: Optimizer, *, steps: int, parameter: str) -> Optimizer
         return hold(count, updates), (inner, count + 1)
 
     return Optimizer(optimizer.learning_rate, optax.GradientTransformation(init, update))
+
+
+@configured
+def with_variable_rate(optimizer: Optimizer) -> Optimizer:
+    """Updates are multiplied by a number of the state, which `at_rate` sets: one compiled program trains at any rate.
+
+    The log shows the rate without it.
+    """
+    scale = optax.inject_hyperparams(optax.scale)(step_size=1.0)
+    return Optimizer(optimizer.learning_rate, optax.chain(optimizer.transformation, scale))
+
+
+def at_rate(state: Any, rate: jax.Array) -> Any:
+    """The state of an optimizer `with_variable_rate`, whose updates are those of rate 1 times `rate`."""
+    return optax.tree_utils.tree_set(state, step_size=rate)

@@ -14,6 +14,7 @@ from ssl_jax.methods.method import Backbone
 from ssl_jax.networks.small import small_convnet
 from ssl_jax.train import fit
 from ssl_jax.train.mesh import make_mesh
+from ssl_jax.train.program import make_program
 
 NET = small_convnet(widths=(4, 8), strides=(2, 2))
 BACKBONE = Backbone(NET, *jax.jit(NET.init)(jax.random.key(1)))
@@ -88,6 +89,20 @@ def test_few_images_are_shown_more_often_and_choose_a_rate(monkeypatch):
     monkeypatch.setattr("ssl_jax.evaluate.fine_tune.FEW_IMAGES", 48)
     many = tuned(**default, batch_size=4)
     assert made[3:] == [24] and many.epochs == 2 and many.held_out == {} and many.learning_rate == 0.001
+
+
+def test_all_rates_are_trained_by_one_program(monkeypatch):
+    """They differ in the images alone, of which there are fewer while some are held out; a batch of 16 is one program."""
+    made = []
+
+    def counted(*words, **options):
+        made.append(make_program(*words, **options))
+        return made[-1]
+
+    monkeypatch.setattr("ssl_jax.evaluate.fine_tune.make_program", counted)
+    tuned(learning_rates=(0.01, 0.02, 0.04), epochs=4)
+    assert len(made) == 2  # 38 images, then 48: more steps.
+    assert made[0].step._cache_size() == made[1].step._cache_size() == 1
 
 
 def test_where_no_class_has_two_images_there_is_one_rate():

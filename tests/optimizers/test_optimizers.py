@@ -10,6 +10,7 @@ from ssl_jax.optimizers import (
     Optimizer,
     adam,
     adamw,
+    at_rate,
     clipped_lars,
     cosine,
     drop_step,
@@ -24,6 +25,7 @@ from ssl_jax.optimizers import (
     with_clipping,
     with_layer_decay,
     with_separate_optimizer,
+    with_variable_rate,
 )
 
 PARAMS = {"kernel": np.array([[1.0, -2.0], [0.5, 3.0]]), "bias": np.array([0.3, -0.1])}
@@ -347,6 +349,21 @@ def test_stages_and_convolutions_are_layers_too(layers):
     updates, _ = slower.transformation.update(params, slower.transformation.init(params), params)
     for name, factor in layers.items():
         np.testing.assert_allclose(updates["encoder"][name]["kernel"], np.full((2, 2), -factor), rtol=1e-6)
+
+
+@pytest.mark.parametrize("make", [sgd, adamw])
+def test_a_rate_of_the_state_is_the_rate_of_the_schedule(make):
+    """With momentum and decay, and by one compiled program for both rates."""
+    unit = with_variable_rate(make(lambda step: 1.0, weight_decay=0.1))
+    params = jax.tree.map(jnp.float32, PARAMS)
+    update = jax.jit(unit.transformation.update)
+    for rate in (0.3, 0.01):
+        state, found = at_rate(unit.transformation.init(params), jnp.float32(rate)), params
+        for gradient in GRADIENTS:
+            updates, state = update(jax.tree.map(jnp.float32, gradient), state, found)
+            found = jax.tree.map(jnp.add, found, updates)
+        assert_close(found, run(make(lambda step, rate=rate: rate, weight_decay=0.1)))
+    assert update._cache_size() == 1
 
 
 def test_sgd_may_decay_biases_and_norms_too():
