@@ -5,6 +5,10 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from ssl_jax.files import read_regular
+
+LARGEST = 2**28  # Bytes, far more than any manifest has.
+
 
 def read_manifest(checkpoint: Path) -> dict[str, Any]:
     """The "input", "score", "recent" and "checksums" of a checkpoint; older versions wrote the first two only, in two files.
@@ -31,4 +35,4 @@ def _checksum(manifest: dict[str, Any]) -> str:
 
 
 def _read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    return json.loads(read_regular(path, at_most=LARGEST))
