@@ -2,6 +2,7 @@
 
 import threading
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from ssl_jax.data import order
 from ssl_jax.data.order import batch_indices, rows_of
 
 
@@ -60,3 +62,40 @@ def test_threads_that_begin_an_epoch_together_compute_its_permutation_once(monke
         batches = list(pool.map(first_batch, range(8)))
     assert computed == [[12345, 0]]
     np.testing.assert_array_equal(batches, [batches[0]] * 8)
+
+
+@pytest.mark.parametrize("size", [2, 22, 64, 65, 1000])
+def test_what_is_computed_where_it_is_needed_is_a_permutation_too(monkeypatch, size):
+    monkeypatch.setattr(order, "LARGEST_HELD", 1)
+    epochs = [
+        [batch_indices(2 * epoch + half, size=size, batch_size=size // 2, seed=3) for half in (0, 1)]
+        for epoch in (0, 1)
+    ]
+    for epoch in epochs:
+        seen = np.concatenate(epoch)
+        assert (
+            seen.dtype == np.int32 and len(set(seen.tolist())) == size // 2 * 2 and 0 <= seen.min() <= seen.max() < size
+        )
+    assert size == 2 or not np.array_equal(*epochs)
+
+
+def test_computed_permutations_are_as_even_as_held_ones(monkeypatch):
+    """Of 2,000 epochs: each example comes first, and follows each other, about as often (chi-squared, 5 deviations)."""
+    monkeypatch.setattr(order, "LARGEST_HELD", 1)
+    size, epochs = 10, 2000
+    drawn = np.stack([batch_indices(epoch, size=size, batch_size=size, seed=5) for epoch in range(epochs)])
+    places = np.stack([np.bincount(column, minlength=size) for column in drawn.T])
+    following = np.bincount((drawn[:, :-1] * size + drawn[:, 1:]).ravel(), minlength=size**2).reshape(size, size)
+    for counts, mean in ((places, epochs / size), (following[~np.eye(size, dtype=bool)], epochs / size)):
+        freedom = counts.size - 1
+        assert abs(((counts - mean) ** 2 / mean).sum() - freedom) < 5 * np.sqrt(2 * freedom)
+    assert not following.diagonal().any()
+
+
+def test_a_billion_examples_take_no_memory():
+    tracemalloc.start()
+    batch = batch_indices(10**5, size=10**9, batch_size=4096, seed=0)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 2**20 and len(set(batch.tolist())) == 4096 and 0 <= batch.min() and batch.max() < 10**9
+    assert abs(batch.mean() / 5e8 - 1) < 0.05
