@@ -28,6 +28,9 @@ if "SSL_JAX_TEST_PROGRAMS" not in os.environ:
     if sum(path.stat().st_size for path in _programs.glob("*")) > 2**30:
         shutil.rmtree(_programs)
     os.environ["SSL_JAX_TEST_PROGRAMS"] = str(_programs)
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", os.environ["SSL_JAX_TEST_PROGRAMS"]
+)  # Of processes that tests start.
 jax.config.update("jax_compilation_cache_dir", os.environ["SSL_JAX_TEST_PROGRAMS"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 

@@ -24,6 +24,7 @@ from ssl_jax.report.album import attentions_of
 from ssl_jax.runs import REPORT, open_run, read_metrics, read_record, write_results
 from ssl_jax.runs.circumstances import changes, different_examples, versions
 from ssl_jax.train import fit
+from ssl_jax.train.compilation import keep_programs
 from ssl_jax.train.hosts import check_same, connect, lost_processes, on_this_process, part, together
 from ssl_jax.train.log import log_line
 from ssl_jax.train.state import TrainState
@@ -38,6 +39,7 @@ def pretrain(make: MakeRecipe, options: Options, *, repeats: Path | None = None)
     if options.distributed or options.coordinator:
         _only_results_on_stdout()
         _connect(options)
+    keep_programs()
     with contextlib.ExitStack() as opened, lost_processes(), memory_errors():
         with together():
             recipe, mesh, batches, hook, program = prepare(make, options)

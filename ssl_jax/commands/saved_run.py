@@ -20,6 +20,7 @@ from ssl_jax.recipes.recipe import GIVEN_MARK, absolute
 from ssl_jax.runs import CHECKPOINTS, read_request
 from ssl_jax.settings import current_name
 from ssl_jax.train.checkpoint import Checkpoints
+from ssl_jax.train.compilation import keep_programs
 from ssl_jax.train.log import log_line
 from ssl_jax.train.mesh import make_mesh, replicated
 from ssl_jax.train.state import TrainState, init_state
@@ -27,6 +28,7 @@ from ssl_jax.train.state import TrainState, init_state
 
 def restore(run: Path, step: int | None) -> tuple[dict[str, Any], Recipe, TrainState, Mesh]:
     """The request of a run, its recipe, and its state at the checkpoint of `step`, the last one when None."""
+    keep_programs()
     request = read_request(run)
     run = run if run.is_dir() else run.parent  # `read_request` takes a run.json, too.
     make = make_again(request)

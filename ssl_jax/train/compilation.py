@@ -1,0 +1,56 @@
+"""Compiled programs are kept for the next command, which then starts in a fraction of the time."""
+
+import os
+import platform
+import warnings
+import zlib
+from contextlib import suppress
+from pathlib import Path
+
+import jax
+
+MOST_BYTES = 2**30
+SHORTEST = 0.1  # Seconds of compilation from which a program is kept.
+
+
+def keep_programs() -> None:
+    """Sets JAX's compilation cache to a folder of the user's cache, where neither the user nor the program has set it.
+
+    `JAX_COMPILATION_CACHE_DIR` names another folder, `JAX_ENABLE_COMPILATION_CACHE=0` keeps nothing. Programs are what JAX
+    would compile again, to the bit. Above 1 GiB those that were written first are removed.
+    """
+    if jax.config.jax_compilation_cache_dir or not jax.config.jax_enable_compilation_cache:
+        return
+    with suppress(OSError, RuntimeError):  # Without a home, or where it is read-only, nothing is kept.
+        folder = programs_folder()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK) or folder.stat().st_uid != os.getuid():  # Programs of others are not run.
+            return
+        _trim(folder)
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", SHORTEST)
+        # Such as of a program whose writing a kill has interrupted: it is compiled again.
+        warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache entry")
+
+
+def programs_folder() -> Path:
+    """A folder for each kind of processor, since a home may be shared by machines, and programs use all its instructions."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "ssl_jax" / f"{platform.machine()}-{zlib.crc32(_instructions().encode()):08x}"
+
+
+def _instructions() -> str:
+    """The processor's instruction sets, as the kernel lists them; empty where it does not."""
+    with suppress(OSError), open("/proc/cpuinfo") as lines:
+        return next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return ""
+
+
+def _trim(folder: Path) -> None:
+    files = [(file.stat().st_mtime, file.stat().st_size, file) for file in folder.iterdir() if file.is_file()]
+    left = sum(size for _, size, _ in files) - MOST_BYTES
+    for _, size, file in sorted(files):
+        if left <= 0:
+            return
+        file.unlink(missing_ok=True)
+        left -= size
