@@ -69,6 +69,7 @@ def soak(*, minutes: float = 60, steps: int = 4000, longest: float = 90, seed: i
             finish(start(root / f"undisturbed-{processes}", words[processes], processes))
             wanted[processes] = outcome(root / f"undisturbed-{processes}")
         [steady] = start(root / "steady", [*STREAMED, "--data", str(images(root / "images"))], 1)
+        os.setpriority(os.PRIO_PROCESS, steady.pid, 10)  # Its memory is watched, not its speed.
         end, rounds = time.monotonic() + 60 * minutes, 0
         while time.monotonic() < end:
             processes, run = 1 + rounds % 2, root / f"round-{rounds}"
