@@ -20,6 +20,7 @@ from jax import Array, lax
 from ssl_jax.losses.negatives import info_nce
 from ssl_jax.ops.checks import check_arrays, check_choice, check_count, check_function, check_one_shape
 from ssl_jax.ops.collectives import mean_over_shards
+from ssl_jax.ops.explicit_axes import on_explicit_axes
 from ssl_jax.ops.normalize import unit_length
 
 Estimator = Callable[[Array, Array, Array], Array]
@@ -34,6 +35,7 @@ AGREEMENTS: dict[Agreement, Callable[[Array, Array], Array]] = {
 }
 
 
+@on_explicit_axes
 def avid(
     video: Array,
     audio: Array,
@@ -75,6 +77,7 @@ def avid(
     return (video_to_audio + audio_to_video) / 2
 
 
+@on_explicit_axes
 def cma(
     video: Array,
     audio: Array,
@@ -137,6 +140,7 @@ def _check_negatives(function: str, clips: Array, **arrays: Array) -> None:
             raise ValueError(f"{function}: {name} must be [K, D] or [B, K, D], not empty, got {shapes}")
 
 
+@on_explicit_axes
 def correspondence(own: Array, other: Array, *, axis_name: str | None = None) -> Array:
     """Binary cross-entropy of audio-visual correspondence: does the sound belong to the picture? In nats.
 

@@ -12,8 +12,10 @@ from jax import Array, lax
 from ssl_jax.losses.pretext import check_classes, cross_entropy
 from ssl_jax.ops.checks import check_arrays, check_positive
 from ssl_jax.ops.collectives import mean_over_shards
+from ssl_jax.ops.explicit_axes import on_explicit_axes
 
 
+@on_explicit_axes
 def swav(scores: Array, assignments: Array, *, temperature: float = 0.1, axis_name: str | None = None) -> Array:
     """Swapped prediction of SwAV, in nats: each crop predicts the prototypes assigned to the other crops.
 
@@ -46,6 +48,7 @@ def swav(scores: Array, assignments: Array, *, temperature: float = 0.1, axis_na
     return -mean_over_crop_pairs(log_probabilities, targets, axis_name)
 
 
+@on_explicit_axes
 def cluster_cross_entropy(
     scores: Array, labels: Array, *, temperature: float = 0.1, axis_name: str | None = None
 ) -> Array:

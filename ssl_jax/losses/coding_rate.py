@@ -14,9 +14,11 @@ from jax import Array, lax
 from ssl_jax.losses.clustering import check_crops, mean_over_crop_pairs
 from ssl_jax.ops.checks import check_count, check_one_shape, check_positive, check_range
 from ssl_jax.ops.collectives import mean_over_shards, row_numbers, shards
+from ssl_jax.ops.explicit_axes import on_explicit_axes
 from ssl_jax.ops.normalize import unit_length
 
 
+@on_explicit_axes
 def coding_rate(views: Array, *, distortion: float = 0.05, groups: int = 1, axis_name: str | None = None) -> Array:
     """Half the log-determinant of I + D / distortion * C, with C = Z^T Z / N of the rows Z of a view, in nats.
 
@@ -59,6 +61,7 @@ def coding_rate(views: Array, *, distortion: float = 0.05, groups: int = 1, axis
     return jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1)).sum(axis=-1).mean()
 
 
+@on_explicit_axes
 def simdino(
     student: Array,
     teacher: Array,

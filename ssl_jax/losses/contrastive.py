@@ -18,11 +18,13 @@ from jax import Array, lax
 
 from ssl_jax.ops.checks import check_arrays, check_count, check_one_shape, check_positive, given
 from ssl_jax.ops.collectives import gather_rows, mean_over_shards, row_numbers, shards
+from ssl_jax.ops.explicit_axes import on_explicit_axes
 from ssl_jax.ops.normalize import unit_length
 from ssl_jax.ops.pairs import log_sums_over_others
 from ssl_jax.ops.streaming import log_sum_exp
 
 
+@on_explicit_axes
 def ntxent(
     first: Array,
     second: Array,
@@ -67,6 +69,7 @@ def ntxent(
     return mean_over_shards(others.mean() - agreement / temperature, axis_name)
 
 
+@on_explicit_axes
 def decoupled_contrastive(
     first: Array,
     second: Array,
@@ -112,6 +115,7 @@ def decoupled_contrastive(
     return mean_over_shards(others.mean() - agreement / temperature, axis_name)
 
 
+@on_explicit_axes
 def supervised_contrastive(
     embeddings: Array,
     labels: Array,
@@ -170,6 +174,7 @@ def supervised_contrastive(
     return mean_over_shards(nats.mean(), axis_name) / jnp.where(count > 0, count, 1)
 
 
+@on_explicit_axes
 def moco_v3(
     first: Array,
     second: Array,
@@ -215,6 +220,7 @@ def moco_v3(
     return 2 * temperature * nats
 
 
+@on_explicit_axes
 def in_batch_info_nce(
     queries: Array,
     keys: Array,

@@ -15,9 +15,11 @@ from jax import Array, lax
 
 from ssl_jax.ops.checks import check_arrays, check_count, check_key, check_one_shape, check_range
 from ssl_jax.ops.collectives import gather_rows, mean_over_shards, row_numbers, shards
+from ssl_jax.ops.explicit_axes import on_explicit_axes
 from ssl_jax.ops.normalize import standardize
 
 
+@on_explicit_axes
 def barlow_twins(
     first: Array, second: Array, *, off_diagonal_weight: float = 5e-3, axis_name: str | None = None
 ) -> Array:
@@ -50,6 +52,7 @@ def barlow_twins(
     return agreement + off_diagonal_weight * _off_diagonal_squares(first, second, axis_name)
 
 
+@on_explicit_axes
 def vicreg(
     first: Array,
     second: Array,
@@ -107,6 +110,7 @@ def lejepa_prediction(views: Array, *, large: int = 2, axis_name: str | None = N
     return mean_over_shards(jnp.mean((views - views[:large].mean(axis=0, keepdims=True)) ** 2), axis_name)
 
 
+@on_explicit_axes
 def sigreg(rng: Array, views: Array, *, directions: int = 256, axis_name: str | None = None) -> Array:
     """SIGReg: distance of the N embeddings of a view from a standard normal, in random directions (Epps-Pulley test).
 

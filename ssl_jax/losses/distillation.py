@@ -13,10 +13,12 @@ from ssl_jax.losses.clustering import check_crops, mean_over_crop_pairs
 from ssl_jax.ops.blocks import floats
 from ssl_jax.ops.checks import check_arrays, check_mask, check_one_shape, check_positive
 from ssl_jax.ops.collectives import mean_over_shards
+from ssl_jax.ops.explicit_axes import on_explicit_axes
 from ssl_jax.ops.moving_average import moving_average
 from ssl_jax.ops.normalize import unit_length
 
 
+@on_explicit_axes
 def negative_cosine(prediction: Array, target: Array, *, axis_name: str | None = None) -> Array:
     """Minus the cosine of each prediction with its target, in [-1, 1] (BYOL, SimSiam).
 
@@ -47,6 +49,7 @@ def negative_cosine(prediction: Array, target: Array, *, axis_name: str | None =
     return mean_over_shards(-cosine.mean(), axis_name)
 
 
+@on_explicit_axes
 def dino(
     student: Array,
     teacher: Array,
@@ -116,6 +119,7 @@ def center_and_sharpen(teacher: Array, *, center: Array, temperature: float | Ar
     return lax.stop_gradient(jax.nn.softmax(centred / temperature))
 
 
+@on_explicit_axes
 def update_center(
     center: Array,
     teacher: Array,

@@ -11,9 +11,11 @@ from jax import Array, lax
 
 from ssl_jax.ops.checks import check_arrays, check_mask, check_positive
 from ssl_jax.ops.collectives import gather_rows, mean_over_shards, row_numbers, shards
+from ssl_jax.ops.explicit_axes import on_explicit_axes
 from ssl_jax.ops.normalize import unit_length
 
 
+@on_explicit_axes
 def ibot(
     student: Array, targets: Array, mask: Array, *, temperature: float = 0.1, axis_name: str | None = None
 ) -> Array:
@@ -59,6 +61,7 @@ def ibot(
     return mean_over_shards(of_crops.mean(), axis_name)
 
 
+@on_explicit_axes
 def koleo(tokens: Array, *, axis_name: str | None = None) -> Array:
     """KoLeo: minus the mean logarithm of the distance of each token to the nearest other one, all at unit length.
 

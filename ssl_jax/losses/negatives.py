@@ -18,10 +18,12 @@ from ssl_jax.ops.blocks import mixed_precision_einsum
 from ssl_jax.ops.checks import check_arrays, check_count, check_positive, check_range, given
 from ssl_jax.ops.collectives import max_over_shards, mean_over_shards
 from ssl_jax.ops.energy import free_energy
+from ssl_jax.ops.explicit_axes import on_explicit_axes
 from ssl_jax.ops.normalize import unit_length
 from ssl_jax.ops.streaming import log_sum_exp
 
 
+@on_explicit_axes
 def info_nce(
     query: Array,
     positive: Array,
@@ -80,6 +82,7 @@ def info_nce(
     return mean_over_shards(jax.nn.softplus(wrong - right).mean(), axis_name)
 
 
+@on_explicit_axes
 def nce(
     query: Array,
     positive: Array,
@@ -130,6 +133,7 @@ def nce(
     return mean_over_shards(nats.mean(), axis_name)
 
 
+@on_explicit_axes
 def estimate_log_partition(
     query: Array, negatives: Array, *, temperature: float | Array = 0.07, axis_name: str | None = None
 ) -> Array:
@@ -157,6 +161,7 @@ def estimate_log_partition(
     return top + jnp.log(mean_over_shards(jnp.exp(scores - top).mean(), axis_name))
 
 
+@on_explicit_axes
 def cpc(
     predictions: Array,
     targets: Array,

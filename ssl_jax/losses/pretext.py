@@ -10,8 +10,10 @@ from jax import Array
 
 from ssl_jax.ops.checks import check_arrays, check_integers, check_labels, check_not_negative
 from ssl_jax.ops.collectives import mean_over_shards
+from ssl_jax.ops.explicit_axes import on_explicit_axes
 
 
+@on_explicit_axes
 def cross_entropy(logits: Array, labels: Array, *, label_smoothing: float = 0.0, axis_name: str | None = None) -> Array:
     """Cross-entropy of a softmax over classes, in nats.
 
@@ -55,6 +57,7 @@ def cross_entropy(logits: Array, labels: Array, *, label_smoothing: float = 0.0,
     return total / jnp.where(count > 0, count, 1)
 
 
+@on_explicit_axes
 def weighted_cross_entropy(logits: Array, labels: Array, weights: Array, *, axis_name: str | None = None) -> Array:
     """Cross-entropy with a weight for each class, in nats: for rare classes.
 

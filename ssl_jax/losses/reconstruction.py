@@ -10,9 +10,11 @@ from jax import Array, lax
 
 from ssl_jax.ops.checks import check_arrays, check_flags, check_mask
 from ssl_jax.ops.collectives import mean_over_shards
+from ssl_jax.ops.explicit_axes import on_explicit_axes
 from ssl_jax.ops.normalize import power_of_two, scaled_epsilon
 
 
+@on_explicit_axes
 def masked_regression(
     prediction: Array, target: Array, mask: Array, *, normalize_targets: bool = True, axis_name: str | None = None
 ) -> Array:
@@ -57,6 +59,7 @@ def masked_regression(
     return _mean_of(errors, mask, axis_name)
 
 
+@on_explicit_axes
 def masked_smooth_l1(prediction: Array, target: Array, mask: Array, *, axis_name: str | None = None) -> Array:
     """Smooth L1 (Huber) loss of masked patches: half the square of errors up to 1, the absolute value less 1/2 beyond.
 
