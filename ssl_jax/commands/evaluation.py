@@ -19,7 +19,7 @@ from ssl_jax.evaluate.label_lists import check_share, with_share_of_labels
 from ssl_jax.evaluate.layers import LAYER_PROTOCOLS
 from ssl_jax.evaluate.protocols import PROTOCOLS, chosen_protocols
 from ssl_jax.evaluate.results import evaluate_sources
-from ssl_jax.evaluate.tables import results_table
+from ssl_jax.evaluate.tables import results_table, sources_table
 from ssl_jax.ranges import check_ranges
 from ssl_jax.recipes import Recipe
 from ssl_jax.report import write_report
@@ -68,6 +68,8 @@ def evaluate(
             augment=augmentation_for(opened, min_scale=min_scale, flip=flip),
         )  # fmt: skip
         found = {"layer": layer, "features": features}
+        if features:
+            log_line(sources_table(features, chance=about["chance"]))
     if save and opened.name == recipe.data.name and any(PROTOCOLS[name].needs_masks for name in protocols):
         save_patch_pictures(run, recipe, opened, state, mesh, layer=layer, init_seed=request["seed"])
     if save:

@@ -16,6 +16,7 @@ from ssl_jax.commands.judging import chance_level, evaluate_trained
 from ssl_jax.commands.saved_run import as_recorded_today
 from ssl_jax.data.fingerprint import fingerprint
 from ssl_jax.errors import RunError, UsageError, memory_errors, reason_of
+from ssl_jax.evaluate.tables import sources_table
 from ssl_jax.options import Options
 from ssl_jax.prepare import MakeRecipe, execution_of, prepare
 from ssl_jax.recipes import Recipe
@@ -51,6 +52,7 @@ def pretrain(make: MakeRecipe, options: Options, *, repeats: Path | None = None)
                 _say_changes(repeats or run, request["examples"])
                 update = functools.partial(as_recorded_today, recipe.arguments)
                 opened.enter_context(open_run(run, request, resume=options.resume, update=update))
+                log_line(introduction(recipe, mesh, seed=options.seed))
         with batches:
             state = fit(
                 recipe.method, recipe.augment, recipe.optimizer(recipe.steps), batches,
@@ -114,6 +116,22 @@ def _say_changes(run: Path, examples: dict[str, Any]) -> None:
         log_line(f"not as when {run} was started, results may differ: {'; '.join(changed)}")
 
 
+def introduction(recipe: Recipe, mesh: Mesh, *, seed: int) -> str:
+    """Three lines on what is about to be trained: recipe and encoder, data, devices."""
+    data, encoder = recipe.data, recipe.arguments.get("encoder")
+    parts = [
+        f"{recipe.name}: {f'encoder {encoder}, ' if encoder else ''}batch {recipe.batch_size}, {recipe.steps} steps"
+    ]
+    parts[0] += f" ({recipe.epochs:g} epochs), seed {seed}"
+    size = " x ".join(map(str, data.train.image_shape))
+    classes = f"{len(data.classes)} classes" if data.classes else "no labels"
+    test = f", {len(data.test):,} of them to test" if data.test else ", none to test"
+    parts.append(f"{data.name}: {len(data.train) + len(data.test or ()):,} images of {size}{test}, {classes}")
+    kinds = sorted({device.device_kind for device in mesh.devices.flat})
+    parts.append(f"{mesh.size} x {', '.join(kinds)}; compiling the first step, unless its program was kept")
+    return "\n".join(parts)
+
+
 def _finish(
     run: Path, recipe: Recipe, state: TrainState, mesh: Mesh | None, *, seed: int, began: float
 ) -> dict[str, Any]:
@@ -140,4 +158,7 @@ def _finish(
     }
     write_results(run, results)
     write_report(run)
+    if features:
+        log_line(sources_table(features, chance=results["chance"]))
+    log_line(f"report: {run / REPORT}")
     return results

@@ -40,6 +40,21 @@ def results_table(
     return f"{aligned([head, *rows])}\n{foot}"
 
 
+def sources_table(features: Mapping[str, Mapping[str, Any]], *, chance: float | None) -> str:
+    """The results of one evaluation: a line for each source, a column for each protocol with accuracies, as `results_table`."""
+    protocols = [
+        name for name in PROTOCOLS if any(name in of for of in features.values()) and not PROTOCOLS[name].figures
+    ]
+    head = ["features", *(PROTOCOLS[name].words.title for name in protocols)]
+    rows = [
+        [source, *(figure(features[source].get(name, {})) for name in protocols)]
+        for source in SHOWN
+        if source in features
+    ]
+    random = "" if chance is None else f"; random predictions: {100 * chance:.1f}"
+    return f"{aligned([head, *rows])}\naccuracy in percent, with half the 95 % interval{random}"
+
+
 def figure(fields: Mapping[str, Any]) -> str:
     """The first number of the fields with half its interval, "95.1 ± 1.3"; "-" where nothing was measured."""
     value = next((value for value in fields.values() if isinstance(value, float | int)), None)

@@ -35,13 +35,17 @@ class Log:
         self.plain = not sys.stderr.isatty() and not quiet
         self.bar = tqdm(
             total=steps, initial=start, disable=quiet or self.plain, file=sys.stderr, dynamic_ncols=True,
-            bar_format="{percentage:3.0f}%|{bar:8}| {n_fmt}/{total_fmt} {remaining}  {desc}",
+            bar_format="{percentage:3.0f}%|{bar:8}| {n_fmt}/{total_fmt} {remaining} left  {desc}",
         )  # fmt: skip
         self.file = self.events = None
         if run is not None:
             truncate_metrics(run, start)
             self.file = open(run / METRICS, "a", encoding="utf-8")
             self.events = SummaryWriter(str(run), purge_step=start)
+
+    def advance(self, step: int) -> None:
+        """Moves the bar, which is drawn ten times a second at most, to this step."""
+        self.bar.update(step - self.bar.n)
 
     def write(self, step: int, metrics: dict[str, float], *, images: int = 0) -> None:
         """Records metrics at a step; `images` is the number of images since the last call with this argument."""
@@ -71,7 +75,7 @@ class Log:
         if self.plain:
             print(f"step {step}/{self.steps}  {'  '.join(shown)}", file=sys.stderr, flush=True)
         self.bar.set_description_str("  ".join(shown), refresh=False)
-        self.bar.update(step - self.bar.n)
+        self.advance(step)
 
     def close(self) -> None:
         """Closes the bar and flushes the files."""

@@ -109,6 +109,7 @@ def fit(
             with guard.searching(number):
                 state, metrics = program.step(state, batch)
             recent.append(metrics)
+            log.advance(number)
             if record:
                 means, gauges = guard.means(recent, number), _floats(measuring)
                 log.write(number, {**means, **gauges}, images=min(len(recent), number - start) * batches.batch_size)

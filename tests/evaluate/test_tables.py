@@ -1,6 +1,6 @@
 """The table of results has a line for each name, and columns for what was measured."""
 
-from ssl_jax.evaluate.tables import results_table
+from ssl_jax.evaluate.tables import results_table, sources_table
 
 ACCURACY = {"accuracy": 0.951, "interval": [0.938, 0.964]}
 RESULTS = {
@@ -20,3 +20,15 @@ def test_each_name_has_a_line_with_percentages_and_intervals():
         "features     -  100.0 ± 2.0          -",
     ]
     assert foot.endswith("random predictions: 10.0")
+
+
+def test_each_source_has_a_line_and_each_protocol_a_column():
+    features = {"pixels": {"knn": {"accuracy": 0.5}}, "pretrained": {"few_labels": {"accuracy": None}, "knn": ACCURACY}}
+    *lines, foot = sources_table(features, chance=0.1).splitlines()
+    assert lines == [
+        "features    Nearest neighbours  Few-label probe",
+        "pretrained          95.1 ± 1.3                -",
+        "pixels                    50.0                -",
+    ]
+    assert foot.endswith("; random predictions: 10.0")
+    assert sources_table(features, chance=None).endswith("interval")
