@@ -48,7 +48,7 @@ USAGE = f"""ssl-jax {__version__}: self-supervised learning in JAX
   ssl-jax pretrain --from RUN/run.json [options]      repeat a run
   ssl-jax evaluate RUN [options]                      evaluate a run's features again, on its own or on other data
   ssl-jax finetune RUN [options]                      train encoder and classifier on labels, all or a share of them
-  ssl-jax embed RUN --output FILE.npy                 write the features of all training images
+  ssl-jax embed RUN [DATA] --output FILE              write features of images to FILE.parquet, .csv or .npy
   ssl-jax report RUN                                  write RUN/report.html again
   ssl-jax data prepare NAME [options]                 download and prepare a data set: emoji
   ssl-jax doctor [RUN]                                what is installed; or what of a run is whole
@@ -164,7 +164,7 @@ def finetune(words: list[str]) -> None:
 
 
 def embed(words: list[str]) -> None:
-    """`ssl-jax embed RUN --output FILE.npy [options]`"""
+    """`ssl-jax embed RUN [DATA] --output FILE [options]`"""
     from ssl_jax import commands, signatures
     from ssl_jax.options import parse
 

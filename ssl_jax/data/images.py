@@ -10,6 +10,7 @@ import contextlib
 import io
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -71,6 +72,11 @@ class DecodedSource(Skipping):
     def labels(self) -> NDArray[np.int32] | None:
         """The labels of the records, where they are in memory."""
         return getattr(self._records, "labels", None)
+
+    def path(self, number: int) -> Path | None:
+        """The file of this image; None where the image is a part of a larger file."""
+        path = getattr(self._records, "path", None)
+        return path and path(number)
 
     def stored(self) -> Iterator[bytes]:
         """For the data set's fingerprint: what the records say of themselves, or the bytes of a sample of them."""
