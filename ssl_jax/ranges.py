@@ -124,6 +124,7 @@ RANGES = {
     "log_every": COUNT,
     "evaluate_every": COUNT,
     "keep": COUNT,
+    "count": COUNT,
     "skip_nonfinite": COUNT_OR_NONE,
     "save_minutes": Range(0.0, 1e6),
     "block_size": COUNT,

@@ -114,6 +114,34 @@ def embed(
     return locals()
 
 
+def neighbors(
+    run: Run,
+    query: Annotated[Positional[Path], arg(metavar="QUERY")],
+    data: SomeData = None,
+    *,
+    count: int = 10,
+    output: Annotated[Path | None, arg(metavar="FILE")] = None,
+    layer: str = "features",
+    step: int | None = None,
+) -> dict[str, Any]:
+    """Finds the images nearest to an image by the cosine of their features.
+
+    Prints one line of JSON: path, split, class and cosine of each, nearest first.
+
+    Args:
+      run: folder of the run.
+      query: image file.
+      data: folder of images or name of a data set to search in; the run's training images when not given. The query itself
+        is left out.
+      count: number of images to find.
+      output: file to write: NAME.html, a page with the images in it; NAME.png, a picture; NAME.json, the line that is
+        printed, indented.
+      layer: layer of the encoder; spatial layers are mean-pooled.
+      step: step of the checkpoint to use; the last one when not given.
+    """
+    return locals()
+
+
 def report(run: Positional[Path]) -> Path:
     """Writes report.html of a run again, from the files in its folder; also of a run that is still training.
 

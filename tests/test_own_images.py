@@ -172,3 +172,64 @@ def test_what_a_loaded_run_says_of_itself(run, trained, mine):
 def test_what_is_no_image_is_a_value_error(trained, images, sentence):
     with pytest.raises(ValueError, match=sentence):
         trained.features(images)
+
+
+def test_neighbors_are_those_of_the_cosine_without_the_query(run, trained, mine, capsys):
+    query = mine / "train/cat/1.png"
+    code, out, err = command(capsys, "neighbors", run, query, mine, "--count", 3)
+    (line,) = out.splitlines()
+    found = json.loads(line)
+    assert code == 0 and found.keys() == {"query", "data", "layer", "neighbors"} and found["query"] == str(query)
+    assert "searching 4 images of" in err
+    paths = [mine / name for name in ("train/cat/3.png", 'train/dog/a, "b".png', "test/cat/1.png", "val/x.png")]
+    first, others = trained.features(query).astype(float), trained.features(paths).astype(float)
+    cosines = [float(first @ row / np.sqrt((first @ first) * (row @ row))) for row in others]
+    nearest = sorted(zip(cosines, map(str, paths), strict=True), reverse=True)[:3]
+    assert [each["path"] for each in found["neighbors"]] == [path for _, path in nearest]
+    assert [each["cosine"] for each in found["neighbors"]] == pytest.approx([cosine for cosine, _ in nearest], abs=1e-5)
+    assert all(each.keys() == {"path", "split", "label", "cosine"} for each in found["neighbors"])
+
+
+def test_neighbors_finds_a_copy_among_the_runs_training_images(run, tmp_path, capsys):
+    draw(tmp_path / "copy.png", 5)
+    code, out, _ = command(capsys, "neighbors", run, tmp_path / "copy.png", "--count", 99, "--layer", "layer1")
+    found = json.loads(out)["neighbors"]
+    assert code == 0 and len(found) == 16 and found[0]["path"].endswith("data/05.png") and found[1]["cosine"] < 1 - 1e-6
+    assert found[0]["cosine"] == pytest.approx(1, abs=1e-5) and {each["split"] for each in found} == {"train"}
+
+
+def test_neighbors_as_page_picture_and_json(run, mine, tmp_path, capsys):
+    hostile = mine / "train/cat/<img src=stolen>.png"
+    draw(hostile, 7, size=(400, 300))
+    for ending in ("html", "png", "json"):
+        file = tmp_path / f"out/near.{ending}"
+        code, out, err = command(capsys, "neighbors", run, hostile, mine, "--output", file)
+        assert code == 0 and err.splitlines()[-1] == f"wrote {file}"
+    assert (
+        json.loads((tmp_path / "out/near.json").read_text()) == json.loads(out)
+        and len(json.loads(out)["neighbors"]) == 5
+    )
+    page = (tmp_path / "out/near.html").read_text()
+    assert "<img src=stolen>" not in page and "&lt;img src=stolen&gt;.png" in page
+    assert page.count('src="data:image/') == 6 and "a, &quot;b&quot;.png" in page and ">dog<" in page
+    with Image.open(tmp_path / "out/near.png") as picture:
+        assert picture.format == "PNG" and min(picture.size) > 200 and len(np.unique(np.asarray(picture))) > 99
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["near.html", "near.json", "near.png"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("none.png {mine}", "query: none.png cannot be read (No such file or directory): name an image file."),
+        ("{mine}/train/cat/2.png", "2.png cannot be read (not an image of a known format): name an image file."),
+        ("{mine}/val/x.png {mine} --output x.gif", "output: got x.gif, expected a file that ends in .html, .png or .json"),
+        ("{mine}/val/x.png --count 0", "count: got 0, expected 1 to 2,147,483,647."),
+        ("{mine}/val/x.png {mine}/val/x.png --output x.png", "x.png holds no image but the query: name a folder"),
+    ],
+)  # fmt: skip
+def test_mistakes_of_neighbors_are_one_sentence(run, mine, tmp_path, monkeypatch, capsys, words, sentence):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    code, out, err = command(capsys, "neighbors", run, *words.format(mine=mine).split())
+    assert code == 2 and out == "" and sentence in err and "\nssl-jax: " in f"\n{err}", err
+    assert not list((tmp_path / "here").iterdir())

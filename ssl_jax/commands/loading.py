@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from numpy.typing import NDArray
@@ -72,7 +73,7 @@ class TrainedRun:
     def preprocess(self, image: Any) -> NDArray[np.float32]:
         """The input of the encoder for one image, as in `features`: float32 `[H, W, C]`, standardised as by the recipe."""
         self._check_kind()
-        return np.asarray(self.recipe.prepare(self._pixels(image)), np.float32)
+        return np.asarray(self.recipe.prepare(jnp.asarray(self._pixels(image))), np.float32)
 
     def features(self, images: Any, layer: str = "features") -> NDArray[np.float32]:
         """The frozen features of images, float32 `[N, D]`; of one image, `[D]`. Those that `ssl-jax embed` writes.
@@ -87,7 +88,7 @@ class TrainedRun:
         """
         self._check_kind()
         several = isinstance(images, list | tuple) or np.ndim(images) == 4
-        chosen: Sequence[Any] = (np.asarray(images) if hasattr(images, "shape") else images) if several else [images]
+        chosen = list(images) if several else [images]
         if not len(chosen):
             raise UsageError("images: got none, expected at least one image.")
         found, _ = features_of(self._extractor(layer), self._batches(chosen), sharding=batch_sharding(self.mesh))

@@ -135,6 +135,16 @@ def decode(encoded: bytes, *, shape: tuple[int, int, int], levels: Levels | None
     return np.asarray(image).reshape(shape)
 
 
+def central_square(encoded: bytes, *, most: int) -> NDArray[np.uint8]:
+    """The part of an encoded image that `decode` keeps for a square, to look at: uint8 `[S, S, 3]`, S at most `most`.
+
+    Small images are not enlarged. Raises as `decode`.
+    """
+    with loaded(encoded, near=(2 * most, 2 * most)) as image:
+        side = min(most, *image.size)
+        return np.asarray(fit(eight_bit(image, channels=3), height=side, width=side))
+
+
 def eight_bit(image: Image.Image, *, channels: int, levels: Levels | None = None) -> Image.Image:
     """Mode "L" for 1 channel, "RGB" for 3. In bands of a million pixels, since the steps between would take three times the
     memory of the image."""
