@@ -133,7 +133,7 @@ def neighbors(
       query: image file.
       data: folder of images or name of a data set to search in; the run's training images when not given. The query itself
         is left out.
-      count: number of images to find.
+      count: number of images to find, at most 1,000.
       output: file to write: NAME.html, a page with the images in it; NAME.png, a picture; NAME.json, the line that is
         printed, indented.
       layer: layer of the encoder; spatial layers are mean-pooled.

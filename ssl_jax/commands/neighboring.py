@@ -61,7 +61,7 @@ def neighbors(
             "path": table.names[row],
             "split": table.splits[row],
             "label": table.labels[row],
-            "cosine": float(cosines[row]),
+            "cosine": round(float(cosines[row]), 6),
         }
         for row in rows
     ]
@@ -69,7 +69,7 @@ def neighbors(
     if output is not None:
         pictures = map(picture_of, *zip(*(places[row] for row in rows), strict=True))
         shown = [Shown(image, *_text(each)) for image, each in zip(pictures, found, strict=True)]
-        _write(output, result, seen, shown, [f"among {searched}", f"cosine of {layer}", f"run {run}"])
+        _write(output, result, seen, shown, [f"among {searched}", f"cosine of {layer}, {run}"])
         log_line(f"wrote {printable(str(output))}")
     return result
 
