@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_jax.commands.embedding import check_writable, table_of
+from ssl_jax.commands.feature_files import FeatureTable
 from ssl_jax.commands.loading import load
 from ssl_jax.commands.saved_run import open_parts_for
 from ssl_jax.data import Source
@@ -56,15 +57,7 @@ def neighbors(
     rows = _nearest(cosines, places, query, count)
     if not rows:
         raise UsageError(f"data: {parts['train'].name} holds no image but the query: name a folder of other images.")
-    found = [
-        {
-            "path": table.names[row],
-            "split": table.splits[row],
-            "label": table.labels[row],
-            "cosine": round(float(cosines[row]), 6),
-        }
-        for row in rows
-    ]
+    found = [_entry(table, row, cosines[row]) for row in rows]
     result = {"query": seen.name, "data": data or trained.recipe.data.name, "layer": layer, "neighbors": found}
     if output is not None:
         pictures = map(picture_of, *zip(*(places[row] for row in rows), strict=True))
@@ -109,6 +102,11 @@ def _nearest(cosines: NDArray[np.float32], places: Sequence[tuple[Source, int]],
         if len(rows) == count:
             break
     return rows
+
+
+def _entry(table: FeatureTable, row: int, cosine: np.float32) -> dict[str, Any]:
+    about = {"path": table.names[row], "split": table.splits[row], "label": table.labels[row]}
+    return about | {"cosine": round(float(cosine), 6)}
 
 
 def _text(found: dict[str, Any]) -> tuple[str, str, float]:
