@@ -1,8 +1,8 @@
-"""The command line: `ssl-jax pretrain | evaluate | finetune | embed | report | data | doctor | list`.
+"""The command line: `ssl-jax pretrain | evaluate | finetune | embed | neighbors | report | data | doctor | list`.
 
-Progress and messages go to standard error; `pretrain`, `evaluate` and `finetune` end with one line of JSON on standard
-output. A mistake of the user's is one sentence and exit code 2; a run that cannot continue is one sentence and exit code 1; a
-run that a signal stopped, and that the same command resumes, is one sentence and exit code 75.
+Progress and messages go to standard error; `pretrain`, `evaluate`, `finetune` and `neighbors` end with one line of JSON on
+standard output. A mistake of the user's is one sentence and exit code 2; a run that cannot continue is one sentence and exit
+code 1; a run that a signal stopped, and that the same command resumes, is one sentence and exit code 75.
 """
 
 import errno
@@ -48,7 +48,8 @@ USAGE = f"""ssl-jax {__version__}: self-supervised learning in JAX
   ssl-jax pretrain --from RUN/run.json [options]      repeat a run
   ssl-jax evaluate RUN [options]                      evaluate a run's features again, on its own or on other data
   ssl-jax finetune RUN [options]                      train encoder and classifier on labels, all or a share of them
-  ssl-jax embed RUN --output FILE.npy                 write the features of all training images
+  ssl-jax embed RUN [DATA] --output FILE              write features of images to FILE.parquet, .csv or .npy
+  ssl-jax neighbors RUN QUERY [DATA] [options]        the images nearest to an image, as JSON, a page or a picture
   ssl-jax report RUN                                  write RUN/report.html again
   ssl-jax data prepare NAME [options]                 download and prepare a data set: emoji
   ssl-jax doctor [RUN]                                what is installed; or what of a run is whole
@@ -84,6 +85,7 @@ def _run(words: list[str]) -> int:
         "evaluate": evaluate,
         "finetune": finetune,
         "embed": embed,
+        "neighbors": neighbors,
         "report": report,
         "data": data,
         "doctor": doctor,
@@ -164,13 +166,21 @@ def finetune(words: list[str]) -> None:
 
 
 def embed(words: list[str]) -> None:
-    """`ssl-jax embed RUN --output FILE.npy [options]`"""
+    """`ssl-jax embed RUN [DATA] --output FILE [options]`"""
     from ssl_jax import commands, signatures
     from ssl_jax.options import parse
 
     arguments = parse(signatures.embed, words, prog="ssl-jax embed")
     commands.embed(**arguments)
     print(printable(str(arguments["output"])))
+
+
+def neighbors(words: list[str]) -> None:
+    """`ssl-jax neighbors RUN QUERY [DATA] [options]`"""
+    from ssl_jax import commands, signatures
+    from ssl_jax.options import parse
+
+    print(to_json(commands.neighbors(**parse(signatures.neighbors, words, prog="ssl-jax neighbors"))))
 
 
 def report(words: list[str]) -> None:

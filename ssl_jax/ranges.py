@@ -124,6 +124,7 @@ RANGES = {
     "log_every": COUNT,
     "evaluate_every": COUNT,
     "keep": COUNT,
+    "count": Range(1, 1000),  # Images in a page.
     "skip_nonfinite": COUNT_OR_NONE,
     "save_minutes": Range(0.0, 1e6),
     "block_size": COUNT,

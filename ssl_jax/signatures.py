@@ -4,9 +4,12 @@ No imports of the package, so that --help does not wait for jax. `pretrain` take
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
+
+Run = Annotated[Positional[Path], arg(metavar="RUN")]
+SomeData = Annotated[Positional[str | None], arg(metavar="[DATA]")]
 
 
 def evaluate(
@@ -88,19 +91,51 @@ def finetune(
 
 
 def embed(
-    run: Positional[Path],
+    run: Run,
+    data: SomeData = None,
     *,
-    output: Path,
-    data: str | None = None,
+    output: Annotated[Path, arg(metavar="FILE")],
     layer: str = "features",
+    split: Literal["all", "train", "test", "val"] | None = None,
     step: int | None = None,
 ) -> dict[str, Any]:
-    """Writes the frozen features of all training images, in their order, as numpy's float32 [N, D]; ClusterFit takes them.
+    """Writes the frozen features of images to a file, a row for each image.
 
     Args:
       run: folder of the run.
-      output: file to write, ending in .npy.
-      data: compute the features of this data set instead of the run's own; same names as in pretrain.
+      data: folder of images, image file, or name of a data set as in pretrain; the run's own data when not given.
+      output: file to write. NAME.parquet has the columns path, split, label and embedding, a list; NAME.csv the columns path,
+        split, label, e0, e1, and so on; NAME.npy the features alone, float32 [N, D], as ClusterFit takes them. Images that
+        cannot be read are counted, and have no row.
+      layer: layer of the encoder; spatial layers are mean-pooled.
+      split: part of the data; when not given, train for NAME.npy, else all. A folder without parts is train.
+      step: step of the checkpoint to use; the last one when not given.
+    """
+    return locals()
+
+
+def neighbors(
+    run: Run,
+    query: Annotated[Positional[Path], arg(metavar="QUERY")],
+    data: SomeData = None,
+    *,
+    count: int = 10,
+    output: Annotated[Path | None, arg(metavar="FILE")] = None,
+    layer: str = "features",
+    step: int | None = None,
+) -> dict[str, Any]:
+    """Finds the images nearest to an image by the cosine of their features.
+
+    Prints one line of JSON: path, split, class and cosine of each, nearest first.
+
+    Args:
+      run: folder of the run.
+      query: image file.
+      data: folder of images or name of a data set to search in; the run's training images when not given. The query itself
+        is left out.
+      count: number of images to find, at most 1,000.
+      output: file to write: NAME.html, a page with the images in it; NAME.png, a picture; NAME.json, the line that is
+        printed, indented.
       layer: layer of the encoder; spatial layers are mean-pooled.
       step: step of the checkpoint to use; the last one when not given.
     """

@@ -1,48 +1,86 @@
-"""`ssl-jax embed`: features of all training images in a file."""
+"""`ssl-jax embed`: the features of all images of a data set, a folder or a file, in a file."""
 
 import errno
-import functools
 import tempfile
 from pathlib import Path
 
-import jax
 import numpy as np
 
-from ssl_jax.commands.saved_run import open_for, restore
-from ssl_jax.data import in_order
-from ssl_jax.data.source import readable_indices
+from ssl_jax.commands.feature_files import WRITERS, FeatureTable
+from ssl_jax.commands.loading import TrainedRun, load
+from ssl_jax.commands.saved_run import open_parts_for
+from ssl_jax.data import Source
+from ssl_jax.data.source import name_of
 from ssl_jax.errors import UsageError, writing
-from ssl_jax.evaluate.features import feature_extractor, features_of
-from ssl_jax.files import replacing
+from ssl_jax.files import printable, replacing
 from ssl_jax.train.log import log_line
-from ssl_jax.train.mesh import batch_sharding
 
 
 def embed(
-    run: Path, *, output: Path, data: str | None = None, layer: str = "features", step: int | None = None
+    run: Path,
+    data: str | None = None,
+    *,
+    output: Path,
+    layer: str = "features",
+    split: str | None = None,
+    step: int | None = None,
 ) -> None:
-    """Writes the frozen features of all training images, in their order: a .npy file, float32 `[N, D]`.
+    """Writes the frozen features of images: a row for each that can be read, in order of their parts and names.
 
-    The rows of unreadable images are NaN.
+    Args:
+      data: a folder, an image file or a data set; the run's own when None.
+      output: ends in .parquet, .csv or .npy; see `ssl_jax.commands.feature_files`.
+      split: "train", "test", "val" or "all"; when None, "train" for .npy, which has no column that says it, else "all".
     """
-    if output.suffix != ".npy":
-        raise UsageError(f"output: got {output}, expected a file that ends in .npy: name it {output.stem}.npy.")
-    _, recipe, state, mesh = restore(run, step)
-    images = open_for(data, recipe, state, layer=layer).train
-    with writing(
-        "output", output, "name a file in a folder that can be written"
-    ):  # Checked before minutes of computation.
+    if output.suffix not in WRITERS:
+        raise UsageError(
+            f"output: got {output}, expected a file that ends in .parquet, .csv or .npy: name it {output.stem}.parquet."
+        )
+    trained = load(str(run), step=step)
+    parts = open_parts_for(data, trained.recipe, trained.state, layer=layer)
+    parts = _chosen(parts, split or ("train" if output.suffix == ".npy" else "all"))
+    check_writable(output)
+    log_line(f"computing {layer} of {' and '.join(f'{len(part)} images of {part.name}' for part in parts.values())}")
+    table = table_of(trained, parts, layer=layer)
+    with writing("output", output, "free disk space, or name another file"), replacing(output) as draft:
+        WRITERS[output.suffix](draft, table)
+    log_line(f"{printable(str(output))}: {_described(table, sum(map(len, parts.values())))}")
+
+
+def table_of(trained: TrainedRun, parts: dict[str, Source], *, layer: str) -> FeatureTable:
+    """The features of all readable images of these parts, with their names, splits and classes."""
+    names, splits, labels, features = list[str](), list[str](), list[str](), []
+    for split, source in parts.items():
+        rows, indices, classes = trained.features_in(source, layer)
+        features.append(rows)
+        names += [name_of(source, number) for number in indices.tolist()]
+        splits += [split] * len(rows)
+        labels += [source.classes[label] if 0 <= label < len(source.classes) else "" for label in classes.tolist()]
+    return FeatureTable(names, splits, labels, np.concatenate(features))
+
+
+def check_writable(output: Path) -> None:
+    """A `UsageError` before minutes of computation, where a file could not be written after them."""
+    with writing("output", output, "name a file in a folder that can be written"):
         if output.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a folder")
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=output.parent):
             pass
-    log_line(f"computing {layer} of the {len(images)} images of {images.name}")
-    of_images = functools.partial(
-        jax.jit(feature_extractor(recipe.method, recipe.prepare, layer=layer)), state.params, state.method_state
-    )
-    readable, _ = features_of(of_images, in_order(images, batch_size=512), sharding=batch_sharding(mesh))
-    features = np.full((len(images), readable.shape[1]), np.nan, np.float32)
-    features[readable_indices(images)] = readable
-    with writing("output", output, "free disk space, or name another file"), replacing(output) as draft:
-        np.save(draft, features)
+
+
+def _chosen(parts: dict[str, Source], split: str) -> dict[str, Source]:
+    if split == "all":
+        return parts
+    if split not in parts:
+        raise UsageError(
+            f"split: got {split}, but {parts['train'].name} has {' and '.join(parts)} only: choose from these."
+        )
+    return {split: parts[split]}
+
+
+def _described(table: FeatureTable, images: int) -> str:
+    rows, width = table.features.shape
+    said = f"{rows} rows of {width} numbers"
+    missing = images - rows
+    return f"{said}, without {missing} of {images} images, which cannot be read" if missing else said

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from ssl_jax.data import Data, open_data
+from ssl_jax.data import Data, Source, open_data, open_parts
 from ssl_jax.errors import RunError, UsageError, usage_errors
 from ssl_jax.evaluate.features import feature_extractor, layer_extractor
 from ssl_jax.files import printable
@@ -96,17 +96,44 @@ def open_for(
     """
     own = recipe.data
     with usage_errors({"data": data or own.name, "layer": layer}):
-        width, channels = own.train.image_shape[-2:]
-        opened = open_data(data, image_size=width, channels=3 if channels == 3 else 1) if data is not None else own
-        kinds = [
-            ("clips" if len(source.image_shape) == 4 else "images") + (" with sound" if "audio" in source[0] else "")
-            for source in (opened.train, own.train)
-        ]
-        if kinds[0] != kinds[1]:
-            raise UsageError(
-                f"data: {data} holds {kinds[0]}, but the run was pre-trained on {kinds[1]}: choose data that hold {kinds[1]}."
-            )
+        opened = open_data(data, **_form(own.train)) if data is not None else own
+        _check_kind(data, opened.train, own.train)
         check_extractor(feature_extractor(recipe.method, recipe.prepare, layer=layer), state, opened.train)
         if layers is not None:
             check_extractor(layer_extractor(recipe.method, recipe.prepare, layers=layers), state, opened.train)
     return opened
+
+
+def open_parts_for(data: str | None, recipe: Recipe, state: TrainState, *, layer: str) -> dict[str, Source]:
+    """As `open_for`, but all parts by name, labelled or not: of a folder, an image file or a data set, see `open_parts`.
+
+    Those of the run's own data, for None, are the images it was trained on and those it was evaluated on.
+    """
+    own = recipe.data
+    with usage_errors({"data": data or own.name, "layer": layer}):
+        if data is None:
+            parts = {"train": own.train} | ({"test": own.test} if own.test else {})
+        else:
+            parts = open_parts(data, **_form(own.train), levels=getattr(own.train, "levels", None))
+        _check_kind(data, parts["train"], own.train)
+        check_extractor(feature_extractor(recipe.method, recipe.prepare, layer=layer), state, parts["train"])
+    return parts
+
+
+def kind_of(source: Source) -> str:
+    """What the source holds, in words: images, clips, or clips with sound."""
+    return ("clips" if len(source.image_shape) == 4 else "images") + (" with sound" if "audio" in source[0] else "")
+
+
+def _form(source: Source) -> dict[str, Any]:
+    """The size and the channels that the encoder takes, as arguments of `open_data`."""
+    width, channels = source.image_shape[-2:]
+    return {"image_size": width, "channels": 3 if channels == 3 else 1}
+
+
+def _check_kind(data: str | None, source: Source, own: Source) -> None:
+    kind, expected = kind_of(source), kind_of(own)
+    if kind != expected:
+        raise UsageError(
+            f"data: {data} holds {kind}, but the run was pre-trained on {expected}: choose data that hold {expected}."
+        )

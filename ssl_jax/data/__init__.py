@@ -2,7 +2,7 @@
 
 from ssl_jax.data.batches import Batches
 from ssl_jax.data.clips import Clips
-from ssl_jax.data.datasets import NAMES, open_data, resolve_name
+from ssl_jax.data.datasets import NAMES, open_data, open_parts, resolve_name
 from ssl_jax.data.emblems import Emblems
 from ssl_jax.data.given import as_source
 from ssl_jax.data.order import steps_per_epoch
@@ -30,6 +30,7 @@ __all__ = [
     "load_into_memory",
     "model_inputs",
     "open_data",
+    "open_parts",
     "resolve_name",
     "split_training",
     "steps_per_epoch",

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from ssl_jax.data.channels import Channels, check_channels, with_channels
 from ssl_jax.data.clips import SILENT, SOUNDING, Clips
+from ssl_jax.data.depth import Levels
 from ssl_jax.data.emblems import EMBLEMS, Emblems
 from ssl_jax.data.fashion_mnist import open_fashion_mnist
-from ssl_jax.data.folder import open_folder
+from ssl_jax.data.folder import open_file, open_folder, parts_in
+from ssl_jax.data.formats import suffixes
 from ssl_jax.data.scenes import OBJECTS, SCENES, Scenes
 from ssl_jax.data.shapes import SHAPES, Shapes
-from ssl_jax.data.source import Data
+from ssl_jax.data.source import Data, Source
 from ssl_jax.data.synthetic import Synthetic
 from ssl_jax.errors import UsageError
 
@@ -77,6 +79,28 @@ def open_data(
         name, image_size=image_size, channels=channels, strict=strict, own_names=NAMES,
         folder=DIGITS if own == "digits" else None,
     )  # fmt: skip
+
+
+def open_parts(name: str, *, image_size: int, channels: Channels, levels: Levels | None = None) -> dict[str, Source]:
+    """All parts of a data set by name, "train", "test" and "val", labelled or not; for features that no training needs.
+
+    Args:
+      name: as in `open_data`; or an image file. This file, and all of a folder without parts, are "train".
+      image_size, channels: as in `open_data`.
+      levels: black and white of deep pixels in files, such as those of a run's training images.
+
+    Raises:
+      UsageError: as `open_data`; or there is no such file.
+    """
+    file, folder = Path(name).expanduser(), folder_of(name)
+    if name not in NAMES and not os.path.isdir(file) and (os.path.isfile(file) or name.lower().endswith(suffixes())):
+        if not os.path.isfile(file):
+            raise UsageError(f"data: there is no file {name}: name an image, a folder or a data set.")
+        return {"train": open_file(file, image_shape=(image_size, image_size, channels), levels=levels)}
+    if folder:
+        return dict(parts_in(folder, image_size=image_size, channels=channels, levels=levels))
+    data = open_data(name, image_size=image_size, channels=channels)
+    return {"train": data.train} | ({"test": data.test} if data.test else {})
 
 
 def in_channels(data: Data, channels: Channels | None) -> Data:

@@ -19,7 +19,7 @@ import numpy as np
 
 from ssl_jax.data import fingerprint
 from ssl_jax.data.channels import Channels
-from ssl_jax.data.depth import is_deep
+from ssl_jax.data.depth import Levels, is_deep
 from ssl_jax.data.folder_parts import check_depth, find_parts, without_training_images
 from ssl_jax.data.formats import header, read_file
 from ssl_jax.data.images import DecodedSource
@@ -78,25 +78,51 @@ def open_folder(
       UsageError: no folder, no images in it, unreadable, images of several sizes without `image_size`, parts that cannot be
         distinguished from classes, or a class in the test folder that the training folder does not have.
     """
+    parts = parts_in(root, image_size=image_size, channels=channels, strict=strict)
+    _, train = next(parts)
+    return Data(str(root), train, next((source for _, source in parts if source.classes), None))
+
+
+def parts_in(
+    root: Path,
+    *,
+    image_size: int | None = None,
+    channels: Channels | None = None,
+    levels: Levels | None = None,
+    strict: bool = False,
+) -> Iterator[tuple[str, DecodedSource]]:
+    """The parts of a folder, labelled or not: "train", then "test" and "val" where there are such, each opened in its turn.
+
+    Args:
+      levels: black and white of deep pixels; those of the training images when None.
+
+    Otherwise as `open_folder`.
+    """
     if not root.is_dir():
         raise UsageError(f"data: {root} is {'a file' if root.exists() else 'missing'}: name a folder of images.")
     parts = find_parts(root)
     scanned = scan(parts.get("train", root))
     train = label(parts.get("train", root), scanned)
     shape = common_shape(train, image_size=image_size, channels=channels)
-    trained = DecodedSource(train, name=str(train.folder), classes=train.classes, image_shape=shape, strict=strict)
-    for folder in [parts[part] for part in ("test", "val") if part in parts]:
-        test_images = scan(folder)
-        others = without_training_images(folder, test_images, scanned)
-        if test_images.images and not others.images:
-            continue
-        test = label(folder, others, classes=train.classes)
-        if test.classes:
-            source = DecodedSource(
-                test, name=str(folder), classes=test.classes, image_shape=shape, levels=trained.levels, strict=strict
-            )
-            return Data(str(root), trained, source)
-    return Data(str(root), trained, None)
+
+    def decoded(files: Files, levels: Levels | None) -> DecodedSource:
+        name, classes = str(files.folder), files.classes
+        return DecodedSource(files, name=name, classes=classes, image_shape=shape, levels=levels, strict=strict)
+
+    trained = decoded(train, levels)
+    yield "train", trained
+    for part in ("test", "val"):
+        if part in parts:
+            found = scan(parts[part])
+            others = without_training_images(parts[part], found, scanned)
+            if others.images or not found.images:
+                yield part, decoded(label(parts[part], others, classes=train.classes), trained.levels)
+
+
+def open_file(path: Path, *, image_shape: tuple[int, int, int], levels: Levels | None = None) -> DecodedSource:
+    """A single image file, without a label. Arguments are those of `DecodedSource`."""
+    files = Files(path.parent, [path.name], [-1], classes=())
+    return DecodedSource(files, name=str(path), classes=(), image_shape=image_shape, levels=levels)
 
 
 def label(folder: Path, scanned: Found, *, classes: tuple[str, ...] = ()) -> Files:

@@ -10,6 +10,7 @@ import contextlib
 import io
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -72,6 +73,11 @@ class DecodedSource(Skipping):
         """The labels of the records, where they are in memory."""
         return getattr(self._records, "labels", None)
 
+    def path(self, number: int) -> Path | None:
+        """The file of this image; None where the image is a part of a larger file."""
+        path = getattr(self._records, "path", None)
+        return path and path(number)
+
     def stored(self) -> Iterator[bytes]:
         """For the data set's fingerprint: what the records say of themselves, or the bytes of a sample of them."""
         if hasattr(self._records, "stored"):
@@ -127,6 +133,16 @@ def decode(encoded: bytes, *, shape: tuple[int, int, int], levels: Levels | None
     with loaded(encoded, near=(2 * width, 2 * height)) as image:
         image = fit(eight_bit(image, channels=channels, levels=levels), height=height, width=width)
     return np.asarray(image).reshape(shape)
+
+
+def central_square(encoded: bytes, *, most: int) -> NDArray[np.uint8]:
+    """The part of an encoded image that `decode` keeps for a square, to look at: uint8 `[S, S, 3]`, S at most `most`.
+
+    Small images are not enlarged. Raises as `decode`.
+    """
+    with loaded(encoded, near=(2 * most, 2 * most)) as image:
+        side = min(most, *image.size)
+        return np.asarray(fit(eight_bit(image, channels=3), height=side, width=side))
 
 
 def eight_bit(image: Image.Image, *, channels: int, levels: Levels | None = None) -> Image.Image:

@@ -10,12 +10,15 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ssl_jax.files import printable
 
 Example = dict[str, Any]
 Batch = dict[str, NDArray[Any]]
@@ -144,6 +147,18 @@ def masks_of(source: Readable) -> MaskReader | None:
     Not a part of the examples, since networks do not take it.
     """
     return getattr(source, "mask", None)
+
+
+def path_of(source: Readable, number: int) -> Path | None:
+    """The file of an image, where each image of the source is a file; else None."""
+    path = getattr(source, "path", None)
+    return path and path(number)
+
+
+def name_of(source: Readable, number: int) -> str:
+    """The path of an example's file, with escapes as in `printable`; else its number in its source: "cifar10/3.0.2:test[7]"."""
+    path = path_of(source, number)
+    return f"{source.name}[{number}]" if path is None else printable(str(path))
 
 
 _held: WeakKeyDictionary[Readable, Batch] = WeakKeyDictionary()

@@ -33,7 +33,7 @@ def load_features(path: str, source: Source) -> NDArray[np.float32]:
     if features.ndim != 2 or len(features) != len(source):
         raise UsageError(
             f"features: {path} holds an array {features.shape}, expected a row for each of the {len(source)} images "
-            f"of {source.name}: run `ssl-jax embed` on the same data."
+            f"of {source.name}: run `ssl-jax embed` on the same data, without images that cannot be read."
         )
     return np.array(features)
 

@@ -89,12 +89,12 @@ def usable(features: np.ndarray | None) -> bool:
     return features is not None and len(features) > 1 and bool(np.isfinite(features).all())
 
 
-def thumbnail(image: np.ndarray, description: str = "") -> Html:
-    """An inline image: lossless PNG when small, else a JPEG of at most MOST_SIDE pixels a side."""
+def thumbnail(image: np.ndarray, description: str = "", *, most: int = MOST_SIDE) -> Html:
+    """An inline image: lossless PNG when small, else a JPEG of at most this many pixels a side."""
     picture = Image.fromarray(image[..., 0] if image.shape[-1] < 3 else image[..., :3])
     small = max(picture.size) <= SMALL
     if not small:
-        picture.thumbnail((MOST_SIDE, MOST_SIDE))
+        picture.thumbnail((most, most))
     file = io.BytesIO()
     kind = "png" if small else "jpeg"
     picture.save(file, format=kind, optimize=True, quality=85)
