@@ -198,7 +198,8 @@ def data(words: list[str]) -> None:
     from ssl_jax.options import parse
 
     words = list(words)
-    pick("command of data", words.pop(0) if words else "", ["prepare"])
+    if words and words[0] not in ("-h", "--help"):
+        pick("command of data", words.pop(0), ["prepare"])
     arguments = parse(signatures.prepare_data, words, prog="ssl-jax data prepare")
     pick("data set to prepare", arguments.pop("name"), ["emoji"])
 

@@ -17,7 +17,8 @@ from ssl_jax.ranges import check_ranges
 
 @dataclass(frozen=True)
 class Options:
-    """The folder and the execution of a run. Of these options, only the seed and the microbatches change what is learned.
+    """The folder and the execution of a run. Of these options, only the seed, the microbatches and steps that are skipped
+    change what is learned.
 
     Attributes:
       run: folder of the run; runs/METHOD-RECIPE when not given.

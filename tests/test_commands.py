@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -52,6 +53,27 @@ def test_no_network_no_unpickling_and_no_program_but_git(finished, tmp_path, mon
     with watched() as noted:
         codes = [command(capsys, *each)[0] for each in words]
     assert codes == [0, 0, 0, 2] and not noted and not (tmp_path / "ran").exists()
+
+
+def test_the_command_of_a_finished_run_keeps_what_was_added_to_its_results(finished, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(finished[0], run)
+    results = json.loads((run / "results.json").read_text())
+    tuned = {"accuracy": 0.5, "interval": [0.4, 0.6]}
+    results["features"]["pretrained"]["fine_tune"] = tuned
+    results["features"]["pretrained"]["knn"]["accuracy"] = 0.123
+    (run / "results.json").write_text(json.dumps(results | {"datasets": {"other": {"pretrained": {"knn": tuned}}}}))
+    code, _, err = command(capsys, "pretrain", "simclr", *SMALL, "--run", run)
+    assert (
+        code == 0
+        and "synthetic: " in err
+        and "Nearest neighbours" in err
+        and err.splitlines()[-1].startswith("report: ")
+    )
+    again = json.loads((run / "results.json").read_text())
+    assert again["features"]["pretrained"]["fine_tune"] == tuned and again["datasets"]["other"]
+    assert again["features"]["pretrained"]["knn"]["accuracy"] == json.loads(finished[1])["knn"]
+    assert again["seconds"] == results["seconds"]
 
 
 def test_pretrain_ends_with_one_line_of_json(finished):

@@ -73,7 +73,9 @@ DAMAGE = {
         lambda run: change(run / "metrics.jsonl", b'{"step": 1}\n{"st'),
         "1 records, the last of step 1; 1 lines",
     ),
-    "results.json": (lambda run: change(run / "results.json"), "damaged: `ssl-jax evaluate"),
+    "results.json": (lambda run: change(run / "results.json", b'{"a": 1}'), "damaged: `ssl-jax evaluate"),
+    "report.html": (lambda run: change(run / "report.html", b""), "damaged: `ssl-jax report"),
+    "pictures.npz": (lambda run: change(run / "pictures.npz", b"PK"), "damaged: the command of the run, repeated,"),
     "checkpoint-8": (lambda run: flip(largest(run / "checkpoints/8/state")), "damaged: "),
     "8/_CHECKPOINT_METADATA": (lambda run: change(run / "checkpoints/8/_CHECKPOINT_METADATA", b"[]"), "damaged: "),
 }
@@ -129,3 +131,25 @@ def test_the_installation(capsys):
         and {"ssl_jax", "python", "disk"} <= set(found)
     )
     assert code == 0 or "GiB free" in found["disk"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("seed", -5, "seed: got -5, expected 0 to"),
+        ("seed", True, "is not a run.json"),
+        ("microbatches", -3, "microbatches: got -3"),
+    ],
+)
+def test_a_number_out_of_range_is_a_fault(run, capsys, name, value, sentence):
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(record | {name: value}))
+    code, found, _ = doctor(capsys, run)
+    assert code == 1 and sentence in found["run.json"]
+
+
+def test_the_terminal_does_not_obey_a_run_json(run, capsys):
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(record | {"started": "\x1b[31mred \ud800"}))
+    code, found, _ = doctor(capsys, run)
+    assert code == 0 and "\\x1b[31mred" in found["run.json"]

@@ -104,3 +104,17 @@ def test_one_of_three_hosts_is_killed_and_two_go_on(tmp_path):
     ]
     assert len(losses[0]) == 10
     np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+def test_a_process_without_the_others_ends_with_a_sentence():
+    script = """
+from ssl_jax.train import hosts
+hosts.PATIENCE = 2
+hosts.connect(coordinator="localhost:1", processes=2, process=1)
+"""
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    first, last = found.stderr.splitlines()
+    assert found.returncode == 1 and first == "process 1 of 2: waiting for the others at localhost:1"
+    assert last.startswith(
+        "ssl-jax: process 1 of 2 has waited 2 s for the others at localhost:1: start the same command"
+    )

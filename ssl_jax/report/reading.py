@@ -82,7 +82,9 @@ def read_run(folder: Path) -> Run:
         )
     if not metrics:
         missing.append("No metrics were recorded, so there are no curves.")
-    if not pictures:
+    if not pictures and (folder / PICTURES).exists():
+        missing.append(f"{PICTURES} is damaged: repeat the command of the run, which writes it again.")
+    elif not pictures:
         missing.append("No pictures to show: views, neighbours and the map are saved at the end of a run.")
     if unusable:
         missing.append(f"pictures.npz holds {', '.join(unusable)} in a shape or type that the page cannot show.")
@@ -108,6 +110,11 @@ def save_pictures(run: Path, **arrays: np.ndarray) -> Path:
 def add_pictures(run: Path, **arrays: np.ndarray) -> Path:
     """`save_pictures` that keeps the other arrays of the file."""
     return save_pictures(run, **_read_pictures(run / PICTURES) | arrays)
+
+
+def pictures_are_whole(run: Path) -> bool:
+    """Whether every array of pictures.npz can be read, with the checksums of its archive."""
+    return bool(_read_pictures(run / PICTURES))
 
 
 def _read_pictures(path: Path) -> Pictures:

@@ -5,8 +5,10 @@ Below every floor, and the only package that names these files; docs/results.md 
 
 from ssl_jax.runs.folder import (
     CHECKPOINTS,
+    DAMAGED_METRICS,
     LAYERS,
     METRICS,
+    NESTED,
     NONFINITE,
     PICTURES,
     REPORT,
@@ -27,8 +29,10 @@ from ssl_jax.runs.opening import holder, open_run
 
 __all__ = [
     "CHECKPOINTS",
+    "DAMAGED_METRICS",
     "LAYERS",
     "METRICS",
+    "NESTED",
     "NONFINITE",
     "PICTURES",
     "REPORT",

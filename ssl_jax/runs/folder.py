@@ -3,6 +3,7 @@
 import difflib
 import functools
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from ssl_jax.files import (
     write_atomically,
     write_json,
 )
+from ssl_jax.ranges import check_ranges
 
 REQUEST = "run.json"
 METRICS = "metrics.jsonl"
+DAMAGED_METRICS = "metrics.damaged.jsonl"
 NONFINITE = "nonfinite.jsonl"
 RESULTS = "results.json"
 PICTURES = "pictures.npz"
@@ -56,7 +59,7 @@ def read_request(run: Path) -> dict[str, Any]:
     fingerprint of the "examples".
 
     Raises:
-      UsageError: there is no such file, it does not hold them, or a newer version wrote it.
+      UsageError: there is no such file, it does not hold them, a number in it is out of range, or a newer version wrote it.
     """
     path = run if run.name.endswith(".json") else run / REQUEST
     try:
@@ -65,10 +68,11 @@ def read_request(run: Path) -> dict[str, Any]:
         raise UsageError(f"run: there is no {path}: name the folder of a run, as pretrain printed it.") from None
     except OSError as fault:
         raise UsageError(f"run: {path} cannot be read ({fault.strerror}): name the folder of a run.") from None
-    if not isinstance(content, dict) or not all(
-        isinstance(content.get(name), kind) for name, kind in REQUESTED.items()
-    ):
-        raise UsageError(f"run: {path} is not a {REQUEST} that ssl_jax wrote: name the folder of a run.")
+    if not isinstance(content, dict) or not all(type(content.get(name)) is kind for name, kind in REQUESTED.items()):
+        raise UsageError(
+            f"run: {path} is not a {REQUEST} that ssl_jax wrote, or it is damaged: name the folder of a run, or copy the "
+            f"{REQUEST} of a run of the same command to it."
+        )
     layout = content.get("layout")
     if isinstance(layout, int) and layout > LAYOUT:
         versions = content.get("versions")
@@ -78,7 +82,9 @@ def read_request(run: Path) -> dict[str, Any]:
             f"{f', {newer}' if newer else ''}."
         )
     kinds = REQUESTED | AND_PERHAPS
-    return {name: content[name] for name in kinds if isinstance(content.get(name), kinds[name])}
+    request = {name: content[name] for name in kinds if type(content.get(name)) is kinds[name]}
+    check_ranges(**{name: request[name] for name in ("seed", "microbatches") if name in request})
+    return request
 
 
 def read_record(run: Path) -> dict[str, Any] | None:
@@ -121,10 +127,19 @@ def _is_record(value: Any) -> bool:
     return isinstance(value, dict) and type(value.get("step")) is int
 
 
-def truncate_metrics(run: Path, step: int) -> None:
-    """Drops the records after a step, since those steps are repeated, and unreadable lines."""
-    kept = [record for record in read_metrics(run) if record["step"] <= step]
-    write_atomically(run / METRICS, "".join(to_json(record) + "\n" for record in kept))
+def truncate_metrics(run: Path, step: int) -> int:
+    """Drops the records after a step, since those steps are repeated, and unreadable lines; returns the number of these.
+
+    The last line is not counted, which a kill leaves half-written. Where others are unreadable, the file as it was stays as
+    `DAMAGED_METRICS`.
+    """
+    values = _values(run)
+    damaged = sum(not _is_record(value) for value in values[:-1])
+    if damaged:
+        shutil.copyfile(run / METRICS, run / DAMAGED_METRICS)
+    kept = sorted((value for value in values if _is_record(value)), key=lambda record: record["step"])
+    write_atomically(run / METRICS, "".join(to_json(record) + "\n" for record in kept if record["step"] <= step))
+    return damaged
 
 
 def add_nonfinite(run: Path, record: Mapping[str, Any]) -> None:

@@ -61,10 +61,16 @@ def _check(run: Path, request: dict[str, Any], *, resume: bool, update: Callable
             f"run: {shown} has control characters, or bytes that are not UTF-8: choose another folder with --run."
         )
     if not (run / REQUEST).exists():
+        if (run / CHECKPOINTS).is_dir():
+            raise UsageError(
+                f"run: {run} has checkpoints but no {REQUEST}: copy it from a run of the same command, or choose another "
+                "folder with --run."
+            )
         if run.exists() and (not run.is_dir() or {path.name for path in run.iterdir()} - {LOCK}):
             raise UsageError(f"run: {run} exists and is not a run of ssl_jax: choose another folder with --run.")
         return True
     if _is_empty(run):
+        read_request(run)  # Raises where another program wrote this run.json: it is not replaced.
         return True
     if not resume:
         raise UsageError(f"run: {run} already holds a run and --no-resume was given: choose another folder with --run.")

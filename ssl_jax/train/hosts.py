@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,9 +15,11 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from ssl_jax.errors import RunError, UsageError, differences, reason_of
+from ssl_jax.train.log import log_line
 from ssl_jax.train.mesh import replicated
 
 HEARTBEAT = 25  # Seconds without a sign of life after which a process counts as dead.
+PATIENCE = 240  # Seconds in which all processes have to be there.
 ANSWER = 5  # Seconds in which a process that is there says so after another was lost.
 STORE = "ssl_jax/there"
 # What JAX's errors say when a process is gone, from Gloo (CPU), NCCL (GPU) and the coordination service.
@@ -42,10 +45,32 @@ def connect(*, coordinator: str | None = None, processes: int | None = None, pro
     if os.environ.get("JAX_PLATFORMS") == "cpu" or getattr(jax.config, "jax_platforms", None) == "cpu":
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
     local = coordinator is not None and coordinator.rpartition(":")[0] in ("localhost", "127.0.0.1", "[::1]")
-    jax.distributed.initialize(
-        coordinator, processes, process, coordinator_bind_address=coordinator if local else None,
-        heartbeat_timeout_seconds=HEARTBEAT,
-    )  # fmt: skip
+    with _waiting(f"process {process} of {processes}", coordinator) if coordinator else contextlib.nullcontext():
+        jax.distributed.initialize(
+            coordinator, processes, process, coordinator_bind_address=coordinator if local else None,
+            heartbeat_timeout_seconds=HEARTBEAT, initialization_timeout=PATIENCE + 60,
+        )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _waiting(this: str, coordinator: str) -> Iterator[None]:
+    """Says that this process waits, and ends it with a sentence where others do not come; JAX would abort it, with a trace."""
+
+    def give_up() -> None:
+        log_line(
+            f"ssl-jax: {this} has waited {PATIENCE} s for the others at {coordinator}: start the same command on all hosts "
+            "within this time, each with its own --process from 0, and check the address."
+        )
+        os._exit(1)
+
+    log_line(f"{this}: waiting for the others at {coordinator}")
+    timer = threading.Timer(PATIENCE, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def exchange(value: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -32,16 +32,16 @@ class Interrupts:
         self.received: str | None = None
         self._saved, self._usual = time.monotonic(), contextlib.ExitStack()
 
-    def due(self, step: int) -> tuple[bool, bool]:
+    def due(self, step: int, *, last: bool) -> tuple[bool, bool]:
         """Whether to stop after this step, and whether a checkpoint is due: the same on all processes, which all call it.
 
-        On several processes, signals and clocks are exchanged every `EXCHANGE_EVERY` steps.
+        On several processes, signals and clocks are exchanged every `EXCHANGE_EVERY` steps, and at the last.
         """
         late = self.save_minutes is not None and time.monotonic() - self._saved > 60 * self.save_minutes
         stop = self.received is not None
         if jax.process_count() == 1:
             return stop, late
-        if step % EXCHANGE_EVERY:
+        if step % EXCHANGE_EVERY and not last:
             return False, False
         with jax.transfer_guard("allow"):
             stop, late = multihost_utils.process_allgather(np.array([stop, late])).any(axis=0).tolist()

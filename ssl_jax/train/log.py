@@ -13,7 +13,7 @@ from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 from ssl_jax.files import to_json
-from ssl_jax.runs import METRICS, truncate_metrics
+from ssl_jax.runs import DAMAGED_METRICS, METRICS, truncate_metrics
 
 SHOWN = {"loss": "loss {:.3f}", "knn": "k-NN {:.1%}", "std": "std {:.2f}"}  # As many as fit into 80 columns.
 
@@ -39,7 +39,10 @@ class Log:
         )  # fmt: skip
         self.file = self.events = None
         if run is not None:
-            truncate_metrics(run, start)
+            if damaged := truncate_metrics(run, start):
+                log_line(
+                    f"{METRICS}: {damaged} damaged lines are left out; the file as it was is {run / DAMAGED_METRICS}"
+                )
             self.file = open(run / METRICS, "a", encoding="utf-8")
             self.events = SummaryWriter(str(run), purge_step=start)
 

@@ -102,7 +102,7 @@ def fit(
         alarm = CollapseAlarm(type(method).__name__, facts, examples=batches.batch_size)
         for number in range(start + 1, steps + 1):
             batch = next(batches)
-            stop, late = interrupts.due(number)
+            stop, late = interrupts.due(number, last=number == steps)
             scheduled, call = (number == steps or number % every == 0 for every in (save_every, hook_every))
             record, save = number % log_every == 0 or scheduled, scheduled or stop or late
             measuring = program.gauges(state, batch) if record else {}
@@ -128,7 +128,8 @@ def fit(
                 interrupts.saved()
             if save or call:
                 log.reset_clock()
-            if stop:
+            # During the last step, a signal also stops what would come after training.
+            if stop or (number == steps and interrupts.received and jax.process_count() == 1):
                 cause = interrupts.received or "a signal to another process"
                 raise Stopped(
                     f"stopped by {cause} after step {number} of {steps}: the state is saved in {run}, and the same command "

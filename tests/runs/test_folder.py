@@ -63,8 +63,15 @@ def test_records_are_read_in_order_without_the_damaged_lines(tmp_path):
 def test_records_after_a_step_are_dropped(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 2, "loss": NaN}\n{"step": 6}\n{"st\n{"step": 4}\n')
-    truncate_metrics(tmp_path, 4)
+    before = path.read_bytes()
+    assert truncate_metrics(tmp_path, 4) == 1
     assert [json.loads(line) for line in path.read_text().splitlines()] == [{"step": 2, "loss": None}, {"step": 4}]
+    assert (tmp_path / "metrics.damaged.jsonl").read_bytes() == before
+
+
+def test_a_last_line_that_a_kill_left_is_no_damage(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 2}\n{"st')
+    assert truncate_metrics(tmp_path, 4) == 0 and [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
 
 
 def test_results_are_read_as_they_were_written(tmp_path):

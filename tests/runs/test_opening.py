@@ -226,3 +226,16 @@ def test_stopping_with_control_c_is_one_sentence(monkeypatch, capsys):
     with contextlib.suppress(KeyboardInterrupt):
         assert main(["pretrain", "simclr"]) == 130
     assert capsys.readouterr().err.startswith("ssl-jax: stopped; ")
+
+
+def test_a_run_json_of_another_program_is_not_replaced(tmp_path):
+    (tmp_path / "run.json").write_text('{"precious": 1}')
+    with pytest.raises(UsageError, match=r"is not a run\.json that ssl_jax wrote"):
+        open_once(tmp_path)
+    assert (tmp_path / "run.json").read_text() == '{"precious": 1}'
+
+
+def test_checkpoints_whose_run_json_is_lost(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(UsageError, match=r"has checkpoints but no run\.json: copy it from a run of the same command"):
+        open_once(tmp_path)

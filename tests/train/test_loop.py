@@ -102,6 +102,18 @@ class Interrupted(Batches):
         return super().__next__()
 
 
+def test_a_signal_in_the_last_step_stops_what_would_come_after_training(tmp_path):
+    """As in its evaluation, after the step was asked whether to stop."""
+
+    def hook(state):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return {"knn": 0.5}
+
+    with pytest.raises(Stopped, match="stopped by SIGTERM after step 4 of 4: the state is saved in"):
+        train(tmp_path, steps=4, hook=hook, hook_every=4)
+    assert_same(train(tmp_path, steps=4), train(steps=4))
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_ends_the_step_and_saves_it(tmp_path, monkeypatch, number):
     """Between two records, so that those after it are made of steps before and after."""
