@@ -1,4 +1,4 @@
-"""The command line: `ssl-jax pretrain | evaluate | finetune | embed | report | data | doctor | list`.
+"""The command line: `ssl-jax pretrain | evaluate | finetune | embed | export | report | data | doctor | list`.
 
 Progress and messages go to standard error; `pretrain`, `evaluate` and `finetune` end with one line of JSON on standard
 output. A mistake of the user's is one sentence and exit code 2; a run that cannot continue is one sentence and exit code 1; a
@@ -49,6 +49,7 @@ USAGE = f"""ssl-jax {__version__}: self-supervised learning in JAX
   ssl-jax evaluate RUN [options]                      evaluate a run's features again, on its own or on other data
   ssl-jax finetune RUN [options]                      train encoder and classifier on labels, all or a share of them
   ssl-jax embed RUN --output FILE.npy                 write the features of all training images
+  ssl-jax export RUN --layout timm --output FILE.safetensors   write the encoder for timm, torchvision or transformers
   ssl-jax report RUN                                  write RUN/report.html again
   ssl-jax data prepare NAME [options]                 download and prepare a data set: emoji
   ssl-jax doctor [RUN]                                what is installed; or what of a run is whole
@@ -84,6 +85,7 @@ def _run(words: list[str]) -> int:
         "evaluate": evaluate,
         "finetune": finetune,
         "embed": embed,
+        "export": export,
         "report": report,
         "data": data,
         "doctor": doctor,
@@ -170,6 +172,16 @@ def embed(words: list[str]) -> None:
 
     arguments = parse(signatures.embed, words, prog="ssl-jax embed")
     commands.embed(**arguments)
+    print(printable(str(arguments["output"])))
+
+
+def export(words: list[str]) -> None:
+    """`ssl-jax export RUN --layout LAYOUT --output FILE.safetensors [options]`"""
+    from ssl_jax import commands, signatures
+    from ssl_jax.options import parse
+
+    arguments = parse(signatures.export, words, prog="ssl-jax export")
+    commands.export(**arguments)
     print(printable(str(arguments["output"])))
 
 

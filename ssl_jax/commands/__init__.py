@@ -4,8 +4,20 @@ from ssl_jax.commands.arguments import read_options, repeat
 from ssl_jax.commands.embedding import embed
 from ssl_jax.commands.evaluation import evaluate, transfer
 from ssl_jax.commands.examination import doctor
+from ssl_jax.commands.exporting import export
 from ssl_jax.commands.fine_tuning import finetune
 from ssl_jax.commands.pretraining import pretrain
 from ssl_jax.options import Options
 
-__all__ = ["Options", "doctor", "embed", "evaluate", "finetune", "pretrain", "read_options", "repeat", "transfer"]
+__all__ = [
+    "Options",
+    "doctor",
+    "embed",
+    "evaluate",
+    "export",
+    "finetune",
+    "pretrain",
+    "read_options",
+    "repeat",
+    "transfer",
+]

@@ -1,17 +1,16 @@
 """`ssl-jax embed`: features of all training images in a file."""
 
-import errno
 import functools
-import tempfile
 from pathlib import Path
 
 import jax
 import numpy as np
 
+from ssl_jax.commands.output import check_ending, check_writable
 from ssl_jax.commands.saved_run import open_for, restore
 from ssl_jax.data import in_order
 from ssl_jax.data.source import readable_indices
-from ssl_jax.errors import UsageError, writing
+from ssl_jax.errors import writing
 from ssl_jax.evaluate.features import feature_extractor, features_of
 from ssl_jax.files import replacing
 from ssl_jax.train.log import log_line
@@ -25,18 +24,10 @@ def embed(
 
     The rows of unreadable images are NaN.
     """
-    if output.suffix != ".npy":
-        raise UsageError(f"output: got {output}, expected a file that ends in .npy: name it {output.stem}.npy.")
+    check_ending(output, ".npy")
     _, recipe, state, mesh = restore(run, step)
     images = open_for(data, recipe, state, layer=layer).train
-    with writing(
-        "output", output, "name a file in a folder that can be written"
-    ):  # Checked before minutes of computation.
-        if output.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "it is a folder")
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=output.parent):
-            pass
+    check_writable(output)
     log_line(f"computing {layer} of the {len(images)} images of {images.name}")
     of_images = functools.partial(
         jax.jit(feature_extractor(recipe.method, recipe.prepare, layer=layer)), state.params, state.method_state
