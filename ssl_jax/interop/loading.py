@@ -52,8 +52,8 @@ def loading_lines(net: Net, layout: str, *, image_size: int) -> list[str]:
     pick("layout", layout, LAYOUTS)
     known: Layout = next(each for each in LAYOUTS if each == layout)
     if names_for(net, known) is None:
-        what = type(net.module).__name__ if net.module is not None else "network from outside the package"
-        raise _refusal(known, f"{what} of this kind")
+        what = type(net.module).__name__ if net.module is not None else "place for a network from outside the package"
+        raise _refusal(known, what)
     make: dict[str, Callable[..., list[str]]] = {"ResNet": _resnet, "RegNetY": _regnet, "ViT": _vit}
     return make[type(net.module).__name__](net.module, known, image_size)
 

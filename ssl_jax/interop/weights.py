@@ -30,11 +30,11 @@ class Read(NamedTuple):
     unused: list[str]
 
 
-def write_weights(file: Path, layout: str, backbone: Backbone, *, image_size: int) -> list[str]:
+def write_weights(file: str | Path, layout: str, backbone: Backbone, *, image_size: int) -> list[str]:
     """Writes an encoder as safetensors in the names and array layouts of another library, which loads it without this package.
 
     Args:
-      file: to write; one that exists is replaced.
+      file: path to write; one that exists is replaced.
       layout: "timm", "torchvision" or "transformers".
       backbone: an encoder of `ssl_jax.networks` with its weights.
       image_size: pixels of a side of the images, for which a vision transformer's positions are written.
@@ -48,12 +48,12 @@ def write_weights(file: Path, layout: str, backbone: Backbone, *, image_size: in
     lines = loading_lines(backbone.net, layout, image_size=image_size)
     patch = backbone.net.patch_size
     arrays = to_layout(backbone, _names(backbone.net, layout), grid=image_size // patch if patch else None)
-    with replacing(file) as draft:
+    with replacing(Path(file)) as draft:
         save_file(arrays, draft, metadata={"format": "pt"})  # transformers asks for this entry.
     return lines
 
 
-def read_weights(file: Path, layout: str, net: Net) -> Read:
+def read_weights(file: str | Path, layout: str, net: Net) -> Read:
     """The weights of a safetensors file of another library in an encoder of this package.
 
     Every array of the network has to be in the file, in its shape; other arrays of it, such as a classifier, are unused. A
@@ -67,11 +67,12 @@ def read_weights(file: Path, layout: str, net: Net) -> Read:
     Raises:
       UsageError: no safetensors file, or one of another network; a pickle of PyTorch; a layout without such a network.
     """
+    file = Path(file)
     loading_lines(net, layout, image_size=net.module.grid * net.patch_size if net.patch_size else 224)
     entries = entries_of(net, _names(net, layout))
     shapes = jax.eval_shape(net.init, jax.random.key(0))
     bytes_of_net = 4 * sum(leaf.size for leaf in jax.tree.leaves(shapes))
-    theirs = _arrays_in(Path(file), at_most=2 * bytes_of_net + LARGEST_REST)
+    theirs = _arrays_in(file, at_most=2 * bytes_of_net + LARGEST_REST)
     missing = [name for name in entries if name not in theirs]
     if missing:
         raise UsageError(f"file: {file} has no {_some(missing)}: choose the layout and the encoder it was written for.")
