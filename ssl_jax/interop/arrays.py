@@ -11,9 +11,7 @@ from ssl_jax.methods.method import Backbone
 from ssl_jax.networks.functional import Net, Tree
 
 Flat = dict[str, np.ndarray]
-COUNT = (
-    "num_batches_tracked"  # PyTorch's batch norm has it beside the running variance, and evaluation does not use it.
-)
+COUNT = "num_batches_tracked"  # PyTorch's batch norms have it, and evaluation does not use it.
 
 
 class Entry(NamedTuple):
@@ -21,7 +19,8 @@ class Entry(NamedTuple):
 
     path: of our array, by "/".
     part: of the last axis of ours, (number, of how many).
-    inner: shape of that part, a patch or a position by itself.
+    ours: shape of that part.
+    inner: the same with the rows, columns and channels of a patch apart.
     axes: order of its axes in the file.
     shape: in the file.
     gap: rows of zeros after the first, where registers have no position.
@@ -29,6 +28,7 @@ class Entry(NamedTuple):
 
     path: str
     part: tuple[int, int]
+    ours: tuple[int, ...]
     inner: tuple[int, ...]
     axes: tuple[int, ...]
     shape: tuple[int, ...]
@@ -40,13 +40,13 @@ class Entry(NamedTuple):
         filled = np.insert(turned, [1] * self.gap, 0, axis=0) if self.gap else turned
         return np.ascontiguousarray(filled.reshape(self.shape))
 
-    def from_file(self, theirs: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        """The part of ours, whose whole has this shape."""
-        turned = tuple(self.inner[axis] for axis in self.axes)
+    def from_file(self, theirs: np.ndarray) -> np.ndarray:
+        """The part of ours."""
         if self.gap:
-            theirs = np.delete(theirs.reshape(-1, shape[-1]), np.s_[1 : 1 + self.gap], axis=0)
+            theirs = np.delete(theirs, np.s_[1 : 1 + self.gap], axis=1)
+        turned = tuple(self.inner[axis] for axis in self.axes)
         ours = theirs.reshape(turned).transpose(np.argsort(self.axes))
-        return np.ascontiguousarray(ours.reshape(*shape[:-1], shape[-1] // self.part[1]))
+        return np.ascontiguousarray(ours.reshape(self.ours))
 
 
 def entries_of(net: Net, names: Names, *, grid: int | None = None) -> dict[str, Entry]:
@@ -65,7 +65,7 @@ def entries_of(net: Net, names: Names, *, grid: int | None = None) -> dict[str, 
             gap = net.module.registers.shape[0] if path == "positions" and net.module.registers is not None else 0
             if gap:
                 outer = (1, part[0] + gap, part[1])
-            found[name] = Entry(path, (number, len(theirs)), inner, axes, outer, gap)
+            found[name] = Entry(path, (number, len(theirs)), part, inner, axes, outer, gap)
     return found
 
 
@@ -95,6 +95,14 @@ def to_layout(backbone: Backbone, names: Names, *, grid: int | None = None) -> F
     arrays = {name: entry.to_file(np.asarray(ours[entry.path], np.float32)) for name, entry in entries.items()}
     counted = [name.removesuffix("running_var") + COUNT for name in arrays if name.endswith(".running_var")]
     return arrays | {name: np.zeros((), np.int64) for name in counted}
+
+
+def from_layout(arrays: Mapping[str, np.ndarray], entries: Mapping[str, Entry]) -> Flat:
+    """Our arrays by path, from those of a file that has all of `entries`."""
+    parts: dict[str, list[np.ndarray]] = {}
+    for name, entry in entries.items():
+        parts.setdefault(entry.path, []).append(entry.from_file(arrays[name].astype(np.float32)))
+    return {path: np.concatenate(each, axis=-1) for path, each in parts.items()}
 
 
 def flatten(tree: Tree, above: str = "") -> dict[str, Any]:

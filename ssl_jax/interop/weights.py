@@ -3,6 +3,7 @@
 A pickle, as PyTorch's own files are, runs whatever its writer wanted when it is read, so there is no reader for it.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from safetensors.numpy import load, save_file
 
 from ssl_jax.errors import UsageError
 from ssl_jax.files import read_regular, replacing
-from ssl_jax.interop.arrays import COUNT, entries_of, filled_like, flatten, to_layout
+from ssl_jax.interop.arrays import COUNT, Entry, entries_of, filled_like, flatten, from_layout, to_layout
 from ssl_jax.interop.loading import LAYOUTS, loading_lines
 from ssl_jax.interop.names import Names, names_for
 from ssl_jax.methods.method import Backbone
@@ -73,6 +74,20 @@ def read_weights(file: str | Path, layout: str, net: Net) -> Read:
     shapes = jax.eval_shape(net.init, jax.random.key(0))
     bytes_of_net = 4 * sum(leaf.size for leaf in jax.tree.leaves(shapes))
     theirs = _arrays_in(file, at_most=2 * bytes_of_net + LARGEST_REST)
+    _check_arrays(file, theirs, entries)
+    params, stats = shapes
+    ours = {path: leaf.shape for path, leaf in (flatten(params) | flatten(stats)).items()}
+    arrays = {path: np.zeros(shape, np.float32) for path, shape in ours.items()}  # The mask token stays so.
+    arrays |= from_layout(theirs, entries)
+    backbone = Backbone(net, filled_like(params, arrays), filled_like(stats, arrays))
+    if "positions" in arrays.keys() - ours.keys():
+        _check_fixed(file, backbone, arrays["positions"])
+    unused = sorted(name for name in theirs.keys() - entries.keys() if not name.endswith(COUNT))
+    return Read(backbone, unused)
+
+
+def _check_arrays(file: Path, theirs: Mapping[str, np.ndarray], entries: Mapping[str, Entry]) -> None:
+    """A `UsageError` where an array is missing, has another shape, or positions that ours have not."""
     missing = [name for name in entries if name not in theirs]
     if missing:
         raise UsageError(f"file: {file} has no {_some(missing)}: choose the layout and the encoder it was written for.")
@@ -82,19 +97,10 @@ def read_weights(file: str | Path, layout: str, net: Net) -> Read:
                 f"file: {file} has {name} of shape {theirs[name].shape}, expected {entry.shape}: choose the encoder it was "
                 "written for."
             )
-    params, stats = shapes
-    empty = flatten(params) | flatten(stats)
-    arrays = {path: np.zeros(leaf.shape, np.float32) for path, leaf in empty.items()}
-    parts: dict[str, list[np.ndarray]] = {}
-    for name, entry in entries.items():
-        whole = empty[entry.path].shape if entry.path in empty else entry.inner
-        parts.setdefault(entry.path, []).append(entry.from_file(theirs[name].astype(np.float32), whole))
-    arrays |= {path: np.concatenate(each, axis=-1) for path, each in parts.items()}
-    backbone = Backbone(net, filled_like(params, arrays), filled_like(stats, arrays))
-    if "positions" in arrays.keys() - empty.keys():
-        _check_fixed(file, backbone, arrays["positions"])
-    unused = sorted(name for name in theirs.keys() - entries.keys() if not name.endswith(COUNT))
-    return Read(backbone, unused)
+        if entry.gap and theirs[name][0, 1 : 1 + entry.gap].any():
+            raise UsageError(
+                f"file: {file} has positions of registers in {name}, expected zeros: ours have no position."
+            )
 
 
 def _names(net: Net, layout: str) -> Names:

@@ -118,6 +118,14 @@ def test_fixed_and_resized_positions_are_written_and_checked(tmp_path):
         read_weights(file, "timm", learned.net)
 
 
+def test_a_file_in_which_registers_have_positions_is_refused(tmp_path):
+    file, registers = tmp_path / "x.safetensors", SMALL(registers=2)
+    write_weights(file, "timm", initial(registers), image_size=16)
+    save_file(load_file(file) | {"pos_embed": np.ones((1, 19, 32), np.float32)}, file)
+    with pytest.raises(UsageError, match="has positions of registers in pos_embed, expected zeros"):
+        read_weights(file, "timm", registers)
+
+
 REFUSED = {
     "timm small": lambda: small_convnet(channels=3),
     "transformers resnet18": named("resnet18"),
