@@ -109,13 +109,13 @@ def flatten(tree: Tree, above: str = "") -> dict[str, Any]:
     """Arrays by path: `{"norm": {"scale": x}}` -> `{"norm/scale": x}`."""
     found: dict[str, Any] = {}
     for name, part in tree.items():
-        found |= flatten(part, f"{above}{name}/") if isinstance(part, Mapping) else {f"{above}{name}": part}
+        found |= flatten(part, f"{above}{name}/") if isinstance(part, dict) else {f"{above}{name}": part}
     return found
 
 
 def filled_like(tree: Tree, arrays: Mapping[str, Any], above: str = "") -> Tree:
     """A tree of this structure with arrays by path in place of its leaves."""
     return {
-        name: filled_like(part, arrays, f"{above}{name}/") if isinstance(part, Mapping) else arrays[f"{above}{name}"]
+        name: filled_like(part, arrays, f"{above}{name}/") if isinstance(part, dict) else arrays[f"{above}{name}"]
         for name, part in tree.items()
     }

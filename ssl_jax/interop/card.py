@@ -44,7 +44,7 @@ def pixels_of(prepare: Callable[[Array], Array], image_shape: Sequence[int]) -> 
     mean = -black * std
     if not np.allclose(colour, (colours[2] / 255 - mean) / std, atol=1e-4):
         return Pixels(shape, None, None)
-    mean, std = (tuple(float(f"{value:.4f}") for value in values) for values in (mean, std))
+    mean, std = (tuple(float(f"{value:.6f}") for value in values) for values in (mean, std))
     return Pixels(shape, mean, std)
 
 

@@ -84,4 +84,4 @@ def test_the_statistics_of_the_pixels_are_the_recipes():
     assert pixels_of(view, (40, 36, 3)) == ((32, 32, 3), mean, std)
     assert pixels_of(lambda image: view(image)[..., ::-1], (40, 36, 3)) == ((32, 32, 3), None, None)
     assert pixels_of(lambda image: image[..., :1] / 255, (8, 8, 3)) == ((8, 8, 1), None, None)
-    assert pixels_of(lambda image: jnp.square(image / 255.0), (8, 8, 1)).mean is None
+    assert pixels_of(lambda image: jnp.square(image.astype(jnp.float32) / 255), (8, 8, 1)).mean is None

@@ -178,7 +178,7 @@ def test_wrong_files_are_one_sentence_and_other_names_are_listed(tmp_path):
         "cut": "is no whole safetensors file",
         "other": "is no whole safetensors file",
         "huge": "is no whole safetensors file",
-        "missing": "has no blocks.1.norm2.weight, .* and 7 more",
+        "missing": r"has no blocks\.1\.attn\.proj\.bias, .* and 7 more",
         "shape": r"norm.weight of shape \(31,\), expected \(32,\)",
     }.items():
         with pytest.raises(UsageError, match=f"file: .*{sentence}"):
