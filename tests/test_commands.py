@@ -356,7 +356,7 @@ MISTAKES = {
     "embed nowhere --output features.npz": "output: got features.npz, expected a file that ends in .npy",
     "export nowhere --layout timm --output x.pth": "output: got x.pth, expected a file that ends in .safetensors",
     "export nowhere --layout timm --output x.safetensors": "run: there is no nowhere/run.json",
-    "export nowhere --layout pytorch --output x.safetensors": "--layout: invalid choice 'pytorch'",
+    "export nowhere --layout pytorch --output x.safetensors": "invalid choice 'pytorch' for argument '--layout'",
     "pretrain mae --encoder small": "encoder: mae masks patches of a ViT, got small: choose one of vit_micro,",
     "pretrain --from nowhere/run.json": "run: there is no nowhere/run.json",
     "pretrain --from=": "--from needs a value after it.",
