@@ -1,4 +1,4 @@
-"""The command line: `ssl-jax pretrain | evaluate | finetune | embed | neighbors | report | data | doctor | list`.
+"""The command line: `ssl-jax pretrain | evaluate | finetune | embed | neighbors | export | report | data | doctor | list`.
 
 Progress and messages go to standard error; `pretrain`, `evaluate`, `finetune` and `neighbors` end with one line of JSON on
 standard output. A mistake of the user's is one sentence and exit code 2; a run that cannot continue is one sentence and exit
@@ -50,6 +50,7 @@ USAGE = f"""ssl-jax {__version__}: self-supervised learning in JAX
   ssl-jax finetune RUN [options]                      train encoder and classifier on labels, all or a share of them
   ssl-jax embed RUN [DATA] --output FILE              write features of images to FILE.parquet, .csv or .npy
   ssl-jax neighbors RUN QUERY [DATA] [options]        the images nearest to an image, as JSON, a page or a picture
+  ssl-jax export RUN --layout NAME --output FILE      write the encoder for timm, torchvision or transformers
   ssl-jax report RUN                                  write RUN/report.html again
   ssl-jax data prepare NAME [options]                 download and prepare a data set: emoji
   ssl-jax doctor [RUN]                                what is installed; or what of a run is whole
@@ -86,6 +87,7 @@ def _run(words: list[str]) -> int:
         "finetune": finetune,
         "embed": embed,
         "neighbors": neighbors,
+        "export": export,
         "report": report,
         "data": data,
         "doctor": doctor,
@@ -181,6 +183,16 @@ def neighbors(words: list[str]) -> None:
     from ssl_jax.options import parse
 
     print(to_json(commands.neighbors(**parse(signatures.neighbors, words, prog="ssl-jax neighbors"))))
+
+
+def export(words: list[str]) -> None:
+    """`ssl-jax export RUN --layout LAYOUT --output FILE.safetensors [options]`"""
+    from ssl_jax import commands, signatures
+    from ssl_jax.options import parse
+
+    arguments = parse(signatures.export, words, prog="ssl-jax export")
+    commands.export(**arguments)
+    print(printable(str(arguments["output"])))
 
 
 def report(words: list[str]) -> None:

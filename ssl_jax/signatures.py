@@ -142,6 +142,24 @@ def neighbors(
     return locals()
 
 
+def export(
+    run: Positional[Path],
+    *,
+    layout: Literal["timm", "torchvision", "transformers"],
+    output: Path,
+    step: int | None = None,
+) -> dict[str, Any]:
+    """Writes the encoder of a run as safetensors that another library loads, and a model card with the lines that load it.
+
+    Args:
+      run: folder of the run.
+      layout: the library: ResNets and RegNetY for timm and torchvision, vision transformers for all three.
+      output: file to write, ending in .safetensors; the model card has its name and ends in .md.
+      step: step of the checkpoint to use; the last one when not given.
+    """
+    return locals()
+
+
 def report(run: Positional[Path]) -> Path:
     """Writes report.html of a run again, from the files in its folder; also of a run that is still training.
 

@@ -376,6 +376,9 @@ MISTAKES = {
     "evaluate nowhere": "run: there is no nowhere/run.json: name the folder of a run",
     "report nowhere": "nowhere",
     "embed nowhere --output features.npz": "output: got features.npz, expected a file that ends in .parquet, .csv or",
+    "export nowhere --layout timm --output x.pth": "output: got x.pth, expected a file that ends in .safetensors",
+    "export nowhere --layout timm --output x.safetensors": "run: there is no nowhere/run.json",
+    "export nowhere --layout pytorch --output x.safetensors": "invalid choice 'pytorch' for argument '--layout'",
     "pretrain mae --encoder small": "encoder: mae masks patches of a ViT, got small: choose one of vit_micro,",
     "pretrain --from nowhere/run.json": "run: there is no nowhere/run.json",
     "pretrain --from=": "--from needs a value after it.",
@@ -418,6 +421,15 @@ def test_mistakes_are_one_sentence_and_exit_code_2(words, tmp_path, monkeypatch,
     if words:
         assert err.startswith("ssl-jax: ") and err.count("\n") == 1
     assert not list(tmp_path.iterdir()), "something was left behind"
+
+
+def test_a_network_that_no_library_has_is_not_exported(finished, tmp_path, capsys):
+    for layout in ("timm", "torchvision", "transformers"):
+        code, out, err = command(
+            capsys, "export", finished[0], "--layout", layout, "--output", tmp_path / "x" / "y.safetensors"
+        )
+        assert code == 2 and not out and not (tmp_path / "x").exists()
+        assert f"layout: {layout} has no SmallConvNet; ResNets and RegNetY go with timm" in err
 
 
 def test_a_run_directory_of_another_run(finished, capsys):

@@ -16,7 +16,7 @@ FLOORS = {
     "losses": 1, "augment": 1, "data": 1,
     "networks": 2, "optimizers": 2,
     "methods": 3, "recipes": 3,
-    "train": 4, "evaluate": 4, "report": 4, "sequences": 4,
+    "train": 4, "evaluate": 4, "report": 4, "interop": 4, "sequences": 4,
     "commands": 5,
 }  # fmt: skip
 TOP = 5
@@ -27,6 +27,7 @@ ROOMS = {
     "orbax": {"train/checkpoint.py"},
     "grain": {"data"},
     "tensorflow_datasets": {"data"},
+    "safetensors": {"interop"},
     "tyro": {"options.py", "commands", "signatures.py"},
 }
 

@@ -4,6 +4,7 @@ from ssl_jax.commands.arguments import read_options, repeat
 from ssl_jax.commands.embedding import embed
 from ssl_jax.commands.evaluation import evaluate, transfer
 from ssl_jax.commands.examination import doctor
+from ssl_jax.commands.exporting import export
 from ssl_jax.commands.fine_tuning import finetune
 from ssl_jax.commands.neighboring import neighbors
 from ssl_jax.commands.pretraining import pretrain
@@ -14,6 +15,7 @@ __all__ = [
     "doctor",
     "embed",
     "evaluate",
+    "export",
     "finetune",
     "neighbors",
     "pretrain",

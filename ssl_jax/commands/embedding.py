@@ -1,13 +1,12 @@
 """`ssl-jax embed`: the features of all images of a data set, a folder or a file, in a file."""
 
-import errno
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from ssl_jax.commands.feature_files import WRITERS, FeatureTable
 from ssl_jax.commands.loading import TrainedRun, load
+from ssl_jax.commands.output import check_writable
 from ssl_jax.commands.saved_run import open_parts_for
 from ssl_jax.data import Source
 from ssl_jax.data.source import name_of
@@ -57,16 +56,6 @@ def table_of(trained: TrainedRun, parts: dict[str, Source], *, layer: str) -> Fe
         splits += [split] * len(rows)
         labels += [source.classes[label] if 0 <= label < len(source.classes) else "" for label in classes.tolist()]
     return FeatureTable(names, splits, labels, np.concatenate(features))
-
-
-def check_writable(output: Path) -> None:
-    """A `UsageError` before minutes of computation, where a file could not be written after them."""
-    with writing("output", output, "name a file in a folder that can be written"):
-        if output.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "it is a folder")
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=output.parent):
-            pass
 
 
 def _chosen(parts: dict[str, Source], split: str) -> dict[str, Source]:

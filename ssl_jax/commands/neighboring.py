@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_jax.commands.embedding import check_writable, table_of
+from ssl_jax.commands.embedding import table_of
 from ssl_jax.commands.feature_files import FeatureTable
 from ssl_jax.commands.loading import load
+from ssl_jax.commands.output import check_writable
 from ssl_jax.commands.saved_run import open_parts_for
 from ssl_jax.data import Source
 from ssl_jax.data.formats import read_file

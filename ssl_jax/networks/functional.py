@@ -35,6 +35,8 @@ class Net:
       patch_size: side in pixels of the patches that are a vision transformer's tokens; None for other networks.
       spatial: whether the layers before "features" are maps `[B, ..., channels]` with positions in space.
       norm_kind: "batch" or "layer" normalisation; None without either.
+      module: the module behind the functions, with shapes in place of arrays: it knows what weights do not show, such as the
+        number of heads; None for a network from outside the package.
     """
 
     init: Callable[[Array], tuple[Tree, Tree]]
@@ -45,6 +47,7 @@ class Net:
     patch_size: int | None = None
     spatial: bool = False
     norm_kind: Literal["batch", "layer"] | None = None
+    module: Any = None
 
 
 class Recorder(nnx.Module):
@@ -69,7 +72,7 @@ def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> Net:
     outline: Any = nnx.eval_shape(lambda: make(nnx.Rngs(0)))
     init, apply, inspect = pure_functions(make, outline)
     description = {name: getattr(outline, name) for name in DESCRIPTION if hasattr(outline, name)}
-    return Net(init, apply, outline.width, inspect, **description)
+    return Net(init, apply, outline.width, inspect, module=outline, **description)
 
 
 def pure_functions(make: Callable[[nnx.Rngs], nnx.Module], outline: nnx.Module) -> tuple[Any, Any, Any]:

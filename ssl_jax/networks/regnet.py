@@ -133,7 +133,7 @@ class RegNetY(nnx.Module):
     ):
         pick("stem", stem, STEMS)
         self.stages = stages_of(depth=depth, w_0=w_0, w_a=w_a, w_m=w_m, group_width=group_width)
-        self.dtype, self.norm_kind, self.width = dtype, norm, self.stages.widths[-1]
+        self.dtype, self.norm_kind, self.stem_kind, self.width = dtype, norm, stem, self.stages.widths[-1]
         options: Any = {"norm": norm, "groups": groups, "dtype": dtype, "rngs": rngs}
         self.stem = ConvNorm(channels, STEM_WIDTH, stride=2 if stem == "imagenet" else 1, **options)
         inputs = STEM_WIDTH

@@ -90,7 +90,8 @@ class ResNet(nnx.Module):
         options: Any = {"norm": norm, "groups": groups, "dtype": dtype, "rngs": rngs}
         size, stride = (7, 2) if stem == "imagenet" else (3, 1)
         self.stem = ConvNorm(channels, width, size=size, stride=stride, **options)
-        self.pool, self.depths, self.dtype, self.norm_kind = stem == "imagenet", depths, dtype, norm
+        self.stem_kind, self.pool = stem, stem == "imagenet"
+        self.depths, self.dtype, self.norm_kind = depths, dtype, norm
         self.stem_width, inputs = width, width
         for stage, depth in enumerate(depths, 1):
             for number in range(1, depth + 1):

@@ -1,0 +1,23 @@
+"""The file that a command is asked to write."""
+
+import errno
+import tempfile
+from pathlib import Path
+
+from ssl_jax.errors import UsageError, writing
+
+
+def check_ending(output: Path, ending: str) -> None:
+    """A `UsageError` where the name has another ending."""
+    if output.suffix != ending:
+        raise UsageError(f"output: got {output}, expected a file that ends in {ending}: name it {output.stem}{ending}.")
+
+
+def check_writable(output: Path) -> None:
+    """A `UsageError` where no file can be written there, before minutes of computation. Makes its folder."""
+    with writing("output", output, "name a file in a folder that can be written"):
+        if output.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output.parent):
+            pass

@@ -1,0 +1,136 @@
+"""Weights of encoders in files of other libraries: safetensors, which hold arrays by name and nothing else.
+
+A pickle, as PyTorch's own files are, runs whatever its writer wanted when it is read, so there is no reader for it.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save_file
+
+from ssl_jax.errors import UsageError
+from ssl_jax.files import read_regular, replacing
+from ssl_jax.interop.arrays import COUNT, Entry, entries_of, filled_like, flatten, from_layout, to_layout
+from ssl_jax.interop.loading import LAYOUTS, loading_lines
+from ssl_jax.interop.names import Names, names_for
+from ssl_jax.methods.method import Backbone
+from ssl_jax.networks.functional import Net
+
+LARGEST_REST = 2**28  # Bytes of a file beside the network's own, for a classifier.
+SHOWN = 5  # Names in a sentence.
+
+
+class Read(NamedTuple):
+    """backbone: the network with the weights of the file. unused: names of the file that the network has no place for."""
+
+    backbone: Backbone
+    unused: list[str]
+
+
+def write_weights(file: str | Path, layout: str, backbone: Backbone, *, image_size: int) -> list[str]:
+    """Writes an encoder as safetensors in the names and array layouts of another library, which loads it without this package.
+
+    Args:
+      file: path to write; one that exists is replaced.
+      layout: "timm", "torchvision" or "transformers".
+      backbone: an encoder of `ssl_jax.networks` with its weights.
+      image_size: pixels of a side of the images, for which a vision transformer's positions are written.
+
+    Returns:
+      The lines of Python that load it, see `loading_lines`.
+
+    Raises:
+      UsageError: an unknown layout, one that has no such network, or no file can be written there.
+    """
+    lines = loading_lines(backbone.net, layout, image_size=image_size)
+    patch = backbone.net.patch_size
+    arrays = to_layout(backbone, _names(backbone.net, layout), grid=image_size // patch if patch else None)
+    with replacing(Path(file)) as draft:
+        save_file(arrays, draft, metadata={"format": "pt"})  # transformers asks for this entry.
+    return lines
+
+
+def read_weights(file: str | Path, layout: str, net: Net) -> Read:
+    """The weights of a safetensors file of another library in an encoder of this package.
+
+    Every array of the network has to be in the file, in its shape; other arrays of it, such as a classifier, are unused. A
+    ViT's positions have to be those of its own grid; where they are fixed, the file's have to be equal to them.
+
+    Args:
+      file: a safetensors file with names and shapes of the layout.
+      layout: "timm", "torchvision" or "transformers".
+      net: an encoder of `ssl_jax.networks`, made as the network of the file.
+
+    Raises:
+      UsageError: no safetensors file, or one of another network; a pickle of PyTorch; a layout without such a network.
+    """
+    file = Path(file)
+    loading_lines(net, layout, image_size=net.module.grid * net.patch_size if net.patch_size else 224)
+    entries = entries_of(net, _names(net, layout))
+    shapes = jax.eval_shape(net.init, jax.random.key(0))
+    bytes_of_net = 4 * sum(leaf.size for leaf in jax.tree.leaves(shapes))
+    theirs = _arrays_in(file, at_most=2 * bytes_of_net + LARGEST_REST)
+    _check_arrays(file, theirs, entries)
+    params, stats = shapes
+    ours = {path: leaf.shape for path, leaf in (flatten(params) | flatten(stats)).items()}
+    arrays = {path: np.zeros(shape, np.float32) for path, shape in ours.items()}  # The mask token stays so.
+    arrays |= from_layout(theirs, entries)
+    backbone = Backbone(net, filled_like(params, arrays), filled_like(stats, arrays))
+    if "positions" in arrays.keys() - ours.keys():
+        _check_fixed(file, backbone, arrays["positions"])
+    unused = sorted(name for name in theirs.keys() - entries.keys() if not name.endswith(COUNT))
+    return Read(backbone, unused)
+
+
+def _check_arrays(file: Path, theirs: Mapping[str, np.ndarray], entries: Mapping[str, Entry]) -> None:
+    """A `UsageError` where an array is missing, has another shape, or positions that ours have not."""
+    missing = [name for name in entries if name not in theirs]
+    if missing:
+        raise UsageError(f"file: {file} has no {_some(missing)}: choose the layout and the encoder it was written for.")
+    for name, entry in entries.items():
+        if theirs[name].shape != entry.shape:
+            raise UsageError(
+                f"file: {file} has {name} of shape {theirs[name].shape}, expected {entry.shape}: choose the encoder it was "
+                "written for."
+            )
+        if entry.gap and theirs[name][0, 1 : 1 + entry.gap].any():
+            raise UsageError(
+                f"file: {file} has positions of registers in {name}, expected zeros: ours have no position."
+            )
+
+
+def _names(net: Net, layout: str) -> Names:
+    names = names_for(net, next(each for each in LAYOUTS if each == layout))
+    assert names is not None  # `loading_lines` has refused it.
+    return names
+
+
+def _arrays_in(file: Path, *, at_most: int) -> dict[str, np.ndarray]:
+    if file.suffix in (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar"):
+        raise UsageError(
+            f"file: {file} is a pickle, which can run any program when it is read: convert it, safetensors.torch.save_file("
+            f"torch.load({str(file)!r}, weights_only=True), {str(file.with_suffix('.safetensors'))!r}), and name the new file."
+        )
+    try:
+        return load(read_regular(file, at_most=at_most))
+    except OSError as fault:
+        raise UsageError(f"file: {file} cannot be read ({fault.strerror}): name a .safetensors file.") from fault
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as fault:
+        raise UsageError(f"file: {file} is no whole safetensors file of numbers: name another one.") from fault
+
+
+def _check_fixed(file: Path, backbone: Backbone, found: np.ndarray) -> None:
+    net = backbone.net
+    fixed, _ = net.apply(backbone.params, backbone.stats, net.module.grid, train=False, method="positions_of")
+    if not np.allclose(found, fixed, atol=1e-5):
+        raise UsageError(
+            f"file: {file} has learned positions, expected the fixed ones of this network: make it with positions='learned'."
+        )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
