@@ -162,6 +162,6 @@ def _finish(
         write_results(run, results)
     write_report(run)
     if features:
-        log_line(sources_table(features, chance=results["chance"]))
+        log_line(sources_table(features, chance=chance_level(recipe.data)))
     log_line(f"report: {run / REPORT}")
     return results

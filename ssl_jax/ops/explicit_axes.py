@@ -22,6 +22,8 @@ def on_explicit_axes(function: Callable[P, Array]) -> Callable[P, Array]:
 
     @functools.wraps(function)
     def run(*given: P.args, **named: P.kwargs) -> Array:
+        leaves: list[Any]
+        tree: Any
         leaves, tree = jax.tree.flatten((given, named))
         arrays = [place for place, leaf in enumerate(leaves) if isinstance(leaf, Array)]
         if not any(_is_spread(leaves[place]) for place in arrays):

@@ -6,6 +6,7 @@ import warnings
 import zlib
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -19,7 +20,8 @@ def keep_programs() -> None:
     `JAX_COMPILATION_CACHE_DIR` names another folder, `JAX_ENABLE_COMPILATION_CACHE=0` keeps nothing. Programs are what JAX
     would compile again, to the bit. Above 1 GiB those that were written first are removed.
     """
-    if jax.config.jax_compilation_cache_dir or not jax.config.jax_enable_compilation_cache:
+    config: Any = jax.config
+    if config.jax_compilation_cache_dir or not config.jax_enable_compilation_cache:
         return
     with suppress(OSError, RuntimeError):  # Without a home, or where it is read-only, nothing is kept.
         folder = programs_folder()
