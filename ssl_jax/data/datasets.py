@@ -58,6 +58,8 @@ def open_data(
         return in_channels(name, channels)
     if not name.strip():
         raise UsageError(f"data: got an empty name: give one of {', '.join(NAMES)}, a folder, or a tfds name.")
+    if "\0" in name:
+        raise UsageError(f"data: got {name!r}, which no file can be called: name a folder, or a tfds name.")
     made = fashion_or_drawn(name, side=image_size)
     if made:
         return in_channels(made, channels)

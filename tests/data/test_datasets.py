@@ -118,6 +118,11 @@ def test_an_empty_name_is_not_the_current_folder(name, tmp_path, monkeypatch):
     assert resolve_name(name) == name
 
 
+def test_a_name_that_no_file_can_have():
+    with pytest.raises(UsageError, match=r"^data: got 'a\\x00b', which no file can be called"):
+        open_data("a\0b")
+
+
 @pytest.mark.parametrize("name", ["digits", "emblems", "shapes", "clips", "synthetic"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_images_have_the_channels_asked_for(name, channels):
