@@ -22,7 +22,11 @@ def test_hosts_are_joined_whether_jax_platforms_is_set_in_the_environment_or_not
     monkeypatch.setattr(jax.config, "update", calls.__setitem__)
     monkeypatch.setattr(jax.distributed, "initialize", lambda *where, **options: joined.append((where, options)))
     connect(coordinator="localhost:1234", processes=2, process=1)
-    options = {"coordinator_bind_address": "localhost:1234", "heartbeat_timeout_seconds": 25}
+    options = {
+        "coordinator_bind_address": "localhost:1234",
+        "heartbeat_timeout_seconds": 25,
+        "initialization_timeout": 300,
+    }
     assert joined == [(("localhost:1234", 2, 1), options)]
     assert calls == ({"jax_cpu_collectives_implementation": "gloo"} if gloo else {})
 
