@@ -83,7 +83,9 @@ def read_run(folder: Path) -> Run:
     if not metrics:
         missing.append("No metrics were recorded, so there are no curves.")
     if not pictures and (folder / PICTURES).exists():
-        missing.append(f"{PICTURES} is damaged: repeat the command of the run, which writes it again.")
+        missing.append(
+            f"No pictures to show: {PICTURES} is damaged; repeat the command of the run, which writes it again."
+        )
     elif not pictures:
         missing.append("No pictures to show: views, neighbours and the map are saved at the end of a run.")
     if unusable:

@@ -197,7 +197,7 @@ def test_what_utf_8_does_not_have_is_shown_as_escapes(run):
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\x93NUMPY", b"PK\x03\x04"])
 def test_pictures_that_are_no_archive(run, content):
     (run / "pictures.npz").write_bytes(content)
-    assert "No pictures to show" in page_of(run)
+    assert "No pictures to show: pictures.npz is damaged" in page_of(run)
     np.save(run / "pictures.npy", np.ones(3))
     (run / "pictures.npy").replace(run / "pictures.npz")
     assert "No pictures to show" in page_of(run)
