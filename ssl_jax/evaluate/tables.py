@@ -51,8 +51,8 @@ def sources_table(features: Mapping[str, Mapping[str, Any]], *, chance: float | 
         for source in SHOWN
         if source in features
     ]
-    random = "" if chance is None else f"; random predictions: {100 * chance:.1f}"
-    return f"{aligned([head, *rows])}\naccuracy in percent, with half the 95 % interval{random}"
+    random = "" if chance is None else f"; by chance {100 * chance:.1f}"
+    return f"{aligned([head, *rows])}\npercent, ± half the 95 % interval (few labels: the deviation){random}"
 
 
 def figure(fields: Mapping[str, Any]) -> str:
