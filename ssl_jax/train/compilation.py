@@ -20,6 +20,8 @@ def keep_programs() -> None:
     `JAX_COMPILATION_CACHE_DIR` names another folder, `JAX_ENABLE_COMPILATION_CACHE=0` keeps nothing. Programs are what JAX
     would compile again, to the bit. Above 1 GiB those that were written first are removed.
     """
+    # Such as of a program whose writing a kill has interrupted: it is compiled again.
+    warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache entry")
     config: Any = jax.config
     if config.jax_compilation_cache_dir or not config.jax_enable_compilation_cache:
         return
@@ -31,8 +33,6 @@ def keep_programs() -> None:
         _trim(folder)
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", SHORTEST)
-        # Such as of a program whose writing a kill has interrupted: it is compiled again.
-        warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache entry")
 
 
 def programs_folder() -> Path:
