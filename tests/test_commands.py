@@ -345,6 +345,12 @@ def test_help(words, capsys):
     assert code == 0 and "ssl-jax pretrain METHOD" in out
 
 
+def test_help_of_data(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["data", "--help"])
+    assert stop.value.code == 0 and "usage: ssl-jax data prepare" in capsys.readouterr().out
+
+
 def test_help_of_a_recipe_explains_its_options(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["pretrain", "simclr", "--help"])

@@ -21,7 +21,7 @@ def in_float64(*arguments):
 
 
 def test_losses_and_operations_are_their_definitions_to_the_rounding_of_float64():
-    """In float32, a coefficient that is wrong by 0.1 % can pass for rounding."""
+    """A coefficient that is wrong by 1e-7, which passes for rounding in float32, fails here."""
     assert "45 passed" in in_float64("tests/test_properties.py")
 
 

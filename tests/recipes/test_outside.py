@@ -83,3 +83,11 @@ def test_a_wrong_argument_of_it_is_a_sentence(write):
     with pytest.raises(TypeError, match=r"unexpected keyword argument 'other'"):
         make(other=1)
     assert simclr.demo(data="synthetic", image_size=8).file is None
+
+
+def test_a_file_that_is_no_module_is_refused(tmp_path):
+    (tmp_path / "passwd").write_text("root")
+    with pytest.raises(
+        UsageError, match=r"recipe: .*passwd does not end in \.py: name the file of a recipe as FILE\.py:NAME"
+    ):
+        load(f"{tmp_path / 'passwd'}:demo")
