@@ -6,7 +6,7 @@ import numpy as np
 
 from ssl_jax.commands.feature_files import WRITERS, FeatureTable
 from ssl_jax.commands.loading import TrainedRun, load
-from ssl_jax.commands.output import check_writable
+from ssl_jax.commands.output import check_ending, check_writable
 from ssl_jax.commands.saved_run import open_parts_for
 from ssl_jax.data import Source
 from ssl_jax.data.source import name_of
@@ -31,10 +31,7 @@ def embed(
       output: ends in .parquet, .csv or .npy; see `ssl_jax.commands.feature_files`.
       split: "train", "test", "val" or "all"; when None, "train" for .npy, which has no column that says it, else "all".
     """
-    if output.suffix not in WRITERS:
-        raise UsageError(
-            f"output: got {output}, expected a file that ends in .parquet, .csv or .npy: name it {output.stem}.parquet."
-        )
+    check_ending(output, *WRITERS)
     trained = load(str(run), step=step)
     parts = open_parts_for(data, trained.recipe, trained.state, layer=layer)
     parts = _chosen(parts, split or ("train" if output.suffix == ".npy" else "all"))
@@ -70,6 +67,5 @@ def _chosen(parts: dict[str, Source], split: str) -> dict[str, Source]:
 
 def _described(table: FeatureTable, images: int) -> str:
     rows, width = table.features.shape
-    said = f"{rows} rows of {width} numbers"
-    missing = images - rows
-    return f"{said}, without {missing} of {images} images, which cannot be read" if missing else said
+    missing = f", without {images - rows} of {images} images, which cannot be read" if rows < images else ""
+    return f"{rows} rows of {width} numbers{missing}"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ssl_jax.commands.embedding import table_of
 from ssl_jax.commands.feature_files import FeatureTable
 from ssl_jax.commands.loading import load
-from ssl_jax.commands.output import check_writable
+from ssl_jax.commands.output import check_ending, check_writable
 from ssl_jax.commands.saved_run import open_parts_for
 from ssl_jax.data import Source
 from ssl_jax.data.formats import read_file
@@ -82,10 +82,8 @@ def picture_of(source: Source, number: int) -> NDArray[np.uint8]:
 
 def _checked(query: Path, output: Path | None) -> Shown:
     """The query to look at; before the run is opened, a `UsageError` if it cannot be read, or for an unknown kind of output."""
-    if output is not None and output.suffix not in WRITTEN:
-        raise UsageError(
-            f"output: got {output}, expected a file that ends in .html, .png or .json: name it {output.stem}.html."
-        )
+    if output is not None:
+        check_ending(output, *WRITTEN)
     name = printable(str(query))
     try:
         return Shown(central_square(read_file(query), most=SIDE), name)

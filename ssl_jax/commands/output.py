@@ -7,10 +7,13 @@ from pathlib import Path
 from ssl_jax.errors import UsageError, writing
 
 
-def check_ending(output: Path, ending: str) -> None:
-    """A `UsageError` where the name has another ending."""
-    if output.suffix != ending:
-        raise UsageError(f"output: got {output}, expected a file that ends in {ending}: name it {output.stem}{ending}.")
+def check_ending(output: Path, *endings: str) -> None:
+    """A `UsageError` where the name has none of these endings; it proposes the first."""
+    if output.suffix not in endings:
+        expected = " or ".join(filter(None, (", ".join(endings[:-1]), endings[-1])))
+        raise UsageError(
+            f"output: got {output}, expected a file that ends in {expected}: name it {output.stem}{endings[0]}."
+        )
 
 
 def check_writable(output: Path) -> None:

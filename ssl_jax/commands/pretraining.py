@@ -119,17 +119,17 @@ def _say_changes(run: Path, examples: dict[str, Any]) -> None:
 def introduction(recipe: Recipe, mesh: Mesh, *, seed: int) -> str:
     """Three lines on what is about to be trained: recipe and encoder, data, devices."""
     data, encoder = recipe.data, recipe.arguments.get("encoder")
-    parts = [
-        f"{recipe.name}: {f'encoder {encoder}, ' if encoder else ''}batch {recipe.batch_size}, {recipe.steps} steps"
-    ]
-    parts[0] += f" ({recipe.epochs:g} epochs), seed {seed}"
+    encodes = f"encoder {encoder}, " if encoder else ""
     size = " x ".join(map(str, data.train.image_shape))
     classes = f"{len(data.classes)} classes" if data.classes else "no labels"
     test = f", {len(data.test):,} of them to test" if data.test else ", none to test"
-    parts.append(f"{data.name}: {len(data.train) + len(data.test or ()):,} images of {size}{test}, {classes}")
     kinds = sorted({device.device_kind for device in mesh.devices.flat})
-    parts.append(f"{mesh.size} x {', '.join(kinds)}; compiling the first step, unless its program was kept")
-    return "\n".join(parts)
+    lines = [
+        f"{recipe.name}: {encodes}batch {recipe.batch_size}, {recipe.steps} steps ({recipe.epochs:g} epochs), seed {seed}",
+        f"{data.name}: {len(data.train) + len(data.test or ()):,} images of {size}{test}, {classes}",
+        f"{mesh.size} x {', '.join(kinds)}; compiling the first step, unless its program was kept",
+    ]
+    return "\n".join(lines)
 
 
 def _finish(

@@ -21,7 +21,7 @@ from ssl_jax.data import fingerprint
 from ssl_jax.data.depth import Levels, is_deep, is_deep_colour, levels_of, to_eight_bits
 from ssl_jax.data.formats import header, load, loaded
 from ssl_jax.data.skipping import Skipping, Unreadable
-from ssl_jax.data.source import Example
+from ssl_jax.data.source import Example, path_of
 
 SAMPLE = 32  # Images whose depth is checked.
 BAND = 2**20  # Pixels that are converted at once.
@@ -75,8 +75,7 @@ class DecodedSource(Skipping):
 
     def path(self, number: int) -> Path | None:
         """The file of this image; None where the image is a part of a larger file."""
-        path = getattr(self._records, "path", None)
-        return path and path(number)
+        return path_of(self._records, number)
 
     def stored(self) -> Iterator[bytes]:
         """For the data set's fingerprint: what the records say of themselves, or the bytes of a sample of them."""

@@ -149,7 +149,7 @@ def masks_of(source: Readable) -> MaskReader | None:
     return getattr(source, "mask", None)
 
 
-def path_of(source: Readable, number: int) -> Path | None:
+def path_of(source: Any, number: int) -> Path | None:
     """The file of an image, where each image of the source is a file; else None."""
     path = getattr(source, "path", None)
     return path and path(number)

@@ -42,17 +42,22 @@ def results_table(
 
 def sources_table(features: Mapping[str, Mapping[str, Any]], *, chance: float | None) -> str:
     """The results of one evaluation: a line for each source, a column for each protocol with accuracies, as `results_table`."""
-    protocols = [
-        name for name in PROTOCOLS if any(name in of for of in features.values()) and not PROTOCOLS[name].figures
-    ]
-    head = ["features", *(PROTOCOLS[name].words.title for name in protocols)]
-    rows = [
-        [source, *(figure(features[source].get(name, {})) for name in protocols)]
-        for source in SHOWN
-        if source in features
-    ]
+    [_, *protocols], *rows = sources_rows(features)
+    titles = [PROTOCOLS[name].words.title if name in PROTOCOLS else name for name in protocols]
     random = "" if chance is None else f"; by chance {100 * chance:.1f}"
-    return f"{aligned([head, *rows])}\npercent, ± half the 95 % interval (few labels: the deviation){random}"
+    lines = aligned([["features", *titles], *rows])
+    return f"{lines}\npercent, ± half the 95 % interval (few labels: the deviation){random}"
+
+
+def sources_rows(results: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+    """A heading, "features" and the names of the protocols whose figure is an accuracy; then a row for each source."""
+    names = dict.fromkeys(name for of in results.values() for name in of)
+    protocols = [name for name in names if name not in PROTOCOLS or not PROTOCOLS[name].figures]
+    sources = sorted(results, key=lambda source: [*SHOWN, source].index(source))
+    return [
+        ["features", *protocols],
+        *([source, *(figure(results[source].get(name, {})) for name in protocols)] for source in sources),
+    ]
 
 
 def figure(fields: Mapping[str, Any]) -> str:

@@ -11,8 +11,7 @@ import numpy as np
 from jax import Array
 
 from ssl_jax import __version__
-from ssl_jax.evaluate.protocols import PROTOCOLS
-from ssl_jax.evaluate.tables import figure
+from ssl_jax.evaluate.tables import sources_rows
 from ssl_jax.files import printable
 from ssl_jax.interop.loading import FILE
 
@@ -109,14 +108,8 @@ def _about_images(pixels: Pixels) -> str:
 
 
 def _about_results(results: Mapping[str, Any]) -> str:
-    protocols = [
-        name
-        for name in dict.fromkeys(name for of in results.values() for name in of)
-        if name not in PROTOCOLS or not PROTOCOLS[name].figures
-    ]
-    if not protocols:
+    head, *rows = sources_rows(results)
+    if len(head) == 1:
         return "These weights were not evaluated."
-    rows = [["features", *protocols], ["---"] * (len(protocols) + 1)]
-    rows += [[source, *(figure(of.get(name, {})) for name in protocols)] for source, of in results.items()]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    table = "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
     return f"{table}\n\nFrozen features, in percent, with half the 95 % interval (few labels: the deviation of draws)."

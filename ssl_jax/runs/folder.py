@@ -100,8 +100,7 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
     Raises:
       UsageError: it cannot be read, or is larger than 256 MiB; so that it is not taken for an empty one and written over.
     """
-    records = [value for value in _values(run) if _is_record(value)]
-    return sorted(records, key=lambda record: record["step"])
+    return _records(_values(run))
 
 
 def unreadable_metrics(run: Path) -> int:
@@ -123,6 +122,10 @@ def _values(run: Path) -> list[Any]:
         ) from fault
 
 
+def _records(values: list[Any]) -> list[dict[str, Any]]:
+    return sorted(filter(_is_record, values), key=lambda record: record["step"])
+
+
 def _is_record(value: Any) -> bool:
     return isinstance(value, dict) and type(value.get("step")) is int
 
@@ -137,8 +140,8 @@ def truncate_metrics(run: Path, step: int) -> int:
     damaged = sum(not _is_record(value) for value in values[:-1])
     if damaged:
         shutil.copyfile(run / METRICS, run / DAMAGED_METRICS)
-    kept = sorted((value for value in values if _is_record(value)), key=lambda record: record["step"])
-    write_atomically(run / METRICS, "".join(to_json(record) + "\n" for record in kept if record["step"] <= step))
+    kept = [record for record in _records(values) if record["step"] <= step]
+    write_atomically(run / METRICS, "".join(to_json(record) + "\n" for record in kept))
     return damaged
 
 
