@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 
 # Tests compile far more than they run: without optimizations, and with XLA's older and quicker code generator for fused loops,
@@ -45,3 +46,17 @@ def forgotten_programs():
     jax.clear_caches()
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def generators(request):
+    """NumPy generators at the top of a file of tests, with the state that they have after its import."""
+    found = [value for value in vars(request.module).values() if isinstance(value, np.random.Generator)]
+    return [(generator, generator.bit_generator.state) for generator in found]
+
+
+@pytest.fixture(autouse=True)
+def same_draws(generators):
+    """A test draws the same numbers alone and after any other tests: workers share the tests out differently each time."""
+    for generator, state in generators:
+        generator.bit_generator.state = state
