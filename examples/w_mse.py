@@ -14,14 +14,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from ssl_jax.composition import DIGITS, Images, Laptop, Recipe, recipe
 from ssl_jax.methods.joint_embedding import JointEmbedding
 from ssl_jax.methods.method import Embeddings, Facts, Metrics, State
 from ssl_jax.ops.collectives import mean_over_shards
 from ssl_jax.ops.normalize import unit_length
-from ssl_jax.recipes.images import DIGITS, Images
-from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.training import Laptop
-from ssl_jax.recipes.views import demo_views
 
 
 def whiten(rows: Array, *, axis_name: str | None = None) -> Array:
@@ -49,4 +46,4 @@ class WMSE(JointEmbedding):
 def demo(images: Images = DIGITS, training: Laptop = Laptop()) -> Recipe:
     """Minutes on a laptop, AdamW."""
     opened = images.open()
-    return opened.recipe(training, WMSE(opened.encoder, opened.head(256, 64)), opened.views(demo_views), training.adamw)
+    return opened.recipe(training, WMSE(opened.encoder, opened.head(256, 64)), opened.views(), training.adamw)

@@ -11,13 +11,13 @@ from typing import Annotated, get_args, get_type_hints
 import pytest
 
 from ssl_jax import methods as folder
+from ssl_jax.composition.recipe import recipe
 from ssl_jax.errors import UsageError
 from ssl_jax.methods.method import Method
 from ssl_jax.methods.vicreg import VICReg
 from ssl_jax.options import Options
 from ssl_jax.ranges import RANGES, Range, annotated_ranges, check_ranges
 from ssl_jax.recipes import Recipe, find, methods, recipes
-from ssl_jax.recipes.recipe import recipe
 
 RECIPES = [f"{method}/{name}" for method in methods() for name in recipes(method)]
 

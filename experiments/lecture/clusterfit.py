@@ -34,12 +34,12 @@ from runs import (
     values,
 )
 
+from ssl_jax.composition.recipe import Recipe
 from ssl_jax.data import ArraySource, Data, load_into_memory
 from ssl_jax.losses.pretext import cross_entropy
 from ssl_jax.methods.clusterfit import ClusterFit, cluster
 from ssl_jax.methods.supervised import Supervised
 from ssl_jax.networks import linear_head
-from ssl_jax.recipes.recipe import Recipe
 from ssl_jax.report.figures import lines
 from ssl_jax.report.html import Html
 

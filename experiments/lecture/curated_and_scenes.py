@@ -22,6 +22,8 @@ from PIL import Image, ImageDraw
 
 from ssl_jax.augment.geometry import sample_crop_box
 from ssl_jax.augment.views import photo_views
+from ssl_jax.composition.images import Images, Opened
+from ssl_jax.composition.training import Laptop
 from ssl_jax.data import ArraySource, Batches, Data, Scenes
 from ssl_jax.evaluate import knn_accuracy, linear_probe, multi_label_probe, principal_colors, segmentation_probe
 from ssl_jax.evaluate.features import Network, compute_features, feature_extractor, pixels
@@ -32,8 +34,6 @@ from ssl_jax.methods.method import Method
 from ssl_jax.methods.simclr import SimCLR
 from ssl_jax.methods.swav import SwAV
 from ssl_jax.networks import small_convnet
-from ssl_jax.recipes.images import Images, Opened
-from ssl_jax.recipes.training import Laptop
 from ssl_jax.report.patches import enlarged, mask_colors
 from ssl_jax.train import fit
 from ssl_jax.train.mesh import batch_sharding, make_mesh

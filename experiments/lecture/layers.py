@@ -40,10 +40,10 @@ from runs import (
 )
 
 from ssl_jax.augment.pretext import grid_views, pirl_views, shuffled, standardize_tile, without_shortcuts
+from ssl_jax.composition.recipe import Recipe
 from ssl_jax.evaluate.features import compute_layers, layer_extractor
 from ssl_jax.evaluate.layers import layer_probes
 from ssl_jax.networks.small import small_convnet
-from ssl_jax.recipes.recipe import Recipe
 from ssl_jax.report.figures import lines
 from ssl_jax.report.html import Html
 from ssl_jax.train.mesh import make_mesh

@@ -48,11 +48,11 @@ from ssl_jax.augment.pretext import (
     without_shortcuts,
 )
 from ssl_jax.augment.views import ViewMaker
+from ssl_jax.composition.recipe import Recipe
 from ssl_jax.losses.pretext import accuracy, cross_entropy
 from ssl_jax.methods.jigsaw import Jigsaw
 from ssl_jax.methods.joint_embedding import on_views
 from ssl_jax.networks import Net, linear_head
-from ssl_jax.recipes.recipe import Recipe
 from ssl_jax.report.figures import lines
 from ssl_jax.report.html import Html
 

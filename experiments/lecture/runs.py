@@ -19,6 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ssl_jax.augment.views import ViewMaker
+from ssl_jax.composition.images import DIGIT_STATISTICS
+from ssl_jax.composition.recipe import Recipe
+from ssl_jax.composition.views import demo_views
 from ssl_jax.data import ArraySource, Batches, Data, load_into_memory, open_data, steps_per_epoch
 from ssl_jax.data.subsets import Subset
 from ssl_jax.evaluate import alignment, knn_accuracy, linear_probe, uniformity
@@ -26,9 +29,6 @@ from ssl_jax.evaluate.features import Features, compute_features, feature_extrac
 from ssl_jax.files import write_json
 from ssl_jax.networks.small import small_convnet
 from ssl_jax.recipes import find
-from ssl_jax.recipes.images import DIGIT_STATISTICS
-from ssl_jax.recipes.recipe import Recipe
-from ssl_jax.recipes.views import demo_views
 from ssl_jax.report.figures import write_svg
 from ssl_jax.report.html import Html
 from ssl_jax.runs import read_metrics

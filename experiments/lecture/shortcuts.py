@@ -30,8 +30,8 @@ from runs import (
 )
 
 from ssl_jax.augment.pretext import grid_views, without_shortcuts
-from ssl_jax.recipes.images import DIGIT_STATISTICS
-from ssl_jax.recipes.views import crop_views
+from ssl_jax.composition.images import DIGIT_STATISTICS
+from ssl_jax.composition.views import crop_views
 from ssl_jax.report.figures import lines
 from ssl_jax.report.html import Html
 

@@ -10,13 +10,13 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
+from ssl_jax.composition.recipe import GIVEN_MARK, absolute
 from ssl_jax.data import Data, Source, open_data, open_parts
 from ssl_jax.errors import RunError, UsageError, usage_errors
 from ssl_jax.evaluate.features import feature_extractor, layer_extractor
 from ssl_jax.files import printable
 from ssl_jax.prepare import check_extractor, chosen_arguments
 from ssl_jax.recipes import Recipe, find, load
-from ssl_jax.recipes.recipe import GIVEN_MARK, absolute
 from ssl_jax.runs import CHECKPOINTS, read_request
 from ssl_jax.settings import current_name
 from ssl_jax.train.checkpoint import Checkpoints

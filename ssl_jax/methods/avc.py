@@ -35,7 +35,7 @@ class AVC(AudioVideo):
 
     video_head: linear layer of the encoder's features (concatenate), or of each position of its last map (map).
     audio_head: linear layer of the features of sound, of the same width.
-    fusion: concatenate as L3-Net, or map as AVOL-Net.
+    fusion: concatenate features as L3-Net, or map: compare the sound with each position of the frame as AVOL-Net.
     negatives: number of wrong sounds for each frame, those of the next clips of the batch; 1 in the papers. Their mean has the
       weight of the right sound, so that the chance level stays the same.
     """

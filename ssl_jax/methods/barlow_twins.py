@@ -19,7 +19,7 @@ from ssl_jax.methods.method import Embeddings, Facts, Metrics, State
 class BarlowTwins(JointEmbedding):
     """Cross-correlation of two views against the identity.
 
-    off_diagonal_weight: weight of the off-diagonal (redundancy) term.
+    off_diagonal_weight: weight of the off-diagonal (redundancy) term; the diagonal (invariance) term has weight 1.
     scale: factor of the whole loss, which is a sum over D x D correlations; 0.024 in the authors' code with LARS.
     """
 

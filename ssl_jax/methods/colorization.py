@@ -30,7 +30,7 @@ class Colorization(JointEmbedding):
     `grayscale_and_color`.
 
     layer: name of a spatial layer of the encoder.
-    cells: number of cells on a side of a position.
+    cells: number of cells on a side of each position of the layer; the colour of each cell is predicted.
     uniform_mix: weight of a uniform distribution in the frequencies whose inverses weight the colours; 1 is no rebalancing.
     frequency_momentum: momentum of the moving average of the colour frequencies over the batches.
     """

@@ -22,8 +22,8 @@ class DINOv2(IBOT):
 
     sinkhorn: targets from three rounds of Sinkhorn's scaling, over the class tokens of all large crops and over all masked
       patches, in place of centring.
-    koleo_weight: of KoLeo on the student's class tokens, summed over the large crops; of one crop with others of its kind,
-      so that two crops of an image are not driven apart.
+    koleo_weight: weight of KoLeo, which keeps the class tokens of different images apart: of one large crop with others of
+      its kind, so that two crops of an image are not driven apart, summed over the large crops.
     """
 
     facts: ClassVar[Facts] = Facts(

@@ -20,8 +20,8 @@ from ssl_jax.methods.method import Embeddings, Facts, Metrics, State
 class LeJEPA(JointEmbedding):
     """Distance of each view to the mean of the large ones, and SIGReg of each view over the batch.
 
-    weight: lambda, the weight of SIGReg, in [0, 1]; the prediction term has 1 - lambda.
-    directions: number of random directions in which the distribution is compared, drawn in each step.
+    weight: lambda, the weight of SIGReg, in [0, 1]; the prediction term has 1 minus this weight.
+    directions: number of random directions in which SIGReg compares the embeddings with a Gaussian, drawn in each step.
     """
 
     facts: ClassVar[Facts] = Facts(

@@ -29,8 +29,9 @@ class MoCo(MomentumTeacher):
 
     queue_length: number of keys in the queue; a multiple of the batch size.
     temperature: softmax temperature, 0.07 in the first version, 0.2 in the second.
+    momentum: momentum of the teacher's moving average, constant unless `final_momentum` is another.
     symmetric: both views are queries, each against a queue of the other view's keys.
-    norm_groups: number of parts of the batch with separate batch statistics, as the encoder's norms have them (`groups`). The
+    norm_groups: number of parts of the batch with separate batch-norm statistics in a ResNet, 8 on the authors' GPUs. The
       teacher takes every `norm_groups`-th example into one part, where the student takes neighbours, so that the statistics do
       not reveal which key belongs to a query (the paper's shuffled batch norm).
     """

@@ -29,8 +29,8 @@ class NPID(JointEmbedding):
     """A contrastive loss between a view and the memory bank. Views are "views" `[B, 1, H, W, C]`.
 
     examples: of the data set; entries of the bank.
-    negatives: entries drawn for each image in each step, uniformly from all but its own.
-    temperature: divides cosine similarities.
+    negatives: number of entries drawn for each image in each step, uniformly from all but its own.
+    temperature: softmax temperature; 0.07 in the paper.
     momentum: weight of the old entry when the bank is written with the image's embedding, after the loss.
     estimator: "nce" as in the paper, or "info_nce". NCE's constant is measured on the first batch, against a bank of
       random directions; on a small data set embeddings become more similar during training, which makes the constant

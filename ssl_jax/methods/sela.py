@@ -25,6 +25,8 @@ from ssl_jax.ops.sinkhorn import sinkhorn_labels
 class SeLa(DeepCluster):
     """Cross-entropy of hard, equally frequent labels, with prototypes that are trained; chance level log(clusters).
 
+    clusters: number of pseudo-labels of each head.
+    heads: number of simultaneous labellings, each of a different view.
     sharpness: lambda of the paper, the power of the network's probabilities in the optimal transport; its entropy term is
       1 / lambda.
     iterations: number of Sinkhorn-Knopp iterations.

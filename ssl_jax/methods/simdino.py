@@ -23,8 +23,8 @@ RateGroups = Annotated[int, Range(1, 2**16)]
 class SimDINO(MomentumTeacher):
     """The head is DINO's without its prototypes: `prototype_head` with no outputs.
 
-    distortion: of the coding rate.
-    invariance: weight of the cosines of crops.
+    distortion: of the coding rate: the squared error in which embeddings count as equal.
+    invariance: weight of the cosines of the student's crops with the teacher's.
     rate_groups: parts of the batch, each with a coding rate of its own.
     """
 

@@ -6,10 +6,10 @@ import pkgutil
 from collections.abc import Callable
 
 from ssl_jax import methods as folder
+from ssl_jax.composition.explanations import explained
+from ssl_jax.composition.outside import is_file_recipe, load
+from ssl_jax.composition.recipe import Recipe
 from ssl_jax.errors import pick
-from ssl_jax.recipes.explanations import explained
-from ssl_jax.recipes.outside import is_file_recipe, load
-from ssl_jax.recipes.recipe import Recipe
 
 
 def methods() -> list[str]:

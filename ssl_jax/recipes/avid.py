@@ -8,15 +8,14 @@ from jax import Array
 
 from ssl_jax.augment.video import audio_video_evaluation, audio_video_views
 from ssl_jax.augment.views import digit_views
+from ssl_jax.composition import Laptop, Opened, Recipe, recipe
+from ssl_jax.composition.clips import Clips
+from ssl_jax.composition.training import Constant
+from ssl_jax.composition.views import crop_views
 from ssl_jax.methods.avid import AVID
 from ssl_jax.networks import Net, small_convnet
 from ssl_jax.networks.audio_video import audio_convnet, r2plus1d_18, small_video_convnet
 from ssl_jax.optimizers import adam
-from ssl_jax.recipes.clips import Clips
-from ssl_jax.recipes.images import Opened
-from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.training import Constant, Laptop
-from ssl_jax.recipes.views import crop_views
 
 DRAWN, KINETICS = Clips("clips", 24), Clips("clips", 224, 256)
 DEMO = Laptop(epochs=40, batch_size=128)
@@ -30,27 +29,19 @@ class Sounding(NamedTuple):
     augment: Callable[[Array, Any], Any]
 
 
-@recipe
-def demo(clips: Clips = DRAWN, training: Laptop = DEMO, *, negatives: int = 256, temperature: float = 0.07) -> Recipe:
+@recipe(AVID, negatives=256, temperature=0.07)
+def demo(clips: Clips = DRAWN, training: Laptop = DEMO, **options: Any) -> Recipe:
     """Minutes on a laptop: drawn moving shapes with sound; AdamW.
 
     Args:
       data: drawn "clips", or other data with sound.
-      negatives: number of negatives for each clip, drawn from the memory banks.
     """
     opened, networks, augment = open_demo(clips)
-    method = AVID(**networks, negatives=negatives, temperature=temperature)
-    return opened.recipe(training, method, augment, training.adamw)
+    return opened.recipe(training, AVID(**networks, **options), augment, training.adamw)
 
 
-@recipe
-def kinetics(
-    clips: Clips = KINETICS,
-    training: Constant = Constant(300, 256, 2e-4, 1e-5),
-    *,
-    negatives: int = 1024,
-    temperature: float = 0.07,
-) -> Recipe:
+@recipe(AVID, negatives=1024, temperature=0.07)
+def kinetics(clips: Clips = KINETICS, training: Constant = Constant(300, 256, 2e-4, 1e-5), **options: Any) -> Recipe:
     """The authors' Kinetics runs: R(2+1)D-18 and a constant rate. Published: 86.9 % on UCF after fine-tuning.
 
     Half a second of video in 8 frames, two seconds of sound at 24 kHz. Every clip is jittered; Adam's decay is an L2 penalty
@@ -59,11 +50,10 @@ def kinetics(
 
     Args:
       epochs: passes over the training clips; the authors' 30 take 10 clips of each video.
-      negatives: number of negatives for each clip, drawn from the memory banks.
     """
     opened, networks, augment = open_kinetics(clips)
-    method = AVID(**networks, negatives=negatives, temperature=temperature)
-    return opened.recipe(training, method, augment, training.optimizer(adam, decay_all=True))
+    optimizer = training.optimizer(adam, decay_all=True)
+    return opened.recipe(training, AVID(**networks, **options), augment, optimizer)
 
 
 def open_demo(clips: Clips) -> Sounding:

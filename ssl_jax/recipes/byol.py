@@ -3,12 +3,11 @@
 from typing import Any
 
 from ssl_jax.augment.views import byol_views
+from ssl_jax.composition import CIFAR, DIGITS, IMAGENET, Images, Laptop, Opened, Recipe, Training, recipe
+from ssl_jax.composition.training import Run, SoloLearn
+from ssl_jax.composition.views import solo_views
 from ssl_jax.methods.byol import BYOL
 from ssl_jax.optimizers import lars
-from ssl_jax.recipes.images import CIFAR, DIGITS, IMAGENET, Images, Opened
-from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.training import Laptop, Run, SoloLearn, Training
-from ssl_jax.recipes.views import demo_views, solo_views
 
 
 def make_method(opened: Opened, training: Run, hidden: int, width: int, *, momentum: float, **options: Any) -> BYOL:
@@ -17,28 +16,23 @@ def make_method(opened: Opened, training: Run, hidden: int, width: int, *, momen
     return BYOL(opened.encoder, head, training.steps(opened.data), momentum=momentum, predictor=predictor)
 
 
-@recipe
-def demo(images: Images = DIGITS, training: Laptop = Laptop(), *, momentum: float = 0.99) -> Recipe:
+@recipe(BYOL, momentum=0.99)
+def demo(images: Images = DIGITS, training: Laptop = Laptop(), **options: Any) -> Recipe:
     """Minutes on a laptop, AdamW."""
     opened = images.open()
-    method = make_method(opened, training, 256, 64, momentum=momentum)
-    return opened.recipe(training, method, opened.views(demo_views), training.adamw)
+    return opened.recipe(training, make_method(opened, training, 256, 64, **options), opened.views(), training.adamw)
 
 
-@recipe
-def cifar(
-    images: Images = CIFAR, training: SoloLearn = SoloLearn(1000, 256, 1.0, 1e-5), *, momentum: float = 0.99
-) -> Recipe:
+@recipe(BYOL, momentum=0.99)
+def cifar(images: Images = CIFAR, training: SoloLearn = SoloLearn(1000, 256, 1.0, 1e-5), **options: Any) -> Recipe:
     """solo-learn's CIFAR-10 recipe (scripts/pretrain/cifar/byol.yaml of vturrisi/solo-learn). Published: 92.58 % linear."""
     opened = images.open()
-    method = make_method(opened, training, 4096, 256, momentum=momentum, last_bias=True)
+    method = make_method(opened, training, 4096, 256, last_bias=True, **options)
     return opened.recipe(training, method, opened.views(solo_views), training.clipped_lars)
 
 
-@recipe
-def imagenet(
-    images: Images = IMAGENET, training: Training = Training(300, 4096, 0.3, 1e-6), *, momentum: float = 0.99
-) -> Recipe:
+@recipe(BYOL, momentum=0.99)
+def imagenet(images: Images = IMAGENET, training: Training = Training(300, 4096, 0.3, 1e-6), **options: Any) -> Recipe:
     """The authors' ImageNet runs of 300 epochs: 72.5 % linear; 74.3 % after 1000 with other presets.
 
     Presets of byol/configs/byol.py of google-deepmind/deepmind-research: rate 0.45 for 100 epochs, 0.3 for 300 and 0.2 for
@@ -46,6 +40,6 @@ def imagenet(
     (byol/utils/networks.py); crops are cubic, without antialiasing, as TensorFlow makes them (byol/utils/dataset.py).
     """
     opened = images.open()
-    method = make_method(opened, training, 4096, 256, momentum=momentum)
+    method = make_method(opened, training, 4096, 256, **options)
     views = opened.views(byol_views, resampling="cubic", antialias=False)
     return opened.recipe(training, method, views, training.optimizer(lars, rate_last=True))

@@ -5,14 +5,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ssl_jax.composition import DIGITS, IMAGENET, Images, Laptop, Opened, Recipe, recipe
+from ssl_jax.composition.training import VISSL, Staircase
+from ssl_jax.composition.views import crop_views
 from ssl_jax.data import Source, load_into_memory
 from ssl_jax.errors import UsageError
 from ssl_jax.methods.clusterfit import ClusterFit, cluster
 from ssl_jax.optimizers import sgd
-from ssl_jax.recipes.images import DIGITS, IMAGENET, Images, Opened
-from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.training import VISSL, Laptop, Staircase
-from ssl_jax.recipes.views import crop_views, demo_views
 
 
 def load_features(path: str, source: Source) -> NDArray[np.float32]:
@@ -53,15 +52,10 @@ def demo(
     clusters: int = 256,
     cluster_seed: int = 0,
 ) -> Recipe:
-    """Minutes on a laptop, AdamW; clusters of pixels unless a file of features is given.
-
-    Args:
-      clusters: number of clusters.
-      cluster_seed: seed of k-means; the seed of the run does not change the clusters.
-    """
+    """Minutes on a laptop, AdamW; clusters of pixels unless a file of features is given."""
     opened = images.open()
     method = make_method(opened, features=features, clusters=clusters, cluster_seed=cluster_seed)
-    return opened.recipe(training, method, opened.views(demo_views, views=1), training.adamw)
+    return opened.recipe(training, method, opened.views(views=1), training.adamw)
 
 
 @recipe
@@ -82,8 +76,6 @@ def imagenet(
     Args:
       learning_rate: rate for a batch of 256, scaled linearly with the batch size, after 5 epochs of warm-up; divided by 10 at
         30, 60, 90 and 100 of 105 epochs, in proportion for another number of epochs.
-      clusters: number of clusters.
-      cluster_seed: seed of k-means; the seed of the run does not change the clusters.
     """
     opened = images.open()
     method = make_method(opened, features=features, clusters=clusters, cluster_seed=cluster_seed)

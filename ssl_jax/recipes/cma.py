@@ -2,14 +2,13 @@
 
 from typing import Any
 
+from ssl_jax.composition import Laptop, Recipe, recipe
+from ssl_jax.composition.clips import Clips
+from ssl_jax.composition.training import Constant, Run
 from ssl_jax.data import Data
 from ssl_jax.methods.cma import CMA
-from ssl_jax.methods.npid import Estimator
 from ssl_jax.optimizers import adam
 from ssl_jax.recipes.avid import DEMO, DRAWN, KINETICS, open_demo, open_kinetics
-from ssl_jax.recipes.clips import Clips
-from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.training import Constant, Laptop, Run
 
 
 def positives_of(data: Data, training: Run, *, start: float) -> dict[str, Any]:
@@ -18,47 +17,29 @@ def positives_of(data: Data, training: Run, *, start: float) -> dict[str, Any]:
     return {"start_step": max(1, round(start * steps)), "refresh_every": max(1, steps // 10)}
 
 
-@recipe
-def demo(
-    clips: Clips = DRAWN,
-    training: Laptop = DEMO,
-    *,
-    negatives: int = 256,
-    temperature: float = 0.07,
-    start: float = 0.6,
-    estimator_within: Estimator = "info_nce",
-) -> Recipe:
+@recipe(CMA, negatives=256, temperature=0.07, estimator_within="info_nce")
+def demo(clips: Clips = DRAWN, training: Laptop = DEMO, *, start: float = 0.6, **options: Any) -> Recipe:
     """Minutes on a laptop: drawn moving shapes with sound; AdamW.
 
     Args:
       data: drawn "clips", or other data with sound.
-      negatives: number of negatives for each clip, drawn from the memory banks.
       estimator_within: of comparisons within a modality: info_nce, or the authors' nce.
     """
     opened, networks, augment = open_demo(clips)
-    options = positives_of(opened.data, training, start=start) | {"estimator_within": estimator_within}
-    method = CMA(**networks, **options, negatives=negatives, temperature=temperature)
+    method = CMA(**networks, **positives_of(opened.data, training, start=start), **options)
     return opened.recipe(training, method, augment, training.adamw)
 
 
-@recipe
+@recipe(CMA, negatives=1024, temperature=0.07, estimator_within="nce")
 def kinetics(
-    clips: Clips = KINETICS,
-    training: Constant = Constant(500, 256, 2e-4, 1e-5),
-    *,
-    negatives: int = 1024,
-    temperature: float = 0.07,
-    start: float = 0.6,
-    estimator_within: Estimator = "nce",
+    clips: Clips = KINETICS, training: Constant = Constant(500, 256, 2e-4, 1e-5), *, start: float = 0.6, **options: Any
 ) -> Recipe:
     """The authors' Kinetics runs: AVID, then 32 positives a clip, mined 4 times. Published: 87.5 % on UCF after fine-tuning.
 
     Args:
       epochs: passes over the training clips: the authors train 30 with AVID alone and 20 more, with 10 clips of each video.
-      negatives: number of negatives for each clip, drawn from the memory banks.
       estimator_within: of comparisons within a modality: the authors' nce, or info_nce.
     """
     opened, networks, augment = open_kinetics(clips)
-    options = positives_of(opened.data, training, start=start) | {"estimator_within": estimator_within}
-    method = CMA(**networks, **options, negatives=negatives, temperature=temperature)
+    method = CMA(**networks, **positives_of(opened.data, training, start=start), **options)
     return opened.recipe(training, method, augment, training.optimizer(adam, decay_all=True))

@@ -1,22 +1,23 @@
 """Colourisation: our demo on drawn shapes, and the paper's task on ImageNet."""
 
 from dataclasses import replace
+from typing import Any
 
 from ssl_jax.augment.lab import color_bins, grayscale_and_color, lightness
 from ssl_jax.augment.views import evaluation_view
+from ssl_jax.composition import IMAGENET, Images, Laptop, Opened, Recipe, recipe
+from ssl_jax.composition.training import Staircase
+from ssl_jax.composition.views import crop_views
 from ssl_jax.errors import UsageError
 from ssl_jax.methods.colorization import Colorization
 from ssl_jax.networks import Net
 from ssl_jax.networks import encoder as make_encoder
 from ssl_jax.optimizers import adam
-from ssl_jax.recipes.images import IMAGENET, Images, Opened
-from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.training import Laptop, Staircase
-from ssl_jax.recipes.views import crop_views
 
 CROPPED = (176 / 256) ** 2  # Fraction of the image in a crop of the ImageNet run.
 MEAN, STD = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)  # Colours stay in [0, 1] until they become Lab.
 SHAPES, CROPS = Images("shapes", 24, "small"), replace(IMAGENET, image_size=176)
+SOLVER = Staircase(15.6, 40, 3e-5, 1e-3, drops=(225_000,), of=500_000)
 
 
 def open_colored(images: Images) -> Opened:
@@ -51,26 +52,20 @@ def make_method(opened: Opened, *, cells: int) -> Colorization:
     return Colorization(opened.encoder, head, layer=layer, cells=cells)
 
 
-@recipe
-def demo(images: Images = SHAPES, training: Laptop = Laptop(epochs=40), *, cells: int = 4) -> Recipe:
+@recipe(Colorization, cells=4)
+def demo(images: Images = SHAPES, training: Laptop = Laptop(epochs=40), **options: Any) -> Recipe:
     """Minutes on a laptop, AdamW, on drawn shapes whose colours are predictable; the digits have none.
 
     Args:
       data: drawn "shapes", or other coloured images.
     """
     opened = open_colored(images)
-    method = make_method(opened, cells=cells)
     views = grayscale_and_color(opened.views(crop_views, scale=(0.5, 1.0)))
-    return opened.recipe(training, method, views, training.adamw)
+    return opened.recipe(training, make_method(opened, **options), views, training.adamw)
 
 
-@recipe
-def imagenet(
-    images: Images = CROPS,
-    training: Staircase = Staircase(15.6, 40, 3e-5, 1e-3, drops=(225_000,), of=500_000),
-    *,
-    cells: int = 4,
-) -> Recipe:
+@recipe(Colorization, cells=4)
+def imagenet(images: Images = CROPS, training: Staircase = SOLVER, **options: Any) -> Recipe:
     """The paper's task and solver with a ResNet-50: Adam with L2 decay, 500,000 steps of 40 images.
 
     Crops have 0.47 of the image's area, as the paper's of 176 of 256 pixels, with an aspect ratio of 3/4 to 4/3; the paper's
@@ -82,7 +77,6 @@ def imagenet(
         run.
     """
     opened = open_colored(images)
-    method = make_method(opened, cells=cells)
     views = grayscale_and_color(opened.views(crop_views, scale=(CROPPED, CROPPED)))
     optimizer = training.optimizer(adam, peak=training.learning_rate, second_decay=0.99)
-    return opened.recipe(training, method, views, optimizer)
+    return opened.recipe(training, make_method(opened, **options), views, optimizer)

@@ -2,13 +2,11 @@
 
 from typing import Any
 
+from ssl_jax.composition import DIGITS, IMAGENET, Crops, Images, Laptop, Opened, Recipe, Training, recipe
+from ssl_jax.composition.training import Run
 from ssl_jax.data import steps_per_epoch
 from ssl_jax.methods.deepcluster import DeepCluster
 from ssl_jax.optimizers import larc
-from ssl_jax.recipes.images import DIGITS, IMAGENET, Images, Opened
-from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.training import Laptop, Run, Training
-from ssl_jax.recipes.views import demo_views, swav_crops
 
 
 def each_epoch(opened: Opened, training: Run) -> dict[str, Any]:
@@ -18,32 +16,20 @@ def each_epoch(opened: Opened, training: Run) -> dict[str, Any]:
     return {"examples": examples, "entries": entries, "recluster_every": steps_per_epoch(examples, batch)}
 
 
-@recipe
-def demo(
-    images: Images = DIGITS,
-    training: Laptop = Laptop(),
-    *,
-    clusters: int = 64,
-    heads: int = 3,
-    temperature: float = 0.1,
-) -> Recipe:
+@recipe(DeepCluster, clusters=64, heads=3, temperature=0.1)
+def demo(images: Images = DIGITS, training: Laptop = Laptop(), **options: Any) -> Recipe:
     """Minutes on a laptop, AdamW, new clusters in each epoch."""
     opened = images.open()
-    head, epoch = opened.head(256, 64), each_epoch(opened, training)
-    method = DeepCluster(opened.encoder, head, clusters=clusters, heads=heads, temperature=temperature, **epoch)
-    return opened.recipe(training, method, opened.views(demo_views), training.adamw)
+    method = DeepCluster(opened.encoder, opened.head(256, 64), **each_epoch(opened, training), **options)
+    return opened.recipe(training, method, opened.views(), training.adamw)
 
 
-@recipe
+@recipe(DeepCluster, clusters=3000, heads=3, temperature=0.1)
 def imagenet(
     images: Images = IMAGENET,
     training: Training = Training(800, 4096, 0.3, 1e-6),
-    *,
-    clusters: int = 3000,
-    heads: int = 3,
-    temperature: float = 0.1,
-    small_size: int = 96,
-    small_views: int = 6,
+    crops: Crops = Crops(),
+    **options: Any,
 ) -> Recipe:
     """The runs of SwAV's authors: 2 x 224 and 6 x 96, three clusterings of 3,000. Published: 75.2 % linear after 800 epochs.
 
@@ -55,7 +41,6 @@ def imagenet(
     """
     opened = images.open()
     head, epoch = opened.head(2048, 128, last_bias=True), each_epoch(opened, training)
-    method = DeepCluster(opened.encoder, head, clusters=clusters, heads=heads, temperature=temperature, **epoch)
-    views = swav_crops(opened, scale=(0.14, 1.0), small_size=small_size, small_views=small_views)
+    method = DeepCluster(opened.encoder, head, **epoch, **options)
     optimizer = training.optimizer(larc, start=training.peak / 16, end=training.peak / 1000)
-    return opened.recipe(training, method, views, optimizer)
+    return opened.recipe(training, method, crops.swav(opened, scale=(0.14, 1.0)), optimizer)

@@ -2,62 +2,42 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 from ssl_jax.augment.masked_crops import masked_crops
+from ssl_jax.composition import IMAGENET, Crops, Images, Laptop, Recipe, Training, recipe
+from ssl_jax.composition.training import frozen_prototypes
 from ssl_jax.methods.dinov2 import DINOv2
 from ssl_jax.optimizers import Optimizer, adamw, cosine, with_clipping, with_layer_decay
 from ssl_jax.recipes.dino import make_head
 from ssl_jax.recipes.ibot import MICRO, open_tokens
-from ssl_jax.recipes.images import IMAGENET, Images
-from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.training import Laptop, Training, frozen_prototypes
-from ssl_jax.recipes.views import demo_crops, dino_crops
 
 LARGE = replace(IMAGENET, encoder="vit_large/16")
 
 
-@recipe
+@recipe(DINOv2, momentum=0.97, koleo_weight=0.01)
 def demo(
-    images: Images = MICRO,
-    training: Laptop = Laptop(epochs=200, learning_rate=2e-3, weight_decay=1e-2),
-    *,
-    prototypes: int = 256,
-    momentum: float = 0.97,
-    registers: int = 2,
-    koleo_weight: float = 0.01,
-    small_size: int = 20,
-    small_views: int = 2,
-) -> Recipe:
+    images: Images = MICRO, training: Laptop = Laptop(epochs=200, learning_rate=2e-3, weight_decay=1e-2),
+    crops: Crops = Crops(20, 2), *, prototypes: int = 256, registers: int = 2, **options: Any,
+) -> Recipe:  # fmt: skip
     """Hours on a laptop, AdamW, patches of 4 pixels, two large and two small crops, two heads, Sinkhorn's targets.
 
     Args:
-      encoder: a ViT, see `ssl-jax list`.
       prototypes: outputs of each head.
     """
     opened = open_tokens(images, method="dinov2", registers=registers)
     head, patch_head = (make_head(opened, 256, 64, prototypes=prototypes, norm=True) for _ in range(2))
-    method = DINOv2(
-        opened.encoder, head, training.steps(opened.data), momentum=momentum, patch_head=patch_head,
-        koleo_weight=koleo_weight, teacher_temperature=0.02, warmup_temperature=0.02,
-    )  # fmt: skip
-    views = masked_crops(demo_crops(opened, small_size=small_size, small_views=small_views), grid=opened.grid)
-    return opened.recipe(training, method, views, training.adamw)
+    options |= {"patch_head": patch_head, "teacher_temperature": 0.02, "warmup_temperature": 0.02}
+    method = DINOv2(opened.encoder, head, training.steps(opened.data), **options)
+    return opened.recipe(training, method, masked_crops(crops.like(opened), grid=opened.grid), training.adamw)
 
 
-@recipe
+@recipe(DINOv2, momentum=0.992, koleo_weight=0.1)
 def imagenet(
-    images: Images = LARGE,
-    training: Training = Training(200, 2048, 4e-3, 0.04, warmup_epochs=20),
-    *,
-    clip: float = 3.0,
-    drop_path: float = 0.3,
-    prototypes: int = 65536,
-    momentum: float = 0.992,
-    registers: int = 0,
-    koleo_weight: float = 0.1,
-    small_size: int = 96,
-    small_views: int = 8,
-) -> Recipe:
+    images: Images = LARGE, training: Training = Training(200, 2048, 4e-3, 0.04, warmup_epochs=20),
+    crops: Crops = Crops(96, 8), *, clip: float = 3.0, drop_path: float = 0.3, prototypes: int = 65536,
+    registers: int = 0, **options: Any,
+) -> Recipe:  # fmt: skip
     """The authors' short run of a ViT-L/16, 2 x 224 and 8 x 96: one head, centring. 82.9 % linear, 81.6 % k-NN there.
 
     configs/train/vitl16_short.yaml of facebookresearch/dinov2 and the defaults of configs/ssl_default_config.yaml, on 32 GPUs
@@ -66,33 +46,23 @@ def imagenet(
     so it is here. Two heads, Sinkhorn's targets and registers are of its longer runs on other images.
 
     Args:
-      encoder: a ViT, see `ssl-jax list`.
       learning_rate: peak for 1,024 images a step, scaled with the root of the batch.
-      weight_decay: at first, on weights; it rises to 0.4 by a cosine.
+      weight_decay: initial weight decay, on weights only; it rises to 0.4 along a cosine.
       clip: largest norm of the gradient of each network.
-      drop_path: stochastic depth of the student's last block.
-      prototypes: outputs of the head.
     """
-    opened = open_tokens(
-        images, method="dinov2", registers=registers, drop_path=drop_path, layer_scale=1e-5, position_offset=0.1
-    )
+    vit = {"registers": registers, "drop_path": drop_path, "layer_scale": 1e-5, "position_offset": 0.1}
+    opened = open_tokens(images, method="dinov2", **vit)
     head, steps = make_head(opened, 2048, 2048, 256, prototypes=prototypes), training.steps(opened.data)
-    method = DINOv2(
-        opened.encoder, head, steps, momentum=momentum, koleo_weight=koleo_weight, sinkhorn=False,
-        teacher_temperature=0.07, warmup=round(steps * 60 / training.epochs),
-    )  # fmt: skip
-    crops = dino_crops(
-        opened, large=(0.32, 1.0), small=(0.05, 0.32), small_size=small_size, small_views=small_views, blur=(0.0, 0.9)
-    )
+    options |= {"sinkhorn": False, "teacher_temperature": 0.07, "warmup": round(steps * 60 / training.epochs)}
+    method = DINOv2(opened.encoder, head, steps, **options)
+    large_and_small = crops.dino(opened, large=(0.32, 1.0), small=(0.05, 0.32), blur=(0.0, 0.9))
     peak = training.learning_rate * math.sqrt(training.batch_size / 1024)
 
     def optimizer(steps: int) -> Optimizer:
-        decay = cosine(training.weight_decay, 0.4, steps=steps)
-        slower = with_layer_decay(
-            adamw(training.schedule(steps, peak=peak, end=1e-6), weight_decay=decay), network="encoder", decay=0.9,
-            patches=0.2,
-        )  # fmt: skip
+        schedule, decay = training.schedule(steps, peak=peak, end=1e-6), cosine(training.weight_decay, 0.4, steps=steps)
+        whole = adamw(schedule, weight_decay=decay)
+        slower = with_layer_decay(whole, network="encoder", decay=0.9, patches=0.2)
         return with_clipping(slower, limit=clip, together=True)
 
-    views = masked_crops(crops, grid=opened.grid)
+    views = masked_crops(large_and_small, grid=opened.grid)
     return opened.recipe(training, method, views, frozen_prototypes(optimizer, training, epochs=2))

@@ -3,12 +3,11 @@
 from dataclasses import replace
 
 from ssl_jax.augment.masking import hole_masking
+from ssl_jax.composition import DIGITS, IMAGENET, Images, Laptop, Recipe, recipe
+from ssl_jax.composition.training import Constant
+from ssl_jax.composition.views import crop_views
 from ssl_jax.methods.inpainting import Inpainting
 from ssl_jax.optimizers import adam
-from ssl_jax.recipes.images import DIGITS, IMAGENET, Images
-from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.training import Constant, Laptop
-from ssl_jax.recipes.views import crop_views, demo_views
 
 SMALL = replace(IMAGENET, image_size=128, stored_size=146)
 
@@ -23,7 +22,7 @@ def demo(images: Images = DIGITS, training: Laptop = Laptop(), *, hole: int = 10
     """
     opened = images.open()
     head = opened.head(512, opened.image_size**2 * opened.channels, last_bias=True)
-    views = hole_masking(opened.views(demo_views, views=1), hole=hole, anywhere=holes)
+    views = hole_masking(opened.views(views=1), hole=hole, anywhere=holes)
     return opened.recipe(training, Inpainting(opened.encoder, head), views, training.adamw)
 
 

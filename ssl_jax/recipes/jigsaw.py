@@ -1,26 +1,40 @@
 """Jigsaw: our demo on small tiles, and VISSL's ImageNet run."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from jax import Array
 
 from ssl_jax.augment.permutations import PIECES, permutations
 from ssl_jax.augment.pretext import Color, grid_views, jigsaw_views, standardize_tile, without_shortcuts
 from ssl_jax.augment.views import ViewMaker
+from ssl_jax.composition import IMAGENET, Images, Laptop, Opened, Recipe, recipe
+from ssl_jax.composition.training import VISSL, Staircase
+from ssl_jax.composition.views import crop_views
 from ssl_jax.methods.jigsaw import Jigsaw
 from ssl_jax.optimizers import sgd
-from ssl_jax.recipes.images import IMAGENET, Images, Opened
-from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.training import VISSL, Laptop, Staircase
-from ssl_jax.recipes.views import crop_views
 
 EMBLEMS = Images("emblems", 42, "small")
 
 
-def demo_tiles(opened: Opened, *, tile_size: int, gap: int, jitter: int) -> ViewMaker:
-    """Tiles of a crop: a rotation would leave black corners, which reveal the position, and a flip exchanges left and right."""
-    view = opened.views(crop_views, scale=(0.8, 1.0), flip=False)
-    return grid_views(view, size=tile_size, gap=gap, jitter=jitter, finish=without_shortcuts())
+@dataclass(frozen=True)
+class Tiles:
+    """Options of the nine tiles of small images.
+
+    Attributes:
+      tile_size: side of a tile in pixels.
+      gap: distance between tiles in pixels.
+      jitter: largest random offset of a tile in pixels.
+    """
+
+    tile_size: int = 12
+    gap: int = 1
+    jitter: int = 1
+
+    def of_crops(self, opened: Opened) -> ViewMaker:
+        """Tiles of a crop: a rotation would leave black corners, which reveal the position; a flip exchanges left and right."""
+        view = opened.views(crop_views, scale=(0.8, 1.0), flip=False)
+        return grid_views(view, size=self.tile_size, gap=self.gap, jitter=self.jitter, finish=without_shortcuts())
 
 
 def seen_as_tiles(prepare: Callable[[Array], Array]) -> Callable[[Array], Array]:
@@ -30,13 +44,7 @@ def seen_as_tiles(prepare: Callable[[Array], Array]) -> Callable[[Array], Array]
 
 @recipe
 def demo(
-    images: Images = EMBLEMS,
-    training: Laptop = Laptop(epochs=16),
-    *,
-    orders: int = 64,
-    tile_size: int = 12,
-    gap: int = 1,
-    jitter: int = 1,
+    images: Images = EMBLEMS, training: Laptop = Laptop(epochs=16), tiles: Tiles = Tiles(), *, orders: int = 64
 ) -> Recipe:
     """Minutes on a laptop, AdamW, tiles of 12 pixels, on drawn emblems whose signs have fixed positions.
 
@@ -48,7 +56,7 @@ def demo(
     opened = images.open()
     head = opened.head(64, last_norm=True, last_bias=True)
     classifier = opened.head(256, orders, inputs=PIECES * head.width, last_bias=True)
-    views = jigsaw_views(demo_tiles(opened, tile_size=tile_size, gap=gap, jitter=jitter), permutations(orders))
+    views = jigsaw_views(tiles.of_crops(opened), permutations(orders))
     method = Jigsaw(opened.encoder, head, classifier=classifier)
     return opened.recipe(training, method, views, training.adamw, prepare=seen_as_tiles(opened.prepare))
 

@@ -2,37 +2,30 @@
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from ssl_jax.augment.views import multi_crop, photo_views
+from ssl_jax.composition import DIGITS, IMAGENET, Crops, Images, Laptop, Recipe, Training, recipe
 from ssl_jax.methods.lejepa import LeJEPA
 from ssl_jax.optimizers import adamw
-from ssl_jax.recipes.images import DIGITS, IMAGENET, Images
-from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.training import Laptop, Training
-from ssl_jax.recipes.views import demo_views
 
 VIT_BASE = replace(IMAGENET, encoder="vit_base/16")
 
 
-@recipe
-def demo(
-    images: Images = DIGITS, training: Laptop = Laptop(), *, weight: float = 0.05, directions: int = 256
-) -> Recipe:
+@recipe(LeJEPA, weight=0.05, directions=256)
+def demo(images: Images = DIGITS, training: Laptop = Laptop(), **options: Any) -> Recipe:
     """Minutes on a laptop, AdamW."""
     opened = images.open()
-    method = LeJEPA(opened.encoder, opened.head(256, 64, last_bias=True), weight=weight, directions=directions)
-    return opened.recipe(training, method, opened.views(demo_views), training.adamw)
+    method = LeJEPA(opened.encoder, opened.head(256, 64, last_bias=True), **options)
+    return opened.recipe(training, method, opened.views(), training.adamw)
 
 
-@recipe
+@recipe(LeJEPA, weight=0.05, directions=1024)
 def imagenet(
     images: Images = VIT_BASE,
     training: Training = Training(100, 512, 5e-4, 5e-2),
-    *,
-    weight: float = 0.05,
-    directions: int = 1024,
-    small_size: int = 96,
-    small_views: int = 6,
+    crops: Crops = Crops(),
+    **options: Any,
 ) -> Recipe:
     """The authors' settings for ViTs: 2 x 224 and 6 x 98 pixels, AdamW, one weight. No accuracy is stated for this ViT.
 
@@ -44,12 +37,9 @@ def imagenet(
       learning_rate: peak at any batch size; the schedule ends at a thousandth.
     """
     opened = images.open()
-    head = opened.head(2048, 2048, 64, last_bias=True)
+    method = LeJEPA(opened.encoder, opened.head(2048, 2048, 64, last_bias=True), **options)
     view = partial(photo_views, jitter=(0.4, 0.4, 0.2, 0.1), solarize=0.2)
-    views = multi_crop(
-        opened.views(view, scale=(0.3, 1.0)),
-        opened.views(view, size=small_size, scale=(0.05, 0.3), views=small_views),
-    )
+    small = opened.views(view, size=crops.small_size, scale=(0.05, 0.3), views=crops.small_views)
+    views = multi_crop(opened.views(view, scale=(0.3, 1.0)), small)
     peak = training.learning_rate
-    method = LeJEPA(opened.encoder, head, weight=weight, directions=directions)
     return opened.recipe(training, method, views, training.optimizer(adamw, peak=peak, end=peak / 1000))

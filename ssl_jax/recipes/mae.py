@@ -3,61 +3,41 @@
 from dataclasses import replace
 
 from ssl_jax.augment.masking import random_masking
+from ssl_jax.composition import DIGITS, IMAGENET, Images, Laptop, Opened, Recipe, Training, recipe
+from ssl_jax.composition.views import crop_views
 from ssl_jax.methods.mae import MAE
 from ssl_jax.networks.masked_decoder import masked_decoder
 from ssl_jax.optimizers import adamw
-from ssl_jax.recipes.images import DIGITS, IMAGENET, Images, Opened
-from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.training import Laptop, Training
-from ssl_jax.recipes.views import crop_views, demo_views
 
 MICRO, BASE = replace(DIGITS, encoder="vit_micro"), replace(IMAGENET, encoder="vit_base/16")
+LONG = Training(800, 4096, 1.5e-4, 0.05, warmup_epochs=40)
 
 
-def make_method(opened: Opened, *, dim: int, depth: int, heads: int, normalize_targets: bool) -> MAE:
-    """A decoder of `depth` blocks that predicts the pixels of masked patches."""
-    pixels = opened.patch_size**2 * opened.channels
-    decoder = masked_decoder(
-        inputs=opened.encoder.width, outputs=pixels, grid=opened.grid, dim=dim, depth=depth, heads=heads,
-        dtype=opened.dtype,
-    )  # fmt: skip
-    return MAE(
-        encoder=opened.encoder, decoder=decoder, patch_size=opened.patch_size, normalize_targets=normalize_targets
-    )
+def make_method(opened: Opened, *, normalize_targets: bool, **sizes: int) -> MAE:
+    """A decoder that predicts the pixels of masked patches; sizes: dim, depth and heads of `masked_decoder`."""
+    net, side = opened.encoder, opened.patch_size
+    pixels = side**2 * opened.channels
+    decoder = masked_decoder(inputs=net.width, outputs=pixels, grid=opened.grid, dtype=opened.dtype, **sizes)
+    return MAE(encoder=net, decoder=decoder, patch_size=side, normalize_targets=normalize_targets)
 
 
 @recipe
 def demo(
-    images: Images = MICRO,
-    training: Laptop = Laptop(epochs=100, learning_rate=2e-3, weight_decay=1e-2),
-    *,
-    mask_ratio: float = 0.75,
+    images: Images = MICRO, training: Laptop = Laptop(100, 256, 2e-3, 1e-2), *, mask_ratio: float = 0.75
 ) -> Recipe:
-    """Minutes on a laptop, AdamW, patches of 4 pixels, a decoder of two blocks.
-
-    Args:
-      encoder: a ViT; `ssl-jax list` has the names.
-    """
+    """Minutes on a laptop, AdamW, patches of 4 pixels, a decoder of two blocks."""
     opened = images.open_patches(method="mae")
     method = make_method(opened, dim=64, depth=2, heads=4, normalize_targets=False)
-    views = random_masking(opened.views(demo_views, views=1), grid=opened.grid, ratio=mask_ratio)
+    views = random_masking(opened.views(views=1), grid=opened.grid, ratio=mask_ratio)
     return opened.recipe(training, method, views, training.adamw)
 
 
 @recipe
-def imagenet(
-    images: Images = BASE,
-    training: Training = Training(800, 4096, 1.5e-4, 0.05, warmup_epochs=40),
-    *,
-    mask_ratio: float = 0.75,
-) -> Recipe:
+def imagenet(images: Images = BASE, training: Training = LONG, *, mask_ratio: float = 0.75) -> Recipe:
     """The authors' run with a ViT-B/16: crops and flips only, a decoder of 8 blocks.
 
     PRETRAIN.md, main_pretrain.py and models_mae.py of facebookresearch/mae: the ViT-L's command, which states 85.5 %
     fine-tuned, with the ViT-B's name. The 83.6 % of the ViT-B in README.md are those of the paper's 1600 epochs.
-
-    Args:
-      encoder: a ViT; `ssl-jax list` has the names.
     """
     opened = images.open_patches(method="mae", pool="token")
     method = make_method(opened, dim=512, depth=8, heads=16, normalize_targets=True)

@@ -3,13 +3,12 @@
 from typing import Any
 
 from ssl_jax.augment.views import photo_views
+from ssl_jax.composition import CIFAR, DIGITS, IMAGENET, Images, Laptop, Opened, Recipe, Training, recipe
+from ssl_jax.composition.training import Run, Staircase
+from ssl_jax.composition.views import solo_views
 from ssl_jax.methods.moco import MoCo
 from ssl_jax.networks import Net
 from ssl_jax.optimizers import sgd
-from ssl_jax.recipes.images import CIFAR, DIGITS, IMAGENET, Images, Opened
-from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.training import Laptop, Run, Staircase, Training
-from ssl_jax.recipes.views import demo_views, solo_views
 
 
 def make_method(opened: Opened, training: Run, head: Net, *, momentum: float, **options: Any) -> MoCo:
@@ -18,65 +17,38 @@ def make_method(opened: Opened, training: Run, head: Net, *, momentum: float, **
     return MoCo(opened.encoder, head, training.steps(opened.data), momentum=momentum, **options)
 
 
-def groups_of(opened: Opened, norm_groups: int) -> int:
-    """Number of parts of the batch with separate statistics; 1 where the encoder has no batch norm."""
-    return norm_groups if opened.encoder.norm_kind == "batch" else 1
+def grouped(opened: Opened, options: dict[str, Any]) -> dict[str, Any]:
+    """The options, with one group of batch statistics where the encoder has no batch norm."""
+    return options if opened.encoder.norm_kind == "batch" else options | {"norm_groups": 1}
 
 
-@recipe
-def demo(
-    images: Images = DIGITS,
-    training: Laptop = Laptop(),
-    *,
-    queue_length: int = 2048,
-    momentum: float = 0.99,
-    temperature: float = 0.2,
-) -> Recipe:
-    """Minutes on a laptop, AdamW.
-
-    Args:
-      momentum: momentum of the teacher's moving average.
-    """
+@recipe(MoCo, queue_length=2048, momentum=0.99, temperature=0.2)
+def demo(images: Images = DIGITS, training: Laptop = Laptop(), **options: Any) -> Recipe:
+    """Minutes on a laptop, AdamW."""
     opened = images.open()
-    head = opened.head(256, 64, norm=False, last_bias=True)
-    method = make_method(opened, training, head, queue_length=queue_length, momentum=momentum, temperature=temperature)
-    return opened.recipe(training, method, opened.views(demo_views), training.adamw)
+    method = make_method(opened, training, opened.head(256, 64, norm=False, last_bias=True), **options)
+    return opened.recipe(training, method, opened.views(), training.adamw)
 
 
-@recipe
-def cifar(
-    images: Images = CIFAR,
-    training: Training = Training(1000, 256, 0.3, 1e-4),
-    *,
-    queue_length: int = 32768,
-    momentum: float = 0.99,
-    temperature: float = 0.2,
-) -> Recipe:
+@recipe(MoCo, queue_length=32768, momentum=0.99, temperature=0.2)
+def cifar(images: Images = CIFAR, training: Training = Training(1000, 256, 0.3, 1e-4), **options: Any) -> Recipe:
     """solo-learn's CIFAR-10 recipe of MoCo v2+: symmetric, SGD, momentum rising to 0.999. Published: 92.94 % linear.
 
     Values of scripts/pretrain/cifar/mocov2plus.yaml, augmentations/symmetric_weak.yaml and solo/methods/mocov2plus.py.
 
     Args:
       weight_decay: decay of all parameters, biases and norms included.
-      momentum: momentum of the teacher's moving average.
     """
     opened = images.open()
     head = opened.head(2048, 256, norm=False, last_bias=True)
-    options = {"queue_length": queue_length, "temperature": temperature}
-    method = make_method(opened, training, head, momentum=momentum, final_momentum=0.999, symmetric=True, **options)
+    method = make_method(opened, training, head, final_momentum=0.999, symmetric=True, **options)
     views = opened.views(solo_views, jitter=(0.4, 0.4, 0.4, 0.1), blur=0.5, solarize=(0.0, 0.0))
     return opened.recipe(training, method, views, training.optimizer(sgd, decay_all=True))
 
 
-@recipe
+@recipe(MoCo, queue_length=65536, momentum=0.999, temperature=0.2, norm_groups=8)
 def imagenet(
-    images: Images = IMAGENET,
-    training: Training = Training(200, 256, 0.03, 1e-4, warmup_epochs=0),
-    *,
-    queue_length: int = 65536,
-    momentum: float = 0.999,
-    temperature: float = 0.2,
-    norm_groups: int = 8,
+    images: Images = IMAGENET, training: Training = Training(200, 256, 0.03, 1e-4, warmup_epochs=0), **options: Any
 ) -> Recipe:
     """The authors' ImageNet runs of MoCo v2, 200 epochs: head of two layers without norms, blur, cosine.
 
@@ -84,26 +56,19 @@ def imagenet(
 
     Args:
       weight_decay: decay of all parameters, biases and norms included.
-      momentum: momentum of the teacher's moving average.
     """
-    opened = images.open(groups=norm_groups)
-    head, groups = opened.head(2048, 128, norm=False, last_bias=True), groups_of(opened, norm_groups)
-    options = {"queue_length": queue_length, "temperature": temperature, "norm_groups": groups}
-    method = make_method(opened, training, head, momentum=momentum, **options)
+    opened = images.open(groups=options["norm_groups"])
+    head = opened.head(2048, 128, norm=False, last_bias=True)
+    method = make_method(opened, training, head, **grouped(opened, options))
     views = opened.views(photo_views, scale=(0.2, 1.0), jitter=(0.4, 0.4, 0.4, 0.1))
     return opened.recipe(training, method, views, training.optimizer(sgd, decay_all=True))
 
 
-@recipe
+@recipe(MoCo, queue_length=65536, momentum=0.999, temperature=0.07, norm_groups=8)
 def imagenet_v1(
-    images: Images = IMAGENET,
-    training: Staircase = Staircase(200, 256, 0.03, 1e-4, drops=(120, 160), of=200),
-    *,
-    queue_length: int = 65536,
-    momentum: float = 0.999,
-    temperature: float = 0.07,
-    norm_groups: int = 8,
-) -> Recipe:
+    images: Images = IMAGENET, training: Staircase = Staircase(200, 256, 0.03, 1e-4, drops=(120, 160), of=200),
+    **options: Any,
+) -> Recipe:  # fmt: skip
     """The authors' ImageNet runs of MoCo v1: a linear head, no blur, the rate divided by 10 twice. Published: 60.6 % linear.
 
     Values of main_moco.py of facebookresearch/moco, whose README has a mean of 60.8 % over five runs. It converts images to
@@ -113,11 +78,8 @@ def imagenet_v1(
       learning_rate: rate for a batch of 256, scaled linearly with the batch size; divided by 10 after 120 and 160 of 200
         epochs.
       weight_decay: decay of all parameters, biases and norms included.
-      momentum: momentum of the teacher's moving average.
     """
-    opened = images.open(groups=norm_groups)
-    groups = groups_of(opened, norm_groups)
-    options = {"queue_length": queue_length, "temperature": temperature, "norm_groups": groups}
-    method = make_method(opened, training, opened.linear(128), momentum=momentum, **options)
+    opened = images.open(groups=options["norm_groups"])
+    method = make_method(opened, training, opened.linear(128), **grouped(opened, options))
     views = opened.views(photo_views, scale=(0.2, 1.0), jitter=(0.4, 0.4, 0.4, 0.4), jitter_probability=1.0, blur=0.0)
     return opened.recipe(training, method, views, training.optimizer(sgd, decay_all=True))

@@ -5,14 +5,12 @@ from functools import partial
 from typing import Any
 
 from ssl_jax.augment.views import photo_views
-from ssl_jax.methods.npid import NPID, Estimator
+from ssl_jax.composition import DIGITS, IMAGENET, Images, Laptop, Opened, Recipe, recipe
+from ssl_jax.composition.training import Staircase
+from ssl_jax.methods.npid import NPID
 from ssl_jax.optimizers import sgd
-from ssl_jax.recipes.images import DIGITS, IMAGENET, Images, Opened
-from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.training import Laptop, Staircase
-from ssl_jax.recipes.views import demo_views
 
-RESNET18 = replace(IMAGENET, encoder="resnet18")
+RESNET18, TWO_DROPS = replace(IMAGENET, encoder="resnet18"), Staircase(200, 256, 0.03, 1e-4, drops=(120, 160), of=200)
 
 
 def make_method(opened: Opened, *, width: int, **options: Any) -> NPID:
@@ -20,37 +18,16 @@ def make_method(opened: Opened, *, width: int, **options: Any) -> NPID:
     return NPID(opened.encoder, opened.linear(width), examples=len(opened.data.train), **options)
 
 
-@recipe
-def demo(
-    images: Images = DIGITS,
-    training: Laptop = Laptop(),
-    *,
-    negatives: int = 256,
-    temperature: float = 0.2,
-    momentum: float = 0.5,
-    estimator: Estimator = "info_nce",
-) -> Recipe:
-    """Minutes on a laptop, AdamW.
-
-    Args:
-      momentum: weight of the old entry when the bank is written.
-    """
+@recipe(NPID, negatives=256, temperature=0.2, momentum=0.5, estimator="info_nce")
+def demo(images: Images = DIGITS, training: Laptop = Laptop(), **options: Any) -> Recipe:
+    """Minutes on a laptop, AdamW."""
     opened = images.open()
-    options = {"negatives": negatives, "temperature": temperature, "momentum": momentum, "estimator": estimator}
     method = make_method(opened, width=64, **options)
-    return opened.recipe(training, method, opened.views(demo_views, views=1), training.adamw)
+    return opened.recipe(training, method, opened.views(views=1), training.adamw)
 
 
-@recipe
-def imagenet(
-    images: Images = RESNET18,
-    training: Staircase = Staircase(200, 256, 0.03, 1e-4, drops=(120, 160), of=200),
-    *,
-    negatives: int = 4096,
-    temperature: float = 0.07,
-    momentum: float = 0.5,
-    estimator: Estimator = "nce",
-) -> Recipe:
+@recipe(NPID, negatives=4096, temperature=0.07, momentum=0.5, estimator="nce")
+def imagenet(images: Images = RESNET18, training: Staircase = TWO_DROPS, **options: Any) -> Recipe:
     """The authors' command for a ResNet-18: a linear head, SGD, the rate divided by 10 twice. 41.0 % k-NN there.
 
     README.md and main.py of zhirongw/lemniscate.pytorch; neighbours are those of the 128 numbers of the embedding, a ResNet-50
@@ -60,10 +37,8 @@ def imagenet(
     Args:
       learning_rate: for 256 images a step, scaled linearly with the batch; divided by 10 after 120 and 160 of 200 epochs.
       weight_decay: decay of all parameters, biases and norms included.
-      momentum: weight of the old entry when the bank is written.
     """
     opened = images.open()
-    options = {"negatives": negatives, "temperature": temperature, "momentum": momentum, "estimator": estimator}
     method = make_method(opened, width=128, **options)
     view = partial(photo_views, jitter=(0.4, 0.4, 0.4, 0.4), jitter_probability=1.0, blur=0.0, views=1)
     views = opened.views(view, scale=(0.2, 1.0))

@@ -1,34 +1,24 @@
 """PIRL: our demo, and VISSL's ImageNet run."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
 from ssl_jax.augment.permutations import PIECES
 from ssl_jax.augment.pretext import four_rotations, grid_views, one_of, pirl_views, shuffled, without_shortcuts
 from ssl_jax.augment.views import ViewMaker, photo_views
-from ssl_jax.methods.npid import Estimator
+from ssl_jax.composition import DIGITS, IMAGENET, Images, Laptop, Opened, Recipe, Training, on_emoji, recipe
+from ssl_jax.composition.views import crop_views
 from ssl_jax.methods.pirl import PIRL
 from ssl_jax.optimizers import sgd
-from ssl_jax.recipes.images import DIGITS, EMOJI, IMAGENET, Images, Opened
-from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.training import EMOJI_RUN, Laptop, Training
-from ssl_jax.recipes.views import crop_views, demo_views, emoji_views
 
 Transformation = Literal["jigsaw", "rotation"]
 
 
 def make_method(opened: Opened, *, transformation: Transformation, width: int, **options: Any) -> PIRL:
     """Linear heads: for the image, for each tile, and for all tiles together."""
-    parts = PIECES if transformation == "jigsaw" else 1
-    return PIRL(
-        opened.encoder,
-        opened.linear(width),
-        part_head=opened.linear(width),
-        joined_head=opened.linear(width, inputs=parts * width),
-        examples=len(opened.data.train),
-        **options,
-    )
+    joined = opened.linear(width, inputs=(PIECES if transformation == "jigsaw" else 1) * width)
+    options |= {"part_head": opened.linear(width), "joined_head": joined, "examples": len(opened.data.train)}
+    return PIRL(opened.encoder, opened.linear(width), **options)
 
 
 def imagenet_tiles(opened: Opened, tile: ViewMaker) -> ViewMaker:
@@ -38,59 +28,32 @@ def imagenet_tiles(opened: Opened, tile: ViewMaker) -> ViewMaker:
     return shuffled(grid_views(crop, size=64, gap=21, jitter=10, finish=lambda rng, image: tile(rng, image)[0]))
 
 
-@recipe
+@recipe(PIRL, negatives=256, temperature=0.2, momentum=0.5, estimator="info_nce")
 def demo(
-    images: Images = DIGITS,
-    training: Laptop = Laptop(epochs=40),
-    *,
-    transformation: Transformation = "jigsaw",
-    negatives: int = 256,
-    temperature: float = 0.2,
-    momentum: float = 0.5,
-    estimator: Estimator = "info_nce",
-) -> Recipe:
+    images: Images = DIGITS, training: Laptop = Laptop(epochs=40), *, transformation: Transformation = "jigsaw",
+    **options: Any,
+) -> Recipe:  # fmt: skip
     """Minutes on a laptop, AdamW.
 
     Args:
-      transformation: nine tiles of 8 pixels in random order, or one of four rotations.
-      momentum: weight of the old entry when an entry of the memory bank is updated.
+      transformation: nine tiles in random order, of 8 pixels of 28 or 9 of 32, or one of four rotations.
     """
-    options = {"negatives": negatives, "temperature": temperature, "momentum": momentum, "estimator": estimator}
-    return _small(images.open(), training, demo_views, tile=8, transformation=transformation, **options)
+    opened = images.open()
+    method = make_method(opened, transformation=transformation, width=64, **options)
+    view, tile = opened.views(views=1), 2 * opened.image_size // 7
+    tiles = shuffled(grid_views(view, size=tile, gap=1, jitter=1, finish=without_shortcuts()))
+    views = pirl_views(view, tiles if transformation == "jigsaw" else one_of(four_rotations(view)))
+    return opened.recipe(training, method, views, training.adamw)
 
 
-@recipe
-def emoji(
-    images: Images = EMOJI,
-    training: Laptop = EMOJI_RUN,
-    *,
-    transformation: Transformation = "jigsaw",
-    negatives: int = 256,
-    temperature: float = 0.2,
-    momentum: float = 0.5,
-    estimator: Estimator = "info_nce",
-) -> Recipe:
-    """Minutes on a laptop, AdamW, on emoji in colour, which `ssl-jax data prepare emoji` prepares.
-
-    Args:
-      transformation: nine tiles of 9 pixels in random order, or one of four rotations.
-      momentum: weight of the old entry when an entry of the memory bank is updated.
-    """
-    options = {"negatives": negatives, "temperature": temperature, "momentum": momentum, "estimator": estimator}
-    return _small(images.open(), training, emoji_views, tile=9, transformation=transformation, **options)
+emoji = on_emoji(demo)
 
 
-@recipe
+@recipe(PIRL, negatives=32000, temperature=0.07, momentum=0.5, estimator="nce")
 def imagenet(
-    images: Images = IMAGENET,
-    training: Training = Training(800, 1024, 0.03, 1e-4, warmup_epochs=0),
-    *,
-    transformation: Transformation = "jigsaw",
-    negatives: int = 32000,
-    temperature: float = 0.07,
-    momentum: float = 0.5,
-    estimator: Estimator = "nce",
-) -> Recipe:
+    images: Images = IMAGENET, training: Training = Training(800, 1024, 0.03, 1e-4, warmup_epochs=0), *,
+    transformation: Transformation = "jigsaw", **options: Any,
+) -> Recipe:  # fmt: skip
     """VISSL's ImageNet run: tiles of 64 pixels in cells of 85, each with its own jitter. Published: 64.29 % linear.
 
     Every image and tile is jittered, two in three have PIRL's photometric transforms. The rate falls at each step where
@@ -100,32 +63,12 @@ def imagenet(
     Args:
       learning_rate: peak for a batch of 256, scaled linearly with the batch size; the cosine ends at a thousandth of it.
       transformation: nine tiles in random order, or one of four rotations.
-      momentum: weight of the old entry when an entry of the memory bank is updated.
     """
     opened = images.open()
-    options = {"negatives": negatives, "temperature": temperature, "momentum": momentum, "estimator": estimator}
     method = make_method(opened, transformation=transformation, width=128, **options)
-    view = partial(
-        photo_views, jitter=(0.4, 0.4, 0.4, 0.2), jitter_probability=1.0, photometric=0.66, blur=0.0, views=1
-    )
+    jitter = partial(photo_views, jitter=(0.4, 0.4, 0.4, 0.2), jitter_probability=1.0)
+    view = partial(jitter, photometric=0.66, blur=0.0, views=1)
     whole, tile = opened.views(view), opened.views(view, size=64, scale=(1.0, 1.0))
     parts = imagenet_tiles(opened, tile) if transformation == "jigsaw" else one_of(four_rotations(whole))
     optimizer = training.optimizer(sgd, end=training.peak / 1000)
     return opened.recipe(training, method, pirl_views(whole, parts), optimizer)
-
-
-def _small(
-    opened: Opened,
-    training: Laptop,
-    make: Callable[..., ViewMaker],
-    *,
-    tile: int,
-    transformation: Transformation,
-    **options: Any,
-) -> Recipe:
-    """The common part of the recipes for minutes on a laptop, whose images, views and sides of tiles differ."""
-    method = make_method(opened, transformation=transformation, width=64, **options)
-    view = opened.views(make, views=1)
-    tiles = shuffled(grid_views(view, size=tile, gap=1, jitter=1, finish=without_shortcuts()))
-    views = pirl_views(view, tiles if transformation == "jigsaw" else one_of(four_rotations(view)))
-    return opened.recipe(training, method, views, training.adamw)

@@ -1,13 +1,12 @@
 """Relative position: our demo on small tiles, and the paper's task on ImageNet."""
 
 from ssl_jax.augment.pretext import Color, grid_views, without_shortcuts
+from ssl_jax.composition import IMAGENET, Images, Laptop, Opened, Recipe, recipe
+from ssl_jax.composition.training import VISSL, Staircase
+from ssl_jax.composition.views import crop_views
 from ssl_jax.methods.relative_position import RelativePosition
 from ssl_jax.optimizers import sgd
-from ssl_jax.recipes.images import IMAGENET, Images, Opened
-from ssl_jax.recipes.jigsaw import EMBLEMS, demo_tiles, seen_as_tiles
-from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.training import VISSL, Laptop, Staircase
-from ssl_jax.recipes.views import crop_views
+from ssl_jax.recipes.jigsaw import EMBLEMS, Tiles, seen_as_tiles
 
 
 def make_method(opened: Opened, *, width: int, hidden: int) -> RelativePosition:
@@ -18,14 +17,7 @@ def make_method(opened: Opened, *, width: int, hidden: int) -> RelativePosition:
 
 
 @recipe
-def demo(
-    images: Images = EMBLEMS,
-    training: Laptop = Laptop(epochs=16),
-    *,
-    tile_size: int = 12,
-    gap: int = 1,
-    jitter: int = 1,
-) -> Recipe:
+def demo(images: Images = EMBLEMS, training: Laptop = Laptop(epochs=16), tiles: Tiles = Tiles()) -> Recipe:
     """Minutes on a laptop, AdamW, tiles of 12 pixels, on drawn emblems whose signs have fixed positions, as in jigsaw.
 
     Args:
@@ -33,8 +25,8 @@ def demo(
     """
     opened = images.open()
     method = make_method(opened, width=64, hidden=256)
-    views = demo_tiles(opened, tile_size=tile_size, gap=gap, jitter=jitter)
-    return opened.recipe(training, method, views, training.adamw, prepare=seen_as_tiles(opened.prepare))
+    prepare = seen_as_tiles(opened.prepare)
+    return opened.recipe(training, method, tiles.of_crops(opened), training.adamw, prepare=prepare)
 
 
 @recipe

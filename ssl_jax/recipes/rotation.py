@@ -1,12 +1,13 @@
 """RotNet: our demo, the authors' CIFAR-10 schedule, and VISSL's ImageNet run."""
 
 from ssl_jax.augment.pretext import four_rotations
+from ssl_jax.composition import CIFAR, DIGITS, IMAGENET, Images, Laptop, Recipe, recipe
+from ssl_jax.composition.training import VISSL, Staircase
+from ssl_jax.composition.views import crop_views
 from ssl_jax.methods.rotation import Rotation
 from ssl_jax.optimizers import sgd
-from ssl_jax.recipes.images import CIFAR, DIGITS, IMAGENET, Images
-from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.training import VISSL, Laptop, Staircase
-from ssl_jax.recipes.views import crop_views, demo_views
+
+FIFTHS = Staircase(200, 128, 0.1, 5e-4, drops=(60, 120, 160), of=200, factor=0.2)
 
 
 @recipe
@@ -14,14 +15,11 @@ def demo(images: Images = DIGITS, training: Laptop = Laptop(epochs=30)) -> Recip
     """Minutes on a laptop, AdamW. A 0 or an 8 has no right way up, so the task is never solved."""
     opened = images.open()
     method = Rotation(opened.encoder, opened.linear(4))
-    return opened.recipe(training, method, four_rotations(opened.views(demo_views, views=1)), training.adamw)
+    return opened.recipe(training, method, four_rotations(opened.views(views=1)), training.adamw)
 
 
 @recipe
-def cifar(
-    images: Images = CIFAR,
-    training: Staircase = Staircase(200, 128, 0.1, 5e-4, drops=(60, 120, 160), of=200, factor=0.2),
-) -> Recipe:
+def cifar(images: Images = CIFAR, training: Staircase = FIFTHS) -> Recipe:
     """The authors' CIFAR-10 schedule, Nesterov momentum, on a ResNet-18 in place of their network in network.
 
     Crops are of 0.8 to 1 of the image, theirs are shifted by up to 4 pixels with zero padding. Source:

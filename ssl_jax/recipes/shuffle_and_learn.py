@@ -4,16 +4,15 @@ from functools import partial
 
 from ssl_jax.augment.clip_tasks import order_views
 from ssl_jax.augment.views import digit_views
+from ssl_jax.composition import Laptop, Opened, Recipe, recipe
+from ssl_jax.composition.clips import Frames, middle_frame
+from ssl_jax.composition.training import Staircase
+from ssl_jax.composition.views import crop_views
 from ssl_jax.methods.shuffle_and_learn import ShuffleAndLearn
 from ssl_jax.optimizers import sgd
-from ssl_jax.recipes.clips import Frames, middle_frame
-from ssl_jax.recipes.images import Opened
-from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.training import Laptop, Staircase
-from ssl_jax.recipes.views import crop_views
 
 DRAWN, UCF101 = Frames("silent-clips", 24), Frames("ucf101", 224, 256, encoder="resnet18")
-
+SOLVER = Staircase(1342, 128, 1e-3, 5e-4, drops=(80,), of=100)
 
 # Brightness and contrast of each frame; its crop stays, since small motions and rotations are what reveals the order.
 still_view = partial(
@@ -44,8 +43,6 @@ def demo(frames: Frames = DRAWN, training: Laptop = Laptop(12), *, in_order: flo
 
     Args:
       data: drawn "silent-clips", or other clips.
-      in_order: share of the triples of frames that are in order.
-      margin: smallest distance, in frames, of a wrong middle frame from the interval of the other two.
     """
     opened = frames.open_frames()
     views = order_views(opened.views(still_view), in_order=in_order, margin=margin)
@@ -54,13 +51,7 @@ def demo(frames: Frames = DRAWN, training: Laptop = Laptop(12), *, in_order: flo
 
 
 @recipe
-def ucf101(
-    frames: Frames = UCF101,
-    training: Staircase = Staircase(1342, 128, 1e-3, 5e-4, drops=(80,), of=100),
-    *,
-    in_order: float = 0.25,
-    margin: int = 2,
-) -> Recipe:
+def ucf101(frames: Frames = UCF101, training: Staircase = SOLVER, *, in_order: float = 0.25, margin: int = 2) -> Recipe:
     """The authors' 100,000 steps on UCF101, a ResNet-18 in place of CaffeNet. Published: 50.9 % on UCF101 after fine-tuning.
 
     Clips have 8 frames, evenly spaced. Theirs are intervals of at most 60 frames of a video, and a wrong middle frame is 15
@@ -72,8 +63,6 @@ def ucf101(
       epochs: passes over the 9,537 training videos of UCF101's first split; each gives one triple a pass.
       batch_size: triples of frames per step.
       learning_rate: initial rate, divided by 10 after four fifths of the run.
-      in_order: share of the triples of frames that are in order.
-      margin: smallest distance, in frames, of a wrong middle frame from the interval of the other two.
     """
     opened = frames.open_frames()
     views = order_views(opened.views(crop_views, scale=(0.7, 1.0)), in_order=in_order, margin=margin)

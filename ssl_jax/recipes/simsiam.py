@@ -1,12 +1,10 @@
 """SimSiam: our demo, the paper's CIFAR-10 appendix, and the authors' ImageNet runs."""
 
 from ssl_jax.augment.views import photo_views
+from ssl_jax.composition import CIFAR, DIGITS, IMAGENET, Images, Laptop, Opened, Recipe, Training, recipe
+from ssl_jax.composition.training import MakeOptimizer
 from ssl_jax.methods.simsiam import SimSiam
 from ssl_jax.optimizers import sgd, with_separate_optimizer
-from ssl_jax.recipes.images import CIFAR, DIGITS, IMAGENET, Images, Opened
-from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.training import Laptop, MakeOptimizer, Training
-from ssl_jax.recipes.views import demo_views
 
 
 def make_method(opened: Opened, *widths: int, bottleneck: int) -> SimSiam:
@@ -27,7 +25,7 @@ def demo(images: Images = DIGITS, training: Laptop = Laptop()) -> Recipe:
     """Minutes on a laptop, AdamW."""
     opened = images.open()
     method = make_method(opened, 256, 256, bottleneck=64)
-    return opened.recipe(training, method, opened.views(demo_views), training.adamw)
+    return opened.recipe(training, method, opened.views(), training.adamw)
 
 
 @recipe

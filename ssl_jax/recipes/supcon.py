@@ -1,26 +1,23 @@
 """Supervised contrastive learning: our demo, and the authors' CIFAR-10 run."""
 
+from typing import Any
+
 from ssl_jax.augment.views import photo_views
+from ssl_jax.composition import CIFAR, DIGITS, Images, Laptop, Recipe, Training, recipe
 from ssl_jax.methods.supcon import SupCon
 from ssl_jax.optimizers import sgd
-from ssl_jax.recipes.images import CIFAR, DIGITS, Images
-from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.training import Laptop, Training
-from ssl_jax.recipes.views import demo_views
 
 
-@recipe
-def demo(images: Images = DIGITS, training: Laptop = Laptop(), *, temperature: float = 0.1) -> Recipe:
+@recipe(SupCon, temperature=0.1)
+def demo(images: Images = DIGITS, training: Laptop = Laptop(), **options: Any) -> Recipe:
     """SimCLR's demo with labels: an upper bound."""
     opened = images.open_labelled(method="supcon")
-    method = SupCon(opened.encoder, opened.head(256, 64), temperature=temperature)
-    return opened.recipe(training, method, opened.views(demo_views), training.adamw)
+    method = SupCon(opened.encoder, opened.head(256, 64), **options)
+    return opened.recipe(training, method, opened.views(), training.adamw)
 
 
-@recipe
-def cifar(
-    images: Images = CIFAR, training: Training = Training(1000, 1024, 0.125, 1e-4), *, temperature: float = 0.1
-) -> Recipe:
+@recipe(SupCon, temperature=0.1)
+def cifar(images: Images = CIFAR, training: Training = Training(1000, 1024, 0.125, 1e-4), **options: Any) -> Recipe:
     """The authors' CIFAR-10 command: SGD, batch 1024, learning rate 0.5. Published: 96.0 % linear, ResNet-50.
 
     README.md, main_supcon.py and util.py of HobbitLong/SupContrast. Ours is a ResNet-18, images are standardised by the
@@ -36,5 +33,5 @@ def cifar(
     head = opened.head(opened.encoder.width, 128, norm=False, last_bias=True)
     views = opened.views(photo_views, scale=(0.2, 1.0), jitter=(0.4, 0.4, 0.4, 0.1), blur=0.0)
     optimizer = training.optimizer(sgd, start=training.peak / 50, end=training.peak / 1000, decay_all=True)
-    method = SupCon(opened.encoder, head, temperature=temperature, scale=temperature / 0.07)
+    method = SupCon(opened.encoder, head, scale=options["temperature"] / 0.07, **options)
     return opened.recipe(training, method, views, optimizer)

@@ -1,11 +1,9 @@
 """Supervised training: our demo, and the usual CIFAR-10 recipe."""
 
+from ssl_jax.composition import CIFAR, DIGITS, Images, Laptop, Recipe, Training, recipe
+from ssl_jax.composition.views import crop_views
 from ssl_jax.methods.supervised import Supervised
 from ssl_jax.optimizers import sgd
-from ssl_jax.recipes.images import CIFAR, DIGITS, Images
-from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.training import Laptop, Training
-from ssl_jax.recipes.views import crop_views, demo_views
 
 
 @recipe
@@ -13,7 +11,7 @@ def demo(images: Images = DIGITS, training: Laptop = Laptop()) -> Recipe:
     """The labels of all training images, SimCLR's views: an upper bound."""
     opened = images.open_labelled(method="supervised")
     method = Supervised(opened.encoder, opened.linear(len(opened.data.train.classes)))
-    return opened.recipe(training, method, opened.views(demo_views, views=1), training.adamw)
+    return opened.recipe(training, method, opened.views(views=1), training.adamw)
 
 
 @recipe

@@ -3,97 +3,50 @@
 from dataclasses import replace
 from typing import Any
 
+from ssl_jax.composition import CIFAR, DIGITS, IMAGENET, Crops, Images, Laptop, Recipe, Training, on_emoji, recipe
+from ssl_jax.composition.training import SoloLearn, frozen_prototypes
+from ssl_jax.composition.views import solo_views
 from ssl_jax.methods.swav import SwAV
 from ssl_jax.optimizers import larc
-from ssl_jax.recipes.images import CIFAR, DIGITS, EMOJI, IMAGENET, Images, Opened
-from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.training import EMOJI_RUN, Laptop, SoloLearn, Training, frozen_prototypes
-from ssl_jax.recipes.views import demo_crops, demo_views, emoji_views, solo_views, swav_crops
 
 SEER_IMAGES, SEER_STEPS = replace(IMAGENET, encoder="regnety_256gf"), 10**9 / 8192  # Steps of one pass over a billion.
+SEER_RUN = Training(1, 8192, 0.3, 1e-5, warmup_epochs=8000 / SEER_STEPS)
 
 
-@recipe
-def demo(
-    images: Images = DIGITS,
-    training: Laptop = Laptop(),
-    *,
-    prototypes: int = 64,
-    temperature: float = 0.1,
-    epsilon: float = 0.03,
-    small_size: int = 20,
-    small_views: int = 2,
-) -> Recipe:
+@recipe(SwAV, prototypes=64, temperature=0.1, epsilon=0.03)
+def demo(images: Images = DIGITS, training: Laptop = Laptop(), crops: Crops = Crops(20, 2), **options: Any) -> Recipe:
     """Minutes on a laptop, AdamW, two large and two small crops.
 
     Args:
-      epsilon: entropy regularisation of Sinkhorn-Knopp; at 0.05 two of three seeds stay at the uniform solution.
+      epsilon: entropy regularisation of Sinkhorn-Knopp; on digits, at 0.05 two of three seeds stay at the uniform solution.
     """
-    options = {"prototypes": prototypes, "temperature": temperature, "epsilon": epsilon}
-    views = {"view": demo_views, "small_size": small_size, "small_views": small_views}
-    return _small(images.open(), training, views, **options)
+    opened = images.open()
+    method = SwAV(opened.encoder, opened.head(256, 64), **options)
+    return opened.recipe(training, method, crops.like(opened), training.adamw)
 
 
-@recipe
-def emoji(
-    images: Images = EMOJI,
-    training: Laptop = EMOJI_RUN,
-    *,
-    prototypes: int = 256,
-    temperature: float = 0.1,
-    epsilon: float = 0.03,
-    small_size: int = 16,
-    small_views: int = 2,
-) -> Recipe:
-    """Minutes on a laptop, AdamW, two large and two small crops, on emoji, which `ssl-jax data prepare emoji` prepares.
-
-    Args:
-      epsilon: entropy regularisation of Sinkhorn-Knopp.
-    """
-    options = {"prototypes": prototypes, "temperature": temperature, "epsilon": epsilon}
-    views = {"view": emoji_views, "small_size": small_size, "small_views": small_views}
-    return _small(images.open(), training, views, **options)
+emoji = on_emoji(demo, prototypes=256, crops=Crops(16, 2))
 
 
-@recipe
-def cifar(
-    images: Images = CIFAR,
-    training: SoloLearn = SoloLearn(1000, 256, 0.6, 1e-6),
-    *,
-    prototypes: int = 3000,
-    temperature: float = 0.1,
-    queue_length: int = 3840,
-) -> Recipe:
+@recipe(SwAV, prototypes=3000, temperature=0.1, queue_length=3840)
+def cifar(images: Images = CIFAR, training: SoloLearn = SoloLearn(1000, 256, 0.6, 1e-6), **options: Any) -> Recipe:
     """solo-learn's CIFAR-10 recipe: two crops, queue from epoch 50, prototypes frozen for 2 epochs. Published: 89.17 % linear.
 
     Values of scripts/pretrain/cifar/swav.yaml and augmentations/symmetric.yaml of vturrisi/solo-learn.
-
-    Args:
-      queue_length: number of embeddings of former batches in the assignment; a multiple of the batch size.
     """
     opened = images.open()
-    head = opened.head(2048, 128, last_bias=True)
-    method = SwAV(
-        opened.encoder,
-        head,
-        prototypes=prototypes,
-        temperature=temperature,
-        queue_length=queue_length,
-        queue_start=round(training.steps(opened.data) * 50 / training.epochs),
-    )
+    start = round(training.steps(opened.data) * 50 / training.epochs)
+    method = SwAV(opened.encoder, opened.head(2048, 128, last_bias=True), queue_start=start, **options)
     views = opened.views(solo_views, jitter=(0.8, 0.8, 0.8, 0.2), blur=0.5, solarize=(0.0, 0.0))
     return opened.recipe(training, method, views, frozen_prototypes(training.clipped_lars, training, epochs=2))
 
 
-@recipe
+@recipe(SwAV, prototypes=3000, temperature=0.1)
 def imagenet(
     images: Images = IMAGENET,
     training: Training = Training(200, 4096, 0.3, 1e-6),
-    *,
-    prototypes: int = 3000,
-    temperature: float = 0.1,
-    small_size: int = 96,
-    small_views: int = 6,
+    crops: Crops = Crops(),
+    **options: Any,
 ) -> Recipe:
     """The authors' ImageNet command of 200 epochs: 2 x 224 and 6 x 96, prototypes frozen in epoch 1. Published: 73.9 % linear.
 
@@ -107,23 +60,15 @@ def imagenet(
       weight_decay: decay of all parameters, biases and norms included.
     """
     opened = images.open()
-    head = opened.head(2048, 128, last_bias=True)
-    method = SwAV(opened.encoder, head, prototypes=prototypes, temperature=temperature)
-    views = swav_crops(opened, scale=(0.14, 1.0), small_size=small_size, small_views=small_views)
+    method = SwAV(opened.encoder, opened.head(2048, 128, last_bias=True), **options)
     optimizer = training.optimizer(larc, start=training.peak / 16, end=training.peak / 1000)
-    return opened.recipe(training, method, views, frozen_prototypes(optimizer, training))
+    frozen = frozen_prototypes(optimizer, training)
+    return opened.recipe(training, method, crops.swav(opened, scale=(0.14, 1.0)), frozen)
 
 
-@recipe
+@recipe(SwAV, prototypes=16_000, temperature=0.1, iterations=10)
 def seer(
-    images: Images = SEER_IMAGES,
-    training: Training = Training(1, 8192, 0.3, 1e-5, warmup_epochs=8000 / SEER_STEPS),
-    *,
-    prototypes: int = 16_000,
-    temperature: float = 0.1,
-    iterations: int = 10,
-    small_size: int = 96,
-    small_views: int = 4,
+    images: Images = SEER_IMAGES, training: Training = SEER_RUN, crops: Crops = Crops(96, 4), **options: Any
 ) -> Recipe:
     """SEER: one pass over a billion random images, RegNetY-256GF, on 512 GPUs. Published: 77.5 % linear on ImageNet.
 
@@ -144,15 +89,7 @@ def seer(
       iterations: iterations of Sinkhorn-Knopp.
     """
     opened = images.open()
-    head = opened.head(8192, 8192, 256, norm=False, last_bias=True)
-    method = SwAV(opened.encoder, head, prototypes=prototypes, temperature=temperature, iterations=iterations)
-    views = swav_crops(opened, scale=(0.14, 1.0), small_size=small_size, small_views=small_views)
+    method = SwAV(opened.encoder, opened.head(8192, 8192, 256, norm=False, last_bias=True), **options)
     optimizer = training.optimizer(larc, start=training.learning_rate, end=training.peak / 1000)
     frozen = frozen_prototypes(optimizer, training, epochs=training.epochs * 313 / SEER_STEPS)
-    return opened.recipe(training, method, views, frozen)
-
-
-def _small(opened: Opened, training: Laptop, views: dict[str, Any], **options: Any) -> Recipe:
-    """The common part of the recipes for minutes on a laptop; views: arguments of `demo_crops`."""
-    method = SwAV(opened.encoder, opened.head(256, 64), **options)
-    return opened.recipe(training, method, demo_crops(opened, **views), training.adamw)
+    return opened.recipe(training, method, crops.swav(opened, scale=(0.14, 1.0)), frozen)

@@ -7,12 +7,10 @@ from jax import Array
 
 from ssl_jax.augment.video import follow, sight, track_views
 from ssl_jax.augment.views import evaluation_view, simclr_views
+from ssl_jax.composition import Laptop, Opened, Recipe, Training, recipe
+from ssl_jax.composition.clips import Frames, frame_view, middle_frame
 from ssl_jax.methods.tracks import Tracks
 from ssl_jax.optimizers import lars
-from ssl_jax.recipes.clips import Frames, frame_view, middle_frame
-from ssl_jax.recipes.images import Opened
-from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.training import Laptop, Training
 
 DRAWN, KINETICS = Frames("silent-clips", 20, 24), Frames("silent-clips", 224, 512, encoder="resnet50")
 
@@ -24,8 +22,8 @@ def followed(opened: Opened) -> Callable[[Any], Array]:
     return lambda clip: middle(follow(sight(clip), size=size))
 
 
-@recipe
-def demo(frames: Frames = DRAWN, training: Laptop = Laptop(), *, temperature: float = 0.2, reach: int = 3) -> Recipe:
+@recipe(Tracks, temperature=0.2)
+def demo(frames: Frames = DRAWN, training: Laptop = Laptop(), *, reach: int = 3, **options: Any) -> Recipe:
     """Minutes on a laptop: drawn moving shapes, tracked and evaluated on the middle frame; AdamW.
 
     Args:
@@ -34,18 +32,14 @@ def demo(frames: Frames = DRAWN, training: Laptop = Laptop(), *, temperature: fl
       stored_size: side of the frames in which the window moves, in pixels.
     """
     opened = frames.open_frames()
-    method = Tracks(opened.encoder, opened.head(256, 64), temperature=temperature)
+    method = Tracks(opened.encoder, opened.head(256, 64), **options)
     views = track_views(opened.views(frame_view), size=opened.image_size, reach=reach)
     return opened.recipe(training, method, views, training.adamw, prepare=followed(opened))
 
 
-@recipe
+@recipe(Tracks, temperature=0.1)
 def kinetics(
-    frames: Frames = KINETICS,
-    training: Training = Training(100, 4096, 0.3, 1e-6),
-    *,
-    temperature: float = 0.1,
-    reach: int = 8,
+    frames: Frames = KINETICS, training: Training = Training(100, 4096, 0.3, 1e-6), *, reach: int = 8, **options: Any
 ) -> Recipe:
     """Windows of 224 pixels on frames of 512, with SimCLR's ImageNet command; not a published run.
 
@@ -53,9 +47,8 @@ def kinetics(
       image_size: side in pixels of the window that follows the object, and of the views.
       stored_size: side of the frames in which the window moves, in pixels.
       epochs: passes over the training clips.
-      learning_rate: peak for a batch of 256, scaled linearly with the batch size.
     """
     opened = frames.open_frames()
-    method = Tracks(opened.encoder, opened.head(2048, 128, last_norm=True), temperature=temperature)
+    method = Tracks(opened.encoder, opened.head(2048, 128, last_norm=True), **options)
     views = track_views(opened.views(simclr_views, views=1), size=opened.image_size, reach=reach)
     return opened.recipe(training, method, views, training.optimizer(lars), prepare=followed(opened))

@@ -103,7 +103,7 @@ def few_clips(monkeypatch):
     def opened(name, *, image_size, strict):
         return Data(name, *(Clips(size=size, side=image_size, seed=size) for size in (192, 48)))
 
-    monkeypatch.setattr("ssl_jax.recipes.clips.open_data", opened)
+    monkeypatch.setattr("ssl_jax.composition.clips.open_data", opened)
 
 
 def test_sounding_objects(few_clips, tmp_path, monkeypatch, capsys):

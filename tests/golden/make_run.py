@@ -12,12 +12,10 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from ssl_jax.composition import Images, Laptop, Recipe, recipe
+from ssl_jax.composition.views import demo_views
 from ssl_jax.methods.moco import MoCo
 from ssl_jax.networks import small_convnet
-from ssl_jax.recipes.images import Images
-from ssl_jax.recipes.recipe import Recipe, recipe
-from ssl_jax.recipes.training import Laptop
-from ssl_jax.recipes.views import demo_views
 
 RUN = Path(__file__).parent / "run"
 FILE = "make_run.py"  # Stands in run.json for the path of this file.

@@ -19,7 +19,7 @@ def few_clips(monkeypatch):
         parts = (Clips(size=size, side=image_size, seed=size, sound=name == "clips") for size in (60, 24))
         return Data(name, *parts)
 
-    monkeypatch.setattr("ssl_jax.recipes.clips.open_data", opened)
+    monkeypatch.setattr("ssl_jax.composition.clips.open_data", opened)
 
 
 @pytest.mark.parametrize(

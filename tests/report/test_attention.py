@@ -10,6 +10,7 @@ import optax
 import pytest
 
 from ssl_jax.commands import Options, pretrain
+from ssl_jax.composition.recipe import Recipe
 from ssl_jax.data import Data, Synthetic
 from ssl_jax.methods.cpc import CPC
 from ssl_jax.methods.ijepa import IJEPA
@@ -17,7 +18,6 @@ from ssl_jax.methods.simclr import SimCLR
 from ssl_jax.networks import encoder, projection_head, vit
 from ssl_jax.networks.context import row_context
 from ssl_jax.optimizers import adamw
-from ssl_jax.recipes.recipe import Recipe
 from ssl_jax.report import save_pictures, write_report
 from ssl_jax.report.album import attentions_of
 from ssl_jax.report.attention import alignment_matrix, attention_maps, heat, on_grid, rollout

@@ -12,8 +12,8 @@ import pytest
 
 import ssl_jax
 from ssl_jax.cli import main
+from ssl_jax.composition.recipe import absolute
 from ssl_jax.errors import RunError, UsageError
-from ssl_jax.recipes.recipe import absolute
 from ssl_jax.runs import open_run, read_request
 from ssl_jax.runs.circumstances import changes, commit
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
+from ssl_jax.composition.recipe import Recipe, recipe
 from ssl_jax.errors import UsageError, pick
-from ssl_jax.recipes.recipe import Recipe, recipe
 
 
 def is_file_recipe(word: str) -> bool:

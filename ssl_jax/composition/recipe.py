@@ -11,13 +11,13 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from jax import Array
 
+from ssl_jax.composition.explanations import explanations_of
 from ssl_jax.data import Data, resolve_name, steps_per_epoch
 from ssl_jax.errors import UsageError
 from ssl_jax.methods.method import Method
 from ssl_jax.networks.functional import Net
 from ssl_jax.optimizers import Optimizer
 from ssl_jax.ranges import COUNT, annotated_ranges, check_ranges
-from ssl_jax.recipes.explanations import explanations_of
 from ssl_jax.settings import current_name, settings_of
 
 GIVEN = {"data": Data, "encoder": Net}  # Types of these options in Python; the command line takes names.
@@ -34,7 +34,7 @@ class Recipe:
     epochs: passes over `data.train`, of `Batches.steps_per_epoch` steps each; may be fractional.
     name: "method/recipe", as in `ssl-jax pretrain METHOD --recipe RECIPE`.
     arguments: arguments of the recipe's function, defaults included: enough to make the recipe again.
-    file: the file of that function, if it is not in the package; see `ssl_jax.recipes.outside`.
+    file: the file of that function, if it is not in the package; see `ssl_jax.composition.outside`.
     """
 
     data: Data
@@ -72,8 +72,11 @@ def count_steps(data: Data, *, epochs: float, batch_size: int) -> int:
     return steps
 
 
-def recipe(make: Callable[..., Recipe]) -> Callable[..., Recipe]:
+def recipe(made_by: Callable[..., Any], /, **values: Any) -> Callable[..., Any]:
     """Makes a recipe's function take flat keywords, checks them, and records them and its name in the recipe.
+
+    `@recipe` alone, or `@recipe(MoCo, temperature=0.2, queue_length=2048)`: these fields of the method become keywords, with
+    their annotations and explanations in the class and these values as defaults, and reach the function as `**options`.
 
     A parameter whose default is an instance of a dataclass, such as `Images`, is replaced by the fields of that dataclass: each
     becomes a keyword with the value in the instance as its default, unless its metadata has `option=False`. So calls,
@@ -83,18 +86,33 @@ def recipe(make: Callable[..., Recipe]) -> Callable[..., Recipe]:
     `UsageError` before anything is opened. Relative paths are recorded as absolute ones, so that run.json is valid in every
     working directory.
     """
+    if inspect.isclass(made_by):
+        kinds = get_type_hints(made_by, include_extras=True)
+        unknown = sorted(set(values) - set(kinds))
+        if unknown:
+            raise TypeError(f"{made_by.__name__} has no field {unknown[0]}.")
+        fitting = [_keyword(name, value, kinds[name]) for name, value in values.items()]
+        return lambda make: recorded(make, fitting, explanations_of(made_by))
+    return recorded(made_by, [], {})
+
+
+def recorded(
+    make: Callable[..., Recipe], of_method: list[inspect.Parameter], explanations: dict[str, str]
+) -> Callable[..., Recipe]:
+    """The function that `recipe` describes; of_method: the keywords that are fields of its method, explained by those."""
     parameters = inspect.signature(make, eval_str=True).parameters
     groups: dict[str, Any] = {name: each.default for name, each in parameters.items() if is_dataclass(each.default)}
     options = {name: _options(group) for name, group in groups.items()}
-    flat = [option for group in options.values() for option in group]
-    flat += [each for name, each in parameters.items() if name not in groups]
+    flat = [option for group in options.values() for option in group] + of_method
+    named_here = [each for each in parameters.values() if each.kind is not each.VAR_KEYWORD]
+    flat += [each for each in named_here if each.name not in groups]
     annotations = {option.name: option.annotation for option in flat}
     kinds = {name: kind.__origin__ if get_origin(kind) is Annotated else kind for name, kind in annotations.items()}
     ranges = annotated_ranges(annotations)
 
     @functools.wraps(make)
-    def recorded(**named: Any) -> Recipe:
-        arguments = settings_of(recorded, **{current_name(name, kinds): value for name, value in named.items()})
+    def flattened(**named: Any) -> Recipe:
+        arguments = settings_of(flattened, **{current_name(name, kinds): value for name, value in named.items()})
         for name, value in arguments.items():
             if not (isinstance(value, GIVEN.get(name, ())) or _is_of_kind(value, kinds[name])):
                 raise UsageError(f"{name}: got {value!r}, expected {_description(kinds[name])}.")
@@ -105,23 +123,23 @@ def recipe(make: Callable[..., Recipe]) -> Callable[..., Recipe]:
         name = f"{make.__module__.rpartition('.')[2]}/{make.__name__}"
         return replace(make(**routed), name=name, arguments=absolute(arguments))
 
-    recorded.__signature__ = inspect.Signature(flat, return_annotation=Recipe)  # type: ignore[attr-defined]
-    recorded.__annotations__ = annotations | {"return": Recipe}
-    texts = [explanations_of(type(group)) for group in groups.values()]
-    recorded.explanations = {name: text for each in texts for name, text in each.items()}  # type: ignore[attr-defined]
-    return recorded
+    flattened.__signature__ = inspect.Signature(flat, return_annotation=Recipe)  # type: ignore[attr-defined]
+    flattened.__annotations__ = annotations | {"return": Recipe}
+    flattened.parts = make, of_method, explanations  # type: ignore[attr-defined]
+    texts = [explanations, *(explanations_of(type(group)) for group in groups.values())]
+    flattened.explanations = {name: text for each in texts for name, text in each.items()}  # type: ignore[attr-defined]
+    return flattened
+
+
+def _keyword(name: str, default: Any, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def _options(group: Any) -> list[inspect.Parameter]:
     """The fields of a dataclass that are options, as keywords whose defaults are the values of the instance."""
     kinds = get_type_hints(type(group), include_extras=True)
     return [
-        inspect.Parameter(
-            each.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=getattr(group, each.name),
-            annotation=each.metadata.get("kind", kinds[each.name]),
-        )
+        _keyword(each.name, getattr(group, each.name), each.metadata.get("kind", kinds[each.name]))
         for each in fields(group)
         if each.metadata.get("option", True)
     ]

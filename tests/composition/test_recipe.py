@@ -2,19 +2,23 @@
 
 import inspect
 from dataclasses import dataclass, field, fields
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import pytest
 
 from ssl_jax.commands import read_options
+from ssl_jax.composition.clips import Clips, Frames
+from ssl_jax.composition.crops import Crops
+from ssl_jax.composition.explanations import SHARED, explanations_of
+from ssl_jax.composition.images import Images
+from ssl_jax.composition.recipe import recipe
+from ssl_jax.composition.training import Constant, Laptop, SoloLearn, Staircase, Training
+from ssl_jax.composition.variants import variant
 from ssl_jax.data import Batches
 from ssl_jax.errors import UsageError
+from ssl_jax.methods.moco import MoCo
 from ssl_jax.recipes import Recipe, cpc, deepcluster, explained, find, methods, recipes, simclr
-from ssl_jax.recipes.clips import Clips, Frames
-from ssl_jax.recipes.explanations import SHARED, explanations_of
-from ssl_jax.recipes.images import Images
-from ssl_jax.recipes.recipe import recipe
-from ssl_jax.recipes.training import Constant, Laptop, SoloLearn, Staircase, Training
+from ssl_jax.recipes.jigsaw import Tiles
 
 HINTS = dict.fromkeys(("epochs", "learning_rate", "weight_decay", "temperature"), float)
 HINTS |= dict.fromkeys(("reach", "gap", "batch_size"), int) | {"return": Recipe}
@@ -78,6 +82,54 @@ def test_fields_of_groups_are_keywords_with_the_defaults_of_the_instance():
     assert made.name == "test_recipe/make" and signature.return_annotation is Recipe
 
 
+def of_method(**arguments):
+    """A recipe with two fields of a method as options, and what its body got for them."""
+    found = []
+
+    @recipe(MoCo, temperature=0.3, queue_length=512)
+    def make(training: Laptop = LAPTOP, *, gap: int = 1, **options: Any) -> Recipe:
+        """A recipe.
+
+        Some words.
+
+        Args:
+          queue_length: of its own.
+        """
+        found.append((training, gap, options))
+        return simclr.demo(data="synthetic", image_size=8, epochs=1, batch_size=256)
+
+    return make, make(**arguments), *found
+
+
+def test_fields_of_a_method_are_keywords_with_their_annotations_and_explanations():
+    make, made, (_, gap, options) = of_method(temperature=0.5, gap=2)
+    assert options == {"temperature": 0.5, "queue_length": 512} and gap == 2
+    assert made.arguments["queue_length"] == 512 and get_type_hints(make)["queue_length"] is int
+    words = explained(make)
+    assert "\n  temperature: softmax temperature, 0.07 in the first version" in words
+    assert words.count("queue_length: ") == 1 and "\n  queue_length: of its own." in words
+    for wrong in ({"queue_length": 1.5}, {"temperature": 1e9}):
+        with pytest.raises(UsageError, match=next(iter(wrong))):
+            of_method(**wrong)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'symmetric'"):  # A field, but not an option here.
+        of_method(symmetric=True)
+    with pytest.raises(TypeError, match="MoCo has no field reach"):
+        recipe(MoCo, reach=3)
+
+
+def test_a_variant_has_other_defaults_and_another_name():
+    make, *_ = of_method()
+    found = variant(make, name="other", about="Another.", training=Laptop(epochs=3), queue_length=256, gap=4)
+    defaults = {name: each.default for name, each in inspect.signature(found).parameters.items()}
+    assert (defaults["epochs"], defaults["queue_length"], defaults["gap"], defaults["temperature"]) == (3, 256, 4, 0.3)
+    made = found(epochs=2)
+    assert made.name == "test_recipe/other" and made.arguments == defaults | {"epochs": 2}
+    assert found.__doc__.startswith("Another.\n\nSome words.") and "queue_length: of its own." in explained(found)
+    assert inspect.signature(make).parameters["gap"].default == 1
+    with pytest.raises(TypeError, match=r"make has neither an option nor a group called reach\."):
+        variant(make, name="other", about="Another.", reach=2)
+
+
 def test_keywords_reach_their_groups():
     _, made, arguments = routed(reach=6, epochs=3.5, temperature=2.0)
     assert arguments == (Group(6, hidden=7), Laptop(epochs=3.5), 2.0)
@@ -122,7 +174,7 @@ def test_every_shared_explanation_is_needed():
 
 
 def test_every_option_of_a_group_is_explained():
-    for group in (Images, Training, Clips, Frames, Staircase, Constant, SoloLearn):
+    for group in (Images, Training, Clips, Frames, Staircase, Constant, SoloLearn, Crops, Tiles):
         assert {each.name for each in fields(group) if each.metadata.get("option", True)} <= set(explanations_of(group))
 
 

@@ -9,6 +9,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from ssl_jax.augment.views import ViewMaker, evaluation_view
+from ssl_jax.composition.recipe import Recipe
+from ssl_jax.composition.training import Run
+from ssl_jax.composition.views import demo_views, emoji_views
 from ssl_jax.data import Data, Source, open_data
 from ssl_jax.data.channels import Channels
 from ssl_jax.data.source import labels_of
@@ -18,8 +21,6 @@ from ssl_jax.networks import Net, linear_head, projection_head
 from ssl_jax.networks import encoder as make_encoder
 from ssl_jax.networks.encoders import encoders_with
 from ssl_jax.optimizers import Optimizer
-from ssl_jax.recipes.recipe import Recipe
-from ssl_jax.recipes.training import Run
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -39,6 +40,7 @@ class Opened:
       mean, std: statistics of the pixels, by channel.
       prepare: makes the evaluation view.
       dtype: type of the activations.
+      view: makes views that suit the images, for minutes on a laptop.
     """
 
     data: Data
@@ -48,6 +50,7 @@ class Opened:
     std: tuple[float, ...]
     prepare: Callable[[Any], Any]
     dtype: jnp.dtype
+    view: Callable[..., ViewMaker] = demo_views
 
     @property
     def channels(self) -> int:
@@ -72,9 +75,11 @@ class Opened:
         """One linear layer on the encoder, or on another number of `inputs`."""
         return linear_head(inputs=inputs or self.encoder.width, outputs=outputs, dtype=self.dtype)
 
-    def views(self, make: Callable[..., ViewMaker], *, size: int | None = None, **options: Any) -> ViewMaker:
-        """The views that `make(size=, mean=, std=, **options)` returns; size is `image_size` when not given."""
-        return make(size=size or self.image_size, mean=self.mean, std=self.std, **options)
+    def views(
+        self, make: Callable[..., ViewMaker] | None = None, *, size: int | None = None, **options: Any
+    ) -> ViewMaker:
+        """The views that `make(size=, mean=, std=, **options)` returns; `self.view` and `image_size` when not given."""
+        return (make or self.view)(size=size or self.image_size, mean=self.mean, std=self.std, **options)
 
     def recipe(
         self,
@@ -121,6 +126,7 @@ class Images:
       statistics: mean and standard deviation of the pixels by channel; not an option. Images are converted to as many
         channels, grayscale ones to three equal channels for instance. When None, those of digits for grayscale images and
         of ImageNet for others.
+      view: makes views that suit the images, for minutes on a laptop; not an option.
     """
 
     data: str | Data = field(metadata={"kind": str})  # Values of the second kind come from Python alone.
@@ -130,6 +136,7 @@ class Images:
     precision: Precision = "auto"
     strict: bool = False
     statistics: Statistics | None = field(default=None, metadata={"option": False})
+    view: Callable[..., ViewMaker] = field(default=demo_views, metadata={"option": False})
 
     @property
     def crop_fraction(self) -> float:
@@ -161,10 +168,10 @@ class Images:
             if not encoders_with(name):
                 raise TypeError(f"Images.open: no encoder has the option {name}")
         if isinstance(self.encoder, Net):
-            return Opened(images, self.encoder, self.image_size, mean, std, prepare, dtype)
+            return Opened(images, self.encoder, self.image_size, mean, std, prepare, dtype, self.view)
         fitting = {name: value for name, value in options.items() if self.encoder in encoders_with(name)}
         net = make_encoder(self.encoder, image_shape=(side, side, channels), dtype=dtype, **fitting)
-        return Opened(images, net, self.image_size, mean, std, prepare, dtype)
+        return Opened(images, net, self.image_size, mean, std, prepare, dtype, self.view)
 
     def open_patches(self, *, method: str, **options: Any) -> Opened:
         """`open` with a ViT that encodes a part of the patches; a `UsageError` where the encoder is no ViT."""
@@ -189,7 +196,7 @@ class Images:
 
 
 DIGITS = Images("digits", 28, "small")
-EMOJI = Images("emoji", 32, "small")
+EMOJI = Images("emoji", 32, "small", view=emoji_views)
 CIFAR = Images("cifar10", 32, "resnet18", statistics=CIFAR_STATISTICS)
 IMAGENET = Images("imagenet2012", 224, "resnet50", stored_size=256)
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ssl_jax.composition.recipe import count_steps
 from ssl_jax.data import Data
 from ssl_jax.optimizers import Optimizer, Schedule, adamw, clipped_lars, freeze_for, step_decay, warmup_cosine
-from ssl_jax.recipes.recipe import count_steps
 
 MakeOptimizer = Callable[[int], Optimizer]  # Total number of steps -> optimizer.
 
@@ -141,7 +141,6 @@ class Constant(Run):
         return lambda steps: make(lambda step: self.learning_rate, weight_decay=self.weight_decay, **options)
 
 
-EMOJI_RUN = Laptop(epochs=10)
 VISSL = Staircase(105, 256, 0.1, 1e-4, drops=(30, 60, 90, 100), of=105)  # The ImageNet runs of facebookresearch/vissl.
 
 

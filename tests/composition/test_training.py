@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from ssl_jax.composition.training import Constant, Laptop, SoloLearn, Staircase, Training, frozen_prototypes
 from ssl_jax.data import Data
 from ssl_jax.data.synthetic import Synthetic
 from ssl_jax.optimizers import adam, lars, sgd
-from ssl_jax.recipes.training import Constant, Laptop, SoloLearn, Staircase, Training, frozen_prototypes
 
 TRAINING = Training(20, 512, 0.3, 1e-4, warmup_epochs=2)
 

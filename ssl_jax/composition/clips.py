@@ -9,11 +9,11 @@ from jax import Array
 
 from ssl_jax.augment.video import sight
 from ssl_jax.augment.views import digit_views, evaluation_view
+from ssl_jax.composition.images import IMAGENET_STATISTICS, Opened, Precision, Statistics, compute_dtype, crop_fraction
 from ssl_jax.data import open_data
 from ssl_jax.errors import UsageError
 from ssl_jax.networks import Net
 from ssl_jax.networks import encoder as make_encoder
-from ssl_jax.recipes.images import IMAGENET_STATISTICS, Opened, Precision, Statistics, compute_dtype, crop_fraction
 
 CLIP_STATISTICS: Statistics = (0.34,), (0.23,)  # Of the drawn clips, which are grayscale.
 

@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 
 from ssl_jax.commands import evaluate, pretrain
+from ssl_jax.composition.images import CIFAR_STATISTICS, Images, has_labels
 from ssl_jax.data import Data, as_source
 from ssl_jax.data.source import ArraySource
 from ssl_jax.errors import UsageError
 from ssl_jax.networks import encoder
 from ssl_jax.options import Options
 from ssl_jax.recipes import avid, colorization, find, ijepa, mae, moco, simclr
-from ssl_jax.recipes.images import CIFAR_STATISTICS, Images, has_labels
 
 DIGITS = Images("digits", 8, "small")
 

@@ -9,7 +9,7 @@ from ssl_jax.recipes import load, simclr
 
 SOURCE = """
 from ssl_jax.recipes import Recipe, simclr
-from ssl_jax.recipes.recipe import recipe
+from ssl_jax.composition.recipe import recipe
 
 SMALL = {"data": "synthetic", "image_size": 8}
 
