@@ -22,7 +22,8 @@ from PIL import Image, ImageDraw
 
 from ssl_jax.augment.geometry import sample_crop_box
 from ssl_jax.augment.views import photo_views
-from ssl_jax.composition.images import Images, Opened
+from ssl_jax.composition.images import Images
+from ssl_jax.composition.opened import Opened
 from ssl_jax.composition.training import Laptop
 from ssl_jax.data import ArraySource, Batches, Data, Scenes
 from ssl_jax.evaluate import knn_accuracy, linear_probe, multi_label_probe, principal_colors, segmentation_probe

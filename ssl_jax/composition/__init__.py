@@ -1,7 +1,8 @@
 """What recipes are composed of: option groups of images, clips, crops and schedules, views, and the decorator of a recipe."""
 
 from ssl_jax.composition.crops import Crops
-from ssl_jax.composition.images import CIFAR, DIGITS, IMAGENET, Images, Opened
+from ssl_jax.composition.images import CIFAR, DIGITS, IMAGENET, Images
+from ssl_jax.composition.opened import Opened
 from ssl_jax.composition.recipe import Recipe, recipe
 from ssl_jax.composition.training import Laptop, Training
 from ssl_jax.composition.variants import on_emoji

@@ -9,7 +9,8 @@ from jax import Array
 
 from ssl_jax.augment.video import sight
 from ssl_jax.augment.views import digit_views, evaluation_view
-from ssl_jax.composition.images import IMAGENET_STATISTICS, Opened, Precision, Statistics, compute_dtype, crop_fraction
+from ssl_jax.composition.images import IMAGENET_STATISTICS, Precision, Statistics, compute_dtype, crop_fraction
+from ssl_jax.composition.opened import Opened
 from ssl_jax.data import open_data
 from ssl_jax.errors import UsageError
 from ssl_jax.networks import Net

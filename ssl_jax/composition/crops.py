@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jax import Array
 
 from ssl_jax.augment.views import joined, multi_crop, photo_views
-from ssl_jax.composition.images import Opened
+from ssl_jax.composition.opened import Opened
 
 MultiCrop = Callable[[Array, Array], dict[str, Array]]
 

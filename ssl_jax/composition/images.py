@@ -1,4 +1,4 @@
-"""Images and an encoder for them: the options of every recipe on images, and the opened data that recipes are built from."""
+"""Images and an encoder for them: the options of every recipe on images."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -6,21 +6,17 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-from jax import Array
 
 from ssl_jax.augment.views import ViewMaker, evaluation_view
-from ssl_jax.composition.recipe import Recipe
-from ssl_jax.composition.training import Run
+from ssl_jax.composition.opened import Opened
 from ssl_jax.composition.views import demo_views, emoji_views
 from ssl_jax.data import Data, Source, open_data
 from ssl_jax.data.channels import Channels
 from ssl_jax.data.source import labels_of
 from ssl_jax.errors import UsageError
-from ssl_jax.methods.method import Method
-from ssl_jax.networks import Net, linear_head, projection_head
+from ssl_jax.networks import Net
 from ssl_jax.networks import encoder as make_encoder
 from ssl_jax.networks.encoders import encoders_with
-from ssl_jax.optimizers import Optimizer
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -29,77 +25,6 @@ Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 DIGIT_STATISTICS: Statistics = (0.1307,), (0.3081,)
 CIFAR_STATISTICS: Statistics = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 IMAGENET_STATISTICS: Statistics = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-@dataclass(frozen=True)
-class Opened:
-    """Open data, the encoder for them, and the properties of both that a recipe needs.
-
-    Attributes:
-      image_size: side of the views in pixels.
-      mean, std: statistics of the pixels, by channel.
-      prepare: makes the evaluation view.
-      dtype: type of the activations.
-      view: makes views that suit the images, for minutes on a laptop.
-    """
-
-    data: Data
-    encoder: Net
-    image_size: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    prepare: Callable[[Any], Any]
-    dtype: jnp.dtype
-    view: Callable[..., ViewMaker] = demo_views
-
-    @property
-    def channels(self) -> int:
-        """Number of channels of the images."""
-        return len(self.mean)
-
-    @property
-    def patch_size(self) -> int:
-        """Side of the encoder's patches in pixels, 0 if it is no ViT."""
-        return self.encoder.patch_size or 0
-
-    @property
-    def grid(self) -> int:
-        """Number of patches along a side of an image, if the encoder is a ViT."""
-        return self.image_size // self.patch_size
-
-    def head(self, *widths: int, inputs: int | None = None, **options: Any) -> Net:
-        """A projection head on the encoder, or on another number of `inputs`; options are those of `projection_head`."""
-        return projection_head(inputs=inputs or self.encoder.width, widths=widths, dtype=self.dtype, **options)
-
-    def linear(self, outputs: int, *, inputs: int | None = None) -> Net:
-        """One linear layer on the encoder, or on another number of `inputs`."""
-        return linear_head(inputs=inputs or self.encoder.width, outputs=outputs, dtype=self.dtype)
-
-    def views(
-        self, make: Callable[..., ViewMaker] | None = None, *, size: int | None = None, **options: Any
-    ) -> ViewMaker:
-        """The views that `make(size=, mean=, std=, **options)` returns; `self.view` and `image_size` when not given."""
-        return (make or self.view)(size=size or self.image_size, mean=self.mean, std=self.std, **options)
-
-    def recipe(
-        self,
-        training: Run,
-        method: Method,
-        augment: Callable[[Array, Any], Any],
-        optimizer: Callable[[int], Optimizer],
-        *,
-        prepare: Callable[[Any], Any] | None = None,
-    ) -> Recipe:
-        """The recipe on these data, evaluated on the view that `prepare` makes, `self.prepare` when not given."""
-        return Recipe(
-            data=self.data,
-            method=method,
-            augment=augment,
-            prepare=prepare or self.prepare,
-            optimizer=optimizer,
-            batch_size=training.batch_size,
-            epochs=training.epochs,
-        )
 
 
 def crop_fraction(image_size: int, stored_size: int | None) -> float:
