@@ -7,6 +7,7 @@ code 1; a run that a signal stopped, and that the same command resumes, is one s
 
 import errno
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -63,7 +64,13 @@ Options of a command: ssl-jax pretrain simclr --help"""
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns the exit code."""
     try:
-        code = _run(list(sys.argv[1:] if arguments is None else arguments))
+        try:
+            code = _run(list(sys.argv[1:] if arguments is None else arguments))
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # The reader of the output, such as `head`, has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes standard output once more at its end.
+        code = 128 + signal.SIGPIPE
     except BaseException:
         if not _on_several_hosts():
             raise
@@ -103,6 +110,8 @@ def _run(words: list[str]) -> int:
             raise
         print(f"ssl-jax: {printable(str(reason))}", file=sys.stderr)
         return 2 if isinstance(reason, UsageError) else RESUMABLE if isinstance(reason, Stopped) else 1
+    except BrokenPipeError:
+        raise
     except OSError as fault:
         if fault.errno not in REFUSED or os.environ.get(TRACEBACK):
             raise

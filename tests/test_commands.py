@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -345,6 +347,17 @@ def test_help(words, capsys):
     assert code == 0 and "ssl-jax pretrain METHOD" in out
 
 
+@pytest.mark.parametrize("words", ["list", "pretrain simclr --help"])
+def test_a_reader_that_has_seen_enough_is_no_fault(words):
+    """As `ssl-jax list | head -1`: no traceback, and the exit code of a program that SIGPIPE ended."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    program = [sys.executable, "-c", "import sys; from ssl_jax.cli import main; sys.exit(main())", *words.split()]
+    ended = subprocess.run(program, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, b"")
+
+
 def test_help_of_data(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["data", "--help"])
@@ -356,7 +369,7 @@ def test_help_of_a_recipe_explains_its_options(capsys):
         main(["pretrain", "simclr", "--help"])
     assert stop.value.code == 0
     out = capsys.readouterr().out
-    for text in ("--temperature", "temperature of the softmax", "--run", "folder of the run", "--seed"):
+    for text in ("--temperature", "softmax temperature; 0.1 in the", "--run", "folder of the run", "--seed"):
         assert text in out
 
 
