@@ -128,13 +128,13 @@ def pixels(params: Any, state: Any, images: Any) -> Array:
 def compute_features(
     extract: Extractor, params: Any, state: Any, data: Data, *, mesh: Mesh | None = None, batch_size: int = 512
 ) -> Features:
-    """Features of the training images and of the test images.
+    """Features of the training images and of the test images; without these, those of the training images are both.
 
     At most 60,000 training images are used, labelled ones only where any has a label.
 
     Args:
       extract: pure; jitted by this function. params, state: the first arguments of `extract`, on the devices of `mesh`.
-      data: data with a test part.
+      data: the images.
       mesh: the images of a batch are spread over its axis "data"; on the default device when None.
     """
 
@@ -151,14 +151,12 @@ def compute_layers(
 
     Host memory: 4 bytes for each value of each layer and image.
     """
-    assert data.test is not None
     run = partial(jax.jit(extract), params, state)
     sharding = None if mesh is None else NamedSharding(mesh, PartitionSpec("data"))
     train = data.train if len(data.train) <= MOST_TRAINING_IMAGES else labelled(data.train)
-    sources = subsample(train, MOST_TRAINING_IMAGES), data.test
-    (of_train, train_labels), (of_test, test_labels) = (
-        features_of(run, in_order(source, batch_size=batch_size), sharding=sharding) for source in sources
-    )
+    sources = [subsample(train, MOST_TRAINING_IMAGES), *([data.test] if data.test else [])]
+    found = [features_of(run, in_order(source, batch_size=batch_size), sharding=sharding) for source in sources]
+    (of_train, train_labels), (of_test, test_labels) = found[0], found[-1]
     classes = len(data.classes)
     return {name: Features(of_train[name], train_labels, of_test[name], test_labels, classes) for name in of_train}
 

@@ -18,6 +18,20 @@ from ssl_jax.report.reading import Pictures
 MOST_IMAGES, MOST_NEIGHBORS, MOST_POINTS, MOST_SIDE = 10, 6, 1500, 128
 SMALL = 64  # Images up to this side are shown with sharp pixels and stored without loss.
 
+TESTED = (
+    "The training images with the features most similar to those of a test image: training without labels should make images "
+    "of one class neighbours."
+)
+UNLABELLED = "The images with the features most similar to those of the image on the left: they should show the same."
+MAP = (
+    "Each dot is a test image, near those with similar features (t-SNE); colours are classes, which training does not use. "
+    "Good features give clusters of one colour. Axes and large distances have no meaning."
+)
+PLAIN_MAP = (
+    "Each dot is an image, near those with similar features (t-SNE). Separate groups are a good sign. Axes and large distances "
+    "have no meaning."
+)
+
 
 def views(pictures: Pictures) -> Html | None:
     """Originals in one row, with their views below."""
@@ -44,7 +58,10 @@ def neighbors(pictures: Pictures) -> Html | None:
         return None
     query, names = pictures["query"][:MOST_IMAGES], class_names(pictures)
     labels = labels_of(pictures, "query", query.shape[:1])[:MOST_IMAGES]
-    cells = [tag("h3", "Test"), *(_heading(time, pictures, labels) for time in times)]
+    cells = [
+        tag("h3", "Test" if (labels >= 0).any() else "Image"),
+        *(_heading(time, pictures, labels) for time in times),
+    ]
     for row, (image, label) in enumerate(zip(query, labels, strict=True)):
         name = class_name(label, names) if label >= 0 else None
         cells.append(tag("div", thumbnail(image, name or ""), name, class_="query"))
@@ -54,8 +71,7 @@ def neighbors(pictures: Pictures) -> Html | None:
     return tag(
         "section",
         tag("h2", "Nearest neighbours, before and after"),
-        tag("p", "The training images with the features most similar to those of a test image: training without labels "
-            "should make images of one class neighbours.", class_="see"),
+        tag("p", TESTED if (labels >= 0).any() else UNLABELLED, class_="see"),
         tag("p", *key) if key else None,
         tag("div", *cells, class_="neighbors", style=f"--times: {len(times)}"),
     )  # fmt: skip
@@ -67,14 +83,12 @@ def embeddings(pictures: Pictures) -> Html | None:
     found = {title: pictures[name] for title, name in times.items() if usable(pictures.get(name))}
     if not found:
         return None
-    names = class_names(pictures)
+    names, labelled = class_names(pictures), bool((pictures.get("embedding_label", np.empty(0)) >= 0).any())
     maps = [tag("div", tag("h3", title), _map(title, features, pictures, names)) for title, features in found.items()]
     return tag(
         "section",
-        tag("h2", "A map of the test images"),
-        tag("p", "Each dot is a test image, near those with similar features (t-SNE); colours are classes, which "
-            "training does not use. Good features give clusters of one colour. Axes and large distances have no "
-            "meaning.", class_="see"),
+        tag("h2", "A map of the test images" if labelled else "A map of the images"),
+        tag("p", MAP if labelled else PLAIN_MAP, class_="see"),
         tag("div", *maps, class_="maps"),
     )  # fmt: skip
 
