@@ -1,6 +1,8 @@
 """Photographs of one's own: which recipe is chosen for them, and what a run says with and without classes."""
 
+import contextlib
 import json
+import os
 
 import numpy as np
 import pytest
@@ -74,6 +76,7 @@ def test_photographs_without_classes_have_neighbours_a_map_and_gauges(loose, tmp
     )
     with np.load(run / "pictures.npz") as pictures:
         assert pictures["neighbors_after"].shape == (10, 8, 16, 16, 3) and len(pictures["embedding"]) == 12
+        assert page.count("<image ") == 2 * len(pictures["embedding_image"]) == 24
         for query, found in zip(pictures["query"], pictures["neighbors_after"], strict=True):
             assert not any((query == image).all() for image in found)
 
@@ -123,15 +126,23 @@ def test_other_images_have_the_demo(loose, tmp_path, capsys):
     assert chosen_recipe("mae", None, data=str(tmp_path / "grey")) == "photos"
 
 
-def test_the_fifth_that_is_held_out_does_not_depend_on_the_file_system(tmp_path, capsys):
-    """The same names, written in another order; a class of one image is not evaluated, that of two copies is split."""
+@contextlib.contextmanager
+def backwards(folder, listed=os.scandir):
+    """A file system that lists its folders in another order."""
+    with listed(folder) as entries:
+        yield sorted(entries, key=lambda entry: entry.name, reverse=True)
+
+
+def test_the_fifth_that_is_held_out_does_not_depend_on_the_file_system(tmp_path, monkeypatch, capsys):
+    """A class of one image is not evaluated, that of two copies is split."""
     names = [f"{name}/{number}.png" for name, count in {"a": 7, "b": 2, "c": 1}.items() for number in range(count)]
-    for folder, order in (("first", names), ("second", names[::-1])):
-        for name in order:
-            photo(tmp_path / folder / name, seed=0 if name[0] == "b" else names.index(name))
-    first, second = (open_data(str(tmp_path / folder), image_size=8) for folder in ("first", "second"))
+    for number, name in enumerate(names):
+        photo(tmp_path / name, seed=0 if name[0] == "b" else number)
+    first = open_data(str(tmp_path), image_size=8)
+    monkeypatch.setattr(os, "scandir", backwards)
+    second = open_data(str(tmp_path), image_size=8)
     for one, other in ((first.train, second.train), (first.test, second.test)):
-        paths = [[str(part.path(number))[-len("a/0.png") :] for number in range(len(part))] for part in (one, other)]
+        paths = [[part.path(number) for number in range(len(part))] for part in (one, other)]
         assert paths[0] == paths[1]
     assert first.train.labels.tolist() == [0] * 6 + [1, 2] and first.test.labels.tolist() == [0, 1]
     assert "2 of 10 images, a fifth of each class, are held out" in capsys.readouterr().err

@@ -20,6 +20,7 @@ from ssl_jax.data.subsets import readable, stratified
 from ssl_jax.evaluate.features import Features
 from ssl_jax.methods.method import Method
 from ssl_jax.report.attention import attention_maps, on_grid, rollout
+from ssl_jax.report.pictures import spread
 from ssl_jax.report.reading import save_pictures
 
 Attend = Callable[[Any, Any, Any], tuple[Array, int] | None]
@@ -140,8 +141,11 @@ def _neighbors(
 
 def _map(source: Source, before: Features, after: Features, *, size: int = 800) -> dict[str, np.ndarray]:
     rows = stratified(source, min(size, len(source)))
-    return {
+    arrays = {
         "embedding": after.test[rows],
         "embedding_before": before.test[rows],
         "embedding_label": after.test_labels[rows],
     }
+    if (arrays["embedding_label"] < 0).all():
+        arrays["embedding_image"] = np.stack([_still(source, row) for row in rows[spread(len(rows))]])
+    return arrays

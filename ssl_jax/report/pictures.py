@@ -16,6 +16,7 @@ from ssl_jax.report.projection import embedding_map
 from ssl_jax.report.reading import Pictures
 
 MOST_IMAGES, MOST_NEIGHBORS, MOST_POINTS, MOST_SIDE = 10, 6, 1500, 128
+MAP_IMAGES, MAP_SIDE = 150, 60  # In a map without classes: images, and pixels of a side, twice those on the screen.
 SMALL = 64  # Images up to this side are shown with sharp pixels and stored without loss.
 
 TESTED = (
@@ -28,8 +29,8 @@ MAP = (
     "Good features give clusters of one colour. Axes and large distances have no meaning."
 )
 PLAIN_MAP = (
-    "Each dot is an image, near those with similar features (t-SNE). Separate groups are a good sign. Axes and large distances "
-    "have no meaning."
+    "Each image lies near those with similar features (t-SNE); dots are further images. After training, neighbours should show "
+    "the same things. Axes and large distances have no meaning."
 )
 
 
@@ -105,15 +106,20 @@ def usable(features: np.ndarray | None) -> bool:
 
 def thumbnail(image: np.ndarray, description: str = "", *, most: int = MOST_SIDE) -> Html:
     """An inline image: lossless PNG when small, else a JPEG of at most this many pixels a side."""
+    small = max(image.shape[:2]) <= SMALL
+    return tag("img", src=address(image, most=most), alt=description, class_="small" if small else None)
+
+
+def address(image: np.ndarray, *, most: int) -> str:
+    """The image itself as an address, as `thumbnail` stores it."""
     picture = Image.fromarray(image[..., 0] if image.shape[-1] < 3 else image[..., :3])
-    small = max(picture.size) <= SMALL
+    small = max(picture.size) <= min(SMALL, most)
     if not small:
         picture.thumbnail((most, most))
     file = io.BytesIO()
     kind = "png" if small else "jpeg"
     picture.save(file, format=kind, optimize=True, quality=85)
-    data = base64.b64encode(file.getvalue()).decode()
-    return tag("img", src=f"data:image/{kind};base64,{data}", alt=description, class_="small" if small else None)
+    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def labels_of(pictures: Pictures, name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -149,4 +155,15 @@ def _frame(image: np.ndarray, theirs: int, label: int, names: Sequence[str]) -> 
 def _map(title: str, features: np.ndarray, pictures: Pictures, names: Sequence[str]) -> Html:
     labels = labels_of(pictures, "embedding", features.shape[:1])
     some = np.unique(np.linspace(0, len(features) - 1, MOST_POINTS).round().astype(int))
-    return scatter(embedding_map(features[some]), labels[some], names, title=f"Map of the features, {title.lower()}")
+    images = [
+        (int(np.searchsorted(some, row)), address(image, most=MAP_SIDE))
+        for row, image in zip(spread(len(features)), pictures.get("embedding_image", ()), strict=False)
+        if row in some
+    ]
+    title = f"Map of the features, {title.lower()}"
+    return scatter(embedding_map(features[some]), labels[some], names, title=title, images=images)
+
+
+def spread(count: int) -> np.ndarray:
+    """The rows of `count` embeddings whose images are in a map without classes, evenly spaced."""
+    return np.unique(np.linspace(0, count - 1, MAP_IMAGES).round().astype(int))
