@@ -50,7 +50,7 @@ def save_album(
     if attend is not None:
         arrays |= _attention(data, prepare, attend)
     if before and after and len(before.train) == len(data.train) > 1:
-        arrays |= {"class_names": np.array(data.classes, str)} | _neighbors(data, before, after)
+        arrays |= _neighbors(data, before, after) | ({"class_names": np.array(data.classes)} if data.classes else {})
         arrays |= _map(data.test or data.train, before, after)
     return save_pictures(run, **arrays)
 

@@ -311,12 +311,11 @@ def test_a_map_without_classes_shows_images(run):
 
 def test_a_run_without_labels_shows_its_gauges(run):
     for collapse, shown in ((None, "<td>none</td>"), (NASTY, "&lt;")):
-        found = {"view_correlation": 0.71234, "std": None, "collapse": collapse}
+        found = {"view_correlation": 0.71234, "std": None, "effective_rank": NASTY, "collapse": collapse}
         (run / "results.json").write_text(json.dumps({"features": {}, "label_free": found}))
         page = page_of(run)
-        assert (
-            "<h2>Without labels</h2>" in page and "<td>0.712</td>" in page and shown in page and "Spread:" not in page
-        )
+        assert "<h2>Without labels</h2>" in page and "<td>0.712</td>" in page and shown in page
+        assert "Spread:" not in page and "Effective rank:" not in page
 
 
 def test_pictures_of_objects_are_refused(run):
