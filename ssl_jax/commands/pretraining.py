@@ -153,7 +153,7 @@ def _finish(
     records = read_metrics(run)
     speeds = [speed for record in records if (speed := record.get("images_per_second")) is not None]
     method, _, name = recipe.name.partition("/")
-    results = {
+    results: dict[str, Any] = {
         "method": method,
         "recipe": name,
         "steps": int(state.step),

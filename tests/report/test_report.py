@@ -315,7 +315,7 @@ def test_a_run_without_labels_shows_its_gauges(run):
         (run / "results.json").write_text(json.dumps({"features": {}, "label_free": found}))
         page = page_of(run)
         assert "<h2>Without labels</h2>" in page and "<td>0.712</td>" in page and shown in page
-        assert "Spread:" not in page and "Effective rank:" not in page
+        assert "1 fills the sphere, 0" not in page and "1 is collapse" not in page
 
 
 def test_pictures_of_objects_are_refused(run):
