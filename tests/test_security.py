@@ -40,7 +40,7 @@ MODULES = {
     "socketserver": set(), "requests": set(), "ftplib": set(), "telnetlib": set(),
     "socket": {"runs/opening.py"},  # The name of the host, for the lock.
     "urllib": {"data/packages.py"}, "http": {"data/packages.py"},  # `ssl-jax data prepare`.
-    "importlib.util": {"recipes/outside.py"},  # A recipe in a file that the user names.
+    "importlib.util": {"composition/outside.py"},  # A recipe in a file that the user names.
 }  # fmt: skip
 
 
