@@ -28,6 +28,7 @@ TRIALS = {
                                           "distilled knn", "distilled linear"}),
     "permutations": ("jigsaw and rotation", {"knn", "linear", "invariance", "task_accuracy", "turns_accuracy"}),
     "shortcuts": ("digits, no guard", {"knn", "linear", "task_accuracy"}),
+    "false_alarms": ("swav", {"alarm", "records", "std", "effective_rank", "prototype_use", "assignment_entropy"}),
     "trivial_solutions": ("SimSiam, neither", {"knn", "alarm", "loss", "std", "effective_rank"}),
 }  # fmt: skip
 
