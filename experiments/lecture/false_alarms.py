@@ -34,7 +34,7 @@ CHECKED = (
     "barlow_twins", "byol", "clusterfit", "cpc", "dcl", "deepcluster", "dino", "dinov2", "frames", "ibot", "ijepa", "lejepa",
     "moco", "moco_v3", "nnclr", "npid", "pirl", "sela", "simclr", "simdino", "simsiam", "swav", "tracks", "vicreg",
 )  # fmt: skip
-COSTED = ("simclr", "swav", "dino", "pirl")  # Two views; prototypes; a teacher and a vision transformer; a bank.
+COSTED = ("simclr", "swav", "dino", "pirl")  # Two views; prototypes; a teacher; a bank.
 NEAREST = {"std": min, "effective_rank": min, "prototype_use": min, "assignment_entropy": max}  # Of the alarm's bounds.
 LOG_EVERY, PAIRS = 50, 3
 
