@@ -8,13 +8,7 @@ from jax.sharding import Mesh
 
 from ssl_jax.data import Data
 from ssl_jax.evaluate.crops import Augmentation, crop_and_flip
-from ssl_jax.evaluate.features import (
-    Features,
-    Network,
-    compute_features,
-    feature_extractor,
-    pixels,
-)
+from ssl_jax.evaluate.features import Encode, Features, Network, compute_features, encode, feature_extractor, pixels
 from ssl_jax.evaluate.patches import checked_maps, map_extractor, pixel_maps
 from ssl_jax.evaluate.protocols import PROTOCOLS, chosen_protocols, without_labels
 from ssl_jax.evaluate.results import evaluate_sources
@@ -37,10 +31,13 @@ def evaluate_trained(
     init_seed: int,
     epochs: float = 100,
     augment: Augmentation | None = None,
+    encode: Encode = encode,
 ) -> tuple[dict[str, Any], Features | None, Features | None]:
     """The results of trained weights, untrained weights and pixels; and the features before and after training.
 
     Without labels, the results are those of the protocols that need none, empty if there are none.
+
+    encode: as `ssl_jax.evaluate.features.encode`; `KeptFeatures` has one that reads what earlier commands computed.
     """
     if data.test is None:
         log_line(f"{data.name} has no labelled test images: the features are not evaluated")
@@ -56,7 +53,7 @@ def evaluate_trained(
         grid = checked_maps(networks["pretrained"], prepare=recipe.prepare)
         networks["pixels"] = networks["pixels"]._replace(maps=pixel_maps(grid))
     after, before = (
-        compute_features(embed, networks[source].params, networks[source].state, data, mesh=mesh)
+        compute_features(embed, networks[source].params, networks[source].state, data, mesh=mesh, encode=encode)
         for source in ("pretrained", "untrained")
     )
     label_free = [name for name in chosen_protocols(protocols) if not PROTOCOLS[name].needs_labels]
@@ -65,7 +62,7 @@ def evaluate_trained(
         log_line(f"{missing}: {' and '.join(label_free) + ' only' if label_free else 'the features are not evaluated'}")
         if not label_free:
             return {}, before, after
-    raw = compute_features(pixels, None, None, data, mesh=mesh)
+    raw = compute_features(pixels, None, None, data, mesh=mesh, encode=encode)
     sources = {"pretrained": after, "untrained": before, "pixels": raw}
     return evaluate_sources(sources, protocols=protocols, networks=networks, seed=seed), before, after
 

@@ -4,7 +4,7 @@ N: images; H, W: height and width of an image, C: channels of the run's images, 
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -18,15 +18,16 @@ from jax.sharding import Mesh
 from numpy.typing import NDArray
 from PIL import Image
 
+from ssl_jax.commands.kept_features import KeptFeatures
 from ssl_jax.commands.saved_run import kind_of, restore
-from ssl_jax.data import Source, in_order, model_inputs
+from ssl_jax.data import Source, model_inputs
 from ssl_jax.data.formats import read_file
 from ssl_jax.data.given import check_images
 from ssl_jax.data.images import decode, eight_bit, fit
 from ssl_jax.data.skipping import Unreadable
 from ssl_jax.data.source import Batch, readable_indices
 from ssl_jax.errors import UsageError, pick
-from ssl_jax.evaluate.features import feature_extractor, features_of, filled_up
+from ssl_jax.evaluate.features import Encode, Extractor, encode, feature_extractor, features_of, filled_up
 from ssl_jax.files import printable
 from ssl_jax.recipes import Recipe
 from ssl_jax.train.mesh import batch_sharding
@@ -47,7 +48,8 @@ class TrainedRun:
     recipe: Recipe
     state: TrainState
     mesh: Mesh
-    _extractors: dict[str, Callable[[Any], Any]] = field(default_factory=dict, init=False, repr=False)
+    _encode: Encode = field(default=encode, repr=False)
+    _extractors: dict[str, Extractor] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -91,7 +93,8 @@ class TrainedRun:
         chosen = list(images) if several else [images]
         if not len(chosen):
             raise UsageError("images: got none, expected at least one image.")
-        found, _ = features_of(self._extractor(layer), self._batches(chosen), sharding=batch_sharding(self.mesh))
+        run = partial(jax.jit(self._extractor(layer)), self.state.params, self.state.method_state)
+        found, _ = features_of(run, self._batches(chosen), sharding=batch_sharding(self.mesh))
         return found[: len(chosen)] if several else found[0]
 
     def features_in(
@@ -103,14 +106,14 @@ class TrainedRun:
           source: examples of the kind and shape that the run was trained on, images or clips.
           layer: as in `features`.
         """
-        batches = in_order(source, batch_size=BATCH)
-        found, labels = features_of(self._extractor(layer), batches, sharding=batch_sharding(self.mesh))
+        extract, weights = self._extractor(layer), (self.state.params, self.state.method_state)
+        found, labels = self._encode(extract, *weights, source, mesh=self.mesh, batch_size=BATCH)
         return found, readable_indices(source), labels
 
-    def _extractor(self, layer: str) -> Callable[[Any], Any]:
+    def _extractor(self, layer: str) -> Extractor:
+        """One function for each layer, which `jax.jit` compiles once."""
         if pick("layer", layer, self.layers) not in self._extractors:
-            extract = jax.jit(feature_extractor(self.recipe.method, self.recipe.prepare, layer=layer))
-            self._extractors[layer] = partial(extract, self.state.params, self.state.method_state)
+            self._extractors[layer] = feature_extractor(self.recipe.method, self.recipe.prepare, layer=layer)
         return self._extractors[layer]
 
     def _batches(self, images: Sequence[Any]) -> Iterator[Batch]:
@@ -148,4 +151,4 @@ class TrainedRun:
 def load(run: str, *, step: int | None = None) -> TrainedRun:
     """As `ssl_jax.load`, which imports this module only when it is called."""
     _, recipe, state, mesh = restore(Path(run), step)
-    return TrainedRun(recipe, state, mesh)
+    return TrainedRun(recipe, state, mesh, KeptFeatures(Path(run)).encode)

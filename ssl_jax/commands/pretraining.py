@@ -13,6 +13,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from ssl_jax.commands.judging import chance_level, evaluate_trained
+from ssl_jax.commands.kept_features import KeptFeatures
 from ssl_jax.commands.saved_run import as_recorded_today
 from ssl_jax.data.fingerprint import fingerprint
 from ssl_jax.errors import RunError, UsageError, memory_errors, reason_of
@@ -137,7 +138,9 @@ def _finish(
 ) -> dict[str, Any]:
     """Evaluates the features, and writes `results.json` and `report.html`."""
     log_line("evaluating the features, those of untrained weights, and raw pixels")
-    features, before, after = evaluate_trained(recipe, recipe.data, state, mesh, seed=seed, init_seed=seed)
+    features, before, after = evaluate_trained(
+        recipe, recipe.data, state, mesh, seed=seed, init_seed=seed, encode=KeptFeatures(run).encode
+    )
     attend = functools.partial(jax.jit(attentions_of(recipe.method, recipe.prepare)), state.params, state.method_state)
     save_album(
         run, data=recipe.data, augment=recipe.augment, prepare=recipe.prepare,
