@@ -22,9 +22,9 @@ import tyro
 from runs import Budget, Claim, Found, Script, table, trained, values
 from trivial_solutions import said
 
+from ssl_jax.composition.recipe import Recipe
 from ssl_jax.data import Batches
 from ssl_jax.recipes import find
-from ssl_jax.recipes.recipe import Recipe
 from ssl_jax.report.html import Html
 from ssl_jax.train.mesh import batch_sharding, make_mesh
 from ssl_jax.train.program import make_program

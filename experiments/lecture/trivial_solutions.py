@@ -21,6 +21,7 @@ import tyro
 from jax import Array
 from runs import Budget, Claim, Found, Script, Verdict, curve, table, trained
 
+from ssl_jax.composition.recipe import Recipe
 from ssl_jax.evaluate.alarm import CollapseAlarm
 from ssl_jax.evaluate.alarm import collapse as kind_of_collapse
 from ssl_jax.evaluate.features import feature_extractor
@@ -32,7 +33,6 @@ from ssl_jax.networks import projection_head
 from ssl_jax.networks.functional import Net
 from ssl_jax.ops.collectives import mean_over_shards
 from ssl_jax.recipes import find
-from ssl_jax.recipes.recipe import Recipe
 from ssl_jax.report.figures import lines
 from ssl_jax.report.html import Html
 from ssl_jax.train.mesh import make_mesh
