@@ -160,6 +160,44 @@ def export(
     return locals()
 
 
+def import_weights(
+    file: Annotated[Positional[Path], arg(metavar="FILE")],
+    *,
+    encoder: str,
+    run: Path | None = None,
+    data: str | None = None,
+    prefix: str | None = None,
+    image_size: int | None = None,
+    stored_size: int | None = None,
+    pixels: Literal["imagenet", "cifar10", "digits", "half"] | None = None,
+    heads: int | None = None,
+    position_offset: float = 0.0,
+) -> dict[str, Any]:
+    """Makes a run of an encoder's weights in a file, which evaluate, finetune, embed, neighbors and export then take.
+
+    The file has the names of timm, torchvision or transformers, or those of the authors of MoCo, MoCo v3, SwAV, Barlow Twins,
+    VICReg, BYOL (byol-pytorch), DINO, iBOT, DINOv2 or MAE. Prints one line of JSON, with the names that are not used.
+
+    Args:
+      file: safetensors file; a .pth file is refused with the line that converts it.
+      encoder: its encoder, such as resnet50, vit_small or vit_base; `ssl-jax list` has the names. Patches, registers and
+        gains of a vision transformer follow from the file.
+      run: folder of the run; runs/imported-FILE when not given.
+      data: data of the run, which commands use where they are given none: same names as in pretrain; digits when not given.
+      prefix: what the names of the encoder begin with, such as module.encoder_k. for the teacher of MoCo; when not given,
+        that of the network that its authors evaluate.
+      image_size: side in pixels of the images that the encoder gets; that of the file when not given. Positions of a vision
+        transformer are interpolated.
+      stored_size: shorter side to which images are resized before their central square of image_size is taken; image_size
+        when not given, 256 with 224 in most papers.
+      pixels: statistics that pixels are standardised with; half is 0.5 and 0.5; when not given, imagenet for 3 channels and
+        digits for 1.
+      heads: attention heads of a vision transformer, which no file shows: 12 in MoCo v3's vit_small.
+      position_offset: of interpolated positions; 0.1 for DINO, iBOT and DINOv2.
+    """
+    return locals()
+
+
 def report(run: Positional[Path]) -> Path:
     """Writes report.html of a run again, from the files in its folder; also of a run that is still training.
 

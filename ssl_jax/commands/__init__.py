@@ -6,6 +6,7 @@ from ssl_jax.commands.evaluation import evaluate, transfer
 from ssl_jax.commands.examination import doctor
 from ssl_jax.commands.exporting import export
 from ssl_jax.commands.fine_tuning import finetune
+from ssl_jax.commands.importing import import_weights
 from ssl_jax.commands.neighboring import neighbors
 from ssl_jax.commands.pretraining import pretrain
 from ssl_jax.options import Options
@@ -17,6 +18,7 @@ __all__ = [
     "evaluate",
     "export",
     "finetune",
+    "import_weights",
     "neighbors",
     "pretrain",
     "read_options",

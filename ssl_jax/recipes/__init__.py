@@ -8,8 +8,11 @@ from collections.abc import Callable
 from ssl_jax import methods as folder
 from ssl_jax.errors import pick
 from ssl_jax.recipes.explanations import explained
+from ssl_jax.recipes.imported import encoder
 from ssl_jax.recipes.outside import is_file_recipe, load
 from ssl_jax.recipes.recipe import Recipe
+
+IMPORTED = "imported"  # Not a method: the recipe of weights from a file, which `ssl-jax import` makes a run of.
 
 
 def methods() -> list[str]:
@@ -35,8 +38,10 @@ def recipes(method: str) -> dict[str, Callable[..., Recipe]]:
 
 def find(method: str, recipe: str) -> Callable[..., Recipe]:
     """The function that makes the recipe; a `UsageError` suggests the most similar method or recipe."""
+    if (method, recipe) == (IMPORTED, encoder.__name__):
+        return encoder
     found = recipes(method)
     return found[pick(f"recipe of {method}", recipe, found)]
 
 
-__all__ = ["Recipe", "explained", "find", "is_file_recipe", "load", "methods", "recipes"]
+__all__ = ["IMPORTED", "Recipe", "explained", "find", "is_file_recipe", "load", "methods", "recipes"]
