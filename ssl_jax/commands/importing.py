@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ssl_jax.errors import UsageError, pick, usage_errors
 from ssl_jax.evaluate.features import feature_extractor
 from ssl_jax.files import printable
 from ssl_jax.interop import Located, arrays_in, described, locate, read_located
-from ssl_jax.networks import ENCODERS
+from ssl_jax.networks import ENCODERS, Net
 from ssl_jax.networks import encoder as make_encoder
 from ssl_jax.prepare import check_extractor, chosen_arguments
 from ssl_jax.ranges import check_ranges
@@ -88,6 +89,15 @@ def encoder_in(file: Path, encoder: str, *, prefix: str | None = None) -> tuple[
     if named and int(named) != sizes["patch_size"]:
         raise UsageError(f"encoder: {file} has patches of {sizes['patch_size']} pixels, got {encoder}: choose another.")
     return located, sizes
+
+
+def network_of(encoder: str, sizes: Mapping[str, Any]) -> Net:
+    """The network of these sizes, see `described`."""
+    side, channels = sizes["trained_size"], sizes["channels"]
+    options = {name: size for name, size in sizes.items() if name not in ("trained_size", "channels")}
+    if "layer_scale" in options:
+        options["layer_scale"] = 1.0 if options["layer_scale"] else None
+    return make_encoder(encoder, image_shape=(side, side, channels), **options)
 
 
 def source_of(file: Path, located: Located) -> dict[str, str]:
