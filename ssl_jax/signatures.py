@@ -90,6 +90,29 @@ def finetune(
     return locals()
 
 
+def classify(
+    run: Run,
+    images: Annotated[Positional[tuple[Path, ...]], arg(metavar="IMAGES...")],
+    *,
+    data: str | None = None,
+    classifier: Literal["auto", "linear", "finetuned"] = "auto",
+    count: int = 5,
+) -> dict[str, Any]:
+    """Classifies images by the network that finetune saved in the run, else by a linear probe of its features.
+
+    Where none is saved, the probe is fitted on the labelled training images, as by evaluate, and saved. Prints a line of JSON
+    for each image: path, class, probability, and the probabilities of the likeliest classes.
+
+    Args:
+      run: folder of the run.
+      images: image files, or folders of them. Those that cannot be read are counted, and have no line.
+      data: fit a linear probe on the labels of this data set, in place of the saved one; same names as in pretrain.
+      classifier: auto takes the fine-tuned network where there is one.
+      count: number of classes whose probabilities are printed, at most 1,000.
+    """
+    return locals()
+
+
 def embed(
     run: Run,
     data: SomeData = None,

@@ -5,7 +5,9 @@ Below every floor, and the only package that names these files; docs/results.md 
 
 from ssl_jax.runs.folder import (
     CHECKPOINTS,
+    CLASSIFIER,
     DAMAGED_METRICS,
+    FINE_TUNED,
     LAYERS,
     METRICS,
     NESTED,
@@ -29,7 +31,9 @@ from ssl_jax.runs.opening import holder, open_run
 
 __all__ = [
     "CHECKPOINTS",
+    "CLASSIFIER",
     "DAMAGED_METRICS",
+    "FINE_TUNED",
     "LAYERS",
     "METRICS",
     "NESTED",
