@@ -8,6 +8,7 @@ from safetensors.numpy import load_file, save_file
 
 import ssl_jax
 from ssl_jax.cli import main
+from ssl_jax.commands.importing import _summary
 
 SMALL = "--data synthetic --image-size 14 --epochs 1 --batch-size 64 --devices 1".split()
 
@@ -68,6 +69,16 @@ def test_it_says_what_it_found(folder, tmp_path, capsys):
     assert command(capsys, *words)[0] == 0  # The same once more changes nothing.
     code, _, err = command(capsys, *words, "--prefix", "module.", "--pixels", "half")
     assert code == 2 and "holds another run (pixels is 'imagenet' in its run.json and 'half' in this command)" in err
+
+
+def test_names_that_are_not_used_are_summed_up():
+    names = [
+        "module.encoder_k.bn1.bias",
+        "module.encoder_k.conv1.weight",
+        "module.queue",
+        *(f"x{part}" for part in range(8)),
+    ]
+    assert _summary(names) == "module.encoder_k (2 arrays), module.queue, x0, x1, x2, x3, x4, x5 and 2 more"
 
 
 def test_the_commands_take_it(imported, tmp_path, capsys):

@@ -64,7 +64,7 @@ def _chosen(run: Path, trained: TrainedRun, data: str | None, kind: Kind) -> Cla
         log_line(f"fitting a linear probe on {len(opened.train):,} images of {opened.name}")
         found = fitted_probe(run, trained, opened)
     about = printable(f"{what} of {len(found.classes)} classes of {found.about.get('data')}")
-    measured = {name: found.about[name] for name in ("accuracy", "interval") if name in found.about}
+    measured: dict[str, Any] = {name: found.about[name] for name in ("accuracy", "interval") if name in found.about}
     log_line(about + (f", accuracy {figure(measured)} %" if measured else ""))
     return found
 

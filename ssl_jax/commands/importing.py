@@ -2,7 +2,7 @@
 
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from ssl_jax.train.log import log_line
 from ssl_jax.train.state import TrainState, init_state
 
 LARGEST = 2**34  # Bytes of a file, which is read into memory: a checkpoint with heads, a teacher and an optimizer.
-SHOWN = 8  # Names on standard error.
+SHOWN = 8  # Names of parts on standard error.
 
 
 def import_weights(
@@ -70,9 +70,8 @@ def import_weights(
     state = state._replace(params={"encoder": params}, method_state={"encoder": stats})
     _save(run, recipe, state, source_of(file, located))
     unused = [printable(name) for name in read.unused]
-    some = ", ".join(unused[:SHOWN]) + (f" and {len(unused) - SHOWN} more" if len(unused) > SHOWN else "")
     log_line(f"{encoder} in the names of {located.layout}{f' under {located.prefix!r}' if located.prefix else ''}")
-    log_line(f"not used: {some}" if unused else "every array of the file is used")
+    log_line(f"not used: {_summary(unused)}" if unused else "every array of the file is used")
     log_line(f"next: ssl-jax evaluate {printable(str(run))} --data NAME")
     about = {"run": str(run), "encoder": encoder, "image_size": arguments["image_size"], "layout": located.layout}
     parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
@@ -107,6 +106,15 @@ def source_of(file: Path, located: Located) -> dict[str, str]:
         digest.update(f"{name} {array.dtype} {array.shape} ".encode() + np.ascontiguousarray(array).tobytes())
     about = {"path": str(file.absolute()), "layout": located.layout, "prefix": located.prefix}
     return about | {"checksum": digest.hexdigest()}
+
+
+def _summary(names: Sequence[str]) -> str:
+    """Names, those with the same first two parts as one: "module.encoder_k (265 arrays), module.queue"."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(".".join(name.split(".")[:2]), []).append(name)
+    parts = [f"{start} ({len(of)} arrays)" if len(of) > 1 else of[0] for start, of in groups.items()]
+    return ", ".join(parts[:SHOWN]) + (f" and {len(parts) - SHOWN} more" if len(parts) > SHOWN else "")
 
 
 def _save(run: Path, recipe: Recipe, state: TrainState, source: dict[str, str]) -> None:
