@@ -30,7 +30,7 @@ from ssl_jax.errors import UsageError, pick
 from ssl_jax.evaluate.features import Encode, Extractor, encode, feature_extractor, features_of, filled_up
 from ssl_jax.files import printable
 from ssl_jax.recipes import Recipe
-from ssl_jax.train.mesh import batch_sharding
+from ssl_jax.train.mesh import batch_sharding, replicated
 from ssl_jax.train.program import batch_shapes
 from ssl_jax.train.state import TrainState
 
@@ -75,7 +75,7 @@ class TrainedRun:
     def preprocess(self, image: Any) -> NDArray[np.float32]:
         """The input of the encoder for one image, as in `features`: float32 `[H, W, C]`, standardised as by the recipe."""
         self._check_kind()
-        return np.asarray(self.recipe.prepare(jnp.asarray(self._pixels(image))), np.float32)
+        return np.asarray(self.recipe.prepare(jnp.asarray(self.pixels(image))), np.float32)
 
     def features(self, images: Any, layer: str = "features") -> NDArray[np.float32]:
         """The frozen features of images, float32 `[N, D]`; of one image, `[D]`. Those that `ssl-jax embed` writes.
@@ -88,14 +88,22 @@ class TrainedRun:
         Raises:
           UsageError: a ValueError: no such layer, not images, no image, or a file that cannot be read.
         """
+        extract = jax.jit(self._extractor(layer))
+        return self.outputs(partial(extract, self.state.params, self.state.method_state), images)
+
+    def outputs(self, extract: Callable[[Any], Any], images: Any) -> NDArray[np.float32]:
+        """What a jitted function makes of images, uint8 `[B, H, W, C]` -> `[B, D]`; images and result as in `features`."""
         self._check_kind()
         several = isinstance(images, list | tuple) or np.ndim(images) == 4
         chosen = list(images) if several else [images]
         if not len(chosen):
             raise UsageError("images: got none, expected at least one image.")
-        run = partial(jax.jit(self._extractor(layer)), self.state.params, self.state.method_state)
-        found, _ = features_of(run, self._batches(chosen), sharding=batch_sharding(self.mesh))
+        found, _ = features_of(extract, self._batches(chosen), sharding=batch_sharding(self.mesh))
         return found[: len(chosen)] if several else found[0]
+
+    def on_devices(self, tree: Any) -> Any:
+        """Arrays as copies on all devices of the run's mesh."""
+        return jax.device_put(tree, replicated(self.mesh))
 
     def features_in(
         self, source: Source, layer: str = "features"
@@ -121,11 +129,11 @@ class TrainedRun:
         size = min(BATCH, 1 << (len(images) - 1).bit_length())
         with ThreadPoolExecutor() as pool:
             for first in range(0, len(images), BATCH):
-                pixels = filled_up(np.stack(list(pool.map(self._pixels, images[first : first + BATCH]))), size=size)
+                pixels = filled_up(np.stack(list(pool.map(self.pixels, images[first : first + BATCH]))), size=size)
                 yield {"image": pixels, "label": np.full(len(pixels), -1, np.int32)}
 
-    def _pixels(self, image: Any) -> NDArray[np.uint8]:
-        """An image in any form as uint8 `[H, W, C]` of the run's size."""
+    def pixels(self, image: Any) -> NDArray[np.uint8]:
+        """An image, as in `features`, as uint8 `[H, W, C]` of the run's size."""
         height, width, channels = self.image_shape
         shape, levels = (height, width, channels), getattr(self.recipe.data.train, "levels", None)
         name = "images"

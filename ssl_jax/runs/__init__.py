@@ -13,7 +13,9 @@ from ssl_jax.runs.features import (
 )
 from ssl_jax.runs.folder import (
     CHECKPOINTS,
+    CLASSIFIER,
     DAMAGED_METRICS,
+    FINE_TUNED,
     LAYERS,
     METRICS,
     NESTED,
@@ -37,8 +39,10 @@ from ssl_jax.runs.opening import holder, open_run
 
 __all__ = [
     "CHECKPOINTS",
+    "CLASSIFIER",
     "DAMAGED_METRICS",
     "FEATURES",
+    "FINE_TUNED",
     "LAYERS",
     "METRICS",
     "NESTED",
