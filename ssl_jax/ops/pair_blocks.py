@@ -4,7 +4,7 @@ D: size of a row; b: rows in a block; K, L: blocks of two sets of rows. Both `pa
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array, lax
@@ -23,7 +23,7 @@ class Rows(NamedTuple):
 
     blocks: Array
     skip: Array
-    shares: Array | None = None
+    shares: Any = None
 
 
 def rows_in_blocks(rows: Array, skip: Array, block: int, *, shares: Array | None = None) -> Rows:

@@ -10,6 +10,7 @@ on each shard, forward and backward; the plain formula takes 6 and this project'
 score is known, so that no running maximum is needed, unless the temperature is so low that exponentials underflow.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -46,6 +47,7 @@ def log_sums_over_others(
     Returns:
       `[M]`, float32.
     """
+    symmetric: Callable[..., Array] | None
     if isinstance(inverse_temperature, Array) or not 0 < inverse_temperature <= HIGHEST_SCORE:
         symmetric = None
     elif axis_name is None and devices_under(rows) == 1:
