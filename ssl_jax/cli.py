@@ -152,7 +152,7 @@ def pretrain(words: list[str]) -> None:
         if recipes.is_file_recipe(method):
             make, prog = recipes.load(method), f"ssl-jax pretrain {method}"
         else:
-            name = _take(words, "--recipe") or "demo"
+            name = commands.chosen_recipe(method, _take(words, "--recipe"), data=_value(words, "--data"))
             make, prog = recipes.find(method, name), f"ssl-jax pretrain {method} --recipe {name}"
         make, options = commands.read_options(make, words, prog=prog)
     _print(commands.pretrain(make, options, repeats=repeats))
@@ -271,6 +271,14 @@ def show(words: list[str]) -> None:
             print(f"  --recipe {name:<10} {(make.__doc__ or '').splitlines()[0]}")
     print(f"\nencoders: {', '.join(ENCODERS)}")
     print(f"data: {', '.join(NAMES)}, a folder of images, or any tfds name such as cifar10 or imagenet2012:train[:10%]")
+
+
+def _value(words: list[str], option: str) -> str | None:
+    """The value of `option VALUE` or `option=VALUE`; the words stay."""
+    try:
+        return _take(list(words), option)
+    except UsageError:  # Reported when all options are parsed.
+        return None
 
 
 def _take(words: list[str], option: str) -> str | None:

@@ -1,6 +1,7 @@
 """The commands of ssl-jax as functions: what `ssl_jax/cli.py` calls after it has read the command line."""
 
 from ssl_jax.commands.arguments import read_options, repeat
+from ssl_jax.commands.choosing import chosen_recipe
 from ssl_jax.commands.classifying import classify
 from ssl_jax.commands.embedding import embed
 from ssl_jax.commands.evaluation import evaluate, transfer
@@ -14,6 +15,7 @@ from ssl_jax.options import Options
 
 __all__ = [
     "Options",
+    "chosen_recipe",
     "classify",
     "doctor",
     "embed",

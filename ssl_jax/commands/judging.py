@@ -1,12 +1,13 @@
 """The features of trained weights beside those of untrained ones and raw pixels, as every command judges them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
 from jax.sharding import Mesh
 
-from ssl_jax.data import Data
+from ssl_jax.data import Data, subsample
 from ssl_jax.evaluate.crops import Augmentation, crop_and_flip
 from ssl_jax.evaluate.features import Encode, Features, Network, compute_features, encode, feature_extractor, pixels
 from ssl_jax.evaluate.patches import checked_maps, map_extractor, pixel_maps
@@ -17,6 +18,8 @@ from ssl_jax.recipes import Recipe
 from ssl_jax.train.log import log_line
 from ssl_jax.train.mesh import replicated
 from ssl_jax.train.state import TrainState
+
+MOST_SHOWN = 10_000
 
 
 def evaluate_trained(
@@ -65,6 +68,19 @@ def evaluate_trained(
     raw = compute_features(pixels, None, None, data, mesh=mesh, encode=encode)
     sources = {"pretrained": after, "untrained": before, "pixels": raw}
     return evaluate_sources(sources, protocols=protocols, networks=networks, seed=seed), before, after
+
+
+def shown_without_labels(
+    recipe: Recipe, state: TrainState, mesh: Mesh | None, *, init_seed: int, encode: Encode = encode
+) -> tuple[Data, Features, Features]:
+    """At most 10,000 training images, and their features before and after training, for the pictures of the report."""
+    data = replace(recipe.data, train=subsample(recipe.data.train, MOST_SHOWN))
+    embed = feature_extractor(recipe.method, recipe.prepare)
+    before, after = (
+        compute_features(embed, *weights_of(recipe, state, mesh, init_seed)[source], data, mesh=mesh, encode=encode)
+        for source in ("untrained", "pretrained")
+    )
+    return data, before, after
 
 
 def described(request: Mapping[str, Any], state: TrainState, data: Data) -> dict[str, Any]:

@@ -13,11 +13,12 @@ import numpy as np
 from jax.sharding import Mesh
 
 from ssl_jax.commands.first_weights import starting_from
-from ssl_jax.commands.judging import chance_level, evaluate_trained
+from ssl_jax.commands.judging import chance_level, evaluate_trained, shown_without_labels
 from ssl_jax.commands.kept_features import KeptFeatures
 from ssl_jax.commands.saved_run import as_recorded_today
 from ssl_jax.data.fingerprint import fingerprint
 from ssl_jax.errors import RunError, UsageError, memory_errors, reason_of
+from ssl_jax.evaluate.label_free import in_words, label_free
 from ssl_jax.evaluate.tables import sources_table
 from ssl_jax.options import Options
 from ssl_jax.prepare import MakeRecipe, execution_of, prepare
@@ -150,18 +151,23 @@ def _finish(
     run: Path, recipe: Recipe, state: TrainState, mesh: Mesh | None, *, seed: int, began: float
 ) -> dict[str, Any]:
     """Evaluates the features, and writes `results.json` and `report.html`."""
-    log_line("evaluating the features, those of untrained weights, and raw pixels")
-    features, before, after = evaluate_trained(
-        recipe, recipe.data, state, mesh, seed=seed, init_seed=seed, encode=KeptFeatures(run).encode
-    )
+    data, encode = recipe.data, KeptFeatures(run).encode
+    if data.test:
+        log_line("evaluating the features, those of untrained weights, and raw pixels")
+        features, before, after = evaluate_trained(recipe, data, state, mesh, seed=seed, init_seed=seed, encode=encode)
+    else:
+        log_line(f"{data.name} has no labelled test images: neighbours, a map and gauges, but no accuracies")
+        features = {}
+        data, before, after = shown_without_labels(recipe, state, mesh, init_seed=seed, encode=encode)
     attend = functools.partial(jax.jit(attentions_of(recipe.method, recipe.prepare)), state.params, state.method_state)
     save_album(
-        run, data=recipe.data, augment=recipe.augment, prepare=recipe.prepare,
+        run, data=data, augment=recipe.augment, prepare=recipe.prepare,
         before=before, after=after, attend=attend, seed=seed,
     )  # fmt: skip
-    speeds = [speed for record in read_metrics(run) if (speed := record.get("images_per_second")) is not None]
+    records = read_metrics(run)
+    speeds = [speed for record in records if (speed := record.get("images_per_second")) is not None]
     method, _, name = recipe.name.partition("/")
-    results = {
+    results: dict[str, Any] = {
         "method": method,
         "recipe": name,
         "steps": int(state.step),
@@ -172,6 +178,9 @@ def _finish(
         "run": str(run),
         "report": str(run / REPORT),
     }
+    if not features:
+        facts = getattr(recipe.method, "facts", None)
+        results["label_free"] = label_free(records, type(recipe.method).__name__, facts, examples=recipe.batch_size)
     if (read_results(run) or {}).get("steps") == results["steps"]:  # The command of a finished run was repeated.
         add_results(run, {name: results[name] for name in results if name != "seconds"})
     else:
@@ -179,5 +188,7 @@ def _finish(
     write_report(run)
     if features:
         log_line(sources_table(features, chance=chance_level(recipe.data)))
+    else:
+        log_line(f"without labels: {in_words(results['label_free'])}")
     log_line(f"report: {run / REPORT}")
     return results

@@ -1,7 +1,7 @@
 """Images and an encoder for them: the options of every recipe on images."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import jax
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from ssl_jax.augment.views import ViewMaker, evaluation_view
 from ssl_jax.composition.opened import Opened
-from ssl_jax.composition.views import demo_views, emoji_views
+from ssl_jax.composition.views import album_views, demo_views, emoji_views
 from ssl_jax.data import Data, Source, open_data
 from ssl_jax.data.channels import Channels
 from ssl_jax.data.source import labels_of
@@ -68,6 +68,11 @@ class Images:
         """Fraction of a stored image's side that the evaluation view shows."""
         return crop_fraction(self.image_size, self.stored_size)
 
+    def read(self) -> Data:
+        """The data alone, in the stored size and with the channels of the statistics."""
+        shown: Channels | None = None if self.statistics is None else 1 if len(self.statistics[0]) == 1 else 3
+        return open_data(self.data, image_size=self.stored_size or self.image_size, channels=shown, strict=self.strict)
+
     def open(self, *, view_size: int | None = None, **options: Any) -> Opened:
         """Opens the data and makes the encoder for it.
 
@@ -78,9 +83,7 @@ class Images:
         Raises:
           UsageError: the data hold clips, or what `open_data` and `networks.encoder` raise.
         """
-        shown: Channels | None = None if self.statistics is None else 1 if len(self.statistics[0]) == 1 else 3
-        size = self.stored_size or self.image_size
-        images = open_data(self.data, image_size=size, channels=shown, strict=self.strict)
+        images = self.read()
         if len(images.train.image_shape) != 3:
             raise UsageError(
                 f"data: {images.name} holds clips, expected images: choose frames, tracks, avid or cma for them."
@@ -122,6 +125,8 @@ class Images:
 
 DIGITS = Images("digits", 28, "small")
 EMOJI = Images("emoji", 32, "small", view=emoji_views)
+PHOTOS = Images("objects", 96, "resnet18", statistics=IMAGENET_STATISTICS, view=album_views)
+VIT_PHOTOS = replace(PHOTOS, encoder="vit_tiny")  # Patches of 12 pixels.
 CIFAR = Images("cifar10", 32, "resnet18", statistics=CIFAR_STATISTICS)
 IMAGENET = Images("imagenet2012", 224, "resnet50", stored_size=256)
 

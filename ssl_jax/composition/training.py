@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ssl_jax.composition.recipe import count_steps
-from ssl_jax.data import Data
+from ssl_jax.data import Data, steps_per_epoch
 from ssl_jax.optimizers import Optimizer, Schedule, adamw, clipped_lars, freeze_for, step_decay, warmup_cosine
 
+ALBUM_STEPS = 2000
 MakeOptimizer = Callable[[int], Optimizer]  # Total number of steps -> optimizer.
 
 
@@ -50,6 +51,30 @@ class Laptop(Run):
         """The optimizer of a run with this number of steps."""
         schedule = warmup_cosine(self.learning_rate, steps=steps, warmup=steps // 20)
         return adamw(schedule, weight_decay=self.weight_decay)
+
+
+@dataclass(frozen=True)
+class Album:
+    """AdamW with a batch and a length that suit the number of images, and the schedule of `Laptop`.
+
+    Attributes:
+      epochs: passes over the training images; when not given, as many as make 2,000 steps.
+      batch_size: images per step, over all devices; when not given, the largest power of two that is at most 256 and at most
+        half of the training images.
+      learning_rate: peak learning rate.
+      weight_decay: decay of weights; biases and norms have none.
+    """
+
+    epochs: float | None = None
+    batch_size: int | None = None
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+
+    def fitted(self, images: int) -> Laptop:
+        """The schedule for this number of training images. Powers of two divide the lengths of queues, and by most devices."""
+        batch_size = self.batch_size or 2 ** (min(256, max(1, images // 2)).bit_length() - 1)
+        epochs = self.epochs or ALBUM_STEPS / steps_per_epoch(images, batch_size)
+        return Laptop(epochs, batch_size, self.learning_rate, self.weight_decay)
 
 
 @dataclass(frozen=True)

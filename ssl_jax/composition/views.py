@@ -17,6 +17,9 @@ demo_views = functools.partial(
 # times, left and right hands), whose two views show the same drawing all the same; no blur at 32 pixels.
 emoji_views = functools.partial(photo_views, scale=(0.3, 1.0), jitter=(0.4, 0.4, 0.4, 0.1), blur=0.0)
 
+# Photographs, of which there are few: SimCLR's views with weaker jitter, and no crops of a few pixels.
+album_views = functools.partial(photo_views, scale=(0.2, 1.0))
+
 
 def solo_views(
     *,

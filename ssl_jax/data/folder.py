@@ -19,13 +19,14 @@ import numpy as np
 
 from ssl_jax.data import fingerprint
 from ssl_jax.data.channels import Channels
-from ssl_jax.data.depth import Levels, is_deep
+from ssl_jax.data.depth import Levels
 from ssl_jax.data.folder_parts import check_depth, find_parts, without_training_images
 from ssl_jax.data.formats import header, read_file
-from ssl_jax.data.images import DecodedSource
+from ssl_jax.data.images import DecodedSource, is_grayscale
 from ssl_jax.data.scan import Found, described, say_passed_over, scan, shortened, visible_folders
 from ssl_jax.data.skipping import Unreadable
 from ssl_jax.data.source import Data
+from ssl_jax.data.subsets import with_test_part
 from ssl_jax.errors import UsageError
 from ssl_jax.files import printable
 
@@ -69,6 +70,9 @@ def open_folder(
 ) -> Data:
     """The images below `root` as a data set; `test` is the test part if it has labels, else the validation part.
 
+    Where neither has, and the training images have labels, a fifth of each class is held out as `test`
+    (`ssl_jax.data.subsets.with_test_part`), the same fifth on every machine.
+
     Args:
       image_size: side of the square to which all are resized; None where all have one size already.
       channels: 1 or 3 for all; None is 1 where all are grayscale.
@@ -80,7 +84,15 @@ def open_folder(
     """
     parts = parts_in(root, image_size=image_size, channels=channels, strict=strict)
     _, train = next(parts)
-    return Data(str(root), train, next((source for _, source in parts if source.classes), None))
+    test = next((source for _, source in parts if source.classes), None)
+    data = with_test_part(Data(str(root), train, test))
+    if data.test and not test:
+        print(
+            f"data: {root}: no labelled test images: {len(data.test)} of {len(train)} images, a fifth of each class, are held "
+            "out for the evaluation",
+            file=sys.stderr,
+        )
+    return data
 
 
 def parts_in(
@@ -170,7 +182,7 @@ def common_shape(files: Files, *, image_size: int | None, channels: Channels | N
     headers = [image for image in map(header, map(files.path, indices)) if image]
     if not headers:
         raise UsageError(f"data: none of {len(indices)} images in {files.folder} can be read: name another folder.")
-    grey = all(image.mode in ("1", "L", "LA", "La") or is_deep(image) for image in headers)
+    grey = all(map(is_grayscale, headers))
     channels = channels or (1 if grey else 3)
     if image_size is not None:
         return image_size, image_size, channels

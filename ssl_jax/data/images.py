@@ -77,6 +77,10 @@ class DecodedSource(Skipping):
         """The file of this image; None where the image is a part of a larger file."""
         return path_of(self._records, number)
 
+    def header(self, number: int) -> Image.Image | None:
+        """Size and mode of an image as it is stored, without decoding; None where these cannot be read."""
+        return header(io.BytesIO(self._records[number][0]))
+
     def stored(self) -> Iterator[bytes]:
         """For the data set's fingerprint: what the records say of themselves, or the bytes of a sample of them."""
         if hasattr(self._records, "stored"):
@@ -93,6 +97,11 @@ class DecodedSource(Skipping):
 
     def _where(self, number: int) -> str:
         return self._records.where(number)
+
+
+def is_grayscale(image: Image.Image) -> bool:
+    """Whether an image, or its header, has one channel, beside transparency."""
+    return image.mode in ("1", "L", "LA", "La") or is_deep(image)
 
 
 def levels_in(records: Records, *, name: str) -> Levels | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ssl_jax.data.depth import Levels
 from ssl_jax.data.fingerprint import stored
 from ssl_jax.data.source import (
     Data,
@@ -43,6 +44,15 @@ class Subset:
         """The labels of its images, where the source has them in memory."""
         labels = labels_of(self._source)
         return None if labels is None else labels[self.indices]
+
+    @property
+    def levels(self) -> Levels | None:
+        """Black and white of deep pixels, where the source decodes images."""
+        return getattr(self._source, "levels", None)
+
+    def path(self, index: int) -> Path | None:
+        """The file of an image, where the source is one of files."""
+        return path_of(self._source, int(self.indices[index]))
 
     @property
     def mask(self) -> MaskReader | None:
@@ -103,18 +113,30 @@ def split_training(data: Data) -> Data:
     Raises:
       UsageError: no labels, or fewer than five images.
     """
-    labels = labels_of(data.train)
-    groups = [group for group in _classes_of(data.train) if labels is None or labels[group[0]] >= 0]
-    held = [group[: max(1, (len(group) + HELD_OUT // 2) // HELD_OUT)] for group in groups if len(group) > 1]
-    if not data.train.classes or len(data.train) < HELD_OUT or not held:
+    parts = _with_a_fifth_apart(data.train)
+    if parts is None:
         raise UsageError(
             f"held_out: {data.name} has {len(data.train)} training images of {len(data.train.classes)} classes, expected "
             f"labels and at least {HELD_OUT} images: choose a labelled data set."
         )
+    return Data(f"{data.name}, a fifth of its training images held out", *parts)
+
+
+def with_test_part(data: Data) -> Data:
+    """The data, with the parts of `split_training` where they have labels but no test part; else as they are."""
+    parts = _with_a_fifth_apart(data.train) if data.test is None else None
+    return Data(data.name, *parts) if parts else data
+
+
+def _with_a_fifth_apart(source: Source) -> tuple[Subset, Subset] | None:
+    """The images without a fifth of each class, and that fifth; None without labels or below five images."""
+    labels = labels_of(source)
+    groups = [group for group in _classes_of(source) if labels is None or labels[group[0]] >= 0]
+    held = [group[: max(1, (len(group) + HELD_OUT // 2) // HELD_OUT)] for group in groups if len(group) > 1]
+    if not source.classes or len(source) < HELD_OUT or not held:
+        return None
     test = np.sort(np.concatenate(held))
-    train = np.setdiff1d(np.arange(len(data.train)), test)
-    name = f"{data.name}, a fifth of its training images held out"
-    return Data(name, Subset(data.train, train), Subset(data.train, test))
+    return Subset(source, np.setdiff1d(np.arange(len(source)), test)), Subset(source, test)
 
 
 def _classes_of(source: Source) -> list[NDArray[np.intp]]:

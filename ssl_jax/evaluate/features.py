@@ -155,18 +155,18 @@ def compute_features(
     batch_size: int = 512,
     encode: Encode = encode,
 ) -> Features:
-    """Features of the training images and of the test images.
+    """Features of the training images and of the test images; without these, those of the training images are both.
 
     At most 60,000 training images are used, labelled ones only where any has a label.
 
     Args:
       extract: pure; jitted by this function. params, state: the first arguments of `extract`, on the devices of `mesh`.
-      data: data with a test part.
+      data: the images.
       mesh: the images of a batch are spread over its axis "data"; on the default device when None.
       encode: as the function of this name; one that keeps what it computed may take its place.
     """
     parts = [encode(extract, params, state, part, mesh=mesh, batch_size=batch_size) for part in _evaluated(data)]
-    (train, train_labels), (test, test_labels) = parts
+    (train, train_labels), (test, test_labels) = parts[0], parts[-1]
     return Features(train, train_labels, test, test_labels, len(data.classes))
 
 
@@ -185,16 +185,15 @@ def compute_layers(
     Host memory: 4 bytes for each value of each layer and image.
     """
     parts = [encode(extract, params, state, part, mesh=mesh, batch_size=batch_size) for part in _evaluated(data)]
-    (of_train, train_labels), (of_test, test_labels) = parts
+    (of_train, train_labels), (of_test, test_labels) = parts[0], parts[-1]
     classes = len(data.classes)
     return {name: Features(of_train[name], train_labels, of_test[name], test_labels, classes) for name in of_train}
 
 
-def _evaluated(data: Data) -> tuple[Source, Source]:
-    """The training images and the test images whose features are computed."""
-    assert data.test is not None
+def _evaluated(data: Data) -> list[Source]:
+    """The training images and the test images, if there are any, whose features are computed."""
     train = data.train if len(data.train) <= MOST_TRAINING_IMAGES else labelled(data.train)
-    return subsample(train, MOST_TRAINING_IMAGES), data.test
+    return [subsample(train, MOST_TRAINING_IMAGES), *([data.test] if data.test else [])]
 
 
 def features_of(

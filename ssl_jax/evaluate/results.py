@@ -47,11 +47,14 @@ def digest(results: Mapping[str, Any]) -> dict[str, Any]:
     "_random_init" after that, pixels "_pixels", the pre-trained features nothing. The end is "_interval" for the 95 % interval
     [low, high], "_std" for the deviation, "_recall_1" and the like for retrieval's recall, nothing for the accuracy, or for
     retrieval's mean average precision and the mean IoU, which is None where it was not measured. A protocol with `figures` has
-    these instead: "diagnostics_pixels_lidar".
+    these instead: "diagnostics_pixels_lidar". What `label_free` measures has its name in front: "label_free_view_correlation".
     """
     flat: dict[str, Any] = {}
     for name, value in results.items():
-        flat |= _flat(value) if name == "features" else {name: value}
+        if name == "label_free":
+            flat |= {f"{name}_{gauge}": part for gauge, part in value.items()}
+        else:
+            flat |= _flat(value) if name == "features" else {name: value}
     return flat
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ssl_jax.augment.views import byol_views
-from ssl_jax.composition import CIFAR, DIGITS, IMAGENET, Images, Laptop, Recipe, Training, on_emoji, recipe
+from ssl_jax.composition import CIFAR, DIGITS, IMAGENET, Images, Laptop, Recipe, Training, on_emoji, on_photos, recipe
 from ssl_jax.composition.training import SoloLearn
 from ssl_jax.composition.views import solo_views
 from ssl_jax.methods.barlow_twins import BarlowTwins
@@ -19,6 +19,7 @@ def demo(images: Images = DIGITS, training: Laptop = Laptop(), **options: Any) -
 
 
 emoji = on_emoji(demo)
+photos = on_photos(demo)
 
 
 @recipe(BarlowTwins, off_diagonal_weight=5.1e-3)

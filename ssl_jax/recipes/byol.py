@@ -3,7 +3,7 @@
 from typing import Any
 
 from ssl_jax.augment.views import byol_views
-from ssl_jax.composition import CIFAR, DIGITS, IMAGENET, Images, Laptop, Opened, Recipe, Training, recipe
+from ssl_jax.composition import CIFAR, DIGITS, IMAGENET, Images, Laptop, Opened, Recipe, Training, on_photos, recipe
 from ssl_jax.composition.training import Run, SoloLearn
 from ssl_jax.composition.views import solo_views
 from ssl_jax.methods.byol import BYOL
@@ -21,6 +21,9 @@ def demo(images: Images = DIGITS, training: Laptop = Laptop(), **options: Any) -
     """Minutes on a laptop, AdamW."""
     opened = images.open()
     return opened.recipe(training, make_method(opened, training, 256, 64, **options), opened.views(), training.adamw)
+
+
+photos = on_photos(demo)
 
 
 @recipe(BYOL, momentum=0.99)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ssl_jax.augment.views import simclr_views
-from ssl_jax.composition import CIFAR, DIGITS, IMAGENET, Images, Laptop, Recipe, Training, recipe
+from ssl_jax.composition import CIFAR, DIGITS, IMAGENET, Images, Laptop, Recipe, Training, on_photos, recipe
 from ssl_jax.methods.dcl import DCL
 from ssl_jax.optimizers import sgd
 
@@ -16,6 +16,9 @@ def demo(images: Images = DIGITS, training: Laptop = Laptop(), **options: Any) -
     opened = images.open()
     method = DCL(opened.encoder, opened.head(256, 64), **options)
     return opened.recipe(training, method, opened.views(), training.adamw)
+
+
+photos = on_photos(demo)
 
 
 @recipe(DCL, temperature=0.07)

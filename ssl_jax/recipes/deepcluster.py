@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ssl_jax.composition import DIGITS, IMAGENET, Crops, Images, Laptop, Opened, Recipe, Training, recipe
+from ssl_jax.composition import DIGITS, IMAGENET, Crops, Images, Laptop, Opened, Recipe, Training, on_photos, recipe
 from ssl_jax.composition.training import Run
 from ssl_jax.data import steps_per_epoch
 from ssl_jax.methods.deepcluster import DeepCluster
@@ -22,6 +22,9 @@ def demo(images: Images = DIGITS, training: Laptop = Laptop(), **options: Any) -
     opened = images.open()
     method = DeepCluster(opened.encoder, opened.head(256, 64), **each_epoch(opened, training), **options)
     return opened.recipe(training, method, opened.views(), training.adamw)
+
+
+photos = on_photos(demo)
 
 
 @recipe(DeepCluster, clusters=3000, heads=3, temperature=0.1)

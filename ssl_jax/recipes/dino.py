@@ -7,6 +7,8 @@ from ssl_jax.composition import (
     CIFAR,
     DIGITS,
     IMAGENET,
+    VIT_ALBUM,
+    VIT_PHOTOS,
     Crops,
     Images,
     Laptop,
@@ -14,6 +16,7 @@ from ssl_jax.composition import (
     Recipe,
     Training,
     on_emoji,
+    on_photos,
     recipe,
 )
 from ssl_jax.composition.training import MakeOptimizer, SoloLearn, frozen_prototypes
@@ -54,6 +57,7 @@ def demo(
 
 
 emoji = on_emoji(demo, crops=Crops(16, 2))
+photos = on_photos(demo, images=VIT_PHOTOS, training=VIT_ALBUM, crops=Crops(48, 2))
 
 
 @recipe(DINO, momentum=0.9995)

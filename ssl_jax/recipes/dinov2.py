@@ -5,7 +5,18 @@ from dataclasses import replace
 from typing import Any
 
 from ssl_jax.augment.masked_crops import masked_crops
-from ssl_jax.composition import IMAGENET, Crops, Images, Laptop, Recipe, Training, recipe
+from ssl_jax.composition import (
+    IMAGENET,
+    VIT_ALBUM,
+    VIT_PHOTOS,
+    Crops,
+    Images,
+    Laptop,
+    Recipe,
+    Training,
+    on_photos,
+    recipe,
+)
 from ssl_jax.composition.training import frozen_prototypes
 from ssl_jax.methods.dinov2 import DINOv2
 from ssl_jax.optimizers import Optimizer, adamw, cosine, with_clipping, with_layer_decay
@@ -30,6 +41,9 @@ def demo(
     options |= {"patch_head": patch_head, "teacher_temperature": 0.02, "warmup_temperature": 0.02}
     method = DINOv2(opened.encoder, head, training.steps(opened.data), **options)
     return opened.recipe(training, method, masked_crops(crops.like(opened), grid=opened.grid), training.adamw)
+
+
+photos = on_photos(demo, images=VIT_PHOTOS, training=VIT_ALBUM, crops=Crops(48, 2))
 
 
 @recipe(DINOv2, momentum=0.992, koleo_weight=0.1)

@@ -4,7 +4,20 @@ from dataclasses import replace
 from typing import Any
 
 from ssl_jax.augment.masked_crops import masked_crops
-from ssl_jax.composition import DIGITS, IMAGENET, Crops, Images, Laptop, Opened, Recipe, Training, recipe
+from ssl_jax.composition import (
+    DIGITS,
+    IMAGENET,
+    VIT_ALBUM,
+    VIT_PHOTOS,
+    Crops,
+    Images,
+    Laptop,
+    Opened,
+    Recipe,
+    Training,
+    on_photos,
+    recipe,
+)
 from ssl_jax.composition.training import frozen_prototypes
 from ssl_jax.methods.ibot import IBOT
 from ssl_jax.recipes.dino import imagenet_adamw, make_head
@@ -27,6 +40,9 @@ def demo(
     head, steps = make_head(opened, 256, 64, prototypes=prototypes, norm=True), training.steps(opened.data)
     method = IBOT(opened.encoder, head, steps, teacher_temperature=0.02, warmup_temperature=0.02, **options)
     return opened.recipe(training, method, masked_crops(crops.like(opened), grid=opened.grid), training.adamw)
+
+
+photos = on_photos(demo, images=VIT_PHOTOS, training=VIT_ALBUM, crops=Crops(48, 2))
 
 
 @recipe(IBOT, momentum=0.996)

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from ssl_jax.augment.views import multi_crop, photo_views
-from ssl_jax.composition import DIGITS, IMAGENET, Crops, Images, Laptop, Recipe, Training, recipe
+from ssl_jax.composition import DIGITS, IMAGENET, Crops, Images, Laptop, Recipe, Training, on_photos, recipe
 from ssl_jax.methods.lejepa import LeJEPA
 from ssl_jax.optimizers import adamw
 
@@ -18,6 +18,9 @@ def demo(images: Images = DIGITS, training: Laptop = Laptop(), **options: Any) -
     opened = images.open()
     method = LeJEPA(opened.encoder, opened.head(256, 64, last_bias=True), **options)
     return opened.recipe(training, method, opened.views(), training.adamw)
+
+
+photos = on_photos(demo)
 
 
 @recipe(LeJEPA, weight=0.05, directions=1024)

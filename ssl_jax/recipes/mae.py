@@ -3,7 +3,19 @@
 from dataclasses import replace
 
 from ssl_jax.augment.masking import random_masking
-from ssl_jax.composition import DIGITS, IMAGENET, Images, Laptop, Opened, Recipe, Training, recipe
+from ssl_jax.composition import (
+    DIGITS,
+    IMAGENET,
+    VIT_ALBUM,
+    VIT_PHOTOS,
+    Images,
+    Laptop,
+    Opened,
+    Recipe,
+    Training,
+    on_photos,
+    recipe,
+)
 from ssl_jax.composition.views import crop_views
 from ssl_jax.methods.mae import MAE
 from ssl_jax.networks.masked_decoder import masked_decoder
@@ -30,6 +42,9 @@ def demo(
     method = make_method(opened, dim=64, depth=2, heads=4, normalize_targets=False)
     views = random_masking(opened.views(views=1), grid=opened.grid, ratio=mask_ratio)
     return opened.recipe(training, method, views, training.adamw)
+
+
+photos = on_photos(demo, images=VIT_PHOTOS, training=VIT_ALBUM)
 
 
 @recipe

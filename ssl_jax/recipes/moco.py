@@ -3,7 +3,7 @@
 from typing import Any
 
 from ssl_jax.augment.views import photo_views
-from ssl_jax.composition import CIFAR, DIGITS, IMAGENET, Images, Laptop, Opened, Recipe, Training, recipe
+from ssl_jax.composition import CIFAR, DIGITS, IMAGENET, Images, Laptop, Opened, Recipe, Training, on_photos, recipe
 from ssl_jax.composition.training import Run, Staircase
 from ssl_jax.composition.views import solo_views
 from ssl_jax.methods.moco import MoCo
@@ -28,6 +28,9 @@ def demo(images: Images = DIGITS, training: Laptop = Laptop(), **options: Any) -
     opened = images.open()
     method = make_method(opened, training, opened.head(256, 64, norm=False, last_bias=True), **options)
     return opened.recipe(training, method, opened.views(), training.adamw)
+
+
+photos = on_photos(demo)
 
 
 @recipe(MoCo, queue_length=32768, momentum=0.99, temperature=0.2)

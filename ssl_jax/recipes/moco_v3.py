@@ -3,7 +3,7 @@
 from typing import Any
 
 from ssl_jax.augment.views import byol_views
-from ssl_jax.composition import CIFAR, DIGITS, IMAGENET, Images, Laptop, Opened, Recipe, Training, recipe
+from ssl_jax.composition import CIFAR, DIGITS, IMAGENET, Images, Laptop, Opened, Recipe, Training, on_photos, recipe
 from ssl_jax.composition.training import Run, SoloLearn
 from ssl_jax.composition.views import solo_views
 from ssl_jax.methods.moco_v3 import MoCoV3
@@ -26,6 +26,9 @@ def demo(images: Images = DIGITS, training: Laptop = Laptop(), **options: Any) -
     opened = images.open()
     method = make_method(opened, training, 256, 64, last=NORMED, **options)
     return opened.recipe(training, method, opened.views(), training.adamw)
+
+
+photos = on_photos(demo)
 
 
 @recipe(MoCoV3, momentum=0.99, temperature=0.2)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ssl_jax.augment.views import simclr_views
-from ssl_jax.composition import CIFAR, DIGITS, IMAGENET, Images, Laptop, Recipe, Training, recipe
+from ssl_jax.composition import CIFAR, DIGITS, IMAGENET, Images, Laptop, Recipe, Training, on_photos, recipe
 from ssl_jax.composition.training import SoloLearn
 from ssl_jax.composition.views import solo_views
 from ssl_jax.methods.nnclr import NNCLR
@@ -17,6 +17,9 @@ def demo(images: Images = DIGITS, training: Laptop = Laptop(), **options: Any) -
     head, predictor = opened.head(256, 64, last_norm=True), opened.head(256, 64, inputs=64, last_bias=True)
     method = NNCLR(opened.encoder, head, predictor=predictor, **options)
     return opened.recipe(training, method, opened.views(), training.adamw)
+
+
+photos = on_photos(demo)
 
 
 @recipe(NNCLR, queue_length=65536, temperature=0.2)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ssl_jax.composition import DIGITS, IMAGENET, Crops, Images, Laptop, Recipe, Training, recipe
+from ssl_jax.composition import DIGITS, IMAGENET, Crops, Images, Laptop, Recipe, Training, on_photos, recipe
 from ssl_jax.methods.sela import SeLa
 from ssl_jax.optimizers import larc
 from ssl_jax.recipes.deepcluster import each_epoch
@@ -14,6 +14,9 @@ def demo(images: Images = DIGITS, training: Laptop = Laptop(), **options: Any) -
     opened = images.open()
     method = SeLa(opened.encoder, opened.head(256, 64), **each_epoch(opened, training), **options)
     return opened.recipe(training, method, opened.views(), training.adamw)
+
+
+photos = on_photos(demo)
 
 
 @recipe(SeLa, clusters=3000, heads=3, temperature=0.1)

@@ -3,7 +3,19 @@
 from typing import Any, Literal
 
 from ssl_jax.augment.views import simclr_views
-from ssl_jax.composition import CIFAR, DIGITS, IMAGENET, Images, Laptop, Opened, Recipe, Training, on_emoji, recipe
+from ssl_jax.composition import (
+    CIFAR,
+    DIGITS,
+    IMAGENET,
+    Images,
+    Laptop,
+    Opened,
+    Recipe,
+    Training,
+    on_emoji,
+    on_photos,
+    recipe,
+)
 from ssl_jax.methods.simclr import SimCLR
 from ssl_jax.optimizers import lars
 
@@ -23,6 +35,7 @@ def demo(images: Images = DIGITS, training: Laptop = Laptop(), **options: Any) -
 
 
 emoji = on_emoji(demo)
+photos = on_photos(demo)
 
 
 @recipe(SimCLR, temperature=0.5)

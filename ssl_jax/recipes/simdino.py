@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from ssl_jax.composition import DIGITS, IMAGENET, Crops, Images, Laptop, Recipe, Training, recipe
+from ssl_jax.composition import DIGITS, IMAGENET, Crops, Images, Laptop, Recipe, Training, on_photos, recipe
 from ssl_jax.methods.simdino import SimDINO
 from ssl_jax.recipes.dino import imagenet_adamw, make_head
 
@@ -20,6 +20,9 @@ def demo(images: Images = DIGITS, training: Laptop = Laptop(), **options: Any) -
     opened = images.open()
     head, steps = make_head(opened, 256, 64, prototypes=None, norm=True), training.steps(opened.data)
     return opened.recipe(training, SimDINO(opened.encoder, head, steps, **options), opened.views(), training.adamw)
+
+
+photos = on_photos(demo)
 
 
 @recipe(SimDINO, distortion=0.05, invariance=1.0, rate_groups=8, momentum=0.996)

@@ -1,7 +1,7 @@
 """SimSiam: our demo, the paper's CIFAR-10 appendix, and the authors' ImageNet runs."""
 
 from ssl_jax.augment.views import photo_views
-from ssl_jax.composition import CIFAR, DIGITS, IMAGENET, Images, Laptop, Opened, Recipe, Training, recipe
+from ssl_jax.composition import CIFAR, DIGITS, IMAGENET, Images, Laptop, Opened, Recipe, Training, on_photos, recipe
 from ssl_jax.composition.training import MakeOptimizer
 from ssl_jax.methods.simsiam import SimSiam
 from ssl_jax.optimizers import sgd, with_separate_optimizer
@@ -26,6 +26,9 @@ def demo(images: Images = DIGITS, training: Laptop = Laptop()) -> Recipe:
     opened = images.open()
     method = make_method(opened, 256, 256, bottleneck=64)
     return opened.recipe(training, method, opened.views(), training.adamw)
+
+
+photos = on_photos(demo)
 
 
 @recipe

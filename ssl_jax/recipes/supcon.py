@@ -3,7 +3,7 @@
 from typing import Any
 
 from ssl_jax.augment.views import photo_views
-from ssl_jax.composition import CIFAR, DIGITS, Images, Laptop, Recipe, Training, recipe
+from ssl_jax.composition import CIFAR, DIGITS, Images, Laptop, Recipe, Training, on_photos, recipe
 from ssl_jax.methods.supcon import SupCon
 from ssl_jax.optimizers import sgd
 
@@ -14,6 +14,9 @@ def demo(images: Images = DIGITS, training: Laptop = Laptop(), **options: Any) -
     opened = images.open_labelled(method="supcon")
     method = SupCon(opened.encoder, opened.head(256, 64), **options)
     return opened.recipe(training, method, opened.views(), training.adamw)
+
+
+photos = on_photos(demo)
 
 
 @recipe(SupCon, temperature=0.1)

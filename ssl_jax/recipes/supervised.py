@@ -1,6 +1,6 @@
 """Supervised training: our demo, and the usual CIFAR-10 recipe."""
 
-from ssl_jax.composition import CIFAR, DIGITS, Images, Laptop, Recipe, Training, recipe
+from ssl_jax.composition import CIFAR, DIGITS, Images, Laptop, Recipe, Training, on_photos, recipe
 from ssl_jax.composition.views import crop_views
 from ssl_jax.methods.supervised import Supervised
 from ssl_jax.optimizers import sgd
@@ -12,6 +12,9 @@ def demo(images: Images = DIGITS, training: Laptop = Laptop()) -> Recipe:
     opened = images.open_labelled(method="supervised")
     method = Supervised(opened.encoder, opened.linear(len(opened.data.train.classes)))
     return opened.recipe(training, method, opened.views(views=1), training.adamw)
+
+
+photos = on_photos(demo)
 
 
 @recipe

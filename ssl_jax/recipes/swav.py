@@ -3,7 +3,19 @@
 from dataclasses import replace
 from typing import Any
 
-from ssl_jax.composition import CIFAR, DIGITS, IMAGENET, Crops, Images, Laptop, Recipe, Training, on_emoji, recipe
+from ssl_jax.composition import (
+    CIFAR,
+    DIGITS,
+    IMAGENET,
+    Crops,
+    Images,
+    Laptop,
+    Recipe,
+    Training,
+    on_emoji,
+    on_photos,
+    recipe,
+)
 from ssl_jax.composition.training import SoloLearn, frozen_prototypes
 from ssl_jax.composition.views import solo_views
 from ssl_jax.methods.swav import SwAV
@@ -26,6 +38,7 @@ def demo(images: Images = DIGITS, training: Laptop = Laptop(), crops: Crops = Cr
 
 
 emoji = on_emoji(demo, prototypes=256, crops=Crops(16, 2))
+photos = on_photos(demo, prototypes=256, crops=Crops(48, 2))
 
 
 @recipe(SwAV, prototypes=3000, temperature=0.1, queue_length=3840)

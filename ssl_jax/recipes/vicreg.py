@@ -3,7 +3,7 @@
 from typing import Any
 
 from ssl_jax.augment.views import byol_views
-from ssl_jax.composition import CIFAR, DIGITS, IMAGENET, Images, Laptop, Recipe, Training, recipe
+from ssl_jax.composition import CIFAR, DIGITS, IMAGENET, Images, Laptop, Recipe, Training, on_photos, recipe
 from ssl_jax.composition.training import SoloLearn
 from ssl_jax.composition.views import solo_views
 from ssl_jax.methods.vicreg import VICReg
@@ -16,6 +16,9 @@ def demo(images: Images = DIGITS, training: Laptop = Laptop(), **options: Any) -
     opened = images.open()
     method = VICReg(opened.encoder, opened.head(256, 256, 256), **options)
     return opened.recipe(training, method, opened.views(), training.adamw)
+
+
+photos = on_photos(demo)
 
 
 @recipe(VICReg, invariance=25.0, variance=50.0, covariance=1.0)

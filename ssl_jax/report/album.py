@@ -20,6 +20,7 @@ from ssl_jax.data.subsets import readable, stratified
 from ssl_jax.evaluate.features import Features
 from ssl_jax.methods.method import Method
 from ssl_jax.report.attention import attention_maps, on_grid, rollout
+from ssl_jax.report.pictures import spread
 from ssl_jax.report.reading import save_pictures
 
 Attend = Callable[[Any, Any, Any], tuple[Array, int] | None]
@@ -39,7 +40,7 @@ def save_album(
     """Writes `run`/pictures.npz.
 
     Args:
-      before, after: features of all of `data`, untrained and trained, if the data have labels.
+      before, after: features of all of `data`, untrained and trained; no neighbours and no map when None.
       attend: `attentions_of` the trained method with its weights; no attention maps when None.
     """
     data = replace(
@@ -48,9 +49,9 @@ def save_album(
     arrays = _views(data, augment, prepare, seed=seed)
     if attend is not None:
         arrays |= _attention(data, prepare, attend)
-    if before and after and data.test and len(before.train) == len(data.train):
-        arrays |= {"class_names": np.array(data.classes, str)} | _neighbors(data, before, after)
-        arrays |= _map(data.test, before, after)
+    if before and after and len(before.train) == len(data.train) > 1:
+        arrays |= _neighbors(data, before, after) | ({"class_names": np.array(data.classes)} if data.classes else {})
+        arrays |= _map(data.test or data.train, before, after)
     return save_pictures(run, **arrays)
 
 
@@ -120,24 +121,31 @@ def _still(source: Source, number: int) -> np.ndarray:
 def _neighbors(
     data: Data, before: Features, after: Features, *, queries: int = 10, k: int = 8
 ) -> dict[str, np.ndarray]:
-    assert data.test is not None
-    rows = stratified(data.test, queries)
+    """Test images and the training images nearest to them; or without test images, training images and other ones."""
+    source = data.test or data.train
+    rows = stratified(source, min(queries, len(source)))
     arrays = {
-        "query": np.stack([_still(data.test, row) for row in rows]),
-        "query_label": after.test_labels[rows],
+        "query": np.stack([_still(source, row) for row in rows]),
+        "query_label": after.test_labels[rows] if data.test else np.full(len(rows), -1),
     }
     for name, features in {"neighbors_before": before, "neighbors_after": after}.items():
         keys = features.train / np.linalg.norm(features.train, axis=1, keepdims=True).clip(1e-12)
-        nearest = np.argsort(-features.test[rows] @ keys.T, axis=1)[:, :k]  # [q, k]
+        cosines = features.test[rows] @ keys.T  # [q, N]
+        if not data.test:
+            cosines[np.arange(len(rows)), rows] = -np.inf
+        nearest = np.argsort(-cosines, axis=1)[:, : k if data.test else min(k, len(keys) - 1)]  # [q, k]
         arrays[name] = np.stack([[_still(data.train, number) for number in row] for row in nearest])
         arrays[f"{name}_label"] = features.train_labels[nearest]
     return arrays
 
 
-def _map(test: Source, before: Features, after: Features, *, size: int = 800) -> dict[str, np.ndarray]:
-    rows = stratified(test, min(size, len(test)))
-    return {
+def _map(source: Source, before: Features, after: Features, *, size: int = 800) -> dict[str, np.ndarray]:
+    rows = stratified(source, min(size, len(source)))
+    arrays = {
         "embedding": after.test[rows],
         "embedding_before": before.test[rows],
         "embedding_label": after.test_labels[rows],
     }
+    if (arrays["embedding_label"] < 0).all():
+        arrays["embedding_image"] = np.stack([_still(source, row) for row in rows[spread(len(rows))]])
+    return arrays

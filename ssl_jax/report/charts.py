@@ -51,8 +51,19 @@ def line_chart(
     )  # fmt: skip
 
 
-def scatter(positions: np.ndarray, labels: np.ndarray, names: Sequence[str], *, title: str, size: int = 480) -> Html:
-    """Positions `[M, 2]` as dots coloured by class, each class's name at its medoid; label -1 is grey."""
+def scatter(
+    positions: np.ndarray,
+    labels: np.ndarray,
+    names: Sequence[str],
+    *,
+    title: str,
+    images: Sequence[tuple[int, str]] = (),
+    size: int = 480,
+) -> Html:
+    """Positions `[M, 2]` as dots coloured by class, each class's name at its medoid; label -1 is grey.
+
+    images: rows of positions that are shown as an image instead, each with the address of the image.
+    """
     centered = positions - (positions.max(axis=0) + positions.min(axis=0)) / 2
     spots = size / 2 + centered / (np.abs(centered).max() or 1) * (size / 2 - 14)
     classes = [int(label) for label in np.unique(labels)]
@@ -60,6 +71,7 @@ def scatter(positions: np.ndarray, labels: np.ndarray, names: Sequence[str], *, 
     return tag(
         "svg",
         *(_cloud(spots[labels == label], label, names) for label in classes),
+        *(_image(spots[row], address) for row, address in images),
         *(_name(_middle(spots[labels == label]), class_name(label, names), size) for label in named),
         viewBox=f"0 0 {size} {size}", role="img", aria_label=title, class_="map",
     )  # fmt: skip
@@ -108,6 +120,11 @@ def _dot(point: str) -> str:
 def _cloud(spots: np.ndarray, label: int, names: Sequence[str]) -> Html:
     dots = tag("path", d="".join(_dot(f"{x:.1f},{y:.1f}") for x, y in spots), class_=f"dots {color(label)}")
     return tag("g", tag("title", class_name(label, names)), dots)
+
+
+def _image(spot: np.ndarray, address: str, *, side: int = 30) -> Html:
+    x, y = (f"{middle - side / 2:.1f}" for middle in spot)
+    return tag("image", href=address, x=x, y=y, width=side, height=side)
 
 
 def _middle(spots: np.ndarray) -> np.ndarray:

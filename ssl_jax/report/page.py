@@ -14,6 +14,7 @@ from ssl_jax.report.html import Html, document, tag
 from ssl_jax.report.probes import headline, number, probe_table
 from ssl_jax.report.reading import Run, read_run
 from ssl_jax.report.style import STYLE
+from ssl_jax.report.unlabelled import unlabelled
 from ssl_jax.runs import REPORT, REQUEST
 
 
@@ -38,6 +39,7 @@ def make_page(run: Run) -> Html:
         _header(run),
         probe_table(run.results),
         diagnostics(run.results),
+        unlabelled(run.results),
         pictures.views(run.pictures),
         pictures.neighbors(run.pictures),
         pictures.embeddings(run.pictures),

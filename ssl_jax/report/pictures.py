@@ -16,7 +16,22 @@ from ssl_jax.report.projection import embedding_map
 from ssl_jax.report.reading import Pictures
 
 MOST_IMAGES, MOST_NEIGHBORS, MOST_POINTS, MOST_SIDE = 10, 6, 1500, 128
+MAP_IMAGES, MAP_SIDE = 150, 60  # In a map without classes: images, and pixels of a side, twice those on the screen.
 SMALL = 64  # Images up to this side are shown with sharp pixels and stored without loss.
+
+TESTED = (
+    "The training images with the features most similar to those of a test image: training without labels should make images "
+    "of one class neighbours."
+)
+UNLABELLED = "The images with the features most similar to those of the image on the left: they should show the same."
+MAP = (
+    "Each dot is a test image, near those with similar features (t-SNE); colours are classes, which training does not use. "
+    "Good features give clusters of one colour. Axes and large distances have no meaning."
+)
+PLAIN_MAP = (
+    "Each image lies near those with similar features (t-SNE); dots are further images. After training, neighbours should show "
+    "the same things. Axes and large distances have no meaning."
+)
 
 
 def views(pictures: Pictures) -> Html | None:
@@ -44,7 +59,10 @@ def neighbors(pictures: Pictures) -> Html | None:
         return None
     query, names = pictures["query"][:MOST_IMAGES], class_names(pictures)
     labels = labels_of(pictures, "query", query.shape[:1])[:MOST_IMAGES]
-    cells = [tag("h3", "Test"), *(_heading(time, pictures, labels) for time in times)]
+    cells = [
+        tag("h3", "Test" if (labels >= 0).any() else "Image"),
+        *(_heading(time, pictures, labels) for time in times),
+    ]
     for row, (image, label) in enumerate(zip(query, labels, strict=True)):
         name = class_name(label, names) if label >= 0 else None
         cells.append(tag("div", thumbnail(image, name or ""), name, class_="query"))
@@ -54,8 +72,7 @@ def neighbors(pictures: Pictures) -> Html | None:
     return tag(
         "section",
         tag("h2", "Nearest neighbours, before and after"),
-        tag("p", "The training images with the features most similar to those of a test image: training without labels "
-            "should make images of one class neighbours.", class_="see"),
+        tag("p", TESTED if (labels >= 0).any() else UNLABELLED, class_="see"),
         tag("p", *key) if key else None,
         tag("div", *cells, class_="neighbors", style=f"--times: {len(times)}"),
     )  # fmt: skip
@@ -67,14 +84,12 @@ def embeddings(pictures: Pictures) -> Html | None:
     found = {title: pictures[name] for title, name in times.items() if usable(pictures.get(name))}
     if not found:
         return None
-    names = class_names(pictures)
+    names, labelled = class_names(pictures), bool((pictures.get("embedding_label", np.empty(0)) >= 0).any())
     maps = [tag("div", tag("h3", title), _map(title, features, pictures, names)) for title, features in found.items()]
     return tag(
         "section",
-        tag("h2", "A map of the test images"),
-        tag("p", "Each dot is a test image, near those with similar features (t-SNE); colours are classes, which "
-            "training does not use. Good features give clusters of one colour. Axes and large distances have no "
-            "meaning.", class_="see"),
+        tag("h2", "A map of the test images" if labelled else "A map of the images"),
+        tag("p", MAP if labelled else PLAIN_MAP, class_="see"),
         tag("div", *maps, class_="maps"),
     )  # fmt: skip
 
@@ -91,15 +106,20 @@ def usable(features: np.ndarray | None) -> bool:
 
 def thumbnail(image: np.ndarray, description: str = "", *, most: int = MOST_SIDE) -> Html:
     """An inline image: lossless PNG when small, else a JPEG of at most this many pixels a side."""
+    small = max(image.shape[:2]) <= SMALL
+    return tag("img", src=address(image, most=most), alt=description, class_="small" if small else None)
+
+
+def address(image: np.ndarray, *, most: int) -> str:
+    """The image itself as an address, as `thumbnail` stores it."""
     picture = Image.fromarray(image[..., 0] if image.shape[-1] < 3 else image[..., :3])
-    small = max(picture.size) <= SMALL
+    small = max(picture.size) <= min(SMALL, most)
     if not small:
         picture.thumbnail((most, most))
     file = io.BytesIO()
     kind = "png" if small else "jpeg"
     picture.save(file, format=kind, optimize=True, quality=85)
-    data = base64.b64encode(file.getvalue()).decode()
-    return tag("img", src=f"data:image/{kind};base64,{data}", alt=description, class_="small" if small else None)
+    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def labels_of(pictures: Pictures, name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -135,4 +155,15 @@ def _frame(image: np.ndarray, theirs: int, label: int, names: Sequence[str]) -> 
 def _map(title: str, features: np.ndarray, pictures: Pictures, names: Sequence[str]) -> Html:
     labels = labels_of(pictures, "embedding", features.shape[:1])
     some = np.unique(np.linspace(0, len(features) - 1, MOST_POINTS).round().astype(int))
-    return scatter(embedding_map(features[some]), labels[some], names, title=f"Map of the features, {title.lower()}")
+    images = [
+        (int(np.searchsorted(some, row)), address(image, most=MAP_SIDE))
+        for row, image in zip(spread(len(features)), pictures.get("embedding_image", ()), strict=False)
+        if row in some
+    ]
+    title = f"Map of the features, {title.lower()}"
+    return scatter(embedding_map(features[some]), labels[some], names, title=title, images=images)
+
+
+def spread(count: int) -> np.ndarray:
+    """The rows of `count` embeddings whose images are in a map without classes, evenly spaced."""
+    return np.unique(np.linspace(0, count - 1, MAP_IMAGES).round().astype(int))

@@ -4,6 +4,7 @@ pictures.npz, every array optional (n images, V views, q test images, k neighbou
   views_original uint8 [n, H, W, C] and views uint8 [n, V, H, W, C]; query uint8 [q, H, W, C] and query_label [q];
   neighbors_before and neighbors_after uint8 [q, k, H, W, C], each with its *_label [q, k];
   embedding and embedding_before [m, D] and embedding_label [m]; class_names, strings. A label of -1 means unlabelled;
+  embedding_image uint8 [s, H, W, C], of the rows of the embeddings that `pictures.spread` gives, where none has a label;
   attention_image uint8 [n, S, S, C], attention [n, H, g, g] of H heads and g x g patches, and rollout [n, g, g];
   patch_image uint8 [p, H, W, C], patch_mask uint8 [p, H, W], patch_colors and patch_colors_before uint8 [p, h, w, 3].
 """
@@ -33,6 +34,7 @@ LAYOUT = {
     "embedding": (NUMBER, "mD"),
     "embedding_before": (NUMBER, "mD"),
     "embedding_label": (LABEL, "m"),
+    "embedding_image": (IMAGE, "sHWC"),
     "class_names": ("US", "K"),
     "attention_image": (IMAGE, "iSSC"),
     "attention": (NUMBER, "iHgg"),

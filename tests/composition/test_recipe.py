@@ -12,7 +12,7 @@ from ssl_jax.composition.crops import Crops
 from ssl_jax.composition.explanations import SHARED, explanations_of
 from ssl_jax.composition.images import Images
 from ssl_jax.composition.recipe import recipe
-from ssl_jax.composition.training import Constant, Laptop, SoloLearn, Staircase, Training
+from ssl_jax.composition.training import Album, Constant, Laptop, SoloLearn, Staircase, Training
 from ssl_jax.composition.variants import variant
 from ssl_jax.data import Batches
 from ssl_jax.errors import UsageError
@@ -174,7 +174,7 @@ def test_every_shared_explanation_is_needed():
 
 
 def test_every_option_of_a_group_is_explained():
-    for group in (Images, Training, Clips, Frames, Staircase, Constant, SoloLearn, Crops, Tiles):
+    for group in (Images, Training, Clips, Frames, Staircase, Constant, SoloLearn, Crops, Tiles, Album):
         assert {each.name for each in fields(group) if each.metadata.get("option", True)} <= set(explanations_of(group))
 
 

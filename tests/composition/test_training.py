@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ssl_jax.composition.training import Constant, Laptop, SoloLearn, Staircase, Training, frozen_prototypes
-from ssl_jax.data import Data
+from ssl_jax.composition.training import Album, Constant, Laptop, SoloLearn, Staircase, Training, frozen_prototypes
+from ssl_jax.data import Data, steps_per_epoch
 from ssl_jax.data.synthetic import Synthetic
 from ssl_jax.optimizers import adam, lars, sgd
 
@@ -54,3 +54,21 @@ def test_prototypes_are_frozen_for_epochs_of_the_run():
 
 def test_steps_are_those_of_the_data():
     assert TRAINING.steps(Data("synthetic", Synthetic(size=1024, side=4, seed=0), None)) == 40
+
+
+@pytest.mark.parametrize(
+    ("images", "batch", "epochs"),
+    [
+        (100_000, 256, 2000 / 390),
+        (512, 256, 1000),
+        (511, 128, 2000 / 3),
+        (100, 32, 2000 / 3),
+        (3, 1, 2000 / 3),
+        (1, 1, 2000),
+    ],
+)
+def test_an_album_has_a_batch_and_a_length_that_suit_it(images, batch, epochs):
+    fitted = Album().fitted(images)
+    assert fitted.batch_size == batch and fitted.epochs == pytest.approx(epochs)
+    assert round(fitted.epochs * steps_per_epoch(images, batch)) == 2000
+    assert Album(epochs=3, batch_size=8).fitted(images) == Laptop(3, 8, 1e-3, 1e-4)

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from ssl_jax.data.folder import open_folder
+from ssl_jax.data.subsets import Subset
 
 
 def encoded(kind="PNG", size=(6, 5), mode="RGB", **options):
@@ -101,9 +102,10 @@ def test_a_folder_is_opened_as_it_is(tmp_path, name):
             (root / path).symlink_to(kept)
         elif kept is not None:
             (root / path).write_bytes(kept)
-    source = open_folder(root, image_size=4).train
+    data = open_folder(root, image_size=4)
+    source, held_out = data.train, data.test if isinstance(data.test, Subset) else ()
     assert source.classes == tuple(each.replace("_", " ") for each in classes.split())
-    images = [source[number] for number in range(len(source))]
+    images = [part[number] for part in (source, held_out) for number in range(len(part))]
     assert len(images) == count and len(source.unreadable) == UNREADABLE.get(name, 0)
     assert all(image["image"].shape == source.image_shape for image in images)
     assert {int(image["label"]) for image in images} == set(range(len(source.classes)) or {-1})

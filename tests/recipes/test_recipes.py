@@ -13,7 +13,7 @@ from ssl_jax.train.state import init_state
 from ssl_jax.train.step import make_views, step_keys
 
 EVERY = [(method, name) for method in methods() for name in recipes(method)]
-SCALES = {"demo", "emoji", "cifar", "imagenet", "imagenet_v1", "imagenet_v2", "kinetics", "seer", "ucf101"}
+SCALES = {"demo", "emoji", "photos", "cifar", "imagenet", "imagenet_v1", "imagenet_v2", "kinetics", "seer", "ucf101"}
 DRAWN = {"avc": "clips", "avid": "clips", "cma": "clips"}  # others take images, or clips without sound
 DRAWN |= dict.fromkeys(("frames", "shuffle_and_learn", "tracks"), "silent-clips")
 SMALL = {"clusterfit": {"clusters": 16}, "deepcluster": {"clusters": 16}, "sela": {"clusters": 16}}  # of 512 images

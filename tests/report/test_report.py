@@ -11,7 +11,7 @@ from ssl_jax.errors import UsageError
 from ssl_jax.report import reading, save_pictures, write_report
 from ssl_jax.report.charts import thin, ticks
 from ssl_jax.report.html import tag
-from ssl_jax.report.pictures import thumbnail
+from ssl_jax.report.pictures import MAP_IMAGES, spread, thumbnail
 from ssl_jax.report.projection import descend, embedding_map, forces, neighbor_probabilities, principal_components
 from ssl_jax.report.reading import read_run
 
@@ -295,8 +295,27 @@ def test_parts_of_the_pictures_may_be_missing(run, part, heading):
 def test_unlabelled_images_have_neighbours_without_frames(run):
     save_pictures(run, **{name: array for name, array in make_pictures().items() if "label" not in name})
     page = page_of(run)
-    assert headings(page) == HEADINGS and page.count('class="frame"') == 16
+    plain = [heading.replace("the test images", "the images") for heading in HEADINGS]
+    assert headings(page) == plain and page.count('class="frame"') == 16
     assert "frame right" not in page and "of 8 correct" not in page and 'class="dots unlabelled"' in page
+
+
+def test_a_map_without_classes_shows_images(run):
+    arrays = {name: array for name, array in make_pictures().items() if "label" not in name}
+    rows = spread(len(arrays["embedding"]))
+    assert rows[0] == 0 and rows[-1] == len(arrays["embedding"]) - 1 and len(spread(10_000)) == MAP_IMAGES
+    save_pictures(run, **arrays, embedding_image=np.zeros((len(rows), 8, 8, 1), np.uint8))
+    page = page_of(run)
+    assert page.count('<image href="data:image/png;base64,') == 2 * len(rows)
+
+
+def test_a_run_without_labels_shows_its_gauges(run):
+    for collapse, shown in ((None, "<td>none</td>"), (NASTY, "&lt;")):
+        found = {"view_correlation": 0.71234, "std": None, "effective_rank": NASTY, "collapse": collapse}
+        (run / "results.json").write_text(json.dumps({"features": {}, "label_free": found}))
+        page = page_of(run)
+        assert "<h2>Without labels</h2>" in page and "<td>0.712</td>" in page and shown in page
+        assert "1 fills the sphere, 0" not in page and "1 is collapse" not in page
 
 
 def test_pictures_of_objects_are_refused(run):
