@@ -4,7 +4,7 @@ Where labels are in memory, a part is stratified by class; elsewhere it is drawn
 the size of the part alone. A part by position would be biased where labels alternate or are sorted.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -59,13 +59,6 @@ class Subset:
         """The masks of its images, where the source has them."""
         masks = masks_of(self._source)
         return masks and (lambda index: masks(int(self.indices[index])))
-
-    @property
-    def path(self) -> Callable[[int], Path | None] | None:
-        """The files of its images, where they are files; for `path_of`."""
-        return (
-            None if path_of(self._source, 0) is None else lambda index: path_of(self._source, int(self.indices[index]))
-        )
 
     @property
     def unreadable(self) -> set[int]:
