@@ -1,8 +1,9 @@
-"""The command line: `ssl-jax pretrain | evaluate | finetune | embed | neighbors | export | report | data | doctor | list`.
+"""The command line: `ssl-jax COMMAND ...`; `USAGE` lists the commands.
 
-Progress and messages go to standard error; `pretrain`, `evaluate`, `finetune` and `neighbors` end with one line of JSON on
-standard output. A mistake of the user's is one sentence and exit code 2; a run that cannot continue is one sentence and exit
-code 1; a run that a signal stopped, and that the same command resumes, is one sentence and exit code 75.
+Progress and messages go to standard error; `pretrain`, `evaluate`, `finetune`, `neighbors` and `import` end with one line of
+JSON on standard output, `classify` prints one for each image. A mistake of the user's is one sentence and exit code 2; a run
+that cannot continue is one sentence and exit code 1; a run that a signal stopped, and that the same command resumes, is one
+sentence and exit code 75.
 """
 
 import errno
@@ -49,9 +50,11 @@ USAGE = f"""ssl-jax {__version__}: self-supervised learning in JAX
   ssl-jax pretrain --from RUN/run.json [options]      repeat a run
   ssl-jax evaluate RUN [options]                      evaluate a run's features again, on its own or on other data
   ssl-jax finetune RUN [options]                      train encoder and classifier on labels, all or a share of them
+  ssl-jax classify RUN IMAGES... [options]            the classes of images, with probabilities
   ssl-jax embed RUN [DATA] --output FILE              write features of images to FILE.parquet, .csv or .npy
   ssl-jax neighbors RUN QUERY [DATA] [options]        the images nearest to an image, as JSON, a page or a picture
   ssl-jax export RUN --layout NAME --output FILE      write the encoder for timm, torchvision or transformers
+  ssl-jax import FILE --encoder NAME [options]        make a run of weights of a library or of a method's authors
   ssl-jax report RUN                                  write RUN/report.html again
   ssl-jax data prepare NAME [options]                 download and prepare a data set: emoji
   ssl-jax doctor [RUN]                                what is installed; or what of a run is whole
@@ -92,9 +95,11 @@ def _run(words: list[str]) -> int:
         "pretrain": pretrain,
         "evaluate": evaluate,
         "finetune": finetune,
+        "classify": classify,
         "embed": embed,
         "neighbors": neighbors,
         "export": export,
+        "import": import_weights,
         "report": report,
         "data": data,
         "doctor": doctor,
@@ -176,6 +181,15 @@ def finetune(words: list[str]) -> None:
     _print(commands.finetune(**parse(signatures.finetune, words, prog="ssl-jax finetune")))
 
 
+def classify(words: list[str]) -> None:
+    """`ssl-jax classify RUN IMAGES... [options]`"""
+    from ssl_jax import commands, signatures
+    from ssl_jax.options import parse
+
+    for found in commands.classify(**parse(signatures.classify, words, prog="ssl-jax classify")):
+        print(to_json(found), flush=True)
+
+
 def embed(words: list[str]) -> None:
     """`ssl-jax embed RUN [DATA] --output FILE [options]`"""
     from ssl_jax import commands, signatures
@@ -202,6 +216,14 @@ def export(words: list[str]) -> None:
     arguments = parse(signatures.export, words, prog="ssl-jax export")
     commands.export(**arguments)
     print(printable(str(arguments["output"])))
+
+
+def import_weights(words: list[str]) -> None:
+    """`ssl-jax import FILE.safetensors --encoder NAME [options]`"""
+    from ssl_jax import commands, signatures
+    from ssl_jax.options import parse
+
+    print(to_json(commands.import_weights(**parse(signatures.import_weights, words, prog="ssl-jax import"))))
 
 
 def report(words: list[str]) -> None:

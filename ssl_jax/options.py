@@ -17,11 +17,12 @@ from ssl_jax.ranges import check_ranges
 
 @dataclass(frozen=True)
 class Options:
-    """The folder and the execution of a run. Of these options, only the seed, the microbatches and steps that are skipped
-    change what is learned.
+    """The folder and the execution of a run. Of these options, only the first weights, the seed, the microbatches and steps
+    that are skipped change what is learned.
 
     Attributes:
       run: folder of the run; runs/METHOD-RECIPE when not given.
+      init: folder of a run, or safetensors file of an encoder, whose weights training starts from; see docs/weights.md.
       seed: seed of the initial weights, the order of the images, and the views.
       devices: number of devices to use; all when not given.
       shard_parameters: shard parameters and optimizer moments over the devices (FSDP) instead of replicating them.
@@ -47,6 +48,7 @@ class Options:
     """
 
     run: Path | None = None
+    init: Path | None = None
     seed: int = 0
     devices: int | None = None
     shard_parameters: bool = False

@@ -90,6 +90,29 @@ def finetune(
     return locals()
 
 
+def classify(
+    run: Run,
+    images: Annotated[Positional[tuple[Path, ...]], arg(metavar="IMAGES...")],
+    *,
+    data: str | None = None,
+    classifier: Literal["auto", "linear", "finetuned"] = "auto",
+    count: int = 5,
+) -> dict[str, Any]:
+    """Classifies images by the network that finetune saved in the run, else by a linear probe of its features.
+
+    Where none is saved, the probe is fitted on the labelled training images, as by evaluate, and saved. Prints a line of JSON
+    for each image: path, class, probability, and the probabilities of the likeliest classes.
+
+    Args:
+      run: folder of the run.
+      images: image files, or folders of them. Those that cannot be read are counted, and have no line.
+      data: fit a linear probe on the labels of this data set, in place of the saved one; same names as in pretrain.
+      classifier: auto takes the fine-tuned network where there is one.
+      count: number of classes whose probabilities are printed, at most 1,000.
+    """
+    return locals()
+
+
 def embed(
     run: Run,
     data: SomeData = None,
@@ -156,6 +179,44 @@ def export(
       layout: the library: ResNets and RegNetY for timm and torchvision, vision transformers for all three.
       output: file to write, ending in .safetensors; the model card has its name and ends in .md.
       step: step of the checkpoint to use; the last one when not given.
+    """
+    return locals()
+
+
+def import_weights(
+    file: Annotated[Positional[Path], arg(metavar="FILE")],
+    *,
+    encoder: str,
+    run: Path | None = None,
+    data: str | None = None,
+    prefix: str | None = None,
+    image_size: int | None = None,
+    stored_size: int | None = None,
+    pixels: Literal["imagenet", "cifar10", "digits", "half"] | None = None,
+    heads: int | None = None,
+    position_offset: float = 0.0,
+) -> dict[str, Any]:
+    """Makes a run of an encoder's weights in a file, which evaluate, finetune, embed, neighbors and export then take.
+
+    The file has the names of timm, torchvision or transformers, or those of the authors of MoCo, MoCo v3, SwAV, Barlow Twins,
+    VICReg, BYOL (byol-pytorch), DINO, iBOT, DINOv2 or MAE. Prints one line of JSON, with the names that are not used.
+
+    Args:
+      file: safetensors file; a .pth file is refused with the line that converts it.
+      encoder: its encoder, such as resnet50, vit_small or vit_base; `ssl-jax list` has the names. Patches, registers and
+        gains of a vision transformer follow from the file.
+      run: folder of the run; runs/imported-FILE when not given.
+      data: data of the run, which commands use where they are given none: same names as in pretrain; digits when not given.
+      prefix: what the names of the encoder begin with, such as module.encoder_k. for the teacher of MoCo; when not given,
+        that of the network that its authors evaluate.
+      image_size: side in pixels of the images that the encoder gets; that of the file when not given. Positions of a vision
+        transformer are interpolated.
+      stored_size: shorter side to which images are resized before their central square of image_size is taken; image_size
+        when not given, 256 with 224 in most papers.
+      pixels: statistics that pixels are standardised with; half is 0.5 and 0.5; when not given, imagenet for 3 channels and
+        digits for 1.
+      heads: attention heads of a vision transformer, which no file shows: 12 in MoCo v3's vit_small.
+      position_offset: of interpolated positions; 0.1 for DINO, iBOT and DINOv2.
     """
     return locals()
 

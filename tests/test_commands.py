@@ -110,6 +110,16 @@ def test_evaluate_agrees_with_pretrain(finished, capsys):
         assert second[name] == pytest.approx(first[name], abs=0.01), name
 
 
+def test_what_pretrain_computed_is_not_computed_again(finished, tmp_path, capsys, monkeypatch):
+    run, output = finished[0], tmp_path / "x.npy"
+    kept = {path: path.stat().st_size for path in (run / "features").iterdir()}
+    monkeypatch.setattr("ssl_jax.commands.kept_features.encode", None)
+    for words in (["evaluate", run], ["embed", run, "--output", output, "--split", "all"]):
+        code, _, err = command(capsys, *words)
+        assert code == 0 and f"reading features that are kept in {run}/features\n" in err
+    assert {path: path.stat().st_size for path in (run / "features").iterdir()} == kept and len(kept) == 6
+
+
 def test_evaluate_a_layer_on_held_out_training_images(finished, capsys):
     run, out = finished
     code, told, _ = command(capsys, "evaluate", run, "--layer", "layer1", "--held-out")

@@ -50,6 +50,7 @@ def test_a_whole_run(run, capsys):
         or "records, the last" in found["metrics.jsonl"]
     )
     assert found["results.json"] == found["report.html"] == "whole"
+    assert found["features"].startswith("6 files of ")
     assert {found["checkpoint-4"], found["checkpoint-8"]} == {"whole", "whole, the best one"}
 
 
@@ -76,6 +77,10 @@ DAMAGE = {
     "results.json": (lambda run: change(run / "results.json", b'{"a": 1}'), "damaged: `ssl-jax evaluate"),
     "report.html": (lambda run: change(run / "report.html", b""), "damaged: `ssl-jax report"),
     "pictures.npz": (lambda run: change(run / "pictures.npz", b"PK"), "damaged: the command of the run, repeated,"),
+    "features/0123456789abcdef0123456789abcdef.npz": (
+        lambda run: change(run / "features/0123456789abcdef0123456789abcdef.npz", b"PK"),
+        "damaged: commands that need it",
+    ),
     "checkpoint-8": (lambda run: flip(largest(run / "checkpoints/8/state")), "damaged: "),
     "8/_CHECKPOINT_METADATA": (lambda run: change(run / "checkpoints/8/_CHECKPOINT_METADATA", b"[]"), "damaged: "),
 }

@@ -33,6 +33,11 @@ def test_the_embedded_images_are_small_and_their_licence_lies_beside_them():
     assert all((data / "LICENSE.md").is_file() for data in folder.iterdir())
 
 
+def test_the_citation_is_that_of_this_version():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+
+
 def test_setup_py_prints_the_version_or_which_setuptools_it_needs():
     """Python 3.11's venv brings setuptools 65, which cannot read the licences in pyproject.toml."""
     ended = subprocess.run([sys.executable, "setup.py", "--version"], cwd=ROOT, capture_output=True, text=True)

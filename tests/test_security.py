@@ -23,7 +23,7 @@ from ssl_jax.data.synthetic import Synthetic
 from ssl_jax.errors import RunError, UsageError
 from ssl_jax.recipes.clusterfit import load_features
 from ssl_jax.report import write_report
-from ssl_jax.runs import read_metrics, read_request, read_results
+from ssl_jax.runs import feature_file, read_features, read_metrics, read_request, read_results
 from ssl_jax.runs.circumstances import commit
 from ssl_jax.train.checkpoint import Checkpoints
 
@@ -132,15 +132,18 @@ def test_a_bomb_called_features_is_refused(tmp_path, bomb, kind):
 def test_bombs_called_the_files_of_a_run_are_damage(tmp_path, bomb):
     run = tmp_path / "run"
     run.mkdir()
-    for name in ("metrics.jsonl", "results.json", "pictures.npz", "run.json"):
+    features = feature_file(run, 32 * "0")
+    features.parent.mkdir()
+    for name in ("metrics.jsonl", "results.json", "pictures.npz", "run.json", features):
         (run / name).write_bytes(bomb)
-    assert read_metrics(run) == [] and read_results(run) is None
+    assert read_metrics(run) == [] and read_results(run) is None and read_features(features) is None
     for read in (read_request, write_report):
         with pytest.raises(UsageError, match="run: "):
             read(run)
     (run / "run.json").write_text('{"method": "simclr"}')
     np.savez(run / "pictures.npz", class_names=np.array([Bomb(tmp_path / "burst")], object))
-    assert "No pictures to show" in write_report(run).read_text()
+    np.savez(features, name=np.array(32 * "0"), rows=np.array([Bomb(tmp_path / "burst")], object))
+    assert "No pictures to show" in write_report(run).read_text() and read_features(features) is None
 
 
 def test_bombs_called_the_files_of_a_checkpoint_are_damage(tmp_path, bomb, capsys):

@@ -15,7 +15,7 @@ from ssl_jax.files import filled, write_atomically
 
 SCRIPTS = (
     "layers", "figures_of_the_talk", "negatives", "clustering", "clusterfit", "shortcuts", "trivial_solutions",
-    "permutations",
+    "permutations", "false_alarms",
 )  # fmt: skip
 README = HERE / "README.md"
 HEAD = ("item", "the lecture says", "here", "figures", "budget", "seeds")

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import tyro
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from ssl_jax.augment.geometry import sample_crop_box
 from ssl_jax.augment.views import photo_views
@@ -43,7 +43,7 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results/curated_and_scenes.json"
 SIDE, VIEW, CLASSES, BATCH, LEARNING_RATE = 48, 32, 12, 128, 3e-3  # Views are smaller than images: half of the time.
 STRENGTHS = (1e-1, 1e-2, 1e-3, 1e-4)  # Of which training images choose, for each probe.
-SHOWN = 10  # Images in the pictures.
+SHOWN, CROPPED = 10, 5  # Images in the pictures; fewer of crops, to be read on a phone.
 LEAST_PIXELS = 10  # Of an object that counts as shown in a scene.
 FIGURES = {
     "objects_knn": "objects, k-NN",
@@ -272,7 +272,7 @@ def write_pictures(*, steps: int, seed: int, images: int, runs: Path) -> None:
 def crop_pairs(source: ArraySource) -> dict[str, list[np.ndarray]]:
     """Images with two crops of at least a tenth of the area outlined, and these crops."""
     parts: dict[str, list[np.ndarray]] = {"image": [], "crop": [], "other crop": []}
-    for image, boxes in zip(source.images, crop_boxes(SHOWN, 0.1), strict=False):
+    for image, boxes in zip(source.images, crop_boxes(CROPPED, 0.1), strict=False):
         outlined = image.copy()
         for (top, left, height, width), color in zip(boxes, ((255, 220, 0), (0, 230, 255)), strict=True):
             outlined[[top, top + height - 1], left : left + width] = color
@@ -286,10 +286,10 @@ def crop_pairs(source: ArraySource) -> dict[str, list[np.ndarray]]:
 
 def write_rows(path: Path, rows: Mapping[str, Sequence[np.ndarray]]) -> None:
     """Rows of images with their names on the left, as PNG."""
-    cell, left = 2 * SIDE + 4, 176
-    sheet = Image.new("RGB", (left + cell * SHOWN, cell * len(rows)), "white")
+    cell, left, font = 2 * SIDE + 4, 176, ImageFont.load_default(size=17)
+    sheet = Image.new("RGB", (left + cell * max(map(len, rows.values())), cell * len(rows)), "white")
     for row, (name, strip) in enumerate(rows.items()):
-        ImageDraw.Draw(sheet).text((6, cell * row + SIDE - 6), name, fill="black")
+        ImageDraw.Draw(sheet).text((6, cell * row + SIDE - 20), name.replace(": ", ":\n"), fill="black", font=font)
         for column, image in enumerate(strip):
             enlarged_image = Image.fromarray(enlarged(image, (2 * SIDE, 2 * SIDE)))
             sheet.paste(enlarged_image, (left + cell * column, cell * row + 2))

@@ -2,11 +2,13 @@
 
 from ssl_jax.commands.arguments import read_options, repeat
 from ssl_jax.commands.choosing import chosen_recipe
+from ssl_jax.commands.classifying import classify
 from ssl_jax.commands.embedding import embed
 from ssl_jax.commands.evaluation import evaluate, transfer
 from ssl_jax.commands.examination import doctor
 from ssl_jax.commands.exporting import export
 from ssl_jax.commands.fine_tuning import finetune
+from ssl_jax.commands.importing import import_weights
 from ssl_jax.commands.neighboring import neighbors
 from ssl_jax.commands.pretraining import pretrain
 from ssl_jax.options import Options
@@ -14,11 +16,13 @@ from ssl_jax.options import Options
 __all__ = [
     "Options",
     "chosen_recipe",
+    "classify",
     "doctor",
     "embed",
     "evaluate",
     "export",
     "finetune",
+    "import_weights",
     "neighbors",
     "pretrain",
     "read_options",

@@ -43,17 +43,18 @@ def _current_flag(flag: str, names: Container[str]) -> str:
 
 
 def repeat(path: Path, words: list[str]) -> tuple[MakeRecipe, Options]:
-    """The recipe, seed and microbatches of a `run.json`; the arguments may set the folder and the execution of the new run."""
+    """The recipe, first weights, seed and microbatches of a `run.json`; arguments may set folder and execution of the run."""
     request = read_request(path)
     make = make_again(request)
     again = Options(
         run=Path("runs") / f"{request['method']}-{request['recipe']}-again",
+        init=Path(init) if isinstance(init := request.get("init", {}).get("path"), str) else None,
         seed=request["seed"],
         microbatches=request.get("microbatches", 1),
     )
 
     def options(run_options: Options = again) -> Options:
-        """Repeats a run: same recipe, same arguments, same seed."""
+        """Repeats a run: same recipe, same arguments, same first weights, same seed."""
         return run_options
 
     return make, parse(options, words, prog=f"ssl-jax pretrain --from {path}")

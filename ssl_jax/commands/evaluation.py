@@ -7,14 +7,12 @@ from typing import Any
 from jax.sharding import Mesh
 
 from ssl_jax.commands.judging import augmentation_for, described, evaluate_trained, weights_of
+from ssl_jax.commands.kept_features import KeptFeatures
 from ssl_jax.commands.patch_pictures import save_patch_pictures
 from ssl_jax.commands.saved_run import open_for, restore
 from ssl_jax.data import Data, split_training
 from ssl_jax.errors import UsageError, writing
-from ssl_jax.evaluate.features import (
-    compute_layers,
-    layer_extractor,
-)
+from ssl_jax.evaluate.features import Encode, compute_layers, layer_extractor
 from ssl_jax.evaluate.label_lists import check_share, with_share_of_labels
 from ssl_jax.evaluate.layers import LAYER_PROTOCOLS
 from ssl_jax.evaluate.protocols import PROTOCOLS, chosen_protocols
@@ -55,17 +53,18 @@ def evaluate(
     opened = open_for(data, recipe, state, layer=layer, layers=names if layers else None)
     opened = split_training(opened) if held_out else opened
     opened = with_share_of_labels(opened, labels, seed=seed)
-    about = described(request, state, opened)
+    about, encode = described(request, state, opened), KeptFeatures(run).encode
     if layers:
         of_layers = _evaluate_layers(
-            recipe, opened, state, mesh, layers=names, protocols=protocols, seed=seed, init_seed=request["seed"]
-        )
+            recipe, opened, state, mesh,
+            layers=names, protocols=protocols, seed=seed, init_seed=request["seed"], encode=encode,
+        )  # fmt: skip
         found: dict[str, Any] = {"layers": of_layers}
     else:
         features, _, _ = evaluate_trained(
             recipe, opened, state, mesh,
             layer=layer, protocols=protocols, seed=seed, init_seed=request["seed"], epochs=epochs,
-            augment=augmentation_for(opened, min_scale=min_scale, flip=flip),
+            augment=augmentation_for(opened, min_scale=min_scale, flip=flip), encode=encode,
         )  # fmt: skip
         found = {"layer": layer, "features": features}
         if features:
@@ -140,6 +139,7 @@ def _evaluate_layers(
     protocols: Sequence[str],
     seed: int,
     init_seed: int,
+    encode: Encode,
 ) -> dict[str, Any]:
     """Layer -> source -> protocol -> fields, of trained and of untrained weights; all layers when none is named."""
     if data.test is None:
@@ -149,7 +149,7 @@ def _evaluate_layers(
     results: dict[str, Any] = {}
     for source, (params, method_state) in weights_of(recipe, state, mesh, init_seed).items():
         log_line(f"computing the layers of {source} weights")
-        for name, features in compute_layers(extract, params, method_state, data, mesh=mesh).items():
+        for name, features in compute_layers(extract, params, method_state, data, mesh=mesh, encode=encode).items():
             found = evaluate_sources({source: features}, protocols=protocols or LAYER_PROTOCOLS, seed=seed)
             results.setdefault(name, {}).update(found)
     log_line(results_table("layer", results, chance=1 / len(data.classes)))

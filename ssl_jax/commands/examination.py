@@ -17,13 +17,16 @@ from ssl_jax.files import printable, read_regular
 from ssl_jax.report.reading import pictures_are_whole
 from ssl_jax.runs import (
     CHECKPOINTS,
+    FEATURES,
     METRICS,
     NESTED,
     PICTURES,
     REPORT,
     REQUEST,
     RESULTS,
+    feature_files,
     holder,
+    read_features,
     read_metrics,
     read_record,
     read_request,
@@ -101,6 +104,7 @@ def examine_run(run: Path) -> Iterator[Finding]:
     yield _request(run)
     yield from _metrics(run)
     yield from _written_at_the_end(run)
+    yield from _features(run)
     yield from _checkpoints(run)
     if (user := holder(run)) is not None:
         yield Finding("in use", f"by {user}")
@@ -148,6 +152,20 @@ def _metrics(run: Path) -> Iterator[Finding]:
     last = f", the last of step {records[-1]['step']}" if records else ""
     damaged = f"; {lost} lines are damaged and left out" if lost else ""
     yield Finding(METRICS, f"{len(records)} records{last}{damaged}", fault=bool(lost))
+
+
+def _features(run: Path) -> Iterator[Finding]:
+    """The features that evaluations keep; none are needed."""
+    if files := feature_files(run):
+        size = sum(path.lstat().st_size for path in files)
+        yield Finding(FEATURES, f"{len(files)} files of {size / 2**20:.1f} MiB in all")
+    for path in files:
+        if read_features(path, note=False) is None:
+            yield Finding(
+                f"{FEATURES}/{path.name}",
+                "damaged: commands that need it compute it again; it can be removed",
+                fault=True,
+            )
 
 
 def _checkpoints(run: Path) -> Iterator[Finding]:

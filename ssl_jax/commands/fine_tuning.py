@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from ssl_jax.commands.classifiers import save_fine_tuned
 from ssl_jax.commands.evaluation import save_results
 from ssl_jax.commands.judging import augmentation_for, described, weights_of
 from ssl_jax.commands.saved_run import open_for, restore
@@ -68,6 +69,8 @@ def finetune(
             "chosen": chosen,
         }
         results[source] = {FINE_TUNED: rounded(fields)}
+        if save and source == "pretrained":
+            save_fine_tuned(run if run.is_dir() else run.parent, found, opened, steps=int(state.step))
     log_line(results_table("data", {opened.name: results}, chance=1 / len(opened.classes)))
     if save:
         save_results(run, {"features": results}, opened, recipe)

@@ -9,13 +9,7 @@ from jax.sharding import Mesh
 
 from ssl_jax.data import Data, subsample
 from ssl_jax.evaluate.crops import Augmentation, crop_and_flip
-from ssl_jax.evaluate.features import (
-    Features,
-    Network,
-    compute_features,
-    feature_extractor,
-    pixels,
-)
+from ssl_jax.evaluate.features import Encode, Features, Network, compute_features, encode, feature_extractor, pixels
 from ssl_jax.evaluate.patches import checked_maps, map_extractor, pixel_maps
 from ssl_jax.evaluate.protocols import PROTOCOLS, chosen_protocols, without_labels
 from ssl_jax.evaluate.results import evaluate_sources
@@ -40,10 +34,13 @@ def evaluate_trained(
     init_seed: int,
     epochs: float = 100,
     augment: Augmentation | None = None,
+    encode: Encode = encode,
 ) -> tuple[dict[str, Any], Features | None, Features | None]:
     """The results of trained weights, untrained weights and pixels; and the features before and after training.
 
     Without labels, the results are those of the protocols that need none, empty if there are none.
+
+    encode: as `ssl_jax.evaluate.features.encode`; `KeptFeatures` has one that reads what earlier commands computed.
     """
     if data.test is None:
         log_line(f"{data.name} has no labelled test images: the features are not evaluated")
@@ -59,7 +56,7 @@ def evaluate_trained(
         grid = checked_maps(networks["pretrained"], prepare=recipe.prepare)
         networks["pixels"] = networks["pixels"]._replace(maps=pixel_maps(grid))
     after, before = (
-        compute_features(embed, networks[source].params, networks[source].state, data, mesh=mesh)
+        compute_features(embed, networks[source].params, networks[source].state, data, mesh=mesh, encode=encode)
         for source in ("pretrained", "untrained")
     )
     label_free = [name for name in chosen_protocols(protocols) if not PROTOCOLS[name].needs_labels]
@@ -68,19 +65,19 @@ def evaluate_trained(
         log_line(f"{missing}: {' and '.join(label_free) + ' only' if label_free else 'the features are not evaluated'}")
         if not label_free:
             return {}, before, after
-    raw = compute_features(pixels, None, None, data, mesh=mesh)
+    raw = compute_features(pixels, None, None, data, mesh=mesh, encode=encode)
     sources = {"pretrained": after, "untrained": before, "pixels": raw}
     return evaluate_sources(sources, protocols=protocols, networks=networks, seed=seed), before, after
 
 
 def shown_without_labels(
-    recipe: Recipe, state: TrainState, mesh: Mesh | None, *, init_seed: int
+    recipe: Recipe, state: TrainState, mesh: Mesh | None, *, init_seed: int, encode: Encode = encode
 ) -> tuple[Data, Features, Features]:
     """At most 10,000 training images, and their features before and after training, for the pictures of the report."""
     data = replace(recipe.data, train=subsample(recipe.data.train, MOST_SHOWN))
     embed = feature_extractor(recipe.method, recipe.prepare)
     before, after = (
-        compute_features(embed, *weights_of(recipe, state, mesh, init_seed)[source], data, mesh=mesh)
+        compute_features(embed, *weights_of(recipe, state, mesh, init_seed)[source], data, mesh=mesh, encode=encode)
         for source in ("untrained", "pretrained")
     )
     return data, before, after

@@ -18,18 +18,19 @@ from jax.sharding import Mesh
 from numpy.typing import NDArray
 from PIL import Image
 
+from ssl_jax.commands.kept_features import KeptFeatures
 from ssl_jax.commands.saved_run import kind_of, restore
-from ssl_jax.data import Source, in_order, model_inputs
+from ssl_jax.data import Source, model_inputs
 from ssl_jax.data.formats import read_file
 from ssl_jax.data.given import check_images
 from ssl_jax.data.images import decode, eight_bit, fit
 from ssl_jax.data.skipping import Unreadable
 from ssl_jax.data.source import Batch, readable_indices
 from ssl_jax.errors import UsageError, pick
-from ssl_jax.evaluate.features import feature_extractor, features_of, filled_up
+from ssl_jax.evaluate.features import Encode, Extractor, encode, feature_extractor, features_of, filled_up
 from ssl_jax.files import printable
 from ssl_jax.recipes import Recipe
-from ssl_jax.train.mesh import batch_sharding
+from ssl_jax.train.mesh import batch_sharding, replicated
 from ssl_jax.train.program import batch_shapes
 from ssl_jax.train.state import TrainState
 
@@ -47,7 +48,8 @@ class TrainedRun:
     recipe: Recipe
     state: TrainState
     mesh: Mesh
-    _extractors: dict[str, Callable[[Any], Any]] = field(default_factory=dict, init=False, repr=False)
+    _encode: Encode = field(default=encode, repr=False)
+    _extractors: dict[str, Extractor] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -73,7 +75,7 @@ class TrainedRun:
     def preprocess(self, image: Any) -> NDArray[np.float32]:
         """The input of the encoder for one image, as in `features`: float32 `[H, W, C]`, standardised as by the recipe."""
         self._check_kind()
-        return np.asarray(self.recipe.prepare(jnp.asarray(self._pixels(image))), np.float32)
+        return np.asarray(self.recipe.prepare(jnp.asarray(self.pixels(image))), np.float32)
 
     def features(self, images: Any, layer: str = "features") -> NDArray[np.float32]:
         """The frozen features of images, float32 `[N, D]`; of one image, `[D]`. Those that `ssl-jax embed` writes.
@@ -86,13 +88,22 @@ class TrainedRun:
         Raises:
           UsageError: a ValueError: no such layer, not images, no image, or a file that cannot be read.
         """
+        extract = jax.jit(self._extractor(layer))
+        return self.outputs(partial(extract, self.state.params, self.state.method_state), images)
+
+    def outputs(self, extract: Callable[[Any], Any], images: Any) -> NDArray[np.float32]:
+        """What a jitted function makes of images, uint8 `[B, H, W, C]` -> `[B, D]`; images and result as in `features`."""
         self._check_kind()
         several = isinstance(images, list | tuple) or np.ndim(images) == 4
         chosen = list(images) if several else [images]
         if not len(chosen):
             raise UsageError("images: got none, expected at least one image.")
-        found, _ = features_of(self._extractor(layer), self._batches(chosen), sharding=batch_sharding(self.mesh))
+        found, _ = features_of(extract, self._batches(chosen), sharding=batch_sharding(self.mesh))
         return found[: len(chosen)] if several else found[0]
+
+    def on_devices(self, tree: Any) -> Any:
+        """Arrays as copies on all devices of the run's mesh."""
+        return jax.device_put(tree, replicated(self.mesh))
 
     def features_in(
         self, source: Source, layer: str = "features"
@@ -103,14 +114,14 @@ class TrainedRun:
           source: examples of the kind and shape that the run was trained on, images or clips.
           layer: as in `features`.
         """
-        batches = in_order(source, batch_size=BATCH)
-        found, labels = features_of(self._extractor(layer), batches, sharding=batch_sharding(self.mesh))
+        extract, weights = self._extractor(layer), (self.state.params, self.state.method_state)
+        found, labels = self._encode(extract, *weights, source, mesh=self.mesh, batch_size=BATCH)
         return found, readable_indices(source), labels
 
-    def _extractor(self, layer: str) -> Callable[[Any], Any]:
+    def _extractor(self, layer: str) -> Extractor:
+        """One function for each layer, which `jax.jit` compiles once."""
         if pick("layer", layer, self.layers) not in self._extractors:
-            extract = jax.jit(feature_extractor(self.recipe.method, self.recipe.prepare, layer=layer))
-            self._extractors[layer] = partial(extract, self.state.params, self.state.method_state)
+            self._extractors[layer] = feature_extractor(self.recipe.method, self.recipe.prepare, layer=layer)
         return self._extractors[layer]
 
     def _batches(self, images: Sequence[Any]) -> Iterator[Batch]:
@@ -118,11 +129,11 @@ class TrainedRun:
         size = min(BATCH, 1 << (len(images) - 1).bit_length())
         with ThreadPoolExecutor() as pool:
             for first in range(0, len(images), BATCH):
-                pixels = filled_up(np.stack(list(pool.map(self._pixels, images[first : first + BATCH]))), size=size)
+                pixels = filled_up(np.stack(list(pool.map(self.pixels, images[first : first + BATCH]))), size=size)
                 yield {"image": pixels, "label": np.full(len(pixels), -1, np.int32)}
 
-    def _pixels(self, image: Any) -> NDArray[np.uint8]:
-        """An image in any form as uint8 `[H, W, C]` of the run's size."""
+    def pixels(self, image: Any) -> NDArray[np.uint8]:
+        """An image, as in `features`, as uint8 `[H, W, C]` of the run's size."""
         height, width, channels = self.image_shape
         shape, levels = (height, width, channels), getattr(self.recipe.data.train, "levels", None)
         name = "images"
@@ -148,4 +159,4 @@ class TrainedRun:
 def load(run: str, *, step: int | None = None) -> TrainedRun:
     """As `ssl_jax.load`, which imports this module only when it is called."""
     _, recipe, state, mesh = restore(Path(run), step)
-    return TrainedRun(recipe, state, mesh)
+    return TrainedRun(recipe, state, mesh, KeptFeatures(Path(run)).encode)

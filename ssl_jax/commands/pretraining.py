@@ -12,7 +12,9 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from ssl_jax.commands.first_weights import starting_from
 from ssl_jax.commands.judging import chance_level, evaluate_trained, shown_without_labels
+from ssl_jax.commands.kept_features import KeptFeatures
 from ssl_jax.commands.saved_run import as_recorded_today
 from ssl_jax.data.fingerprint import fingerprint
 from ssl_jax.errors import RunError, UsageError, memory_errors, reason_of
@@ -45,15 +47,17 @@ def pretrain(make: MakeRecipe, options: Options, *, repeats: Path | None = None)
     with contextlib.ExitStack() as opened, lost_processes(), memory_errors():
         with together():
             recipe, mesh, batches, hook, program = prepare(make, options)
-        run, first = options.run or Path("runs") / recipe.name.replace("/", "-"), jax.process_index() == 0
-        request = _request(recipe, options)
+            run, first = options.run or Path("runs") / recipe.name.replace("/", "-"), jax.process_index() == 0
+            request, begins = _request(recipe, options), ""
+            if options.init:
+                request["init"], program, begins = starting_from(options.init, recipe, program, run=run)
         check_same(_compared(request, recipe, options))
         with together():
             if first:
-                _say_changes(repeats or run, request["examples"])
+                _say_changes(repeats or run, request)
                 update = functools.partial(as_recorded_today, recipe.arguments)
                 opened.enter_context(open_run(run, request, resume=options.resume, update=update))
-                log_line(introduction(recipe, mesh, seed=options.seed))
+                log_line("\n".join(filter(None, (introduction(recipe, mesh, seed=options.seed), begins))))
         with batches:
             state = fit(
                 recipe.method, recipe.augment, recipe.optimizer(recipe.steps), batches,
@@ -94,7 +98,13 @@ def _connect(options: Options) -> None:
 
 def _compared(request: dict[str, Any], recipe: Recipe, options: Options) -> dict[str, Any]:
     """What has to be the same on all processes of a run."""
-    own = {"process", "coordinator", "distributed", "workers"}  # Each host has these for itself.
+    own = {
+        "process",
+        "coordinator",
+        "distributed",
+        "workers",
+        "init",
+    }  # Each host has these for itself; init by its checksum.
     alike = {name: value for name, value in vars(options).items() if name not in own}
     rest = {name: value for name, value in request.items() if name not in ("arguments", "examples")}
     return {**rest, **request["arguments"], **request["examples"], **alike, **versions()}
@@ -109,10 +119,14 @@ def _request(recipe: Recipe, options: Options) -> dict[str, Any]:
     return request | file | parts | {"examples": fingerprint(recipe.data)}
 
 
-def _say_changes(run: Path, examples: dict[str, Any]) -> None:
+def _say_changes(run: Path, request: dict[str, Any]) -> None:
     """Says what has changed since the run that is resumed or repeated; `open_run` refuses to resume one on other data."""
     record = read_record(run)
-    changed = record and [*changes(record), *different_examples(record.get("examples"), examples)]
+    changed = record and [
+        *changes(record),
+        *different_examples(record.get("examples"), request["examples"]),
+        *different_examples(record.get("init"), request.get("init")),
+    ]
     if changed:
         log_line(f"not as when {run} was started, results may differ: {'; '.join(changed)}")
 
@@ -137,14 +151,14 @@ def _finish(
     run: Path, recipe: Recipe, state: TrainState, mesh: Mesh | None, *, seed: int, began: float
 ) -> dict[str, Any]:
     """Evaluates the features, and writes `results.json` and `report.html`."""
-    data = recipe.data
+    data, encode = recipe.data, KeptFeatures(run).encode
     if data.test:
         log_line("evaluating the features, those of untrained weights, and raw pixels")
-        features, before, after = evaluate_trained(recipe, data, state, mesh, seed=seed, init_seed=seed)
+        features, before, after = evaluate_trained(recipe, data, state, mesh, seed=seed, init_seed=seed, encode=encode)
     else:
         log_line(f"{data.name} has no labelled test images: neighbours, a map and gauges, but no accuracies")
         features = {}
-        data, before, after = shown_without_labels(recipe, state, mesh, init_seed=seed)
+        data, before, after = shown_without_labels(recipe, state, mesh, init_seed=seed, encode=encode)
     attend = functools.partial(jax.jit(attentions_of(recipe.method, recipe.prepare)), state.params, state.method_state)
     save_album(
         run, data=data, augment=recipe.augment, prepare=recipe.prepare,

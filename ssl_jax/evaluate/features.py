@@ -16,7 +16,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding, SingleDev
 from numpy.typing import NDArray
 
 from ssl_jax.augment.audio import log_spectrogram
-from ssl_jax.data import Data, in_order, model_inputs, subsample
+from ssl_jax.data import Data, Source, in_order, model_inputs, subsample
 from ssl_jax.data.subsets import labelled
 from ssl_jax.errors import pick
 from ssl_jax.evaluate.crops import Augmentation
@@ -26,6 +26,7 @@ from ssl_jax.methods.method import Method
 MOST_TRAINING_IMAGES = 60_000  # More change the accuracies little, and the probes' time is proportional to them.
 Extractor = Callable[[Any, Any, Any], Array]
 LayerExtractor = Callable[[Any, Any, Any], dict[str, Array]]
+Encode = Callable[..., tuple[Any, NDArray[np.int32]]]  # `encode`, or a function of the same arguments.
 
 
 class Features(NamedTuple):
@@ -125,8 +126,34 @@ def pixels(params: Any, state: Any, images: Any) -> Array:
     return images.reshape(len(images), -1)
 
 
+def encode(
+    extract: Callable[[Any, Any, Any], Any],
+    params: Any,
+    state: Any,
+    source: Source,
+    *,
+    mesh: Mesh | None = None,
+    batch_size: int = 512,
+) -> tuple[Any, NDArray[np.int32]]:
+    """Features and labels of the readable examples of a source, in their order, as `features_of` returns them.
+
+    Args:
+      extract, params, state, mesh, batch_size: as in `compute_features`; `extract` may also return a dict of layers.
+    """
+    run = partial(jax.jit(extract), params, state)
+    sharding = None if mesh is None else NamedSharding(mesh, PartitionSpec("data"))
+    return features_of(run, in_order(source, batch_size=batch_size), sharding=sharding)
+
+
 def compute_features(
-    extract: Extractor, params: Any, state: Any, data: Data, *, mesh: Mesh | None = None, batch_size: int = 512
+    extract: Extractor,
+    params: Any,
+    state: Any,
+    data: Data,
+    *,
+    mesh: Mesh | None = None,
+    batch_size: int = 512,
+    encode: Encode = encode,
 ) -> Features:
     """Features of the training images and of the test images; without these, those of the training images are both.
 
@@ -136,29 +163,37 @@ def compute_features(
       extract: pure; jitted by this function. params, state: the first arguments of `extract`, on the devices of `mesh`.
       data: the images.
       mesh: the images of a batch are spread over its axis "data"; on the default device when None.
+      encode: as the function of this name; one that keeps what it computed may take its place.
     """
-
-    def layers(params: Any, state: Any, images: Any) -> dict[str, Array]:
-        return {"features": extract(params, state, images)}
-
-    return compute_layers(layers, params, state, data, mesh=mesh, batch_size=batch_size)["features"]
+    parts = [encode(extract, params, state, part, mesh=mesh, batch_size=batch_size) for part in _evaluated(data)]
+    (train, train_labels), (test, test_labels) = parts[0], parts[-1]
+    return Features(train, train_labels, test, test_labels, len(data.classes))
 
 
 def compute_layers(
-    extract: LayerExtractor, params: Any, state: Any, data: Data, *, mesh: Mesh | None = None, batch_size: int = 512
+    extract: LayerExtractor,
+    params: Any,
+    state: Any,
+    data: Data,
+    *,
+    mesh: Mesh | None = None,
+    batch_size: int = 512,
+    encode: Encode = encode,
 ) -> dict[str, Features]:
     """The features of each layer that `extract` returns, in one pass over the images; otherwise as `compute_features`.
 
     Host memory: 4 bytes for each value of each layer and image.
     """
-    run = partial(jax.jit(extract), params, state)
-    sharding = None if mesh is None else NamedSharding(mesh, PartitionSpec("data"))
-    train = data.train if len(data.train) <= MOST_TRAINING_IMAGES else labelled(data.train)
-    sources = [subsample(train, MOST_TRAINING_IMAGES), *([data.test] if data.test else [])]
-    found = [features_of(run, in_order(source, batch_size=batch_size), sharding=sharding) for source in sources]
-    (of_train, train_labels), (of_test, test_labels) = found[0], found[-1]
+    parts = [encode(extract, params, state, part, mesh=mesh, batch_size=batch_size) for part in _evaluated(data)]
+    (of_train, train_labels), (of_test, test_labels) = parts[0], parts[-1]
     classes = len(data.classes)
     return {name: Features(of_train[name], train_labels, of_test[name], test_labels, classes) for name in of_train}
+
+
+def _evaluated(data: Data) -> list[Source]:
+    """The training images and the test images, if there are any, whose features are computed."""
+    train = data.train if len(data.train) <= MOST_TRAINING_IMAGES else labelled(data.train)
+    return [subsample(train, MOST_TRAINING_IMAGES), *([data.test] if data.test else [])]
 
 
 def features_of(

@@ -3,6 +3,23 @@
 from ssl_jax.interop.card import model_card
 from ssl_jax.interop.loading import LAYOUTS, loading_lines
 from ssl_jax.interop.names import Layout
-from ssl_jax.interop.weights import Read, read_weights, write_weights
+from ssl_jax.interop.published import Located, described, locate
+from ssl_jax.interop.stored import read_arrays, write_arrays
+from ssl_jax.interop.weights import Read, arrays_in, read_located, read_weights, write_weights
 
-__all__ = ["LAYOUTS", "Layout", "Read", "loading_lines", "model_card", "read_weights", "write_weights"]
+__all__ = [
+    "LAYOUTS",
+    "Layout",
+    "Located",
+    "Read",
+    "arrays_in",
+    "described",
+    "loading_lines",
+    "locate",
+    "model_card",
+    "read_arrays",
+    "read_located",
+    "read_weights",
+    "write_arrays",
+    "write_weights",
+]

@@ -14,6 +14,7 @@ from ssl_jax import __version__
 from ssl_jax.evaluate.tables import sources_rows
 from ssl_jax.files import printable
 from ssl_jax.interop.loading import FILE
+from ssl_jax.recipes import IMPORTED
 
 LOCAL = ("data", "features", "checkpoint")  # Arguments of recipes that may be paths of the machine.
 
@@ -66,7 +67,7 @@ def model_card(
       file: of the weights.
       lines: that load it, from `loading_lines`.
       layout: of the file.
-      request: method, recipe, arguments and seed of the run.
+      request: method, recipe, arguments and seed of the run; "init" of an imported one.
       paper: of the method, its identifier at arxiv.org, or "-".
       data: name of the data set of pre-training.
       steps: optimizer steps of these weights.
@@ -75,12 +76,16 @@ def model_card(
       own_features: whether the figures are of features that the method makes of several layers.
     """
     source = f" ([arXiv:{paper}](https://arxiv.org/abs/{paper}))" if paper != "-" else ""
-    about = f"{request['method']}, recipe {request['recipe']}"
+    origin = (
+        f"The encoder of {request['method']}, recipe {request['recipe']}{source}, after {steps:,} steps on {printable(data)}, "
+        f"seed {request['seed']}. Pre-trained by ssl_jax {__version__}"
+    )
+    if request["method"] == IMPORTED:
+        origin = f"The encoder {request['arguments']['encoder']}, imported from {printable(_file_of(request))}"
     arguments = {name: value for name, value in request["arguments"].items() if name not in LOCAL}
     parts = [
         f"# {printable(file.stem)}",
-        f"The encoder of {about}{source}, after {steps:,} steps on {printable(data)}, seed {request['seed']}. Pre-trained by "
-        f"ssl_jax {__version__}; names and arrays as in {layout}.",
+        f"{origin}; names and arrays as in {layout}.",
         "## Load",
         "```python\n" + "\n".join(line.replace(FILE, json.dumps(file.name)) for line in lines) + "\n```",
         "## Images",
@@ -94,6 +99,11 @@ def model_card(
 
 
 OWN = " They are of features that the method makes of several layers of this network, not of the output above."
+
+
+def _file_of(request: Mapping[str, Any]) -> str:
+    """The name of the file that a run's weights come from."""
+    return Path(str(request.get("init", {}).get("path", "a file"))).name
 
 
 def _about_images(pixels: Pixels) -> str:

@@ -91,6 +91,11 @@ def names_for(net: Net, layout: Layout) -> Names | None:
     return NAMES.get((type(net.module), layout))
 
 
+def in_block(name: str, names: Names) -> bool:
+    """Whether a name in a layout is that of an array of a block, of any number."""
+    return re.match(re.sub(r"\\\{\w+\\\}", r"\\d+", re.escape(names.block)), name) is not None
+
+
 def their_names(path: str, names: Names) -> tuple[str, ...]:
     """The names of our array at "stage1_block1/conv1/conv/kernel"; several where its last axis is divided.
 

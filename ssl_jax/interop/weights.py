@@ -16,7 +16,8 @@ from ssl_jax.errors import UsageError
 from ssl_jax.files import read_regular, replacing
 from ssl_jax.interop.arrays import COUNT, Entry, entries_of, filled_like, flatten, from_layout, to_layout
 from ssl_jax.interop.loading import LAYOUTS, loading_lines
-from ssl_jax.interop.names import Names, names_for
+from ssl_jax.interop.names import NAMES, Names, in_block, names_for
+from ssl_jax.interop.published import Located, unused_of
 from ssl_jax.methods.method import Backbone
 from ssl_jax.networks.functional import Net
 
@@ -70,27 +71,43 @@ def read_weights(file: str | Path, layout: str, net: Net) -> Read:
     """
     file = Path(file)
     loading_lines(net, layout, image_size=net.module.grid * net.patch_size if net.patch_size else 224)
-    entries = entries_of(net, _names(net, layout))
     shapes = jax.eval_shape(net.init, jax.random.key(0))
     bytes_of_net = 4 * sum(leaf.size for leaf in jax.tree.leaves(shapes))
-    theirs = _arrays_in(file, at_most=2 * bytes_of_net + LARGEST_REST)
-    _check_arrays(file, theirs, entries)
-    params, stats = shapes
+    theirs = arrays_in(file, at_most=2 * bytes_of_net + LARGEST_REST)
+    backbone, used = filled_network(file, theirs, _names(net, layout), net)
+    return Read(backbone, sorted(name for name in theirs.keys() - used if not name.endswith(COUNT)))
+
+
+def read_located(file: Path, located: Located, net: Net) -> Read:
+    """The weights of an encoder that `locate` has found in a file, in an encoder of this package; raises as `read_weights`."""
+    backbone, used = filled_network(file, located.arrays, NAMES[type(net.module), located.layout], net)
+    return Read(backbone, unused_of(located, dict.fromkeys(used)))
+
+
+def filled_network(file: Path, theirs: Mapping[str, np.ndarray], names: Names, net: Net) -> tuple[Backbone, set[str]]:
+    """The network with arrays by their names in a layout, and the names that it has a place for."""
+    entries = entries_of(net, names)
+    _check_arrays(file, theirs, entries, names)
+    params, stats = jax.eval_shape(net.init, jax.random.key(0))
     ours = {path: leaf.shape for path, leaf in (flatten(params) | flatten(stats)).items()}
     arrays = {path: np.zeros(shape, np.float32) for path, shape in ours.items()}  # The mask token stays so.
     arrays |= from_layout(theirs, entries)
     backbone = Backbone(net, filled_like(params, arrays), filled_like(stats, arrays))
     if "positions" in arrays.keys() - ours.keys():
         _check_fixed(file, backbone, arrays["positions"])
-    unused = sorted(name for name in theirs.keys() - entries.keys() if not name.endswith(COUNT))
-    return Read(backbone, unused)
+    return backbone, set(entries)
 
 
-def _check_arrays(file: Path, theirs: Mapping[str, np.ndarray], entries: Mapping[str, Entry]) -> None:
-    """A `UsageError` where an array is missing, has another shape, or positions that ours have not."""
+def _check_arrays(file: Path, theirs: Mapping[str, np.ndarray], entries: Mapping[str, Entry], names: Names) -> None:
+    """A `UsageError` where an array is missing, has another shape, or positions or a block that ours have not."""
     missing = [name for name in entries if name not in theirs]
     if missing:
         raise UsageError(f"file: {file} has no {_some(missing)}: choose the layout and the encoder it was written for.")
+    more = [name for name in theirs if in_block(name, names) and name not in entries and not name.endswith(COUNT)]
+    if more:
+        raise UsageError(
+            f"file: {file} has {_some(more)} in its blocks, which this encoder has not: choose the encoder it was written for."
+        )
     for name, entry in entries.items():
         if theirs[name].shape != entry.shape:
             raise UsageError(
@@ -109,7 +126,8 @@ def _names(net: Net, layout: str) -> Names:
     return names
 
 
-def _arrays_in(file: Path, *, at_most: int) -> dict[str, np.ndarray]:
+def arrays_in(file: Path, *, at_most: int) -> dict[str, np.ndarray]:
+    """The arrays of a safetensors file by name; a `UsageError` for a pickle, with the line that converts it, and others."""
     if file.suffix in (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar"):
         raise UsageError(
             f"file: {file} is a pickle, which can run any program when it is read: convert it, safetensors.torch.save_file("

@@ -7,7 +7,8 @@ a name the caller runs once per shard under that mapped axis (`shard_map`, `pmap
 compared with the keys of every shard, and the loss is the mean over the whole batch, equal on every shard.
 
 `block_size` is the number of keys compared at once. Given with an axis, keys pass through a ring of devices instead of being
-gathered; memory is then O(B D + B block_size). None chooses by size: all keys at once if they are few.
+gathered; memory is then O(B D + B block_size). None chooses by size: all keys at once if they are few. In NT-Xent, DCL and
+SupCon scores are symmetric, and half a ring is enough: every pair of shards is compared once.
 """
 
 from functools import partial

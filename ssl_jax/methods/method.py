@@ -30,6 +30,7 @@ FAMILIES = (
     "contrastive",
     "distillation",
     "generative",
+    "none",
     "pretext",
     "redundancy",
     "supervised",
@@ -42,7 +43,7 @@ Layouts = Mapping[str, Literal["whole", "rows"]]
 class Facts:
     """Facts about a method in words, from which the table of docs/methods.md is generated.
 
-    family: one of `FAMILIES`.
+    family: one of `FAMILIES`; "none" of a network that is not trained.
     against_collapse: how collapse is prevented.
     positives, negatives: pairs that attract, and pairs that repel; "-" where nothing is compared.
     memory: state that is carried from step to step beside batch statistics.

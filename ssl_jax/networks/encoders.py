@@ -40,13 +40,13 @@ def encoder(name: str, *, image_shape: Shape, dtype: DTypeLike = jnp.float32, **
       name: one of `ENCODERS`.
       image_shape: shape of one image, after the augmentation.
       dtype: of the activations; parameters, statistics and "features" are float32.
-      options: other options of the function that makes it, such as a ViT's `positions`.
+      options: other options of the function that makes it, such as a ViT's `positions`; they go before those of the shape.
 
     Raises:
       UsageError: an unknown name, images that a ViT cannot cut into patches.
     """
     chosen = ENCODERS[pick("encoder", name, ENCODERS)]
-    return chosen.make(**chosen.of_shape(image_shape), dtype=dtype, **options)
+    return chosen.make(**(chosen.of_shape(image_shape) | options), dtype=dtype)
 
 
 def encoders_with(option: str) -> list[str]:

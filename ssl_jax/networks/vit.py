@@ -193,26 +193,26 @@ def check_sizes(image_size: int, patch_size: int, *, dim: int, heads: int) -> No
 vit = network(ViT)
 
 
-def vit_micro(*, image_size: int, patch_size: int, **options: Any) -> Net:
+def vit_micro(*, image_size: int, patch_size: int, heads: int = 4, **options: Any) -> Net:
     """For two CPU cores and 28 x 28 pixels: 4 blocks of 64 features in 4 heads; the options are those of `vit`."""
-    return vit(image_size=image_size, patch_size=patch_size, dim=64, depth=4, heads=4, **options)
+    return vit(image_size=image_size, patch_size=patch_size, dim=64, depth=4, heads=heads, **options)
 
 
-def vit_tiny(*, image_size: int, patch_size: int, **options: Any) -> Net:
+def vit_tiny(*, image_size: int, patch_size: int, heads: int = 3, **options: Any) -> Net:
     """ViT-Tiny: 12 blocks of 192 features in 3 heads; the options are those of `vit`."""
-    return vit(image_size=image_size, patch_size=patch_size, dim=192, depth=12, heads=3, **options)
+    return vit(image_size=image_size, patch_size=patch_size, dim=192, depth=12, heads=heads, **options)
 
 
-def vit_small(*, image_size: int, patch_size: int, **options: Any) -> Net:
+def vit_small(*, image_size: int, patch_size: int, heads: int = 6, **options: Any) -> Net:
     """ViT-Small: 12 blocks of 384 features in 6 heads; the options are those of `vit`."""
-    return vit(image_size=image_size, patch_size=patch_size, dim=384, depth=12, heads=6, **options)
+    return vit(image_size=image_size, patch_size=patch_size, dim=384, depth=12, heads=heads, **options)
 
 
-def vit_base(*, image_size: int, patch_size: int, **options: Any) -> Net:
+def vit_base(*, image_size: int, patch_size: int, heads: int = 12, **options: Any) -> Net:
     """ViT-Base: 12 blocks of 768 features in 12 heads; the options are those of `vit`."""
-    return vit(image_size=image_size, patch_size=patch_size, dim=768, depth=12, heads=12, **options)
+    return vit(image_size=image_size, patch_size=patch_size, dim=768, depth=12, heads=heads, **options)
 
 
-def vit_large(*, image_size: int, patch_size: int, **options: Any) -> Net:
+def vit_large(*, image_size: int, patch_size: int, heads: int = 16, **options: Any) -> Net:
     """ViT-Large: 24 blocks of 1024 features in 16 heads; the options are those of `vit`."""
-    return vit(image_size=image_size, patch_size=patch_size, dim=1024, depth=24, heads=16, **options)
+    return vit(image_size=image_size, patch_size=patch_size, dim=1024, depth=24, heads=heads, **options)

@@ -1,6 +1,6 @@
 """The optimizers of the field, their learning rates over a run, and wrappers that treat some parameters differently."""
 
-from ssl_jax.optimizers.elementwise import adam, adamw, sgd
+from ssl_jax.optimizers.elementwise import adam, adamw, frozen, sgd
 from ssl_jax.optimizers.layerwise import clipped_lars, larc, lars
 from ssl_jax.optimizers.optimizer import Optimizer, Schedule, weights_only
 from ssl_jax.optimizers.schedules import cosine, drop_step, step_decay, warmup_cosine
@@ -24,6 +24,7 @@ __all__ = [
     "cosine",
     "drop_step",
     "freeze_for",
+    "frozen",
     "larc",
     "lars",
     "sgd",

@@ -9,6 +9,12 @@ from ssl_jax.optimizers.optimizer import Optimizer, configured, weights_only
 
 
 @configured
+def frozen() -> Optimizer:
+    """No change of any parameter, and no state: for networks that are not trained."""
+    return Optimizer(lambda step: 0.0, optax.set_to_zero())
+
+
+@configured
 def sgd(
     schedule: optax.Schedule,
     *,

@@ -10,6 +10,9 @@ from ssl_jax.composition.explanations import explained
 from ssl_jax.composition.outside import is_file_recipe, load
 from ssl_jax.composition.recipe import Recipe
 from ssl_jax.errors import pick
+from ssl_jax.recipes.imported import encoder
+
+IMPORTED = "imported"  # Not a method: the recipe of weights from a file, which `ssl-jax import` makes a run of.
 
 
 def methods() -> list[str]:
@@ -35,8 +38,10 @@ def recipes(method: str) -> dict[str, Callable[..., Recipe]]:
 
 def find(method: str, recipe: str) -> Callable[..., Recipe]:
     """The function that makes the recipe; a `UsageError` suggests the most similar method or recipe."""
+    if (method, recipe) == (IMPORTED, encoder.__name__):
+        return encoder
     found = recipes(method)
     return found[pick(f"recipe of {method}", recipe, found)]
 
 
-__all__ = ["Recipe", "explained", "find", "is_file_recipe", "load", "methods", "recipes"]
+__all__ = ["IMPORTED", "Recipe", "explained", "find", "is_file_recipe", "load", "methods", "recipes"]

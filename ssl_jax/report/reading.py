@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ssl_jax.errors import UsageError
-from ssl_jax.files import open_regular, replacing
-from ssl_jax.runs import PICTURES, nearest_run, read_metrics, read_record, read_results
+from ssl_jax.files import replacing
+from ssl_jax.runs import PICTURES, nearest_run, read_arrays, read_metrics, read_record, read_results
 
 Pictures = dict[str, np.ndarray]
 # Types and axes: axes with the same small letter have one length in all arrays.
@@ -72,7 +72,7 @@ def read_run(folder: Path) -> Run:
     missing = []
     metrics = read_metrics(folder)
     results = read_results(folder)
-    pictures, unusable = _fitting(_read_pictures(folder / PICTURES))
+    pictures, unusable = _fitting(_read_pictures(folder))
     if results is None:
         reached = f" at step {metrics[-1]['step']:,}" if metrics else ""
         missing.append(
@@ -113,24 +113,16 @@ def save_pictures(run: Path, **arrays: np.ndarray) -> Path:
 
 def add_pictures(run: Path, **arrays: np.ndarray) -> Path:
     """`save_pictures` that keeps the other arrays of the file."""
-    return save_pictures(run, **_read_pictures(run / PICTURES) | arrays)
+    return save_pictures(run, **_read_pictures(run) | arrays)
 
 
 def pictures_are_whole(run: Path) -> bool:
     """Whether every array of pictures.npz can be read, with the checksums of its archive."""
-    return bool(_read_pictures(run / PICTURES))
+    return bool(_read_pictures(run))
 
 
-def _read_pictures(path: Path) -> Pictures:
-    try:
-        with open_regular(path, at_most=LARGEST_PICTURES) as file, np.load(file, allow_pickle=False) as archive:
-            if (
-                sum(member.file_size for member in archive.zip.infolist()) > LARGEST_PICTURES
-            ):  # Before they are inflated.
-                return {}
-            return {name: archive[name] for name in archive.files}
-    except Exception:  # numpy and zipfile raise many types for a damaged file; the page is made without pictures.
-        return {}
+def _read_pictures(run: Path) -> Pictures:
+    return read_arrays(run / PICTURES, at_most=LARGEST_PICTURES) or {}
 
 
 def _fitting(pictures: Pictures) -> tuple[Pictures, list[str]]:

@@ -3,9 +3,19 @@
 Below every floor, and the only package that names these files; docs/results.md explains them.
 """
 
+from ssl_jax.runs.features import (
+    FEATURES,
+    feature_file,
+    feature_files,
+    read_arrays,
+    read_features,
+    write_features,
+)
 from ssl_jax.runs.folder import (
     CHECKPOINTS,
+    CLASSIFIER,
     DAMAGED_METRICS,
+    FINE_TUNED,
     LAYERS,
     METRICS,
     NESTED,
@@ -29,7 +39,10 @@ from ssl_jax.runs.opening import holder, open_run
 
 __all__ = [
     "CHECKPOINTS",
+    "CLASSIFIER",
     "DAMAGED_METRICS",
+    "FEATURES",
+    "FINE_TUNED",
     "LAYERS",
     "METRICS",
     "NESTED",
@@ -40,14 +53,19 @@ __all__ = [
     "RESULTS",
     "add_nonfinite",
     "add_results",
+    "feature_file",
+    "feature_files",
     "holder",
     "nearest_run",
     "open_run",
+    "read_arrays",
+    "read_features",
     "read_metrics",
     "read_record",
     "read_request",
     "read_results",
     "truncate_metrics",
     "unreadable_metrics",
+    "write_features",
     "write_results",
 ]

@@ -13,6 +13,7 @@ from typing import Any, TextIO
 from ssl_jax.errors import RunError, UsageError, differences, writing
 from ssl_jax.files import open_regular, printable, read_regular, write_json
 from ssl_jax.runs.circumstances import circumstances, different_examples
+from ssl_jax.runs.features import FEATURES
 from ssl_jax.runs.folder import CHECKPOINTS, LAYOUT, LOCK, REQUEST, RESULTS, read_request
 
 UNFINISHED = ".orbax-checkpoint-tmp"
@@ -33,7 +34,7 @@ def open_run(
 
     Args:
       request: "method", "recipe", "arguments" and "seed": all that determines what is learned. And, where given, the "file" of
-        a recipe from outside the package, "microbatches", and the fingerprint of the "examples".
+        a recipe from outside the package, "microbatches", "init", and the fingerprint of the "examples".
       resume: whether a run that exists may be continued.
       update: recorded arguments -> the same arguments in the form of this version; applied to both requests before they are
         compared. Unchanged by default.
@@ -89,7 +90,7 @@ def _check(run: Path, request: dict[str, Any], *, resume: bool, update: Callable
 
 def _clear(run: Path) -> None:
     """Removes what a kill left behind: drafts of files, and checkpoints that were not finished. The lock is held."""
-    for path in run.glob(".*.draft*"):
+    for path in (*run.glob(".*.draft*"), *(run / FEATURES).glob(".*.draft*")):
         path.unlink()
     for path in (run / CHECKPOINTS).glob(f"*{UNFINISHED}*"):
         shutil.rmtree(path)

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import claims
+import false_alarms
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,6 +29,7 @@ TRIALS = {
                                           "distilled knn", "distilled linear"}),
     "permutations": ("jigsaw and rotation", {"knn", "linear", "invariance", "task_accuracy", "turns_accuracy"}),
     "shortcuts": ("digits, no guard", {"knn", "linear", "task_accuracy"}),
+    "false_alarms": ("swav", {"alarm", "records", "std", "effective_rank", "prototype_use", "assignment_entropy"}),
     "trivial_solutions": ("SimSiam, neither", {"knn", "alarm", "loss", "std", "effective_rank"}),
 }  # fmt: skip
 
@@ -73,6 +75,19 @@ def test_each_exchange_of_a_part_makes_a_method():
     for method, exchange in trivial_solutions.CASES.values():
         demo = find(method, "demo")(data="synthetic").method
         assert isinstance(exchange(demo), type(demo))
+
+
+def test_one_false_alarm_among_all_runs_is_in_the_table_and_decides_the_claim():
+    silent = {"alarm": None, "std": 0.5, "effective_rank": 9.0}
+    found = {case: {"0": {"share": 0.01} if case.startswith("cost") else silent} for case in false_alarms.CASES}
+    assert [claim.verdict for claim in false_alarms.claims(found)] == ["holds", "holds"]
+    assert "| byol | 0.5 | 9 | - | - | - |" in false_alarms.the_table(found)
+    found["byol"] = {"0": silent, "1": silent | {"alarm": "complete collapse at step 60 (std ...", "std": 0.05}}
+    found["cost, swav"] = {"0": {"share": 0.021}}
+    assert [claim.verdict for claim in false_alarms.claims(found)] == ["does not hold", "does not hold"]
+    assert false_alarms.claims(found)[0].figures == "1 alarms in 25 runs of 24 demos"
+    table = false_alarms.the_table(found)
+    assert "| byol | 0.05 | 9 | - | - | complete collapse, step 60 |" in table and "| swav | +2.1 |" in table
 
 
 def test_parts_of_a_queue_are_what_their_names_say():

@@ -1,0 +1,125 @@
+"""`ssl-jax import`: an encoder from a file of another library or of a method's authors becomes a run."""
+
+import functools
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ssl_jax.data.fingerprint import fingerprint
+from ssl_jax.errors import UsageError, pick, usage_errors
+from ssl_jax.evaluate.features import feature_extractor
+from ssl_jax.files import printable
+from ssl_jax.interop import Located, arrays_in, described, locate, read_located
+from ssl_jax.networks import ENCODERS, Net
+from ssl_jax.networks import encoder as make_encoder
+from ssl_jax.prepare import check_extractor, chosen_arguments
+from ssl_jax.ranges import check_ranges
+from ssl_jax.recipes import IMPORTED, Recipe, find
+from ssl_jax.runs import CHECKPOINTS, open_run
+from ssl_jax.train.checkpoint import Checkpoints
+from ssl_jax.train.log import log_line
+from ssl_jax.train.state import TrainState, init_state
+
+LARGEST = 2**34  # Bytes of a file, which is read into memory: a checkpoint with heads, a teacher and an optimizer.
+SHOWN = 8  # Names of parts on standard error.
+
+
+def import_weights(
+    file: Path,
+    *,
+    encoder: str,
+    run: Path | None = None,
+    data: str | None = None,
+    prefix: str | None = None,
+    image_size: int | None = None,
+    stored_size: int | None = None,
+    pixels: str | None = None,
+    heads: int | None = None,
+    position_offset: float = 0.0,
+) -> dict[str, Any]:
+    """Makes a run of one checkpoint, at step 0, of the weights of an encoder; what the file has beside it is listed."""
+    check_ranges(**{name: size for name, size in (("image_size", image_size), ("stored_size", stored_size)) if size})
+    run = run or Path("runs") / f"{IMPORTED}-{file.stem}"
+    located, sizes = encoder_in(file, encoder, prefix=prefix)
+    channels = sizes.pop("channels")
+    if channels not in (1, 3):
+        raise UsageError(f"file: {file} takes images of {channels} channels, expected 1 or 3.")
+    arguments = {
+        "data": data or "digits",
+        "image_size": image_size or sizes["trained_size"],
+        "stored_size": stored_size,
+        "encoder": encoder,
+        "pixels": pixels or ("imagenet" if channels == 3 else "digits"),
+        "heads": heads,
+        "position_offset": position_offset,
+    }
+    make = functools.partial(find(IMPORTED, "encoder"), **arguments | sizes)
+    with usage_errors(chosen_arguments(make)):
+        recipe = make()
+        state = init_state(recipe.method, recipe.optimizer(recipe.steps).transformation, seed=0)
+        check_extractor(feature_extractor(recipe.method, recipe.prepare), state, recipe.data.train)
+    backbone = recipe.method.backbone(state.params, state.method_state)
+    assert backbone is not None
+    read = read_located(file, located, backbone.net)
+    params, stats = jax.tree.map(jnp.asarray, (read.backbone.params, read.backbone.stats))
+    state = state._replace(params={"encoder": params}, method_state={"encoder": stats})
+    _save(run, recipe, state, source_of(file, located))
+    unused = [printable(name) for name in read.unused]
+    log_line(f"{encoder} in the names of {located.layout}{f' under {located.prefix!r}' if located.prefix else ''}")
+    log_line(f"not used: {_summary(unused)}" if unused else "every array of the file is used")
+    log_line(f"next: ssl-jax evaluate {printable(str(run))} --data NAME")
+    about = {"run": str(run), "encoder": encoder, "image_size": arguments["image_size"], "layout": located.layout}
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
+    return about | {"prefix": located.prefix, "parameters": parameters, "unused": unused}
+
+
+def encoder_in(file: Path, encoder: str, *, prefix: str | None = None) -> tuple[Located, dict[str, Any]]:
+    """The arrays of an encoder in a file, and the sizes that they show, see `described`."""
+    pick("encoder", encoder, ENCODERS)
+    kind = type(make_encoder(encoder, image_shape=(224, 224, 3)).module)
+    located = locate(file, arrays_in(file, at_most=LARGEST), kind, prefix=prefix)
+    sizes = described(file, located, kind)
+    named = encoder.partition("/")[2]
+    if named and int(named) != sizes["patch_size"]:
+        raise UsageError(f"encoder: {file} has patches of {sizes['patch_size']} pixels, got {encoder}: choose another.")
+    return located, sizes
+
+
+def network_of(encoder: str, sizes: Mapping[str, Any]) -> Net:
+    """The network of these sizes, see `described`."""
+    side, channels = sizes["trained_size"], sizes["channels"]
+    options = {name: size for name, size in sizes.items() if name not in ("trained_size", "channels")}
+    if "layer_scale" in options:
+        options["layer_scale"] = 1.0 if options["layer_scale"] else None
+    return make_encoder(encoder, image_shape=(side, side, channels), **options)
+
+
+def source_of(file: Path, located: Located) -> dict[str, str]:
+    """Which arrays of which file, for run.json: a checksum of the encoder's arrays beside its path, layout and prefix."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name, array in sorted(located.arrays.items()):
+        digest.update(f"{name} {array.dtype} {array.shape} ".encode() + np.ascontiguousarray(array).tobytes())
+    about = {"path": str(file.absolute()), "layout": located.layout, "prefix": located.prefix}
+    return about | {"checksum": digest.hexdigest()}
+
+
+def _summary(names: Sequence[str]) -> str:
+    """Names, those with the same first two parts as one: "module.encoder_k (265 arrays), module.queue"."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(".".join(name.split(".")[:2]), []).append(name)
+    parts = [f"{start} ({len(of)} arrays)" if len(of) > 1 else of[0] for start, of in groups.items()]
+    return ", ".join(parts[:SHOWN]) + (f" and {len(parts) - SHOWN} more" if len(parts) > SHOWN else "")
+
+
+def _save(run: Path, recipe: Recipe, state: TrainState, source: dict[str, str]) -> None:
+    """Writes run.json and the checkpoint, as `ssl-jax pretrain` writes them."""
+    request = {"method": IMPORTED, "recipe": "encoder", "arguments": recipe.arguments, "seed": 0}
+    request |= {"init": source, "examples": fingerprint(recipe.data)}
+    with open_run(run, request, resume=True), Checkpoints(run / CHECKPOINTS) as checkpoints:
+        checkpoints.save(state, input_state={}, score=None)

@@ -1,0 +1,170 @@
+"""Encoders in files of other libraries and of the authors of methods: under which prefix, in which layout, of which sizes.
+
+A checkpoint of a method holds several networks, each under a prefix: `module.encoder_q.layer1.0.conv1.weight`. An encoder is
+found by its first block, whatever its prefix, and its names are then those of a layout of `names.py`, but for `RENAMED`. Heads,
+decoders, queues and classifiers are not of the encoder. The names, each from the authors' code:
+
+  MoCo v1, v2   module.encoder_q. and module.encoder_k., head fc: moco/builder.py, main_lincls.py of facebookresearch/moco
+  MoCo v3       module.base_encoder. and module.momentum_encoder., head head or fc: moco/builder.py, main_lincls.py of
+                facebookresearch/moco-v3; its ViT-Small has 12 heads (vits.py)
+  SwAV          module., heads projection_head and prototypes: src/resnet50.py, eval_linear.py of facebookresearch/swav; its
+                separate padding and its convolution's (1 and 2) are together torchvision's 3
+  Barlow Twins  none, or module.backbone. with projector and bn: main.py of facebookresearch/barlowtwins
+  VICReg        none, or module.backbone. with projector: main_vicreg.py, evaluate.py of facebookresearch/vicreg
+  BYOL          online_encoder.net., net. and target_encoder.net. with projector, online_predictor: byol_pytorch.py of
+                lucidrains/byol-pytorch, a port; the authors' own weights are not of PyTorch
+  DINO          none, or teacher.backbone. and student.module.backbone. with head: utils.py, main_dino.py of
+                facebookresearch/dino
+  iBOT          as DINO; gamma_1, gamma_2: models/vision_transformer.py, main_ibot.py of bytedance/ibot
+  DINOv2        none, or teacher.backbone. with dino_head, ibot_head; register_tokens, blocks in chunks, positions without the
+                registers': models/vision_transformer.py, train/ssl_meta_arch.py, train/train.py of facebookresearch/dinov2
+  MAE           none, with decoder_: models_mae.py, util/misc.py of facebookresearch/mae
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ssl_jax.errors import UsageError
+from ssl_jax.interop.arrays import COUNT, Flat
+from ssl_jax.interop.loading import LAYOUTS
+from ssl_jax.interop.names import NAMES, Layout, Names, their_names
+from ssl_jax.networks.vit import ViT
+
+# Of several encoders in a file, the authors evaluate those with the first parts in their prefix; the second are their copies.
+EVALUATED = {"encoder_q", "base_encoder", "teacher", "online_encoder"}
+COPIES = {"encoder_k", "momentum_encoder", "student", "target_encoder"}
+RENAMED = {  # In the names that timm gives to a ViT.
+    r"(^|\.)register_tokens$": r"\1reg_token",
+    r"(^|\.)blocks\.\d+\.(\d+)\.": r"\1blocks.\2.",
+    r"\.gamma_([12])$": r".ls\1.gamma",
+}
+
+
+class Located(NamedTuple):
+    """layout, prefix: of the encoder. arrays: of the encoder, by their names in the layout. others: names of other arrays."""
+
+    layout: Layout
+    prefix: str
+    arrays: Flat
+    others: list[str]
+
+
+def locate(file: Path, arrays: Mapping[str, np.ndarray], kind: type, *, prefix: str | None = None) -> Located:
+    """The encoder of a module's kind in the arrays of a file: that under `prefix`; by default the one its authors evaluate.
+
+    Raises:
+      UsageError: there is none, none under this prefix, or several of equal rank.
+    """
+    found: dict[str, Layout] = {}
+    named = {layout: _renamed(arrays, kind, layout) for layout in LAYOUTS if (kind, layout) in NAMES}
+    for layout, by_name in named.items():
+        first = re.escape(NAMES[kind, layout].block.format(stage=1, number=1, index=0))
+        for match in filter(None, (re.match(rf"((?:.*\.)?){first}", name) for name in by_name)):
+            found.setdefault(match[1], layout)
+    chosen = _chosen(file, found, kind.__name__, prefix)
+    names = {ours: theirs for ours, theirs in named[found[chosen]].items() if ours.startswith(chosen)}
+    inside = {ours.removeprefix(chosen): arrays[theirs] for ours, theirs in names.items()}
+    if kind is ViT:
+        inside = _with_positions_of_registers(inside)
+    return Located(found[chosen], chosen, inside, sorted(arrays.keys() - names.values()))
+
+
+def described(file: Path, located: Located, kind: type) -> dict[str, Any]:
+    """The sizes that the arrays of an encoder show, as arguments of the recipe `imported.encoder`, and "channels"."""
+    names = NAMES[kind, located.layout]
+    stem = _array(file, located, "embedding/kernel" if kind is ViT else "stem/conv/kernel", names)
+    if stem.ndim != 4:
+        raise UsageError(
+            f"file: {file} has no convolution of images in {located.prefix or 'it'}: choose its --encoder."
+        )
+    if kind is not ViT:
+        cifar = (
+            stem.shape[-1] == 3 and "stem.conv.weight" not in located.arrays and "stem.0.weight" not in located.arrays
+        )
+        return {
+            "channels": stem.shape[1],
+            "stem": "cifar" if cifar else "imagenet",
+            "trained_size": 32 if cifar else 224,
+        }
+    positions = _array(file, located, "positions", names)
+    has_token = names.outside["token"] in located.arrays
+    registers = located.arrays.get(str(names.outside.get("registers")), np.zeros((1, 0, 1))).shape[1]
+    side = math.isqrt(max(0, positions.shape[1] - has_token - registers))
+    if side**2 + has_token + registers != positions.shape[1]:
+        raise UsageError(
+            f"file: {file} has {positions.shape[1]} positions, expected those of a square{' and the class token' * has_token}"
+            f"{f' and {registers} registers' if registers else ''}: square images only can be imported."
+        )
+    scale = names.inside.get("attention_scale")
+    return {
+        "channels": stem.shape[1],
+        "trained_size": side * stem.shape[-1],
+        "patch_size": stem.shape[-1],
+        "pool": "token" if has_token else "mean",
+        "registers": registers,
+        "layer_scale": scale is not None and f"{names.block.format(index=0)}{scale}" in located.arrays,
+    }
+
+
+def unused_of(located: Located, used: Mapping[str, Any]) -> list[str]:
+    """The names in the file of arrays that are not among those `used`, which are names in the layout."""
+    inside = [f"{located.prefix}{name}" for name in located.arrays if name not in used]
+    return sorted(name for name in [*inside, *located.others] if not name.endswith(COUNT))
+
+
+def _renamed(arrays: Mapping[str, Any], kind: type, layout: Layout) -> dict[str, str]:
+    """Names in the layout -> names in the file."""
+    if (kind, layout) != (ViT, "timm"):
+        return {name: name for name in arrays}
+    found = {}
+    for name in arrays:
+        ours = name
+        for pattern, by in RENAMED.items():
+            ours = re.sub(pattern, by, ours)
+        found[ours] = name
+    return found
+
+
+def _chosen(file: Path, found: Mapping[str, Layout], kind: str, prefix: str | None) -> str:
+    listed = ", ".join(repr(each) for each in sorted(found))
+    if not found:
+        raise UsageError(
+            f"file: {file} has no {kind} by the names of timm, torchvision, transformers or the authors of methods: choose the "
+            "--encoder it was written for, see docs/weights.md."
+        )
+    if prefix is not None:
+        if prefix not in found:
+            raise UsageError(f"prefix: got {prefix!r}, but the encoders in {file} have {listed}: choose one of these.")
+        return prefix
+
+    def rank(each: str) -> int:
+        parts = set(each.split("."))
+        return 0 if parts & EVALUATED else 2 if parts & COPIES else 1
+
+    best = [each for each in found if rank(each) == min(map(rank, found))]
+    if len(best) > 1:
+        raise UsageError(f"prefix: {file} has several encoders, with the prefixes {listed}: choose one with --prefix.")
+    return best[0]
+
+
+def _array(file: Path, located: Located, path: str, names: Names) -> np.ndarray:
+    name = their_names(path, names)[0]
+    if name not in located.arrays:
+        raise UsageError(f"file: {file} has no {located.prefix}{name}: choose the --encoder it was written for.")
+    return located.arrays[name]
+
+
+def _with_positions_of_registers(arrays: Flat) -> Flat:
+    """As in timm, where registers have rows of positions, of zeros in these files: DINOv2's have none."""
+    registers, positions = arrays.get("reg_token"), arrays.get("pos_embed")
+    if registers is None or positions is None or registers.ndim != 3 or positions.ndim != 3:
+        return arrays
+    patches = positions.shape[1] - 1
+    if math.isqrt(patches) ** 2 != patches:
+        return arrays
+    return arrays | {"pos_embed": np.insert(positions, [1] * registers.shape[1], 0, axis=1)}

@@ -1,0 +1,34 @@
+"""Arrays of this package's own in a safetensors file, with a JSON object that says what they are. Nothing is unpickled."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from ssl_jax.errors import UsageError
+from ssl_jax.files import parse, read_regular, replacing
+from ssl_jax.interop.arrays import Flat
+from ssl_jax.interop.weights import arrays_in
+
+ABOUT = "ssl_jax"  # The entry of a file's metadata that holds the object.
+
+
+def write_arrays(file: Path, arrays: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+    """Replaces the file by these arrays, and `about`, which JSON can hold."""
+    with replacing(file) as draft:
+        made = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        save_file(made, draft, metadata={ABOUT: json.dumps(dict(about))})
+
+
+def read_arrays(file: Path, *, at_most: int) -> tuple[Flat, dict[str, Any]]:
+    """What `write_arrays` wrote; a `UsageError` for another file, a damaged one, or one of more bytes."""
+    arrays, content = arrays_in(file, at_most=at_most), read_regular(file, at_most=at_most)
+    header = parse(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
+    about = parse(str(metadata.get(ABOUT)).encode()) if isinstance(metadata, dict) else None
+    if not isinstance(about, dict):
+        raise UsageError(f"file: {file} is not one that ssl_jax wrote: remove it, it is then made again.")
+    return arrays, about

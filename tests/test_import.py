@@ -1,0 +1,119 @@
+"""`ssl-jax import` as a user types it: weights of a run leave, come back, and every command takes them."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import ssl_jax
+from ssl_jax.cli import main
+from ssl_jax.commands.importing import _summary
+
+SMALL = "--data synthetic --image-size 14 --epochs 1 --batch-size 64 --devices 1".split()
+
+
+def command(capsys, *words):
+    code = main([str(word) for word in words])
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A run, its encoder exported, and that imported again, with an array that the encoder has no place for."""
+    folder = tmp_path_factory.mktemp("weights")
+    words = ["--encoder", "vit_micro/7", "--run", folder / "run"]
+    assert main(["pretrain", "simclr", *SMALL, *map(str, words)]) == 0
+    assert main(["export", f"{folder}/run", "--layout", "timm", "--output", f"{folder}/x.safetensors"]) == 0
+    arrays = {f"module.{name}": array for name, array in load_file(folder / "x.safetensors").items()}
+    save_file(arrays | {"module.head.weight": np.ones((10, 64), np.float32)}, folder / "y.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def imported(folder):
+    words = ["import", folder / "y.safetensors", "--encoder", "vit_micro", "--data", "synthetic"]
+    assert main([*map(str, words), "--run", f"{folder}/imported"]) == 0
+    return folder / "imported"
+
+
+def test_what_was_exported_comes_back_bit_by_bit(folder, imported, tmp_path, capsys):
+    output = tmp_path / "again.safetensors"
+    assert command(capsys, "export", imported, "--layout", "timm", "--output", output)[0] == 0
+    before, after = load_file(folder / "x.safetensors"), load_file(output)
+    assert before.keys() == after.keys() and all((after[name] == array).all() for name, array in before.items())
+    card = output.with_suffix(".md").read_text()
+    assert "The encoder vit_micro, imported from y.safetensors" in card and str(folder) not in card
+    own, back = ssl_jax.load(folder / "run"), ssl_jax.load(imported)
+    images = np.random.default_rng(0).integers(0, 256, (4, 14, 14, 3), np.uint8)
+    np.testing.assert_array_equal(back.features(images), own.features(images))
+    assert back.layers == own.layers
+
+
+def test_it_says_what_it_found(folder, tmp_path, capsys):
+    run = tmp_path / "run"
+    words = ["import", folder / "y.safetensors", "--encoder", "vit_micro", "--image-size", 21, "--run", run]
+    code, out, err = command(capsys, *words)
+    about = json.loads(out)
+    assert code == 0 and "vit_micro in the names of timm under 'module.'" in err
+    assert "not used: module.head.weight\n" in err and "ssl-jax evaluate" in err
+    assert about | {"parameters": 0} == {
+        "run": str(run), "encoder": "vit_micro", "image_size": 21, "layout": "timm", "prefix": "module.", "parameters": 0,
+        "unused": ["module.head.weight"],
+    }  # fmt: skip
+    record = json.loads((run / "run.json").read_text())
+    assert record["init"]["path"] == str(folder / "y.safetensors") and len(record["init"]["checksum"]) == 16
+    assert record["arguments"]["trained_size"] == 14 and record["arguments"]["patch_size"] == 7
+    assert ssl_jax.load(run).features(np.zeros((21, 21), np.uint8)).shape == (64,)
+    assert command(capsys, *words)[0] == 0  # The same once more changes nothing.
+    code, _, err = command(capsys, *words, "--prefix", "module.", "--pixels", "half")
+    assert code == 2 and "holds another run (pixels is 'imagenet' in its run.json and 'half' in this command)" in err
+
+
+def test_names_that_are_not_used_are_summed_up():
+    names = [
+        "module.encoder_k.bn1.bias",
+        "module.encoder_k.conv1.weight",
+        "module.queue",
+        *(f"x{part}" for part in range(8)),
+    ]
+    assert _summary(names) == "module.encoder_k (2 arrays), module.queue, x0, x1, x2, x3, x4, x5 and 2 more"
+
+
+def test_the_commands_take_it(imported, tmp_path, capsys):
+    code, out, _ = command(capsys, "evaluate", imported, "--layers", "all", "--protocols", "knn", "--save")
+    layers = json.loads(out)["layers"]
+    assert code == 0 and {"patches", "block1", "block4", "features"} <= layers.keys()
+    code, _, err = command(capsys, "embed", imported, "--output", tmp_path / "x.npy")
+    assert code == 0 and np.load(tmp_path / "x.npy").shape[1] == 64
+    words = "--learning-rates 0.01 --epochs 0.1 --batch-size 64 --optimizer sgd"
+    code, out, _ = command(capsys, "finetune", imported, *words.split())
+    assert code == 0 and json.loads(out)["steps"] == 0
+    page = (imported / "report.html").read_text()
+    assert "imported" in page
+    code, _, err = command(capsys, "pretrain", "imported")
+    assert code == 2 and "unknown method" in err
+
+
+def test_what_cannot_be_imported_is_one_sentence_and_nothing_is_written(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    file = folder / "y.safetensors"
+    (tmp_path / "x.pth").write_bytes(b"\x80\x04")
+    for words, sentence in {
+        "x.pth --encoder resnet18": "save_file(torch.load('x.pth', weights_only=True), 'x.safetensors')",
+        "nothing.safetensors --encoder resnet18": "nothing.safetensors cannot be read",
+        f"{file} --encoder resnet18": "has no ResNet by the names of timm",
+        f"{file} --encoder vit_mikro": "did you mean 'vit_micro'?",
+        f"{file} --encoder vit_tiny": "has no blocks.9.attn.proj.bias",
+        f"{file} --encoder vit_tiny/8": "has patches of 7 pixels, got vit_tiny/8",
+        f"{file} --encoder vit_micro --prefix x.": "prefix: got 'x.'",
+        f"{file} --encoder vit_micro --heads 3": "heads",
+        f"{file} --encoder vit_micro --image-size 17": "image_size",
+        f"{file} --encoder vit_micro --data nowhere": "nowhere",
+        f"{file}": "--encoder",
+    }.items():
+        code, out, err = command(capsys, "import", *words.split())
+        assert code == 2 and sentence in err and err.startswith("ssl-jax: ") and err.count("\n") == 1, err
+        assert not out
+    assert [path.name for path in tmp_path.iterdir()] == ["x.pth"]
