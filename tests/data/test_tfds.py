@@ -11,6 +11,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from ssl_jax.data import in_order, open_data
+from ssl_jax.data.looking import photo_size
 from ssl_jax.data.tfds import open_tfds
 from ssl_jax.errors import UsageError
 
@@ -20,8 +21,8 @@ class Tiny(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     VERSION = tfds.core.Version("1.2.0")
 
-    def __init__(self, name, splits, *, shape=(4, 4, 1), **options):
-        Tiny.name, self.splits, self.shape = name, splits, shape
+    def __init__(self, name, splits, *, shape=(4, 4, 1), size=(4, 4), mode="L", **options):
+        Tiny.name, self.splits, self.shape, self.size, self.mode = name, splits, shape, size, mode
         super().__init__(file_format="array_record", **options)
 
     def _info(self):
@@ -35,7 +36,7 @@ class Tiny(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _generate_examples(self, labels):
         for number, label in enumerate(labels):
             encoded = io.BytesIO()
-            Image.new("L", (4, 4), 10 * number).save(encoded, "PNG")
+            Image.new("L", self.size, 10 * number).convert(self.mode).save(encoded, "PNG")
             encoded.seek(0)
             yield number, {"image": encoded, "label": label} if self.shape else {"label": label}
 
@@ -58,6 +59,15 @@ def data_dir(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def prepared(data_dir, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(data_dir))
+
+
+def test_photographs_are_recognised_by_one_example(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    form = {"splits": {"train": range(2)}, "shape": (None, None, 3), "data_dir": tmp_path}
+    Tiny("album", size=(90, 60), mode="RGB", **form).download_and_prepare()
+    Tiny("scans", size=(90, 60), **form).download_and_prepare()
+    names = ("album", "album:train[:1],label=none", "scans", "nobodys", "digits:train[:9]")
+    assert list(map(photo_size, names)) == [(90, 60), (90, 60), None, None, None]
 
 
 def pairs(source):
