@@ -8,9 +8,9 @@ from ssl_jax.report.probes import number
 
 # Gauge -> title, and how to read it.
 ROWS = {
-    "view_correlation": ("Correlation of views", "of two views of one image: 0 unrelated, 1 the same"),
-    "effective_rank": ("Effective rank", "directions that the embeddings use; 1 is collapse"),
-    "std": ("Spread", "1 fills the sphere, 0 is collapse"),
+    "view_correlation": ("Correlation of views", "0 unrelated, 1 the same"),
+    "effective_rank": ("Effective rank", "directions that the embeddings use; 1 is a collapse"),
+    "std": ("Spread", "1 fills the sphere, 0 is a collapse"),
 }
 NOTE = (
     "No accuracy can be measured, so these are the gauges of the embeddings at the end. The correlation of views also chooses "
@@ -24,9 +24,9 @@ def unlabelled(results: dict[str, Any]) -> Html | None:
     if not isinstance(found, dict):
         return None
     values = {gauge: value for gauge in ROWS if (value := number(found, gauge)) is not None}
-    rows = {": ".join(ROWS[gauge]): short(value, digits=3) for gauge, value in values.items()}
+    rows = {ROWS[gauge][0]: f"{short(value, digits=3)} ({ROWS[gauge][1]})" for gauge, value in values.items()}
     if "collapse" in found:
-        rows["Collapse: embeddings nearly equal, or in few directions"] = str(found["collapse"] or "none")
+        rows["Collapse"] = str(found["collapse"] or "none seen")
     return tag(
         "section",
         tag("h2", "Without labels"),
