@@ -62,7 +62,7 @@ def sources_rows(results: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
 
 def figure(fields: Mapping[str, Any]) -> str:
     """The first number of the fields with half its interval, "95.1 ± 1.3"; "-" where nothing was measured."""
-    value = next((value for value in fields.values() if isinstance(value, float | int)), None)
+    value = next((value for value in fields.values() if value is None or isinstance(value, float | int)), None)
     if value is None:
         return "-"
     interval, deviation = fields.get("interval"), fields.get("deviation")

@@ -32,3 +32,10 @@ def test_each_source_has_a_line_and_each_protocol_a_column():
     ]
     assert foot.endswith("; by chance 10.0") and len(foot) <= 80
     assert sources_table(features, chance=None).endswith("deviation)")
+
+
+def test_what_could_not_be_measured_is_a_dash():
+    """As few labels of a class of fewer images: no other number of the fields stands in its place."""
+    unmeasured = {"accuracy": None, "deviation": None, "labels_per_class": 10}
+    lines = sources_table({"pretrained": {"few_labels": unmeasured}}, chance=0.5).splitlines()
+    assert lines[1].split() == ["pretrained", "-"]
