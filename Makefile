@@ -2,12 +2,15 @@
 PYTHON ?= python3
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test lint clean
+.PHONY: demo test test-all lint clean
 
 demo: .venv/installed
 	.venv/bin/ssl-jax pretrain simclr
 
 test: .venv/installed
+	.venv/bin/pytest -m "not slow"
+
+test-all: .venv/installed
 	.venv/bin/pytest
 
 lint: .venv/installed

@@ -30,6 +30,7 @@ def read_me():
     return (FOLDER / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_parts_of_the_accelerator_benchmark(module):
     measure = module("accelerator_parts").measure
     (views,) = measure("views", quick=True)
@@ -38,6 +39,7 @@ def test_parts_of_the_accelerator_benchmark(module):
     assert step["images_per_second"] > 0 and {"tflops", "gib_predicted", "gib_peak"} <= step.keys()
 
 
+@pytest.mark.slow
 def test_a_part_that_fails_is_a_row_and_the_page_shows_the_others(module, tmp_path):
     accelerator = module("accelerator")
     (row,) = accelerator.finish(accelerator.start_part("no such part", quick=True, cache=tmp_path), 60)

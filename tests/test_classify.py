@@ -56,6 +56,7 @@ def mine(tmp_path):
     return tmp_path / "mine"
 
 
+@pytest.mark.slow
 def test_the_probe_is_fitted_once_and_saved(run, album, mine, monkeypatch, capsys):
     code, lines, err = command(capsys, "classify", run, mine, album / "test/light/01.png")
     assert code == 0
@@ -80,6 +81,7 @@ def test_the_probe_is_fitted_once_and_saved(run, album, mine, monkeypatch, capsy
     assert all(list(line["probabilities"]) == [line["class"]] for line in again)
 
 
+@pytest.mark.slow
 def test_a_fine_tuned_run_classifies_with_its_own_network(run, mine, capsys):
     words = "--epochs 10 --learning-rates 0.03 --batch-size 16 --seed 3".split()
     assert command(capsys, "finetune", run, *words)[0] == 0
@@ -91,6 +93,7 @@ def test_a_fine_tuned_run_classifies_with_its_own_network(run, mine, capsys):
     assert [line["class"] for line in linear] == list(NAMES)
 
 
+@pytest.mark.slow
 def test_the_saved_network_predicts_what_was_measured(run, album, capsys):
     words = "--epochs 10 --learning-rates 0.03 --batch-size 16 --seed 3".split()
     command(capsys, "finetune", run, *words)
@@ -100,6 +103,7 @@ def test_the_saved_network_predicts_what_was_measured(run, album, capsys):
     assert right == about["accuracy"] and len(lines) == 8
 
 
+@pytest.mark.slow
 def test_what_cannot_be_classified_is_one_sentence(run, mine, tmp_path, capsys):
     (mine / "empty").mkdir()
     for words, sentence in {
@@ -120,6 +124,7 @@ def test_what_cannot_be_classified_is_one_sentence(run, mine, tmp_path, capsys):
     assert code == 2 and "classifier.safetensors is no whole safetensors file" in err
 
 
+@pytest.mark.slow
 def test_a_probe_of_other_data_replaces_the_saved_one_and_training_on_discards_it(run, album, mine, capsys):
     assert command(capsys, "classify", run, mine)[0] == 0
     code, lines, err = command(capsys, "classify", run, mine, "--data", album / "train")

@@ -40,6 +40,7 @@ def finished(tmp_path_factory):
     return run, said.getvalue()
 
 
+@pytest.mark.slow
 def test_no_network_no_unpickling_and_no_program_but_git(finished, tmp_path, monkeypatch, capsys):
     """Of all commands of a demo, here after `finished`, from a folder with a program of its own called git."""
     run, _ = finished
@@ -57,6 +58,7 @@ def test_no_network_no_unpickling_and_no_program_but_git(finished, tmp_path, mon
     assert codes == [0, 0, 0, 2] and not noted and not (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 def test_the_command_of_a_finished_run_keeps_what_was_added_to_its_results(finished, tmp_path, capsys):
     run = tmp_path / "run"
     shutil.copytree(finished[0], run)
@@ -101,6 +103,7 @@ def test_a_run_leaves_its_request_metrics_pictures_and_report(finished):
     assert (run / "checkpoints/16").is_dir() and list(run.glob("events.out.tfevents.*"))
 
 
+@pytest.mark.slow
 def test_evaluate_agrees_with_pretrain(finished, capsys):
     run, out = finished
     code, again, _ = command(capsys, "evaluate", run)
@@ -110,6 +113,7 @@ def test_evaluate_agrees_with_pretrain(finished, capsys):
         assert second[name] == pytest.approx(first[name], abs=0.01), name
 
 
+@pytest.mark.slow
 def test_what_pretrain_computed_is_not_computed_again(finished, tmp_path, capsys, monkeypatch):
     run, output = finished[0], tmp_path / "x.npy"
     kept = {path: path.stat().st_size for path in (run / "features").iterdir()}
@@ -120,6 +124,7 @@ def test_what_pretrain_computed_is_not_computed_again(finished, tmp_path, capsys
     assert {path: path.stat().st_size for path in (run / "features").iterdir()} == kept and len(kept) == 6
 
 
+@pytest.mark.slow
 def test_evaluate_a_layer_on_held_out_training_images(finished, capsys):
     run, out = finished
     code, told, _ = command(capsys, "evaluate", run, "--layer", "layer1", "--held-out")
@@ -131,6 +136,7 @@ def test_evaluate_a_layer_on_held_out_training_images(finished, capsys):
     assert other["linear_probe"] != first["linear_probe"]
 
 
+@pytest.mark.slow
 def test_diagnostics_on_request_are_in_results_line_and_report(finished, capsys, monkeypatch):
     monkeypatch.setattr(view_diagnostics, "__kwdefaults__", {"images": 24, "views": 3, "seed": 0})
     run, _ = finished
@@ -147,6 +153,7 @@ def test_diagnostics_on_request_are_in_results_line_and_report(finished, capsys,
     (run / "results.json").write_text(json.dumps(before))
 
 
+@pytest.mark.slow
 def test_evaluate_every_layer_in_one_command(finished, capsys):
     run, _ = finished
     before = json.loads((run / "results.json").read_text())
@@ -196,6 +203,7 @@ def test_mistaken_options_of_evaluate(finished, words, sentence, capsys):
     assert code == 2 and out == "" and sentence in err and err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_transfer_to_several_data_sets_is_one_table(finished, capsys):
     run, _ = finished
     before = json.loads((run / "results.json").read_text())
@@ -213,6 +221,7 @@ def test_transfer_to_several_data_sets_is_one_table(finished, capsys):
     (run / "results.json").write_text(json.dumps(before))
 
 
+@pytest.mark.slow
 def test_finetune_on_a_share_of_the_labels(finished, capsys):
     run, _ = finished
     before = json.loads((run / "results.json").read_text())
@@ -233,6 +242,7 @@ def test_finetune_on_a_share_of_the_labels(finished, capsys):
     (run / "results.json").write_text(json.dumps(before))
 
 
+@pytest.mark.slow
 def test_embed_writes_the_features_that_clusterfit_takes(finished, tmp_path, capsys):
     run, _ = finished
     file = tmp_path / "new" / "features.npy"
@@ -294,6 +304,7 @@ def test_places_that_embed_cannot_write(finished, tmp_path, monkeypatch, capsys)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.npy"]
 
 
+@pytest.mark.slow
 def test_the_same_command_again_finds_the_run_finished(finished, capsys):
     run, out = finished
     code, again, err = command(capsys, "pretrain", "simclr", *SMALL, "--run", run)
@@ -301,6 +312,7 @@ def test_the_same_command_again_finds_the_run_finished(finished, capsys):
     assert json.loads(again)["linear_probe"] == json.loads(out)["linear_probe"]
 
 
+@pytest.mark.slow
 def test_from_repeats_a_run_also_with_a_signal_between(finished, tmp_path, capsys, monkeypatch):
     run, out = finished
     words = ["--run", tmp_path / "again", "--devices", 1, "--log-every", 4, "--evaluate-every", 8]
@@ -324,6 +336,7 @@ def test_from_repeats_a_run_also_with_a_signal_between(finished, tmp_path, capsy
     }
 
 
+@pytest.mark.slow
 def test_changed_examples_stop_a_resumed_run_and_are_said_of_a_repeated_one(finished, tmp_path, capsys, monkeypatch):
     run, _ = finished
     record = json.loads((run / "run.json").read_text())
@@ -357,6 +370,7 @@ def test_help(words, capsys):
     assert code == 0 and "ssl-jax pretrain METHOD" in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", ["list", "pretrain simclr --help"])
 def test_a_reader_that_has_seen_enough_is_no_fault(words):
     """As `ssl-jax list | head -1`: no traceback, and the exit code of a program that SIGPIPE ended."""
@@ -461,6 +475,7 @@ def test_a_network_that_no_library_has_is_not_exported(finished, tmp_path, capsy
         assert f"layout: {layout} has no SmallConvNet; ResNets and RegNetY go with timm" in err
 
 
+@pytest.mark.slow
 def test_a_run_directory_of_another_run(finished, capsys):
     run, _ = finished
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
@@ -499,6 +514,7 @@ def test_evaluate_before_the_first_checkpoint(finished, tmp_path, capsys):
         assert code == 1 and f"run: {tmp_path} holds no checkpoint yet" in err
 
 
+@pytest.mark.slow
 def test_training_images_without_labels_beside_labelled_test_images(tmp_path, capsys):
     """STL-10's usual case: the run ends well, without accuracies, and says why."""
     for number in range(16):

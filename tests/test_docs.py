@@ -12,6 +12,7 @@ PAGES = sorted((ROOT / "docs").glob("*.md"))
 WITH_SNIPPETS = [page for page in PAGES if "```python" in page.read_text()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", WITH_SNIPPETS, ids=lambda page: page.name)
 def test_the_snippets_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # Where runs are written.
@@ -42,6 +43,7 @@ def test_the_error_rates_are_the_measured_ones():
     assert with_table(text) == text, "run: python experiments/attention/speller_table.py"
 
 
+@pytest.mark.slow
 def test_the_measurements_of_the_short_experiments_are_the_measured_ones():
     with_tables = runpy.run_path(str(ROOT / "experiments/attention/practicum_table.py"))["with_tables"]
     text = (ROOT / "docs/attention.md").read_text()

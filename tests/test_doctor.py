@@ -40,6 +40,7 @@ def run(finished, tmp_path):
     return shutil.copytree(finished, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_whole_run(run, capsys):
     code, found, err = doctor(capsys, run)
     assert code == 0 and not err

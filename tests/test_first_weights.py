@@ -69,6 +69,7 @@ def same(first, second):
         np.testing.assert_array_equal(array, second[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_run_of_the_same_method_gives_heads_and_teacher_too(tmp_path):
     _, source = saved(tmp_path / "run", made("byol"))
     found, _, sentence, about = started(tmp_path / "run", made("byol", epochs=5.0), tmp_path)
@@ -77,6 +78,7 @@ def test_a_run_of_the_same_method_gives_heads_and_teacher_too(tmp_path):
     assert about["step"] == 3 and about["path"] == str(tmp_path / "run") and len(about["checksum"]) == 16
 
 
+@pytest.mark.slow
 def test_what_the_loss_carries_starts_anew(tmp_path):
     _, source = saved(tmp_path / "run", made("moco", queue_length=64))
     found, fresh, sentence, _ = started(tmp_path / "run", made("moco", queue_length=64), tmp_path)
@@ -85,6 +87,7 @@ def test_what_the_loss_carries_starts_anew(tmp_path):
     assert sentence.endswith("encoder, head, teacher; new: queues")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "place"),
     [
@@ -106,6 +109,7 @@ def test_a_run_of_another_method_gives_its_encoder_to_student_and_teacher(make, 
     assert "encoder" in sentence and "; new: predictor" in sentence
 
 
+@pytest.mark.slow
 def test_positions_of_another_image_size_are_interpolated(tmp_path):
     recipe, source = saved(tmp_path / "run", made("simclr"))
     found, _, sentence, _ = started(tmp_path / "run", made("simclr", image_size=21), tmp_path)
@@ -127,6 +131,7 @@ def tree_of(arrays):
     return tree
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "size"), [("byol", 14), ("mae", 21)])
 def test_a_file_gives_the_encoder(method, size, tmp_path):
     recipe, source = saved(tmp_path / "run", made("simclr"))
@@ -146,6 +151,7 @@ def test_a_file_gives_the_encoder(method, size, tmp_path):
     assert about["layout"] == "timm" and about["path"] == str(tmp_path / "x.safetensors")
 
 
+@pytest.mark.slow
 def test_convolutions_take_any_image_size(tmp_path):
     _, source = saved(tmp_path / "run", made("simclr", encoder="small"))
     found, _, sentence, _ = started(tmp_path / "run", made("barlow_twins", encoder="small", image_size=20), tmp_path)
@@ -154,6 +160,7 @@ def test_convolutions_take_any_image_size(tmp_path):
     assert sentence.startswith(f"starting from {tmp_path}/run: encoder")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -172,6 +179,7 @@ def test_another_encoder_is_one_sentence(make, words, tmp_path):
     assert words in str(reason.value) and "\n" not in str(reason.value)
 
 
+@pytest.mark.slow
 def test_the_command_records_it_resumes_without_it_and_repeats_it(tmp_path, capsys):
     saved(tmp_path / "old", made("simclr"))
     words = "--data synthetic --image-size 14 --batch-size 64 --encoder vit_micro/7 --devices 1 --epochs 0.25".split()

@@ -193,6 +193,7 @@ def page_or_sentence(run) -> None:
         assert page.count("<script") == 0 and page.endswith("</html>")
 
 
+@pytest.mark.slow
 @bounded(120)
 @given(st.one_of(invented(REQUEST), VALUES, damages().map(lambda damage: damage(json_of(REQUEST)))))
 def test_the_readers_of_run_json(run, request):
@@ -306,6 +307,7 @@ def saved(tmp_path_factory):
     return folder, copy, described
 
 
+@pytest.mark.slow
 @bounded(20)
 @given(st.data())
 def test_the_descriptions_of_a_checkpoint(saved, data):

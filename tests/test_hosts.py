@@ -8,6 +8,7 @@ import sys
 import time
 
 import numpy as np
+import pytest
 
 from ssl_jax.runs import read_metrics
 
@@ -41,6 +42,7 @@ def end(programs):
                 program.kill()
 
 
+@pytest.mark.slow
 def test_two_hosts_equal_one(tmp_path):
     port = free_port()
     two = [start(tmp_path / "two", 2, *address(port, 2), str(process)) for process in (0, 1)]
@@ -76,6 +78,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_one_of_three_hosts_is_killed_and_two_go_on(tmp_path):
     """Within 30 seconds the others say so, exit code 1; two processes resume, as if one process had done all."""
     words = ["--batch-size", "48"]
@@ -106,6 +109,7 @@ def test_one_of_three_hosts_is_killed_and_two_go_on(tmp_path):
     np.testing.assert_allclose(*losses, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_process_without_the_others_ends_with_a_sentence():
     script = """
 from ssl_jax.train import hosts

@@ -38,6 +38,7 @@ def imported(folder):
     return folder / "imported"
 
 
+@pytest.mark.slow
 def test_what_was_exported_comes_back_bit_by_bit(folder, imported, tmp_path, capsys):
     output = tmp_path / "again.safetensors"
     assert command(capsys, "export", imported, "--layout", "timm", "--output", output)[0] == 0
@@ -51,6 +52,7 @@ def test_what_was_exported_comes_back_bit_by_bit(folder, imported, tmp_path, cap
     assert back.layers == own.layers
 
 
+@pytest.mark.slow
 def test_it_says_what_it_found(folder, tmp_path, capsys):
     run = tmp_path / "run"
     words = ["import", folder / "y.safetensors", "--encoder", "vit_micro", "--image-size", 21, "--run", run]
@@ -81,6 +83,7 @@ def test_names_that_are_not_used_are_summed_up():
     assert _summary(names) == "module.encoder_k (2 arrays), module.queue, x0, x1, x2, x3, x4, x5 and 2 more"
 
 
+@pytest.mark.slow
 def test_the_commands_take_it(imported, tmp_path, capsys):
     code, out, _ = command(capsys, "evaluate", imported, "--layers", "all", "--protocols", "knn", "--save")
     layers = json.loads(out)["layers"]
@@ -96,6 +99,7 @@ def test_the_commands_take_it(imported, tmp_path, capsys):
     assert code == 2 and "unknown method" in err
 
 
+@pytest.mark.slow
 def test_what_cannot_be_imported_is_one_sentence_and_nothing_is_written(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     file = folder / "y.safetensors"

@@ -94,6 +94,7 @@ def test_what_is_imported_is_declared():
         assert packages - standard <= declared, f"{path} imports something that pyproject.toml does not declare"
 
 
+@pytest.mark.slow
 def test_every_package_can_be_imported_first():
     """Two modules that import each other fail or not, depending on which comes first."""
     names = [

@@ -57,6 +57,7 @@ def trained(run):
     return ssl_jax.load(run)
 
 
+@pytest.mark.slow
 def test_embed_writes_the_same_rows_as_parquet_csv_and_npy(run, mine, tmp_path, capsys):
     files = {ending: tmp_path / f"new/features.{ending}" for ending in ("parquet", "csv", "npy")}
     for file in files.values():
@@ -90,6 +91,7 @@ def test_embed_writes_the_same_rows_as_parquet_csv_and_npy(run, mine, tmp_path, 
     ]
 
 
+@pytest.mark.slow
 def test_embed_a_split_a_file_and_the_runs_own_data(run, mine, tmp_path, capsys):
     def rows(*words, name="x.npy"):
         assert command(capsys, "embed", run, *words, "--output", tmp_path / name)[0] == 0
@@ -198,6 +200,7 @@ def test_neighbors_finds_a_copy_among_the_runs_training_images(run, tmp_path, ca
     assert found[0]["cosine"] == pytest.approx(1, abs=1e-5) and {each["split"] for each in found} == {"train"}
 
 
+@pytest.mark.slow
 def test_neighbors_as_page_picture_and_json(run, mine, tmp_path, capsys):
     hostile = mine / "train/cat/<img src=stolen>.png"
     draw(hostile, 7, size=(400, 300))

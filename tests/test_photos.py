@@ -43,6 +43,7 @@ def loose(tmp_path):
     return tmp_path / "loose"
 
 
+@pytest.mark.slow
 def test_an_album_of_classes_needs_no_option(album, tmp_path, capsys):
     run = tmp_path / "run"
     code, out, err = command(capsys, "pretrain", "simclr", "--data", album, *SMALL, "--run", run)
@@ -61,6 +62,7 @@ def test_an_album_of_classes_needs_no_option(album, tmp_path, capsys):
     assert [row[1] for row in rows] == ["train"] * 12 + ["test"] * 4 and all(f"/{row[2]}/" in row[0] for row in rows)
 
 
+@pytest.mark.slow
 def test_photographs_without_classes_have_neighbours_a_map_and_gauges(loose, tmp_path, capsys):
     run = tmp_path / "run"
     code, out, err = command(capsys, "pretrain", "simclr", "--data", loose, *SMALL, "--run", run)

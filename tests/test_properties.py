@@ -248,6 +248,7 @@ def with_gradients(function):
     return both
 
 
+@pytest.mark.slow
 @drawn(len(PROPERTIES))
 @given(
     st.sampled_from([(9, 3), (5, 1), (16, 2)]),

@@ -95,6 +95,7 @@ def test_sampled_maps_fill_their_ranges():
     has_range(shift[:, 1], -2, 2)
 
 
+@pytest.mark.slow
 def test_random_affine_applies_a_sampled_map():
     image, rng, ranges = picture(6, 8), jax.random.key(1), {"degrees": 20.0, "translate": 0.1, "scale": (0.8, 1.2)}
     drawn = sample_affine_matrix(rng, size=(6, 8), shear=5.0, **ranges)
@@ -102,6 +103,7 @@ def test_random_affine_applies_a_sampled_map():
     np.testing.assert_allclose(random_affine(rng, image), image, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_wrong_arguments_are_told_in_a_sentence():
     rng, image = jax.random.key(0), picture(4, 4)
     with pytest.raises(UsageError, match=r"degrees=-1"):

@@ -34,6 +34,7 @@ def test_blur_is_its_definition(channels, sigma, kernel_size):
     np.testing.assert_allclose(made, blurred(image, sigma, kernel_size), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_constant_images_stay_and_a_kernel_of_1_changes_nothing():
     np.testing.assert_allclose(gaussian_blur(jnp.full((8, 8, 1), 0.7), 2.0, kernel_size=7), 0.7, atol=1e-6)
     image = jnp.asarray(np.random.default_rng(0).random((5, 5, 3)), jnp.float32)
@@ -54,6 +55,7 @@ def test_kernel_of_simclr():
     assert [simclr_kernel(size) for size in (16, 32, 96, 224)] == [1, 3, 9, 23]
 
 
+@pytest.mark.slow
 def test_a_kernel_for_pillows_blur_holds_its_widest_and_fits_the_image():
     assert [pillow_kernel(size) for size in (1, 4, 32, 96)] == [1, 7, 13, 13]
     image = np.random.default_rng(0).random((32, 32, 1), np.float32)

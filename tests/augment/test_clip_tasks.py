@@ -46,6 +46,7 @@ def test_the_ends_reveal_nothing():
     assert len(shares) > 5 and np.ptp(shares) < 0.2
 
 
+@pytest.mark.slow
 def test_intervals_in_which_something_moves_are_preferred():
     """Frames 0 to 3 are equal; four are never drawn as an interval, since nothing moves there."""
     video = NUMBERED.at[:4].set(0)
@@ -66,6 +67,7 @@ def test_clips_that_are_too_short_are_one_sentence(shape, margin):
         order_views(number, margin=margin)(jax.random.key(0), jnp.zeros(shape, jnp.uint8))
 
 
+@pytest.mark.slow
 def test_every_frame_is_seen_with_the_sound():
     clip = {"image": NUMBERED, "audio": jnp.ones(64)}
     augment = frame_and_sound_views(number, window=16, hop=16)
@@ -76,6 +78,7 @@ def test_every_frame_is_seen_with_the_sound():
     assert (loud[0] != loud[1]).any()  # the volume differs
 
 
+@pytest.mark.slow
 def test_the_middle_frame_is_evaluated():
     prepare = frame_and_sound_evaluation(partial(evaluation_view(size=4, mean=(0.0,), std=(1.0,))), window=16, hop=16)
     seen = prepare({"image": NUMBERED, "audio": jnp.zeros(64, jnp.int16)})

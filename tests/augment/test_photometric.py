@@ -41,6 +41,7 @@ def test_autocontrast():
     np.testing.assert_array_equal(autocontrast(jnp.full((4, 4, 3), 0.3)), jnp.full((4, 4, 3), 0.3))
 
 
+@pytest.mark.slow
 def test_all_four_come_with_their_probability():
     keys = jax.random.split(jax.random.key(0), 400)
     found = jax.jit(jax.vmap(lambda key: random_photometric(key, IMAGE)))(keys)

@@ -37,6 +37,7 @@ def test_orders_are_far_apart(count):
     np.testing.assert_array_equal(orders[:9], permutations(9))
 
 
+@pytest.mark.slow
 def test_two_thousand_orders_are_different_ones():
     orders = permutations(2000)
     assert len(np.unique(orders, axis=0)) == 2000

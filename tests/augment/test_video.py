@@ -27,6 +27,7 @@ def moving_dot(*, textured):
     return jnp.asarray(video[..., None], jnp.float32), np.stack([np.arange(8) + 2.5, np.arange(8) + 3.5], axis=1)
 
 
+@pytest.mark.slow
 def test_frames_of_a_clip_get_the_same_draws_and_clips_others():
     still = jnp.broadcast_to(jnp.asarray(np.random.default_rng(0).integers(0, 256, (8, 8, 1)), jnp.uint8), (3, 8, 8, 1))
     augment = audio_video_views(VIEW, window=16, hop=16)
@@ -50,6 +51,7 @@ def test_two_times_differ_and_every_pair_within_reach_comes(reach):
     assert came == {(a, b) for a in range(6) for b in range(6) if 0 < abs(a - b) <= reach}
 
 
+@pytest.mark.slow
 def test_views_are_of_two_frames():
     views = frame_views(number, reach=1)(jax.random.key(3), {"image": NUMBERED, "audio": jnp.zeros(4)})
     assert views.shape == (2, 8, 8, 1) and abs(views[0, 0, 0, 0] - views[1, 0, 0, 0]) == 1
@@ -67,6 +69,7 @@ def test_the_window_follows_what_moves(textured):
     np.testing.assert_allclose(windows[4, :, :, 0], video[4, 3:10, 4:11, 0], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_where_nothing_moves_the_window_stays_in_the_middle():
     video = jnp.broadcast_to(jnp.arange(100, dtype=jnp.uint8).reshape(1, 10, 10, 1), (4, 10, 10, 1))
     np.testing.assert_allclose(follow(video, size=4), video[:, 3:7, 3:7] / 255, atol=1e-6)

@@ -42,6 +42,7 @@ def example(request):
     return jax.jit(digit_views(size=20, **GREY)), keys, pictures(16, 20, 24, 1)
 
 
+@pytest.mark.slow
 def test_views_do_not_depend_on_how_the_batch_is_cut(example):
     """Two examples on each of eight devices against one at a time; and the devices have nothing to tell each other."""
     augment, keys, images = example
@@ -77,6 +78,7 @@ def test_constant_images_give_finite_views(example, value):
     assert np.isfinite(augment(keys[0], jnp.full_like(images[0], value))).all()
 
 
+@pytest.mark.slow
 def test_views_of_no_strength_are_the_standardised_image():
     image, rng = pictures(20, 20, 1), jax.random.key(0)
     expected = (np.float64(image) / 255 - 0.2) / 0.5
@@ -122,6 +124,7 @@ def test_strengths_are_the_papers(monkeypatch):
     assert told["random_color_jitter"]["probability"] == 1.0 and told["random_gaussian_blur"]["kernel_size"] == 13
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resampling", ["linear", "cubic"])
 def test_crops_are_resized_as_pillow_does_it(resampling):
     """A whole image, so that no crop is drawn: half as large as uint8, which Pillow rounds and clips."""
@@ -139,6 +142,7 @@ def test_crops_are_resized_as_pillow_does_it(resampling):
     assert abs(skipping - made).max() > 0.1
 
 
+@pytest.mark.slow
 def test_what_a_cubic_kernel_overshoots_is_clipped():
     image = np.zeros((8, 8, 1), np.uint8)
     image[:, 4:] = 255  # an edge, which the kernel overshoots by 7 % at twice the size
@@ -189,6 +193,7 @@ def test_wrong_sizes_are_told_when_the_views_are_made(make):
         make(size=0, **GREY)
 
 
+@pytest.mark.slow
 def test_joined_views_have_a_key_each():
     image, view = pictures(20, 20, 1), digit_views(size=20, views=1, **GREY)
     both = jax.jit(joined(view, view))(jax.random.key(0), image)

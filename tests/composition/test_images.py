@@ -143,6 +143,7 @@ def test_a_label_of_minus_one_is_none(kind):
     assert not has_labels(kind(images([0, 0, 0], classes=())))
 
 
+@pytest.mark.slow
 def test_data_and_a_network_from_python_stand_in_for_names_and_are_recorded_as_what_they_are(tmp_path):
     """Colour and grayscale alike; the run's folder cannot make the recipe again, and says so."""
     images = np.random.default_rng(0).integers(0, 255, (64, 8, 8)).astype(np.uint8)

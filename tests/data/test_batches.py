@@ -99,11 +99,13 @@ def start(tmp_path, script, *arguments):
     return Popen([sys.executable, "-W", "error", path, *arguments], stdout=PIPE, stderr=PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_worker_processes_do_not_change_the_order(tmp_path):
     workers = start(tmp_path, WITH_WORKERS)
     assert workers.communicate() == ("equal\n", "")
 
 
+@pytest.mark.slow
 def test_two_processes_read_a_half_each_and_share_one_batch(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

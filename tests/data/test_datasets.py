@@ -41,6 +41,7 @@ def test_digits_are_resized_on_request():
     assert open_data("digits", image_size=32).train[0]["image"].shape == (32, 32, 1)
 
 
+@pytest.mark.slow
 def test_tfds_and_grain_are_imported_only_when_needed_and_tensorflow_never():
     script = """
 import sys

@@ -41,6 +41,7 @@ def test_each_sign_lies_where_the_plan_has_it(label):
     np.testing.assert_array_equal(alike.argmax(axis=1), PLANS[label])
 
 
+@pytest.mark.slow
 def test_lightness_tells_neither_the_plan_nor_the_sign():
     """The nearest mean of a class, in pixels, is right about as often as chance, which is 0.1."""
     source = Emblems(size=1000)

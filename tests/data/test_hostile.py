@@ -303,6 +303,7 @@ MEMORY = """if True:
 """
 
 
+@pytest.mark.slow
 def test_transparent_pixels_take_memory_once():
     """The steps of the conversion took four times the pixels: of 4 million here 16 MB each, and 1.4 GB of the largest."""
     ended = subprocess.run(

@@ -37,6 +37,7 @@ def test_an_object_is_alone_and_in_the_middle():
         assert np.abs(np.argwhere(mask).mean(axis=0) - 24).max() < 9 and 0.1 < (mask > 0).mean() < 0.7
 
 
+@pytest.mark.slow
 def test_classes_of_scenes_have_a_long_tail_and_scenes_several_things():
     scenes = Scenes(size=400)
     masks = np.stack([scenes.mask(number) for number in range(400)])

@@ -177,6 +177,7 @@ def test_keys_are_image_and_label_once_each(name):
         open_tfds(name)
 
 
+@pytest.mark.slow
 def test_it_is_the_same_in_every_process(data_dir):
     """Of features whose order in a proto map differs from process to process."""
     script = (

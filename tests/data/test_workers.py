@@ -65,6 +65,7 @@ def reading(tmp_path):
         process.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir() or not Path("/proc").is_dir(), reason="needs Linux")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_nothing_is_left_of_a_process_that_is_killed(reading, number):
@@ -78,6 +79,7 @@ def test_nothing_is_left_of_a_process_that_is_killed(reading, number):
     assert wait_until(lambda: not any(segment.exists() for segment in segments))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs Linux")
 def test_a_worker_that_dies_ends_the_run_in_a_sentence(reading):
     os.kill(workers(reading.pid)[0], signal.SIGKILL)

@@ -28,6 +28,7 @@ def test_correlation_is_that_of_numpy(rows, scale):
     np.testing.assert_allclose(found, correlation_64(first, second), rtol=2e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_redundant_dimensions_are_seen_where_the_spread_is_not():
     rows = jnp.asarray(RNG.normal(size=(256, 8)).astype(np.float32))
     plain, repeated = cross_correlation(rows, rows), cross_correlation(jnp.tile(rows, (1, 4)), jnp.tile(rows, (1, 4)))
@@ -35,6 +36,7 @@ def test_redundant_dimensions_are_seen_where_the_spread_is_not():
     np.testing.assert_allclose(repeated.off_diagonal, np.sqrt(3 / 31), rtol=0.1)  # Of 31 others, 3 are copies.
 
 
+@pytest.mark.slow
 def test_constant_columns_correlate_with_nothing():
     constant = jnp.full((16, 4), 0.1)  # Not a binary fraction: its mean is rounded.
     assert list(map(float, cross_correlation(constant, constant))) == [0, 0]
@@ -47,6 +49,7 @@ def cosines_64(first, second):
     return np.sum(first * second, axis=1, dtype=np.float64)
 
 
+@pytest.mark.slow
 def test_memory_cosine_is_the_mean_of_each_age():
     ages = RNG.integers(0, 30, len(FIRST)).astype(np.int32)
     expected = cosines_64(FIRST.astype(np.float64), SECOND.astype(np.float64))

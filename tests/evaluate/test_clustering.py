@@ -33,6 +33,7 @@ def test_the_matching_is_the_best_of_all():
     assert (matching(clusters, labels, size=4)[clusters] == labels).sum() == best
 
 
+@pytest.mark.slow
 def test_separate_classes_are_found_and_test_labels_choose_nothing():
     train, labels, test, answers = problem(dim=8, spread=0.1)
     mean = train.mean(axis=0)  # Directions from the mean: k-means is spherical.

@@ -71,6 +71,7 @@ def test_decay_is_the_exponent_of_a_power_law(exponent):
     np.testing.assert_allclose(eigenvalue_decay(jnp.concatenate([rows, -rows])), exponent, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_decay_of_few_dimensions_and_at_collapse_is_finite():
     for shape in ((8, 1), (2, 8), (3, 3), (8, 4), (64, 7)):
         rows = np.random.default_rng(1).normal(size=shape).astype(np.float32)
@@ -81,6 +82,7 @@ def test_decay_of_few_dimensions_and_at_collapse_is_finite():
         eigenvalue_decay(jnp.ones((8, 4)), first=5, last=5)
 
 
+@pytest.mark.slow
 def test_uniformity_near_a_collapse_is_the_definition():
     rows = (np.ones((16, 8)) + 1e-4 * np.random.default_rng(0).normal(size=(16, 8))).astype(np.float32)
     np.testing.assert_allclose(uniformity(jnp.asarray(rows)), uniformity_64(rows, 2.0), atol=2e-7)
@@ -122,6 +124,7 @@ def test_rounding_does_not_pass_for_rank():
     np.testing.assert_allclose(effective_rank(jnp.asarray(wide)), 1, atol=0.03)
 
 
+@pytest.mark.slow
 def test_known_values():
     np.testing.assert_allclose(effective_rank(jnp.eye(16)), 16, rtol=1e-5)
     np.testing.assert_allclose(alignment(jnp.asarray(GAUSSIAN), jnp.asarray(-GAUSSIAN)), 4, rtol=1e-5)

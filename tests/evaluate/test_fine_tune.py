@@ -39,6 +39,7 @@ def tuned(data=DATA, **options):
     return fine_tune(BACKBONE, prepare, data, mesh=make_mesh(1), **OPTIONS | options)
 
 
+@pytest.mark.slow
 def test_encoder_and_head_learn_from_the_given_weights():
     before = jax.device_get(BACKBONE.params)
     found = tuned(epochs=40, learning_rates=(0.05,))
@@ -54,6 +55,7 @@ def moved(found, name):
     return float(jnp.abs(jax.device_get(kernel[0]) - jax.device_get(kernel[1])).max())
 
 
+@pytest.mark.slow
 def test_earlier_layers_move_less_by_the_layer_decay():
     """A step of SGD is proportional to the rate: half of it for the last layer, a quarter for the first."""
     alike, decayed = (
@@ -64,6 +66,7 @@ def test_earlier_layers_move_less_by_the_layer_decay():
         assert moved(decayed, name) == pytest.approx(factor * moved(alike, name), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_test_labels_choose_nothing():
     other = Data("rows", DATA.train, source(24, seed=1, labels=np.roll(DATA.test.labels, 1)))
     first, second = (tuned(data, learning_rates=(0.02, 1e-6), epochs=10) for data in (DATA, other))
@@ -73,6 +76,7 @@ def test_test_labels_choose_nothing():
     assert second.accuracy != first.accuracy
 
 
+@pytest.mark.slow
 def test_few_images_are_shown_more_often_and_choose_a_rate(monkeypatch):
     """48 images in batches of 16: an epoch is 3 steps, and 2 of 38 images, without those held out."""
     made = []
@@ -91,6 +95,7 @@ def test_few_images_are_shown_more_often_and_choose_a_rate(monkeypatch):
     assert made[3:] == [24] and many.epochs == 2 and many.held_out == {} and many.learning_rate == 0.001
 
 
+@pytest.mark.slow
 def test_all_rates_are_trained_by_one_program(monkeypatch):
     """They differ in the images alone, of which there are fewer while some are held out; a batch of 16 is one program."""
     made = []

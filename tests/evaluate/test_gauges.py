@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 from ssl_jax.evaluate import (
@@ -26,6 +27,7 @@ def rows(*shape):
     return jnp.asarray(RNG.normal(size=shape), jnp.float32)
 
 
+@pytest.mark.slow
 def test_each_is_the_public_function_of_an_even_sample():
     size = 2 * MOST_EXAMPLES + 6
     embedding, probabilities, memory = rows(size, 3, 4), jax.nn.softmax(rows(size, 5)), (rows(size, 4), rows(size, 4))
@@ -51,11 +53,13 @@ def test_each_is_the_public_function_of_an_even_sample():
         np.testing.assert_array_equal(found[name], value)
 
 
+@pytest.mark.slow
 def test_of_one_view_without_anything_else_there_are_four():
     found = training_gauges(rows(8, 1, 4), Watched())
     assert found.keys() == {"std", "effective_rank", "eigenvalue_decay", "uniformity"}
 
 
+@pytest.mark.slow
 def test_sharded_equals_whole():
     mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     arrays = rows(64, 2, 6), Watched(jax.nn.softmax(rows(64, 5)), None, (rows(64, 6), rows(64, 6)))

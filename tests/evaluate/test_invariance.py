@@ -41,6 +41,7 @@ def test_lidar_is_the_definition(shape, delta):
     np.testing.assert_allclose(found, lidar_64(views, delta), rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_what_only_the_augmentation_changes_counts_for_the_rank_and_not_for_lidar():
     images = np.zeros((64, 1, 8)) + RNG.normal(size=(64, 1, 8)) * (np.arange(8) < 2)
     moved = (images + 3 * RNG.normal(size=(64, 20, 8)) * (np.arange(8) >= 2)).astype(np.float32)
@@ -73,6 +74,7 @@ def colourless(params, state, images):
     return (images.astype(jnp.float32) * weights).sum(axis=-1).reshape(len(images), -1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("extract", "invariant"), [(flat, set()), (columns, {"flip"}), (colourless, {"grayscale"})],
     ids=["pixels", "mirrored", "grey"],
@@ -84,6 +86,7 @@ def test_a_network_is_invariant_to_what_it_cannot_see(extract, invariant):
     assert all(-1 <= cosine <= 1.001 for cosine in found.values())
 
 
+@pytest.mark.slow
 def test_the_cosine_is_that_of_centred_features():
     found = view_diagnostics(network(flat), images=24, views=2)["invariance"]["flip"]
     rows, mirrored = (each.reshape(24, -1).astype(np.float64) for each in (IMAGES, IMAGES[:, :, ::-1]))
@@ -93,6 +96,7 @@ def test_the_cosine_is_that_of_centred_features():
     np.testing.assert_allclose(found, cosines.mean(), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_protocol_needs_no_labels_and_is_in_the_digest():
     features = compute_features(flat, None, None, DATA)
     found = evaluate_features(features, protocols=["diagnostics", "knn"], network=network(flat))
@@ -105,6 +109,7 @@ def test_the_protocol_needs_no_labels_and_is_in_the_digest():
     assert "diagnostics_pixels" not in line and "diagnostics_pixels_invariance" not in line
 
 
+@pytest.mark.slow
 def test_grey_images_and_clips():
     grey = ArraySource("grey", (), IMAGES[..., :1], SOURCE.labels)
     found = view_diagnostics(Network(flat, None, None, Data("grey", grey, grey)), images=24, views=2)

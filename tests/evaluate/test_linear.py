@@ -110,6 +110,7 @@ def test_weights_and_bias_are_for_features_as_they_come():
     assert found.interval == wilson_interval(found.accuracy, len(ANSWERS))
 
 
+@pytest.mark.slow
 def test_the_strength_is_chosen_on_held_out_training_features():
     train, labels, test, answers = problem(dim=40, spread=4.0)
     found = probe(train, labels, test, answers, held_out=0.5)
@@ -190,6 +191,7 @@ def test_wrong_arrays_are_one_sentence():
         probe(TRAIN[::20], LABELS[::20], TEST, ANSWERS)
 
 
+@pytest.mark.slow
 def test_rows_without_a_label_are_left_out():
     labels, answers = LABELS.copy(), ANSWERS.copy()
     labels[::3], answers[::2] = -1, -1

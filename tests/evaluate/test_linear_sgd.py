@@ -31,6 +31,7 @@ DATA = Data("rows", source(60, seed=0), source(30, seed=1))
 NETWORK = Network(extract, jnp.float32(1), None, DATA)
 
 
+@pytest.mark.slow
 def test_a_sweep_finds_a_rate_that_learns():
     found = linear_sgd(NETWORK, epochs=40, batch_size=12, learning_rates=(1e-6, 1.0))
     assert found.learning_rate == 1.0 and found.accuracy > 0.9 and found.held_out[1.0] > found.held_out[1e-6] + 0.2
@@ -39,6 +40,7 @@ def test_a_sweep_finds_a_rate_that_learns():
     assert ((images @ found.weights + found.bias).argmax(axis=1) == labels).mean() == pytest.approx(found.accuracy)
 
 
+@pytest.mark.slow
 def test_each_rate_of_a_sweep_is_trained_as_if_alone():
     both = linear_sgd(NETWORK, epochs=4, batch_size=12, learning_rates=(0.3, 3.0))
     for rate in (0.3, 3.0):
@@ -48,6 +50,7 @@ def test_each_rate_of_a_sweep_is_trained_as_if_alone():
             np.testing.assert_allclose(alone.weights, both.weights, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["sgd", "lars"])
 def test_one_batch_a_step_is_momentum_sgd_in_numpy(optimizer):
     """The whole set in one batch: the order does not matter, and the classifier of all images is plain gradient descent."""
@@ -74,6 +77,7 @@ def test_one_batch_a_step_is_momentum_sgd_in_numpy(optimizer):
     np.testing.assert_allclose(found.bias, bias, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_test_labels_choose_nothing_and_held_out_labels_do():
     permuted = source(30, seed=1, each=np.roll(DATA.test.labels, 1))
     first, other = (
@@ -96,6 +100,7 @@ def test_unlabelled_images_train_nothing():
     np.testing.assert_allclose(found.weights, expected.weights, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_crops_and_flips_are_of_the_image():
     image = jnp.asarray(np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8))
     whole = crop_and_flip(min_scale=1.0, flip=False)  # The largest box of an allowed ratio: all rows and columns.

@@ -18,6 +18,7 @@ def test_average_precision_is_scikit_learns_with_equal_scores():
     assert np.isnan(average_precision(scores, [0] * 8)) and average_precision([1.0] * 4, [1, 0, 0, 0]) == 0.25
 
 
+@pytest.mark.slow
 def test_the_probe_ranks_linear_targets_and_test_targets_choose_nothing():
     found = multi_label_probe(*PARTS)
     assert found.interval[0] < found.average_precision < found.interval[1] <= 1

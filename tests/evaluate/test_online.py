@@ -37,6 +37,7 @@ def images_of(labels):
     return (images + 50 * labels[:, None, None, None] * np.eye(4, dtype=int)[..., None]).astype(np.uint8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk", [8, 6, 20, 1000])  # of 48 and 24 images, on 8 devices
 def test_they_agree_with_the_probes_of_features(chunk):
     labels = np.arange(48, dtype=np.int32) % CLASSES
@@ -49,6 +50,7 @@ def test_they_agree_with_the_probes_of_features(chunk):
     assert 1 / CLASSES < min(found.values()) and list(found) == ["knn", "linear"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "chunk"), [(400, 256), (35, 16), (5, 256), (1, 2)])
 def test_online_probes_counts_every_image_of_sorted_classes(size, chunk):
     """Images of the last two of five classes are without use: 3/5 are right however the images are cut into chunks."""
@@ -61,6 +63,7 @@ def test_online_probes_counts_every_image_of_sorted_classes(size, chunk):
     assert online(data, chunk=chunk) == pytest.approx((labels < 3).mean())
 
 
+@pytest.mark.slow
 def test_online_probes_leaves_out_images_without_a_label():
     labels = np.arange(48, dtype=np.int32) % CLASSES
     images, classes = images_of(labels), ("a", "b", "c")

@@ -35,6 +35,7 @@ VIT = vit(image_size=12, patch_size=4, dim=8, depth=1, heads=2, channels=1)
 CONV = small_convnet(channels=1, widths=(4, 8), strides=(2, 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoder", [VIT, CONV])
 def test_a_cell_of_the_map_lies_where_the_image_changes(encoder):
     """Of layers that do not mix all positions, 3 x 3: the last convolution, and the patches before attention."""
@@ -50,6 +51,7 @@ def test_a_cell_of_the_map_lies_where_the_image_changes(encoder):
         assert (distance > 0).sum() == 1
 
 
+@pytest.mark.slow
 def test_features_stand_for_the_last_map():
     for encoder, last in ((VIT, "tokens"), (CONV, "layer2")):
         method, params, state = simclr(encoder)
@@ -124,6 +126,7 @@ def test_what_has_no_masks_or_is_cropped_is_refused():
         )
 
 
+@pytest.mark.slow
 def test_the_protocols_by_command_and_their_pictures(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("ssl_jax.data.datasets.Scenes", lambda *, size, **options: Scenes(size=size // 50, **options))
     run = tmp_path / "run"

@@ -3,9 +3,12 @@
 import importlib.util
 from pathlib import Path
 
+import pytest
+
 FILE = Path(__file__).parents[2] / "examples" / "byol.py"
 
 
+@pytest.mark.slow
 def test_it_learns():
     spec = importlib.util.spec_from_file_location("byol_alone", FILE)
     byol = importlib.util.module_from_spec(spec)

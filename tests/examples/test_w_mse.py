@@ -35,6 +35,7 @@ def test_whitened_rows_have_mean_0_and_covariance_1_also_over_shards(w_mse):
     np.testing.assert_allclose(sharded(rows), whole, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_commands_train_evaluate_and_repeat_it(tmp_path, capsys):
     run = tmp_path / "run"
     assert main(["pretrain", f"{FILE}:demo", *SMALL, "--run", str(run)]) == 0

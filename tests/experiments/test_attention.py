@@ -15,6 +15,7 @@ def function(name):
     return runpy.run_path(str(SCRIPTS / f"{name}.py"))[name]
 
 
+@pytest.mark.slow
 def test_soft_attention_becomes_hard(tmp_path, capsys):
     found = function("temperature")(stored=16, queried=3, inverse_temperatures=(1.0, 30.0, 1000.0), pictures=tmp_path)
     distances, spread = zip(*found.values(), strict=True)
@@ -23,12 +24,14 @@ def test_soft_attention_becomes_hard(tmp_path, capsys):
     assert {path.name for path in tmp_path.iterdir()} == {"temperature.svg", "temperature_distance.svg"}
 
 
+@pytest.mark.slow
 def test_an_image_finds_its_other_half(tmp_path):
     errors = function("image_store")(shown=3, pictures=tmp_path)
     assert errors["soft"] < errors["8 nearest"] < errors["mean of all"]
     assert (tmp_path / "image_store.svg").read_text().count("<image") == 18
 
 
+@pytest.mark.slow
 def test_rotations_learn_too(tmp_path):
     curves = function("rotations")(words=300, dim=16, depth=1, steps=60, every=30, pictures=tmp_path)
     assert set(curves) == {"linear", "rotation"} and (tmp_path / "rotations.svg").exists()
@@ -37,6 +40,7 @@ def test_rotations_learn_too(tmp_path):
         assert (first, last) == (30, 60) and after < before < 4
 
 
+@pytest.mark.slow
 def test_right_transcriptions_come_to_cost_less(tmp_path):
     curves = function("energies")(words=300, unseen=50, dim=16, depth=1, steps=60, every=30, pictures=tmp_path)
     last = {name: curve[-1][1] for name, curve in curves.items()}
@@ -52,6 +56,7 @@ def test_wrong_transcriptions_are_wrong():
     assert ((kinds["nonsense"] >= 3) == (sounds >= 3)).all() and (kinds["nonsense"] < 9).all()
 
 
+@pytest.mark.slow
 def test_the_longer_the_string_the_longer_the_step(tmp_path):
     found = function("lengths")(lengths=(2, 16), dim=16, steps=3, batch_size=8, pictures=tmp_path)
     assert set(found) == {"transformer", "GRU, attention", "GRU alone"}
@@ -59,6 +64,7 @@ def test_the_longer_the_string_the_longer_the_step(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"lengths_error.svg", "lengths_time.svg"}
 
 
+@pytest.mark.slow
 def test_what_is_lost_in_a_code_and_what_sounds_add(tmp_path):
     found = function("architectures")(
         words=150, unseen=40, dim=16, code=2, steps=2, results=tmp_path / "found.json", pictures=tmp_path
@@ -78,6 +84,7 @@ def test_vectors_of_one_kind_are_nearest_to_each_other():
     assert names["nearest_alike"](np.eye(14)[:, :1] + 1.0, kind) <= 1
 
 
+@pytest.mark.slow
 def test_missing_symbols_are_asked_of_words_and_of_sounds(tmp_path):
     found = function("missing_symbol")(
         words=150, unseen=40, dim=8, steps=2, results=tmp_path / "found.json", pictures=tmp_path
@@ -87,6 +94,7 @@ def test_missing_symbols_are_asked_of_words_and_of_sounds(tmp_path):
     assert (tmp_path / "missing_symbol.svg").read_text().count("</text>") == 39 + 3
 
 
+@pytest.mark.slow
 def test_syllables_are_counted_and_classified(tmp_path):
     names = runpy.run_path(str(SCRIPTS / "classifier.py"))
     task = names["syllables"](150, 60)
@@ -110,6 +118,7 @@ def test_texts_are_words_by_frequency(monkeypatch):
     assert task.symbols == 6 and task.classes == 2
 
 
+@pytest.mark.slow
 def test_with_a_latent_variable_the_energy_is_low_where_outputs_are(tmp_path):
     found = function("latent_variable")(
         examples=256, dim=16, steps=60, batch_size=64, results=tmp_path / "found.json", pictures=tmp_path
@@ -118,6 +127,7 @@ def test_with_a_latent_variable_the_energy_is_low_where_outputs_are(tmp_path):
     assert all((tmp_path / f"latent_{name}.svg").read_text().count("<image") == 3 for name in ("with", "without"))
 
 
+@pytest.mark.slow
 def test_gradients_are_direct_with_attention_and_vanish_without(tmp_path):
     found = function("gradients")(
         longest=16, lengths=(4,), dim=8, steps=2, results=tmp_path / "found.json", pictures=tmp_path

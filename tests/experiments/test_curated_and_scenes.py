@@ -18,6 +18,7 @@ def names():
     return runpy.run_path(str(SCRIPT))
 
 
+@pytest.mark.slow
 def test_it_runs_what_is_missing(tmp_path, monkeypatch, capsys):
     results = tmp_path / "results.json"
     words = ["--only", "SwAV, scenes, 0.1", "untrained", "--seeds", 0, "--steps", 1, "--images", 130]
@@ -35,6 +36,7 @@ def test_it_runs_what_is_missing(tmp_path, monkeypatch, capsys):
     assert json.loads(results.read_text()) == found
 
 
+@pytest.mark.slow
 def test_crops_of_an_object_show_it_and_crops_of_a_scene_show_others(names):
     objects, scenes = (names["same_class"](data, 0.1, 200) for data in ("objects", "scenes"))
     large = names["same_class"]("scenes", 0.5, 200)

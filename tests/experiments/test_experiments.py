@@ -23,12 +23,14 @@ def script(name, *words, monkeypatch):
     return runpy.run_path(str(EXPERIMENTS / name), run_name="__main__")
 
 
+@pytest.mark.slow
 def test_simclr_imagenet(tmp_path, monkeypatch, capsys):
     words = "--data synthetic --image-size 16 --stored-size 16 --encoder small --epochs 0.25 --batch-size 64".split()
     script("simclr_imagenet.py", *words, "--run", tmp_path / "run", monkeypatch=monkeypatch)
     assert '"method": "simclr", "recipe": "imagenet"' in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_all_methods_runs_what_is_missing(tmp_path, monkeypatch, capsys):
     results = tmp_path / "results.json"
     words = ["--methods", "simclr", "--epochs", 0.25, "--data", "synthetic", "--run", tmp_path, "--results", results]
@@ -74,6 +76,7 @@ def test_all_methods_on_other_data_at_a_stated_budget(tmp_path, monkeypatch, cap
         )
 
 
+@pytest.mark.slow
 def test_emoji_measures_makes_the_table_and_the_picture(tmp_path, monkeypatch):
     """Of untrained weights: `fit` is tested elsewhere."""
     monkeypatch.setattr("ssl_jax.train.fit", lambda *_, program, **__: program.init())
@@ -106,6 +109,7 @@ def few_clips(monkeypatch):
     monkeypatch.setattr("ssl_jax.composition.clips.open_data", opened)
 
 
+@pytest.mark.slow
 def test_sounding_objects(few_clips, tmp_path, monkeypatch, capsys):
     results, picture = tmp_path / "results.json", tmp_path / "picture.svg"
     words = ["--epochs", 1, "--run", tmp_path / "run", "--results", results, "--picture", picture]
@@ -123,6 +127,7 @@ def test_sounding_objects(few_clips, tmp_path, monkeypatch, capsys):
     assert [{labels[a], labels[b]} for a, b in pairs] == [{0, 3}] * 5  # "disc bell" and "ring flute" are no classes
 
 
+@pytest.mark.slow
 def test_agreement(few_clips, tmp_path, monkeypatch, capsys):
     results, picture = tmp_path / "results.json", tmp_path / "picture.svg"
     words = ["--epochs", 2, "--start", 3, "--only", "AVID", "CMA, video", "--run", tmp_path / "run"]

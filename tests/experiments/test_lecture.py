@@ -34,6 +34,7 @@ TRIALS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_runs_what_is_missing(name, tmp_path, capsys):
     case, measured = TRIALS[name]
@@ -134,6 +135,7 @@ def test_tiles_come_in_so_many_orders(count, different):
     assert len(found) > different if count is None else 0.9 * different <= len(found) <= different
 
 
+@pytest.mark.slow
 def test_a_stop_gradient_keeps_the_loss_and_changes_its_gradient():
     recipe = runs.demo("simclr", runs.Budget(2, open_data("synthetic", image_size=28, channels=1)), batch_size=8)
     rows = jnp.asarray(np.random.default_rng(0).normal(size=(8, 2, 64)), jnp.float32)

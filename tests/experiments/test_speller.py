@@ -15,6 +15,7 @@ from ssl_jax.sequences.spelling import open_spelling
 SCRIPT = str(Path(__file__).parents[2] / "experiments/attention/speller.py")
 
 
+@pytest.mark.slow
 def test_it_runs_what_is_missing_and_prints_a_table(tmp_path, monkeypatch, capsys):
     results = tmp_path / "results/speller.json"
     words = ["--network", "transformer", "--steps", 2, "--words", 150, "--dim", 16]
@@ -36,6 +37,7 @@ def test_it_runs_what_is_missing_and_prints_a_table(tmp_path, monkeypatch, capsy
     assert "±" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_networks_have_one_size_or_are_refused():
     nets = of_one_size(tuple(NETWORKS), SIZES["demo"], read=30, written=42)
     counts = [parameters(net) for net in nets.values()]
@@ -44,6 +46,7 @@ def test_networks_have_one_size_or_are_refused():
         of_one_size(("recurrent",), SIZES["demo"]._replace(dim=4), read=30, written=42)
 
 
+@pytest.mark.slow
 def test_the_tasks_read_and_write_what_they_should():
     dictionary = open_spelling(longest=8, train_words=40, test_words=200)
     spelling, denoising = (prepare(task, dictionary) for task in ("spelling", "denoising"))

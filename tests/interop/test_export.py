@@ -24,6 +24,7 @@ def run(tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 def test_the_file_holds_the_weights_that_are_evaluated_and_the_card_how_to_use_them(run, tmp_path, capsys):
     output = tmp_path / "new" / "encoder.safetensors"
     assert main(["export", str(run), "--layout", "timm", "--output", str(output)]) == 0

@@ -101,6 +101,7 @@ def initial(net):
     return Backbone(net, *net.init(jax.random.key(0)))
 
 
+@pytest.mark.slow
 def test_fixed_and_resized_positions_are_written_and_checked(tmp_path):
     file, fixed = tmp_path / "x.safetensors", SMALL(positions="sincos", pool="mean", mask_token=True)
     write_weights(file, "timm", initial(fixed), image_size=16)
@@ -118,6 +119,7 @@ def test_fixed_and_resized_positions_are_written_and_checked(tmp_path):
         read_weights(file, "timm", learned.net)
 
 
+@pytest.mark.slow
 def test_a_file_in_which_registers_have_positions_is_refused(tmp_path):
     file, registers = tmp_path / "x.safetensors", SMALL(registers=2)
     write_weights(file, "timm", initial(registers), image_size=16)
@@ -171,6 +173,7 @@ def wrong_files(tmp_path):
     save_file(arrays | {"head.weight": np.zeros((10, 32), np.float32)}, tmp_path / "head.safetensors")
 
 
+@pytest.mark.slow
 def test_wrong_files_are_one_sentence_and_other_names_are_listed(tmp_path):
     wrong_files(tmp_path)
     for name, sentence in {

@@ -213,6 +213,7 @@ def refused(tmp_path, make, shapes, sentence):
     assert "\n" not in str(reason.value)
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_one_sentence(tmp_path):
     both = {f"{prefix}{name}": shape for prefix in ("a.", "b.") for name, shape in vit_shapes().items()}
     without = {name: shape for name, shape in vit_shapes().items() if name != "norm.weight"}

@@ -68,6 +68,7 @@ def both(video, audio, video_memory, audio_memory, video_positives, audio_positi
     return between + cma(video, audio, video_positives, audio_positives, *negatives, estimator=estimator)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("way", "shards"), CASES)
 def test_shards_give_the_losses_of_the_whole_batch(way, shards):
     arrays = (VIDEO, AUDIO, VIDEO_MEMORY, AUDIO_MEMORY, VIDEO_POSITIVES, AUDIO_POSITIVES, *SHARED)

@@ -156,6 +156,7 @@ def test_global_arrays_on_eight_devices_give_the_same(case):
             np.testing.assert_allclose(gradient, other, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block_size", [None, 5])
 def test_known_values(block_size):
     same = jnp.ones((B, D))
@@ -169,6 +170,7 @@ def test_known_values(block_size):
     np.testing.assert_allclose(ntxent(agreeing, 3 * agreeing, block_size=block_size), best, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_labels_that_name_the_example_make_supcon_ntxent():
     first, second = rows(2)
     labels = jnp.tile(jnp.arange(B), 2)
@@ -176,6 +178,7 @@ def test_labels_that_name_the_example_make_supcon_ntxent():
     np.testing.assert_allclose(ours, ntxent(first, second, temperature=0.5), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_supcon_without_pairs_is_zero():
     (embeddings,) = rows(1)
     value, gradient = jax.value_and_grad(supervised_contrastive)(embeddings, jnp.arange(B))
@@ -269,6 +272,7 @@ def test_a_ring_holds_a_block_where_gathering_holds_all_keys():
     assert temporary_bytes(64) < 4 * (30 * rows_here * 64 + 8 * rows_here * 64) < temporary_bytes(None) / 2
 
 
+@pytest.mark.slow
 def test_wrong_arguments_are_named():
     first, second = rows(2)
     mistakes = (

@@ -231,6 +231,7 @@ def test_isotropic_gaussian_is_its_definition_and_so_is_its_gradient():
     np.testing.assert_allclose(gradient, expected, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_isotropic_gaussian_of_normal_samples_and_of_a_collapse():
     normal = jax.random.normal(jax.random.key(0), (400, 32, 8))
     np.testing.assert_allclose(sigreg(jax.random.key(1), normal), 1.06, atol=0.06)

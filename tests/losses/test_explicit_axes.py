@@ -43,6 +43,7 @@ def test_a_loss_over_explicit_axes_is_that_of_the_whole_batch(name):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-6), (value, gradients), whole)
 
 
+@pytest.mark.slow
 def test_what_is_not_decorated_refuses_them():
     """So that the test above tests the decorator."""
     rows = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)

@@ -55,6 +55,7 @@ def test_koleo_is_its_definition():
     np.testing.assert_allclose(gradient, numerical_gradient(numpy_koleo, (TOKENS,), 0), rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_koleo_known_values():
     np.testing.assert_allclose(koleo(jnp.eye(3)), -np.log(2) / 2, rtol=1e-6)
     np.testing.assert_allclose(koleo(jnp.array([[1.0, 0.0], [-2.0, 0.0]])), -np.log(2), rtol=1e-6)

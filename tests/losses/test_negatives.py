@@ -146,6 +146,7 @@ def sharded_cpc(block_size):
     return functools.partial(cpc, temperature=0.5, block_size=block_size)
 
 
+@pytest.mark.slow
 def test_known_values():
     ones = jnp.ones((B, D))
     np.testing.assert_allclose(info_nce(ones, ones, jnp.ones((K, D))), np.log(K + 1), rtol=1e-5)

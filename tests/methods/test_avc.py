@@ -102,6 +102,7 @@ def test_the_map_has_the_shape_of_the_last_layer_and_its_largest_value_decides(e
     np.testing.assert_allclose(shown.max(axis=(1, 2)), 1 / (1 + np.exp(-np.array(odds))), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_it_learns_which_sound_belongs(method):
     """Sixteen pairs of patterns: after 200 steps most pairs are told apart, where chance is a half."""
     patterns = RANDOM.normal(size=(2, 16, 8, 8, 1)).astype(np.float32)

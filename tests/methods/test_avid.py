@@ -84,6 +84,7 @@ def nce_by_hand(query, positives, negatives, log_partition):
     return total / len(query)
 
 
+@pytest.mark.slow
 def test_sight_asks_for_sound_and_sound_for_sight(method, start, encoded):
     """And not within a modality; for CMA before `start`."""
     embeddings, state = encoded
@@ -231,6 +232,7 @@ def test_all_clips_that_agree_are_positives_once_where_as_many_are_drawn():
     assert not np.isin(negatives, [2, *agreeing]).any()
 
 
+@pytest.mark.slow
 def test_shards_give_the_loss_of_the_whole_batch_with_positives():
     """The contract tests this at step 0, where there are none."""
     params, state = jax.jit(AGREE.init)(jax.random.key(0))

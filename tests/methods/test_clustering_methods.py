@@ -39,6 +39,7 @@ def after(method, step):
     return params, embeddings, loss, state, method.after_step(params, state, step)[1]
 
 
+@pytest.mark.slow
 def test_the_memories_hold_the_two_views(method):
     _, embeddings, *_ = after(method, 0)
     start = jax.jit(method.init)(jax.random.key(0))[1]
@@ -154,6 +155,7 @@ def test_clusterfit_names_the_cluster_of_each_example_not_its_label():
     np.testing.assert_array_equal(embeddings["label"], clusters[np.asarray(VIEWS["index"])])
 
 
+@pytest.mark.slow
 def test_the_seed_of_the_clusters_changes_them():
     points = np.random.default_rng(0).normal(size=(60, 4))
     assert (cluster(points, 7) == cluster(points, 7, seed=0)).all()

@@ -416,6 +416,7 @@ def test_loss_falls(method, step, start, batch):
     assert np.isfinite(losses).all() and np.mean(losses[-5:]) < before
 
 
+@pytest.mark.slow
 def test_one_device_equals_eight(method, augment, optimizer, step, start, batch):
     """Also with the objective run on shards, and what the method cuts by rows cut."""
     on_eight = jax.jit(make_step(method, augment, optimizer, seed=1, mesh=make_mesh(8)))
@@ -431,6 +432,7 @@ def test_one_device_equals_eight(method, augment, optimizer, step, start, batch)
         )
 
 
+@pytest.mark.slow
 def test_microbatches_and_rematerialisation_change_nothing(method, augment, batch):
     """Exactly the gradient of the whole batch, negatives and all, also on several devices."""
     networks = exchanged(method, PLAIN)
@@ -467,6 +469,7 @@ def flops(method, augment, *, devices, examples=64):
 
 # Methods with a second network, rows in another order or rows of other examples: what a compiler may compute everywhere.
 # Each takes seconds to compile twice, so that the others, whose `encode` has none of these, are left out.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
     [("moco", {}), ("moco", {"norm_groups": 8}), ("byol", {}), ("dino", {}), ("cma", {}), ("swav with a queue", {})],

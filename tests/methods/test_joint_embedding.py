@@ -34,6 +34,7 @@ def test_a_scale_multiplies_the_loss(method):
     np.testing.assert_allclose(loss[1], 3 * loss[0], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_symmetric_moco_compares_each_view_with_a_queue_of_the_other_views_keys():
     """solo-learn's MoCo v2+: one queue for both would hold two views of each image, and half as many batches."""
     method = MoCo(NET, HEAD, 10, queue_length=6, temperature=0.2, symmetric=True)
@@ -60,6 +61,7 @@ def test_simdino_passes_its_settings_to_the_loss():
     np.testing.assert_allclose(loss, simdino(student, teacher, groups=3, **settings), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_teacher_has_no_stochastic_depth():
     """As in facebookresearch/dino, whose drop_path_rate is the student's alone."""
     net = encoder("vit_micro", image_shape=(14, 14, 1), drop_path=0.9)

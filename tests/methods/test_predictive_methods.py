@@ -44,6 +44,7 @@ def encoded(method, views):
     return encode(views)
 
 
+@pytest.mark.slow
 def test_mae_predicts_the_pixels_of_the_hidden_patches():
     decoder = masked_decoder(inputs=8, outputs=4, grid=8, dim=8, depth=1, heads=2)
     method = MAE(encoder=VIT, decoder=decoder, patch_size=2, normalize_targets=False)
@@ -69,6 +70,7 @@ def ijepa(steps=10):
     )
 
 
+@pytest.mark.slow
 def test_ijepa_targets_are_normed_tokens_of_the_target_encoder_on_the_whole_image():
     method, views = ijepa(), views_of(block_masking(as_it_is, grid=8))
     params, state = jax.jit(method.init)(jax.random.key(0))
@@ -83,6 +85,7 @@ def test_ijepa_targets_are_normed_tokens_of_the_target_encoder_on_the_whole_imag
     )
 
 
+@pytest.mark.slow
 def test_ijepa_does_not_count_what_fills_a_block_up():
     method, views = ijepa(), views_of(block_masking(as_it_is, grid=8))
     embeddings = encoded(method, views)
@@ -98,6 +101,7 @@ def test_ijepa_target_follows_with_a_momentum_that_rises_linearly():
         np.testing.assert_allclose(state["target"]["a"], weight, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_ijepa_is_judged_by_the_last_four_blocks_of_the_target_encoder():
     method = ijepa()
     params, state = jax.jit(method.init)(jax.random.key(0))
@@ -122,6 +126,7 @@ def cpc_method(rows=2):
     )
 
 
+@pytest.mark.slow
 def test_cpc_predicts_from_rows_above_only():
     """Without batch statistics, which tell of the whole batch: what lies below a place does not move its predictions."""
     method = cpc_method()
@@ -134,6 +139,7 @@ def test_cpc_predicts_from_rows_above_only():
     assert embeddings["predictions"].shape == (4, 5, 5, 2, 6) and embeddings["grid"].shape == (4, 5, 5, 6)
 
 
+@pytest.mark.slow
 def test_cpc_hides_the_rim_of_a_patch_in_training_only():
     """With sub-crops of one pixel out of 4 x 4 the encoder sees no more of a patch than that, moved to its middle."""
     whole, cropped = cpc_method(), dataclasses.replace(cpc_method(), sub_crop=1)

@@ -99,6 +99,7 @@ def unit(rows):
     return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight", [0.5, 0.2])
 def test_both_terms_of_pirl_ask_for_the_memory_of_the_image(weight):
     method = pirl(weight=weight)

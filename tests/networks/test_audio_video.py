@@ -54,6 +54,7 @@ def test_the_small_one_is_its_definition():
         np.testing.assert_allclose(came, expected, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_stages_of_r2plus1d_are_their_definition():
     net = r2plus1d_18(channels=2, width=2)
     params, stats = drawn(net)

@@ -120,6 +120,7 @@ def test_far_from_zero_statistics_do_not_cancel(kind, shape, ratio):
     np.testing.assert_allclose(norm(jnp.asarray(x)), exact, atol=RATIOS[ratio])
 
 
+@pytest.mark.slow
 def test_gradients_far_from_zero_are_those_near_it():
     """Near 0, those of the definition: a shift of the input changes neither the output nor its gradient."""
     x, weights = np.random.default_rng(0).normal(size=(2, 32, 3, 3, 4)).astype(np.float32)

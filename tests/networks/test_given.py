@@ -74,6 +74,7 @@ def test_training_updates_statistics_and_drops_by_the_key(kind):
     np.testing.assert_array_equal(one["features"], again["features"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_it_pre_trains(kind):
     net = as_encoder(NETWORKS[kind], image_shape=SHAPE)

@@ -33,6 +33,7 @@ def test_it_is_the_definition():
     assert net.width == 4
 
 
+@pytest.mark.slow
 def test_two_right_outputs_are_learned_with_a_latent_variable_and_their_mean_without():
     """y is 1 or -1 for every x; F(y) with z in {0, 1} becomes 0 at both and 1 between, without z it stays 1 and 0."""
     x, y = np.linspace(-1, 1, 16, dtype=np.float32)[:, None], np.tile([[1.0], [-1.0]], (8, 1)).astype(np.float32)

@@ -18,6 +18,7 @@ def apply(net, *inputs):
     return jax.jit(lambda *inputs: net.apply(params, stats, *inputs, train=False)[0])(*inputs)
 
 
+@pytest.mark.slow
 def test_each_prediction_depends_on_its_position():
     tokens = jnp.asarray(RANDOM.normal(size=(2, 3, 8)), jnp.float32)
     predicted = apply(NET, tokens, VISIBLE, HIDDEN)

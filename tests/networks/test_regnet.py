@@ -13,6 +13,7 @@ from ssl_jax.networks.regnet import stages_of
 TINY = {"depth": 3, "w_0": 8, "w_a": 2.5, "w_m": 2.0, "group_width": 4}  # Widths 8, 16; depths 2, 1.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "published", "width"),
     [
@@ -94,6 +95,7 @@ def test_it_is_the_definition_and_moves_its_running_averages():
     np.testing.assert_allclose(after["stem"]["norm"]["mean"], expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_every_parameter_learns():
     net = regnety(**TINY, stem="mnist", channels=1)
     params, stats = drawn(net)

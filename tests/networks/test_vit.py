@@ -13,6 +13,7 @@ from ssl_jax.ops.positions import grid_positions
 TINY = {"image_size": 6, "patch_size": 2, "channels": 2, "dim": 8, "heads": 2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "published", "width"),
     [
@@ -29,6 +30,7 @@ def test_parameters_are_as_many_as_timm_counts(make, published, width):
     assert net.width == width and stats == {}
 
 
+@pytest.mark.slow
 def test_layers_come_by_name_in_order_of_depth():
     net = vit(**TINY, depth=12)
     start = jax.eval_shape(net.init, jax.random.key(0))
@@ -64,6 +66,7 @@ def naive_block(tokens, params, heads, gated=False):
     return tokens + params.get("mlp_scale", 1) * linear(hidden, params["contract"]), weights
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pool", "positions"), [("token", "learned"), ("mean", "sincos")])
 def test_it_is_the_definition(pool, positions):
     net = vit(**TINY, depth=2, pool=pool, positions=positions)
@@ -112,6 +115,7 @@ def test_with_the_parts_of_dinov2_it_is_the_definition():
     assert params["block1"]["expand"]["kernel"].shape == (8, 48)
 
 
+@pytest.mark.slow
 def test_layer_scale_starts_at_its_value_and_the_mask_token_at_zero():
     params, _ = vit(**TINY, depth=1, layer_scale=1e-5, mask_token=True, registers=1).init(jax.random.key(0))
     for name in ("attention_scale", "mlp_scale"):
@@ -119,6 +123,7 @@ def test_layer_scale_starts_at_its_value_and_the_mask_token_at_zero():
     assert not params["mask_token"].any() and params["registers"].shape == (1, 8)
 
 
+@pytest.mark.slow
 def test_every_parameter_learns_at_once():
     net = vit(**TINY, depth=1)
     params, stats = drawn(net)
@@ -142,6 +147,7 @@ def dropping(chance, *, silenced=None):
     return np.asarray(layers["block2"] - layers["block1"]), np.asarray(still["block2"] - still["block1"])
 
 
+@pytest.mark.slow
 def test_drop_path_leaves_out_whole_branches_of_some_examples():
     """Of the last block's two branches at a chance of a half: both, either or none, a quarter of the examples each."""
     change, _ = dropping(0.5)
@@ -150,6 +156,7 @@ def test_drop_path_leaves_out_whole_branches_of_some_examples():
     np.testing.assert_allclose(counts / 256, 0.25, atol=0.1)  # Standard error 0.027.
 
 
+@pytest.mark.slow
 def test_drop_path_keeps_the_expectation_of_a_branch():
     """With one branch silenced, a chance of 1/4 leaves 3/4 of the other, each 4/3 as large."""
     change, still = dropping(0.25, silenced="contract")
@@ -186,6 +193,7 @@ def test_wrong_calls_are_named():
         jax.eval_shape(lambda *a: net.apply(*a, train=True), params, stats, jnp.zeros((1, 6, 6, 2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("positions", ["learned", "sincos"])
 def test_small_crops_get_interpolated_positions(positions):
     net = vit(**TINY, depth=1, positions=positions)
@@ -214,6 +222,7 @@ def visible(pool="token"):
 SQUARES = jnp.asarray(np.random.default_rng(0).normal(size=(2, 12, 12, 1)), jnp.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pool", ["token", "mean"])
 def test_with_all_patches_visible_the_layers_are_the_same(pool):
     run, every = visible(pool), jnp.broadcast_to(jnp.arange(16)[None], (2, 16))
@@ -230,6 +239,7 @@ def test_masked_patches_need_a_mask_token():
         jax.eval_shape(lambda *inputs: net.apply(*inputs, train=False), *start, images, None, masked)
 
 
+@pytest.mark.slow
 def test_layers_depend_on_visible_patches_alone():
     run, indices = visible(), jnp.array([[0, 5, 7], [15, 2, 3]])
     layers = run(SQUARES, indices)

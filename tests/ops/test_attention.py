@@ -83,6 +83,7 @@ def test_it_is_its_definition(masked, block_size, groups):
         np.testing.assert_allclose(by_weights, read, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("groups", [1, H])
 @pytest.mark.parametrize("causal", [False, True])
 def test_it_is_jaxs(causal, groups, block_size=5):
@@ -108,6 +109,7 @@ def cut_small(monkeypatch, scores, rows):
 
 
 # Several heads whole; rows of a head with all keys; rows with blocks of keys.
+@pytest.mark.slow
 @pytest.mark.parametrize(("scores", "rows"), [(2 * B * T * S, 99), (40, 5), (10, 5)])
 @pytest.mark.parametrize("masked", MASKS)
 def test_pieces_are_the_whole(monkeypatch, masked, scores, rows):
@@ -123,6 +125,7 @@ def test_pieces_are_the_whole(monkeypatch, masked, scores, rows):
     np.testing.assert_array_equal(attention(*arrays(2), **ours, hard=True), hard)
 
 
+@pytest.mark.slow
 def test_pieces_within_a_shard_are_the_whole(monkeypatch):
     def gradients():
         spec = PartitionSpec("data")
@@ -151,12 +154,14 @@ def in_ring(query, key, value, mask, *, axis_name=None):
     return mean_over_shards(jnp.mean(read**3 + read), axis_name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("way", "shards"), CASES)
 def test_a_sequence_may_be_cut_over_shards(way, shards):
     given = (*arrays(2), jnp.asarray(some_mask()))
     assert_same_in_pieces(in_ring, way, shards, given, cut=(1, 1, 1, 2), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_hard_attention_reads_the_best_key():
     given, mask = arrays(), some_mask()
     hard = functools.partial(attention, mask=jnp.asarray(mask), hard=True)
@@ -168,6 +173,7 @@ def test_hard_attention_reads_the_best_key():
     assert not gradients[0].any() and not gradients[1].any() and gradients[2].any()
 
 
+@pytest.mark.slow
 def test_straight_through_has_the_gradient_of_soft_attention():
     given = arrays()
     cotangent = jnp.ones((B, T, H, E))
@@ -178,6 +184,7 @@ def test_straight_through_has_the_gradient_of_soft_attention():
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_attention_is_minus_the_gradient_of_the_free_energy():
     query, key, _ = arrays()
     energy = lambda rows: free_energy(rows, key[0, :, 0], inverse_temperature=D**-0.5).sum()  # noqa: E731
@@ -185,6 +192,7 @@ def test_attention_is_minus_the_gradient_of_the_free_energy():
     np.testing.assert_allclose(-jax.grad(energy)(query[0, :, 0]), read[0, :, 0], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 1000), st.integers(0, T - 1))
 def test_causality_and_equivariance(seed, place):
@@ -212,6 +220,7 @@ def test_bfloat16_comes_back_as_bfloat16_and_sums_wide(block_size):
     np.testing.assert_allclose(np.asarray(read, np.float64), naive(*wide), atol=3e-2)
 
 
+@pytest.mark.slow
 def test_memory_is_linear_in_the_length():
     def temporary_bytes(length, **arguments):
         rows = jax.ShapeDtypeStruct((1, length, 1, 8), jnp.float32)
@@ -263,6 +272,7 @@ def test_wrong_arguments_are_named():
             call()
 
 
+@pytest.mark.slow
 def test_the_sanity_checks_of_the_practicum():
     """Inputs and printed outputs of the practicum's notebook 15-transformer.ipynb (Atcold/NYU-DLSP20, commit 3049c832).
 

@@ -35,6 +35,7 @@ def new_rows(seed=1):
     return 5 * jax.random.normal(jax.random.key(seed), (8, 4))
 
 
+@pytest.mark.slow
 def test_write_is_a_moving_average_at_unit_length_and_repeats_are_averaged():
     start = bank.fresh(KEY, 16, 4)
     for momentum in (0.5, 0.0, 1.0):

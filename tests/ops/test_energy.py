@@ -75,6 +75,7 @@ def test_a_look_up_is_its_definition(block_size, top):
         np.testing.assert_allclose(gradient, numerical_gradient(number, wide, which), rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("way", "shards"), CASES)
 def test_a_cut_store_is_the_whole_store(way, shards):
     assert_same_in_pieces(energy_number, way, shards, arrays()[:2], cut=(0, 0), rtol=1e-4)
@@ -106,6 +107,7 @@ def test_k_nn_is_the_look_up_of_labels():
     np.testing.assert_allclose(read, votes, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_attention_is_minus_the_gradient_of_the_free_energy():
     query, keys, _ = arrays()
     energy = lambda query: free_energy(query, keys, inverse_temperature=3.0).sum()  # noqa: E731
@@ -128,12 +130,14 @@ def test_cold_reading_is_hard_and_cold_energy_is_the_best_score():
     np.testing.assert_allclose(flat, -np.log(K) / 2, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_of_equal_scores_the_lower_number_is_nearer():
     keys = jnp.ones((5, 2))
     read = key_value_lookup(jnp.ones((1, 2)), keys, jnp.arange(5.0)[:, None], top=2, block_size=2)
     np.testing.assert_allclose(read, [[0.5]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
 def test_sums_of_narrow_arrays_are_wide(dtype):
     keys = jnp.zeros((4096, 2), dtype)
@@ -145,6 +149,7 @@ def test_sums_of_narrow_arrays_are_wide(dtype):
     np.testing.assert_allclose(read, 1, rtol=1e-2)
 
 
+@pytest.mark.slow
 def test_wrong_arguments_are_named():
     query, keys, values = arrays()
     mistakes = (

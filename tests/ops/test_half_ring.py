@@ -43,6 +43,7 @@ def test_every_row_meets_each_row_of_other_shards_once(devices):
     np.testing.assert_array_equal(found, 1 - np.kron(np.eye(devices), np.ones((4, 4))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block_size", [3, 64])
 @pytest.mark.parametrize("devices", DEVICES)
 def test_sums_and_gradients_are_those_of_one_device(devices, block_size):

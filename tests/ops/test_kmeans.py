@@ -31,6 +31,7 @@ def lloyd(points, centroids):
     return np.stack([points[labels == k].mean(axis=0) for k in range(len(centroids))])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spherical", [False, True])
 def test_finds_blobs(spherical):
     points, blob = blobs()
@@ -42,6 +43,7 @@ def test_finds_blobs(spherical):
         assert found.inertia < 3 * 0.1**2 * 1.3
 
 
+@pytest.mark.slow
 def test_a_round_is_lloyds():
     points = jax.random.normal(jax.random.key(1), (32, 3))
     before = kmeans(KEY, points, clusters=4, iterations=0)
@@ -71,6 +73,7 @@ def test_rows_are_drawn_in_proportion_to_their_weight():
     assert abs((drawn == 3.0).mean() - 0.75) < 0.03
 
 
+@pytest.mark.slow
 def test_an_empty_cluster_takes_part_of_the_largest():
     points, _ = blobs()
     centroids = jnp.array([[100.0, 0, 0], [0, 0, 0], [0, 200.0, 0]])  # everything is nearest to the middle one
@@ -129,6 +132,7 @@ def test_block_size_changes_nothing():
             np.testing.assert_allclose(came, expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("way", "shards"), WITHOUT_GRADIENT)
 def test_shards_find_what_the_whole_set_finds(way, shards):
     points = jax.random.normal(jax.random.key(3), (32, 3))
@@ -168,6 +172,7 @@ def test_wrong_input_is_one_sentence(shape, options, sentence):
         eager(KEY, jnp.ones(shape), **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", [None, *WITHOUT_GRADIENT])
 def test_points_of_weight_0_are_padding(way):
     """On one device and on several, where a shard may hold nothing else."""
@@ -198,6 +203,7 @@ def test_weights_fit_the_points():
         eager(KEY, jnp.ones((2, 2)), clusters=1, weights=jnp.ones(3))
 
 
+@pytest.mark.slow
 def test_the_nearest_of_many_centroids_of_any_length():
     """More of them than are compared exactly, and from short to long."""
     rng = np.random.default_rng(0)

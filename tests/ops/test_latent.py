@@ -26,6 +26,7 @@ def test_at_a_temperature_it_is_the_definition(b):
     np.testing.assert_allclose(gradient, likely / likely.sum(axis=-1, keepdims=True), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_its_limits_are_the_minimum_and_the_mean():
     cold, hot = (latent_free_energy(ENERGIES, inverse_temperature=b) for b in (1e4, 1e-4))
     np.testing.assert_allclose(cold, ENERGIES.min(axis=-1), atol=1e-3)

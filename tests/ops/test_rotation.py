@@ -91,5 +91,6 @@ for seed in range(20):
 """
 
 
+@pytest.mark.slow
 def test_many_at_once_on_two_cores_do_not_wait_for_each_other():
     subprocess.run([sys.executable, "-c", MANY], check=True, timeout=120)

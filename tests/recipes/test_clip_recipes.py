@@ -22,6 +22,7 @@ def few_clips(monkeypatch):
     monkeypatch.setattr("ssl_jax.composition.clips.open_data", opened)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "options", "views"),
     [

@@ -17,6 +17,7 @@ def test_whole_images_are_standardised_as_tiles_are(method):
     np.testing.assert_allclose([seen.mean(), seen.std()], [0, 1], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_no_tile_shows_what_is_outside_the_image():
     """Of a flat image every tile is flat, at the corners too: black there would tell the place."""
     recipe = find("relative_position", "demo")()  # The tiles of both, without an order.

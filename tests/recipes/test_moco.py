@@ -12,6 +12,7 @@ from ssl_jax.recipes.moco import imagenet, imagenet_v1
 from ssl_jax.train.state import init_state
 
 
+@pytest.mark.slow
 def test_the_versions_differ_by_head_temperature_and_schedule():
     first, second = imagenet_v1(data="synthetic"), imagenet(data="synthetic")
     heads = [
@@ -26,6 +27,7 @@ def test_the_versions_differ_by_head_temperature_and_schedule():
     assert float(rates[1](100)) == pytest.approx(0.015)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_interleaving_separates_the_statistics_of_a_query_and_its_key(shuffle):
     """With statistics of their own in each part, keys in the batch's order are normed with the query's companions."""

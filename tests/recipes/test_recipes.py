@@ -52,6 +52,7 @@ def traced(recipe):
     return state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "name"), EVERY, ids=["/".join(pair) for pair in EVERY])
 def test_it_traces_at_full_size_and_its_arguments_make_it_again(method, name, features):
     options = SMALL.get(method, {}) | features.get(method, {})
@@ -86,6 +87,7 @@ def test_patches_of_cpc_do_not_meet_in_batch_statistics(encoder):
     assert not jax.tree.leaves(statistics)
 
 
+@pytest.mark.slow
 def test_relative_paths_are_recorded_as_absolute_ones(tmp_path, monkeypatch):
     (tmp_path / "pictures").mkdir()
     for number in range(4):

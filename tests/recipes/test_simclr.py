@@ -15,6 +15,7 @@ def count(params):
     return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
+@pytest.mark.slow
 def test_imagenet_is_the_authors():
     recipe = imagenet(data="synthetic", epochs=100)
     state = shapes(recipe)

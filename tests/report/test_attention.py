@@ -116,6 +116,7 @@ def prepare(image):
     return image.astype(jnp.float32) / 255
 
 
+@pytest.mark.slow
 def test_a_shrunk_run_of_a_vit_draws_its_attention(tmp_path):
     method = SimCLR(encoder("vit_micro", image_shape=(16, 16, 3)), projection_head(inputs=64, widths=(8,)))
     recipe = Recipe(
@@ -133,6 +134,7 @@ def test_a_shrunk_run_of_a_vit_draws_its_attention(tmp_path):
     assert HEADING in page and "<h3>Head 4</h3>" in page
 
 
+@pytest.mark.slow
 def test_attention_is_that_of_the_weights_that_are_evaluated():
     method = IJEPA(encoder=NET, predictor=NET, steps=1)
     (params, stats), (target, _) = (NET.init(jax.random.key(seed)) for seed in (0, 1))
@@ -154,6 +156,7 @@ def test_features_that_are_no_vits_own_have_no_attention():
     assert attentions_of(by_hand, prepare)(*by_hand.init(jax.random.key(0)), IMAGES) is None
 
 
+@pytest.mark.slow
 def test_blocks_are_in_order_of_depth():
     """Names in alphabetical order, as `jit` sorts them, would have block10 before block2."""
     deep = vit(image_size=8, patch_size=4, channels=1, dim=4, depth=10, heads=1)

@@ -143,6 +143,7 @@ def stolen_by(asked: list[str], page: str) -> set[str]:
     return {address for address in asked if f"/{page}/" in address and not address.endswith("/")}
 
 
+@pytest.mark.slow
 def test_the_browser_obeys_each_name_where_it_is_not_escaped(browsed):
     obeyed = {int(address.split("/control/")[1].split("/")[0]) for address in stolen_by(browsed, "control")}
     assert obeyed == set(range(len(NAMES)))

@@ -20,12 +20,14 @@ def older(request, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_its_features_are_evaluated_as_then(older, capsys):
     before = json.loads((older / "results.json").read_text())["features"]["pretrained"]["knn"]["accuracy"]
     assert main(["evaluate", str(older), "--protocols", "knn"]) == 0
     assert json.loads(capsys.readouterr().out)["knn"] == pytest.approx(before, abs=0.01)
 
 
+@pytest.mark.slow
 def test_it_is_whole_and_training_goes_on_from_its_last_step(older, capsys):
     assert main(["doctor", str(older)]) == 0
     assert "checkpoint 16  whole" in capsys.readouterr().out

@@ -177,6 +177,7 @@ def test_every_parameter_learns_at_once(cell):
     assert jax.tree.all(jax.tree.map(lambda leaf: bool(leaf.any()), gradient))
 
 
+@pytest.mark.slow
 def test_it_starts_with_orthogonal_matrices_and_open_forget_gates():
     params, _ = jax.jit(recurrent(**{**TINY, "depth": 1}, cell="lstm").init)(jax.random.key(0))
     layer = params["predictor1"]
@@ -269,6 +270,7 @@ def share_reversed(*, attention, steps=600):
     return float((greedy(net, params, stats, source, length=5) == target).all(1).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attention", [True, False])
 def test_it_learns_to_write_words_backwards(attention):
     """Chance is 1 in 1,296; measured 100 % with attention and without."""

@@ -25,6 +25,7 @@ def lines():
     return [line.split("#")[0].split() for line in text.splitlines()]
 
 
+@pytest.mark.slow
 def test_every_word_is_in_one_part_or_left_out(whole, lines):
     words = [word for name in PARTS for word in getattr(whole, name).words]
     assert len(set(words)) == len(words)
@@ -56,6 +57,7 @@ def test_examples_are_the_lines_of_the_dictionary(whole, lines):
     assert rows["spelling"].shape[1] == rows["sounds"].shape[1] == 21
 
 
+@pytest.mark.slow
 def test_stress_is_kept_or_dropped():
     assert (len(SOUNDS), len(STRESSED_SOUNDS)) == (3 + 39, 3 + 69)
     stressed = open_spelling(stress=True, train_words=5, test_words=2000)
@@ -66,6 +68,7 @@ def test_stress_is_kept_or_dropped():
     assert len(stressed.test.examples) > len(plain.test.examples) > len(plain.test.words)
 
 
+@pytest.mark.slow
 def test_fewer_words_are_the_first_of_more(whole):
     some = open_spelling(train_words=50, test_words=7, longest=6)
     assert [len(getattr(some, name).words) for name in PARTS] == [50, 7, 7]
@@ -88,6 +91,7 @@ def test_words_of_ones_own():
         encode_words([])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hold", [True, False])
 def test_words_are_an_input_of_the_trainer(hold):
     source = open_spelling(train_words=40, test_words=1, longest=8).train.examples

@@ -191,6 +191,7 @@ def test_it_takes_every_sequence_network(net):
     assert list(layers) == ["encoded", "features"] and layers["features"].shape == (BATCH, DIM)
 
 
+@pytest.mark.slow
 def test_the_loss_falls_in_the_one_trainer(tmp_path):
     train(tmp_path, steps=40)
     found = losses(tmp_path)
@@ -198,6 +199,7 @@ def test_the_loss_falls_in_the_one_trainer(tmp_path):
     assert {"symbol_accuracy", "std", "effective_rank"} <= set(read_metrics(tmp_path)[-1])
 
 
+@pytest.mark.slow
 def test_one_device_in_microbatches_equals_eight(tmp_path):
     one = train(tmp_path / "one", execution=Execution(microbatches=4, rematerialize=True))
     eight = train(tmp_path / "eight", devices=8)
@@ -214,6 +216,7 @@ def test_stopped_and_resumed_equals_uninterrupted(tmp_path):
     jax.tree.map(np.testing.assert_array_equal, resumed, whole)
 
 
+@pytest.mark.slow
 def test_words_in_noise_train_without_labels(tmp_path):
     """A source of one array: the augmentation gets the word itself, and a number beyond the letters is the mask."""
     method_sees = []

@@ -213,6 +213,7 @@ def test_bfloat16_computes_in_it_and_keeps_the_rest_in_float32(kind):
     assert outputs["encoded"].dtype == jnp.bfloat16
 
 
+@pytest.mark.slow
 def test_every_parameter_learns_and_the_same_in_bfloat16():
     options = {**SIZES, **KINDS["rotary"]}
     whole, half = (transformer(**options, dtype=dtype) for dtype in (jnp.float32, jnp.bfloat16))
@@ -270,6 +271,7 @@ def test_without_a_source_it_is_a_language_model():
     assert jnp.abs(found[0, 2] - outputs["logits"][0, 2]).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_a_language_model_step_by_step():
     net, params = language_model()
     logits = net.apply(params, {}, SOURCE, TARGET, train=False)[0]["logits"]
@@ -282,6 +284,7 @@ def test_a_language_model_step_by_step():
         last = TARGET[:, position]
 
 
+@pytest.mark.slow
 def test_the_modules_of_a_layer_have_the_boundaries_of_the_lecture():
     """Encoder of y, predictor and decoder in turn are the layer, bit for bit; the decoder sees one position at a time."""
     _, params = made("plain")

@@ -72,6 +72,7 @@ DAMAGE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_no_damage_is_restored_silently(saved, tmp_path, capfd, damage):
     """Each file of the last checkpoint: its state is whole, or that of the one before is used, with a sentence."""

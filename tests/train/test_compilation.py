@@ -67,6 +67,7 @@ def test_the_oldest_programs_go_first(unset, monkeypatch):
     assert sorted(path.name for path in unset.iterdir()) == ["new", "older"]
 
 
+@pytest.mark.slow
 def test_a_damaged_program_is_compiled_again_without_a_word(tmp_path):
     environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
     environment |= {"XDG_CACHE_HOME": str(tmp_path), "JAX_PLATFORMS": "cpu"}

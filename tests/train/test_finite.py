@@ -50,6 +50,7 @@ def recorded(run):
     return [json.loads(line) for line in (run / "nonfinite.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_the_step_and_the_examples_of_its_batch_are_recorded(tmp_path):
     with pytest.raises(RunError, match=r"became nan at step 6: .*; the examples of its batch are in .*nonfinite.jsonl"):
         train(tmp_path, method=Broken(**vars(METHOD)))
@@ -58,6 +59,7 @@ def test_the_step_and_the_examples_of_its_batch_are_recorded(tmp_path):
     assert record["examples"] == Told.index_of(5).tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("devices", [1, 2])
 def test_skipped_steps_change_nothing_and_are_counted(tmp_path, capsys, devices):
     """As if the steps before had been all, with the numbers of the steps going on."""
@@ -77,6 +79,7 @@ def test_skipped_steps_change_nothing_and_are_counted(tmp_path, capsys, devices)
     assert_same(train(tmp_path / "resumed", **skipping), whole)
 
 
+@pytest.mark.slow
 def test_more_than_the_allowed_number_stops_the_run_also_over_a_resumption(tmp_path):
     skipping = {"method": Broken(**vars(METHOD)), "execution": Execution(skip_nonfinite=1)}
     with pytest.raises(
@@ -88,11 +91,13 @@ def test_more_than_the_allowed_number_stops_the_run_also_over_a_resumption(tmp_p
         train(tmp_path / "saved", log_every=1, save_every=6, **skipping)
 
 
+@pytest.mark.slow
 def test_where_all_is_finite_the_option_changes_rounding_alone():
     plain, skipping = train(steps=4), train(steps=4, execution=Execution(skip_nonfinite=3))
     assert_near(plain, skipping)
 
 
+@pytest.mark.slow
 def test_the_operation_is_named():
     where = (
         r"step 6 first gives NaN in return jnp\.log\(jnp\.where\(broken, .* \(test_finite\.py:\d+\): nothing was saved"
@@ -102,6 +107,7 @@ def test_the_operation_is_named():
     assert_near(train(steps=4, execution=Execution(debug_nans=True)), train(steps=4))  # Without donation, as well.
 
 
+@pytest.mark.slow
 def test_as_options_of_a_command(tmp_path, capsys):
     words = "--data synthetic --image-size 16 --epochs 2 --batch-size 64 --devices 1 --log-every 4 --evaluate-every 8"
     words = ["pretrain", "vicreg", *words.split(), "--learning-rate", "1e4", "--run", str(tmp_path / "run")]

@@ -38,6 +38,7 @@ def assert_same(first, second):
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(first), jax.device_get(second))
 
 
+@pytest.mark.slow
 def test_a_run_is_repeatable_to_the_bit():
     assert_same(train(), train())
 
@@ -50,6 +51,7 @@ class Steep(type(METHOD)):
         return 1e25 * loss, *rest
 
 
+@pytest.mark.slow
 def test_the_logged_norm_of_the_gradient_is_right_at_any_scale(tmp_path):
     for number, method in enumerate((METHOD, Steep(**vars(METHOD)))):
         options = EVERY | {"log_every": 1, "run": tmp_path / str(number), "mesh": make_mesh(1)}
@@ -77,6 +79,7 @@ def test_a_collapse_is_said_once_within_200_steps(capsys, method, collapses):
         assert said[0].startswith("complete collapse at step") and "Naive avoids it by negatives; check that" in said[0]
 
 
+@pytest.mark.slow
 def test_the_seed_changes_the_run():
     first, second = train(steps=1), train(steps=1, seed=1)
     assert any(
@@ -84,6 +87,7 @@ def test_the_seed_changes_the_run():
     )
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_equals_uninterrupted(tmp_path):
     """Stopped at step 8 by another total; constant learning rate, so the total does not enter."""
     train(tmp_path, steps=8)
@@ -114,6 +118,7 @@ def test_a_signal_in_the_last_step_stops_what_would_come_after_training(tmp_path
     assert_same(train(tmp_path, steps=4), train(steps=4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_ends_the_step_and_saves_it(tmp_path, monkeypatch, number):
     """Between two records, so that those after it are made of steps before and after."""
@@ -157,6 +162,7 @@ def test_without_a_folder_signals_act_as_usual(monkeypatch):
         train(batches=Interrupted())
 
 
+@pytest.mark.slow
 def test_checkpoints_by_time_change_nothing(tmp_path):
     assert_same(train(tmp_path / "often", save_minutes=0, keep=99), train(tmp_path / "seldom", keep=99))
     steps = {}
@@ -198,6 +204,7 @@ def cluster(run=None, *, steps=4, optimizer=OPTIMIZER, batches=None, **options):
     )
 
 
+@pytest.mark.slow
 def test_a_method_that_clusters_has_targets_at_its_first_step(tmp_path):
     """Labels of -1 gave a loss and a gradient of 0 for an epoch, and LARS let the decay alone halve the weights."""
     cluster(tmp_path, log_every=1)
@@ -218,6 +225,7 @@ def test_before_the_first_step_memories_are_filled_and_parameters_stay():
     assert len(np.unique(labels[seen, 0])) == 4
 
 
+@pytest.mark.slow
 def test_killed_while_memories_are_filled_it_begins_anew(tmp_path):
     class Killed(Batches):
         def __next__(self):
@@ -231,6 +239,7 @@ def test_killed_while_memories_are_filled_it_begins_anew(tmp_path):
     assert_same(cluster(tmp_path), cluster())  # Resumed from step 2, without another fill.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [5, 9])
 def test_killed_and_resumed_equals_uninterrupted(tmp_path, step):
     """SIGKILL leaves no time to tidy up: some checkpoint may be half-written, the log may be ahead of it."""
@@ -240,6 +249,7 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path, step):
     assert_same(train(tmp_path), train())
 
 
+@pytest.mark.slow
 def test_devices_do_not_change_the_losses(tmp_path):
     losses = {}
     for devices in (1, 8):
@@ -249,6 +259,7 @@ def test_devices_do_not_change_the_losses(tmp_path):
     np.testing.assert_allclose(losses[1], losses[8], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_sharded_parameters_give_the_same_run(monkeypatch):
     monkeypatch.setattr("ssl_jax.train.mesh.SMALLEST_SHARDED_LEAF", 1)
     sharded = train(devices=4, execution=Execution(shard_parameters=True))
@@ -282,11 +293,13 @@ def test_records_hold_loss_speed_rate_and_gauges(tmp_path):
     assert list(tmp_path.glob("events.out.tfevents.*"))
 
 
+@pytest.mark.slow
 def test_records_change_nothing_in_training(tmp_path):
     """Gauges read the state before a step, whose buffers the step takes over."""
     assert_same(train(tmp_path / "often", log_every=1), train(tmp_path / "once", log_every=10**6))
 
 
+@pytest.mark.slow
 def test_gauges_are_of_the_state_before_the_step():
     """So that the bank of a method does not hold the batch yet: entries are still random in the first record."""
     method = NPID(METHOD.encoder, METHOD.head, examples=len(IMAGES), negatives=16)
@@ -324,6 +337,7 @@ def test_the_best_checkpoint_without_labels_has_the_highest_correlation_of_views
     assert kept == {16, max(found, key=found.get)}
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_passed_over(tmp_path, capsys):
     train(tmp_path)
     for path in (tmp_path / "checkpoints/12").rglob("*"):
@@ -344,6 +358,7 @@ def test_all_checkpoints_damaged(tmp_path):
         train(tmp_path, steps=4)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_said_and_keeps_what_there_is(tmp_path, monkeypatch):
     train(tmp_path, steps=4)
     full = type("Usage", (), {"free": 10})
@@ -412,6 +427,7 @@ def test_a_last_state_that_is_not_finite_is_not_returned():
         fit(METHOD, augment, poisoned("params", np.nan, when=3), Batches(), steps=4, mesh=make_mesh(1), **EVERY)
 
 
+@pytest.mark.slow
 def test_what_is_infinite_from_the_start_may_be_saved(tmp_path):
     """The lowest loss so far, say: it is infinite before the first, and resuming does not change that."""
     for steps in (4, 8):
@@ -450,6 +466,7 @@ def test_a_half_written_record_is_dropped(tmp_path):
     assert read_metrics(tmp_path) == [{"step": 2, "loss": 1.0}]
 
 
+@pytest.mark.slow
 def test_a_damaged_record_does_not_stop_a_run_from_resuming(tmp_path):
     train(tmp_path, steps=8)
     path = tmp_path / "metrics.jsonl"
