@@ -1,4 +1,4 @@
-"""DeepCluster-v2, SeLa and ClusterFit: where labels come from, and when."""
+"""DeepCluster-v2, SeLa, ClusterFit and SwAV's queue: where labels come from, and when."""
 
 import functools
 
@@ -12,6 +12,7 @@ from ssl_jax.errors import UsageError
 from ssl_jax.methods.clusterfit import ClusterFit, cluster
 from ssl_jax.methods.deepcluster import DeepCluster
 from ssl_jax.methods.sela import SeLa
+from ssl_jax.methods.swav import SwAV
 from ssl_jax.networks import linear_head, small_convnet
 from ssl_jax.train.mesh import batch_sharding, make_mesh
 
@@ -48,6 +49,16 @@ def test_the_memories_hold_the_two_views(method):
         np.testing.assert_allclose(banks[VIEWS["index"], view], embeddings["embedding"][:, view], atol=1e-6)
     others = np.setdiff1d(np.arange(16), VIEWS["index"])
     np.testing.assert_array_equal(banks[others], start["banks"][others])
+
+
+def test_swav_queues_the_embeddings_of_each_large_crop_apart():
+    method = SwAV(ENCODER, HEAD, prototypes=4, queue_length=16)
+    _, state = method.init(jax.random.key(0))
+    scores, embedding = jnp.asarray(RANDOM.normal(size=(8, 2, 4))), jnp.asarray(RANDOM.normal(size=(8, 2, 5)))
+    embeddings = {"embedding": embedding.astype(jnp.float32), "scores": scores.astype(jnp.float32)}
+    queues = method.objective(embeddings, state, jax.random.key(1), jnp.int32(0))[1]["queues"]
+    for crop in range(2):
+        np.testing.assert_array_equal(queues[str(crop)].rows[::2], embeddings["embedding"][:, crop])
 
 
 @pytest.mark.parametrize(("step", "due"), [(0, False), (1, False), (2, True), (3, False), (5, True)])
