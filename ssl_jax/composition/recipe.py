@@ -104,7 +104,9 @@ def recorded(
     groups: dict[str, Any] = {name: each.default for name, each in parameters.items() if is_dataclass(each.default)}
     options = {name: _options(group) for name, group in groups.items()}
     flat = [option for group in options.values() for option in group] + of_method
-    named_here = [each for each in parameters.values() if each.kind is not each.VAR_KEYWORD]
+    named_here = [
+        each.replace(kind=each.KEYWORD_ONLY) for each in parameters.values() if each.kind is not each.VAR_KEYWORD
+    ]
     flat += [each for each in named_here if each.name not in groups]
     annotations = {option.name: option.annotation for option in flat}
     kinds = {name: kind.__origin__ if get_origin(kind) is Annotated else kind for name, kind in annotations.items()}
