@@ -25,19 +25,7 @@ from ssl_jax.files import printable, to_json
 # Operating-system errors about a path rather than about the program; others are faults, and keep their traceback.
 REFUSED = {
     getattr(errno, name)
-    for name in (
-        "EACCES",
-        "EDQUOT",
-        "EFBIG",
-        "EIO",
-        "EISDIR",
-        "EMFILE",
-        "ENAMETOOLONG",
-        "ENOSPC",
-        "ENOTDIR",
-        "EPERM",
-        "EROFS",
-    )
+    for name in "EACCES EDQUOT EFBIG EIO EISDIR EMFILE ENAMETOOLONG ENOSPC ENOTDIR EPERM EROFS".split()
 }
 RESUMABLE = 75  # EX_TEMPFAIL of sysexits.h: a temporary failure, the command is to be repeated.
 # When set, a sentence about a fault of the package or of a library comes with its traceback.
@@ -115,8 +103,6 @@ def _run(words: list[str]) -> int:
             raise
         print(f"ssl-jax: {printable(str(reason))}", file=sys.stderr)
         return 2 if isinstance(reason, UsageError) else RESUMABLE if isinstance(reason, Stopped) else 1
-    except BrokenPipeError:
-        raise
     except OSError as fault:
         if fault.errno not in REFUSED or os.environ.get(TRACEBACK):
             raise

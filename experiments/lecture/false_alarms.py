@@ -20,10 +20,10 @@ from typing import Any
 import jax
 import tyro
 from runs import Budget, Claim, Found, Script, table, trained, values
-from trivial_solutions import said
 
 from ssl_jax.composition.recipe import Recipe
 from ssl_jax.data import Batches
+from ssl_jax.evaluate.alarm import first_alarm
 from ssl_jax.recipes import find
 from ssl_jax.report.html import Html
 from ssl_jax.train.mesh import batch_sharding, make_mesh
@@ -49,7 +49,8 @@ def watched(budget: Budget, seed: int, *, method: str) -> dict[str, Any]:
     records = [record for record in trained(recipe, seed=seed, steps=budget.steps, gauges=True)[1] if "std" in record]
     nearest = {name: [record[name] for record in records if name in record] for name in NEAREST}
     found = {name: round(NEAREST[name](values), 4) for name, values in nearest.items() if values}
-    return {"alarm": said(method, recipe, records), "records": len(records), **found}
+    alarm = first_alarm(records, method, recipe.method.facts, examples=recipe.batch_size)
+    return {"alarm": alarm, "records": len(records), **found}
 
 
 def cost(budget: Budget, seed: int, *, method: str) -> dict[str, Any]:

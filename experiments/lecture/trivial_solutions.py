@@ -11,7 +11,7 @@ missing in the results file follow one another. The table of README.md in this f
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -21,9 +21,8 @@ import tyro
 from jax import Array
 from runs import Budget, Claim, Found, Script, Verdict, curve, table, trained
 
-from ssl_jax.composition.recipe import Recipe
-from ssl_jax.evaluate.alarm import CollapseAlarm
 from ssl_jax.evaluate.alarm import collapse as kind_of_collapse
+from ssl_jax.evaluate.alarm import first_alarm
 from ssl_jax.evaluate.features import feature_extractor
 from ssl_jax.evaluate.online import online_probes
 from ssl_jax.methods.barlow_twins import BarlowTwins
@@ -135,20 +134,15 @@ CASES = {name: case for group in GROUPS.values() for name, case in group.items()
 
 
 def measured(budget: Budget, seed: int, *, method: str, exchange: Callable[[Any], Any]) -> dict[str, Any]:
-    """Curves of the gauges, k-NN at the end, and what the alarm says. The schedule is that of the whole demo."""
+    """Curves of the gauges, k-NN at the end, and the sentence of the alarm. The schedule is that of the whole demo."""
     recipe = find(method, "demo")(**({"data": budget.data} if budget.data else {}))
     recipe = replace(recipe, method=exchange(recipe.method))
     hook = online_probes(feature_extractor(recipe.method, recipe.prepare), recipe.data, mesh=make_mesh())
     _, records = trained(recipe, seed=seed, steps=budget.steps, hook=hook, gauges=True)
     knn = [record["knn"] for record in records if "knn" in record][-1]
     curves = {name: curve(records, name) for name in ("loss", *GAUGES) if any(name in record for record in records)}
-    return {"knn": round(knn, 4), "alarm": said(method, recipe, records), **curves}
-
-
-def said(method: str, recipe: Recipe, records: Sequence[Mapping[str, Any]]) -> str | None:
-    """The sentence of the collapse alarm about the records of a log; None where it is silent."""
-    alarm = CollapseAlarm(method, recipe.method.facts, examples=recipe.batch_size)
-    return next(filter(None, (alarm.check(record["step"], record) for record in records if "std" in record)), None)
+    alarm = first_alarm(records, method, recipe.method.facts, examples=recipe.batch_size)
+    return {"knn": round(knn, 4), "alarm": alarm, **curves}
 
 
 def row(name: str, found: Found) -> list[str]:

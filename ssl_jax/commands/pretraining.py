@@ -98,13 +98,8 @@ def _connect(options: Options) -> None:
 
 def _compared(request: dict[str, Any], recipe: Recipe, options: Options) -> dict[str, Any]:
     """What has to be the same on all processes of a run."""
-    own = {
-        "process",
-        "coordinator",
-        "distributed",
-        "workers",
-        "init",
-    }  # Each host has these for itself; init by its checksum.
+    # Each host has these for itself, and another path of the first weights, whose checksum is in the request.
+    own = {"process", "coordinator", "distributed", "workers", "init"}
     alike = {name: value for name, value in vars(options).items() if name not in own}
     rest = {name: value for name, value in request.items() if name not in ("arguments", "examples")}
     return {**rest, **request["arguments"], **request["examples"], **alike, **versions()}

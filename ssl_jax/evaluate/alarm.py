@@ -1,7 +1,7 @@
 """The collapse alarm: one sentence when the gauges of training show a trivial solution."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ssl_jax.methods.method import Facts
 
@@ -55,6 +55,17 @@ class CollapseAlarm:
             f"{kind} collapse at step {step} ({SHOWN[kind].format(**gauges)}): {self.name} avoids it by "
             f"{self.facts.against_collapse}; check that, or lower the learning rate."
         )
+
+
+def first_alarm(records: Iterable[Mapping[str, float]], name: str, facts: Facts | None, *, examples: int) -> str | None:
+    """The sentence of the alarm about the records of a log, in order of their steps; None where it is never raised.
+
+    Args:
+      records: records without gauges are passed over.
+      name, facts, examples: as for `CollapseAlarm`.
+    """
+    alarm = CollapseAlarm(name, facts, examples=examples)
+    return next(filter(None, (alarm.check(int(found["step"]), found) for found in records if "std" in found)), None)
 
 
 def collapse(gauges: Mapping[str, float], *, examples: int) -> str | None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ssl_jax.evaluate.alarm import COMPARING, CollapseAlarm
+from ssl_jax.evaluate.alarm import COMPARING, first_alarm
 from ssl_jax.methods.method import Facts
 
 GAUGES = {
@@ -26,12 +26,10 @@ def label_free(
       name, facts, examples: of the method, and the size of a batch, as for `CollapseAlarm`.
     """
     gauges = [_numbers(record) for record in records if "std" in record]
-    alarm = CollapseAlarm(name, facts, examples=examples)
-    said = [sentence for found in gauges if (sentence := alarm.check(int(found["step"]), found))]
     last = gauges[-1] if gauges else {}
     found: dict[str, float | str | None] = {gauge: round(last[gauge], 4) for gauge in GAUGES if gauge in last}
     if facts is not None and facts.family in COMPARING:
-        found["collapse"] = said[0] if said else None
+        found["collapse"] = first_alarm(gauges, name, facts, examples=examples)
     return found
 
 

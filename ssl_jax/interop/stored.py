@@ -9,7 +9,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from ssl_jax.errors import UsageError
-from ssl_jax.files import parse, read_regular, replacing
+from ssl_jax.files import open_regular, parse, replacing
 from ssl_jax.interop.arrays import Flat
 from ssl_jax.interop.weights import arrays_in
 
@@ -25,8 +25,9 @@ def write_arrays(file: Path, arrays: Mapping[str, Any], about: Mapping[str, Any]
 
 def read_arrays(file: Path, *, at_most: int) -> tuple[Flat, dict[str, Any]]:
     """What `write_arrays` wrote; a `UsageError` for another file, a damaged one, or one of more bytes."""
-    arrays, content = arrays_in(file, at_most=at_most), read_regular(file, at_most=at_most)
-    header = parse(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    arrays = arrays_in(file, at_most=at_most)
+    with open_regular(file, at_most=at_most) as opened:  # Its header only, which is whole.
+        header = parse(opened.read(int.from_bytes(opened.read(8), "little")))
     metadata = header.get("__metadata__") if isinstance(header, dict) else None
     about = parse(str(metadata.get(ABOUT)).encode()) if isinstance(metadata, dict) else None
     if not isinstance(about, dict):

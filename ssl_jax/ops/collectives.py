@@ -48,10 +48,10 @@ def max_over_shards(tree: Any, axis_name: str | None) -> Any:
     return tree if axis_name is None else lax.pmax(tree, _bound(axis_name))
 
 
-def pass_on(tree: Any, axis_name: str) -> Any:
-    """The value of the previous shard in a ring: the first shard gets that of the last."""
+def pass_on(tree: Any, axis_name: str, *, distance: int = 1) -> Any:
+    """The value of the shard that is `distance` before this one in a ring; of 1, the first shard gets that of the last."""
     count = shards(axis_name)
-    ring = [(shard, (shard + 1) % count) for shard in range(count)]
+    ring = [(shard, (shard + distance) % count) for shard in range(count)]
     return jax.tree.map(lambda leaf: lax.ppermute(leaf, axis_name, ring), tree)
 
 

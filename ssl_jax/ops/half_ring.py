@@ -1,4 +1,4 @@
-"""`pairs.log_sums_over_others` over several devices: rows pass through half of a ring, so that every pair of shards meets once.
+"""Pairs of rows on several devices, for `pairs`: rows pass through half of a ring, so that every pair of shards meets once.
 
 M: rows of this shard; D: size of a row; n: shards; b: rows in a block.
 
@@ -18,41 +18,16 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ssl_jax.ops.collectives import pass_on, shards, varying_together
-from ssl_jax.ops.pair_blocks import (
-    Rows,
-    gradients_between,
-    gradients_within,
-    rows_in_blocks,
-    sums_between,
-    sums_within,
-)
+from ssl_jax.ops.pair_blocks import Rows
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
-def log_sums(axis_name: str, scale: float, block: int, rows: Array, skip: Array) -> Array:
-    """`[M]` for rows `[M, D]` of unit length that are sharded over the axis, and `skip` `[M, S]`, a row's own index first."""
-    return _forward(axis_name, scale, block, rows, skip)[0]
+def meet_all(axis_name: str, mine: Rows, between: Callable[[Rows, Rows], tuple[Array, Array]]) -> Array:
+    """The sum of what all pairs with rows of other shards add to the rows of this one, in blocks.
 
-
-def _forward(axis_name: str, scale: float, block: int, rows: Array, skip: Array) -> tuple[Array, Any]:
-    mine = rows_in_blocks(rows, skip, block + block % 2)  # Even, for `_share`.
-    met = _meet_all(axis_name, mine, partial(sums_between, scale))
-    sums = (sums_within(scale, mine) + met).reshape(-1)[: len(rows)]
-    return jnp.log(sums) + scale, (rows, skip, sums)
-
-
-def _backward(axis_name: str, scale: float, block: int, kept: Any, cotangent: Array) -> tuple[Array, None]:
-    rows, skip, sums = kept
-    mine = rows_in_blocks(rows, skip, block + block % 2, shares=scale * cotangent / sums)
-    met = _meet_all(axis_name, mine, partial(gradients_between, scale))
-    return (gradients_within(scale, mine) + met).reshape(-1, rows.shape[1])[: len(rows)], None
-
-
-log_sums.defvjp(_forward, _backward)
-
-
-def _meet_all(axis_name: str, mine: Rows, between: Callable[[Rows, Rows], tuple[Array, Array]]) -> Array:
-    """The sum of what all pairs with rows of other shards add to the rows of this one, in blocks."""
+    Args:
+      mine: the rows of this shard, in blocks of an even number.
+      between: two sets of rows -> what their pairs add to the rows of either.
+    """
     count = shards(axis_name)
     half = (count - 1) // 2
     nothing = jnp.zeros_like(jax.eval_shape(between, mine, mine)[0])
@@ -65,11 +40,11 @@ def _meet_all(axis_name: str, mine: Rows, between: Callable[[Rows, Rows], tuple[
 
     start = varying_together((nothing, nothing, pass_on(mine, axis_name)))
     (own, theirs, visitors), _ = lax.scan(step, start, None, length=half)
-    own = own + _shift(theirs, axis_name, -half)
+    own = own + pass_on(theirs, axis_name, distance=-half)
     if count % 2:
         return own
     for_own, for_visitors = _share(axis_name, mine, visitors, between)
-    return own + for_own + _shift(for_visitors, axis_name, count // 2)
+    return own + for_own + pass_on(for_visitors, axis_name, distance=count // 2)
 
 
 def _share(
@@ -91,9 +66,3 @@ def _share(
     none = jnp.zeros_like(for_left)
     before, after = jnp.concatenate([for_left, none], axis=1), jnp.concatenate([none, for_left], axis=1)
     return jnp.where(lower, before, for_right), jnp.where(lower, for_right, after)
-
-
-def _shift(array: Array, axis_name: str, distance: int) -> Array:
-    """The array of the shard that is `distance` before this one, counted around the ring."""
-    count = shards(axis_name)
-    return lax.ppermute(array, axis_name, [(shard, (shard + distance) % count) for shard in range(count)])

@@ -6,21 +6,27 @@ is `inverse_temperature * row . other`. Row indices count through all shards, in
 Scores of rows with each other are symmetric, so that half of them are enough: their exponentials add to the sums of one row and
 of the other, and in the gradient, where they are recomputed, one matrix of weights serves both. That takes 4 N M D operations
 on each shard, forward and backward; the plain formula takes 6 and this project's general reduction 8. On one device blocks
-(i, j >= i) are visited; several devices compare every pair of shards once (`half_ring`). With unit length the highest possible
+(i, j >= i) are visited; several devices compare every pair of shards once (`meet_all`). With unit length the highest possible
 score is known, so that no running maximum is needed, unless the temperature is so low that exponentials underflow.
 """
 
-from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ssl_jax.ops import half_ring
 from ssl_jax.ops.collectives import devices_under, on_several_devices, shards, varying_together
 from ssl_jax.ops.exchange import chosen_exchange
-from ssl_jax.ops.pair_blocks import gradients_within, rows_in_blocks, sums_within
+from ssl_jax.ops.half_ring import meet_all
+from ssl_jax.ops.pair_blocks import (
+    gradients_between,
+    gradients_within,
+    rows_in_blocks,
+    sums_between,
+    sums_within,
+)
 from ssl_jax.ops.streaming import MOST_SCORES, log_sum_exp
 
 HIGHEST_SCORE = 40.0  # exp(-2 * 40) is the smallest exponential, and representable in float32
@@ -47,22 +53,17 @@ def log_sums_over_others(
     Returns:
       `[M]`, float32.
     """
-    symmetric: Callable[..., Array] | None
-    if isinstance(inverse_temperature, Array) or not 0 < inverse_temperature <= HIGHEST_SCORE:
-        symmetric = None
-    elif axis_name is None and devices_under(rows) == 1:
-        symmetric = _symmetric
-    elif on_several_devices(axis_name) and _in_a_ring(rows, axis_name, block_size):
-        symmetric = partial(half_ring.log_sums, axis_name)
-    else:
-        symmetric = None
-    if symmetric is None:
+    bounded = not isinstance(inverse_temperature, Array) and 0 < inverse_temperature <= HIGHEST_SCORE
+    ring = on_several_devices(axis_name) and _in_a_ring(rows, axis_name, block_size)
+    if not bounded or not (ring or (axis_name is None and devices_under(rows) == 1)):
         return log_sum_exp(
             rows, rows, inverse_temperature=inverse_temperature, skip=skip, axis_name=axis_name, block_size=block_size
         )
     block = block_size or chosen_exchange().block_size or (BLOCK if len(rows) > ONE_BLOCK else len(rows))
+    block = min(block, len(rows))
+    block += block % 2 if ring else 0  # Even, so that two shards can share the pairs of a block.
     rows, skip = varying_together((rows, skip))
-    return symmetric(float(inverse_temperature), min(block, len(rows)), rows, skip)
+    return _symmetric(axis_name, float(inverse_temperature), block, rows, skip)
 
 
 def _in_a_ring(rows: Array, axis_name: str | None, block_size: int | None) -> bool:
@@ -72,20 +73,26 @@ def _in_a_ring(rows: Array, axis_name: str | None, block_size: int | None) -> bo
     return chosen.keys == "ring" or (chosen.keys == "auto" and not by_size)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _symmetric(scale: float, block: int, rows: Array, skip: Array) -> Array:
-    return _forward(scale, block, rows, skip)[0]
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _symmetric(axis_name: str | None, scale: float, block: int, rows: Array, skip: Array) -> Array:
+    return _forward(axis_name, scale, block, rows, skip)[0]
 
 
-def _forward(scale: float, block: int, rows: Array, skip: Array) -> tuple[Array, tuple[Array, ...]]:
-    sums = sums_within(scale, rows_in_blocks(rows, skip, block)).reshape(-1)[: len(rows)]
+def _forward(axis_name: str | None, scale: float, block: int, rows: Array, skip: Array) -> tuple[Array, Any]:
+    mine = rows_in_blocks(rows, skip, block)
+    sums = sums_within(scale, mine)
+    if axis_name is not None:
+        sums = sums + meet_all(axis_name, mine, partial(sums_between, scale))
+    sums = sums.reshape(-1)[: len(rows)]
     return jnp.log(sums) + scale, (rows, skip, sums)
 
 
-def _backward(scale: float, block: int, kept: tuple[Array, ...], cotangent: Array) -> tuple[Array, None]:
+def _backward(axis_name: str | None, scale: float, block: int, kept: Any, cotangent: Array) -> tuple[Array, None]:
     rows, skip, sums = kept
-    shares = scale * cotangent / sums
-    gradient = gradients_within(scale, rows_in_blocks(rows, skip, block, shares=shares))
+    mine = rows_in_blocks(rows, skip, block, shares=scale * cotangent / sums)
+    gradient = gradients_within(scale, mine)
+    if axis_name is not None:
+        gradient = gradient + meet_all(axis_name, mine, partial(gradients_between, scale))
     return gradient.reshape(-1, rows.shape[1])[: len(rows)], None
 
 

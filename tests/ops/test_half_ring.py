@@ -9,7 +9,7 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from ssl_jax.ops.exchange import Exchange, exchanging
-from ssl_jax.ops.half_ring import _meet_all
+from ssl_jax.ops.half_ring import meet_all
 from ssl_jax.ops.pair_blocks import Rows
 from ssl_jax.ops.pairs import log_sums_over_others
 from ssl_jax.train.mesh import make_mesh
@@ -37,7 +37,7 @@ def test_every_row_meets_each_row_of_other_shards_once(devices):
 
         mine = rows.reshape(blocks, block, count)
         skip = jnp.zeros_like(mine[..., :1], dtype=jnp.int32)
-        return _meet_all("data", Rows(mine, skip), between).reshape(-1, count)
+        return meet_all("data", Rows(mine, skip), between).reshape(-1, count)
 
     found = over(devices, met, jnp.eye(count))
     np.testing.assert_array_equal(found, 1 - np.kron(np.eye(devices), np.ones((4, 4))))
