@@ -22,6 +22,7 @@ from ssl_jax.errors import pick
 from ssl_jax.evaluate.crops import Augmentation
 from ssl_jax.evaluate.pooling import POOLED, pool_layer
 from ssl_jax.methods.method import Method
+from ssl_jax.ops.convolution import compiler_options
 
 MOST_TRAINING_IMAGES = 60_000  # More change the accuracies little, and the probes' time is proportional to them.
 Extractor = Callable[[Any, Any, Any], Array]
@@ -140,7 +141,7 @@ def encode(
     Args:
       extract, params, state, mesh, batch_size: as in `compute_features`; `extract` may also return a dict of layers.
     """
-    run = partial(jax.jit(extract), params, state)
+    run = compiled(extract, params, state)
     sharding = None if mesh is None else NamedSharding(mesh, PartitionSpec("data"))
     return features_of(run, in_order(source, batch_size=batch_size), sharding=sharding)
 
@@ -194,6 +195,11 @@ def _evaluated(data: Data) -> list[Source]:
     """The training images and the test images, if there are any, whose features are computed."""
     train = data.train if len(data.train) <= MOST_TRAINING_IMAGES else labelled(data.train)
     return [subsample(train, MOST_TRAINING_IMAGES), *([data.test] if data.test else [])]
+
+
+def compiled(extract: Callable[[Any, Any, Any], Any], params: Any, state: Any) -> Callable[[Any], Any]:
+    """`images -> extract(params, state, images)`, jitted with the compiler's options for a network of these parameters."""
+    return partial(jax.jit(extract, compiler_options=compiler_options(params)), params, state)
 
 
 def features_of(

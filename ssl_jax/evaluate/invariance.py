@@ -22,7 +22,7 @@ from ssl_jax.data import in_order, subsample
 from ssl_jax.errors import UsageError
 from ssl_jax.evaluate.crops import LEVELS, Augmentation, crop_and_flip
 from ssl_jax.evaluate.diagnostics import effective_number
-from ssl_jax.evaluate.features import Network, features_of
+from ssl_jax.evaluate.features import Network, compiled, features_of
 from ssl_jax.ops.checks import check_arrays, check_positive
 from ssl_jax.ops.normalize import unit_length
 
@@ -126,7 +126,7 @@ def encoder_of(network: Network, batches: Batches) -> Encode:
 
     batches: `{"image": uint8 [B, H, W, C], "label": [B]}`, the first the largest.
     """
-    run = partial(jax.jit(network.extract), network.params, network.state)
+    run = compiled(network.extract, network.params, network.state)
 
     def encode(augment: Augmentation, keys: Array) -> NDArray[np.float32]:
         change = jax.jit(lambda key, images: jax.vmap(augment)(jax.random.split(key, len(images)), images))

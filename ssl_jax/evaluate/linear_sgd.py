@@ -14,7 +14,6 @@ The last four keep the epoch or the rate that is best on the validation images t
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -27,7 +26,7 @@ from numpy.typing import NDArray
 from ssl_jax.data import Batches, Source, in_order, model_inputs, split_training
 from ssl_jax.data.subsets import labelled
 from ssl_jax.evaluate.crops import Augmentation
-from ssl_jax.evaluate.features import Network, features_of
+from ssl_jax.evaluate.features import Network, compiled, features_of
 from ssl_jax.evaluate.intervals import wilson_interval
 from ssl_jax.losses.pretext import cross_entropy
 from ssl_jax.ops.bank import keys_of
@@ -125,7 +124,7 @@ def linear_sgd(
         steps=steps,
         seed=seed,
     )
-    run = partial(jax.jit(network.extract), network.params, network.state)
+    run = compiled(network.extract, network.params, network.state)
     on_held, on_test = (_right(network, run, source, probes) for source in (split.test, network.data.test))
     accuracies = dict(zip(rates, on_held[0].mean(axis=1).tolist(), strict=True))
     best = int(on_held[0].mean(axis=1).argmax())

@@ -6,7 +6,6 @@ is unknown and counted nowhere.
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from ssl_jax.data import Source, in_order, model_inputs, subsample
 from ssl_jax.data.source import masks_of
 from ssl_jax.errors import UsageError, pick
-from ssl_jax.evaluate.features import Extractor, Network, features_of
+from ssl_jax.evaluate.features import Extractor, Network, compiled, features_of
 from ssl_jax.evaluate.pooling import token_map
 from ssl_jax.methods.method import Method
 from ssl_jax.ops.checks import check_arrays, check_count, check_integers
@@ -93,7 +92,7 @@ def read_patches(network: Network, source: Source, *, most: int | None = None) -
     if masks is None:
         raise UsageError(_without_masks(source))
     shape, indices = map_shape(network, source), []
-    run = partial(jax.jit(_flattened(network.maps)), network.params, network.state)
+    run = compiled(_flattened(network.maps), network.params, network.state)
 
     def batches() -> Any:
         for batch in in_order(source, batch_size=256):

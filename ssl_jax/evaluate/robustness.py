@@ -20,7 +20,7 @@ from ssl_jax.augment.color import adjust_brightness, adjust_contrast
 from ssl_jax.augment.geometry import resize
 from ssl_jax.data import in_order
 from ssl_jax.errors import UsageError
-from ssl_jax.evaluate.features import Features, Network, features_of
+from ssl_jax.evaluate.features import Features, Network, compiled, features_of
 from ssl_jax.evaluate.intervals import mean_interval
 from ssl_jax.evaluate.linear import linear_probe
 from ssl_jax.ops.checks import check_type
@@ -98,7 +98,7 @@ def robustness(network: Network, features: Features, *, seed: int = 0) -> Robust
     check_type("robustness", Features, features=features)
     *arrays, num_classes = features
     probe = linear_probe(*arrays, num_classes=num_classes, seed=seed)
-    run = partial(jax.jit(network.extract), network.params, network.state)
+    run = compiled(network.extract, network.params, network.state)
     right: dict[str, list[np.ndarray]] = {}
     for name, (change, amounts) in CORRUPTIONS.items():
         for amount in amounts:

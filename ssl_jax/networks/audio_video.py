@@ -24,6 +24,7 @@ from jax.typing import DTypeLike
 from ssl_jax.networks.functional import network
 from ssl_jax.networks.layers import BatchNorm, ConvNorm, max_pool
 from ssl_jax.networks.small import check_strides
+from ssl_jax.ops.convolution import convolution
 
 KERNEL_INIT = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 
@@ -43,6 +44,7 @@ class VideoConv(nnx.Module):
             strides=(stride[0], 1),
             padding=((1, 1), (0, 0)),
             use_bias=False,
+            conv_general_dilated=convolution,
             kernel_init=KERNEL_INIT,
             dtype=dtype,
             rngs=rngs,
@@ -160,6 +162,7 @@ class R2Plus1D(nnx.Module):
             strides=(1, 2, 2),
             padding=((1, 1), (3, 3), (3, 3)),
             use_bias=False,
+            conv_general_dilated=convolution,
             kernel_init=KERNEL_INIT,
             **options,
         )

@@ -3,6 +3,8 @@
 B: examples; H, W: rows and columns of the grid; D: size of the inputs; E: size of the context.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -11,6 +13,7 @@ from jax.typing import DTypeLike
 
 from ssl_jax.networks.functional import network
 from ssl_jax.networks.layers import LayerNorm
+from ssl_jax.ops.convolution import convolution
 
 
 class RowContext(nnx.Module):
@@ -34,7 +37,8 @@ class RowContext(nnx.Module):
         for number in range(1, depth + 1):
             # Normalised at each position separately: statistics over the grid would make a row depend on those below it.
             setattr(self, f"norm{number}", LayerNorm(width, dtype=dtype, rngs=rngs))
-            conv = nnx.Conv(width, width, (2, 3), padding=((1, 0), (1, 1)), dtype=dtype, rngs=rngs)
+            options: Any = {"conv_general_dilated": convolution, "dtype": dtype, "rngs": rngs}
+            conv = nnx.Conv(width, width, (2, 3), padding=((1, 0), (1, 1)), **options)
             setattr(self, f"conv{number}", conv)
         self.depth, self.width, self.dtype = depth, width, dtype
 

@@ -14,6 +14,7 @@ from jax.typing import DTypeLike
 
 from ssl_jax.errors import UsageError, pick
 from ssl_jax.ops.collectives import devices_under
+from ssl_jax.ops.convolution import convolution
 from ssl_jax.ops.tiles import platform_of
 
 Norm = Literal["batch", "layer"]
@@ -215,6 +216,7 @@ class ConvNorm(nnx.Module):
             padding=size // 2,
             feature_group_count=feature_groups,
             use_bias=False,
+            conv_general_dilated=convolution,
             kernel_init=nnx.initializers.variance_scaling(2.0, "fan_out", "normal"),
             dtype=dtype,
             rngs=rngs,

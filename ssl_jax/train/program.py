@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 
 from ssl_jax.errors import UsageError
 from ssl_jax.methods.method import Method, Metrics
+from ssl_jax.ops.convolution import compiler_options
 from ssl_jax.optimizers import Optimizer
 from ssl_jax.train.execution import PLAIN, Execution
 from ssl_jax.train.mesh import batch_sharding, replicated, rows_shardings, state_shardings
@@ -50,14 +51,16 @@ def make_program(
     cut = {name: rows_shardings(mesh, shapes.method_state[name]) for name in rows}
     shardings = shardings._replace(method_state={**shardings.method_state, **cut})
     like = jax.tree.map(lambda leaf, sharding: leaf.update(sharding=sharding), shapes, shardings)
+    options = compiler_options(shapes.params, mesh.devices.flat[0].platform)
     step = jax.jit(
         step,
         in_shardings=(shardings, batch_sharding(mesh)),
         out_shardings=(shardings, replicated(mesh)),
         donate_argnums=() if execution.debug_nans else 0,  # A step that gives NaN is repeated from the same state.
+        compiler_options=options,
     )
-    fill = jax.jit(fill, out_shardings=shardings, donate_argnums=0)
-    gauges = jax.jit(gauges, out_shardings=replicated(mesh))
+    fill = jax.jit(fill, out_shardings=shardings, donate_argnums=0, compiler_options=options)
+    gauges = jax.jit(gauges, out_shardings=replicated(mesh), compiler_options=options)
     return Program(jax.jit(init, out_shardings=shardings), fill, step, gauges, like, partial(make_views, augment))
 
 
