@@ -18,8 +18,7 @@ from ssl_jax import recipes
 from ssl_jax.data import Batches
 from ssl_jax.files import write_json
 from ssl_jax.train.mesh import batch_sharding, make_mesh
-from ssl_jax.train.state import init_state
-from ssl_jax.train.step import make_step
+from ssl_jax.train.program import make_program
 
 
 def methods(*, names: tuple[str, ...] = (), steps: int = 10, rounds: int = 3, results: Path | None = None) -> None:
@@ -63,9 +62,9 @@ class Run:
         optimizer = recipe.optimizer(recipe.steps)
         with Batches(recipe.data.train, recipe.batch_size, seed=0, sharding=batch_sharding(mesh)) as batches:
             self.batch = next(batches)
-        self.state = jax.jit(lambda: init_state(recipe.method, optimizer.transformation, seed=0))()
-        step = jax.jit(make_step(recipe.method, recipe.augment, optimizer, seed=0), donate_argnums=0)
-        self.step = step.lower(self.state, self.batch).compile()
+        program = make_program(recipe.method, recipe.augment, optimizer, seed=0, mesh=mesh)
+        self.state = program.init()
+        self.step = program.step.lower(self.state, self.batch).compile()
         self.flops = (self.step.cost_analysis() or {}).get("flops", float("nan"))
         self.time(1)
 

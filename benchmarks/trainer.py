@@ -16,8 +16,7 @@ from ssl_jax.data import Batches
 from ssl_jax.recipes import simclr
 from ssl_jax.train import fit
 from ssl_jax.train.mesh import batch_sharding, make_mesh
-from ssl_jax.train.state import init_state
-from ssl_jax.train.step import make_step
+from ssl_jax.train.program import make_program
 
 
 def trainer(*, steps: int = 200, rounds: int = 3, log_every: int = 50) -> float:
@@ -31,13 +30,13 @@ def trainer(*, steps: int = 200, rounds: int = 3, log_every: int = 50) -> float:
     recipe = simclr.demo()
     mesh = make_mesh()
     optimizer = recipe.optimizer(steps)
-    step = jax.jit(make_step(recipe.method, recipe.augment, optimizer, seed=0), donate_argnums=0)
+    program = make_program(recipe.method, recipe.augment, optimizer, seed=0, mesh=mesh)
     best = {"bare step": 0.0, "fit": 0.0}
     for _ in range(rounds):
-        state = jax.jit(lambda: init_state(recipe.method, optimizer.transformation, seed=0))()
+        state = program.init()
         batch = next(Batches(recipe.data.train, recipe.batch_size, seed=0, sharding=batch_sharding(mesh)))
-        state, _ = jax.block_until_ready(step(state, batch))  # Compiles.
-        seconds, _ = timed(functools.partial(repeat, step, state, batch, steps))
+        state, _ = jax.block_until_ready(program.step(state, batch))  # Compiles.
+        seconds, _ = timed(functools.partial(repeat, program.step, state, batch, steps))
         best["bare step"] = max(best["bare step"], recipe.batch_size * steps / seconds)
 
         clock = Clock(recipe.data.train, recipe.batch_size, seed=0, sharding=batch_sharding(mesh), after=log_every)
