@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import linear_sum_assignment
 
 from ssl_jax.evaluate.checks import check_features, labelled_rows
 from ssl_jax.evaluate.intervals import wilson_interval
@@ -93,6 +92,9 @@ def cluster_scores(
 
 def matching(clusters: NDArray[np.integer], labels: NDArray[np.integer], *, size: int) -> NDArray[np.intp]:
     """The class of each of `size` clusters, one to one, so that most examples are in the cluster of their class."""
+    # Half a second to import, which other commands need not wait for.
+    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415
+
     counts = np.zeros((size, size), int)
     np.add.at(counts, (clusters, labels), 1)
     return linear_sum_assignment(-counts)[1]

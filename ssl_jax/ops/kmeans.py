@@ -18,6 +18,10 @@ from ssl_jax.ops.normalize import power_of_two, unit_length
 
 CANDIDATES = 4  # centroids with exact distances from a point: products do not resolve neighbours far from the mean
 
+RESOLVED = (
+    1e-3  # Mean distance from the seeds, as a part of that from the mean, above which float32 products resolve it.
+)
+
 
 class Clusters(NamedTuple):
     """Result of k-means: `centroids` are equal on every shard, `labels` belong to the points of this shard."""
@@ -140,19 +144,45 @@ def nearest_centroid(points: Array, centroids: Array, *, block_size: int = 4096)
 
 
 def _seeds(rng: Array, points: Array, weights: Array, clusters: int, axis_name: str | None) -> Array:
-    """k-means++: each seed is a point drawn in proportion to its weight and its squared distance from the seeds before it."""
+    """k-means++: each seed is a point drawn in proportion to its weight and its squared distance from the seeds before it.
 
-    def distance(seed):
+    Distances are those of matrix-vector products, several times as fast as differences, until they are so small beside the
+    squares of which they are the difference that rounding would show: then they are computed again, from differences.
+    """
+    middle = mean_over_shards(points.mean(axis=0), axis_name)
+    squares = jnp.sum((points - middle[None]) ** 2, axis=1)
+    least = RESOLVED * mean_over_shards(squares.mean(), axis_name)
+
+    def from_differences(seed):
         return jnp.sum((points - seed[None]) ** 2, axis=1)
 
-    def draw(number, carry):
-        seeds, nearest = carry
+    def from_products(seed):
+        away = seed - middle
+        products = jnp.matmul(points, away, precision="highest") - jnp.dot(middle, away)
+        return jnp.maximum(squares - 2 * products + jnp.sum(away**2), 0)
+
+    def draw(number, seeds, nearest, distance):
         seed = _draw_row(jax.random.fold_in(rng, number), points, weights * nearest, axis_name)
         return seeds.at[number].set(seed), jnp.minimum(nearest, distance(seed))
 
+    def resolved(carry):
+        number, _, nearest = carry
+        return (number < clusters) & (mean_over_shards(nearest.mean(), axis_name) > least)
+
     first = _draw_row(jax.random.fold_in(rng, 0), points, weights, axis_name)
     seeds = jnp.zeros((clusters, points.shape[1]), points.dtype).at[0].set(first)
-    seeds, _ = lax.fori_loop(1, clusters, draw, (seeds, distance(first)))
+    carry = jnp.int32(1), seeds, from_differences(first)
+    number, seeds, nearest = lax.while_loop(resolved, lambda carry: (carry[0] + 1, *draw(*carry, from_products)), carry)
+    before = jnp.where(number < clusters, number, 0)  # The distances from all seeds are not needed any more.
+    nearest = lax.fori_loop(
+        0,
+        before,
+        lambda of, nearest: jnp.minimum(nearest, from_differences(seeds[of])),
+        jnp.full_like(nearest, jnp.inf),
+    )
+    seeds, _ = lax.fori_loop(
+        number, clusters, lambda number, carry: draw(number, *carry, from_differences), (seeds, nearest)
+    )
     return mean_over_shards(seeds, axis_name)  # already equal on all shards; this types them as replicated
 
 

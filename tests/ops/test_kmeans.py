@@ -2,6 +2,7 @@
 empty."""
 
 import functools
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -63,6 +64,26 @@ def test_seeds_are_spread_points():
         found = kmeans(jax.random.key(seed), points, clusters=4, iterations=0)
         rows = [int(np.flatnonzero((np.asarray(points) == np.asarray(c)).all(axis=1))[0]) for c in found.centroids]
         assert len(set(blob[rows])) == 4
+
+
+def test_seeds_by_products_are_those_by_differences(monkeypatch):
+    points, keys = jax.random.normal(jax.random.key(3), (64, 5)) + 7.0, jax.random.split(KEY, 6)
+
+    def seeds():
+        return jax.jit(jax.vmap(lambda key: eager(key, points, clusters=16, iterations=0).centroids))(keys)
+
+    found = seeds()
+    monkeypatch.setattr(sys.modules["ssl_jax.ops.kmeans"], "RESOLVED", float("inf"))
+    np.testing.assert_array_equal(found, seeds())
+
+
+def test_seeds_of_pairs_that_products_do_not_resolve():
+    """Four far corners, each of two points that differ by less than the rounding of the corners' squares, 1e8."""
+    corners = 7.7e3 * jnp.array([[1.1, 0.3], [-1.3, 0.7], [0.1, 1.7], [0.6, -1.9]])
+    points = jnp.concatenate([corners, corners + 0.3])
+    seeds = jax.jit(jax.vmap(lambda key: eager(key, points, clusters=8, iterations=0).centroids))
+    for found in np.asarray(seeds(jax.random.split(KEY, 6))):
+        assert len({tuple(row) for row in found.tolist()}) == 8
 
 
 def test_rows_are_drawn_in_proportion_to_their_weight():
