@@ -18,9 +18,8 @@ from ssl_jax.ops.normalize import power_of_two, unit_length
 
 CANDIDATES = 4  # centroids with exact distances from a point: products do not resolve neighbours far from the mean
 
-RESOLVED = (
-    1e-3  # Mean distance from the seeds, as a part of that from the mean, above which float32 products resolve it.
-)
+# Mean distance from the seeds, as a part of that from the mean, above which float32 products resolve it.
+RESOLVED = 1e-3
 
 
 class Clusters(NamedTuple):

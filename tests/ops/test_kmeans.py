@@ -78,12 +78,13 @@ def test_seeds_by_products_are_those_by_differences(monkeypatch):
 
 
 def test_seeds_of_pairs_that_products_do_not_resolve():
-    """Four far corners, each of two points that differ by less than the rounding of the corners' squares, 1e8."""
-    corners = 7.7e3 * jnp.array([[1.1, 0.3], [-1.3, 0.7], [0.1, 1.7], [0.6, -1.9]])
-    points = jnp.concatenate([corners, corners + 0.3])
-    seeds = jax.jit(jax.vmap(lambda key: eager(key, points, clusters=8, iterations=0).centroids))
+    """16 far points and a neighbour of each, nearer to it than the rounding of its square, 1e8."""
+    rng = np.random.default_rng(0)
+    far = 1e4 * rng.normal(size=(16, 4))
+    points = jnp.asarray(np.concatenate([far, far + 0.3 * rng.normal(size=far.shape)]), jnp.float32)
+    seeds = jax.jit(jax.vmap(lambda key: eager(key, points, clusters=32, iterations=0).centroids))
     for found in np.asarray(seeds(jax.random.split(KEY, 6))):
-        assert len({tuple(row) for row in found.tolist()}) == 8
+        assert len({tuple(row) for row in found.tolist()}) == 32
 
 
 def test_rows_are_drawn_in_proportion_to_their_weight():
