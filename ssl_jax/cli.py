@@ -44,7 +44,7 @@ USAGE = f"""ssl-jax {__version__}: self-supervised learning in JAX
   ssl-jax export RUN --layout NAME --output FILE      write the encoder for timm, torchvision or transformers
   ssl-jax import FILE --encoder NAME [options]        make a run of weights of a library or of a method's authors
   ssl-jax report RUN                                  write RUN/report.html again
-  ssl-jax data prepare NAME [options]                 download and prepare a data set: emoji
+  ssl-jax data prepare NAME [options]                 prepare a data set: emoji, tfds:NAME, cifar10
   ssl-jax doctor [RUN]                                what is installed; or what of a run is whole
   ssl-jax list                                        methods with their recipes, encoders and data
 
@@ -229,12 +229,9 @@ def data(words: list[str]) -> None:
     words = list(words)
     if words and words[0] not in ("-h", "--help"):
         pick("command of data", words.pop(0), ["prepare"])
-    arguments = parse(signatures.prepare_data, words, prog="ssl-jax data prepare")
-    pick("data set to prepare", arguments.pop("name"), ["emoji"])
+    from ssl_jax.data.preparation import prepare
 
-    from ssl_jax.data.emoji_preparation import prepare_emoji
-
-    print(prepare_emoji(**arguments))
+    print(prepare(**parse(signatures.prepare_data, words, prog="ssl-jax data prepare")))
 
 
 def doctor(words: list[str]) -> None:
@@ -256,7 +253,8 @@ def show(words: list[str]) -> None:
         for name, make in recipes.recipes(method).items():
             print(f"  --recipe {name:<10} {(make.__doc__ or '').splitlines()[0]}")
     print(f"\nencoders: {', '.join(ENCODERS)}")
-    print(f"data: {', '.join(NAMES)}, a folder of images, or any tfds name such as cifar10 or imagenet2012:train[:10%]")
+    files = "a folder of images, files of Parquet, Arrow, WebDataset, TFRecord or ArrayRecord"
+    print(f"data: {', '.join(NAMES)}, {files}, or any tfds name such as cifar10 or imagenet2012:train[:10%]")
 
 
 def _value(words: list[str], option: str) -> str | None:

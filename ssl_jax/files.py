@@ -34,6 +34,11 @@ def open_regular(path: str | os.PathLike[str], *, at_most: int) -> BinaryIO:
     raise OSError(errno.EINVAL, "not a regular file", str(path))
 
 
+def check_regular(path: str | os.PathLike[str]) -> None:
+    """Raises as `open_regular`, for libraries that open a file by its name and would wait for a pipe."""
+    open_regular(path, at_most=2**62).close()
+
+
 def read_regular(path: str | os.PathLike[str], *, at_most: int) -> bytes:
     """The bytes of a regular file, as many as it has when it is opened; raises as `open_regular`.
 

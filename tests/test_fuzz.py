@@ -16,12 +16,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from data.stored_files import examples, shard, tiff, write_tar, write_tfrecord
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from ssl_jax.commands.saved_run import make_again
-from ssl_jax.data import formats
+from ssl_jax.data import formats, open_data
 from ssl_jax.data.formats import FORMATS, header
 from ssl_jax.data.images import decode
 from ssl_jax.data.skipping import Unreadable
@@ -151,6 +152,49 @@ def test_the_samples_are_of_many_formats_and_can_be_read():
     assert len({name.split()[0] for name in IMAGES}) > 10 and len(IMAGES) > 30
     for content in IMAGES.values():
         assert decode(content, shape=(6, 7, 3)).shape == (6, 7, 3)
+
+
+def deep(kind):
+    """An array or a TIFF of five channels."""
+    array, file = np.arange(6 * 7 * 5, dtype=np.uint16).reshape(6, 7, 5), io.BytesIO()
+    np.save(file, array)
+    return file.getvalue() if kind == "npy" else tiff(array, compression=8 if kind == "deflate" else 1)
+
+
+ARRAYS = {kind: deep(kind) for kind in ("npy", "tiff", "deflate")}
+
+
+@bounded(100)
+@given(st.sampled_from(sorted(ARRAYS)), damages())
+def test_the_reader_of_arrays(kind, damage):
+    content = damage(ARRAYS[kind])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Of Pillow, about damage.
+        header(io.BytesIO(content))
+        try:
+            assert decode(content, shape=(6, 7, 5)).dtype == np.uint8
+        except Unreadable as reason:
+            assert str(reason)
+
+
+STORES = {
+    "x.tar": lambda path: write_tar(path, shard(range(3))),
+    "x.tfrecord": lambda path: write_tfrecord(path, examples(range(3))),
+}
+
+
+@bounded(60)
+@given(st.sampled_from(sorted(STORES)), damages())
+def test_the_readers_of_archives_and_records(tmp_path_factory, name, damage):
+    """Those of tables are tried in a process of their own: `tests/data/test_hostile_stores.py`."""
+    path = tmp_path_factory.mktemp("store") / name
+    STORES[name](path)
+    path.write_bytes(damage(path.read_bytes()))
+    try:
+        source = open_data(str(path), image_size=4).train
+        assert all(source[number]["image"].shape == (4, 4, 3) for number in range(len(source)))
+    except UsageError as reason:
+        assert str(reason)
 
 
 REQUEST = {

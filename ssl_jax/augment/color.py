@@ -1,7 +1,8 @@
 """Colour of one image: brightness, contrast, saturation, hue, grayscale, solarisation, and SimCLR's random order of them.
 
-Images are float32 `[H, W, C]` in [0, 1], C = 1 (grey) or 3 (red, green, blue), and results are clipped to that
-range. An amount is a scalar of Python or an array.
+Images are float32 `[H, W, C]` in [0, 1], and results are clipped to that range. C = 3 is red, green, blue; other numbers of
+channels, such as grey or the bands of a satellite, have no saturation, hue and luma, and are left as they are by these. An
+amount is a scalar of Python or an array.
 
 The convention is torchvision's, which is that of Pillow's ImageEnhance: brightness, contrast and saturation blend the
 image with a degenerate one (black, its mean grey, its grayscale version). Amount 0 gives the degenerate image, 1 the
@@ -26,18 +27,19 @@ def adjust_brightness(image: Array, amount: Amount) -> Array:
 
 
 def adjust_contrast(image: Array, amount: Amount) -> Array:
-    """Blend with the mean of `to_grayscale(image)`. A constant grayscale image is unchanged."""
+    """Blend with the mean of `to_grayscale(image)`, channel by channel without colour. A constant grayscale image is
+    unchanged."""
     return _blend(image, to_grayscale(jnp.mean(image, axis=(0, 1), keepdims=True)), amount)
 
 
 def adjust_saturation(image: Array, amount: Amount) -> Array:
-    """Blend with `to_grayscale(image)`. One channel: the image."""
+    """Blend with `to_grayscale(image)`. Without colour: the image."""
     return _blend(image, to_grayscale(image), amount)
 
 
 def adjust_hue(image: Array, amount: Amount) -> Array:
-    """Shift the hue of HSV by `amount` turns: 1/3 makes red green, 1 changes nothing. One channel: the image."""
-    if _channels(image) == 1:
+    """Shift the hue of HSV by `amount` turns: 1/3 makes red green, 1 changes nothing. Without colour: the image."""
+    if not _has_color(image):
         return image
     red, green, blue = jnp.split(image, 3, axis=-1)  # [H, W, 1] each
     brightest = jnp.maximum(jnp.maximum(red, green), blue)
@@ -56,8 +58,8 @@ def adjust_hue(image: Array, amount: Amount) -> Array:
 
 
 def to_grayscale(image: Array) -> Array:
-    """Luma (0.299 red, 0.587 green, 0.114 blue: ITU-R BT.601) in every channel. One channel: the image."""
-    if _channels(image) == 1:
+    """Luma (0.299 red, 0.587 green, 0.114 blue: ITU-R BT.601) in every channel. Without colour: the image."""
+    if not _has_color(image):
         return image
     luma = 0.299 * image[..., 0] + 0.587 * image[..., 1] + 0.114 * image[..., 2]
     return jnp.broadcast_to(luma[..., None], image.shape)
@@ -92,7 +94,7 @@ def random_color_jitter(
     if min(brightness, contrast, saturation, hue) < 0 or hue > 0.5:
         got = f"{brightness=}, {contrast=}, {saturation=}, {hue=}"
         raise UsageError(f"random_color_jitter: strengths must be 0 or more, hue at most 0.5 turns, got {got}.")
-    if _channels(image) == 1:
+    if not _has_color(image):
         saturation = hue = 0.0
     ranges = (
         (adjust_brightness, (max(0.0, 1 - brightness), 1 + brightness)),
@@ -128,7 +130,7 @@ def _blend(image: Array, dull: Amount, amount: Amount) -> Array:
     return jnp.clip(amount * image + (1 - amount) * dull, 0, 1)  # in this form, amount 1 is the image, bit for bit
 
 
-def _channels(image: Array) -> int:
-    if image.ndim != 3 or image.shape[-1] not in (1, 3):
-        raise UsageError(f"colour needs an image [H, W, 1] or [H, W, 3], got {image.shape}: leave it out.")
-    return image.shape[-1]
+def _has_color(image: Array) -> bool:
+    if image.ndim != 3:
+        raise UsageError(f"colour needs an image [H, W, C], got {image.shape}: leave it out.")
+    return image.shape[-1] == 3

@@ -51,8 +51,8 @@ def photo_views(
     Args:
       size: side of the views; at most that of the images.
       scale: range of the fraction of the image's area in a crop; width/height lies in [3/4, 4/3].
-      jitter: strengths of brightness, contrast, saturation and hue, in random order. On grayscale images it is brightness and
-        contrast.
+      jitter: strengths of brightness, contrast, saturation and hue, in random order. Without colour (C other than 3) it is
+        brightness and contrast, and `grayscale` does nothing.
       jitter_probability, photometric, grayscale, blur, solarize: probabilities. `photometric` is that of PIRL's four
         transforms, `random_photometric`. Blur's sigma is in [0.1, 2].
       blur_kernel: size of the blur's kernel: "tenth" of the side, as SimCLR's and BYOL's code, or "pillow", wide enough for

@@ -23,7 +23,7 @@ from ssl_jax.commands.saved_run import kind_of, restore
 from ssl_jax.data import Source, model_inputs
 from ssl_jax.data.formats import read_file
 from ssl_jax.data.given import check_images
-from ssl_jax.data.images import decode, eight_bit, fit
+from ssl_jax.data.images import decode, from_array, upright
 from ssl_jax.data.skipping import Unreadable
 from ssl_jax.data.source import Batch, readable_indices
 from ssl_jax.errors import UsageError, pick
@@ -142,9 +142,11 @@ class TrainedRun:
                 name = f"images: {printable(str(image))}"
                 return decode(read_file(Path(image).expanduser()), shape=shape, levels=levels)
             if not isinstance(image, Image.Image):
+                if channels not in (1, 3):
+                    return from_array(_of_channels(image, channels), shape=shape, levels=levels)
                 array = check_images(np.asarray(image), name=name, axes=2)
                 image = Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
-            fitted = fit(eight_bit(image, channels=channels, levels=levels), height=height, width=width)
+            fitted = upright(image, shape=shape, levels=levels)
         except (Unreadable, OSError) as fault:
             raise UsageError(f"{name} cannot be read ({fault}): repair the image, or leave it out.") from fault
         return np.asarray(fitted).reshape(shape)
@@ -154,6 +156,15 @@ class TrainedRun:
             raise UsageError(
                 f"images: the run was pre-trained on {kind}: write the features of a data set with `ssl-jax embed`."
             )
+
+
+def _of_channels(image: Any, channels: int) -> NDArray[Any]:
+    array = np.asarray(image)
+    if array.ndim != 3 or array.shape[-1] != channels or array.dtype.kind not in "uif" or 0 in array.shape:
+        raise UsageError(
+            f"images: got {array.dtype} {array.shape}, expected numbers [H, W, {channels}], as the run's own."
+        )
+    return array
 
 
 def load(run: str, *, step: int | None = None) -> TrainedRun:

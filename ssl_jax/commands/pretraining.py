@@ -16,7 +16,9 @@ from ssl_jax.commands.first_weights import starting_from
 from ssl_jax.commands.judging import chance_level, evaluate_trained, shown_without_labels
 from ssl_jax.commands.kept_features import KeptFeatures
 from ssl_jax.commands.saved_run import as_recorded_today
+from ssl_jax.data import Source
 from ssl_jax.data.fingerprint import fingerprint
+from ssl_jax.data.statistics import measured_statistics
 from ssl_jax.errors import RunError, UsageError, memory_errors, reason_of
 from ssl_jax.evaluate.label_free import in_words, label_free
 from ssl_jax.evaluate.tables import sources_table
@@ -127,19 +129,37 @@ def _say_changes(run: Path, request: dict[str, Any]) -> None:
 
 
 def introduction(recipe: Recipe, mesh: Mesh, *, seed: int) -> str:
-    """Three lines on what is about to be trained: recipe and encoder, data, devices."""
+    """Three or four lines on what is about to be trained: recipe and encoder, data, unusual pixels, devices."""
     data, encoder = recipe.data, recipe.arguments.get("encoder")
     encodes = f"encoder {encoder}, " if encoder else ""
     size = " x ".join(map(str, data.train.image_shape))
     classes = f"{len(data.classes)} classes" if data.classes else "no labels"
     test = f", {len(data.test):,} of them to test" if data.test else ", none to test"
+    pixels = _pixels(data.train)
     kinds = sorted({device.device_kind for device in mesh.devices.flat})
     lines = [
         f"{recipe.name}: {encodes}batch {recipe.batch_size}, {recipe.steps} steps ({recipe.epochs:g} epochs), seed {seed}",
         f"{data.name}: {len(data.train) + len(data.test or ()):,} images of {size}{test}, {classes}",
+        *([f"pixels: {pixels}"] if pixels else []),
         f"{mesh.size} x {', '.join(kinds)}; compiling the first step, unless its program was kept",
     ]
     return "\n".join(lines)
+
+
+def _pixels(source: Source) -> str:
+    """What is not usual of the pixels: their range, and their channels; empty where they have 8 bits in 1 or 3 channels."""
+    levels, channels = getattr(source, "levels", None), source.image_shape[-1]
+    parts = []
+    if levels:
+        parts.append(
+            f"{levels.black:g} becomes black and {levels.white:g} white, in 8 bits; ,range=LOW:HIGH behind the path "
+            "states others"
+        )
+    if channels not in (1, 3):
+        mean, std = measured_statistics(source)
+        of_each = ", ".join(f"{low:.2f} ± {spread:.2f}" for low, spread in zip(mean, std, strict=True))
+        parts.append(f"{channels} channels of {of_each}, measured; without saturation, hue and grayscale in the views")
+    return "; ".join(parts)
 
 
 def _finish(

@@ -128,7 +128,7 @@ def kind_of(source: Source) -> str:
 def _form(source: Source) -> dict[str, Any]:
     """The size and the channels that the encoder takes, as arguments of `open_data`."""
     width, channels = source.image_shape[-2:]
-    return {"image_size": width, "channels": 3 if channels == 3 else 1}
+    return {"image_size": width, "channels": channels if channels in (1, 3) else None}
 
 
 def _check_kind(data: str | None, source: Source, own: Source) -> None:
@@ -136,4 +136,10 @@ def _check_kind(data: str | None, source: Source, own: Source) -> None:
     if kind != expected:
         raise UsageError(
             f"data: {data} holds {kind}, but the run was pre-trained on {expected}: choose data that hold {expected}."
+        )
+    channels, expected_channels = source.image_shape[-1], own.image_shape[-1]
+    if channels != expected_channels:
+        raise UsageError(
+            f"data: {data} holds images of {channels} channels, but the run was pre-trained on {expected_channels}: choose "
+            f"images of {expected_channels}."
         )

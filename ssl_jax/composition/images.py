@@ -13,6 +13,7 @@ from ssl_jax.composition.views import album_views, demo_views, emoji_views
 from ssl_jax.data import Data, Source, open_data
 from ssl_jax.data.channels import Channels
 from ssl_jax.data.source import labels_of
+from ssl_jax.data.statistics import Statistics, measured_statistics
 from ssl_jax.errors import UsageError
 from ssl_jax.networks import Net
 from ssl_jax.networks import encoder as make_encoder
@@ -21,7 +22,6 @@ from ssl_jax.networks.encoders import encoders_with
 Precision = Literal["auto", "float32", "bfloat16"]
 
 # Means and standard deviations of the training pixels, in [0, 1], by channel: images are standardised with them.
-Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 DIGIT_STATISTICS: Statistics = (0.1307,), (0.3081,)
 CIFAR_STATISTICS: Statistics = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 IMAGENET_STATISTICS: Statistics = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -41,7 +41,8 @@ class Images:
     """Options of recipes on images.
 
     Attributes:
-      data: embedded "digits", a tfds name such as cifar10 or imagenet2012:train[:10%], a folder of images, "synthetic".
+      data: embedded "digits", a tfds name such as cifar10 or imagenet2012:train[:10%], a folder of images, files of Parquet,
+        Arrow, WebDataset, TFRecord or ArrayRecord, "synthetic".
       image_size: side of the views in pixels; images of other sizes are resized.
       encoder: encoder of images; `ssl-jax list` has the names.
       stored_size: shorter side to which images are resized on the host; crops are drawn from their central square, and the
@@ -50,7 +51,7 @@ class Images:
       strict: refuse unreadable images instead of skipping them.
       statistics: mean and standard deviation of the pixels by channel; not an option. Images are converted to as many
         channels, grayscale ones to three equal channels for instance. When None, those of digits for grayscale images and
-        of ImageNet for others.
+        of ImageNet for coloured ones. Other numbers of channels are kept, and their statistics measured.
       view: makes views that suit the images, for minutes on a laptop; not an option.
     """
 
@@ -73,6 +74,13 @@ class Images:
         shown: Channels | None = None if self.statistics is None else 1 if len(self.statistics[0]) == 1 else 3
         return open_data(self.data, image_size=self.stored_size or self.image_size, channels=shown, strict=self.strict)
 
+    def statistics_of(self, train: Source) -> Statistics:
+        """Mean and deviation by channel that these images are standardised with; measured where they have neither 1 nor 3."""
+        channels = train.image_shape[-1]
+        if channels not in (1, 3):
+            return measured_statistics(train)
+        return self.statistics or (DIGIT_STATISTICS if channels == 1 else IMAGENET_STATISTICS)
+
     def open(self, *, view_size: int | None = None, **options: Any) -> Opened:
         """Opens the data and makes the encoder for it.
 
@@ -89,7 +97,7 @@ class Images:
                 f"data: {images.name} holds clips, expected images: choose frames, tracks, avid or cma for them."
             )
         channels, dtype = images.train.image_shape[-1], compute_dtype(self.precision)
-        mean, std = self.statistics or (DIGIT_STATISTICS if channels == 1 else IMAGENET_STATISTICS)
+        mean, std = self.statistics_of(images.train)
         side = view_size or self.image_size
         prepare = evaluation_view(size=self.image_size, crop_fraction=self.crop_fraction, mean=mean, std=std)
         for name in options:

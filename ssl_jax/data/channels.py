@@ -1,4 +1,4 @@
-"""The channels of images: one (grayscale) or three (red, green, blue)."""
+"""The channels of images: one (grayscale) or three (red, green, blue); other numbers are left as they are."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -41,8 +41,10 @@ class WithChannels:
 
 
 def with_channels(source: Source, channels: Channels | None) -> Source:
-    """The source with images of this many channels; unchanged where they already have them, or for None."""
-    return source if channels in (None, source.image_shape[-1]) else WithChannels(source, channels)
+    """The source with images of this many channels; unchanged where they already have them, have neither 1 nor 3, or for
+    None."""
+    held = source.image_shape[-1]
+    return source if channels in (None, held) or held not in (1, 3) else WithChannels(source, channels)
 
 
 def recolored(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:

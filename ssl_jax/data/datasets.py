@@ -1,19 +1,26 @@
 """Data sets by name, as on the command line."""
 
+import functools
 import os
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from ssl_jax.data.channels import Channels, check_channels, with_channels
 from ssl_jax.data.clips import SILENT, SOUNDING, Clips
 from ssl_jax.data.depth import Levels
 from ssl_jax.data.emblems import EMBLEMS, Emblems
 from ssl_jax.data.fashion_mnist import open_fashion_mnist
-from ssl_jax.data.folder import open_file, open_folder, parts_in
+from ssl_jax.data.folder import open_file, parts_in
 from ssl_jax.data.formats import suffixes
+from ssl_jax.data.images import DecodedSource
+from ssl_jax.data.parts import data_of, sources_of
+from ssl_jax.data.places import Place, place_of
 from ssl_jax.data.scenes import OBJECTS, SCENES, Scenes
 from ssl_jax.data.shapes import SHAPES, Shapes
 from ssl_jax.data.source import Data, Source
+from ssl_jax.data.stores import files_of, open_stored
 from ssl_jax.data.synthetic import Synthetic
 from ssl_jax.errors import UsageError
 
@@ -34,7 +41,9 @@ def open_data(
         `ssl-jax data prepare emoji` prepares (`ssl_jax.data.emoji`); "shapes", 4,000 + 1,000 drawn in colour; "emblems",
         as many of nine signs at fixed positions; "objects" and "scenes", as many with one drawn thing each and with
         several, and their masks; "clips", as many drawn moving shapes with sound, and "silent-clips", the same without
-        sound; "synthetic", for tests; a folder of images, see `ssl_jax.data.folder`; or a tfds data set of images, or of
+        sound; "synthetic", for tests; a folder of images, see `ssl_jax.data.folder`; files of Parquet, Arrow, WebDataset,
+        TFRecord or ArrayRecord, or a folder of them, see `ssl_jax.data.stores`, both with keys behind the path, see
+        `ssl_jax.data.places`; or a tfds data set of images, or of
         videos with or without sound (`ssl_jax.data.tfds_clips`): `name[/config][:version][:split][,image=KEY][,label=KEY]`,
         with the split to pre-train on, imagenet2012:train[:10%], and the keys of the features to use where there are
         several, smallnorb:train,image=image2,label=label_azimuth; digits takes a split, too. A `Data` is used unchanged
@@ -63,9 +72,11 @@ def open_data(
     made = fashion_or_drawn(name, side=image_size)
     if made:
         return in_channels(made, channels)
-    folder = folder_of(name)
-    if folder:
-        return open_folder(folder, image_size=image_size, channels=channels, strict=strict)
+    place = None if name in NAMES else place_of(name)
+    if place:
+        if prepared := _prepared_at(place):
+            return prepared(image_size=image_size, channels=channels, strict=strict)
+        return data_of(place.text, _sources(place, image_size=image_size, channels=channels, strict=strict))
 
     own = re.split("[:,]", name)[0]
     if own == EMOJI:
@@ -83,7 +94,9 @@ def open_data(
     )  # fmt: skip
 
 
-def open_parts(name: str, *, image_size: int, channels: Channels, levels: Levels | None = None) -> dict[str, Source]:
+def open_parts(
+    name: str, *, image_size: int, channels: Channels | None, levels: Levels | None = None
+) -> dict[str, Source]:
     """All parts of a data set by name, "train", "test" and "val", labelled or not; for features that no training needs.
 
     Args:
@@ -94,13 +107,14 @@ def open_parts(name: str, *, image_size: int, channels: Channels, levels: Levels
     Raises:
       UsageError: as `open_data`; or there is no such file.
     """
-    file, folder = Path(name).expanduser(), folder_of(name)
-    if name not in NAMES and not os.path.isdir(file) and (os.path.isfile(file) or name.lower().endswith(suffixes())):
-        if not os.path.isfile(file):
-            raise UsageError(f"data: there is no file {name}: name an image, a folder or a data set.")
-        return {"train": open_file(file, image_shape=(image_size, image_size, channels), levels=levels)}
-    if folder:
-        return dict(parts_in(folder, image_size=image_size, channels=channels, levels=levels))
+    file = Path(name).expanduser()
+    if name not in NAMES and name.lower().endswith(suffixes()) and not os.path.exists(file):
+        raise UsageError(f"data: there is no file {name}: name an image, a folder or a data set.")
+    place = None if name in NAMES else place_of(name)
+    if place and place.path.is_file() and not files_of(place):
+        return {"train": open_file(place.path, image_size=image_size, channels=channels, levels=place.levels or levels)}
+    if place and not _prepared_at(place):
+        return dict(_sources(place, image_size=image_size, channels=channels, levels=levels))
     data = open_data(name, image_size=image_size, channels=channels)
     return {"train": data.train} | ({"test": data.test} if data.test else {})
 
@@ -111,16 +125,36 @@ def in_channels(data: Data, channels: Channels | None) -> Data:
 
 
 def resolve_name(name: str) -> str:
-    """The name of a data set in a form valid in every working directory: a folder's absolute path; other names unchanged."""
-    folder = folder_of(name)
-    return os.path.abspath(folder) if folder else name
+    """The name of a data set in a form valid in every working directory: an absolute path; other names unchanged."""
+    place = None if name in NAMES else place_of(name)
+    return place.absolute if place else name
 
 
 def folder_of(name: str) -> Path | None:
-    """The folder of this name; None for names of data sets, even if a folder has the same name."""
-    folder = Path(name).expanduser()
-    named = name.strip() and name not in NAMES
-    return folder if named and (os.path.isdir(folder) or name.startswith(("/", ".", "~"))) else None
+    """The folder of images of this name; None for names of data sets, even if a folder has the same name, and for files."""
+    place = None if name in NAMES else place_of(name)
+    return place.path if place and not place.path.is_file() and not place.is_pattern else None
+
+
+def _sources(place: Place, *, levels: Levels | None = None, **options: Any) -> Iterator[tuple[str, DecodedSource]]:
+    """The parts of a folder of images, or of tables, archives or records. Options are those of `sources_of`."""
+    files = files_of(place)
+    if files:
+        return sources_of(open_stored(place, files), levels=levels, stated=place.levels, **options)
+    if (place.image or place.label) and place.path.is_dir():
+        raise UsageError(
+            f"data: {place.text} is a folder of images, whose labels are the names of its folders: leave out image= and label=."
+        )
+    return parts_in(place.path, levels=levels, stated=place.levels, **options)
+
+
+def _prepared_at(place: Place) -> Callable[..., Data] | None:
+    """Opens the folder if tfds prepared it; else None."""
+    if not (place.path / "features.json").is_file() or not (place.path / "dataset_info.json").is_file():
+        return None
+    from ssl_jax.data.tfds import open_prepared  # noqa: PLC0415  tfds takes half a second to import.
+
+    return functools.partial(open_prepared, place.path, name=place.text, image=place.image, label=place.label)
 
 
 def fashion_or_drawn(name: str, *, side: int | None) -> Data | None:

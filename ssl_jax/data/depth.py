@@ -1,32 +1,38 @@
-"""Conversion of pixels of more than 8 bits to 8 bits.
+"""Conversion of pixels of more than 8 bits, and of floating-point ones, to 8 bits.
 
-Pillow reads such pixels as integers of 16 or 32 bits, without the bit depth of the camera. So black and
-white are measured: white is the largest pixel, rounded up to 2**n - 1 with n = 8, 10, 12, 14, 16 or more; black is 0, or the
-smallest pixel rounded down in the same way where there are negative ones. They are measured over a sample of a whole data
-set, so that a dark image stays darker than a bright one; values outside are clipped.
+Such pixels have no known bit depth or unit. So black and white are stated (`,range=0:4095` behind the name of the data) or
+measured. Of integers white is the largest pixel, rounded up to 2**n - 1 with n = 8, 10, 12, 14, 16 or more; black is 0, or the
+smallest pixel rounded down in the same way where there are negative ones. Of floating-point pixels they are 0 and 1 where
+all lie between, else the smallest and the largest. They are measured over a sample of a whole data set, so that a dark image
+stays darker than a bright one; values outside are clipped, and what is not a number is black.
 
-Coloured pixels of 16 bits a channel are read by Pillow as their upper 8 bits: correct where all 16 are used, nearly black where
-12 are. So a line on standard error reports them.
+Coloured pixels of 16 bits a channel in a PNG are read by Pillow as their upper 8 bits: correct where all 16 are used, nearly
+black where 12 are. So a line on standard error reports them.
 """
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
+
+from ssl_jax.errors import UsageError
+
+BAND = 2**20  # Pixels that are converted at once.
 
 
 class Levels(NamedTuple):
     """The pixels that become 0 and 255."""
 
-    black: int
-    white: int
+    black: float
+    white: float
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether its pixels are integers of more than 8 bits."""
-    return image.mode.startswith("I")
+    """Whether its pixels are integers of more than 8 bits, or floating-point numbers."""
+    return image.mode.startswith("I") or image.mode == "F"
 
 
 def is_deep_colour(image: Image.Image) -> bool:
@@ -35,23 +41,58 @@ def is_deep_colour(image: Image.Image) -> bool:
     return not is_deep(image) and any(";16" in str(form) for form in formats)
 
 
-def levels_of(images: Iterable[Image.Image]) -> Levels | None:
+def stated_levels(text: str) -> Levels:
+    """The levels that `LOW:HIGH` states; a `UsageError` for other texts."""
+    low, _, high = text.partition(":")
+    try:
+        black, white = (int(value) if value.strip("+-").isdigit() else float(value) for value in (low, high))
+    except ValueError:
+        black = white = math.nan
+    if not (math.isfinite(black) and math.isfinite(white) and black < white):
+        raise UsageError(f"data: got range={text}, expected the pixels of black and white, such as range=0:4095.")
+    return Levels(black, white)
+
+
+def levels_of(images: Iterable[ArrayLike | Image.Image]) -> Levels | None:
     """Black and white of deep images together; None where there are none.
 
-    For one image with pixels in 5 ... 3,000: `Levels(0, 4095)`.
+    For one image with pixels in 5 ... 3,000: `Levels(0, 4095)`. For one in 0.2 ... 0.9: `Levels(0, 1)`.
     """
-    extremes = [(int(pixels.min()), int(pixels.max())) for pixels in map(np.asarray, images)]
+    extremes = [found for pixels in map(np.asarray, images) if (found := _extremes(pixels))]
     if not extremes:
         return None
     smallest, largest = min(low for low, _ in extremes), max(high for _, high in extremes)
-    return Levels(-_rounded_up(-smallest) if smallest < 0 else 0, _rounded_up(largest))
+    if isinstance(smallest, int) and isinstance(largest, int):
+        return Levels(-_rounded_up(-smallest) if smallest < 0 else 0, _rounded_up(largest))
+    if smallest >= 0 and largest <= 1:
+        return Levels(0, 1)
+    return Levels(smallest, largest if largest > smallest else smallest + 1)
 
 
-def to_eight_bits(image: Image.Image, levels: Levels) -> Image.Image:
-    """Deep pixels -> mode "L", linear from black to white."""
-    black, white = levels
-    pixels: NDArray[np.int64] = np.asarray(image).clip(black, white).astype(np.int64) - black
-    return Image.fromarray(((pixels * 255 + (white - black) // 2) // (white - black)).astype(np.uint8))
+def to_eight_bits(image: ArrayLike | Image.Image, levels: Levels) -> Image.Image:
+    """Deep pixels `[H, W]` -> mode "L", linear from black to white."""
+    pixels: NDArray = np.asarray(image)
+    made, rows = np.empty(pixels.shape, np.uint8), max(1, BAND // pixels.shape[1])
+    for top in range(0, len(pixels), rows):
+        made[top : top + rows] = _scaled(pixels[top : top + rows], *levels)
+    return Image.fromarray(made)
+
+
+def _scaled(pixels: NDArray, black: float, white: float) -> NDArray[np.uint8]:
+    if pixels.dtype.kind in "iu" and isinstance(black, int) and isinstance(white, int):
+        lifted: NDArray[np.int64] = pixels.astype(np.int64).clip(black, white) - black
+        return ((lifted * 255 + (white - black) // 2) // (white - black)).astype(np.uint8)
+    with np.errstate(over="ignore", invalid="ignore"):  # A range of nearly all numbers.
+        share = (pixels.astype(np.float64).clip(black, white) - black) * (255 / (white - black))
+    return np.nan_to_num(share + 0.5).astype(np.uint8)
+
+
+def _extremes(pixels: NDArray) -> tuple[float, float] | None:
+    """The smallest and the largest finite pixel."""
+    if pixels.dtype.kind in "iu":
+        return (int(pixels.min()), int(pixels.max())) if pixels.size else None
+    finite = pixels[np.isfinite(pixels)]
+    return (float(finite.min()), float(finite.max())) if finite.size else None
 
 
 def _rounded_up(value: int) -> int:

@@ -13,7 +13,8 @@ WHOLE = 2**28  # where there are more bytes in memory than these, 256 MiB.
 
 
 def fingerprint(data: Data) -> dict[str, Any]:
-    """Number, shape, number of classes and checksum of the examples, for JSON: "train_examples", "test_checksum" and so on.
+    """Number, shape, number of classes and checksum of the examples, for JSON: "train_examples", "test_checksum" and so on;
+    of deep pixels also "train_range", those that become black and white.
 
     The checksum is that of the names of the classes and of `stored`: of arrays in memory it sees all, of image files all names,
     the sizes of 10,000 and the bytes of 64, of other examples the bytes of 64, evenly spaced. It does not see everything: a
@@ -34,7 +35,10 @@ def _identity(source: Source) -> dict[str, Any]:
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
     shape = "x".join(map(str, source.image_shape))
-    return {"examples": len(source), "shape": shape, "classes": len(source.classes), "checksum": digest.hexdigest()}
+    levels = getattr(source, "levels", None)
+    deep = {"range": f"{levels.black:g}:{levels.white:g}"} if levels else {}
+    same = {"examples": len(source), "shape": shape, "classes": len(source.classes), "checksum": digest.hexdigest()}
+    return same | deep
 
 
 def stored(source: Readable) -> Iterator[bytes]:

@@ -21,16 +21,15 @@ from ssl_jax.data import fingerprint
 from ssl_jax.data.channels import Channels
 from ssl_jax.data.depth import Levels
 from ssl_jax.data.folder_parts import check_depth, find_parts, without_training_images
-from ssl_jax.data.formats import header, read_file
-from ssl_jax.data.images import DecodedSource, is_grayscale
+from ssl_jax.data.formats import Header, header, read_file
+from ssl_jax.data.images import DecodedSource
+from ssl_jax.data.parts import common_shape, data_of, sources_of
 from ssl_jax.data.scan import Found, described, say_passed_over, scan, shortened, visible_folders
 from ssl_jax.data.skipping import Unreadable
 from ssl_jax.data.source import Data
-from ssl_jax.data.subsets import with_test_part
 from ssl_jax.errors import UsageError
 from ssl_jax.files import printable
 
-SAMPLE = 256  # Images that are read to distinguish grayscale sets from coloured ones, where the size is given.
 MEASURED = 10_000  # Files whose sizes are a part of the data set's fingerprint.
 
 
@@ -38,7 +37,7 @@ class Files:
     """Image files below a folder, as records for `DecodedSource`; all labels are -1 when `classes` is empty."""
 
     def __init__(self, folder: Path, paths: list[str], labels: list[int], *, classes: tuple[str, ...]):
-        self.folder, self.classes = folder, classes
+        self.folder, self.name, self.classes = folder, str(folder), classes
         self.labels = np.array(labels, np.int32)
         self._paths = paths
 
@@ -58,6 +57,10 @@ class Files:
             with contextlib.suppress(Unreadable):
                 yield self[number][0]
 
+    def header(self, number: int) -> Header | None:
+        """As `DecodedSource.header`, of which the file is not read whole."""
+        return header(self.path(number))
+
     def path(self, number: int) -> Path:
         return self.folder / self._paths[number]
 
@@ -75,24 +78,14 @@ def open_folder(
 
     Args:
       image_size: side of the square to which all are resized; None where all have one size already.
-      channels: 1 or 3 for all; None is 1 where all are grayscale.
+      channels: 1 or 3 for all; None is 1 where all are grayscale. Other numbers of channels are kept.
       strict: refuse unreadable images instead of skipping them.
 
     Raises:
       UsageError: no folder, no images in it, unreadable, images of several sizes without `image_size`, parts that cannot be
         distinguished from classes, or a class in the test folder that the training folder does not have.
     """
-    parts = parts_in(root, image_size=image_size, channels=channels, strict=strict)
-    _, train = next(parts)
-    test = next((source for _, source in parts if source.classes), None)
-    data = with_test_part(Data(str(root), train, test))
-    if data.test and not test:
-        print(
-            f"data: {root}: no labelled test images: {len(data.test)} of {len(train)} images, a fifth of each class, are held "
-            "out for the evaluation",
-            file=sys.stderr,
-        )
-    return data
+    return data_of(str(root), parts_in(root, image_size=image_size, channels=channels, strict=strict))
 
 
 def parts_in(
@@ -101,39 +94,40 @@ def parts_in(
     image_size: int | None = None,
     channels: Channels | None = None,
     levels: Levels | None = None,
+    stated: Levels | None = None,
     strict: bool = False,
 ) -> Iterator[tuple[str, DecodedSource]]:
     """The parts of a folder, labelled or not: "train", then "test" and "val" where there are such, each opened in its turn.
 
     Args:
-      levels: black and white of deep pixels; those of the training images when None.
+      levels, stated: as in `sources_of`.
 
     Otherwise as `open_folder`.
     """
     if not root.is_dir():
         raise UsageError(f"data: {root} is {'a file' if root.exists() else 'missing'}: name a folder of images.")
+    yield from sources_of(
+        _files_in(root), image_size=image_size, channels=channels, levels=levels, stated=stated, strict=strict
+    )
+
+
+def _files_in(root: Path) -> Iterator[tuple[str, Files]]:
     parts = find_parts(root)
     scanned = scan(parts.get("train", root))
     train = label(parts.get("train", root), scanned)
-    shape = common_shape(train, image_size=image_size, channels=channels)
-
-    def decoded(files: Files, levels: Levels | None) -> DecodedSource:
-        name, classes = str(files.folder), files.classes
-        return DecodedSource(files, name=name, classes=classes, image_shape=shape, levels=levels, strict=strict)
-
-    trained = decoded(train, levels)
-    yield "train", trained
+    yield "train", train
     for part in ("test", "val"):
         if part in parts:
             found = scan(parts[part])
             others = without_training_images(parts[part], found, scanned)
             if others.images or not found.images:
-                yield part, decoded(label(parts[part], others, classes=train.classes), trained.levels)
+                yield part, label(parts[part], others, classes=train.classes)
 
 
-def open_file(path: Path, *, image_shape: tuple[int, int, int], levels: Levels | None = None) -> DecodedSource:
-    """A single image file, without a label. Arguments are those of `DecodedSource`."""
+def open_file(path: Path, *, image_size: int, channels: Channels | None, levels: Levels | None = None) -> DecodedSource:
+    """A single image file, without a label. Arguments are those of `sources_of`."""
     files = Files(path.parent, [path.name], [-1], classes=())
+    image_shape = (image_size, image_size, channels) if channels else common_shape(files, image_size=image_size)
     return DecodedSource(files, name=str(path), classes=(), image_shape=image_shape, levels=levels)
 
 
@@ -169,28 +163,3 @@ def label(folder: Path, scanned: Found, *, classes: tuple[str, ...] = ()) -> Fil
         )
     number = {name: label for label, name in enumerate(classes)}
     return Files(folder, scanned.images, [number[name] for name in below], classes=classes)
-
-
-def common_shape(files: Files, *, image_size: int | None, channels: Channels | None = None) -> tuple[int, int, int]:
-    """Height, width and channels for all images; without `channels`, 1 if all are grayscale, else 3.
-
-    With `image_size`, grayscale is detected on a sample, so that large folders open quickly.
-    """
-    indices = list(range(len(files)))
-    if image_size is not None:
-        indices = fingerprint.spread(len(files), SAMPLE)
-    headers = [image for image in map(header, map(files.path, indices)) if image]
-    if not headers:
-        raise UsageError(f"data: none of {len(indices)} images in {files.folder} can be read: name another folder.")
-    grey = all(map(is_grayscale, headers))
-    channels = channels or (1 if grey else 3)
-    if image_size is not None:
-        return image_size, image_size, channels
-    sizes = sorted({(image.height, image.width) for image in headers})
-    if len(sizes) > 1:
-        smallest, largest = (f"{height}x{width}" for height, width in (sizes[0], sizes[-1]))
-        raise UsageError(
-            f"image_size: none was given, but the images in {files.folder} differ in size, from {smallest} to "
-            f"{largest} pixels: give the size for all, such as 224."
-        )
-    return *sizes[0], channels

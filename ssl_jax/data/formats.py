@@ -19,10 +19,12 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
+from ssl_jax.data.arrays import MAGIC, shape_of
+from ssl_jax.data.depth import is_deep, is_deep_colour
 from ssl_jax.data.skipping import Unreadable
 from ssl_jax.files import open_regular, read_regular
 
@@ -37,6 +39,8 @@ LARGE_PIXELS = 2**24  # Above it, images are decoded one at a time.
 # Formats whose decoders take more memory than the pixels: as multiples of it.
 COPIES = {"JPEG2000": 4, "WEBP": 3, "AVIF": 2}
 MOST_WORK = 2**31  # Pixels times scans of a progressive JPEG, each of which is a pass over all pixels: some seconds.
+OWN = (MAGIC, b"II*\0", b"MM\0*")  # Starts of files that `ssl_jax.data.arrays` may read.
+ORIENTATION = 0x0112  # EXIF's tag.
 OF_THE_COMPUTER = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # Faults of the computer, not of a file.
 _turn = threading.Lock()  # In the module, since sources are sent to worker processes, and locks cannot be.
 
@@ -45,9 +49,10 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def suffixes() -> tuple[str, ...]:
-    """Endings of file names, such as ".png", of the formats that the installed Pillow can read."""
+    """Endings of file names, such as ".png", of the formats that the installed Pillow can read, and ".npy"."""
     _openable()
-    return tuple(sorted(ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS))
+    found = (ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS)
+    return (*sorted(found), ".npy")
 
 
 def read_file(path: Path) -> bytes:
@@ -60,17 +65,66 @@ def read_file(path: Path) -> bytes:
         raise Unreadable(fault.strerror) from fault
 
 
-def header(file: Path | BinaryIO) -> Image.Image | None:
-    """Size and mode of an image file, without decoding; None where even these cannot be read."""
+class Header(NamedTuple):
+    """What is known of an image before it is decoded.
+
+    size: width and height, upright.
+    channels: 1, 3, or another number; without transparency.
+    deep: whether its pixels have more than 8 bits, or are floating-point numbers.
+    cut: whether it has colour of 16 bits, of which the upper 8 are read.
+    transparent: whether some pixels may be.
+    """
+
+    size: tuple[int, int]
+    channels: int
+    deep: bool = False
+    cut: bool = False
+    transparent: bool = False
+
+
+def header(file: Path | BinaryIO) -> Header | None:
+    """Size, channels and depth of an image file, without decoding; None where even these cannot be read."""
     try:
         with contextlib.ExitStack() as opened:
             if isinstance(file, Path):
                 file = opened.enter_context(open_regular(file, at_most=LARGEST_FILE))
                 if not os.fstat(file.fileno()).st_size:  # Also files of the kernel, reading which may never end.
                     return None
-            return opened.enter_context(Image.open(file, formats=_openable()))
+            if file.read(6).startswith(OWN):
+                file.seek(0)
+                if found := shape_of(file.read()):
+                    (height, width, channels), dtype = found
+                    return Header((width, height), channels, deep=dtype.itemsize > 1)
+            file.seek(0)
+            image = opened.enter_context(Image.open(file, formats=_openable()))
+            size = _swapped(image.size) if orientation(image) >= 5 else image.size
+            cut, transparent = is_deep_colour(image), image.has_transparency_data
+            return Header(size, 1 if is_grayscale(image) else 3, is_deep(image), cut, transparent)
     except Exception:  # Reported when the image itself is read.
         return None
+
+
+def _swapped(size: tuple[int, int]) -> tuple[int, int]:
+    return size[1], size[0]
+
+
+def is_grayscale(image: Image.Image) -> bool:
+    """Whether an image has one channel, beside transparency."""
+    return image.mode in ("1", "L", "LA", "La") or is_deep(image)
+
+
+def orientation(image: Image.Image) -> int:
+    """EXIF's number of how the image is turned, 1 to 8: 1 is upright, and from 5 on height and width are exchanged.
+
+    1 where it is missing or damaged, and of a TIFF, which Pillow turns.
+    """
+    if "exif" not in image.info or image.format == "TIFF":
+        return 1
+    try:
+        found = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # Pillow's parser raises many types on damaged bytes.
+        return 1
+    return found if found in range(1, 9) else 1
 
 
 def load(encoded: bytes, *, near: tuple[int, int] | None = None) -> Image.Image:
@@ -94,7 +148,7 @@ def loaded(encoded: bytes, *, near: tuple[int, int] | None = None) -> Iterator[I
         with _unreadable(), Image.open(io.BytesIO(encoded), formats=_openable()) as image:
             _check_work(image, encoded)
             if near:
-                image.draft(image.mode, near)
+                image.draft(image.mode, _swapped(near) if orientation(image) >= 5 else near)
             _check_pixels(image)
             if image.width * image.height > LARGE_PIXELS:
                 turn.enter_context(_turn)

@@ -5,11 +5,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ssl_jax.data.datasets import NAMES, folder_of, open_data
+from ssl_jax.data.datasets import NAMES, open_data
 from ssl_jax.data.folder_parts import part_of
 from ssl_jax.data.formats import header
-from ssl_jax.data.images import DecodedSource, is_grayscale
+from ssl_jax.data.images import DecodedSource
+from ssl_jax.data.parts import header_of
+from ssl_jax.data.places import NO_LABEL, Place, place_of
 from ssl_jax.data.scan import images_in, visible_folders
+from ssl_jax.data.stores import files_of, open_stored
 from ssl_jax.errors import UsageError
 
 LARGEST_DEMO = 48  # Pixels: the side of the largest images that come with the package.
@@ -24,8 +27,9 @@ def photo_size(name: str) -> tuple[int, int] | None:
     whose size is that of the recipe, and for what cannot be opened: `open_data` says why.
     """
     with contextlib.suppress(UsageError, OSError):
-        folder = folder_of(name)
-        found = _in_folder(folder) if folder else _in_tfds(name)
+        place = None if name in NAMES else place_of(name)
+        files = files_of(place) if place else []
+        found = _in_files(place, files) if place and files else _in_folder(place.path) if place else _in_tfds(name)
         if found and min(found) > LARGEST_DEMO:
             return found
     return None
@@ -35,7 +39,17 @@ def _in_folder(root: Path) -> tuple[int, int] | None:
     """The size of the first image in colour among the first eight."""
     for _, path in zip(range(SEEN), _images_below(root), strict=False):
         image = header(path)
-        if image and not is_grayscale(image):
+        if image and image.channels > 1:
+            return image.size
+    return None
+
+
+def _in_files(place: Place, files: list[Path]) -> tuple[int, int] | None:
+    """As `_in_folder`, of the first file; labels would have to be read."""
+    _, records = next(open_stored(place._replace(label=NO_LABEL), files[:1]))
+    for number in range(min(SEEN, len(records))):
+        image = header_of(records, number)
+        if image and image.channels > 1:
             return image.size
     return None
 
@@ -62,4 +76,4 @@ def _in_tfds(name: str) -> tuple[int, int] | None:
     without_labels = re.sub(",label=[^,]*", "", name) + ",label=none"  # Some have to be counted.
     source = open_data(without_labels, image_size=1).train
     image = source.header(0) if isinstance(source, DecodedSource) else None
-    return image.size if image and not is_grayscale(image) else None
+    return image.size if image and image.channels > 1 else None

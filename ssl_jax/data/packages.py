@@ -94,14 +94,18 @@ def _check(package: Package, path: Path) -> None:
         )
 
 
-def members(path: Path, *, prefix: str, suffix: str = "") -> Iterator[tuple[str, bytes]]:
+def members(path: Path, *, prefix: str, suffix: str = "", largest: int | None = None) -> Iterator[tuple[str, bytes]]:
     """Names and bytes of the files in a .tgz, or in a .whl or .zip, whose names begin and end so.
 
     Nothing is written to disk, so that no name (../, absolute) can leave a folder; links and devices are passed over.
 
+    Args:
+      largest: bytes of one of these files; 16 MiB when not given.
+
     Raises:
-      RunError: damaged, a file of more than 16 MiB among these, or more than 65,536 files.
+      RunError: damaged, a file of more bytes than `largest` among these, or more than 65,536 files.
     """
+    largest = largest or LARGEST_MEMBER
     try:
         listed = _in_tar(path) if path.name.endswith((".tgz", ".tar.gz")) else _in_zip(path)
         for count, (name, size, content) in enumerate(listed):
@@ -109,12 +113,12 @@ def members(path: Path, *, prefix: str, suffix: str = "") -> Iterator[tuple[str,
                 raise RunError(f"data: {path} holds more than {MOST_MEMBERS} files: remove it and repeat the command.")
             if not (name.startswith(prefix) and name.endswith(suffix)):
                 continue
-            if size > LARGEST_MEMBER:
+            if size > largest:
                 raise RunError(
-                    f"data: {name} in {path} has {size:,} bytes, expected at most {LARGEST_MEMBER:,}: "
+                    f"data: {name} in {path} has {size:,} bytes, expected at most {largest:,}: "
                     "remove the file and repeat the command."
                 )
-            yield name, content.read(LARGEST_MEMBER)
+            yield name, content.read(largest)
     except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError) as fault:
         raise RunError(f"data: {path} is damaged ({reason_of(fault)}): remove it and repeat the command.") from fault
 

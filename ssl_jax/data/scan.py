@@ -15,6 +15,7 @@ from ssl_jax.data.formats import suffixes
 from ssl_jax.errors import UsageError
 from ssl_jax.files import printable
 
+ARRAY = ".npy"
 # They can hold thumbnails or copies of the images.
 OF_THE_SYSTEM = frozenset(
     {"@eadir", "#recycle", "$recycle.bin", "__macosx", "lost+found", "system volume information", "@tmp", "#snapshot"}
@@ -73,17 +74,26 @@ def scan(folder: str | os.PathLike[str]) -> Found:
             found.images.append(inside)
     if links_there:
         found.images.sort(key=_in_walking_order)
+    _without_arrays(found)
     return found
+
+
+def _without_arrays(found: Found) -> None:
+    """Arrays are images only where nothing else is: beside photographs they are features, labels and the like."""
+    others = [path for path in found.images if not path.lower().endswith(ARRAY)]
+    if others and len(others) < len(found.images):
+        found.passed_over[ARRAY] += len(found.images) - len(others)
+        found.images = others
 
 
 def visible_folders(folder: str | os.PathLike[str]) -> list[str]:
     """Names of the folders in a folder, and of links to folders, that are not hidden; sorted."""
-    return [entry.name for entry in _listed(folder) if entry.is_dir()]
+    return [entry.name for entry in listed(folder) if entry.is_dir()]
 
 
 def images_in(folder: str | os.PathLike[str]) -> list[str]:
     """Names of the image files that lie in a folder itself."""
-    return [entry.name for entry in _listed(folder) if entry.name.lower().endswith(suffixes()) and entry.is_file()]
+    return [entry.name for entry in listed(folder) if entry.name.lower().endswith(suffixes()) and entry.is_file()]
 
 
 def shortened(names: list[str]) -> str:
@@ -110,7 +120,7 @@ def _read(real: str, inside: str, found: Found, links: list[tuple[str, str]], en
             continue
         found.folders.add(real)
         below = []
-        for entry in _listed(real):
+        for entry in listed(real):
             path = os.path.join(inside, entry.name)
             if entry.is_symlink():
                 links.append((path, entry.path))
@@ -125,7 +135,8 @@ def _read(real: str, inside: str, found: Found, links: list[tuple[str, str]], en
         folders += below[::-1]
 
 
-def _listed(folder: str | os.PathLike[str]) -> Iterable[os.DirEntry[str]]:
+def listed(folder: str | os.PathLike[str]) -> Iterable[os.DirEntry[str]]:
+    """What is in a folder, sorted, without what is hidden or of the system; a `UsageError` where it cannot be listed."""
     try:
         with os.scandir(folder) as entries:
             shown = (entry for entry in entries if not _is_hidden(entry.name))

@@ -37,7 +37,8 @@ def open_colored(images: Images) -> Opened:
         )
     if opened.channels != 3:
         raise UsageError(
-            f"data: {images.data} holds grayscale images, expected colour: colorization predicts colours from lightness."
+            f"data: {images.data} holds images of {opened.channels} channels, expected 3: colorization predicts colours "
+            "from lightness."
         )
     side = images.image_size
     prepare = evaluation_view(size=side, crop_fraction=images.crop_fraction, mean=MEAN, std=STD)

@@ -138,5 +138,5 @@ def _separated(heights: list[float], least: float = 15.0, lowest: float = HEIGHT
 
 def _png(image: np.ndarray) -> str:
     file = io.BytesIO()
-    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(file, "PNG", optimize=True)
+    Image.fromarray(image[..., 0] if image.shape[-1] < 3 else image[..., :3]).save(file, "PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

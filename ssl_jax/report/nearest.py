@@ -89,7 +89,7 @@ def _card(shown: Shown, rank: object) -> Html:
 
 
 def _paste(sheet: Image.Image, draw: ImageDraw.ImageDraw, spot: tuple[int, int], shown: Shown, first: str) -> None:
-    image = Image.fromarray(shown.image[..., 0] if shown.image.shape[-1] == 1 else shown.image).convert("RGB")
+    image = Image.fromarray(shown.image[..., 0] if shown.image.shape[-1] < 3 else shown.image[..., :3]).convert("RGB")
     kind = Image.Resampling.NEAREST if max(image.size) <= SMALL else Image.Resampling.LANCZOS
     sheet.paste(image.resize((CELL, CELL), kind), spot)
     lines = [(first, INK)] + [(shown.label, INK)] * bool(shown.label) + [(_short(shown.name), SOFT)]

@@ -167,5 +167,18 @@ def test_wrong_arguments_are_told_in_a_sentence():
         color.random_color_jitter(rng, image, **strengths | {"hue": 0.6})
     with pytest.raises(UsageError, match=r"random_grayscale: probability must be in \[0, 1\], got 2"):
         color.random_grayscale(rng, image, probability=2)
-    with pytest.raises(UsageError, match=r"got \(6, 5, 2\)"):
-        color.to_grayscale(image[..., :2])
+    with pytest.raises(UsageError, match=r"got \(6, 5\)"):
+        color.to_grayscale(image[..., 0])
+
+
+def test_other_channels_than_colours_have_brightness_and_contrast_only():
+    bands = jnp.concatenate([unit(picture()), unit(picture())[..., :2]], axis=-1)
+    for unchanged in (color.to_grayscale(bands), color.adjust_hue(bands, 0.3), color.adjust_saturation(bands, 0.2)):
+        np.testing.assert_allclose(unchanged, bands, atol=1e-7)
+    blended = color.adjust_contrast(bands, 0.5)
+    np.testing.assert_allclose(blended, 0.5 * bands + 0.5 * bands.mean(axis=(0, 1), keepdims=True), atol=1e-6)
+    rng, strengths = jax.random.key(0), {"brightness": 0.4, "contrast": 0.4}
+    jittered = color.random_color_jitter(rng, bands, **strengths, saturation=0.4, hue=0.1, probability=1)
+    np.testing.assert_array_equal(
+        jittered, color.random_color_jitter(rng, bands, **strengths, saturation=0, hue=0, probability=1)
+    )
