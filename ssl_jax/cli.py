@@ -44,6 +44,7 @@ USAGE = f"""ssl-jax {__version__}: self-supervised learning in JAX
   ssl-jax export RUN --layout NAME --output FILE      write the encoder for timm, torchvision or transformers
   ssl-jax import FILE --encoder NAME [options]        make a run of weights of a library or of a method's authors
   ssl-jax report RUN                                  write RUN/report.html again
+  ssl-jax compare RUN... [--output FILE.html]         several runs in one table and one page, mean and spread over seeds
   ssl-jax data prepare NAME [options]                 download and prepare a data set: emoji
   ssl-jax doctor [RUN]                                what is installed; or what of a run is whole
   ssl-jax list                                        methods with their recipes, encoders and data
@@ -89,6 +90,7 @@ def _run(words: list[str]) -> int:
         "export": export,
         "import": import_weights,
         "report": report,
+        "compare": compare,
         "data": data,
         "doctor": doctor,
         "list": show,
@@ -219,6 +221,14 @@ def report(words: list[str]) -> None:
     from ssl_jax.report import write_report
 
     print(printable(str(write_report(parse(signatures.report, words, prog="ssl-jax report")))))
+
+
+def compare(words: list[str]) -> None:
+    """`ssl-jax compare RUN... [--output FILE.html]`"""
+    from ssl_jax import commands, signatures
+    from ssl_jax.options import parse
+
+    print(to_json(commands.compare(**parse(signatures.compare, words, prog="ssl-jax compare"))))
 
 
 def data(words: list[str]) -> None:

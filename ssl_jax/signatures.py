@@ -230,6 +230,22 @@ def report(run: Positional[Path]) -> Path:
     return run
 
 
+def compare(
+    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN...")],
+    *,
+    output: Annotated[Path | None, arg(metavar="FILE.html")] = None,
+) -> dict[str, Any]:
+    """Compares runs: a table, a page with their curves, and a line of JSON; a row for each set of options, over its seeds.
+
+    Only runs on the same data are in one table. Runs that are still training, or were stopped, are shown as far as they are.
+
+    Args:
+      runs: folders of runs, or folders that hold folders of runs, such as that of a sweep.
+      output: page to write; comparison.html in the folder that all runs have in common when not given.
+    """
+    return locals()
+
+
 def doctor(run: Positional[Path | None] = None) -> Path | None:
     """Says what is installed; or, of a run, which of its files and checkpoints are whole. Exit code 1 if something is not.
 

@@ -3,6 +3,7 @@
 from ssl_jax.commands.arguments import read_options, repeat
 from ssl_jax.commands.choosing import chosen_recipe
 from ssl_jax.commands.classifying import classify
+from ssl_jax.commands.comparing import compare
 from ssl_jax.commands.embedding import embed
 from ssl_jax.commands.evaluation import evaluate, transfer
 from ssl_jax.commands.examination import doctor
@@ -17,6 +18,7 @@ __all__ = [
     "Options",
     "chosen_recipe",
     "classify",
+    "compare",
     "doctor",
     "embed",
     "evaluate",
