@@ -6,12 +6,14 @@ that cannot continue is one sentence and exit code 1; a run that a signal stoppe
 sentence and exit code 75.
 """
 
+import contextlib
 import errno
 import os
+import re
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,8 @@ USAGE = f"""ssl-jax {__version__}: self-supervised learning in JAX
   ssl-jax export RUN --layout NAME --output FILE      write the encoder for timm, torchvision or transformers
   ssl-jax import FILE --encoder NAME [options]        make a run of weights of a library or of a method's authors
   ssl-jax report RUN                                  write RUN/report.html again
+  ssl-jax sweep METHOD --OPTION VALUE VALUE ...       runs for all combinations of options, then their comparison
+  ssl-jax watch RUN                                   follow a run in the terminal until it ends
   ssl-jax compare RUN... [--output FILE.html]         several runs in one table and one page, mean and spread over seeds
   ssl-jax data prepare NAME [options]                 download and prepare a data set: emoji
   ssl-jax doctor [RUN]                                what is installed; or what of a run is whole
@@ -51,6 +55,25 @@ USAGE = f"""ssl-jax {__version__}: self-supervised learning in JAX
 
 To start: ssl-jax pretrain simclr
 Options of a command: ssl-jax pretrain simclr --help"""
+
+
+SWEEP_HELP = """usage: ssl-jax sweep METHOD [--recipe NAME] --OPTION VALUE VALUE ... [options of pretrain]
+
+Trains a run for each combination of the values, one after another, and compares them:
+
+  ssl-jax sweep simclr --temperature 0.05 0.1 0.2 --seed 0 1 2
+
+The options are those of `ssl-jax pretrain METHOD --help`. Each word after an option is one value, and options of the recipe,
+--seed, --init and --microbatches may have several; a tuple is one word with commas (--widths 64,128 64,256), and a flag takes the
+words true and false (--strict true false).
+
+  --run FOLDER               folder of the sweep, with one for each run, such as temperature=0.1,seed=0; runs/METHOD-RECIPE-sweep
+                             when not given
+  --print slurm|kubernetes   print a job array of Slurm, or an indexed Job of Kubernetes, with these runs, and train nothing
+
+Repeated, the command trains what has not finished: interrupted runs resume, finished ones are left, and runs with more values are
+added. A run that fails does not stop the others. Ctrl-C or SIGTERM stops the run that is training, whose state is saved, and the
+sweep. Exit code 0: all runs have finished; 1: some failed; 75: some were stopped, and the same command goes on."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -90,7 +113,9 @@ def _run(words: list[str]) -> int:
         "export": export,
         "import": import_weights,
         "report": report,
+        "sweep": sweep,
         "compare": compare,
+        "watch": watch,
         "data": data,
         "doctor": doctor,
         "list": show,
@@ -131,19 +156,51 @@ def pretrain(words: list[str]) -> None:
         make, options = commands.repeat(Path(again), words)
         repeats = Path(again).parent if again.endswith(".json") else Path(again)
     else:
-        if not words or words[0].startswith("-"):
-            if words and words[0] in ("-h", "--help"):
-                print(USAGE)
-                return
-            raise UsageError(f"method: none was given, choose one of: {', '.join(recipes.methods())}.")
-        method = words.pop(0)
-        if recipes.is_file_recipe(method):
-            make, prog = recipes.load(method), f"ssl-jax pretrain {method}"
-        else:
-            name = commands.chosen_recipe(method, _take(words, "--recipe"), data=_value(words, "--data"))
-            make, prog = recipes.find(method, name), f"ssl-jax pretrain {method} --recipe {name}"
-        make, options = commands.read_options(make, words, prog=prog)
+        if words and words[0] in ("-h", "--help"):
+            print(USAGE)
+            return
+        function, chosen = _recipe(words)
+        make, options = commands.read_options(function, words, prog=f"ssl-jax pretrain {' '.join(chosen)}")
     _print(commands.pretrain(make, options, repeats=repeats))
+
+
+def sweep(words: list[str]) -> None:
+    """`ssl-jax sweep METHOD [--recipe NAME] --OPTION VALUE VALUE ... [options]`"""
+    if not words or words[0] in ("-h", "--help"):
+        print(SWEEP_HELP)
+        return
+    from ssl_jax import commands
+
+    function, chosen = _recipe(words)
+    prog = f"ssl-jax sweep {' '.join(chosen)}"
+    if {"-h", "--help"} & set(words):
+        print(SWEEP_HELP)
+        commands.read_options(function, ["--help"], prog=prog)
+    script, folder = _take(words, "--print"), _take(words, "--run")
+    members = commands.members(function, words, prog=prog)
+    name = "-".join([re.sub(r"\W+", "-", word) for word in chosen if word != "--recipe"] + ["sweep"])
+    run = Path(folder or Path("runs") / name)
+    if script is not None:
+        lines = {member.name: ["ssl-jax", *commands.pretrain_words(chosen, member, run)] for member in members}
+        write = commands.SCRIPTS[pick("script to print", script, commands.SCRIPTS)]
+        print(write(run.name, lines, compare=["ssl-jax", "compare", str(run)]), end="")
+        return
+    tables, outcome = commands.sweep(members, chosen, folder=run)
+    print(to_json(tables), flush=True)
+    outcome.check()
+
+
+def _recipe(words: list[str]) -> tuple[Callable[..., Any], list[str]]:
+    """The function of the recipe that the words begin with, and its name in words; both are taken out of the words."""
+    from ssl_jax import commands, recipes
+
+    if not words or words[0].startswith("-"):
+        raise UsageError(f"method: none was given, choose one of: {', '.join(recipes.methods())}.")
+    method = words.pop(0)
+    if recipes.is_file_recipe(method):
+        return recipes.load(method), [method]
+    name = commands.chosen_recipe(method, _take(words, "--recipe"), data=_value(words, "--data"))
+    return recipes.find(method, name), [method, "--recipe", name]
 
 
 def evaluate(words: list[str]) -> None:
@@ -229,6 +286,15 @@ def compare(words: list[str]) -> None:
     from ssl_jax.options import parse
 
     print(to_json(commands.compare(**parse(signatures.compare, words, prog="ssl-jax compare"))))
+
+
+def watch(words: list[str]) -> None:
+    """`ssl-jax watch RUN`"""
+    from ssl_jax import signatures, watching
+    from ssl_jax.options import parse
+
+    with contextlib.suppress(KeyboardInterrupt):  # Of the watching, and not of the run.
+        watching.watch(**parse(signatures.watch, words, prog="ssl-jax watch"))
 
 
 def data(words: list[str]) -> None:

@@ -246,6 +246,19 @@ def compare(
     return locals()
 
 
+def watch(run: Run, *, every: float = 1.0) -> dict[str, Any]:
+    """Follows a run in the terminal: its last record, the time left, the collapse alarm. Ends when the run ends.
+
+    Reads the files in the folder of the run only, so that it works on every machine that sees them; Ctrl-C ends it, and not the
+    run. Where standard output is no terminal it prints a line for each record.
+
+    Args:
+      run: folder of the run.
+      every: seconds between two looks.
+    """
+    return locals()
+
+
 def doctor(run: Positional[Path | None] = None) -> Path | None:
     """Says what is installed; or, of a run, which of its files and checkpoints are whole. Exit code 1 if something is not.
 

@@ -9,12 +9,16 @@ from ssl_jax.commands.evaluation import evaluate, transfer
 from ssl_jax.commands.examination import doctor
 from ssl_jax.commands.exporting import export
 from ssl_jax.commands.fine_tuning import finetune
+from ssl_jax.commands.grid import members
 from ssl_jax.commands.importing import import_weights
 from ssl_jax.commands.neighboring import neighbors
 from ssl_jax.commands.pretraining import pretrain
+from ssl_jax.commands.sweep_scripts import SCRIPTS
+from ssl_jax.commands.sweeping import pretrain_words, sweep
 from ssl_jax.options import Options
 
 __all__ = [
+    "SCRIPTS",
     "Options",
     "chosen_recipe",
     "classify",
@@ -25,9 +29,12 @@ __all__ = [
     "export",
     "finetune",
     "import_weights",
+    "members",
     "neighbors",
     "pretrain",
+    "pretrain_words",
     "read_options",
     "repeat",
+    "sweep",
     "transfer",
 ]

@@ -56,7 +56,7 @@ def _what(table: Table) -> str:
 
 
 def _title(table: Table) -> str:
-    """"simclr / demo by temperature"."""
+    """ "simclr / demo by temperature"."""
     options = ", ".join(table.rows[0].options)
     return f"{_what(table)}{options and f' by {options}'}"
 

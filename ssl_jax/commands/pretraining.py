@@ -56,7 +56,9 @@ def pretrain(make: MakeRecipe, options: Options, *, repeats: Path | None = None)
             if first:
                 _say_changes(repeats or run, request)
                 update = functools.partial(as_recorded_today, recipe.arguments)
-                opened.enter_context(open_run(run, request, resume=options.resume, update=update))
+                opened.enter_context(
+                    open_run(run, request, resume=options.resume, update=update, about={"steps": recipe.steps})
+                )
                 log_line("\n".join(filter(None, (introduction(recipe, mesh, seed=options.seed), begins))))
         with batches:
             state = fit(

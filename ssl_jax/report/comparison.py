@@ -94,7 +94,7 @@ def shown(value: Any) -> str:
 
 
 def state(run: Run) -> str:
-    """"" of a finished run; else how far it is: "no results yet, step 300 of 750"."""
+    """ "" of a finished run; else how far it is: "no results yet, step 300 of 750"."""
     if "steps" in run.results:
         return ""
     steps = number(run.request, "steps")
@@ -136,6 +136,8 @@ def _table(runs: list[Run], apart: str) -> Table:
 def _options(run: Run) -> dict[str, Any]:
     """What was asked for, flat and without the seed."""
     request = {name: run.request[name] for name in REQUESTED if name in run.request}
+    if isinstance(init := request.get("init"), dict):
+        request["init"] = init.get("path")
     return flat(request) | flat(run.request.get("arguments", {}))
 
 
@@ -168,7 +170,11 @@ def _columns(runs: Sequence[Run]) -> list[Column]:
     return [
         Column(
             NAMES.get(protocol, protocol) + (f"_{labels}" if protocol in several else ""),
-            f"{labels} labels a class" if labels else PROTOCOLS[protocol].words.title if protocol in PROTOCOLS else protocol,
+            f"{labels} labels a class"
+            if labels
+            else PROTOCOLS[protocol].words.title
+            if protocol in PROTOCOLS
+            else protocol,
             protocol,
             labels,
         )

@@ -24,19 +24,27 @@ def comparison_page(tables: Sequence[Table], *, title: str) -> Html:
     """The whole page, a part for each table."""
     runs = [run for table in tables for row in table.rows for run in row.runs]
     seeds = {str(run.request.get("seed")) for run in runs}
-    facts = [_many(len(runs), "run"), _many(len(seeds), "seed"), _many(sum(len(table.rows) for table in tables), "setting")]
+    facts = [
+        _many(len(runs), "run"),
+        _many(len(seeds), "seed"),
+        _many(sum(len(table.rows) for table in tables), "setting"),
+    ]
     header = tag(
         "header",
         tag("p", "comparison", class_="eyebrow"),
         tag("h1", title),
         tag("p", *(tag("span", fact) for fact in facts), class_="facts"),
     )
-    return document(f"{title}: comparison", STYLE, header, *(part for table in tables for part in _parts(table)), _again(runs))
+    return document(
+        f"{title}: comparison", STYLE, header, *(part for table in tables for part in _parts(table)), _again(runs)
+    )
 
 
 def label(options: dict[str, Any]) -> str:
     """Options in one line: "learning_rate 0.003, temperature 0.1"; "all" where none differs."""
-    named = [shown(value) if name in ("method", "recipe") else f"{name} {shown(value)}" for name, value in options.items()]
+    named = [
+        shown(value) if name in ("method", "recipe") else f"{name} {shown(value)}" for name, value in options.items()
+    ]
     return ", ".join(named) or "all"
 
 
@@ -65,7 +73,9 @@ def _group(rows: Sequence[Row], column: Column) -> list[Html | None]:
     values = [value for row in rows if column.name in row.figures for value in row.figures[column.name].values]
     marks = ticks(min(values), max(values), about=6)
     low, high = max(marks[0], 0.0), min(marks[-1], 1.0)
-    scale = tag("tr", tag("td"), tag("td", tag("div", tag("span", percent(low)), tag("span", percent(high)), class_="scale")))
+    scale = tag(
+        "tr", tag("td"), tag("td", tag("div", tag("span", percent(low)), tag("span", percent(high)), class_="scale"))
+    )
     head = tag("tr", tag("th", column.title, colspan=3, scope="colgroup"), class_="group")
 
     def place(value: float) -> float:
@@ -99,11 +109,18 @@ def _curves(table: Table) -> Html | None:
         return None
     legend = [tag("span", _swatch(number), label(row.options)) for number, row in enumerate(table.rows)]
     several = any(len(row.runs) > 1 for row in table.rows)
-    see = "Strong lines: the mean over the seeds of a setting, as far as all of them have come; fine lines: single runs. " * several
+    see = (
+        "Strong lines: the mean over the seeds of a setting, as far as all of them have come; fine lines: single runs. "
+        * several
+    )
     return tag(
         "section",
         tag("h2", f"Training curves: {table.data}"),
-        tag("p", f"{see}Losses of different methods or temperatures are different quantities: compare accuracies.", class_="see"),
+        tag(
+            "p",
+            f"{see}Losses of different methods or temperatures are different quantities: compare accuracies.",
+            class_="see",
+        ),
         tag("p", *legend, class_="legend"),
         tag("div", *figures, class_="curves"),
     )
@@ -151,7 +168,9 @@ def _runs(table: Table) -> Html:
 
 def _again(runs: Sequence[Run]) -> Html:
     command = shlex.join(["ssl-jax", "compare", *(str(run.folder) for run in runs)])
-    return tag("section", tag("p", "This page again, with what the runs have by then:", class_="see"), tag("pre", command))
+    return tag(
+        "section", tag("p", "This page again, with what the runs have by then:", class_="see"), tag("pre", command)
+    )
 
 
 def _style(number: int) -> str:

@@ -64,6 +64,11 @@ class Log:
                     self.events.add_scalar(name, value, step)
         self._show(step)
 
+    def alarm(self, step: int, sentence: str) -> None:
+        """Records the sentence of the collapse alarm, so that others who look at the run learn of it."""
+        if self.file:
+            print(to_json({"step": step, "alarm": sentence}), file=self.file, flush=True)
+
     def reset_clock(self) -> None:
         """Excludes the time since the last record, spent on evaluation or writing, from images per second."""
         self.last["time"] = time.perf_counter()

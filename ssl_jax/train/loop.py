@@ -14,7 +14,7 @@ from ssl_jax.errors import Stopped
 from ssl_jax.evaluate.alarm import CollapseAlarm
 from ssl_jax.methods.method import Method
 from ssl_jax.optimizers import Optimizer
-from ssl_jax.runs import CHECKPOINTS
+from ssl_jax.runs import CHECKPOINTS, read_metrics
 from ssl_jax.train.checkpoint import Checkpoints
 from ssl_jax.train.execution import PLAIN, Execution
 from ssl_jax.train.finite import FiniteGuard
@@ -100,6 +100,7 @@ def fit(
     ):
         facts = getattr(method, "facts", None)
         alarm = CollapseAlarm(type(method).__name__, facts, examples=batches.batch_size)
+        alarm.check_log(read_metrics(run) if run and start else [])
         for number in range(start + 1, steps + 1):
             batch = next(batches)
             stop, late = interrupts.due(number, last=number == steps)
@@ -116,6 +117,7 @@ def fit(
                 recent = []
                 if sentence := alarm.check(number, gauges):
                     say(sentence)
+                    log.alarm(number, sentence)
             if save:
                 guard.check(state, number)
             measured = _floats(hook(state)) if hook and call else {}
