@@ -9,7 +9,6 @@ sentence and exit code 75.
 import contextlib
 import errno
 import os
-import re
 import signal
 import sys
 import traceback
@@ -55,25 +54,6 @@ USAGE = f"""ssl-jax {__version__}: self-supervised learning in JAX
 
 To start: ssl-jax pretrain simclr
 Options of a command: ssl-jax pretrain simclr --help"""
-
-
-SWEEP_HELP = """usage: ssl-jax sweep METHOD [--recipe NAME] --OPTION VALUE VALUE ... [options of pretrain]
-
-Trains a run for each combination of the values, one after another, and compares them:
-
-  ssl-jax sweep simclr --temperature 0.05 0.1 0.2 --seed 0 1 2
-
-The options are those of `ssl-jax pretrain METHOD --help`. Each word after an option is one value, and options of the recipe,
---seed, --init and --microbatches may have several; a tuple is one word with commas (--widths 64,128 64,256), and a flag takes the
-words true and false (--strict true false).
-
-  --run FOLDER               folder of the sweep, with one for each run, such as temperature=0.1,seed=0; runs/METHOD-RECIPE-sweep
-                             when not given
-  --print slurm|kubernetes   print a job array of Slurm, or an indexed Job of Kubernetes, with these runs, and train nothing
-
-Repeated, the command trains what has not finished: interrupted runs resume, finished ones are left, and runs with more values are
-added. A run that fails does not stop the others. Ctrl-C or SIGTERM stops the run that is training, whose state is saved, and the
-sweep. Exit code 0: all runs have finished; 1: some failed; 75: some were stopped, and the same command goes on."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -149,7 +129,7 @@ def _run(words: list[str]) -> int:
 
 def pretrain(words: list[str]) -> None:
     """`ssl-jax pretrain METHOD [--recipe NAME] [options]`"""
-    from ssl_jax import commands, recipes
+    from ssl_jax import commands
 
     again, repeats = _take(words, "--from"), None
     if again is not None:
@@ -166,26 +146,24 @@ def pretrain(words: list[str]) -> None:
 
 def sweep(words: list[str]) -> None:
     """`ssl-jax sweep METHOD [--recipe NAME] --OPTION VALUE VALUE ... [options]`"""
+    from ssl_jax import signatures
+
     if not words or words[0] in ("-h", "--help"):
-        print(SWEEP_HELP)
+        print(signatures.SWEEP)
         return
     from ssl_jax import commands
 
     function, chosen = _recipe(words)
     prog = f"ssl-jax sweep {' '.join(chosen)}"
     if {"-h", "--help"} & set(words):
-        print(SWEEP_HELP)
+        print(signatures.SWEEP)
         commands.read_options(function, ["--help"], prog=prog)
     script, folder = _take(words, "--print"), _take(words, "--run")
-    members = commands.members(function, words, prog=prog)
-    name = "-".join([re.sub(r"\W+", "-", word) for word in chosen if word != "--recipe"] + ["sweep"])
-    run = Path(folder or Path("runs") / name)
+    sweep = commands.make_sweep(function, words, chosen=chosen, folder=folder, prog=prog)
     if script is not None:
-        lines = {member.name: ["ssl-jax", *commands.pretrain_words(chosen, member, run)] for member in members}
-        write = commands.SCRIPTS[pick("script to print", script, commands.SCRIPTS)]
-        print(write(run.name, lines, compare=["ssl-jax", "compare", str(run)]), end="")
+        print(commands.sweep_script(script, sweep), end="")
         return
-    tables, outcome = commands.sweep(members, chosen, folder=run)
+    tables, outcome = commands.run_sweep(sweep)
     print(to_json(tables), flush=True)
     outcome.check()
 

@@ -278,3 +278,23 @@ def prepare_data(name: Positional[str], *, folder: Path | None = None, packages:
         given.
     """
     return locals()
+
+
+# Its options are those of a recipe, with several values.
+SWEEP = """usage: ssl-jax sweep METHOD [--recipe NAME] --OPTION VALUE VALUE ... [options of pretrain]
+
+Trains a run for each combination of the values, one after another, and compares them:
+
+  ssl-jax sweep simclr --temperature 0.05 0.1 0.2 --seed 0 1 2
+
+The options are those of `ssl-jax pretrain METHOD --help`. Each word after an option is one value; options of the recipe, --seed,
+--init and --microbatches may have several. A tuple is one word with commas (--widths 64,128 64,256), and a flag takes the words
+true and false (--strict true false).
+
+  --run FOLDER               folder of the sweep, with one for each run, such as temperature=0.1,seed=0;
+                             runs/METHOD-RECIPE-sweep when not given
+  --print slurm|kubernetes   print a job array of Slurm, or an indexed Job of Kubernetes, with these runs, and train nothing
+
+Repeated, the command trains what has not finished: interrupted runs resume, finished ones are left, and runs with more values
+are added. A run that fails does not stop the others. Ctrl-C or SIGTERM stops the run that is training, whose state is saved,
+and the sweep. Exit code 0: all runs have finished; 1: some failed; 75: some were stopped, and the same command goes on."""

@@ -9,16 +9,15 @@ from ssl_jax.commands.evaluation import evaluate, transfer
 from ssl_jax.commands.examination import doctor
 from ssl_jax.commands.exporting import export
 from ssl_jax.commands.fine_tuning import finetune
-from ssl_jax.commands.grid import members
+from ssl_jax.commands.grid import make_sweep
 from ssl_jax.commands.importing import import_weights
 from ssl_jax.commands.neighboring import neighbors
 from ssl_jax.commands.pretraining import pretrain
-from ssl_jax.commands.sweep_scripts import SCRIPTS
-from ssl_jax.commands.sweeping import pretrain_words, sweep
+from ssl_jax.commands.sweep_scripts import sweep_script
+from ssl_jax.commands.sweeping import run_sweep
 from ssl_jax.options import Options
 
 __all__ = [
-    "SCRIPTS",
     "Options",
     "chosen_recipe",
     "classify",
@@ -29,12 +28,12 @@ __all__ = [
     "export",
     "finetune",
     "import_weights",
-    "members",
+    "make_sweep",
     "neighbors",
     "pretrain",
-    "pretrain_words",
     "read_options",
     "repeat",
-    "sweep",
+    "run_sweep",
+    "sweep_script",
     "transfer",
 ]

@@ -7,6 +7,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from ssl_jax.commands.arguments import current_word, read_options
@@ -34,6 +35,30 @@ class Member(NamedTuple):
     name: str
     words: list[str]
     values: dict[str, Any]
+
+
+class Sweep(NamedTuple):
+    """chosen: the words that begin the options of pretrain, method and recipe. folder: each run has a folder in it."""
+
+    members: list[Member]
+    chosen: list[str]
+    folder: Path
+
+    def pretrain(self, member: Member) -> list[str]:
+        """The words after `ssl-jax` that train a run."""
+        return ["pretrain", *self.chosen, *member.words, "--run", str(self.folder / member.name)]
+
+
+def make_sweep(
+    make: Callable[..., Recipe], words: Sequence[str], *, chosen: list[str], folder: str | None, prog: str
+) -> Sweep:
+    """The sweep that a command line asks for, in runs/METHOD-RECIPE-sweep where no folder is given.
+
+    Raises:
+      UsageError: as `members`.
+    """
+    name = "-".join([re.sub(r"\W+", "-", word) for word in chosen if word != "--recipe"] + ["sweep"])
+    return Sweep(members(make, words, prog=prog), chosen, Path(folder) if folder else Path("runs") / name)
 
 
 def members(make: Callable[..., Recipe], words: Sequence[str], *, prog: str) -> list[Member]:

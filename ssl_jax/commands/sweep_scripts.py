@@ -3,17 +3,26 @@
 import re
 import shlex
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 from ssl_jax import __version__
+from ssl_jax.commands.grid import Sweep
+from ssl_jax.errors import pick
 
 STOPPED = 75  # The exit code of a run that a signal stopped, and that the same command resumes.
 
 
-def slurm_script(name: str, commands: Mapping[str, Sequence[str]], *, compare: Sequence[str]) -> str:
+def sweep_script(kind: str, sweep: Sweep) -> str:
+    """The text for a scheduler, "slurm" or "kubernetes"; a `UsageError` for another one."""
+    write = SCRIPTS[pick("script to print", kind, SCRIPTS)]
+    commands = [["ssl-jax", *sweep.pretrain(member)] for member in sweep.members]
+    return write(_dns_name(sweep.folder.name), commands, shlex.join(["ssl-jax", "compare", str(sweep.folder)]))
+
+
+def _slurm(name: str, commands: Sequence[Sequence[str]], compare: str) -> str:
     """A script for sbatch, a task for each command; one that was stopped is put back into the queue."""
     return f"""#!/bin/bash
-#SBATCH --job-name={_dns_name(name)}
+#SBATCH --job-name={name}
 #SBATCH --array=0-{len(commands) - 1}
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=1
@@ -24,7 +33,7 @@ def slurm_script(name: str, commands: Mapping[str, Sequence[str]], *, compare: S
 #SBATCH --requeue
 #SBATCH --open-mode=append
 
-# When all tasks have ended: {shlex.join(compare)}
+# When all tasks have ended: {compare}
 
 case "$SLURM_ARRAY_TASK_ID" in
 {_cases(commands, "srun")}
@@ -37,15 +46,14 @@ exit "$code"
 """
 
 
-def kubernetes_job(name: str, commands: Mapping[str, Sequence[str]], *, compare: Sequence[str]) -> str:
+def _kubernetes(name: str, commands: Sequence[Sequence[str]], compare: str) -> str:
     """A Job for kubectl, an index for each command; a mistake ends its index, and the others go on."""
-    job = _dns_name(name)
     script = f'case "$JOB_COMPLETION_INDEX" in\n{_cases(commands, "exec")}\nesac\n'
-    return f"""# When all indices have ended: {shlex.join(compare)}
+    return f"""# When all indices have ended: {compare}
 apiVersion: batch/v1
 kind: Job
 metadata:
-  name: {job}
+  name: {name}
 spec:
   completionMode: Indexed
   completions: {len(commands)}
@@ -81,12 +89,11 @@ spec:
 """
 
 
-Script = Callable[..., str]
-SCRIPTS: dict[str, Script] = {"slurm": slurm_script, "kubernetes": kubernetes_job}
+SCRIPTS = {"slurm": _slurm, "kubernetes": _kubernetes}
 
 
-def _cases(commands: Mapping[str, Sequence[str]], launcher: str) -> str:
-    return "\n".join(f"  {number}) {launcher} {shlex.join(words)} ;;" for number, words in enumerate(commands.values()))
+def _cases(commands: Sequence[Sequence[str]], launcher: str) -> str:
+    return "\n".join(f"  {number}) {launcher} {shlex.join(words)} ;;" for number, words in enumerate(commands))
 
 
 def _dns_name(name: str) -> str:

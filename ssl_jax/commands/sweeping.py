@@ -8,8 +8,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from ssl_jax.commands.comparing import compare
-from ssl_jax.commands.grid import Member
+from ssl_jax.commands.comparing import PAGE, compare
+from ssl_jax.commands.grid import Member, Sweep
 from ssl_jax.errors import RunError, Stopped, UsageError, differences, writing
 from ssl_jax.files import read_object, write_json
 from ssl_jax.runs import REQUEST, holder, read_results
@@ -39,40 +39,44 @@ class Outcome:
         self.failed: dict[str, int] = {}
         self.unfinished: list[str] = []
 
+    def note(self, name: str, code: int, *, stopped: bool) -> None:
+        """What a run ended with."""
+        if code and stopped:
+            self.unfinished.append(name)
+        elif code:
+            self.failed[name] = code
+            log_line(f"{name} failed with exit code {code}; the sweep goes on")
+
     def check(self) -> None:
         """Raises a `RunError` where a run failed, else a `Stopped` where one has not finished."""
         left = f"; {len(self.unfinished)} have not finished" if self.unfinished else ""
         if self.failed:
             names = ", ".join(f"{name} (exit code {code})" for name, code in self.failed.items())
             raise RunError(
-                f"sweep: {len(self.failed)} of {self.total} runs failed: {names}{left}: their sentences are above; the same command "
-                "starts them again."
+                f"sweep: {len(self.failed)} of {self.total} runs failed: {names}{left}: their sentences are above; the same "
+                "command starts them again."
             )
         if self.unfinished:
             raise Stopped(
-                f"sweep: {len(self.unfinished)} of {self.total} runs in {self.folder} have not finished: the same command goes on."
+                f"sweep: {len(self.unfinished)} of {self.total} runs in {self.folder} have not finished: the same command goes "
+                "on."
             )
 
 
-def sweep(members: Sequence[Member], chosen: Sequence[str], *, folder: Path) -> tuple[dict[str, Any], Outcome]:
+def run_sweep(sweep: Sweep) -> tuple[dict[str, Any], Outcome]:
     """Trains the runs that have not finished, one after another, and compares all; returns `compare`'s tables, and the outcome.
 
     A run that fails does not stop the others. A signal stops the one that is training, whose state is saved, and the sweep.
 
-    Args:
-      members: the runs, from `grid.members`.
-      chosen: the words for pretrain before their options: method and recipe.
-      folder: of the sweep; each run has a folder in it.
-
     Raises:
       UsageError: the folder holds something else, or runs of these names with other options.
     """
-    _open(folder, members)
-    outcome, relay = Outcome(folder, len(members)), Relay()
-    with relay:
-        for number, member in enumerate(members, 1):
-            run = folder / member.name
-            what = f"run {number} of {len(members)}, {member.name}"
+    folder, total = sweep.folder, len(sweep.members)
+    _open(folder, sweep.members)
+    outcome = Outcome(folder, total)
+    with Relay() as relay:
+        for number, member in enumerate(sweep.members, 1):
+            run, what = folder / member.name, f"run {number} of {total}, {member.name}"
             if _finished(run):
                 log_line(f"{what}: has finished before")
             elif relay.received:
@@ -82,16 +86,11 @@ def sweep(members: Sequence[Member], chosen: Sequence[str], *, folder: Path) -> 
                 outcome.unfinished.append(member.name)
             else:
                 log_line(what)
-                code = relay.run([*PROGRAM, *pretrain_words(chosen, member, folder)])
-                _note(outcome, member.name, code, stopped=code == STOPPED or bool(relay.received))
-    started = [folder / member.name for member in members if (folder / member.name / REQUEST).exists()]
-    tables = compare(started, output=folder / "comparison.html") if started else {}
+                code = relay.run([*PROGRAM, *sweep.pretrain(member)])
+                outcome.note(member.name, code, stopped=code == STOPPED or bool(relay.received))
+    started = [folder / member.name for member in sweep.members if (folder / member.name / REQUEST).exists()]
+    tables = compare(started, output=folder / PAGE) if started else {}
     return tables | {"failed": outcome.failed, "unfinished": outcome.unfinished}, outcome
-
-
-def pretrain_words(chosen: Sequence[str], member: Member, folder: Path) -> list[str]:
-    """The words after `ssl-jax` that train a run of a sweep."""
-    return ["pretrain", *chosen, *member.words, "--run", str(folder / member.name)]
 
 
 class Relay:
@@ -144,8 +143,8 @@ def _open(folder: Path, members: Sequence[Member]) -> None:
         old = before.get(member.name, member.values)
         if differing := differences(old, member.values, in_first="there", in_second="in this command"):
             raise UsageError(
-                f"run: {folder} holds another sweep, in which of {member.name} {'; '.join(differing)}: choose another folder with "
-                "--run, or repeat its command."
+                f"run: {folder} holds another sweep, in which of {member.name} {'; '.join(differing)}: choose another folder "
+                "with --run, or repeat its command."
             )
     with writing("run", folder, "choose another folder with --run, or free disk space"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -154,13 +153,3 @@ def _open(folder: Path, members: Sequence[Member]) -> None:
 
 def _finished(run: Path) -> bool:
     return "steps" in (read_results(run) or {})
-
-
-def _note(outcome: Outcome, name: str, code: int, *, stopped: bool) -> None:
-    if code == 0:
-        return
-    if stopped:
-        outcome.unfinished.append(name)
-    else:
-        outcome.failed[name] = code
-        log_line(f"{name} failed with exit code {code}; the sweep goes on")

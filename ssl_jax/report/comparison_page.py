@@ -55,8 +55,8 @@ def _parts(table: Table) -> list[Html | None]:
 def _figures(table: Table) -> Html:
     """The table: a group of rows for each protocol, each with a scale of its own."""
     see = (
-        "Accuracy on test images: every run (circle), their mean (bar) and one standard deviation around it (line). Each protocol "
-        "has a scale of its own, which does not begin at zero."
+        "Accuracy on test images: every run (circle), their mean (bar) and one standard deviation around it (line). Each "
+        "protocol has a scale of its own, which does not begin at zero."
     )
     groups = [tag("tbody", *_group(table.rows, column)) for column in table.columns]
     sentences = [*([f"Not in one table with the first runs: {table.apart}."] if table.apart else []), *notes_of(table)]
