@@ -287,9 +287,9 @@ Trains a run for each combination of the values, one after another, and compares
 
   ssl-jax sweep simclr --temperature 0.05 0.1 0.2 --seed 0 1 2
 
-The options are those of `ssl-jax pretrain METHOD --help`. Each word after an option is one value; options of the recipe, --seed,
---init and --microbatches may have several. A tuple is one word with commas (--widths 64,128 64,256), and a flag takes the words
-true and false (--strict true false).
+The options are those of `ssl-jax pretrain METHOD --help`. Each word after an option is one value; options of the recipe,
+--seed, --init and --microbatches may have several. A tuple is one word with commas (--widths 64,128 64,256), and a flag takes
+the words true and false (--strict true false).
 
   --run FOLDER               folder of the sweep, with one for each run, such as temperature=0.1,seed=0;
                              runs/METHOD-RECIPE-sweep when not given

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from ssl_jax.commands.arguments import current_word, read_options
 from ssl_jax.errors import UsageError
+from ssl_jax.files import read_object
 from ssl_jax.options import Options
 from ssl_jax.ranges import check_ranges
 from ssl_jax.recipes import Recipe
@@ -23,6 +24,7 @@ LEARNED = (
 )  # Of the options of a run, those that run.json has, since they change what is learned.
 OF_THE_SWEEP = ("process", "processes", "coordinator", "distributed")  # What no run of a sweep can be given.
 FLAG = {"true": True, "false": False}
+SWEEP = "sweep.json"  # In the folder of a sweep: its runs by name, with their options.
 LONGEST_NAME = 200  # Bytes of a folder's name; file systems take 255.
 
 Given = dict[str, list[str]]  # Option, with its dashes -> the words of its values.
@@ -54,11 +56,25 @@ def make_sweep(
 ) -> Sweep:
     """The sweep that a command line asks for, in runs/METHOD-RECIPE-sweep where no folder is given.
 
+    A run that the folder has with the same options keeps its name there, although other options have several values now.
+
     Raises:
       UsageError: as `members`.
     """
     name = "-".join([re.sub(r"\W+", "-", word) for word in chosen if word != "--recipe"] + ["sweep"])
-    return Sweep(members(make, words, prog=prog), chosen, Path(folder) if folder else Path("runs") / name)
+    path = Path(folder) if folder else Path("runs") / name
+    before = known_runs(path)
+    found = [
+        member._replace(name=next((name for name, values in before.items() if values == member.values), member.name))
+        for member in members(make, words, prog=prog)
+    ]
+    return Sweep(found, chosen, path)
+
+
+def known_runs(folder: Path) -> dict[str, Any]:
+    """The options of the runs of a sweep by their names, as its folder has them; {} where it has none."""
+    runs = (read_object(folder / SWEEP) or {}).get("runs")
+    return runs if isinstance(runs, dict) else {}
 
 
 def members(make: Callable[..., Recipe], words: Sequence[str], *, prog: str) -> list[Member]:

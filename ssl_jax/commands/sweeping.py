@@ -9,14 +9,13 @@ from types import FrameType
 from typing import Any
 
 from ssl_jax.commands.comparing import PAGE, compare
-from ssl_jax.commands.grid import Member, Sweep
+from ssl_jax.commands.grid import SWEEP, Member, Sweep, known_runs
 from ssl_jax.errors import RunError, Stopped, UsageError, differences, writing
-from ssl_jax.files import read_object, write_json
+from ssl_jax.files import write_json
 from ssl_jax.runs import REQUEST, holder, read_results
 from ssl_jax.train.interrupts import STOPPING
 from ssl_jax.train.log import log_line
 
-SWEEP = "sweep.json"  # In the folder of a sweep: its runs by name, with their options.
 STOPPED = 75  # What pretrain ends with when a signal stopped it.
 PROGRAM = (
     sys.executable,
@@ -104,13 +103,14 @@ class Relay:
 
     def __init__(self) -> None:
         self.received: str | None = None
+        self._passed_on = False
         self._process: subprocess.Popen[bytes] | None = None
         self._usual: Mapping[int, Any] = {}
 
     def run(self, words: Sequence[str]) -> int:
         """The exit code of a program; what it writes to standard output is dropped, since the sweep has a line of its own."""
         self._process = subprocess.Popen(words, stdout=subprocess.DEVNULL, start_new_session=True)
-        if self.received:  # It came while the process was started.
+        if self.received and not self._passed_on:  # It came while the process was started.
             self._process.send_signal(signal.Signals[self.received])
         code = self._process.wait()
         self._process = None
@@ -126,6 +126,7 @@ class Relay:
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
         self.received = self.received or signal.Signals(number).name
         if self._process is not None:
+            self._passed_on = True
             self._process.send_signal(number)
 
     def __exit__(self, *_: object) -> None:
@@ -135,16 +136,15 @@ class Relay:
 
 def _open(folder: Path, members: Sequence[Member]) -> None:
     """Writes the runs into the folder's `SWEEP`, beside those that it has; refuses those that have other options there."""
-    before = (read_object(folder / SWEEP) or {}).get("runs")
-    before = before if isinstance(before, dict) else {}
+    before = known_runs(folder)
     if not before and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"run: {folder} exists and is not the folder of a sweep: choose another folder with --run.")
     for member in members:
         old = before.get(member.name, member.values)
         if differing := differences(old, member.values, in_first="there", in_second="in this command"):
             raise UsageError(
-                f"run: {folder} holds another sweep, in which of {member.name} {'; '.join(differing)}: choose another folder "
-                "with --run, or repeat its command."
+                f"run: {folder} holds another sweep, whose {member.name} differs ({'; '.join(differing)}): choose another "
+                "folder with --run, or repeat its command."
             )
     with writing("run", folder, "choose another folder with --run, or free disk space"):
         folder.mkdir(parents=True, exist_ok=True)
