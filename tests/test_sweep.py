@@ -140,9 +140,7 @@ def test_a_sweep_trains_what_is_left_after_a_failure_and_ends_in_a_comparison(st
     (stand_in / "code1").unlink()
     assert main(WORDS) == 0 and calls(stand_in) == [NAMES[1], NAMES[3]]
     assert json.loads(capsys.readouterr().out)["tables"][0]["rows"][0]["seeds"] == [0, 1]
-    assert main([*WORDS[:3], "0.2", "--seed", "1", "2", *WORDS[-2:]]) == 0 and calls(stand_in) == [
-        "seed=2"
-    ]
+    assert main([*WORDS[:3], "0.2", "--seed", "1", "2", *WORDS[-2:]]) == 0 and calls(stand_in) == ["seed=2"]
     assert set(json.loads((stand_in / "s/sweep.json").read_text())["runs"]) == {*NAMES, "seed=2"}
 
 

@@ -54,12 +54,12 @@ def pretrain(make: MakeRecipe, options: Options, *, repeats: Path | None = None)
         check_same(_compared(request, recipe, options))
         with together():
             if first:
-                _say_changes(repeats or run, request)
+                changed = _changes(repeats or run, request)
                 update = functools.partial(as_recorded_today, recipe.arguments)
                 opened.enter_context(
                     open_run(run, request, resume=options.resume, update=update, about={"steps": recipe.steps})
                 )
-                log_line("\n".join(filter(None, (introduction(recipe, mesh, seed=options.seed), begins))))
+                log_line("\n".join(filter(None, (changed, introduction(recipe, mesh, seed=options.seed), begins))))
         with batches:
             state = fit(
                 recipe.method, recipe.augment, recipe.optimizer(recipe.steps), batches,
@@ -116,16 +116,15 @@ def _request(recipe: Recipe, options: Options) -> dict[str, Any]:
     return request | file | parts | {"examples": fingerprint(recipe.data)}
 
 
-def _say_changes(run: Path, request: dict[str, Any]) -> None:
-    """Says what has changed since the run that is resumed or repeated; `open_run` refuses to resume one on other data."""
+def _changes(run: Path, request: dict[str, Any]) -> str:
+    """What has changed since the run that is resumed or repeated; `open_run` refuses to resume one on other data."""
     record = read_record(run)
     changed = record and [
         *changes(record),
         *different_examples(record.get("examples"), request["examples"]),
         *different_examples(record.get("init"), request.get("init")),
     ]
-    if changed:
-        log_line(f"not as when {run} was started, results may differ: {'; '.join(changed)}")
+    return f"not as when {run} was started, results may differ: {'; '.join(changed)}" if changed else ""
 
 
 def introduction(recipe: Recipe, mesh: Mesh, *, seed: int) -> str:
