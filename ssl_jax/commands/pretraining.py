@@ -32,6 +32,7 @@ from ssl_jax.train.compilation import keep_programs
 from ssl_jax.train.hosts import check_same, connect, lost_processes, on_this_process, part, together
 from ssl_jax.train.log import log_line
 from ssl_jax.train.state import TrainState
+from ssl_jax.train.trackers import Tracker, import_trackers, open_trackers
 
 
 def pretrain(make: MakeRecipe, options: Options, *, repeats: Path | None = None) -> dict[str, Any] | None:
@@ -44,6 +45,7 @@ def pretrain(make: MakeRecipe, options: Options, *, repeats: Path | None = None)
         _only_results_on_stdout()
         _connect(options)
     keep_programs()
+    modules, trackers = import_trackers(options.log_to), list[Tracker]()
     with contextlib.ExitStack() as opened, lost_processes(), memory_errors():
         with together():
             recipe, mesh, batches, hook, program = prepare(make, options)
@@ -59,6 +61,7 @@ def pretrain(make: MakeRecipe, options: Options, *, repeats: Path | None = None)
                 opened.enter_context(
                     open_run(run, request, resume=options.resume, update=update, about={"steps": recipe.steps})
                 )
+                trackers = open_trackers(modules, run, request["arguments"] | {"seed": options.seed})
                 log_line("\n".join(filter(None, (changed, introduction(recipe, mesh, seed=options.seed), begins))))
         with batches:
             state = fit(
@@ -66,6 +69,7 @@ def pretrain(make: MakeRecipe, options: Options, *, repeats: Path | None = None)
                 steps=recipe.steps, seed=options.seed, run=run, mesh=mesh, execution=execution_of(options),
                 hook=hook, log_every=options.log_every, hook_every=options.evaluate_every,
                 save_every=options.evaluate_every, save_minutes=options.save_minutes, keep=options.keep, program=program,
+                trackers=trackers,
             )  # fmt: skip
         if jax.process_count() == 1:
             return _finish(run, recipe, state, mesh, seed=options.seed, began=began)

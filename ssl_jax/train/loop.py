@@ -1,7 +1,7 @@
 """The trainer: runs the jitted step over the mesh, monitors it, and can be killed at any time."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +24,7 @@ from ssl_jax.train.mesh import check_batch_size, make_mesh
 from ssl_jax.train.program import Program, make_program
 from ssl_jax.train.state import TrainState
 from ssl_jax.train.step import Augment, Batch
+from ssl_jax.train.trackers import Tracker
 
 Hook = Callable[[TrainState], Mapping[str, Any]]
 
@@ -59,6 +60,7 @@ def fit(
     keep: int = 2,
     quiet: bool = False,
     program: Program | None = None,
+    trackers: Sequence[Tracker] = (),
 ) -> TrainState:
     """Pre-trains for `steps` steps in all and returns the last state; deterministic on one machine.
 
@@ -71,6 +73,7 @@ def fit(
         score of the checkpoint; otherwise `_score` takes another.
       save_minutes: time after which a checkpoint is written between those of `save_every`, too; never when None.
       keep: number of last checkpoints to keep, beside the best one.
+      trackers: get the metrics that are recorded in `run`; closed at the end.
       program: `make_program` of these arguments; made from them when None.
 
     Raises:
@@ -94,7 +97,7 @@ def fit(
     interrupts = Interrupts(save_minutes=save_minutes)
     with (
         interrupts if checkpoints else nullcontext(),
-        Log(run if jax.process_index() == 0 else None, steps=steps, start=start, quiet=quiet) as log,
+        Log(run if jax.process_index() == 0 else None, steps=steps, start=start, quiet=quiet, trackers=trackers) as log,
         checkpoints or nullcontext(),
         jax.transfer_guard("disallow"),
     ):
