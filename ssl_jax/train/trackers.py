@@ -5,7 +5,7 @@ Addresses, keys and offline modes are theirs: WANDB_MODE=offline, MLFLOW_TRACKIN
 
 import hashlib
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -54,7 +54,7 @@ class MLflow:
         self.module.end_run()
 
 
-TRACKERS = {"wandb": WandB, "mlflow": MLflow}
+TRACKERS: dict[str, Callable[[Any, Path, Mapping[str, Any]], Tracker]] = {"wandb": WandB, "mlflow": MLflow}
 
 
 def import_trackers(names: Sequence[str]) -> dict[str, Any]:
