@@ -33,7 +33,8 @@ CLIPS = dict.fromkeys(("avc", "avid", "cma"), "clips")
 CLIPS |= dict.fromkeys(("frames", "shuffle_and_learn", "tracks"), "silent-clips")
 PER_EPOCH = 100  # Steps per epoch at which schedules are evaluated.
 PLAIN = (bool, int, float, str)
-DESCRIBED = ("source", "figure", "deviations", "notes")
+OURS = ("result", "protocol", "date", "hardware", "hours")  # Of a run of ours at a recipe's settings, in "ours".
+DESCRIBED = ("source", "figure", "deviations", "notes", "ours")
 
 Settings = dict[str, Any]
 
@@ -190,6 +191,8 @@ def page() -> str:
         "Rates are those at the recipe's batch. A head's layers are given by width, norm and bias. Where a setting differs,",
         "the last column gives the reason.",
         "",
+        *figures_table(entries),
+        "",
     ]
     for key, entry in sorted(entries.items()):
         ours, reasons, expected = settings(*key.split("/")), entry.get("deviations", {}), theirs(entry)
@@ -202,6 +205,23 @@ def page() -> str:
         ]
         lines += ["", *(f"- {name}: {reasons[name]}" for name in others), *([""] if others else [])]
     return "\n".join(lines)
+
+
+def figures_table(entries: dict[str, Settings]) -> list[str]:
+    """A row for each recipe: what its source reports, and what a run of ours at these settings measured, or "not run"."""
+    head = ["recipe", "published, by the protocol named", "source", "ours", *OURS[1:]]
+    rows = [
+        [f"[{key}](#{key.replace('/', '')})", entry["figure"], entry["source"][0].partition(": ")[0], *ours_of(entry)]
+        for key, entry in sorted(entries.items())
+    ]
+    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+
+
+def ours_of(entry: Settings) -> list[str]:
+    """The cells about our run: `OURS` of the entry's "ours", all of which are needed; "not run" without it."""
+    if "ours" not in entry:
+        return ["not run", *("-" for _ in OURS[1:])]
+    return [str(entry["ours"][name]) for name in OURS]
 
 
 def cell(value: Any) -> str:

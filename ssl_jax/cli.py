@@ -6,12 +6,13 @@ that cannot continue is one sentence and exit code 1; a run that a signal stoppe
 sentence and exit code 75.
 """
 
+import contextlib
 import errno
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,9 @@ USAGE = f"""ssl-jax {__version__}: self-supervised learning in JAX
   ssl-jax export RUN --layout NAME --output FILE      write the encoder for timm, torchvision or transformers
   ssl-jax import FILE --encoder NAME [options]        make a run of weights of a library or of a method's authors
   ssl-jax report RUN                                  write RUN/report.html again
+  ssl-jax sweep METHOD --OPTION VALUE VALUE ...       runs for all combinations of options, then their comparison
+  ssl-jax watch RUN                                   follow a run in the terminal until it ends
+  ssl-jax compare RUN... [--output FILE.html]         several runs in one table and one page, mean and spread over seeds
   ssl-jax data prepare NAME [options]                 prepare a data set: emoji, tfds:NAME, cifar10
   ssl-jax doctor [RUN]                                what is installed; or what of a run is whole
   ssl-jax list                                        methods with their recipes, encoders and data
@@ -89,6 +93,9 @@ def _run(words: list[str]) -> int:
         "export": export,
         "import": import_weights,
         "report": report,
+        "sweep": sweep,
+        "compare": compare,
+        "watch": watch,
         "data": data,
         "doctor": doctor,
         "list": show,
@@ -122,26 +129,56 @@ def _run(words: list[str]) -> int:
 
 def pretrain(words: list[str]) -> None:
     """`ssl-jax pretrain METHOD [--recipe NAME] [options]`"""
-    from ssl_jax import commands, recipes
+    from ssl_jax import commands
 
     again, repeats = _take(words, "--from"), None
     if again is not None:
         make, options = commands.repeat(Path(again), words)
         repeats = Path(again).parent if again.endswith(".json") else Path(again)
     else:
-        if not words or words[0].startswith("-"):
-            if words and words[0] in ("-h", "--help"):
-                print(USAGE)
-                return
-            raise UsageError(f"method: none was given, choose one of: {', '.join(recipes.methods())}.")
-        method = words.pop(0)
-        if recipes.is_file_recipe(method):
-            make, prog = recipes.load(method), f"ssl-jax pretrain {method}"
-        else:
-            name = commands.chosen_recipe(method, _take(words, "--recipe"), data=_value(words, "--data"))
-            make, prog = recipes.find(method, name), f"ssl-jax pretrain {method} --recipe {name}"
-        make, options = commands.read_options(make, words, prog=prog)
+        if words and words[0] in ("-h", "--help"):
+            print(USAGE)
+            return
+        function, chosen = _recipe(words)
+        make, options = commands.read_options(function, words, prog=f"ssl-jax pretrain {' '.join(chosen)}")
     _print(commands.pretrain(make, options, repeats=repeats))
+
+
+def sweep(words: list[str]) -> None:
+    """`ssl-jax sweep METHOD [--recipe NAME] --OPTION VALUE VALUE ... [options]`"""
+    from ssl_jax import signatures
+
+    if not words or words[0] in ("-h", "--help"):
+        print(signatures.SWEEP)
+        return
+    from ssl_jax import commands
+
+    function, chosen = _recipe(words)
+    prog = f"ssl-jax sweep {' '.join(chosen)}"
+    if {"-h", "--help"} & set(words):
+        print(signatures.SWEEP)
+        commands.read_options(function, ["--help"], prog=prog)
+    script, folder = _take(words, "--print"), _take(words, "--run")
+    sweep = commands.make_sweep(function, words, chosen=chosen, folder=folder, prog=prog)
+    if script is not None:
+        print(commands.sweep_script(script, sweep), end="")
+        return
+    tables, outcome = commands.run_sweep(sweep)
+    print(to_json(tables), flush=True)
+    outcome.check()
+
+
+def _recipe(words: list[str]) -> tuple[Callable[..., Any], list[str]]:
+    """The function of the recipe that the words begin with, and its name in words; both are taken out of the words."""
+    from ssl_jax import commands, recipes
+
+    if not words or words[0].startswith("-"):
+        raise UsageError(f"method: none was given, choose one of: {', '.join(recipes.methods())}.")
+    method = words.pop(0)
+    if recipes.is_file_recipe(method):
+        return recipes.load(method), [method]
+    name = commands.chosen_recipe(method, _take(words, "--recipe"), data=_value(words, "--data"))
+    return recipes.find(method, name), [method, "--recipe", name]
 
 
 def evaluate(words: list[str]) -> None:
@@ -219,6 +256,23 @@ def report(words: list[str]) -> None:
     from ssl_jax.report import write_report
 
     print(printable(str(write_report(parse(signatures.report, words, prog="ssl-jax report")))))
+
+
+def compare(words: list[str]) -> None:
+    """`ssl-jax compare RUN... [--output FILE.html]`"""
+    from ssl_jax import commands, signatures
+    from ssl_jax.options import parse
+
+    print(to_json(commands.compare(**parse(signatures.compare, words, prog="ssl-jax compare"))))
+
+
+def watch(words: list[str]) -> None:
+    """`ssl-jax watch RUN`"""
+    from ssl_jax import signatures, watching
+    from ssl_jax.options import parse
+
+    with contextlib.suppress(KeyboardInterrupt):  # Of the watching, and not of the run.
+        watching.watch(**parse(signatures.watch, words, prog="ssl-jax watch"))
 
 
 def data(words: list[str]) -> None:

@@ -38,6 +38,7 @@ class Options:
       resume: resume from the last checkpoint in the run's folder.
       workers: number of processes that decode images; 0 decodes in threads.
       log_every: steps between records of loss, speed and collapse gauges.
+      log_to: wandb, mlflow or both: record metrics there, too, if installed; TensorBoard's events are always written.
       evaluate_every: steps between evaluations by online k-NN and linear probe, and checkpoints.
       save_minutes: minutes after which a checkpoint is written between evaluations, too; never when not given.
       keep: number of last checkpoints to keep, beside the best one.
@@ -61,6 +62,7 @@ class Options:
     resume: bool = True
     workers: int = 0
     log_every: int = 50
+    log_to: tuple[Literal["wandb", "mlflow"], ...] = ()
     evaluate_every: int = 250
     save_minutes: float | None = None
     keep: int = 2

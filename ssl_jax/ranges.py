@@ -124,6 +124,7 @@ RANGES = {
     "log_every": COUNT,
     "evaluate_every": COUNT,
     "keep": COUNT,
+    "every": Range(0.05, 3600.0),
     "count": Range(1, 1000),  # Images in a page.
     "skip_nonfinite": COUNT_OR_NONE,
     "save_minutes": Range(0.0, 1e6),

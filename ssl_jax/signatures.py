@@ -230,6 +230,35 @@ def report(run: Positional[Path]) -> Path:
     return run
 
 
+def compare(
+    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN...")],
+    *,
+    output: Annotated[Path | None, arg(metavar="FILE.html")] = None,
+) -> dict[str, Any]:
+    """Compares runs: a table, a page with their curves, and a line of JSON; a row for each set of options, over its seeds.
+
+    Only runs on the same data are in one table. Runs that are still training, or were stopped, are shown as far as they are.
+
+    Args:
+      runs: folders of runs, or folders that hold folders of runs, such as that of a sweep.
+      output: page to write; comparison.html in the folder that all runs have in common when not given.
+    """
+    return locals()
+
+
+def watch(run: Run, *, every: float = 1.0) -> dict[str, Any]:
+    """Follows a run in the terminal: its last record, the time left, the collapse alarm. Ends when the run ends.
+
+    Reads the files in the folder of the run only, so that it works on every machine that sees them; Ctrl-C ends it, and not the
+    run. Where standard output is no terminal it prints a line for each record.
+
+    Args:
+      run: folder of the run.
+      every: seconds between two looks.
+    """
+    return locals()
+
+
 def doctor(run: Positional[Path | None] = None) -> Path | None:
     """Says what is installed; or, of a run, which of its files and checkpoints are whole. Exit code 1 if something is not.
 
@@ -259,3 +288,23 @@ def prepare_data(
       yes: accept the size and licence of a data set of tfds; otherwise a terminal is asked.
     """
     return locals()
+
+
+# Its options are those of a recipe, with several values.
+SWEEP = """usage: ssl-jax sweep METHOD [--recipe NAME] --OPTION VALUE VALUE ... [options of pretrain]
+
+Trains a run for each combination of the values, one after another, and compares them:
+
+  ssl-jax sweep simclr --temperature 0.05 0.1 0.2 --seed 0 1 2
+
+The options are those of `ssl-jax pretrain METHOD --help`. Each word after an option is one value; options of the recipe,
+--seed, --init and --microbatches may have several. A tuple is one word with commas (--widths 64,128 64,256), and a flag takes
+the words true and false (--strict true false).
+
+  --run FOLDER               folder of the sweep, with one for each run, such as temperature=0.1,seed=0;
+                             runs/METHOD-RECIPE-sweep when not given
+  --print slurm|kubernetes   print a job array of Slurm, or an indexed Job of Kubernetes, with these runs, and train nothing
+
+Repeated, the command trains what has not finished: interrupted runs resume, finished ones are left, and runs with more values
+are added. A run that fails does not stop the others. Ctrl-C or SIGTERM stops the run that is training, whose state is saved,
+and the sweep. Exit code 0: all runs have finished; 1: some failed; 75: some were stopped, and the same command goes on."""

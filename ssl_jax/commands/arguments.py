@@ -26,7 +26,7 @@ def read_options(
         return given
 
     names = inspect.signature(make).parameters
-    words = [re.sub(r"(?<=^--)[\w-]+", lambda flag: _current_flag(flag[0], names), word) for word in words]
+    words = [current_word(word, names) for word in words]
     arguments.__signature__, arguments.__annotations__ = inspect.signature(make), get_type_hints(make)  # type: ignore[attr-defined]
     recipe_options = Annotated[dict, tyro.conf.arg(constructor=arguments)]
 
@@ -38,8 +38,11 @@ def read_options(
     return functools.partial(make, **given), options
 
 
-def _current_flag(flag: str, names: Container[str]) -> str:
-    return current_name(flag.replace("-", "_"), names).replace("_", "-")
+def current_word(word: str, names: Container[str]) -> str:
+    """A word of a command line, an option in it under its current name."""
+    return re.sub(
+        r"(?<=^--)[\w-]+", lambda flag: current_name(flag[0].replace("-", "_"), names).replace("_", "-"), word
+    )
 
 
 def repeat(path: Path, words: list[str]) -> tuple[MakeRecipe, Options]:

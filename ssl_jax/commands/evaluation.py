@@ -12,7 +12,7 @@ from ssl_jax.commands.patch_pictures import save_patch_pictures
 from ssl_jax.commands.saved_run import open_for, restore
 from ssl_jax.data import Data, split_training
 from ssl_jax.errors import UsageError, writing
-from ssl_jax.evaluate.features import Encode, compute_layers, layer_extractor
+from ssl_jax.evaluate.features import Encode, compute_layers, few_of, layer_extractor
 from ssl_jax.evaluate.label_lists import check_share, with_share_of_labels
 from ssl_jax.evaluate.layers import LAYER_PROTOCOLS
 from ssl_jax.evaluate.protocols import PROTOCOLS, chosen_protocols
@@ -145,6 +145,8 @@ def _evaluate_layers(
     if data.test is None:
         log_line(f"{data.name} has no labelled test images: the layers are not evaluated")
         return {}
+    if sentence := few_of(data):
+        log_line(sentence)
     extract = layer_extractor(recipe.method, recipe.prepare, layers=layers)
     results: dict[str, Any] = {}
     for source, (params, method_state) in weights_of(recipe, state, mesh, init_seed).items():

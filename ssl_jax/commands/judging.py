@@ -9,7 +9,16 @@ from jax.sharding import Mesh
 
 from ssl_jax.data import Data, subsample
 from ssl_jax.evaluate.crops import Augmentation, crop_and_flip
-from ssl_jax.evaluate.features import Encode, Features, Network, compute_features, encode, feature_extractor, pixels
+from ssl_jax.evaluate.features import (
+    Encode,
+    Features,
+    Network,
+    compute_features,
+    encode,
+    feature_extractor,
+    few_of,
+    pixels,
+)
 from ssl_jax.evaluate.patches import checked_maps, map_extractor, pixel_maps
 from ssl_jax.evaluate.protocols import PROTOCOLS, chosen_protocols, without_labels
 from ssl_jax.evaluate.results import evaluate_sources
@@ -65,6 +74,8 @@ def evaluate_trained(
         log_line(f"{missing}: {' and '.join(label_free) + ' only' if label_free else 'the features are not evaluated'}")
         if not label_free:
             return {}, before, after
+    if sentence := few_of(data):
+        log_line(sentence)
     raw = compute_features(pixels, None, None, data, mesh=mesh, encode=encode)
     sources = {"pretrained": after, "untrained": before, "pixels": raw}
     return evaluate_sources(sources, protocols=protocols, networks=networks, seed=seed), before, after

@@ -34,6 +34,7 @@ from ssl_jax.train.compilation import keep_programs
 from ssl_jax.train.hosts import check_same, connect, lost_processes, on_this_process, part, together
 from ssl_jax.train.log import log_line
 from ssl_jax.train.state import TrainState
+from ssl_jax.train.trackers import Tracker, import_trackers, open_trackers
 
 
 def pretrain(make: MakeRecipe, options: Options, *, repeats: Path | None = None) -> dict[str, Any] | None:
@@ -46,6 +47,7 @@ def pretrain(make: MakeRecipe, options: Options, *, repeats: Path | None = None)
         _only_results_on_stdout()
         _connect(options)
     keep_programs()
+    modules, trackers = import_trackers(options.log_to), list[Tracker]()
     with contextlib.ExitStack() as opened, lost_processes(), memory_errors():
         with together():
             recipe, mesh, batches, hook, program = prepare(make, options)
@@ -56,16 +58,20 @@ def pretrain(make: MakeRecipe, options: Options, *, repeats: Path | None = None)
         check_same(_compared(request, recipe, options))
         with together():
             if first:
-                _say_changes(repeats or run, request)
+                changed = _changes(repeats or run, request)
                 update = functools.partial(as_recorded_today, recipe.arguments)
-                opened.enter_context(open_run(run, request, resume=options.resume, update=update))
-                log_line("\n".join(filter(None, (introduction(recipe, mesh, seed=options.seed), begins))))
+                opened.enter_context(
+                    open_run(run, request, resume=options.resume, update=update, about={"steps": recipe.steps})
+                )
+                trackers = open_trackers(modules, run, request["arguments"] | {"seed": options.seed})
+                log_line("\n".join(filter(None, (changed, introduction(recipe, mesh, seed=options.seed), begins))))
         with batches:
             state = fit(
                 recipe.method, recipe.augment, recipe.optimizer(recipe.steps), batches,
                 steps=recipe.steps, seed=options.seed, run=run, mesh=mesh, execution=execution_of(options),
                 hook=hook, log_every=options.log_every, hook_every=options.evaluate_every,
                 save_every=options.evaluate_every, save_minutes=options.save_minutes, keep=options.keep, program=program,
+                trackers=trackers,
             )  # fmt: skip
         if jax.process_count() == 1:
             return _finish(run, recipe, state, mesh, seed=options.seed, began=began)
@@ -116,16 +122,15 @@ def _request(recipe: Recipe, options: Options) -> dict[str, Any]:
     return request | file | parts | {"examples": fingerprint(recipe.data)}
 
 
-def _say_changes(run: Path, request: dict[str, Any]) -> None:
-    """Says what has changed since the run that is resumed or repeated; `open_run` refuses to resume one on other data."""
+def _changes(run: Path, request: dict[str, Any]) -> str:
+    """What has changed since the run that is resumed or repeated; `open_run` refuses to resume one on other data."""
     record = read_record(run)
     changed = record and [
         *changes(record),
         *different_examples(record.get("examples"), request["examples"]),
         *different_examples(record.get("init"), request.get("init")),
     ]
-    if changed:
-        log_line(f"not as when {run} was started, results may differ: {'; '.join(changed)}")
+    return f"not as when {run} was started, results may differ: {'; '.join(changed)}" if changed else ""
 
 
 def introduction(recipe: Recipe, mesh: Mesh, *, seed: int) -> str:

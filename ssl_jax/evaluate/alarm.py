@@ -56,6 +56,16 @@ class CollapseAlarm:
             f"{self.facts.against_collapse}; check that, or lower the learning rate."
         )
 
+    def check_log(self, records: Iterable[Mapping[str, float]]) -> str | None:
+        """The first sentence about the records of a log, in order of their steps; None where there is none.
+
+        records: those without gauges are passed over, and so are values that are no numbers.
+        """
+        numbers = (
+            {name: value for name, value in found.items() if isinstance(value, int | float)} for found in records
+        )
+        return next(filter(None, (self.check(int(found["step"]), found) for found in numbers if "std" in found)), None)
+
 
 def first_alarm(records: Iterable[Mapping[str, float]], name: str, facts: Facts | None, *, examples: int) -> str | None:
     """The sentence of the alarm about the records of a log, in order of their steps; None where it is never raised.
@@ -64,8 +74,7 @@ def first_alarm(records: Iterable[Mapping[str, float]], name: str, facts: Facts 
       records: records without gauges are passed over.
       name, facts, examples: as for `CollapseAlarm`.
     """
-    alarm = CollapseAlarm(name, facts, examples=examples)
-    return next(filter(None, (alarm.check(int(found["step"]), found) for found in records if "std" in found)), None)
+    return CollapseAlarm(name, facts, examples=examples).check_log(records)
 
 
 def collapse(gauges: Mapping[str, float], *, examples: int) -> str | None:

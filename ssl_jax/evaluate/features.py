@@ -191,6 +191,16 @@ def compute_layers(
     return {name: Features(of_train[name], train_labels, of_test[name], test_labels, classes) for name in of_train}
 
 
+def few_of(data: Data) -> str | None:
+    """A sentence where the features of only a part of the training images are computed; None where it is all of them."""
+    used = len(_evaluated(data)[0])
+    if used == len(data.train):
+        return None
+    return (
+        f"{data.name}: features of {used:,} of {len(data.train):,} training images are evaluated; linear_sgd uses all"
+    )
+
+
 def _evaluated(data: Data) -> list[Source]:
     """The training images and the test images, if there are any, whose features are computed."""
     train = data.train if len(data.train) <= MOST_TRAINING_IMAGES else labelled(data.train)

@@ -160,7 +160,8 @@ def _seeds(rng: Array, points: Array, weights: Array, clusters: int, axis_name: 
         products = jnp.matmul(points, away, precision="highest") - jnp.dot(middle, away)
         return jnp.maximum(squares - 2 * products + jnp.sum(away**2), 0)
 
-    def draw(number, seeds, nearest, distance):
+    def draw(number, carry, distance):
+        seeds, nearest = carry
         seed = _draw_row(jax.random.fold_in(rng, number), points, weights * nearest, axis_name)
         return seeds.at[number].set(seed), jnp.minimum(nearest, distance(seed))
 
@@ -171,7 +172,9 @@ def _seeds(rng: Array, points: Array, weights: Array, clusters: int, axis_name: 
     first = _draw_row(jax.random.fold_in(rng, 0), points, weights, axis_name)
     seeds = jnp.zeros((clusters, points.shape[1]), points.dtype).at[0].set(first)
     carry = jnp.int32(1), seeds, from_differences(first)
-    number, seeds, nearest = lax.while_loop(resolved, lambda carry: (carry[0] + 1, *draw(*carry, from_products)), carry)
+    number, seeds, nearest = lax.while_loop(
+        resolved, lambda carry: (carry[0] + 1, *draw(carry[0], carry[1:], from_products)), carry
+    )
     before = jnp.where(number < clusters, number, 0)  # The distances from all seeds are not needed any more.
     nearest = lax.fori_loop(
         0,
@@ -180,7 +183,7 @@ def _seeds(rng: Array, points: Array, weights: Array, clusters: int, axis_name: 
         jnp.full_like(nearest, jnp.inf),
     )
     seeds, _ = lax.fori_loop(
-        number, clusters, lambda number, carry: draw(number, *carry, from_differences), (seeds, nearest)
+        number, clusters, lambda number, carry: draw(number, carry, from_differences), (seeds, nearest)
     )
     return mean_over_shards(seeds, axis_name)  # already equal on all shards; this types them as replicated
 

@@ -5,6 +5,7 @@ M: points of a map. A series is a list of (step, value) with finite values.
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,32 +23,71 @@ def short(value: float, *, digits: int = 4) -> str:
     return text.replace("e-0", "e-").replace("-", "\N{MINUS SIGN}")
 
 
+class Line(NamedTuple):
+    """A curve of a chart. style: CSS classes. name: shown where the pointer is on it; "" for none."""
+
+    series: Series
+    style: str = "curve"
+    name: str = ""
+
+
 def line_chart(
     series: Series, *, title: str, references: Sequence[tuple[str, float]] = (), write: Callable[[float], str] = short
 ) -> Html:
     """One curve over steps. references: (name, value) of dashed lines for comparison; write: formats a value."""
-    steps, values = (np.array(column, dtype=float) for column in zip(*thin(series), strict=True))
+    step, value = series[-1]
+    label = f"{title}: {write(value)} at step {step:,.0f}"
+    return lines_chart([Line(series)], label=label, references=references, write=write, dots=30)
+
+
+def lines_chart(
+    lines: Sequence[Line],
+    *,
+    label: str,
+    references: Sequence[tuple[str, float]] = (),
+    write: Callable[[float], str] = short,
+    dots: int = 1,
+    buckets: int = 400,
+) -> Html:
+    """Curves over steps on common axes.
+
+    Args:
+      label: the chart in words.
+      references: (name, value) of dashed lines for comparison.
+      write: formats a value.
+      dots: curves of at most so many points show each of them, longer ones show none but the last; none where it is 1.
+      buckets: as in `thin`, for each curve.
+    """
+    points = [np.array(thin(line.series, buckets=buckets), dtype=float) for line in lines]
     references = sorted(references, key=lambda reference: reference[1])
     levels = [value for _, value in references]
+    steps, values = np.concatenate(points).T
+    first, last = steps.min(), steps.max()
     marks = ticks(min([*values, *levels]), max([*values, *levels]))
     low, high = marks[0], marks[-1]
-    x = LEFT + (steps - steps[0]) / max(steps[-1] - steps[0], 1) * (WIDTH - LEFT - RIGHT)
 
     def y(value):
         return TOP + (high - value) / (high - low) * (HEIGHT - TOP - BOTTOM)
 
-    points = [f"{across:.1f},{down:.1f}" for across, down in zip(x, y(values), strict=True)]
-    dotted = points if len(points) <= 30 else points[-1:]
+    def drawn(line: Line, of: np.ndarray) -> Html:
+        x = LEFT + (of[:, 0] - first) / max(last - first, 1) * (WIDTH - LEFT - RIGHT)
+        spots = [f"{across:.1f},{down:.1f}" for across, down in zip(x, y(of[:, 1]), strict=True)]
+        dotted = spots if len(spots) <= dots else spots[-1:] if dots > 1 else []
+        return tag(
+            "g",
+            tag("title", line.name) if line.name else None,
+            tag("polyline", points=" ".join(spots), class_=line.style),
+            tag("path", d="".join(map(_dot, dotted)), class_=f"dots {line.style}") if dotted else None,
+        )
+
     return tag(
         "svg",
         *(_level(y(mark), write(mark)) for mark in marks),
         *(_reference(y(value), name, below=value < levels[-1]) for name, value in references),
-        tag("text", f"{steps[0]:,.0f}", x=LEFT, y=HEIGHT - 6) if len(points) > 1 else None,
-        tag("text", f"step {steps[-1]:,.0f}", x=WIDTH - RIGHT, y=HEIGHT - 6, class_="end"),
-        tag("polyline", points=" ".join(points), class_="curve"),
-        tag("path", d="".join(map(_dot, dotted)), class_="dots"),
-        viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img",
-        aria_label=f"{title}: {write(values[-1])} at step {steps[-1]:,.0f}",
+        tag("text", f"{first:,.0f}", x=LEFT, y=HEIGHT - 6) if first < last else None,
+        tag("text", f"step {last:,.0f}", x=WIDTH - RIGHT, y=HEIGHT - 6, class_="end"),
+        *map(drawn, lines, points),
+        viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=label,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from ssl_jax.report.curves import curves
 from ssl_jax.report.diagnostics import diagnostics
 from ssl_jax.report.html import Html, document, tag
 from ssl_jax.report.probes import headline, number, probe_table
-from ssl_jax.report.reading import Run, read_run
+from ssl_jax.report.reading import Run, flat, read_run
 from ssl_jax.report.style import STYLE
 from ssl_jax.report.unlabelled import unlabelled
 from ssl_jax.runs import REPORT, REQUEST
@@ -102,24 +102,17 @@ def _details(run: Run) -> Html:
         tag("h2", "Reproduce this run"),
         tag("p", "The same recipe, arguments and seed; bit for bit on the same machine.", class_="see"),
         tag("pre", again),
-        _list("Configuration", flat(request.get("arguments", {}))),
-        _list("Machine, seed and commit", machine),
-        _list("Versions", request.get("versions", {})),
-        _list("Results", flat(run.results)),
+        listed("Configuration", flat(request.get("arguments", {}))),
+        listed("Machine, seed and commit", machine),
+        listed("Versions", request.get("versions", {})),
+        listed("Results", flat(run.results)),
     )
 
 
-def _list(title: str, values: Mapping[Any, Any]) -> Html | None:
+def listed(title: str, values: Mapping[Any, Any]) -> Html | None:
+    """Names and values behind a title that opens them; None where there are none."""
     rows = [
         tag("tr", tag("th", name, scope="row"), tag("td", "none" if value is None else value))
         for name, value in values.items()
     ]
     return tag("details", tag("summary", title), tag("table", *rows, class_="list")) if rows else None
-
-
-def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dicts as one, names joined by dots."""
-    out: dict[str, Any] = {}
-    for name, value in values.items():
-        out |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return out

@@ -45,7 +45,7 @@ LAYOUT = {
     "patch_colors_before": (IMAGE, "pHWC"),
 }
 LARGEST_PICTURES = 2**30  # Bytes of all arrays.
-GROUPS = ("arguments", "versions")  # Entries of run.json that are dicts.
+GROUPS = ("arguments", "versions", "examples")  # Entries of run.json that are dicts.
 
 
 class Run(NamedTuple):
@@ -66,10 +66,7 @@ def read_run(folder: Path) -> Run:
     Raises:
       UsageError: the folder does not exist, or holds no readable run.json.
     """
-    request = read_record(folder)
-    if request is None:
-        raise UsageError(_no_run(folder))
-    missing = []
+    request, missing = existing_record(folder), []
     metrics = read_metrics(folder)
     results = read_results(folder)
     pictures, unusable = _fitting(_read_pictures(folder))
@@ -92,8 +89,19 @@ def read_run(folder: Path) -> Run:
         missing.append("No pictures to show: views, neighbours and the map are saved at the end of a run.")
     if unusable:
         missing.append(f"pictures.npz holds {', '.join(unusable)} in a shape or type that the page cannot show.")
-    request = {name: value for name, value in request.items() if name not in GROUPS or isinstance(value, dict)}
     return Run(folder, request, metrics, results or {}, pictures, missing)
+
+
+def existing_record(folder: Path) -> dict[str, Any]:
+    """The content of the `run.json` in this folder, without entries that should be dicts and are not.
+
+    Raises:
+      UsageError: the folder does not exist, or holds no readable run.json.
+    """
+    request = read_record(folder)
+    if request is None:
+        raise UsageError(_no_run(folder))
+    return {name: value for name, value in request.items() if name not in GROUPS or isinstance(value, dict)}
 
 
 def save_pictures(run: Path, **arrays: np.ndarray) -> Path:
@@ -144,3 +152,11 @@ def _no_run(folder: Path) -> str:
     near = nearest_run(folder)
     hint = f"did you mean {near}?" if near else "name the folder of a run, as ssl-jax pretrain printed it."
     return f"run: {folder} {what}: {hint}"
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dicts as one, names joined by dots."""
+    out: dict[str, Any] = {}
+    for name, value in values.items():
+        out |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return out

@@ -84,7 +84,7 @@ th, td { text-align: left; padding: 0; font-weight: inherit; vertical-align: mid
 .maps { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 380px), 1fr)); gap: 36px; }
 .maps > div { max-width: 560px; }
 .map { background: var(--wash); border-radius: 8px; margin-top: 10px; }
-.map .dots { fill: none; stroke-width: 5.5; stroke-linecap: round; stroke-opacity: .85; }
+.map .dots { fill: none; stroke: currentColor; stroke-width: 5.5; stroke-linecap: round; stroke-opacity: .85; }
 .map .name { font-size: 17px; font-weight: 700; fill: var(--ink); text-anchor: middle; pointer-events: none; }
 .map .long { font-size: 12px; font-weight: 600; }
 .map .start { text-anchor: start; }
@@ -93,18 +93,32 @@ th, td { text-align: left; padding: 0; font-weight: inherit; vertical-align: mid
 .map:has(g:hover) g:not(:hover) { opacity: .12; }
 .halo { paint-order: stroke; stroke: var(--paper); stroke-width: 4px; stroke-linejoin: round; }
 .map .halo { stroke: var(--wash); }
-.c0 { stroke: #3f90da; } .c1 { stroke: #717581; } .c2 { stroke: #bd1f01; } .c3 { stroke: #94a4a2; }
-.c4 { stroke: #832db6; } .c5 { stroke: #a96b59; } .c6 { stroke: #e76300; } .c7 { stroke: #b9ac70; }
-.c8 { stroke: #ffa90e; } .c9 { stroke: #92dadd; }
-.unlabelled { stroke: var(--bar); }
+.unlabelled { color: var(--bar); }
 
 .curves { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 290px), 1fr)); gap: 40px 36px; }
 .curves figure { margin: 0; }
 .curves h3 { display: flex; justify-content: space-between; }
 .curves h3 span { font-weight: 400; }
 .curves figcaption { color: var(--soft); font-size: 14px; line-height: 1.45; margin-top: 4px; }
-.curve { fill: none; stroke: var(--accent); stroke-width: 1.8; stroke-linejoin: round; }
-.curves .dots { fill: none; stroke: var(--accent); stroke-width: 6; stroke-linecap: round; }
+.curve { fill: none; color: var(--accent); stroke: currentColor; stroke-width: 1.8; stroke-linejoin: round; }
+.curves .dots { stroke-width: 6; stroke-linecap: round; }
+.curve.run { stroke-width: .8; opacity: .5; }
+.curves svg:has(g:hover) g:not(:hover) { opacity: .12; }
+.second { stroke-dasharray: 5 2.5; } .third { stroke-dasharray: 1.6 2; }
+.c0 { color: #3f90da; } .c1 { color: #717581; } .c2 { color: #bd1f01; } .c3 { color: #94a4a2; }
+.c4 { color: #832db6; } .c5 { color: #a96b59; } .c6 { color: #e76300; } .c7 { color: #b9ac70; }
+.c8 { color: #ffa90e; } .c9 { color: #92dadd; } .ink { color: var(--ink); }
+
+.legend { display: flex; flex-wrap: wrap; gap: 4px 22px; margin: 0 0 26px; font-size: 14px; }
+.swatch { width: 26px; height: 10px; display: inline-block; vertical-align: baseline; margin-right: 8px; }
+.swatch path { fill: none; stroke: currentColor; stroke-width: 4; }
+.compared { margin-top: 26px; }
+.compared tbody th { width: 300px; }
+.compared .scale { display: flex; justify-content: space-between; color: var(--soft); font-size: 13px; }
+.compared .bar b { width: 3px; margin-left: -1.5px; right: auto; border-radius: 1px; background: currentColor; }
+.compared .bar i { background: currentColor; }
+.compared .bar u { position: absolute; top: 5px; width: 8px; height: 8px; margin-left: -4px; border-radius: 50%;
+  border: 1.5px solid currentColor; }
 .grid { stroke: var(--rule); }
 .reference { stroke: var(--soft); stroke-dasharray: 4 3; }
 .end { text-anchor: end; }
@@ -136,5 +150,7 @@ summary { cursor: pointer; padding: 12px 0; font-weight: 600; }
   .neighbors .query { grid-row: span var(--times); }
   .neighbors .last { margin-bottom: 18px; }
   .list th { width: 130px; }
+  .compared tbody th { width: 130px; }
+  .compared .value small { display: block; padding: 0; }
 }
 """

@@ -9,8 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from ssl_jax import __version__
 from ssl_jax.errors import differences
 from ssl_jax.runs.folder import REQUEST
@@ -20,6 +18,8 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-da
 
 def circumstances() -> dict[str, Any]:
     """The current versions, commit and device, which `run.json` records beside the request."""
+    import jax  # noqa: PLC0415  `ssl-jax watch`, which reads the files of a run, does not wait for it.
+
     device = jax.devices()[0]
     return {
         "versions": versions(),

@@ -24,7 +24,12 @@ Arguments = dict[str, Any]
 
 @contextlib.contextmanager
 def open_run(
-    run: Path, request: dict[str, Any], *, resume: bool, update: Callable[[Arguments], Arguments] = dict
+    run: Path,
+    request: dict[str, Any],
+    *,
+    resume: bool,
+    update: Callable[[Arguments], Arguments] = dict,
+    about: Arguments | None = None,
 ) -> Iterator[None]:
     """The folder of a run, with its `run.json`, locked for this process until the context ends.
 
@@ -38,6 +43,7 @@ def open_run(
       resume: whether a run that exists may be continued.
       update: recorded arguments -> the same arguments in the form of this version; applied to both requests before they are
         compared. Unchanged by default.
+      about: what a new `run.json` says beside the request, and is not compared: its "steps".
 
     Raises:
       UsageError: the folder holds something else, or cannot be written.
@@ -51,7 +57,7 @@ def open_run(
         with writing("run", run, REMEDY):
             _clear(run)
             if _check(run, request, resume=resume, update=update):  # Again: another process may have written meanwhile.
-                write_json(run / REQUEST, {"layout": LAYOUT} | request | circumstances())
+                write_json(run / REQUEST, {"layout": LAYOUT} | request | (about or {}) | circumstances())
         yield
 
 

@@ -6,6 +6,7 @@ Messages for the user go to standard error; standard output is reserved for the 
 import math
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tqdm import tqdm
 
 from ssl_jax.files import to_json
 from ssl_jax.runs import DAMAGED_METRICS, METRICS, truncate_metrics
+from ssl_jax.train.trackers import Tracker
 
 SHOWN = {"loss": "loss {:.3f}", "knn": "k-NN {:.1%}", "std": "std {:.2f}"}  # As many as fit into 80 columns.
 
@@ -26,12 +28,15 @@ def log_line(message: str) -> None:
 class Log:
     """Writes the metrics of a run, NaN and infinity as null.
 
-    With `run=None` nothing is written to disk; with `quiet` nothing is shown.
+    With `run=None` nothing is written to disk; with `quiet` nothing is shown. `trackers` get the finite metrics, too.
     """
 
-    def __init__(self, run: Path | None, *, steps: int, start: int = 0, quiet: bool = False):
+    def __init__(
+        self, run: Path | None, *, steps: int, start: int = 0, quiet: bool = False, trackers: Sequence[Tracker] = ()
+    ):
         self.steps, self.last = steps, {"step": start, "time": time.perf_counter()}
         self.latest: dict[str, float] = {}
+        self.trackers = trackers
         self.plain = not sys.stderr.isatty() and not quiet
         self.bar = tqdm(
             total=steps, initial=start, disable=quiet or self.plain, file=sys.stderr, dynamic_ncols=True,
@@ -59,10 +64,17 @@ class Log:
         self.latest |= metrics
         if self.file and self.events:
             print(to_json({"step": step, **metrics}), file=self.file, flush=True)
-            for name, value in metrics.items():
-                if math.isfinite(value):
-                    self.events.add_scalar(name, value, step)
+            finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+            for name, value in finite.items():
+                self.events.add_scalar(name, value, step)
+            for tracker in self.trackers:
+                tracker.log(finite, step)
         self._show(step)
+
+    def alarm(self, step: int, sentence: str) -> None:
+        """Records the sentence of the collapse alarm, so that others who look at the run learn of it."""
+        if self.file:
+            print(to_json({"step": step, "alarm": sentence}), file=self.file, flush=True)
 
     def reset_clock(self) -> None:
         """Excludes the time since the last record, spent on evaluation or writing, from images per second."""
@@ -86,6 +98,8 @@ class Log:
         if self.file and self.events:
             self.file.close()
             self.events.close()
+        for tracker in self.trackers:
+            tracker.close()
 
     def __enter__(self) -> "Log":
         return self

@@ -1,7 +1,7 @@
 """The trainer: runs the jitted step over the mesh, monitors it, and can be killed at any time."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ from ssl_jax.errors import Stopped
 from ssl_jax.evaluate.alarm import CollapseAlarm
 from ssl_jax.methods.method import Method
 from ssl_jax.optimizers import Optimizer
-from ssl_jax.runs import CHECKPOINTS
+from ssl_jax.runs import CHECKPOINTS, read_metrics
 from ssl_jax.train.checkpoint import Checkpoints
 from ssl_jax.train.execution import PLAIN, Execution
 from ssl_jax.train.finite import FiniteGuard
@@ -24,6 +24,7 @@ from ssl_jax.train.mesh import check_batch_size, make_mesh
 from ssl_jax.train.program import Program, make_program
 from ssl_jax.train.state import TrainState
 from ssl_jax.train.step import Augment, Batch
+from ssl_jax.train.trackers import Tracker
 
 Hook = Callable[[TrainState], Mapping[str, Any]]
 
@@ -59,6 +60,7 @@ def fit(
     keep: int = 2,
     quiet: bool = False,
     program: Program | None = None,
+    trackers: Sequence[Tracker] = (),
 ) -> TrainState:
     """Pre-trains for `steps` steps in all and returns the last state; deterministic on one machine.
 
@@ -71,6 +73,7 @@ def fit(
         score of the checkpoint; otherwise `_score` takes another.
       save_minutes: time after which a checkpoint is written between those of `save_every`, too; never when None.
       keep: number of last checkpoints to keep, beside the best one.
+      trackers: get the metrics that are recorded in `run`; closed at the end.
       program: `make_program` of these arguments; made from them when None.
 
     Raises:
@@ -94,12 +97,13 @@ def fit(
     interrupts = Interrupts(save_minutes=save_minutes)
     with (
         interrupts if checkpoints else nullcontext(),
-        Log(run if jax.process_index() == 0 else None, steps=steps, start=start, quiet=quiet) as log,
+        Log(run if jax.process_index() == 0 else None, steps=steps, start=start, quiet=quiet, trackers=trackers) as log,
         checkpoints or nullcontext(),
         jax.transfer_guard("disallow"),
     ):
         facts = getattr(method, "facts", None)
         alarm = CollapseAlarm(type(method).__name__, facts, examples=batches.batch_size)
+        alarm.check_log(read_metrics(run) if run and start else [])
         for number in range(start + 1, steps + 1):
             batch = next(batches)
             stop, late = interrupts.due(number, last=number == steps)
@@ -116,6 +120,7 @@ def fit(
                 recent = []
                 if sentence := alarm.check(number, gauges):
                     say(sentence)
+                    log.alarm(number, sentence)
             if save:
                 guard.check(state, number)
             measured = _floats(hook(state)) if hook and call else {}

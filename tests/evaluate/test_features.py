@@ -15,6 +15,7 @@ from ssl_jax.evaluate.features import (
     compute_layers,
     feature_extractor,
     features_of,
+    few_of,
     layer_extractor,
     pixels,
 )
@@ -73,6 +74,9 @@ def test_of_many_images_those_with_a_label_are_taken(monkeypatch):
     features = compute_features(lambda params, state, images: flat(images), None, None, data)
     np.testing.assert_array_equal(features.train, EXPECTED[1::4])
     np.testing.assert_array_equal(features.train_labels, LABELS[1::4])
+    assert few_of(data) == "test: features of 5 of 21 training images are evaluated; linear_sgd uses all"
+    monkeypatch.setattr("ssl_jax.evaluate.features.MOST_TRAINING_IMAGES", 21)
+    assert few_of(data) is None
 
 
 class Doubles:

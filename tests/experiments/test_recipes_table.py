@@ -29,6 +29,18 @@ def test_the_page_is_what_code_and_file_say():
     assert table.PAGE.read_text() == table.page(), "stale: run python experiments/recipes_table.py"
 
 
+def test_a_recipe_has_our_result_with_its_circumstances_or_is_not_run():
+    ours = {"result": "70.1 %", "protocol": "linear_sgd", "date": "2027-01-01", "hardware": "8 H100", "hours": 20}
+    entry = {"source": ["a paper: section 1"], "figure": "71 % linear"}
+    head, _, not_run, run = table.figures_table({"a/cifar": entry, "b/cifar": entry | {"ours": ours}})
+    assert head.endswith("| ours | protocol | date | hardware | hours |")
+    assert not_run == "| [a/cifar](#acifar) | 71 % linear | a paper | not run | - | - | - | - |"
+    assert run.endswith("| a paper | 70.1 % | linear_sgd | 2027-01-01 | 8 H100 | 20 |")
+    with pytest.raises(KeyError):
+        table.ours_of(entry | {"ours": {"result": "70.1 %"}})
+    assert not table.theirs({"figure": "", "ours": ours})
+
+
 def test_a_difference_a_missing_setting_and_a_needless_reason_are_faults():
     ours = {"rate.peak": 0.3, "options.epochs": 12}
     assert table.faults(NONE, ENTRY, ours) == [f"{NONE}: options.epochs is 12, theirs 10"]

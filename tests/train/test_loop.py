@@ -70,11 +70,14 @@ class Naive(type(METHOD)):
 
 
 @pytest.mark.parametrize(("method", "collapses"), [(METHOD, False), (Naive(**vars(METHOD)), True)])
-def test_a_collapse_is_said_once_within_200_steps(capsys, method, collapses):
-    options = {"steps": 200, "mesh": make_mesh(1), "log_every": 20, "quiet": False}
-    fit(method, augment, OPTIMIZER, Batches(), **options)
+def test_a_collapse_is_said_and_recorded_once_within_200_steps(tmp_path, capsys, method, collapses):
+    """Also where the run is resumed after it."""
+    options = {"mesh": make_mesh(1), "log_every": 20, "save_every": 20, "quiet": False, "run": tmp_path}
+    for steps in (160, 200):
+        fit(method, augment, OPTIMIZER, Batches(), steps=steps, **options)
     said = [line for line in capsys.readouterr().err.splitlines() if "collapse at step" in line]
     assert len(said) == collapses
+    assert [record["alarm"] for record in read_metrics(tmp_path) if "alarm" in record] == said
     if collapses:
         assert said[0].startswith("complete collapse at step") and "Naive avoids it by negatives; check that" in said[0]
 

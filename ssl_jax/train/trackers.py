@@ -1,0 +1,75 @@
+"""The metrics of a run in Weights & Biases or MLflow, where these are installed and asked for; neither is ever needed.
+
+Addresses, keys and offline modes are theirs: WANDB_MODE=offline, MLFLOW_TRACKING_URI and the like.
+"""
+
+import hashlib
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from ssl_jax.errors import UsageError
+
+PROJECT = "ssl_jax"
+
+
+class Tracker(Protocol):
+    """What records the metrics of one run; they are finite."""
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class WandB:
+    """A run of Weights & Biases; the same one where a run is resumed, which drops records of steps that it already has."""
+
+    def __init__(self, module: Any, run: Path, request: Mapping[str, Any]):
+        name = hashlib.sha256(str(run.absolute()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        self.run = module.init(
+            project=PROJECT, name=run.name, id=name, resume="allow", dir=str(run), config=dict(request)
+        )
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        self.run.log(dict(metrics), step=step)
+
+    def close(self) -> None:
+        self.run.finish()
+
+
+class MLflow:
+    """A run of MLflow; another one of the same name where a run is resumed."""
+
+    def __init__(self, module: Any, run: Path, request: Mapping[str, Any]):
+        self.module = module
+        module.set_experiment(PROJECT)
+        module.start_run(run_name=run.name)
+        module.log_params({name: str(value) for name, value in request.items()})
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        self.module.log_metrics(dict(metrics), step=step)
+
+    def close(self) -> None:
+        self.module.end_run()
+
+
+TRACKERS: dict[str, Callable[[Any, Path, Mapping[str, Any]], Tracker]] = {"wandb": WandB, "mlflow": MLflow}
+
+
+def import_trackers(names: Sequence[str]) -> dict[str, Any]:
+    """The modules of these trackers; a `UsageError` where one is not installed."""
+    modules = {}
+    for name in names:
+        try:
+            modules[name] = importlib.import_module(name)
+        except ImportError:
+            raise UsageError(
+                f"log_to: {name} is not installed: pip install {name}, or leave it out; TensorBoard needs no option."
+            ) from None
+    return modules
+
+
+def open_trackers(modules: Mapping[str, Any], run: Path, request: Mapping[str, Any]) -> list[Tracker]:
+    """Starts recording a run in each of the modules. request: what is shown as its configuration, flat."""
+    return [TRACKERS[name](module, run, request) for name, module in modules.items()]

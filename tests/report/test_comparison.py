@@ -1,0 +1,139 @@
+"""Runs side by side: what is in one table, the mean and the spread of its rows, and the page."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ssl_jax.cli import main
+from ssl_jax.errors import UsageError
+from ssl_jax.report.comparison import notes_of, read_numbers, tables_of
+from ssl_jax.report.comparison_page import comparison_page, mean_series
+
+GOLDEN = Path(__file__).parents[1] / "golden/run"
+NASTY = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Makes a run like the golden one: its folder, its k-NN accuracy (None: not finished), and what else is in run.json."""
+
+    def made(name, knn=0.5, *, records=2, results=None, **changed):
+        folder = tmp_path / name
+        folder.mkdir()
+        record = json.loads((GOLDEN / "run.json").read_text())
+        arguments = record["arguments"] | changed.pop("arguments", {})
+        (folder / "run.json").write_text(json.dumps(record | changed | {"arguments": arguments}))
+        lines = (GOLDEN / "metrics.jsonl").read_text().splitlines(keepends=True)
+        (folder / "metrics.jsonl").write_text("".join(lines[:records]))
+        found = json.loads((GOLDEN / "results.json").read_text())
+        if knn is not None:
+            found["features"]["pretrained"]["knn"]["accuracy"] = knn
+            (folder / "results.json").write_text(json.dumps(found | (results or {})))
+        return folder
+
+    return made
+
+
+def tables(*folders):
+    return tables_of([read_numbers(folder) for folder in folders])
+
+
+def test_rows_are_the_settings_and_figures_are_over_their_seeds(make):
+    of = [(0.2, 1, 0.6), (0.2, 0, 0.5), (0.1, 0, 0.7), (0.1, 1, None)]
+    folders = [make(str(i), knn, seed=seed, arguments={"temperature": t}) for i, (t, seed, knn) in enumerate(of)]
+    (table,) = tables(*folders)
+    assert [row.options for row in table.rows] == [{"temperature": 0.1}, {"temperature": 0.2}]
+    first, second = (row.figures["knn"] for row in table.rows)
+    assert (first.mean, first.deviation) == (0.7, None) and second.values == [0.5, 0.6]
+    assert (second.mean, second.deviation) == (0.55, 0.07071)
+    assert [column.name for column in table.columns] == ["knn", "linear_probe", "few_label_probe"]
+    assert "seed" not in table.same and table.same["batch_size"] == 64 and "temperature" not in table.same
+    assert notes_of(table) == [f"{folders[3]}: no results yet, step 8"]
+
+
+def test_methods_are_told_apart_and_their_own_options_are_not_differences(make):
+    (table,) = tables(
+        make("a", method="simclr", arguments={"temperature": 0.2}),
+        make("b", method="vicreg", arguments={"variance": 25.0}),
+    )
+    assert [row.options for row in table.rows] == [{"method": "simclr"}, {"method": "vicreg"}]
+
+
+def test_runs_on_other_data_are_in_another_table_with_the_reason(make):
+    examples = json.loads((GOLDEN / "run.json").read_text())["examples"]
+    first = make("a")
+    larger = make(
+        "b", examples=examples | {"train_shape": "16x16x3", "train_checksum": "0"}, arguments={"image_size": 16}
+    )
+    other = make("c", examples=examples | {"test_examples": 9}, arguments={"data": "mine"})
+    one, two = tables(first, larger, other)
+    assert [len(one.rows), len(two.rows)] == [2, 1] and not one.apart
+    assert two.apart == (
+        f"data is 'synthetic' in {first} and 'mine' in {other}; test_examples is 256 in {first} and 9 in {other}"
+    )
+    older = [make(name, examples=None, arguments={"data": data}) for name, data in (("d", "mine"), ("e", "synthetic"))]
+    assert len(tables(first, older[1])) == 1 and len(tables(first, older[0])) == 2  # By their names.
+
+
+def test_numbers_of_labels_are_different_protocols(make):
+    few = {"few_labels": {"accuracy": 0.25, "labels_per_class": 1}}
+    (table,) = tables(make("a"), make("b", results={"features": {"pretrained": few}}, seed=1))
+    assert [column.name for column in table.columns] == [
+        "knn",
+        "linear_probe",
+        "few_label_probe_1",
+        "few_label_probe_10",
+    ]
+    assert table.rows[0].figures["few_label_probe_1"].values == [0.25]
+
+
+def test_alarms_and_other_circumstances_are_said(make):
+    first, second = make("a"), make("b", device="H100", seed=1)
+    with open(second / "metrics.jsonl", "a") as file:
+        print(json.dumps({"step": 8, "alarm": "complete collapse at step 8"}), file=file)
+    alarm, circumstances = notes_of(*tables(first, second))
+    assert alarm == f"{second}: complete collapse at step 8"
+    assert circumstances == "not the same in all runs: device is cpu (2 cores) and H100"
+
+
+def test_the_mean_of_curves_is_taken_where_all_have_values():
+    assert mean_series([[(1, 1.0), (2, 2.0), (3, 3.0)], [(1, 3.0), (3, 5.0)]]) == [(1, 2.0), (3, 4.0)]
+
+
+def test_the_page_has_a_colour_and_curves_for_each_row_and_no_script(make):
+    folders = [
+        make(str(seed), seed=seed % 2, arguments={"temperature": seed // 2 + 1, "note": NASTY}) for seed in range(24)
+    ]
+    page = comparison_page(tables(*folders), title=NASTY)
+    styles = re.findall(r'class="bar ([^"]+)"', page)
+    assert len(set(styles[:12])) == 12 and styles[:12] * 3 == styles and styles[10] == "c0 second"
+    assert page.count('class="curve c0 run"') == 2 * page.count('class="curve c0"') > 0
+    assert NASTY not in page and "temperature 12" in page and "NaN" not in page
+
+
+def test_the_command_writes_a_page_a_table_and_a_line(make, tmp_path, capsys):
+    folders = [make("a", 0.5), make("b", 0.6, seed=1), make("c", None, records=0, seed=2)]
+    assert main(["compare", str(tmp_path), str(folders[0])]) == 0
+    said = capsys.readouterr()
+    line = json.loads(said.out)
+    assert line["page"] == str(tmp_path / "comparison.html") and (tmp_path / "comparison.html").exists()
+    (row,) = line["tables"][0]["rows"]
+    assert row["knn"] == {"mean": 0.55, "deviation": 0.07071, "values": [0.5, 0.6]} and row["seeds"] == [0, 1, 2]
+    assert row["unfinished"] == {str(folders[2]): "no results yet, no records"}
+    assert "2 of 3" in said.err and "55.0 ± 7.1" in said.err
+    assert main(["compare", str(folders[2]), "--output", str(tmp_path / "x.html")]) == 0
+    assert "no accuracies yet" in capsys.readouterr().err and "No accuracies yet" in (tmp_path / "x.html").read_text()
+
+
+def test_mistakes_are_a_sentence(make, tmp_path, capsys):
+    folder = make("a")
+    assert main(["compare"]) == 2 and main(["compare", str(folder), "--output", "x.txt"]) == 2
+    with pytest.raises(UsageError, match=re.escape(f"{tmp_path / 'b'} is not a folder: did you mean {folder}?")):
+        read_numbers(tmp_path / "b")
+    shutil.rmtree(folder)
+    assert main(["compare", str(tmp_path)]) == 2
+    sentences = capsys.readouterr().err.splitlines()
+    assert "expected a file that ends in .html" in sentences[1] and "holds no run.json" in sentences[2]
