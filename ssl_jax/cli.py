@@ -1,6 +1,6 @@
 """The command line: `ssl-jax COMMAND ...`; `USAGE` lists the commands.
 
-Progress and messages go to standard error; `pretrain`, `evaluate`, `finetune`, `neighbors` and `import` end with one line of
+Progress and messages go to standard error; `pretrain`, `plan`, `evaluate`, `finetune`, `neighbors` and `import` end with one line of
 JSON on standard output, `classify` prints one for each image. A mistake of the user's is one sentence and exit code 2; a run
 that cannot continue is one sentence and exit code 1; a run that a signal stopped, and that the same command resumes, is one
 sentence and exit code 75.
@@ -8,6 +8,7 @@ sentence and exit code 75.
 
 import errno
 import os
+import re
 import signal
 import sys
 import traceback
@@ -36,6 +37,7 @@ USAGE = f"""ssl-jax {__version__}: self-supervised learning in JAX
   ssl-jax pretrain METHOD [--recipe NAME] [options]   pre-train, evaluate the features, write a report
   ssl-jax pretrain FILE.py:NAME [options]             a recipe of your own, see docs/own.md
   ssl-jax pretrain --from RUN/run.json [options]      repeat a run
+  ssl-jax plan METHOD [--recipe NAME] [options]       memory, time and cost of a run on TPUs that need not be there
   ssl-jax evaluate RUN [options]                      evaluate a run's features again, on its own or on other data
   ssl-jax finetune RUN [options]                      train encoder and classifier on labels, all or a share of them
   ssl-jax classify RUN IMAGES... [options]            the classes of images, with probabilities
@@ -50,6 +52,11 @@ USAGE = f"""ssl-jax {__version__}: self-supervised learning in JAX
 
 To start: ssl-jax pretrain simclr
 Options of a command: ssl-jax pretrain simclr --help"""
+
+PLAN_USAGE = """usage: ssl-jax plan METHOD --recipe NAME [--topology v5e:16x16] [--global-batch 65536] [options]
+
+Compiles the training step of a recipe for TPUs that need not be there, and runs nothing: parameters, memory of a chip, operations,
+collectives, the fastest possible step, hours and chip-hours, the largest batch that fits. See docs/plan.md."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,6 +88,7 @@ def _on_several_hosts() -> bool:
 def _run(words: list[str]) -> int:
     commands = {
         "pretrain": pretrain,
+        "plan": plan,
         "evaluate": evaluate,
         "finetune": finetune,
         "classify": classify,
@@ -134,14 +142,37 @@ def pretrain(words: list[str]) -> None:
                 print(USAGE)
                 return
             raise UsageError(f"method: none was given, choose one of: {', '.join(recipes.methods())}.")
-        method = words.pop(0)
-        if recipes.is_file_recipe(method):
-            make, prog = recipes.load(method), f"ssl-jax pretrain {method}"
-        else:
-            name = commands.chosen_recipe(method, _take(words, "--recipe"), data=_value(words, "--data"))
-            make, prog = recipes.find(method, name), f"ssl-jax pretrain {method} --recipe {name}"
+        make, prog = _recipe(words, command="pretrain")
         make, options = commands.read_options(make, words, prog=prog)
     _print(commands.pretrain(make, options, repeats=repeats))
+
+
+def plan(words: list[str]) -> None:
+    """`ssl-jax plan METHOD [--recipe NAME] [--topology v5e:16x16] [--global-batch N] [options]`"""
+    if words and words[0] in ("-h", "--help"):
+        print(f"{PLAN_USAGE}\n\nOptions of a plan, with those of a recipe: ssl-jax plan simclr --recipe imagenet --help")
+        return
+    from ssl_jax import commands, recipes
+    from ssl_jax.options import DEFAULTS, PLANNED
+
+    if not words or words[0].startswith("-"):
+        raise UsageError(f"method: none was given, choose one of: {', '.join(recipes.methods())}.")
+    words = [re.sub("^--global[-_]batch(?==|$)", "--batch-size", word) for word in words]
+    make, prog = _recipe(words, command="plan")
+    make, options, planned = commands.read_options(make, words, prog=prog, groups=(DEFAULTS, PLANNED))
+    print(to_json(commands.plan(make, options, planned)))
+
+
+def _recipe(words: list[str], *, command: str) -> tuple[Any, str]:
+    """The recipe's function that the first of the words and `--recipe` name, which are removed, and the command for messages."""
+    from ssl_jax import commands, recipes
+
+    method = words.pop(0)
+    if recipes.is_file_recipe(method):
+        return recipes.load(method), f"ssl-jax {command} {method}"
+    data = _value(words, "--data") if command == "pretrain" else None
+    name = commands.chosen_recipe(method, _take(words, "--recipe"), data=data)
+    return recipes.find(method, name), f"ssl-jax {command} {method} --recipe {name}"
 
 
 def evaluate(words: list[str]) -> None:

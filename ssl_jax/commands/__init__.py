@@ -10,6 +10,7 @@ from ssl_jax.commands.exporting import export
 from ssl_jax.commands.fine_tuning import finetune
 from ssl_jax.commands.importing import import_weights
 from ssl_jax.commands.neighboring import neighbors
+from ssl_jax.commands.planning import plan
 from ssl_jax.commands.pretraining import pretrain
 from ssl_jax.options import Options
 
@@ -24,6 +25,7 @@ __all__ = [
     "finetune",
     "import_weights",
     "neighbors",
+    "plan",
     "pretrain",
     "read_options",
     "repeat",
