@@ -1,9 +1,9 @@
 """The command line: `ssl-jax COMMAND ...`; `USAGE` lists the commands.
 
-Progress and messages go to standard error; `pretrain`, `plan`, `evaluate`, `finetune`, `neighbors` and `import` end with one line of
-JSON on standard output, `classify` prints one for each image. A mistake of the user's is one sentence and exit code 2; a run
-that cannot continue is one sentence and exit code 1; a run that a signal stopped, and that the same command resumes, is one
-sentence and exit code 75.
+Progress and messages go to standard error; `pretrain`, `plan`, `evaluate`, `finetune`, `neighbors` and `import` end with one
+line of JSON on standard output, `classify` prints one for each image. A mistake of the user's is one sentence and exit code
+2; a run that cannot continue is one sentence and exit code 1; a run that a signal stopped, and that the same command resumes,
+is one sentence and exit code 75.
 """
 
 import errno
@@ -55,8 +55,8 @@ Options of a command: ssl-jax pretrain simclr --help"""
 
 PLAN_USAGE = """usage: ssl-jax plan METHOD --recipe NAME [--topology v5e:16x16] [--global-batch 65536] [options]
 
-Compiles the training step of a recipe for TPUs that need not be there, and runs nothing: parameters, memory of a chip, operations,
-collectives, the fastest possible step, hours and chip-hours, the largest batch that fits. See docs/plan.md."""
+Compiles the training step of a recipe for TPUs that need not be there, and runs nothing: parameters, memory of a chip,
+operations, collectives, the fastest possible step, hours and chip-hours, the largest batch that fits. See docs/plan.md."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -150,7 +150,9 @@ def pretrain(words: list[str]) -> None:
 def plan(words: list[str]) -> None:
     """`ssl-jax plan METHOD [--recipe NAME] [--topology v5e:16x16] [--global-batch N] [options]`"""
     if words and words[0] in ("-h", "--help"):
-        print(f"{PLAN_USAGE}\n\nOptions of a plan, with those of a recipe: ssl-jax plan simclr --recipe imagenet --help")
+        print(
+            f"{PLAN_USAGE}\n\nOptions of a plan, with those of a recipe: ssl-jax plan simclr --recipe imagenet --help"
+        )
         return
     from ssl_jax import commands, recipes
     from ssl_jax.options import DEFAULTS, PLANNED
@@ -164,7 +166,7 @@ def plan(words: list[str]) -> None:
 
 
 def _recipe(words: list[str], *, command: str) -> tuple[Any, str]:
-    """The recipe's function that the first of the words and `--recipe` name, which are removed, and the command for messages."""
+    """The function of the recipe that the first word and `--recipe` name, which are removed; and the command for messages."""
     from ssl_jax import commands, recipes
 
     method = words.pop(0)

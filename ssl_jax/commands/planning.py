@@ -35,8 +35,8 @@ def plan(make: functools.partial[Recipe], options: Options, planned: PlanOptions
         target = topology(planned.topology)
     else:
         raise UsageError(
-            f"devices: got {options.devices} and the topology {planned.topology}: give one of them, since a topology has all of "
-            "its chips."
+            f"devices: got {options.devices} and the topology {planned.topology}: give one of them, since all chips of a "
+            "topology are used."
         )
     with usage_errors(chosen_arguments(make)):
         found = plan_run(

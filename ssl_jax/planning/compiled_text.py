@@ -108,3 +108,8 @@ def bits_of(kind: str) -> int:
 def bytes_of(shapes: str) -> int:
     """Bytes of arrays in the compiler's notation, such as "(f32[64]{0:T(128)}, bf16[8,128]{1,0})"."""
     return sum(array.bytes for array in _arrays(shapes))
+
+
+def arrays_of(name: str, around: dict[str, Instruction]) -> tuple[Array, ...]:
+    """The arrays of an operand among the instructions of a computation; none for what is not one of them."""
+    return around[name].arrays if name in around else ()

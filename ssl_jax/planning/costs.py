@@ -5,10 +5,11 @@ XLA's own `cost_analysis` counts the body of a loop once, and the costlier branc
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ssl_jax.planning.compiled_text import Array, Instruction, Program
+from ssl_jax.planning.compiled_text import Array, Instruction, Program, arrays_of
+from ssl_jax.planning.products import compiled_products
 
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "ragged-all-to-all", "collective-permute")
 # They name or describe other instructions, or end what another has started.
@@ -95,7 +96,7 @@ class _Counter:
         kind = one.opcode.removesuffix("-start")
         traffic = {kind: _traffic(kind, one, around)} if kind in COLLECTIVES else {}
         moved = 0 if fused else self._bytes(one, around)
-        return inside.plus(Costs(_products(one, around), moved, traffic))
+        return inside.plus(Costs(compiled_products(one, around), moved, traffic))
 
     def _loop(self, one: Instruction, around: dict[str, Instruction]) -> Costs:
         (body,), (condition,) = one.called("body"), one.called("condition")
@@ -108,7 +109,7 @@ class _Counter:
         """Bytes that an instruction reads and writes; slices and updates touch a part of an operand."""
         if one.opcode in FREE or one.opcode.endswith(("-done", "-update")):
             return 0
-        operands = [_arrays_of(name, around) for name in one.operands]
+        operands = [arrays_of(name, around) for name in one.operands]
         if one.opcode in ("dynamic-slice", "slice", "gather"):
             return 2 * _in_memory(one.arrays)
         if one.opcode in ("dynamic-update-slice", "scatter"):
@@ -125,7 +126,9 @@ class _Counter:
             return _in_memory(one.arrays) + sum(map(_in_memory, operands))
         return self._fusion_bytes(one, operands, self._computations.get(called[0], {}))
 
-    def _fusion_bytes(self, one: Instruction, operands: list[tuple[Array, ...]], inside: dict[str, Instruction]) -> float:
+    def _fusion_bytes(
+        self, one: Instruction, operands: list[tuple[Array, ...]], inside: dict[str, Instruction]
+    ) -> float:
         users: dict[str, list[Instruction]] = {}
         for each in inside.values():
             for name in each.operands if each.opcode not in ("parameter", "constant") else ():
@@ -136,7 +139,7 @@ class _Counter:
                 arrays = operands[int(each.operands[0])]
                 total += _read(each, users, inside, whole=_in_memory(arrays))
             if each.opcode == "dynamic-update-slice" and each.arrays[0] in one.arrays:  # It writes into its operand.
-                update = sum(array.bytes for array in _arrays_of(each.operands[1], inside))
+                update = sum(array.bytes for array in arrays_of(each.operands[1], inside))
                 total += _in_memory([each.arrays[0]]) and update - each.arrays[0].bytes
         return max(total, 0)
 
@@ -176,54 +179,9 @@ def iterations(loop: Instruction, condition: dict[str, Instruction]) -> int | No
     return int(bound.operands[0]) if bound and re.fullmatch(r"\d+", bound.operands[0]) else None
 
 
-def _products(one: Instruction, around: dict[str, Instruction]) -> float:
-    """Operations of a matrix product or a convolution, without products with padding or the zeros of a dilation."""
-    if one.opcode not in ("dot", "convolution"):
-        return 0
-    (left,), (right,) = (_arrays_of(name, around) for name in one.operands)
-    out = math.prod(one.arrays[0].shape)
-    if one.opcode == "dot":
-        axes = re.search(r"lhs_contracting_dims=\{([\d,]*)\}", one.attributes)
-        return 2.0 * out * math.prod(left.shape[int(axis)] for axis in (axes[1] if axes else "").split(",") if axis)
-    return 2.0 * _multiplications(one, left.shape, right.shape, one.arrays[0].shape)
-
-
-def _multiplications(one: Instruction, left: Sequence[int], right: Sequence[int], out: Sequence[int]) -> float:
-    given, kernel, made = re.split("_|->", one.attribute("dim_labels") or "bf_io->bf")
-    window = re.search(r"window=\{([^}]*)\}", one.attributes)
-    sizes = dict(part.split("=") for part in window[1].split()) if window else {}
-    total = 1.0
-    for axis in [label for label in kernel if label.isdigit()]:
-        number = int(axis)
-
-        def setting(name: str, default: int, number: int = number) -> int:
-            return int(sizes[name].split("x")[number]) if name in sizes else default
-
-        low = int(sizes["pad"].split("x")[number].split("_")[0]) if "pad" in sizes else 0
-        total *= _pairs(
-            left[given.index(axis)], right[kernel.index(axis)], out[made.index(axis)], low=low, stride=setting("stride", 1),
-            dilation=setting("lhs_dilate", 1), spread=setting("rhs_dilate", 1),
-        )  # fmt: skip
-    batch = left[given.index("b")] / int(one.attribute("batch_group_count") or 1)
-    return total * batch * right[kernel.index("i")] * right[kernel.index("o")]
-
-
-def _pairs(size: int, kernel: int, out: int, *, low: int, stride: int, dilation: int, spread: int) -> int:
-    """Pairs of an output's position and a kernel's, along one axis, that meet a value and not padding."""
-    last, count = (size - 1) * dilation, 0
-    for tap in range(kernel):
-        first = tap * spread - low
-        if dilation == 1:  # first + stride * position lies in [0, last].
-            count += max(0, min(out - 1, (last - first) // stride) - max(0, -(first // stride)) + 1)
-        else:
-            positions = (first + stride * position for position in range(out))
-            count += sum(0 <= each <= last and each % dilation == 0 for each in positions)
-    return count
-
-
 def _traffic(kind: str, one: Instruction, around: dict[str, Instruction]) -> Traffic:
     """The bytes a device sends where each link is used once: in a ring, n - 1 of n parts, twice for a sum of all."""
-    given = sum(array.bytes for name in one.operands for array in _arrays_of(name, around))
+    given = sum(array.bytes for name in one.operands for array in arrays_of(name, around))
     size = group_size(one.attributes)
     others = 1.0 if size is None else (size - 1) / size
     if kind == "all-gather":
@@ -255,10 +213,6 @@ def group_size(attributes: str) -> int | None:
         return int(short[1])
     listed = re.search(r"replica_groups=\{\{([\d,]*)\}", attributes)
     return len(listed[1].split(",")) if listed else None
-
-
-def _arrays_of(name: str, around: dict[str, Instruction]) -> tuple[Array, ...]:
-    return around[name].arrays if name in around else ()
 
 
 def _in_memory(arrays: Iterable[Array]) -> float:

@@ -45,7 +45,9 @@ def largest_batch(
         return found
     for _ in range(ROUNDS):
         assert found.batch_size is not None
-        step = next((each for each in points if each.batch_size == found.batch_size), None) or compile_at(found.batch_size)
+        step = next((each for each in points if each.batch_size == found.batch_size), None) or compile_at(
+            found.batch_size
+        )
         if step.refused is None and step.needed is not None and step.needed <= limit:
             return Largest(step.batch_size, f"{found.how}, compiled", step.needed, verified=True)
         if step.needed is None or step.batch_size <= unit:

@@ -40,7 +40,8 @@ def plan_run(
       say: takes lines about what is done, which takes minutes.
 
     Raises:
-      UsageError: an argument of the recipe is invalid, its number of examples is unknown, or the devices cannot share the batch.
+      UsageError: an argument of the recipe is invalid, its number of examples is unknown, or the devices cannot share its
+        batch.
     """
     setting = assume(make, given, accelerator=not target.is_processor, examples=examples)
     recipe = setting.make()
@@ -73,9 +74,7 @@ def _largest(
 ) -> Largest | None:
     unit = target.mesh.size * execution.microbatches
     assert target.memory is not None
-    return largest_batch(
-        compile_at, step, limit=target.memory, unit=unit, most=len(recipe.data.train), verify=verify
-    )
+    return largest_batch(compile_at, step, limit=target.memory, unit=unit, most=len(recipe.data.train), verify=verify)
 
 
 def _options(execution: Execution) -> dict[str, Any]:

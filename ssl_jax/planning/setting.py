@@ -60,6 +60,8 @@ def _is_at_hand(name: str, examples: int | None) -> bool:
 def _base(name: str, examples: int | None) -> str:
     """The name without version, split and keys; of a part of a data set, the number of examples has to be given."""
     if examples is None and "[" in name:
-        raise UsageError(f"examples: the number of training examples of {name}, a part, is not known: give --examples N.")
+        raise UsageError(
+            f"examples: the number of training examples of {name}, a part, is not known: give --examples N."
+        )
     base = re.split("[:,]", name)[0]
     return "kinetics" if base in (SOUNDING, SILENT) else base

@@ -8,17 +8,18 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr
 from jax.sharding import Mesh
 
 from ssl_jax.errors import reason_of
 from ssl_jax.planning.compiled_text import read_program
 from ssl_jax.planning.costs import Costs, costs_of
+from ssl_jax.planning.products import products
 from ssl_jax.recipes import Recipe
 from ssl_jax.train.execution import PLAIN, Execution
 from ssl_jax.train.mesh import batch_sharding
 from ssl_jax.train.program import Program, batch_shapes, make_program
 
+EFFORT = "jax_exec_time_optimization_effort"
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -48,6 +49,7 @@ class CompiledStep:
 
     needed: bytes that the step needs on a device, `memory.peak` or what the compiler states when it refuses; None if neither is
     known. memory, costs: None where the compiler refuses, for the reason in `refused`. seconds: of compiling.
+    compiler_flops: on a device by XLA's own count, bodies of loops once and other operations than products included.
     effort: with which the compiler made it, see `compile_step`.
     """
 
@@ -61,27 +63,34 @@ class CompiledStep:
     memory: Memory | None = None
     costs: Costs | None = None
     refused: str | None = None
+    compiler_flops: float = 0
 
     @property
     def device_costs(self) -> Costs:
-        """The costs on a device.
+        """The costs on a device; only the operations where the compiler refuses."""
+        return costs_on_device(self.costs or Costs(), self.products, devices=self.devices)
 
-        Where compiled products are calls of a library, as on a GPU, their operations are those of the traced program, shared
-        equally; where the compiler refuses, nothing else is known.
-        """
-        shared = self.products / self.devices
-        if self.costs is None:
-            return Costs(flops=shared)
-        return self.costs if self.costs.flops > shared / 2 else replace(self.costs, flops=shared)
+
+def costs_on_device(costs: Costs, products: float, *, devices: int) -> Costs:
+    """The costs of a compiled program; its operations are those of the traced one, shared equally, where it has less than half.
+
+    So it is where products are calls of a library, as on a GPU.
+    """
+    shared = products / devices
+    return costs if costs.flops > shared / 2 else replace(costs, flops=shared)
 
 
 def trace_step(recipe: Recipe, mesh: Mesh, *, execution: Execution = PLAIN, seed: int = 0) -> tuple[Program, Any]:
     """The functions of a run on this mesh, and its traced step for the recipe's batch; no array is made."""
     optimizer = recipe.optimizer(recipe.steps)
     program = make_program(recipe.method, recipe.augment, optimizer, seed=seed, mesh=mesh, execution=execution)
+    return program, program.step.trace(program.like, batch_like(recipe, mesh))  # type: ignore[attr-defined]
+
+
+def batch_like(recipe: Recipe, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes of the recipe's batch, with its sharding."""
     example = {**recipe.data.train[0], "index": np.int32(0)}
-    batch = batch_shapes(example, recipe.batch_size, sharding=batch_sharding(mesh))
-    return program, program.step.trace(program.like, batch)  # type: ignore[attr-defined]
+    return batch_shapes(example, recipe.batch_size, sharding=batch_sharding(mesh))
 
 
 def compile_step(
@@ -102,9 +111,9 @@ def compile_step(
         seconds=0,
         effort=effort,
     )
-    before, start = jax.config.jax_exec_time_optimization_effort, time.perf_counter()
+    before, start = getattr(jax.config, EFFORT), time.perf_counter()
     try:
-        jax.config.update("jax_exec_time_optimization_effort", effort)
+        jax.config.update(EFFORT, effort)
         compiled = traced.lower().compile()
     except jax.errors.JaxRuntimeError as fault:
         if "RESOURCE_EXHAUSTED" not in str(fault):
@@ -113,10 +122,10 @@ def compile_step(
             return compile_step(recipe, mesh, execution=execution, seed=seed, effort=0.0)
         return replace(found, seconds=time.perf_counter() - start, refused=reason_of(fault), needed=stated(str(fault)))
     finally:
-        jax.config.update("jax_exec_time_optimization_effort", before)
-    memory = memory_of(compiled)
-    seconds, costs = time.perf_counter() - start, costs_of(read_program(compiled.as_text()))
-    return replace(found, seconds=seconds, memory=memory, needed=memory.peak, costs=costs)
+        jax.config.update(EFFORT, before)
+    found = replace(found, seconds=time.perf_counter() - start, compiler_flops=compiled.cost_analysis()["flops"])
+    memory, costs = memory_of(compiled), costs_of(read_program(compiled.as_text()))
+    return replace(found, memory=memory, needed=memory.peak, costs=costs)
 
 
 def memory_of(compiled: Any) -> Memory:
@@ -138,30 +147,3 @@ def stated(refusal: str) -> float | None:
         return None
     amount, unit = found[1] or found[3], found[2] or found[4]
     return float(amount) * UNITS[unit or ""]
-
-
-def products(program: ClosedJaxpr | Jaxpr) -> float:
-    """Operations of the matrix products and convolutions of a traced program, two for a multiplication and an addition.
-
-    Loops count with their iterations, and branches with the cheapest one, without the clustering of once an epoch.
-    """
-    total = 0.0
-    for equation in program.eqns:
-        inner = [products(part) for part in jax.tree.leaves(equation.params, is_leaf=_is_program) if _is_program(part)]
-        kind, given = equation.primitive.name, equation.params
-        if kind in ("dot_general", "conv_general_dilated"):
-            left, right = (operand.aval.shape for operand in equation.invars)
-            out = math.prod(equation.outvars[0].aval.shape)
-        if kind == "dot_general":
-            total += 2 * out * math.prod(left[axis] for axis in given["dimension_numbers"][0][0])
-        elif kind == "conv_general_dilated":
-            outputs = right[given["dimension_numbers"].rhs_spec[0]]
-            # Without products with zeros.
-            total += 2 * out * math.prod(right) / outputs / math.prod(given["lhs_dilation"])
-        else:
-            total += min(inner) if kind == "cond" else sum(inner) * given.get("length", 1)
-    return total
-
-
-def _is_program(part: Any) -> bool:
-    return isinstance(part, ClosedJaxpr | Jaxpr)

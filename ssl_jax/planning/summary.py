@@ -11,11 +11,11 @@ from ssl_jax.planning.step import CompiledStep
 from ssl_jax.planning.targets import Target
 from ssl_jax.recipes import Recipe
 
-GIB, DAY, HOUR = 2**30, 86_400, 3_600
+DAY, HOUR = 86_400, 3_600
 NOTE = (
     "The roofline is optimistic: every unit at its published peak, and computing, memory and links at the same time. It leaves "
     "out what the input takes, the waits of one collective after another, and logging, evaluation and checkpoints. "
-    "\"one after another\" adds the three times up; a run may be slower than that, too."
+    '"one after another" adds the three times up; a run may be slower than that, too.'
 )
 
 
@@ -96,12 +96,17 @@ def _rows(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for sentence in plan.get("assumed", ()):
         yield "assumed", sentence
     yield from _memory_rows(plan["memory"])
-    yield "products", f"{plan['flops'] / 1e9:,.1f} GFLOP a device and step, {_an_example(plan):,.2f} an example, loops in full"
+    yield (
+        "products",
+        f"{plan['flops'] / 1e9:,.1f} GFLOP a device and step, {_an_example(plan):,.2f} an example, loops in full",
+    )
     if plan["refused"] is None:
-        yield "memory traffic", f"{plan['bytes'] / 1e9:,.2f} GB a device and step"
+        yield "memory traffic", f"{_size(plan['bytes'])} a device and step"
     for kind, each in plan["collectives"].items():
-        sent = f"{each['results'] / 1e6:,.1f} MB of results, {each['sent'] / 1e6:,.1f} MB sent by each device"
-        yield kind, f"{each['count']:,.0f} a step: {sent}"
+        yield (
+            kind,
+            f"{each['count']:,.0f} a step: {_size(each['results'])} of results, each device sends {_size(each['sent'])}",
+        )
     if plan["unknown_loops"]:
         yield "loops", f"{plan['unknown_loops']:,.0f} of unknown length are counted once"
     if "seconds" in plan:
@@ -127,10 +132,16 @@ def _an_example(plan: dict[str, Any]) -> float:
 def _memory_rows(memory: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name in ("arguments", "outputs", "aliased", "temporaries", "code"):
         if name in memory:
-            yield name, f"{memory[name] / GIB:,.3f} GiB a device"
-    peak = "unknown" if memory["peak"] is None else f"{memory['peak'] / GIB:,.3f} GiB a device"
-    limit = "" if memory["limit"] is None else f" of {memory['limit'] / GIB:,.2f}: {'fits' if memory['fits'] else 'does NOT fit'}"
-    yield "peak", peak + limit
+            yield name, f"{_size(memory[name])} a device"
+    peak = "unknown" if memory["peak"] is None else f"{_size(memory['peak'])} a device"
+    fits = "fits" if memory["fits"] else "does NOT fit"
+    yield "peak", peak if memory["limit"] is None else f"{peak} of {_size(memory['limit'])}: {fits}"
+
+
+def _size(count: float) -> str:
+    """Bytes in the largest unit of which there is at least one."""
+    power = max((each for each in range(4) if count >= 1024**each), default=0)
+    return f"{count / 1024**power:,.2f} {('bytes', 'KiB', 'MiB', 'GiB')[power]}" if power else f"{count:,.0f} bytes"
 
 
 def _speed_rows(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -151,5 +162,5 @@ PARTS = {"compute": "compute", "memory": "memory", "interconnect": "links"}
 def _largest(found: dict[str, Any]) -> str:
     if found["batch_size"] is None:
         return f"none ({found['how']})"
-    need = "" if found["needed"] is None else f", {found['needed'] / GIB:,.2f} GiB"
+    need = "" if found["needed"] is None else f", {_size(found['needed'])} a device"
     return f"{found['batch_size']:,}{need} ({found['how']}{'' if found['verified'] else ', not compiled'})"

@@ -88,4 +88,3 @@ def this_machine(devices: int | None) -> Target:
     mesh = make_mesh(devices)
     kind = mesh.devices.flat[0].device_kind
     return Target(f"{mesh.size} x {kind}", mesh, chip_of(kind))
-
