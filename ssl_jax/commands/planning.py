@@ -14,6 +14,7 @@ from ssl_jax.planning.summary import table
 from ssl_jax.planning.targets import this_machine, topology
 from ssl_jax.prepare import chosen_arguments, execution_of
 from ssl_jax.recipes import Recipe
+from ssl_jax.train.compilation import keep_programs
 from ssl_jax.train.log import log_line
 
 
@@ -38,6 +39,7 @@ def plan(make: functools.partial[Recipe], options: Options, planned: PlanOptions
             f"devices: got {options.devices} and the topology {planned.topology}: give one of them, since all chips of a "
             "topology are used."
         )
+    keep_programs()
     with usage_errors(chosen_arguments(make)):
         found = plan_run(
             make.func, target, given=make.keywords, execution=execution_of(options), seed=options.seed,

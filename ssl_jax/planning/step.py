@@ -3,6 +3,7 @@
 import math
 import re
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from ssl_jax.planning.compiled_text import read_program
 from ssl_jax.planning.costs import Costs, costs_of
 from ssl_jax.planning.products import products
 from ssl_jax.recipes import Recipe
+from ssl_jax.train.compilation import not_kept
 from ssl_jax.train.execution import PLAIN, Execution
 from ssl_jax.train.mesh import batch_sharding
 from ssl_jax.train.program import Program, batch_shapes, make_program
@@ -114,7 +116,9 @@ def compile_step(
     before, start = getattr(jax.config, EFFORT), time.perf_counter()
     try:
         jax.config.update(EFFORT, effort)
-        compiled = traced.lower().compile()
+        lowered, elsewhere = traced.lower(), mesh.devices.flat[0] not in jax.devices()
+        with not_kept() if elsewhere else nullcontext():
+            compiled = lowered.compile()
     except jax.errors.JaxRuntimeError as fault:
         if "RESOURCE_EXHAUSTED" not in str(fault):
             raise
