@@ -56,8 +56,8 @@ PLANS = {
     "swav-seer": Plan("swav", "seer", "v5p:8x8x8", examples=10**9, published=SEER),
 }
 HEAD = (
-    "plan", "batch", "chips", "parameters, M", "GFLOP an image", "peak, GiB a device", "bound by", "ms a step", "images/s at most",
-    "one after another", "hours at least", "chip-hours", "published images/s",
+    "plan", "batch", "chips", "parameters, M", "GFLOP an image", "peak, GiB a device", "bound by", "ms a step",
+    "images/s at most", "one after another", "hours at least", "chip-hours", "published images/s",
 )  # fmt: skip
 
 
