@@ -14,7 +14,8 @@ from ssl_jax.planning.compiled_text import Instruction, arrays_of
 def products(program: ClosedJaxpr | Jaxpr) -> float:
     """Operations of the matrix products and convolutions of a traced program, two for a multiplication and an addition.
 
-    Loops count with their iterations, and branches with the cheapest one, without the clustering of once an epoch.
+    Loops count with their iterations, what each device does of a `shard_map` with the devices, and branches with the cheapest
+    one, without the clustering of once an epoch.
     """
     total = 0.0
     for equation in program.eqns:
@@ -30,7 +31,8 @@ def products(program: ClosedJaxpr | Jaxpr) -> float:
             # Without products with zeros.
             total += 2 * out * math.prod(right) / outputs / math.prod(given["lhs_dilation"])
         else:
-            total += min(inner) if kind == "cond" else sum(inner) * given.get("length", 1)
+            times = given["mesh"].size if kind == "shard_map" else given.get("length", 1)
+            total += min(inner) if kind == "cond" else sum(inner) * times
     return total
 
 

@@ -4,7 +4,7 @@ import importlib.util
 import os
 import re
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 from jax.experimental import topologies
@@ -82,9 +82,10 @@ def _example(chip: Chip) -> str:
 
 def this_machine(devices: int | None) -> Target:
     """The first devices of this machine, all when None; on a CPU so many are simulated, where that can still be chosen."""
-    if devices is not None:
+    config: Any = jax.config
+    if devices is not None and devices > config.jax_num_cpu_devices:
         with suppress(RuntimeError):  # JAX has made its devices: their number cannot be chosen any more.
-            jax.config.update("jax_num_cpu_devices", devices)
+            config.update("jax_num_cpu_devices", devices)
     mesh = make_mesh(devices)
     kind = mesh.devices.flat[0].device_kind
     return Target(f"{mesh.size} x {kind}", mesh, chip_of(kind))

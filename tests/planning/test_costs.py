@@ -109,12 +109,14 @@ def test_convolutions_without_their_padding(padding, stride):
 
 def test_collectives_and_what_each_device_sends():
     def step(rows):
-        rows = lax.ppermute(rows, "data", [(shard, (shard + 1) % 4) for shard in range(4)])
+        rows = lax.ppermute(rows, "data", [(shard, (shard + 1) % 4) for shard in range(4)]) @ jnp.ones((8, 8))
         return lax.psum(lax.all_gather(rows, "data").sum(0), "data")
 
     mapped = jax.shard_map(step, mesh=make_mesh(4), in_specs=PartitionSpec("data"), out_specs=PartitionSpec())
-    found, _ = compiled_costs(mapped, jnp.ones((4 * 64, 8)))
+    rows = jnp.ones((4 * 64, 8))
+    found, _ = compiled_costs(mapped, rows)
     part = 64 * 8 * 4
+    assert 4 * found.flops == products(jax.make_jaxpr(mapped)(rows)) == 4 * 2 * 64 * 8 * 8
     assert found.traffic["collective-permute"] == Traffic(1, part, part)
     assert found.traffic["all-gather"] == Traffic(1, 4 * part, 3 * part)
     assert found.traffic["all-reduce"] == Traffic(1, part, 2 * part * 3 / 4)

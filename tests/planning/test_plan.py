@@ -31,7 +31,7 @@ from ssl_jax.train.compilation import not_kept
 from ssl_jax.train.execution import PLAIN, Execution
 
 LIBTPU = importlib.util.find_spec("libtpu") is not None
-TINY = {"data": "synthetic", "image_size": 8, "encoder": "vit_micro/4", "batch_size": 8, "epochs": 2}
+TINY = {"data": "synthetic", "image_size": 14, "encoder": "vit_micro/7", "batch_size": 8, "epochs": 2}
 STEP = CompiledStep(
     batch_size=64,
     devices=4,
@@ -189,7 +189,10 @@ def test_more_devices_take_less_of_a_sharded_state():
         for devices in (1, 8)
     ]
     assert plans[1]["memory"]["arguments"] < plans[0]["memory"]["arguments"] / 2
-    assert plans[1]["products"] == plans[0]["products"] and plans[1]["flops"] < plans[0]["flops"] / 4
+    assert (
+        plans[1]["products"] == pytest.approx(plans[0]["products"], rel=0.02)
+        and plans[1]["flops"] < plans[0]["flops"] / 4
+    )
 
 
 MISTAKES = {
