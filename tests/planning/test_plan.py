@@ -99,6 +99,10 @@ def test_the_largest_batch_lies_on_a_line_and_is_compiled_where_asked():
     assert find(functools.partial(step_of, fixed=20), step_of(64, fixed=20), verify=True).batch_size is None
     curved = find(lambda batch: step_of(batch, each=0.01 if batch < 800 else 0.012), step_of(64), verify=True)
     assert curved.verified and curved.batch_size == 744 and curved.needed <= 10 * GIB
+    odd = find(
+        lambda batch: step_of(batch, refused=batch > 500), step_of(64), verify=True
+    )  # In spite of what it needs.
+    assert not odd.verified and odd.batch_size == 880
     refused = step_of(2048, refused=True)
     assert find(compile_at, refused, verify=False).batch_size == 896
     assert find(compile_at, dataclasses.replace(refused, needed=None), verify=False) is None
