@@ -161,7 +161,9 @@ def plan(words: list[str]) -> None:
         raise UsageError(f"method: none was given, choose one of: {', '.join(recipes.methods())}.")
     words = [re.sub("^--global[-_]batch(?==|$)", "--batch-size", word) for word in words]
     make, prog = _recipe(words, command="plan")
-    make, options, planned = commands.read_options(make, words, prog=prog, groups=(DEFAULTS, PLANNED))
+    make, options, planned = commands.read_options(
+        make, words, prog=prog, groups={"run_options": DEFAULTS, "plan_options": PLANNED}
+    )
     print(to_json(commands.plan(make, options, planned)))
 
 

@@ -3,7 +3,7 @@
 import functools
 import inspect
 import re
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -16,9 +16,11 @@ from ssl_jax.recipes import Recipe, explained
 from ssl_jax.runs import read_request
 from ssl_jax.settings import current_name
 
+RUN_OPTIONS = {"run_options": DEFAULTS}
+
 
 def read_options(
-    make: Callable[..., Recipe], words: list[str], *, prog: str, groups: Sequence[Any] = (DEFAULTS,)
+    make: Callable[..., Recipe], words: list[str], *, prog: str, groups: Mapping[str, Any] = RUN_OPTIONS
 ) -> tuple[Any, ...]:
     """The options of a recipe's signature, and of dataclasses, from the arguments of a command line.
 
@@ -26,7 +28,7 @@ def read_options(
       make: the recipe's function.
       words: the arguments.
       prog: the command, for messages.
-      groups: an instance of each dataclass, with the defaults of its options.
+      groups: an instance of each dataclass, with the defaults of its options, by the heading of its part of the help.
 
     Returns:
       A partial call of `make`, and an instance for each of `groups`.
@@ -43,8 +45,8 @@ def read_options(
     def parsed(**given: Any) -> list[Any]:
         return list(given.values())
 
-    kinds = {"recipe": recipe_options, **{f"group_{number}": type(group) for number, group in enumerate(groups)}}
-    defaults = {"recipe": inspect.Parameter.empty, **{f"group_{number}": group for number, group in enumerate(groups)}}
+    kinds = {"recipe": recipe_options, **{name: type(group) for name, group in groups.items()}}
+    defaults = {"recipe": inspect.Parameter.empty, **groups}
     parsed.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=defaults[name]) for name in kinds]
     )
