@@ -119,8 +119,9 @@ def page(found: dict[str, Any]) -> str:
         "",
         "Best of several groups of calls; images and embeddings are random numbers. *of peak* is the share of the best matrix",
         "product of the same run, bfloat16 in training steps, float32 (no TF32) in losses, whose operations are 4 M^2 D.",
-        "*predicted* memory is the compiler's, arguments and temporaries; *peak* is the allocator's. Training steps make their",
-        "views, but for those with `views given`, which stand beside PyTorch's (torch.compile, bfloat16, channels last).",
+        "*predicted* memory is that of `ssl-jax plan`, *peak* is the allocator's; *of roofline* is the time of its roofline",
+        "over the measured one. Training steps make their views, but for those with `views given`, which stand beside",
+        "PyTorch's (torch.compile, bfloat16, channels last).",
     ]
     tables = {"peaks": ["peaks"], "NT-Xent": ["ntxent"], "losses": ["losses"], "attention, ms": ["attention"]}
     tables |= {

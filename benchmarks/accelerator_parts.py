@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -9,16 +10,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from machine import version
-from recipes import at_full_size, batch_of, products
+from recipes import at_full_size
 from timing import best_times, timed
 
 from ssl_jax.augment.views import simclr_views
 from ssl_jax.losses.contrastive import in_batch_info_nce, ntxent, supervised_contrastive
 from ssl_jax.losses.decorrelation import barlow_twins, vicreg
 from ssl_jax.ops.sinkhorn import sinkhorn
+from ssl_jax.planning.chips import chip_of, roofline
+from ssl_jax.planning.compiled_text import read_program
+from ssl_jax.planning.costs import costs_of
+from ssl_jax.planning.products import products
+from ssl_jax.planning.step import batch_like, costs_on_device, memory_of, trace_step
 from ssl_jax.recipes import Recipe
 from ssl_jax.train.mesh import make_mesh
-from ssl_jax.train.program import make_program
 
 DIM, TEMPERATURE, GIB = 128, 0.1, 2**30
 Row = dict[str, Any]
@@ -158,17 +163,19 @@ def training_step(method: str, rest: str, *, quick: bool) -> list[Row]:
     small = {"image_size": 32, "stored_size": 32} | ({"small_size": 16} if method == "dino" else {})
     encoder = encoder if not quick else "vit_micro" if encoder.startswith("vit") else "small"
     recipe = at_full_size(f"{method}/imagenet@{8 if quick else 256}", encoder=encoder, **(small if quick else {}))
-    mesh, augment = make_mesh(), two_copies if given else recipe.augment
-    program = make_program(recipe.method, augment, recipe.optimizer(recipe.steps), seed=0, mesh=mesh)
-    traced = program.step.trace(program.like, batch_of(recipe, mesh))
-    compiled, batch, state = traced.lower().compile(), random_batch(recipe, mesh), program.init()
-    memory, steps = compiled.memory_analysis(), 1 if quick else 10
+    recipe = replace(recipe, augment=two_copies) if given else recipe
+    mesh = make_mesh()
+    program, traced = trace_step(recipe, mesh)
+    compiled, state = traced.lower().compile(), program.init()
+    batch, steps = random_batch(recipe, mesh), 1 if quick else 10
     best = float("inf")
     for _ in range(4):
         taken, state = timed(lambda state=state: repeat(compiled, state, batch, steps))
         best = min(best, taken / steps)
-    peak = (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use", 0)
-    predicted = memory.argument_size_in_bytes + memory.temp_size_in_bytes if memory else 0
+    device = jax.local_devices()[0]
+    peak, predicted = (device.memory_stats() or {}).get("peak_bytes_in_use", 0), memory_of(compiled).peak
+    costs, chip = costs_of(read_program(compiled.as_text())), chip_of(device.device_kind)
+    costs = costs_on_device(costs, products(traced.jaxpr), devices=mesh.size)
     return [
         {
             "what": f"{method} {rest}",
@@ -176,6 +183,8 @@ def training_step(method: str, rest: str, *, quick: bool) -> list[Row]:
             "tflops": round(products(traced.jaxpr) / best / 1e12, 1),
             "gib_predicted": round(predicted / GIB, 2),
             "gib_peak": round(peak / GIB, 2),
+            "predicted_over_peak": f"{predicted / peak:.1%}" if peak else None,  # Promised: within 10 %.
+            "of_roofline": f"{roofline(costs, chip).seconds / best:.0%}" if chip else None,
         }
     ]
 
@@ -200,5 +209,5 @@ def random_batch(recipe: Recipe, mesh: jax.sharding.Mesh) -> Any:
             rng.integers(0, 256, like.shape).astype(like.dtype) if name == "image" else np.arange(len(like), dtype=like.dtype)
             if name == "index" else np.zeros(like.shape, like.dtype), like.sharding,
         )
-        for name, like in batch_of(recipe, mesh).items()
+        for name, like in batch_like(recipe, mesh).items()
     }  # fmt: skip

@@ -1,14 +1,15 @@
 """The command line: `ssl-jax COMMAND ...`; `USAGE` lists the commands.
 
-Progress and messages go to standard error; `pretrain`, `evaluate`, `finetune`, `neighbors` and `import` end with one line of
-JSON on standard output, `classify` prints one for each image. A mistake of the user's is one sentence and exit code 2; a run
-that cannot continue is one sentence and exit code 1; a run that a signal stopped, and that the same command resumes, is one
-sentence and exit code 75.
+Progress and messages go to standard error; `pretrain`, `plan`, `evaluate`, `finetune`, `neighbors` and `import` end with one
+line of JSON on standard output, `classify` prints one for each image. A mistake of the user's is one sentence and exit code
+2; a run that cannot continue is one sentence and exit code 1; a run that a signal stopped, and that the same command resumes,
+is one sentence and exit code 75.
 """
 
 import contextlib
 import errno
 import os
+import re
 import signal
 import sys
 import traceback
@@ -37,6 +38,7 @@ USAGE = f"""ssl-jax {__version__}: self-supervised learning in JAX
   ssl-jax pretrain METHOD [--recipe NAME] [options]   pre-train, evaluate the features, write a report
   ssl-jax pretrain FILE.py:NAME [options]             a recipe of your own, see docs/own.md
   ssl-jax pretrain --from RUN/run.json [options]      repeat a run
+  ssl-jax plan METHOD [--recipe NAME] [options]       memory, time and cost of a run on TPUs that need not be there
   ssl-jax evaluate RUN [options]                      evaluate a run's features again, on its own or on other data
   ssl-jax finetune RUN [options]                      train encoder and classifier on labels, all or a share of them
   ssl-jax classify RUN IMAGES... [options]            the classes of images, with probabilities
@@ -54,6 +56,11 @@ USAGE = f"""ssl-jax {__version__}: self-supervised learning in JAX
 
 To start: ssl-jax pretrain simclr
 Options of a command: ssl-jax pretrain simclr --help"""
+
+PLAN_USAGE = """usage: ssl-jax plan METHOD --recipe NAME [--topology v5e:16x16] [--global-batch 65536] [options]
+
+Compiles the training step of a recipe for TPUs that need not be there, and runs nothing: parameters, memory of a chip,
+operations, collectives, the fastest possible step, hours and chip-hours, the largest batch that fits. See docs/plan.md."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -85,6 +92,7 @@ def _on_several_hosts() -> bool:
 def _run(words: list[str]) -> int:
     commands = {
         "pretrain": pretrain,
+        "plan": plan,
         "evaluate": evaluate,
         "finetune": finetune,
         "classify": classify,
@@ -168,8 +176,32 @@ def sweep(words: list[str]) -> None:
     outcome.check()
 
 
-def _recipe(words: list[str]) -> tuple[Callable[..., Any], list[str]]:
-    """The function of the recipe that the words begin with, and its name in words; both are taken out of the words."""
+def plan(words: list[str]) -> None:
+    """`ssl-jax plan METHOD [--recipe NAME] [--topology v5e:16x16] [--global-batch N] [options]`"""
+    if words and words[0] in ("-h", "--help"):
+        print(
+            f"{PLAN_USAGE}\n\nOptions of a plan, with those of a recipe: ssl-jax plan simclr --recipe imagenet --help"
+        )
+        return
+    from ssl_jax import commands
+    from ssl_jax.options import DEFAULTS, PLANNED
+
+    words = [re.sub("^--global[-_]batch(?==|$)", "--batch-size", word) for word in words]
+    function, chosen = _recipe(words, looking=False)
+    make, options, planned = commands.read_options(
+        function,
+        words,
+        prog=f"ssl-jax plan {' '.join(chosen)}",
+        groups={"run_options": DEFAULTS, "plan_options": PLANNED},
+    )
+    print(to_json(commands.plan(make, options, planned)))
+
+
+def _recipe(words: list[str], *, looking: bool = True) -> tuple[Callable[..., Any], list[str]]:
+    """The function of the recipe that the words begin with, and its name in words; both are taken out of the words.
+
+    looking: whether the images choose the recipe where it is not given.
+    """
     from ssl_jax import commands, recipes
 
     if not words or words[0].startswith("-"):
@@ -177,7 +209,7 @@ def _recipe(words: list[str]) -> tuple[Callable[..., Any], list[str]]:
     method = words.pop(0)
     if recipes.is_file_recipe(method):
         return recipes.load(method), [method]
-    name = commands.chosen_recipe(method, _take(words, "--recipe"), data=_value(words, "--data"))
+    name = commands.chosen_recipe(method, _take(words, "--recipe"), data=_value(words, "--data") if looking else None)
     return recipes.find(method, name), [method, "--recipe", name]
 
 

@@ -91,6 +91,33 @@ class Options:
 DEFAULTS = Options()
 
 
+@dataclass(frozen=True)
+class PlanOptions:
+    """For what a run is planned. The other options are those of `pretrain`, where folders, intervals and hosts change no plan.
+
+    Attributes:
+      topology: TPUs to compile for, that need not be there: their generation and their grid, such as v5e:16x16 or v5p:4x4x4;
+        --devices of this machine when not given.
+      examples: number of training examples, in place of the known one; the data are not read.
+      largest: look for the largest batch that fits: estimate compiles a second batch, verify also the one that is found.
+      effort: effort of the compiler, from -1 to 1. A run has 0; -1 takes a fraction of the time, for the same operations in
+        somewhat more memory.
+      output: file to write the plan to, NAME.json, beside the line on standard output.
+    """
+
+    topology: str | None = None
+    examples: int | None = None
+    largest: Literal["skip", "estimate", "verify"] = "estimate"
+    effort: float = 0.0
+    output: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_ranges(**vars(self))
+
+
+PLANNED = PlanOptions()
+
+
 def parse(function: Callable[..., Any], words: list[str], *, prog: str) -> Any:
     """Calls `function` with the parsed arguments; its signature defines the options, its docstring the help."""
     empty = [option for option, word in zip(["", *words], words, strict=False) if not word.strip()]

@@ -131,6 +131,7 @@ RANGES = {
     "block_size": COUNT,
     "processes": COUNT,
     "process": COUNT_OR_NONE,
+    "effort": Range(-1.0, 1.0),
 }
 
 

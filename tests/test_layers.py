@@ -16,7 +16,7 @@ FLOORS = {
     "losses": 1, "augment": 1, "data": 1,
     "networks": 2, "optimizers": 2,
     "methods": 3, "composition": 3, "recipes": 3,
-    "train": 4, "evaluate": 4, "report": 4, "interop": 4, "sequences": 4,
+    "train": 4, "evaluate": 4, "report": 4, "interop": 4, "planning": 4, "sequences": 4,
     "commands": 5,
 }  # fmt: skip
 TOP = 5

@@ -12,6 +12,7 @@ from ssl_jax.commands.fine_tuning import finetune
 from ssl_jax.commands.grid import make_sweep
 from ssl_jax.commands.importing import import_weights
 from ssl_jax.commands.neighboring import neighbors
+from ssl_jax.commands.planning import plan
 from ssl_jax.commands.pretraining import pretrain
 from ssl_jax.commands.sweep_scripts import sweep_script
 from ssl_jax.commands.sweeping import run_sweep
@@ -30,6 +31,7 @@ __all__ = [
     "import_weights",
     "make_sweep",
     "neighbors",
+    "plan",
     "pretrain",
     "read_options",
     "repeat",

@@ -3,7 +3,7 @@
 import functools
 import inspect
 import re
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -16,11 +16,23 @@ from ssl_jax.recipes import Recipe, explained
 from ssl_jax.runs import read_request
 from ssl_jax.settings import current_name
 
+RUN_OPTIONS = {"run_options": DEFAULTS}
+
 
 def read_options(
-    make: Callable[..., Recipe], words: list[str], *, prog: str
-) -> tuple[functools.partial[Recipe], Options]:
-    """The options of a recipe's signature and of `Options`, from the arguments of a command line."""
+    make: Callable[..., Recipe], words: list[str], *, prog: str, groups: Mapping[str, Any] = RUN_OPTIONS
+) -> tuple[Any, ...]:
+    """The options of a recipe's signature, and of dataclasses, from the arguments of a command line.
+
+    Args:
+      make: the recipe's function.
+      words: the arguments.
+      prog: the command, for messages.
+      groups: an instance of each dataclass, with the defaults of its options, by the heading of its part of the help.
+
+    Returns:
+      A partial call of `make`, and an instance for each of `groups`.
+    """
 
     def arguments(**given: Any) -> dict[str, Any]:
         return given
@@ -30,12 +42,18 @@ def read_options(
     arguments.__signature__, arguments.__annotations__ = inspect.signature(make), get_type_hints(make)  # type: ignore[attr-defined]
     recipe_options = Annotated[dict, tyro.conf.arg(constructor=arguments)]
 
-    def both(recipe: recipe_options, run_options: Options = DEFAULTS) -> tuple[dict[str, Any], Options]:  # type: ignore[valid-type]
-        return recipe, run_options
+    def parsed(**given: Any) -> list[Any]:
+        return list(given.values())
 
-    both.__doc__ = arguments.__doc__ = explained(make)
-    given, options = parse(both, words, prog=prog)
-    return functools.partial(make, **given), options
+    kinds = {"recipe": recipe_options, **{name: type(group) for name, group in groups.items()}}
+    defaults = {"recipe": inspect.Parameter.empty, **groups}
+    parsed.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=defaults[name]) for name in kinds]
+    )
+    parsed.__annotations__ = kinds
+    parsed.__doc__ = arguments.__doc__ = explained(make)
+    given, *options = parse(parsed, words, prog=prog)
+    return functools.partial(make, **given), *options
 
 
 def current_word(word: str, names: Container[str]) -> str:

@@ -9,6 +9,7 @@ from ssl_jax.composition import DIGITS, IMAGENET, Images, Laptop, Opened, Recipe
 from ssl_jax.composition.training import VISSL, Staircase
 from ssl_jax.composition.views import crop_views
 from ssl_jax.data import Source, load_into_memory
+from ssl_jax.data.outline import is_outline
 from ssl_jax.errors import UsageError
 from ssl_jax.methods.clusterfit import ClusterFit, cluster
 from ssl_jax.optimizers import sgd
@@ -39,7 +40,11 @@ def load_features(path: str, source: Source) -> NDArray[np.float32]:
 
 def make_method(opened: Opened, *, features: str, clusters: int, cluster_seed: int) -> ClusterFit:
     """A linear classifier that predicts the clusters of these features."""
-    found = cluster(load_features(features, opened.data.train), clusters, seed=cluster_seed)
+    source = opened.data.train
+    if is_outline(source):  # It has no features.
+        found = np.zeros(len(source), np.int32)
+    else:
+        found = cluster(load_features(features, source), clusters, seed=cluster_seed)
     return ClusterFit(opened.encoder, opened.linear(clusters), clusters=found)
 
 

@@ -4,11 +4,13 @@ import os
 import platform
 import warnings
 import zlib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import jax
+from jax.experimental.compilation_cache import compilation_cache
 
 MOST_BYTES = 2**30
 SHORTEST = 0.1  # Seconds of compilation from which a program is kept.
@@ -33,6 +35,20 @@ def keep_programs() -> None:
         _trim(folder)
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", SHORTEST)
+
+
+@contextmanager
+def not_kept() -> Iterator[None]:
+    """Programs that are compiled in this context are neither kept nor read: what is for other devices cannot be read again."""
+    config: Any = jax.config
+    before = config.jax_enable_compilation_cache
+    try:
+        config.update("jax_enable_compilation_cache", False)
+        compilation_cache.reset_cache()  # JAX asks once in a process whether there is one.
+        yield
+    finally:
+        config.update("jax_enable_compilation_cache", before)
+        compilation_cache.reset_cache()
 
 
 def programs_folder() -> Path:

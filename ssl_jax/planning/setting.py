@@ -1,0 +1,67 @@
+"""A recipe as it runs on other devices and on data that are not there: what a plan assumes."""
+
+import functools
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ssl_jax.data import NAMES
+from ssl_jax.data.clips import SILENT, SOUNDING
+from ssl_jax.data.datasets import EMOJI, folder_of
+from ssl_jax.data.outline import SIZES, outline
+from ssl_jax.errors import UsageError
+from ssl_jax.recipes import Recipe
+from ssl_jax.settings import settings_of
+
+
+class Setting(NamedTuple):
+    """A recipe's function with all arguments, and sentences about those that were assumed."""
+
+    make: functools.partial[Recipe]
+    assumed: tuple[str, ...]
+
+
+def assume(
+    make: Callable[..., Recipe], given: dict[str, Any], *, accelerator: bool, examples: int | None = None
+) -> Setting:
+    """The recipe's function with these arguments, an outline in place of data that would have to be there, and the precision of
+    the devices where it is "auto".
+
+    Args:
+      accelerator: whether the step is for one; bfloat16 is then what "auto" means in a run.
+      examples: number of training examples, in place of the known one.
+
+    Raises:
+      UsageError: the number of examples is neither known nor given.
+    """
+    settings, assumed = settings_of(make, **given), []
+    if accelerator and settings.get("precision") == "auto":
+        given = {**given, "precision": "bfloat16"}
+        assumed.append("activations are bfloat16, as in a run on an accelerator (--precision)")
+    name, side = settings.get("data"), settings.get("stored_size") or settings.get("image_size")
+    if isinstance(name, str) and side and not _is_at_hand(name, examples):
+        data = outline(_base(name, examples), side=side, examples=examples)
+        if data is None:
+            raise UsageError(
+                f"examples: the number of training examples of {name} is not known: give --examples N. "
+                f"Known are {', '.join(SIZES)}."
+            )
+        given = {**given, "data": data}
+        assumed.append(f"{data.name} has {len(data.train):,} training examples, which are not read (--examples)")
+    return Setting(functools.partial(make, **given), tuple(assumed))
+
+
+def _is_at_hand(name: str, examples: int | None) -> bool:
+    """Whether the data come with the package or are a folder, and are to be opened."""
+    own = re.split("[:,]", name)[0]
+    return examples is None and ((own in NAMES and own != EMOJI) or folder_of(name) is not None)
+
+
+def _base(name: str, examples: int | None) -> str:
+    """The name without version, split and keys; of a part of a data set, the number of examples has to be given."""
+    if examples is None and "[" in name:
+        raise UsageError(
+            f"examples: the number of training examples of {name}, a part, is not known: give --examples N."
+        )
+    base = re.split("[:,]", name)[0]
+    return "kinetics" if base in (SOUNDING, SILENT) else base
