@@ -81,8 +81,8 @@ def to_eight_bits(image: ArrayLike | Image.Image, levels: Levels) -> Image.Image
 
 
 def _scaled(pixels: NDArray, black: float, white: float) -> NDArray[np.uint8]:
-    exact = isinstance(black, int) and isinstance(white, int) and -EXACT <= black and white <= EXACT
-    if exact and pixels.dtype.kind in "iu" and pixels.dtype != np.uint64:
+    whole = pixels.dtype.kind in "iu" and pixels.dtype != np.uint64
+    if whole and isinstance(black, int) and isinstance(white, int) and -EXACT <= black and white <= EXACT:
         lifted: NDArray[np.int64] = pixels.astype(np.int64).clip(black, white) - black
         return ((lifted * 255 + (white - black) // 2) // (white - black)).astype(np.uint8)
     with np.errstate(over="ignore", invalid="ignore"):  # A range of nearly all numbers.
