@@ -161,6 +161,8 @@ def sweep(words: list[str]) -> None:
         return
     from ssl_jax import commands
 
+    for option in ("--recipe", "--run", "--print"):
+        _check_single(words, option)
     function, chosen = _recipe(words)
     prog = f"ssl-jax sweep {' '.join(chosen)}"
     if {"-h", "--help"} & set(words):
@@ -341,6 +343,20 @@ def show(words: list[str]) -> None:
     print(f"\nencoders: {', '.join(ENCODERS)}")
     files = "a folder of images, files of Parquet, Arrow, WebDataset, TFRecord or ArrayRecord"
     print(f"data: {', '.join(NAMES)}, {files}, or any tfds name such as cifar10 or imagenet2012:train[:10%]")
+
+
+def _check_single(words: list[str], option: str) -> None:
+    """A `UsageError` where an option of which a sweep has one is given twice, or has several values."""
+    places = [position for position, word in enumerate(words) if word.partition("=")[0] == option]
+    if len(places) > 1:
+        raise UsageError(f"{option[2:]}: it is given {len(places)} times: give {option} once, with one value.")
+    for place in places:
+        second = place + (1 if "=" in words[place] else 2)
+        if second < len(words) and not words[second].startswith("-"):
+            raise UsageError(
+                f"{option[2:]}: got a second value, {words[second]!r}, and a sweep has one: leave it out; a name with spaces "
+                "needs quotes."
+            )
 
 
 def _value(words: list[str], option: str) -> str | None:

@@ -48,7 +48,7 @@ def watch(run: Path, *, every: float = 1.0) -> None:
                 elif seen or number == len(records) - 1:  # Of what was there before, the end.
                     screen.show(line(records[: number + 1], request))
             seen = len(records)
-        elif not seen:
+        elif not seen and not ended:
             screen.show("no record yet: the first step is being compiled, or runs")
         if ended:
             return screen.close(end(run, request))
@@ -91,19 +91,19 @@ def duration(seconds: float) -> str:
 
 def end(run: Path, request: dict[str, Any]) -> str:
     """A sentence on a run in which no process trains."""
-    results = read_results(run)
+    results, name = read_results(run), printable(str(run))
     if results is not None and "steps" in results:
         features = results.get("features", {}).get("pretrained", {})
         found = [
-            f"{name} {accuracy:.1%}"
-            for protocol, name in FINAL.items()
+            f"{title} {accuracy:.1%}"
+            for protocol, title in FINAL.items()
             if (accuracy := _number(features.get(protocol, {}), "accuracy")) is not None
         ]
-        return ", ".join([f"{run} has finished", *found])
+        return ", ".join([f"{name} has finished", *found])
     records, total = read_metrics(run), _number(request, "steps")
     at = f" after step {records[-1]['step']:,}" if records else " before its first record"
     of = "" if total is None or not records else f" of {total:,.0f}"
-    return f"{run} has stopped{at}{of}: no process trains in it; the same command resumes from its last checkpoint"
+    return f"{name} has stopped{at}{of}: no process trains in it; the same command resumes from its last checkpoint"
 
 
 class Screen:

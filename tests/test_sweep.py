@@ -222,3 +222,18 @@ def test_help_and_an_unknown_scheduler(capsys):
     assert main(["sweep", "--help"]) == 0 and "a tuple" in capsys.readouterr().out.lower()
     assert main([*WORDS, "--print", "slrm"]) == 2 and "did you mean 'slurm'?" in capsys.readouterr().err
     assert main(["sweep", "--seed", "0", "1"]) == 2 and "method: none was given" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--recipe", "demo", "cifar"], "recipe: got a second value, 'cifar', and a sweep has one"),
+        (["--run", "my", "sweep"], "run: got a second value, 'sweep', and a sweep has one: leave it out; a name with"),
+        (["--run=a", "2"], "run: got a second value, '2'"),
+        (["--run", "a", "--run", "b"], "run: it is given 2 times: give --run once"),
+        (["--print", "slurm", "kubernetes"], "print: got a second value, 'kubernetes'"),
+    ],
+)
+def test_what_a_sweep_has_one_of_is_given_once(words, sentence, capsys):
+    assert main(["sweep", "simclr", "--seed", "0", "1", *words]) == 2
+    assert sentence in capsys.readouterr().err

@@ -53,6 +53,14 @@ def test_a_stopped_run_ends_the_watch_with_where_it_is(run, capsys):
     assert shown.startswith("step 100/1,000") and ended.startswith(f"{run} has stopped after step 100 of 1,000: ")
 
 
+def test_a_run_that_stopped_before_its_first_record_is_not_said_to_compile(run, capsys):
+    (run / "metrics.jsonl").unlink()
+    odd = run.rename(run.parent / "odd\x1b[31m\nname")
+    assert main(["watch", str(odd)]) == 0
+    (ended,) = capsys.readouterr().out.splitlines()
+    assert "has stopped before its first record: " in ended and "\x1b" not in ended
+
+
 def test_a_run_is_followed_until_it_has_finished(run, capsys, monkeypatch):
     holders = iter(["process 1 on a"] * 3)
     monkeypatch.setattr(watching, "holder", lambda run: next(holders, None))

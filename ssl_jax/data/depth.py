@@ -21,6 +21,7 @@ from PIL import Image
 from ssl_jax.errors import UsageError
 
 BAND = 2**20  # Pixels that are converted at once.
+EXACT = 2**53  # Up to it floating-point numbers have all integers, and 255 times a pixel fits into 64 bits.
 
 
 class Levels(NamedTuple):
@@ -46,9 +47,10 @@ def stated_levels(text: str) -> Levels:
     low, _, high = text.partition(":")
     try:
         black, white = (int(value) if value.strip("+-").isdigit() else float(value) for value in (low, high))
-    except ValueError:
-        black = white = math.nan
-    if not (math.isfinite(black) and math.isfinite(white) and black < white):
+        finite = math.isfinite(black) and math.isfinite(white)
+    except (ValueError, OverflowError):  # The latter of integers beyond all floating-point numbers.
+        finite = False
+    if not (finite and black < white):
         raise UsageError(f"data: got range={text}, expected the pixels of black and white, such as range=0:4095.")
     return Levels(black, white)
 
@@ -79,11 +81,12 @@ def to_eight_bits(image: ArrayLike | Image.Image, levels: Levels) -> Image.Image
 
 
 def _scaled(pixels: NDArray, black: float, white: float) -> NDArray[np.uint8]:
-    if pixels.dtype.kind in "iu" and isinstance(black, int) and isinstance(white, int):
+    whole = pixels.dtype.kind in "iu" and pixels.dtype != np.uint64
+    if whole and isinstance(black, int) and isinstance(white, int) and -EXACT <= black and white <= EXACT:
         lifted: NDArray[np.int64] = pixels.astype(np.int64).clip(black, white) - black
         return ((lifted * 255 + (white - black) // 2) // (white - black)).astype(np.uint8)
     with np.errstate(over="ignore", invalid="ignore"):  # A range of nearly all numbers.
-        share = (pixels.astype(np.float64).clip(black, white) - black) * (255 / (white - black))
+        share = (pixels.astype(np.float64).clip(float(black), float(white)) - float(black)) * (255 / (white - black))
     return np.nan_to_num(share + 0.5).astype(np.uint8)
 
 

@@ -44,12 +44,22 @@ class Place(NamedTuple):
         return os.path.abspath(self.path) + self.keys
 
     def files(self) -> list[Path]:
-        """The files that a pattern names, sorted; a `UsageError` where there is none."""
+        """The files that a pattern names, sorted.
+
+        Raises:
+          UsageError: there is none, or none for one of the names in braces: data without a shard are other data.
+        """
         expanded = itertools.islice(_braces(str(self.path)), MOST_FILES)
-        found = sorted({Path(path) for pattern in expanded for path in glob.iglob(pattern) if os.path.isfile(path)})
-        if not found:
+        found = {pattern: [path for path in glob.iglob(pattern) if os.path.isfile(path)] for pattern in expanded}
+        missing = [pattern for pattern, paths in found.items() if not paths]
+        if len(missing) == len(found):
             raise UsageError(f"data: {self.text} names no file: check the pattern and the folder.")
-        return found
+        if missing:
+            raise UsageError(
+                f"data: {len(missing)} of the {len(found)} names in {self.text} have no file, the first is {missing[0]}: copy "
+                "what is missing, or change the numbers."
+            )
+        return sorted({Path(path) for paths in found.values() for path in paths})
 
 
 def place_of(name: str) -> Place | None:

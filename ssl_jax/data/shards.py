@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ssl_jax.data.formats import LARGEST_FILE, suffixes
 from ssl_jax.data.labelling import numbered
+from ssl_jax.data.places import NO_LABEL
 from ssl_jax.data.scan import say_passed_over
 from ssl_jax.data.skipping import Unreadable
 from ssl_jax.data.tar import Member, members
@@ -135,7 +136,7 @@ def open_shards(
     """The images of each part. Arguments are those of `ssl_jax.data.stores.open_stored`.
 
     Raises:
-      UsageError: a damaged archive, or one without images.
+      UsageError: a damaged archive, one without images, or a label is named that no example has.
     """
     shards: dict[str, list[Shard]] = {}
     for part, paths in parts.items():
@@ -150,6 +151,10 @@ def open_shards(
                 "0001.jpg and 0001.cls, side by side."
             )
     values = {part: [each for shard in group for each in shard.labels] for part, group in shards.items()}
+    if label not in (None, NO_LABEL) and not any(each is not None for labels in values.values() for each in labels):
+        raise UsageError(
+            f"data: no example of {name} has a label in {label}: name another, or add ,label=none to train without labels."
+        )
     labelled = numbered(values, name=name)
     return {
         part: Images(group, name=f"{name}:{part}", labels=labelled.labels[part], classes=labelled.classes)

@@ -3,13 +3,17 @@
 Addresses, keys and offline modes are theirs: WANDB_MODE=offline, MLFLOW_TRACKING_URI and the like.
 """
 
+import contextlib
 import hashlib
 import importlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from ssl_jax.errors import UsageError
+from tqdm import tqdm
+
+from ssl_jax.errors import UsageError, reason_of
 
 PROJECT = "ssl_jax"
 
@@ -54,6 +58,33 @@ class MLflow:
         self.module.end_run()
 
 
+class Guarded:
+    """A tracker whose faults, as of a server that is gone, do not end the run: the first is said, and nothing more is sent.
+
+    What it prints goes to standard error, since standard output is for the results.
+    """
+
+    def __init__(self, name: str, tracker: Tracker):
+        self.name, self.tracker, self.works = name, tracker, True
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        self._call(lambda: self.tracker.log(metrics, step))
+
+    def close(self) -> None:
+        self._call(self.tracker.close)
+
+    def _call(self, call: Callable[[], None]) -> None:
+        if not self.works:
+            return
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                call()
+        except Exception as fault:  # Of any type: the run is worth more than its copy.
+            self.works = False
+            what = f"{self.name}: {reason_of(fault)}: it gets no more metrics; metrics.jsonl has all of them"
+            tqdm.write(what, file=sys.stderr)
+
+
 TRACKERS: dict[str, Callable[[Any, Path, Mapping[str, Any]], Tracker]] = {"wandb": WandB, "mlflow": MLflow}
 
 
@@ -71,5 +102,21 @@ def import_trackers(names: Sequence[str]) -> dict[str, Any]:
 
 
 def open_trackers(modules: Mapping[str, Any], run: Path, request: Mapping[str, Any]) -> list[Tracker]:
-    """Starts recording a run in each of the modules. request: what is shown as its configuration, flat."""
-    return [TRACKERS[name](module, run, request) for name, module in modules.items()]
+    """Starts recording a run in each of the modules. request: what is shown as its configuration, flat.
+
+    Raises:
+      UsageError: one of them refuses, as without a key or without its server.
+    """
+    opened: list[Tracker] = []
+    for name, module in modules.items():
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                opened.append(Guarded(name, TRACKERS[name](module, run, request)))
+        except Exception as fault:
+            for tracker in opened:
+                tracker.close()
+            raise UsageError(
+                f"log_to: {name} cannot record the run ({reason_of(fault)}): log in, set its address or offline mode, or leave "
+                "it out."
+            ) from fault
+    return opened

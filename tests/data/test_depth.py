@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssl_jax.data.depth import Levels, is_deep, levels_of, to_eight_bits
+from ssl_jax.data.depth import Levels, is_deep, levels_of, stated_levels, to_eight_bits
+from ssl_jax.errors import UsageError
 
 RAMP = np.linspace(0, 1, 4096).reshape(64, 64)
 
@@ -39,3 +40,16 @@ def test_images_share_their_levels_and_what_lies_outside_is_clipped():
     grey = [np.asarray(to_eight_bits(image, levels)).max() for image in images]
     assert grey == [50, 52, 230, 255]
     assert not is_deep(Image.new("L", (2, 2))) and not is_deep(Image.new("1", (2, 2)))
+
+
+@pytest.mark.parametrize("dtype, white", [(np.int64, 2**62), (np.uint64, 2**64 - 1), (np.uint16, 10**23)])
+def test_integers_of_64_bits_and_wide_ranges_do_not_wrap_around(dtype, white):
+    pixels = np.array([[0, min(white, np.iinfo(dtype).max) // 2, min(white, np.iinfo(dtype).max)]], dtype)
+    expected = pixels.astype(np.float64) / white * 255
+    np.testing.assert_allclose(np.asarray(to_eight_bits(pixels, Levels(0, white))), expected, atol=1)
+
+
+def test_a_range_beyond_all_floating_point_numbers_is_a_sentence():
+    assert stated_levels("-5:1e3") == Levels(-5, 1000)
+    with pytest.raises(UsageError, match="expected the pixels of black and white"):
+        stated_levels(f"0:1{'0' * 400}")

@@ -181,6 +181,19 @@ def test_shards_are_named_by_braces_and_patterns(tmp_path, monkeypatch):
         open_data("./nothing-{0..9}.tar")
 
 
+def test_a_shard_that_is_missing_is_not_passed_over(tmp_path):
+    write_tar(tmp_path / "train-000.tar", shard(range(6)))
+    write_tar(tmp_path / "train-002.tar", shard(range(6, 10)))
+    with pytest.raises(UsageError, match=r"1 of the 3 names in .* have no file, the first is .*train-001\.tar"):
+        open_data(str(tmp_path / "train-{000..002}.tar"), image_size=8)
+
+
+def test_a_label_that_no_example_has_is_refused(tmp_path):
+    write_tar(tmp_path / "shards/train-0.tar", shard(range(10)))
+    with pytest.raises(UsageError, match=r"no example of .*shards has a label in json\.species"):
+        open_data(f"{tmp_path / 'shards'},label=json.species", image_size=8)
+
+
 def test_labels_of_shards(tmp_path):
     members = {
         "./a/1.jpg": png(1), "./a/1.cls": b"cat\n", "./a/1.txt": b"a cat",

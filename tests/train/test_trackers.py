@@ -6,8 +6,9 @@ import sys
 import pytest
 
 from ssl_jax.errors import UsageError
+from ssl_jax.runs import read_metrics
 from ssl_jax.train.log import Log
-from ssl_jax.train.trackers import import_trackers, open_trackers
+from ssl_jax.train.trackers import Guarded, import_trackers, open_trackers
 
 
 class Recorder:
@@ -47,3 +48,39 @@ def test_one_that_is_not_installed_is_a_sentence(monkeypatch):
     with pytest.raises(UsageError, match="log_to: wandb is not installed: pip install wandb"):
         import_trackers(("wandb",))
     assert import_trackers(()) == {}
+
+
+class Unreachable:
+    """A tracker of a server that is gone, which prints, too."""
+
+    tried = 0
+
+    def log(self, metrics, step):
+        self.tried += 1
+        print("a line of its own")
+        raise ConnectionError("no route to host")
+
+    close = None
+
+
+def test_a_server_that_is_gone_is_said_once_and_the_run_goes_on(tmp_path, capsys):
+    gone = Unreachable()
+    with Log(tmp_path, steps=2, trackers=[Guarded("mlflow", gone)]) as log:
+        log.write(1, {"loss": 2.0})
+        log.write(2, {"loss": 1.0})
+    shown = capsys.readouterr()
+    assert gone.tried == 1 and len(read_metrics(tmp_path)) == 2
+    assert shown.err.count("mlflow: no route to host: it gets no more metrics") == 1
+    assert shown.out == ""
+
+
+def test_one_that_refuses_the_run_is_a_sentence_and_closes_the_others(tmp_path):
+    calls = []
+
+    class NoKey:
+        def set_experiment(self, name):
+            raise RuntimeError("api_key not configured\nlong explanation")
+
+    with pytest.raises(UsageError, match=r"log_to: mlflow cannot record the run \(api_key not configured\): log in"):
+        open_trackers({"wandb": Recorder(calls), "mlflow": NoKey()}, tmp_path, {})
+    assert calls[-1][0] == "finish"
