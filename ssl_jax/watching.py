@@ -43,10 +43,10 @@ def watch(run: Path, *, every: float = 1.0) -> None:
         if (now := _time_of(run / METRICS)) != changed:
             records, changed = read_metrics(run), now
             for number in range(seen, len(records)):
+                if seen or number == len(records) - 1:  # Of what was there before, the end.
+                    screen.show(line(records[: number + 1], request))
                 if "alarm" in records[number]:
                     screen.keep(printable(str(records[number]["alarm"])))
-                elif seen or number == len(records) - 1:  # Of what was there before, the end.
-                    screen.show(line(records[: number + 1], request))
             seen = len(records)
         elif not seen and not ended:
             screen.show("no record yet: the first step is being compiled, or runs")

@@ -35,12 +35,12 @@ RUNS_CODE = set("eval exec compile __import__ os.system os.popen os.execv os.exe
 MODULES = {
     "pickle": set(), "cPickle": set(), "_pickle": set(), "dill": set(), "cloudpickle": set(), "joblib": set(),
     "shelve": set(), "marshal": set(), "yaml": set(), "pty": set(), "ctypes": set(), "runpy": set(), "code": set(),
-    "subprocess": {"runs/circumstances.py"},  # git, in the folder of the package.
+    "subprocess": {"runs/circumstances.py", "commands/sweeping.py"},  # git, in the folder of the package; this program again.
     "multiprocessing": {"data/stream.py"},  # Whether the main process of a worker is gone.
     "socketserver": set(), "requests": set(), "ftplib": set(), "telnetlib": set(),
     "socket": {"runs/opening.py"},  # The name of the host, for the lock.
     "urllib": {"data/packages.py"}, "http": {"data/packages.py"},  # `ssl-jax data prepare`.
-    "importlib.util": {"composition/outside.py"},  # A recipe in a file that the user names.
+    "importlib.util": {"composition/outside.py", "planning/targets.py"},  # A recipe that the user names; is libtpu there?
 }  # fmt: skip
 
 

@@ -68,8 +68,7 @@ def test_a_run_is_followed_until_it_has_finished(run, capsys, monkeypatch):
     def work(seconds):
         with open(run / "metrics.jsonl", "a") as file:
             if "alarm" not in (run / "metrics.jsonl").read_text():
-                print(json.dumps({"step": 150, "loss": 3.0}), file=file)
-                print(json.dumps({"step": 150, "alarm": "a collapse \x1b[31m"}), file=file)
+                print(json.dumps({"step": 150, "loss": 3.0, "alarm": "a collapse \x1b[31m"}), file=file)
             else:
                 (run / "results.json").write_text(json.dumps(RESULTS))
 

@@ -36,10 +36,8 @@ def open_colored(images: Images) -> Opened:
             f"encoder: colorization needs an encoder with feature maps, got {images.encoder}: choose a ResNet."
         )
     if opened.channels != 3:
-        raise UsageError(
-            f"data: {images.data} holds images of {opened.channels} channels, expected 3: colorization predicts colours "
-            "from lightness."
-        )
+        what = "grayscale images" if opened.channels == 1 else f"images of {opened.channels} channels"
+        raise UsageError(f"data: {images.data} holds {what}, expected colour: colorization predicts it from lightness.")
     side = images.image_size
     prepare = evaluation_view(size=side, crop_fraction=images.crop_fraction, mean=MEAN, std=STD)
     net = make_encoder(images.encoder, image_shape=(side, side, 1), dtype=opened.dtype)

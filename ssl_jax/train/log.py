@@ -55,26 +55,26 @@ class Log:
         """Moves the bar, which is drawn ten times a second at most, to this step."""
         self.bar.update(step - self.bar.n)
 
-    def write(self, step: int, metrics: dict[str, float], *, images: int = 0) -> None:
-        """Records metrics at a step; `images` is the number of images since the last call with this argument."""
+    def write(self, step: int, metrics: dict[str, float], *, images: int = 0, alarm: str | None = None) -> None:
+        """Records metrics at a step.
+
+        images: number of images since the last call with this argument.
+        alarm: the sentence of the collapse alarm, so that others who look at the run learn of it.
+        """
         if images:
             now = time.perf_counter()
             metrics = {**metrics, "images_per_second": images / (now - self.last["time"])}
             self.last = {"step": step, "time": now}
         self.latest |= metrics
         if self.file and self.events:
-            print(to_json({"step": step, **metrics}), file=self.file, flush=True)
+            raised = {} if alarm is None else {"alarm": alarm}
+            print(to_json({"step": step, **metrics, **raised}), file=self.file, flush=True)
             finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
             for name, value in finite.items():
                 self.events.add_scalar(name, value, step)
             for tracker in self.trackers:
                 tracker.log(finite, step)
         self._show(step)
-
-    def alarm(self, step: int, sentence: str) -> None:
-        """Records the sentence of the collapse alarm, so that others who look at the run learn of it."""
-        if self.file:
-            print(to_json({"step": step, "alarm": sentence}), file=self.file, flush=True)
 
     def reset_clock(self) -> None:
         """Excludes the time since the last record, spent on evaluation or writing, from images per second."""

@@ -116,11 +116,11 @@ def fit(
             log.advance(number)
             if record:
                 means, gauges = guard.means(recent, number), _floats(measuring)
-                log.write(number, {**means, **gauges}, images=min(len(recent), number - start) * batches.batch_size)
+                images, sentence = min(len(recent), number - start) * batches.batch_size, alarm.check(number, gauges)
+                log.write(number, {**means, **gauges}, images=images, alarm=sentence)
                 recent = []
-                if sentence := alarm.check(number, gauges):
+                if sentence:
                     say(sentence)
-                    log.alarm(number, sentence)
             if save:
                 guard.check(state, number)
             measured = _floats(hook(state)) if hook and call else {}
