@@ -57,11 +57,6 @@ USAGE = f"""ssl-jax {__version__}: self-supervised learning in JAX
 To start: ssl-jax pretrain simclr
 Options of a command: ssl-jax pretrain simclr --help"""
 
-PLAN_USAGE = """usage: ssl-jax plan METHOD --recipe NAME [--topology v5e:16x16] [--global-batch 65536] [options]
-
-Compiles the training step of a recipe for TPUs that need not be there, and runs nothing: parameters, memory of a chip,
-operations, collectives, the fastest possible step, hours and chip-hours, the largest batch that fits. See docs/plan.md."""
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns the exit code."""
@@ -180,10 +175,10 @@ def sweep(words: list[str]) -> None:
 
 def plan(words: list[str]) -> None:
     """`ssl-jax plan METHOD [--recipe NAME] [--topology v5e:16x16] [--global-batch N] [options]`"""
+    from ssl_jax import signatures
+
     if words and words[0] in ("-h", "--help"):
-        print(
-            f"{PLAN_USAGE}\n\nOptions of a plan, with those of a recipe: ssl-jax plan simclr --recipe imagenet --help"
-        )
+        print(signatures.PLAN)
         return
     from ssl_jax import commands
     from ssl_jax.options import DEFAULTS, PLANNED

@@ -196,13 +196,11 @@ def central_square(encoded: bytes, *, most: int, levels: Levels | None = None) -
 
 def _planes(array: NDArray[Any], levels: Levels | None) -> list[Image.Image]:
     """The channels of an array `[H, W, C]` in 8 bits."""
-    if array.dtype != np.uint8:
-        levels = levels or levels_of([array]) or Levels(0, 1)
-    split = (array[..., channel] for channel in range(array.shape[-1]))
-    return [
-        to_eight_bits(plane, levels) if levels and array.dtype != np.uint8 else Image.fromarray(plane)
-        for plane in split
-    ]
+    planes = (array[..., channel] for channel in range(array.shape[-1]))
+    if array.dtype == np.uint8:
+        return [Image.fromarray(plane) for plane in planes]
+    levels = levels or levels_of([array]) or Levels(0, 1)
+    return [to_eight_bits(plane, levels) for plane in planes]
 
 
 def eight_bit(image: Image.Image, *, channels: int, levels: Levels | None = None) -> Image.Image:

@@ -75,7 +75,7 @@ def _instruction(line: str) -> Instruction | None:
     operands = line[opcode.end() : end]
     constant = (operands,) if opcode[1] in ("constant", "parameter") else ()
     names = constant or tuple(re.findall(r"%([^\s,()]+)", operands))
-    arrays = tuple(_arrays(line[start.end() : after]))
+    arrays = tuple(arrays_in(line[start.end() : after]))
     return Instruction(start[2], opcode[1], arrays, names, line[end + 1 :], bool(start[1]))
 
 
@@ -93,7 +93,8 @@ def _closing(line: str, start: int) -> int:
     return len(line) - 1
 
 
-def _arrays(shapes: str) -> Iterator[Array]:
+def arrays_in(shapes: str) -> Iterator[Array]:
+    """Arrays in the compiler's notation, such as "(f32[64]{0:T(128)}, bf16[8,128]{1,0})"."""
     for kind, sizes, layout in ARRAY.findall(shapes):
         shape = tuple(map(int, filter(None, sizes.split(","))))
         yield Array(shape, math.prod(shape) * bits_of(kind) // 8, bool(re.search(r"S\([1-9]", layout)))
@@ -103,11 +104,6 @@ def bits_of(kind: str) -> int:
     """Bits of a number of XLA's type, such as 16 of "bf16"."""
     digits = re.match(r"[a-z]+(\d+)", kind)
     return BITS.get(kind, int(digits[1]) if digits else 8)
-
-
-def bytes_of(shapes: str) -> int:
-    """Bytes of arrays in the compiler's notation, such as "(f32[64]{0:T(128)}, bf16[8,128]{1,0})"."""
-    return sum(array.bytes for array in _arrays(shapes))
 
 
 def arrays_of(name: str, around: dict[str, Instruction]) -> tuple[Array, ...]:

@@ -8,7 +8,7 @@ from jax import lax
 from jax.sharding import PartitionSpec
 
 from ssl_jax.planning.chips import TPUS, roofline
-from ssl_jax.planning.compiled_text import bytes_of, read_program
+from ssl_jax.planning.compiled_text import arrays_in, read_program
 from ssl_jax.planning.costs import Costs, Traffic, costs_of, group_size
 from ssl_jax.planning.products import products
 from ssl_jax.train.mesh import make_mesh
@@ -74,6 +74,9 @@ def test_groups_in_all_notations():
 
 
 def test_bytes_of_arrays():
+    def bytes_of(shapes):
+        return sum(array.bytes for array in arrays_in(shapes))
+
     assert bytes_of("(f32[64]{0:T(128)}, bf16[8,128]{1,0}, pred[3])") == 64 * 4 + 8 * 128 * 2 + 3
     assert bytes_of("s32[]") == 4 and bytes_of("f8e4m3fn[10]") == 10
 
