@@ -30,12 +30,16 @@ def open_tokens(images: Images, *, method: str, **options: object) -> Opened:
     return images.open_patches(method=method, positions="learned", pool="token", mask_token=True, **options)
 
 
-@recipe(IBOT, momentum=0.97)
+@recipe(IBOT, momentum=0.97, center_momentum=0.5)
 def demo(
     images: Images = MICRO, training: Laptop = Laptop(60, 256, 2e-3, 1e-2), crops: Crops = Crops(14, 2), *,
     prototypes: int = 256, **options: Any,
 ) -> Recipe:  # fmt: skip
-    """Minutes on a laptop, AdamW, patches of 7 pixels, two large and two small crops, one head."""
+    """Minutes on a laptop, AdamW, patches of 7 pixels, two large and two small crops, one head.
+
+    The center's momentum is 0.5, not 0.9: with 0.9 the teacher gives nearly all examples to 2 % of the prototypes for 500 of the
+    900 steps, which the collapse alarm reports; with 0.5 it uses 56 % of them from step 120 on.
+    """
     opened = open_tokens(images, method="ibot")
     head, steps = make_head(opened, 256, 64, prototypes=prototypes, norm=True), training.steps(opened.data)
     method = IBOT(opened.encoder, head, steps, teacher_temperature=0.02, warmup_temperature=0.02, **options)
