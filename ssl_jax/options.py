@@ -29,6 +29,8 @@ class Options:
       keys: how contrastive losses get the embeddings of other devices: gather copies all to each device, ring passes them
         from device to device, auto chooses by size.
       block_size: number of embeddings compared at once, to save memory; chosen by size when not given.
+      loss_precision: precision of the products of embeddings in contrastive losses on accelerators: highest is float32; high is
+        TF32 on NVIDIA GPUs and three products of bfloat16 on TPUs, and faster where batches are large.
       microbatches: number of parts in which a batch is encoded, to save memory; the loss is that of the whole batch, but
         batch norms use the statistics of a part.
       rematerialize: keep only matrix products and convolutions for the gradient, to save memory.
@@ -55,6 +57,7 @@ class Options:
     shard_parameters: bool = False
     keys: Literal["auto", "gather", "ring"] = "auto"
     block_size: int | None = None
+    loss_precision: Literal["highest", "high"] = "highest"
     microbatches: int = 1
     rematerialize: bool = False
     skip_nonfinite: int = 0

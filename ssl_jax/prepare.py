@@ -12,10 +12,10 @@ from ssl_jax.data import Batches, Source, model_inputs
 from ssl_jax.errors import usage_errors
 from ssl_jax.evaluate.features import feature_extractor
 from ssl_jax.evaluate.online import online_probes
-from ssl_jax.ops.exchange import Exchange
+from ssl_jax.ops.comparison import Comparison
 from ssl_jax.options import DEFAULTS, Options
 from ssl_jax.recipes import Recipe
-from ssl_jax.train.execution import Execution
+from ssl_jax.train.execution import COMPARISON, Execution
 from ssl_jax.train.loop import Hook
 from ssl_jax.train.mesh import batch_sharding, check_batch_size, make_mesh
 from ssl_jax.train.program import Program, batch_shapes, check_program, make_program
@@ -24,8 +24,7 @@ MakeRecipe = Callable[[], Recipe]
 
 
 # The options that `execution_of` makes an `Execution` of.
-EXCHANGE = ("keys", "block_size")
-EXECUTION = (*EXCHANGE, "shard_parameters", "microbatches", "rematerialize", "skip_nonfinite", "debug_nans")
+EXECUTION = (*COMPARISON, "shard_parameters", "microbatches", "rematerialize", "skip_nonfinite", "debug_nans")
 
 
 class Prepared(NamedTuple):
@@ -65,8 +64,9 @@ def prepare(make: MakeRecipe, options: Options) -> Prepared:
 
 def execution_of(options: Options) -> Execution:
     """How the options ask the training step to be executed."""
-    exchange = Exchange(options.keys, options.block_size)
-    return Execution(exchange=exchange, **{name: getattr(options, name) for name in EXECUTION if name not in EXCHANGE})
+    comparison = Comparison(**{field: getattr(options, name) for name, field in COMPARISON.items()})
+    rest = {name: getattr(options, name) for name in EXECUTION if name not in COMPARISON}
+    return Execution(comparison=comparison, **rest)
 
 
 def check_extractor(extract: Callable[[Any, Any, Any], Any], state: Any, source: Source) -> None:

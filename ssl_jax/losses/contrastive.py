@@ -19,6 +19,7 @@ from jax import Array, lax
 
 from ssl_jax.ops.checks import check_arrays, check_count, check_one_shape, check_positive, given
 from ssl_jax.ops.collectives import gather_rows, mean_over_shards, row_numbers, shards
+from ssl_jax.ops.comparison import Precision, chosen_precision
 from ssl_jax.ops.explicit_axes import on_explicit_axes
 from ssl_jax.ops.normalize import unit_length
 from ssl_jax.ops.pairs import log_sums_over_others
@@ -33,6 +34,7 @@ def ntxent(
     temperature: float | Array = 0.1,
     axis_name: str | None = None,
     block_size: int | None = None,
+    precision: Precision | None = None,
 ) -> Array:
     """Normalized-temperature cross entropy of SimCLR, in nats.
 
@@ -45,13 +47,14 @@ def ntxent(
       axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
         shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
       block_size: rows compared at once, to bound memory; None chooses by size.
+      precision: of products on accelerators, "highest" (None) or "high", see `ops.comparison`.
 
     Returns:
       Mean over the 2N rows, a scalar.
 
     Raises:
       ValueError: the views are not two matrices of one shape, or empty; the temperature or block is not positive; the
-        axis is not bound.
+        axis is not bound; the precision is unknown.
 
     Example:
       >>> views = jnp.eye(4)  # four images, whose two views agree
@@ -63,10 +66,12 @@ def ntxent(
     check_one_shape("ntxent", "[B, D]", first=first, second=second)
     check_positive("ntxent", temperature=temperature)
     check_count("ntxent", **given(block_size=block_size))
+    precision = chosen_precision("ntxent", precision)
     rows, itself, agreement = _both_views(first, second, axis_name)
     others = log_sums_over_others(
-        rows, itself[:, None], inverse_temperature=1 / temperature, axis_name=axis_name, block_size=block_size
-    )
+        rows, itself[:, None], inverse_temperature=1 / temperature, axis_name=axis_name, block_size=block_size,
+        precision=precision,
+    )  # fmt: skip
     return mean_over_shards(others.mean() - agreement / temperature, axis_name)
 
 
@@ -78,6 +83,7 @@ def decoupled_contrastive(
     temperature: float | Array = 0.1,
     axis_name: str | None = None,
     block_size: int | None = None,
+    precision: Precision | None = None,
 ) -> Array:
     """NT-Xent without the positive in the denominator (DCL), in nats: small batches suffice.
 
@@ -89,6 +95,7 @@ def decoupled_contrastive(
       axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
         shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
       block_size: rows compared at once, to bound memory; None chooses by size.
+      precision: of products on accelerators, "highest" (None) or "high", see `ops.comparison`.
 
     Returns:
       Mean over the 2N rows, a scalar.
@@ -106,13 +113,15 @@ def decoupled_contrastive(
     check_one_shape("decoupled_contrastive", "[B, D]", first=first, second=second)
     check_positive("decoupled_contrastive", temperature=temperature)
     check_count("decoupled_contrastive", **given(block_size=block_size))
+    precision = chosen_precision("decoupled_contrastive", precision)
     if len(first) * shards(axis_name) < 2:
         raise ValueError("decoupled_contrastive: needs at least 2 examples in the whole batch for negatives, got 1")
     rows, itself, agreement = _both_views(first, second, axis_name)
     skip = jnp.stack([itself, itself ^ 1], axis=1)  # 2i and 2i + 1 are positives
     others = log_sums_over_others(
-        rows, skip, inverse_temperature=1 / temperature, axis_name=axis_name, block_size=block_size
-    )
+        rows, skip, inverse_temperature=1 / temperature, axis_name=axis_name, block_size=block_size,
+        precision=precision,
+    )  # fmt: skip
     return mean_over_shards(others.mean() - agreement / temperature, axis_name)
 
 
@@ -124,6 +133,7 @@ def supervised_contrastive(
     temperature: float | Array = 0.1,
     axis_name: str | None = None,
     block_size: int | None = None,
+    precision: Precision | None = None,
 ) -> Array:
     """Supervised contrastive loss (SupCon), in nats: examples of one class attract, all others repel.
 
@@ -138,13 +148,14 @@ def supervised_contrastive(
       axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
         shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
       block_size: rows compared at once, to bound memory; None chooses by size.
+      precision: of products on accelerators, "highest" (None) or "high", see `ops.comparison`.
 
     Returns:
       Mean over the rows that have another row of their class, a scalar; 0 where none has.
 
     Raises:
       ValueError: the embeddings are not a matrix with as many integer labels; the temperature or block is not positive;
-        the whole batch has one row; the axis is not bound.
+        the whole batch has one row; the axis is not bound; the precision is unknown.
 
     Example:
       >>> rows, labels = jnp.eye(4)[jnp.array([0, 0, 1, 1])], jnp.array([0, 0, 1, 1])
@@ -162,12 +173,14 @@ def supervised_contrastive(
         )
     check_positive("supervised_contrastive", temperature=temperature)
     check_count("supervised_contrastive", **given(block_size=block_size))
+    precision = chosen_precision("supervised_contrastive", precision)
     if len(embeddings) * shards(axis_name) < 2:
         raise ValueError("supervised_contrastive: needs at least 2 rows in the whole batch to compare, got 1")
     rows, itself = unit_length(embeddings), row_numbers(len(embeddings), axis_name)
     others = log_sums_over_others(
-        rows, itself[:, None], inverse_temperature=1 / temperature, axis_name=axis_name, block_size=block_size
-    )
+        rows, itself[:, None], inverse_temperature=1 / temperature, axis_name=axis_name, block_size=block_size,
+        precision=precision,
+    )  # fmt: skip
     similarity, positives = _similarity_to_own_class(rows, labels, itself, axis_name)
     counted = (positives > 0) & (labels >= 0)
     nats = jnp.where(counted, others - similarity / temperature, 0)
@@ -185,6 +198,7 @@ def moco_v3(
     temperature: float | Array = 0.2,
     axis_name: str | None = None,
     block_size: int | None = None,
+    precision: Precision | None = None,
 ) -> Array:
     """Symmetric contrastive loss of MoCo v3: each view's prediction is the query for the other view's key among the batch's N.
 
@@ -198,13 +212,14 @@ def moco_v3(
       axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
         shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
       block_size: rows compared at once, to bound memory; None chooses by size.
+      precision: of products on accelerators, "highest" (None) or "high", see `ops.comparison`.
 
     Returns:
       Sum of the two directions' means over N, a scalar.
 
     Raises:
       ValueError: the four arrays are not matrices of one shape, or empty; the temperature or block is not positive; the
-        axis is not bound.
+        axis is not bound; the precision is unknown.
 
     Example:
       >>> views = jnp.eye(4)
@@ -215,8 +230,11 @@ def moco_v3(
     """
     check_positive("moco_v3", temperature=temperature)
     check_count("moco_v3", **given(block_size=block_size))
+    precision = chosen_precision("moco_v3", precision)
     check_one_shape("moco_v3", "[B, D]", first=first, second=second, first_keys=first_keys, second_keys=second_keys)
-    pick = partial(in_batch_info_nce, temperature=temperature, axis_name=axis_name, block_size=block_size)
+    pick = partial(
+        in_batch_info_nce, temperature=temperature, axis_name=axis_name, block_size=block_size, precision=precision
+    )
     nats = pick(first, lax.stop_gradient(second_keys)) + pick(second, lax.stop_gradient(first_keys))
     return 2 * temperature * nats
 
@@ -229,6 +247,7 @@ def in_batch_info_nce(
     temperature: float | Array = 0.1,
     axis_name: str | None = None,
     block_size: int | None = None,
+    precision: Precision | None = None,
 ) -> Array:
     """InfoNCE whose negatives are the other keys of the batch, in nats (NNCLR; one direction of MoCo v3 and of CLIP).
 
@@ -240,6 +259,7 @@ def in_batch_info_nce(
       axis_name: mapped axis (`shard_map`, `pmap`, `vmap`) over which the batch is cut, B rows on each shard and N on all; every
         shard returns the value of the whole batch. None: the arrays are the whole batch, N = B.
       block_size: rows compared at once, to bound memory; None chooses by size.
+      precision: of products on accelerators, "highest" (None) or "high", see `ops.comparison`.
 
     Returns:
       Mean over the N queries, a scalar.
@@ -258,10 +278,12 @@ def in_batch_info_nce(
     check_one_shape("in_batch_info_nce", "[B, D]", queries=queries, keys=keys)
     check_positive("in_batch_info_nce", temperature=temperature)
     check_count("in_batch_info_nce", **given(block_size=block_size))
+    precision = chosen_precision("in_batch_info_nce", precision)
     queries, keys = unit_length(queries), unit_length(keys)
     log_sums = log_sum_exp(
-        queries, keys, inverse_temperature=1 / temperature, axis_name=axis_name, block_size=block_size
-    )
+        queries, keys, inverse_temperature=1 / temperature, axis_name=axis_name, block_size=block_size,
+        precision=precision,
+    )  # fmt: skip
     nats = log_sums.mean() - jnp.sum(queries * keys, axis=1).mean() / temperature
     return mean_over_shards(nats, axis_name)
 

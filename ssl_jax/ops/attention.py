@@ -23,9 +23,9 @@ from jax import Array, lax
 
 from ssl_jax.ops.blocks import floats, mixed_precision_einsum
 from ssl_jax.ops.checks import check_arrays, check_choice, check_count, check_flags, check_positive, given
-from ssl_jax.ops.collectives import shards
+from ssl_jax.ops.collectives import platform_of, shards
 from ssl_jax.ops.streaming import softmax_sum
-from ssl_jax.ops.tiles import choose_tile, over_heads, platform_of
+from ssl_jax.ops.tiles import choose_tile, over_heads
 
 Implementation = Literal["dense", "streaming", "cudnn"]
 

@@ -38,12 +38,13 @@ def scores_of(
     count: int,
     *,
     transposed: bool = False,
+    precision: str = "highest",
 ) -> Array:
     """Scores `[Q, b]`, transposed `[b, Q]`, of block `number` of a shard of `count` keys; minus infinity where masked."""
     scores = (
-        mixed_precision_einsum("kd,qd->kq", keys, queries)
+        mixed_precision_einsum("kd,qd->kq", keys, queries, precision)
         if transposed
-        else mixed_precision_einsum("qd,kd->qk", queries, keys)
+        else mixed_precision_einsum("qd,kd->qk", queries, keys, precision)
     )
     visible = visible_keys(len(keys), hidden, shard, number, count, transposed)
     return scores * scale if visible is None else jnp.where(visible, scores * scale, -jnp.inf)
@@ -82,16 +83,16 @@ def highest(scores: Array) -> Array:
     return lax.stop_gradient(jnp.maximum(scores.max(axis=1), jnp.finfo(scores.dtype).min))
 
 
-def sums_of(scores: Array, values: Array, top: Array) -> Sums:
+def sums_of(scores: Array, values: Array, top: Array, precision: str = "highest") -> Sums:
     """The sums of one block, `[Q, b]` and `[b, E]`."""
     weights = jnp.exp(scores - top[:, None])
-    return Sums(top, weights.sum(axis=1), mixed_precision_einsum("qk,ke->qe", weights, values))
+    return Sums(top, weights.sum(axis=1), mixed_precision_einsum("qk,ke->qe", weights, values, precision))
 
 
-def absorbed(sums: Sums, scores: Array, values: Array) -> Sums:
+def absorbed(sums: Sums, scores: Array, values: Array, precision: str = "highest") -> Sums:
     """The sums including one more block, relative to the new highest score."""
     top = jnp.maximum(sums.top, highest(scores))
-    decay, new = jnp.exp(sums.top - top), sums_of(scores, values, top)
+    decay, new = jnp.exp(sums.top - top), sums_of(scores, values, top, precision)
     return Sums(top, sums.total * decay + new.total, sums.weighted * decay[:, None] + new.weighted)
 
 

@@ -23,15 +23,18 @@ def floats(*arrays: Array) -> tuple[Array, ...]:
     return tuple(as_floats(array) for array in arrays)
 
 
-def mixed_precision_einsum(equation: str, left: Array, right: Array) -> Array:
-    """An einsum in the narrower of the two floating-point types (see `floats`), summed in float32 or wider."""
+def mixed_precision_einsum(equation: str, left: Array, right: Array, precision: str = "highest") -> Array:
+    """An einsum in the narrower of the two floating-point types (see `floats`), summed in float32 or wider.
+
+    precision: of the products of float32, see `comparison`; "highest" takes them in float32 on accelerators, too.
+    """
     left, right = floats(left, right)
     narrow = min(left.dtype, right.dtype, key=lambda dtype: dtype.itemsize)
     return jnp.einsum(
         equation,
         left.astype(narrow),
         right.astype(narrow),
-        precision="highest",
+        precision=precision,
         preferred_element_type=accumulation_dtype(narrow),
     )
 

@@ -66,6 +66,12 @@ def devices_under(array: Array) -> int:
     return math.prod(size for name, size in mesh.shape.items() if name not in mesh.manual_axes)
 
 
+def platform_of(array: Array) -> str:
+    """The platform of the computation, as far as tracing determines it."""
+    device = jax.typeof(array).sharding.mesh.abstract_device
+    return jax.default_backend() if device is None else device.platform
+
+
 def spread(rows: Array, axis_name: str = "data") -> Array:
     """The same global array, with the constraint that its rows stay sharded over the devices of an axis, if there is one.
 

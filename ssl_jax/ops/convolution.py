@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.ops.tiles import platform_of
+from ssl_jax.ops.collectives import platform_of
 
 Padding = Sequence[tuple[int, int]]
 FUSION = "xla_cpu_experimental_ynn_fusion_type"

@@ -11,6 +11,17 @@ from jax import Array, lax
 
 from ssl_jax.ops.blocks import cut_rows
 from ssl_jax.ops.collectives import varying_together
+from ssl_jax.ops.comparison import Precision
+
+
+class Scoring(NamedTuple):
+    """How scores are taken: `scale` times the product of two rows, in a precision of `comparison`."""
+
+    scale: float
+    precision: Precision
+
+    def product(self, left: Array, right: Array) -> Array:
+        return jnp.matmul(left, right, precision=self.precision)
 
 
 class Rows(NamedTuple):
@@ -33,9 +44,9 @@ def rows_in_blocks(rows: Array, skip: Array, block: int, *, shares: Array | None
     return Rows(cut_rows(rows, block), cut_rows(skip, block), None if shares is None else cut_rows(shares, block))
 
 
-def sums_within(scale: float, rows: Rows) -> Array:
+def sums_within(scoring: Scoring, rows: Rows) -> Array:
     """`[K, b]` sums of the exponentials of each row's scores with the others of the set, less the highest possible score."""
-    weights = weights_between(scale, rows, rows)
+    weights = weights_between(scoring, rows, rows)
 
     def visit_row(i: Array, sums: Array) -> Array:
         def visit(j: Array, carried: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -49,9 +60,9 @@ def sums_within(scale: float, rows: Rows) -> Array:
     return lax.fori_loop(0, len(rows.blocks), visit_row, _zeros(rows.blocks.shape[:2], rows))
 
 
-def sums_between(scale: float, left: Rows, right: Rows) -> tuple[Array, Array]:
+def sums_between(scoring: Scoring, left: Rows, right: Rows) -> tuple[Array, Array]:
     """`[K, b]` sums of the rows of one set over those of another, and `[L, b]` the other way round."""
-    weights = weights_between(scale, left, right)
+    weights = weights_between(scoring, left, right)
 
     def visit_row(i: Array, carried: tuple[Array, Array]) -> tuple[Array, Array]:
         def visit(j: Array, carried: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -67,20 +78,22 @@ def sums_between(scale: float, left: Rows, right: Rows) -> tuple[Array, Array]:
     return lax.fori_loop(0, len(left.blocks), visit_row, varying_together(start))
 
 
-def gradients_within(scale: float, rows: Rows) -> Array:
+def gradients_within(scoring: Scoring, rows: Rows) -> Array:
     """`[K, b, D]`, by the `shares` of the rows."""
-    weights, (blocks, _, shares) = weights_between(scale, rows, rows), rows
+    weights, (blocks, _, shares) = weights_between(scoring, rows, rows), rows
 
     def visit_row(i: Array, carried: tuple[Array, Array]) -> tuple[Array, Array]:
         first = blocks[i]
-        own = product(weights(i, i) * (shares[i][:, None] + shares[i][None]), first)
+        own = scoring.product(weights(i, i) * (shares[i][:, None] + shares[i][None]), first)
         first_transposed = first.T
 
         def visit(j: Array, carried: tuple[Array, Array]) -> tuple[Array, Array]:
             own, of_columns = carried
             slopes = weights(i, j) * (shares[i][:, None] + shares[j][None])
             # [D, b] rather than [b, D]: XLA's CPU product is half as fast when its long side has to be transposed.
-            return own + product(slopes, blocks[j]), _add(of_columns, j, product(first_transposed, slopes))
+            return own + scoring.product(slopes, blocks[j]), _add(
+                of_columns, j, scoring.product(first_transposed, slopes)
+            )
 
         of_rows, of_columns = carried
         own, of_columns = lax.fori_loop(i + 1, len(of_columns), visit, (own, of_columns))
@@ -91,9 +104,9 @@ def gradients_within(scale: float, rows: Rows) -> Array:
     return of_rows + of_columns.mT
 
 
-def gradients_between(scale: float, left: Rows, right: Rows) -> tuple[Array, Array]:
+def gradients_between(scoring: Scoring, left: Rows, right: Rows) -> tuple[Array, Array]:
     """`[K, b, D]` and `[L, b, D]`, by the `shares` of both sets."""
-    weights = weights_between(scale, left, right)
+    weights = weights_between(scoring, left, right)
 
     def visit_row(i: Array, carried: tuple[Array, Array]) -> tuple[Array, Array]:
         share, transposed = left.shares[i][:, None], left.blocks[i].T
@@ -101,7 +114,9 @@ def gradients_between(scale: float, left: Rows, right: Rows) -> tuple[Array, Arr
         def visit(j: Array, carried: tuple[Array, Array]) -> tuple[Array, Array]:
             own, of_right = carried
             slopes = weights(i, j) * (share + right.shares[j][None])
-            return own + product(slopes, right.blocks[j]), _add(of_right, j, product(transposed, slopes))
+            return own + scoring.product(slopes, right.blocks[j]), _add(
+                of_right, j, scoring.product(transposed, slopes)
+            )
 
         of_left, of_right = carried
         own, of_right = lax.fori_loop(0, len(right.blocks), visit, (of_left[i], of_right))
@@ -112,7 +127,7 @@ def gradients_between(scale: float, left: Rows, right: Rows) -> tuple[Array, Arr
     return of_left, of_right.mT
 
 
-def weights_between(scale: float, left: Rows, right: Rows) -> Callable[[Array, Array], Array]:
+def weights_between(scoring: Scoring, left: Rows, right: Rows) -> Callable[[Array, Array], Array]:
     """A function of i and j to the exponentials of the scores of two blocks, less the highest possible score, `[b, b]`.
 
     0 where a row of one block skips that of the other, and for rows that fill up a block.
@@ -123,15 +138,10 @@ def weights_between(scale: float, left: Rows, right: Rows) -> Callable[[Array, A
         included = (indices >= 0)[None] & (left.skip[i][:, :1] >= 0)
         for skipped in left.skip[i].T:
             included = included & (indices[None] != skipped[:, None])
-        weight = jnp.exp((product(left.blocks[i], right.blocks[j].T) - 1) * scale)
+        weight = jnp.exp((scoring.product(left.blocks[i], right.blocks[j].T) - 1) * scoring.scale)
         return jnp.where(included, weight, 0)
 
     return weights
-
-
-def product(left: Array, right: Array) -> Array:
-    """In float32 proper, where accelerators would round the factors."""
-    return jnp.matmul(left, right, precision="highest")
 
 
 def _zeros(shape: tuple[int, ...], like: Rows) -> Array:

@@ -34,7 +34,7 @@ from ssl_jax.ops.block_sums import (
 from ssl_jax.ops.blocks import accumulation_dtype, cut_rows, floats, mixed_precision_einsum
 from ssl_jax.ops.checks import check_arrays, check_count, check_integers, check_positive, given
 from ssl_jax.ops.collectives import devices_under, gather_rows, on_several_devices, pass_on, shards, varying_together
-from ssl_jax.ops.exchange import chosen_exchange
+from ssl_jax.ops.comparison import Precision, chosen_comparison, chosen_precision
 
 MOST_SCORES = 2**24  # at once on a device when no block size is given: 64 MiB
 
@@ -50,6 +50,7 @@ def softmax_sum(
     mask: Array | None = None,
     axis_name: str | None = None,
     block_size: int | None = None,
+    precision: Precision | None = None,
 ) -> tuple[Array, Array]:
     """Logarithm of the sum of the exponentials of each query's scores, and the mean of the values with these weights.
 
@@ -67,12 +68,15 @@ def softmax_sum(
       axis_name: mapped axis over which queries and keys are sharded; key indices count through all shards, in their order.
       block_size: b; keys then pass through the ring. None chooses by size: while scores are few, keys of all shards are
         gathered and processed at once.
+      precision: of products of float32 on accelerators, "highest" or "high", see `ops.comparison`; None takes that of the
+        context, "highest" where nothing else is chosen.
 
     Returns:
       `[Q]` and `[Q, E]`, float32 (float64 if all arrays are); minus infinity and 0 for a query without visible keys.
 
     Raises:
-      ValueError: shapes or types do not fit, there are no keys, or the temperature or block is not positive.
+      ValueError: shapes or types do not fit, there are no keys, the temperature or block is not positive, or the precision is
+        unknown.
 
     Example:
       >>> logarithm, mean = softmax_sum(jnp.zeros((1, 2)), jnp.ones((4, 2)), jnp.arange(4.0)[:, None])
@@ -83,10 +87,11 @@ def softmax_sum(
     _check(queries, keys, values, hidden, shards(axis_name))
     check_positive("softmax_sum", inverse_temperature=inverse_temperature)
     check_count("softmax_sum", **given(block_size=block_size))
+    precision = chosen_precision("softmax_sum", precision)
     queries, keys, values = floats(queries, keys, jnp.zeros((len(keys), 0), keys.dtype) if values is None else values)
     scale = jnp.asarray(inverse_temperature, accumulation_dtype(queries.dtype))
     most = MOST_SCORES * devices_under(queries)
-    chosen = chosen_exchange()
+    chosen = chosen_comparison()
     block_size = chosen.block_size if block_size is None else block_size
     few = block_size is None and len(queries) * len(keys) * shards(axis_name) <= most
     gather = chosen.keys == "gather" or (chosen.keys == "auto" and few)
@@ -95,12 +100,12 @@ def softmax_sum(
 
     block = len(keys) if few else min(block_size or max(1, most // len(queries)), len(keys))
     if axis_name is None and block == len(keys):
-        scores = scores_of(queries, keys, scale, hidden, 0, 0, len(keys))
-        return finished(sums_of(scores, values, highest(scores)))
+        scores = scores_of(queries, keys, scale, hidden, 0, 0, len(keys), precision=precision)
+        return finished(sums_of(scores, values, highest(scores), precision))
     if mask is not None:  # the last block may extend beyond the end
         hidden = hidden._replace(mask=jnp.pad(mask, ((0, 0), (0, block))))
     store = (cut_rows(keys, block), cut_rows(values, block))
-    return _streamed(axis_name, len(keys), *varying_together((queries, store, scale, hidden)))
+    return _streamed(axis_name, len(keys), precision, *varying_together((queries, store, scale, hidden)))
 
 
 def log_sum_exp(queries: Array, keys: Array, **arguments: Any) -> Array:
@@ -117,19 +122,24 @@ def log_sum_exp(queries: Array, keys: Array, **arguments: Any) -> Array:
     return softmax_sum(queries, keys, **arguments)[0]
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _streamed(axis_name: str | None, count: int, queries: Array, store: Any, scale: Array, hidden: Hidden) -> Any:
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _streamed(
+    axis_name: str | None, count: int, precision: Precision, queries: Array, store: Any, scale: Array, hidden: Hidden
+) -> Any:
     """`softmax_sum` over a store of blocks, `[K / b, b, D]` and `[K / b, b, E]`, of which `count` keys are real."""
-    return _forward(axis_name, count, queries, store, scale, hidden)[0]
+    return _forward(axis_name, count, precision, queries, store, scale, hidden)[0]
 
 
-def _forward(axis_name: str | None, count: int, queries: Array, store: Any, scale: Array, hidden: Hidden) -> Any:
+def _forward(
+    axis_name: str | None, count: int, precision: Precision, queries: Array, store: Any, scale: Array, hidden: Hidden
+) -> Any:
     def visit(sums: Sums, shard: Any, store: Any) -> tuple[Sums, None]:
         def read(sums: Sums, numbered: Any) -> tuple[Sums, None]:
             number, (keys, values) = numbered
 
             def absorb() -> Sums:
-                return absorbed(sums, scores_of(queries, keys, scale, hidden, shard, number, count), values)
+                scores = scores_of(queries, keys, scale, hidden, shard, number, count, precision=precision)
+                return absorbed(sums, scores, values, precision)
 
             return _unless_later(hidden, shard * count + number * len(keys), absorb, sums), None
 
@@ -141,10 +151,13 @@ def _forward(axis_name: str | None, count: int, queries: Array, store: Any, scal
     return (log_sums, means), (queries, store, scale, hidden, log_sums, means)
 
 
-def _backward(axis_name: str | None, count: int, kept: Any, cotangents: tuple[Array, Array]) -> tuple[Any, ...]:
+def _backward(
+    axis_name: str | None, count: int, precision: Precision, kept: Any, cotangents: tuple[Array, Array]
+) -> tuple[Any, ...]:
     queries, store, scale, hidden, log_sums, means = kept
     of_log_sums, of_means = cotangents
     finite_log_sums = jnp.where(log_sums == -jnp.inf, 0, log_sums)
+    einsum = partial(mixed_precision_einsum, precision=precision)
     offset = of_log_sums - jnp.sum(of_means * means, axis=1)
 
     def visit(of_queries: Array, shard: Any, store: Any) -> tuple[Array, Any]:
@@ -154,12 +167,14 @@ def _backward(axis_name: str | None, count: int, kept: Any, cotangents: tuple[Ar
             def differentiate() -> tuple[Array, Any]:
                 # [b, Q] rather than [Q, b]: then no product has to transpose its long side, which takes XLA's CPU code
                 # twice as long. Keys are transposed beforehand for the same reason.
-                scores = scores_of(queries, keys, scale, hidden, shard, number, count, transposed=True)
+                scores = scores_of(
+                    queries, keys, scale, hidden, shard, number, count, transposed=True, precision=precision
+                )
                 weights = jnp.exp(scores - finite_log_sums[None])
-                slopes = weights * (offset[None] + mixed_precision_einsum("ke,qe->kq", values, of_means))
-                of_keys = mixed_precision_einsum("kq,qd->kd", slopes, queries) * scale
-                of_values = mixed_precision_einsum("kq,qe->ke", weights, of_means)
-                return of_queries + mixed_precision_einsum("dk,kq->dq", keys_transposed, slopes), (of_keys, of_values)
+                slopes = weights * (offset[None] + einsum("ke,qe->kq", values, of_means))
+                of_keys = einsum("kq,qd->kd", slopes, queries) * scale
+                of_values = einsum("kq,qe->ke", weights, of_means)
+                return of_queries + einsum("dk,kq->dq", keys_transposed, slopes), (of_keys, of_values)
 
             nothing, _ = varying_together((jax.tree.map(wide_zeros, (keys, values)), of_queries))
             first = shard * count + number * len(keys)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ssl_jax.ops.blocks import cut_rows
-from ssl_jax.ops.collectives import devices_under, row_numbers, shards
+from ssl_jax.ops.collectives import devices_under, platform_of, row_numbers, shards
 from ssl_jax.ops.streaming import MOST_SCORES
 
 # Measured on two cores, forward and backward (benchmarks/attention.py): scores of a tile, and queries of a long sequence.
@@ -60,12 +60,6 @@ def choose_tile(
         queries = min(queries, ROWS) if one_cpu else queries
         keys = min(keys, block_size or max(FEWEST_KEYS, most // (heads * queries)))
     return Tile(max(heads, most // (queries * keys)), queries, keys, recompute=keys == key.shape[1])
-
-
-def platform_of(array: Array) -> str:
-    """The platform of the computation, as far as tracing determines it."""
-    device = jax.typeof(array).sharding.mesh.abstract_device
-    return jax.default_backend() if device is None else device.platform
 
 
 def over_heads(

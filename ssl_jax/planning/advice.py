@@ -33,7 +33,7 @@ def advice(step: CompiledStep, execution: Execution, arguments: dict[str, Any], 
         given.append("--rematerialize: keep products and convolutions only, and recompute the rest")
     if arguments.get("precision") == "float32":
         given.append("--precision bfloat16: half of the activations' bytes")
-    if execution.exchange.keys == "gather":
+    if execution.comparison.keys == "gather":
         given.append("--keys ring: keys of other devices pass from device to device instead of being copied to each")
     return [*given, "more chips, a chip with more memory, or a smaller --batch-size"]
 

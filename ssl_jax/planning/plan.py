@@ -11,7 +11,7 @@ from ssl_jax.planning.step import CompiledStep, compile_step
 from ssl_jax.planning.summary import summary
 from ssl_jax.planning.targets import Target
 from ssl_jax.recipes import Recipe
-from ssl_jax.train.execution import PLAIN, Execution
+from ssl_jax.train.execution import COMPARISON, PLAIN, Execution
 from ssl_jax.train.mesh import check_batch_size
 
 
@@ -79,5 +79,5 @@ def _largest(
 
 def _options(execution: Execution) -> dict[str, Any]:
     """The options of `pretrain` that the execution has been made of."""
-    named = {**vars(execution), **vars(execution.exchange)}
-    return {name: value for name, value in named.items() if name != "exchange"}
+    comparison = {name: getattr(execution.comparison, field) for name, field in COMPARISON.items()}
+    return comparison | {name: value for name, value in vars(execution).items() if name != "comparison"}

@@ -37,8 +37,8 @@ def demo(
 ) -> Recipe:  # fmt: skip
     """Minutes on a laptop, AdamW, patches of 7 pixels, two large and two small crops, one head.
 
-    The center's momentum is 0.5, not 0.9: with 0.9 the teacher gives nearly all examples to 2 % of the prototypes for 500 of the
-    900 steps, which the collapse alarm reports; with 0.5 it uses 56 % of them from step 120 on.
+    The center's momentum is 0.5, not 0.9: with 0.9 the teacher gives nearly all examples to 2 % of the prototypes for 500 of
+    the 900 steps, which the collapse alarm reports; with 0.5 it uses 56 % of them from step 120 on.
     """
     opened = open_tokens(images, method="ibot")
     head, steps = make_head(opened, 256, 64, prototypes=prototypes, norm=True), training.steps(opened.data)

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
-from ssl_jax.ops.exchange import BY_SIZE, Exchange
+from ssl_jax.ops.comparison import BY_SIZE, Comparison
+
+# Options of a run that its `Comparison` is made of, and its names for them.
+COMPARISON = {"keys": "keys", "block_size": "block_size", "loss_precision": "precision"}
 
 
 @dataclass(frozen=True)
@@ -10,7 +13,7 @@ class Execution:
     """Execution of a step on the devices of a mesh.
 
     shard_parameters: shard parameters and optimizer moments over the devices (FSDP) instead of replicating them.
-    exchange: how the objective compares rows of several devices.
+    comparison: how the objective compares rows, of one device or several.
     microbatches: m, divides the batch. With m > 1 the encoder runs twice, on a part of the batch at a time; the loss is that
       of the whole batch, but batch norms use the statistics of a part.
     rematerialize: keep only products and convolutions for the gradient, and recompute norms and other element-wise
@@ -21,7 +24,7 @@ class Execution:
     """
 
     shard_parameters: bool = False
-    exchange: Exchange = BY_SIZE
+    comparison: Comparison = BY_SIZE
     microbatches: int = 1
     rematerialize: bool = False
     skip_nonfinite: int = 0

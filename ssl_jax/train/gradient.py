@@ -20,7 +20,7 @@ from jax import Array, lax
 from jax.sharding import Mesh, PartitionSpec
 
 from ssl_jax.methods.method import Embeddings, Method, Metrics, Params, State, ViewBatch
-from ssl_jax.ops.exchange import BY_SIZE, Exchange, exchanging
+from ssl_jax.ops.comparison import BY_SIZE, Comparison, comparing
 from ssl_jax.train.execution import PLAIN, Execution
 from ssl_jax.train.mesh import rows_specs
 
@@ -59,7 +59,7 @@ def loss_and_gradient(
 
     if execution.rematerialize:
         encode = jax.checkpoint(encode, policy=lambda primitive, *_, **__: primitive.name in COSTLY)
-    objective = partial(sharded_objective, method, mesh, rng=objective_rng, step=step, exchange=execution.exchange)
+    objective = partial(sharded_objective, method, mesh, rng=objective_rng, step=step, comparison=execution.comparison)
     if execution.microbatches > 1:
         return _cached(encode, objective, params, state, batch, microbatches=execution.microbatches)
 
@@ -79,7 +79,7 @@ def sharded_objective(
     *,
     rng: Array,
     step: Array,
-    exchange: Exchange = BY_SIZE,
+    comparison: Comparison = BY_SIZE,
 ) -> tuple[Array, State, Metrics]:
     """`method.objective` of global arrays, run on each device's shard of them: loss, new state, metrics.
 
@@ -87,7 +87,7 @@ def sharded_objective(
     """
     carried = {name: state[name] for name in method.objective_state if name in state}
     if mesh is None or mesh.size == 1:
-        with exchanging(exchange):
+        with comparing(comparison):
             loss, changes, metrics = method.objective(embeddings, carried, rng, step)
         return loss, {**state, **changes}, metrics
 
@@ -102,7 +102,7 @@ def sharded_objective(
     run = jax.shard_map(
         shard, mesh=mesh, in_specs=(spread, layouts, copied, copied), out_specs=(copied, layouts, copied)
     )
-    with exchanging(exchange):
+    with comparing(comparison):
         loss, carried, metrics = run(embeddings, carried, rng, step)
     return loss, {**state, **carried}, metrics
 

@@ -1,6 +1,8 @@
 """Contrastive losses within a batch: their definitions in float64, whole and in pieces, streamed and at once."""
 
 import functools
+import re
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +15,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from sharding import CASES, assert_same_in_pieces
 
 from ssl_jax.losses.contrastive import decoupled_contrastive, in_batch_info_nce, moco_v3, ntxent, supervised_contrastive
+from ssl_jax.ops.comparison import Comparison, comparing
 from ssl_jax.train.mesh import make_mesh
 
 B, D = 16, 3
@@ -273,6 +276,35 @@ def test_a_ring_holds_a_block_where_gathering_holds_all_keys():
 
 
 @pytest.mark.slow
+def precisions(differentiated, loss, *arrays, **arguments):
+    """Those of the products in the lowered program of value and gradient."""
+    program = compiled.__wrapped__(
+        loss, differentiated, temperature=0.5, **arguments
+    )  # Traced anew: the context decides.
+    text = program.lower(*arrays).as_text()
+    return set(re.findall(r"precision = \[(\w+), \w+\]", text))
+
+
+@pytest.mark.parametrize("block_size", [None, 5])
+def test_products_are_taken_in_the_precision_that_is_asked_for(case, block_size):
+    """An argument, or the choice of the context; forward and backward, all at once and in blocks."""
+    loss, _, count, differentiated = case
+    programs = partial(precisions, differentiated, loss, *rows(count), block_size=block_size)
+    assert programs() == {"HIGHEST"}
+    assert programs(precision="high") == {"HIGH"}
+    with comparing(Comparison(precision="high")):
+        assert programs() == {"HIGH"}
+        assert programs(precision="highest") == {"HIGHEST"}
+
+
+def test_a_ring_takes_the_precision_along():
+    arguments = {"temperature": 0.5, "axis_name": "data", "block_size": 4, "precision": "high"}
+    for loss in (ntxent, in_batch_info_nce):
+        sharded = jax.vmap(jax.value_and_grad(partial(loss, **arguments)), axis_name="data")
+        text = jax.jit(sharded).lower(*rows(2, shape=(4, 8, D))).as_text()
+        assert set(re.findall(r"precision = \[(\w+), \w+\]", text)) == {"HIGH"}
+
+
 def test_wrong_arguments_are_named():
     first, second = rows(2)
     mistakes = (
@@ -283,6 +315,10 @@ def test_wrong_arguments_are_named():
         (lambda: ntxent(first[0], second[0]), r"got \(3,\) and \(3,\)"),
         (lambda: ntxent(first[:0], second[:0]), "not empty"),
         (lambda: ntxent(first, second, temperature=0), "ntxent: temperature must be above 0, got 0"),
+        (
+            lambda: in_batch_info_nce(first, second, precision="tf32"),
+            "in_batch_info_nce: precision must be one of highest, high, got 'tf32'",
+        ),
         (lambda: ntxent(first, second, block_size=0), "ntxent: block_size must be a whole number of at least 1, got 0"),
         (lambda: ntxent(first, second, axis_name="nowhere"), "axis_name: 'nowhere' is not bound"),
         (lambda: decoupled_contrastive(first, second, temperature=-1.0), "decoupled_contrastive: temperature"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
-from ssl_jax.ops.exchange import Exchange, exchanging
+from ssl_jax.ops.comparison import Comparison, comparing
 from ssl_jax.ops.half_ring import meet_all
 from ssl_jax.ops.pair_blocks import Rows
 from ssl_jax.ops.pairs import log_sums_over_others
@@ -62,7 +62,7 @@ def test_sums_and_gradients_are_those_of_one_device(devices, block_size):
         return found, *pull(weights)
 
     whole, pull = jax.vjp(lambda rows: sums(rows, skip), rows)
-    with exchanging(Exchange("ring")):
+    with comparing(Comparison("ring")):
         found, gradient = over(devices, on_a_shard, rows, skip, weights)
     np.testing.assert_allclose(found, whole, rtol=1e-5)
     np.testing.assert_allclose(gradient, pull(weights)[0], rtol=1e-4, atol=1e-6)

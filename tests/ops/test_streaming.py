@@ -13,7 +13,7 @@ from jax.sharding import Mesh, PartitionSpec
 from sharding import CASES, assert_same_in_pieces, in_pieces
 
 from ssl_jax.ops.collectives import mean_over_shards, shards
-from ssl_jax.ops.exchange import BY_SIZE, Exchange, exchanging
+from ssl_jax.ops.comparison import BY_SIZE, Comparison, comparing
 from ssl_jax.ops.streaming import log_sum_exp, softmax_sum
 
 QUERIES, KEYS = 16, 24
@@ -217,15 +217,15 @@ def test_wrong_arguments_are_named():
 
 
 @pytest.mark.parametrize(
-    ("exchange", "collective"),
+    ("comparison", "collective"),
     [
-        (Exchange("gather", block_size=8), "all_gather"),
-        (Exchange("ring"), "ppermute"),
-        (Exchange(block_size=8), "ppermute"),
+        (Comparison("gather", block_size=8), "all_gather"),
+        (Comparison("ring"), "ppermute"),
+        (Comparison(block_size=8), "ppermute"),
         (BY_SIZE, "all_gather"),  # few keys
     ],
 )
-def test_the_exchange_of_keys_can_be_chosen_and_changes_nothing(exchange, collective):
+def test_the_exchange_of_keys_can_be_chosen_and_changes_nothing(comparison, collective):
     rows = jax.random.normal(jax.random.key(0), (64, 3))
     shard = functools.partial(softmax_sum, axis_name="data")
     spec = PartitionSpec("data")
@@ -235,7 +235,7 @@ def test_the_exchange_of_keys_can_be_chosen_and_changes_nothing(exchange, collec
         in_specs=spec,
         out_specs=spec,
     )
-    with exchanging(exchange):
+    with comparing(comparison):
         program = str(jax.make_jaxpr(run)(rows))
         found = jax.jit(run)(rows)
     np.testing.assert_allclose(found, softmax_sum(rows, rows)[0], rtol=1e-6)

@@ -16,7 +16,7 @@ from ssl_jax import recipes
 from ssl_jax.cli import main
 from ssl_jax.data.outline import Outline, is_outline, outline
 from ssl_jax.errors import UsageError
-from ssl_jax.ops.exchange import Exchange
+from ssl_jax.ops.comparison import Comparison
 from ssl_jax.planning import plan_run
 from ssl_jax.planning.advice import advice
 from ssl_jax.planning.chips import GIB, TPUS
@@ -116,7 +116,7 @@ def test_advice_names_options_of_pretrain_and_is_silent_where_the_step_fits():
         "--shard-parameters (FSDP)", "--microbatches 8", "--rematerialize", "--precision bfloat16",
         "more chips, a chip with more memory, or a smaller --batch-size",
     ]  # fmt: skip
-    used = Execution(True, Exchange("gather"), microbatches=16, rematerialize=True)
+    used = Execution(True, Comparison("gather"), microbatches=16, rematerialize=True)
     assert [sentence.split()[0] for sentence in advice(too_large, used, {}, limit=GIB)] == ["--keys", "more"]
     words = {word.strip(":") for sentence in found for word in sentence.split() if word.startswith("--")}
     assert words <= {"--shard-parameters", "--microbatches", "--rematerialize", "--precision", "--keys", "--batch-size"}
