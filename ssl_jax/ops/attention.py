@@ -7,10 +7,11 @@ The output of a query is the mean of the values with weights softmax(`inverse_te
 value of the best key alone (hard). Where values are keys, it is minus the gradient of the free energy of the query among
 the keys (`ops.energy`). Self-attention is the case of one set for all three.
 
-The implementation is chosen by size, or by the caller. With few scores all are held at once ("dense"), for the gradient
-too. With many, `ops.streaming` computes tile by tile, and recomputes scores for the gradient ("streaming"):
-memory is O(T), not O(T S). On one CPU a tile fits into the cache, one head after the other; accelerators and
-several devices take all heads together. Measured in `benchmarks/attention.py`.
+The implementation is chosen by platform and size, or by the caller. On an NVIDIA GPU cuDNN's kernel takes 16-bit arrays
+("cudnn", `ops.cudnn`). Elsewhere few scores are held all at once, for the gradient too ("dense"). With many, `ops.streaming`
+computes tile by tile, and recomputes scores for the gradient ("streaming"): memory is O(T), not O(T S). On one CPU a tile fits
+into the cache, one head after the other; accelerators and several devices take all heads together. Measured in
+`benchmarks/attention.py`.
 """
 
 from collections.abc import Callable
@@ -21,9 +22,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from ssl_jax.ops import cudnn
 from ssl_jax.ops.blocks import floats, mixed_precision_einsum
 from ssl_jax.ops.checks import check_arrays, check_choice, check_count, check_flags, check_positive, given
-from ssl_jax.ops.collectives import platform_of, shards
+from ssl_jax.ops.collectives import shards
 from ssl_jax.ops.streaming import softmax_sum
 from ssl_jax.ops.tiles import choose_tile, over_heads
 
@@ -57,9 +59,9 @@ def attention(
       axis_name: mapped axis over which T and S are sharded, each shard holding the queries and keys of its positions: keys
         pass through a ring. Not for hard attention.
       block_size: keys compared at once, in "streaming"; None chooses by size.
-      implementation: implementation of soft attention on whole arrays; None chooses between the first two by size. "dense" can
+      implementation: implementation of soft attention on whole arrays; None chooses by platform and size. "dense" can
         be differentiated in any way, "streaming" backwards only. "cudnn" is the kernel of `jax.nn.dot_product_attention` for
-        NVIDIA GPUs: 16-bit types, E = D, no mask; never chosen automatically.
+        NVIDIA GPUs: 16-bit types, E = D, no mask, gradients backwards only; None chooses it for self-attention on one GPU.
 
     Returns:
       `[B, T, H, E]` in the type of the values, float32 for integers; zeros for a query without keys.
@@ -85,9 +87,10 @@ def attention(
     _check_ways(hard, axis_name, block_size, implementation)
     scale = query.shape[-1] ** -0.5 if inverse_temperature is None else inverse_temperature
     if implementation == "cudnn":
-        _check_cudnn(query, value, mask)
-        query = (query * scale).astype(query.dtype)  # since its `scale` cannot be traced
-        return jax.nn.dot_product_attention(query, key, value, scale=1.0, is_causal=causal, implementation="cudnn")
+        cudnn.check("attention", query, key, value, mask, causal=causal)
+    free = implementation is None and not hard and axis_name is None and block_size is None
+    if implementation == "cudnn" or (free and cudnn.is_best(query, key, value, mask, causal=causal)):
+        return cudnn.attend(query, key, value, scale=scale, causal=causal)
     dense = implementation == "dense"
     tile = choose_tile(query, key, axis_name=axis_name, block_size=block_size, dense=dense, rows_only=hard)
     read: Callable[..., Array]
@@ -236,14 +239,4 @@ def _check_ways(
     if block_size is not None and implementation != "streaming":
         raise ValueError(
             f"attention: implementation={implementation!r} has no blocks: leave out block_size, got {block_size}"
-        )
-
-
-def _check_cudnn(query: Array, value: Array, mask: Array | None) -> None:
-    narrow = query.dtype in (jnp.bfloat16, jnp.float16)
-    if mask is not None or not narrow or query.shape[-1] != value.shape[-1] or platform_of(query) == "cpu":
-        raise ValueError(
-            "attention: implementation='cudnn' needs an NVIDIA GPU, bfloat16 or float16, values of the size of keys and no "
-            f"mask, got {platform_of(query)}, {query.dtype}, {query.shape[-1]} and {value.shape[-1]}, "
-            f"{'no mask' if mask is None else 'a mask'}: take 'streaming'"
         )

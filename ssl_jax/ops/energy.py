@@ -22,7 +22,7 @@ from jax import Array, lax
 from ssl_jax.ops.blocks import accumulation_dtype, cut_rows, floats, mixed_precision_einsum
 from ssl_jax.ops.checks import check_arrays, check_count, check_flags, check_labels, check_positive, given
 from ssl_jax.ops.collectives import gather_rows, return_to_owners, shards, varying_together
-from ssl_jax.ops.streaming import MOST_SCORES, log_sum_exp, softmax_sum
+from ssl_jax.ops.streaming import log_sum_exp, most_scores, softmax_sum
 
 
 def free_energy(
@@ -123,7 +123,7 @@ def key_value_lookup(
         raise ValueError(f"key_value_lookup: top must be from 1 to the {len(keys) * shards(axis_name)} keys, got {top}")
 
     def find(queries: Array) -> tuple[Array, Array]:
-        block = min(block_size or max(1, MOST_SCORES // len(queries)), len(keys))
+        block = min(block_size or max(1, most_scores(queries) // len(queries)), len(keys))
         scores, indices = _nearest(queries, keys, min(top, len(keys)), block)
         return scores, values[indices]
 

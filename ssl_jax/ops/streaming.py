@@ -33,10 +33,20 @@ from ssl_jax.ops.block_sums import (
 )
 from ssl_jax.ops.blocks import accumulation_dtype, cut_rows, floats, mixed_precision_einsum
 from ssl_jax.ops.checks import check_arrays, check_count, check_integers, check_positive, given
-from ssl_jax.ops.collectives import devices_under, gather_rows, on_several_devices, pass_on, shards, varying_together
+from ssl_jax.ops.collectives import (
+    devices_under,
+    gather_rows,
+    on_several_devices,
+    pass_on,
+    platform_of,
+    shards,
+    varying_together,
+)
 from ssl_jax.ops.comparison import Precision, chosen_comparison, chosen_precision
 
-MOST_SCORES = 2**24  # at once on a device when no block size is given: 64 MiB
+# At once on a device when no block size is given: 64 MiB, and 256 on a GPU. InfoNCE of 65,536 x 128 in "high" precision takes
+# 57 ms on an H200 with the first and 39 with the second.
+MOST_SCORES, MOST_SCORES_ON_GPU = 2**24, 2**26
 
 
 def softmax_sum(
@@ -90,7 +100,7 @@ def softmax_sum(
     precision = chosen_precision("softmax_sum", precision)
     queries, keys, values = floats(queries, keys, jnp.zeros((len(keys), 0), keys.dtype) if values is None else values)
     scale = jnp.asarray(inverse_temperature, accumulation_dtype(queries.dtype))
-    most = MOST_SCORES * devices_under(queries)
+    most = most_scores(queries) * devices_under(queries)
     chosen = chosen_comparison()
     block_size = chosen.block_size if block_size is None else block_size
     few = block_size is None and len(queries) * len(keys) * shards(axis_name) <= most
@@ -120,6 +130,11 @@ def log_sum_exp(queries: Array, keys: Array, **arguments: Any) -> Array:
       1.3863, log(4) = 1.3863
     """
     return softmax_sum(queries, keys, **arguments)[0]
+
+
+def most_scores(rows: Array) -> int:
+    """Scores that a device computes at once when no block size is given."""
+    return MOST_SCORES_ON_GPU if platform_of(rows) == "gpu" else MOST_SCORES
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))

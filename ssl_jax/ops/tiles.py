@@ -16,7 +16,7 @@ from jax import Array, lax
 
 from ssl_jax.ops.blocks import cut_rows
 from ssl_jax.ops.collectives import devices_under, platform_of, row_numbers, shards
-from ssl_jax.ops.streaming import MOST_SCORES
+from ssl_jax.ops.streaming import most_scores
 
 # Measured on two cores, forward and backward (benchmarks/attention.py): scores of a tile, and queries of a long sequence.
 CACHED_SCORES, ROWS = 2**20, 1024
@@ -45,11 +45,11 @@ def choose_tile(
     """
     pairs, queries, keys = len(key) * key.shape[2], query.shape[1] * query.shape[2] // key.shape[2], key.shape[1]
     if axis_name is not None:
-        many = pairs * queries * keys * shards(axis_name) > MOST_SCORES
-        blocks = max(FEWEST_KEYS, MOST_SCORES // (pairs * queries)) if many else None
+        many = pairs * queries * keys * shards(axis_name) > most_scores(query)
+        blocks = max(FEWEST_KEYS, most_scores(query) // (pairs * queries)) if many else None
         return Tile(pairs, queries, block_size or blocks, recompute=False)
     one_cpu = devices_under(query) == 1 and platform_of(query) == "cpu"
-    most = CACHED_SCORES if one_cpu else MOST_SCORES * devices_under(query)
+    most = CACHED_SCORES if one_cpu else most_scores(query) * devices_under(query)
     few = pairs * queries * keys <= most and block_size is None
     if dense or few:
         return Tile(pairs, queries, keys, recompute=False)

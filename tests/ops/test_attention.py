@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from jax.sharding import PartitionSpec
 from sharding import CASES, assert_same_in_pieces
 
-from ssl_jax.ops import tiles
+from ssl_jax.ops import cudnn, tiles
 from ssl_jax.ops.attention import attention, attention_weights
 from ssl_jax.ops.collectives import mean_over_shards
 from ssl_jax.ops.energy import free_energy
 from ssl_jax.train.mesh import make_mesh
 
 B, T, S, H, D, E = 2, 8, 8, 4, 3, 2
+DOT_PRODUCT_ATTENTION = jax.nn.dot_product_attention
 
 
 def arrays(groups=H, seed=0):
@@ -247,6 +248,62 @@ def test_a_ring_holds_a_part_of_the_sequence():
         return program.memory_analysis().temp_size_in_bytes
 
     assert temporary_bytes(block_size=64) < 4 * 1024 * 8192 / 8
+
+
+@pytest.fixture
+def kernel(monkeypatch):
+    """Stands in for cuDNN's kernel on a CPU, and records how it is called; its arguments are those of the real one."""
+    calls = []
+
+    def dot_product_attention(*rows, implementation, **arguments):
+        calls.append({"implementation": implementation, "lengths": [row.shape[1] for row in rows], **arguments})
+        wide = [row.astype(jnp.float32) for row in rows]
+        return DOT_PRODUCT_ATTENTION(*wide, implementation="xla", **arguments).astype(rows[0].dtype)
+
+    monkeypatch.setattr(cudnn, "platform_of", lambda rows: "gpu")
+    monkeypatch.setattr(cudnn, "_nvidia", lambda: True)
+    monkeypatch.setattr(jax.nn, "dot_product_attention", dot_product_attention)
+    return calls
+
+
+@pytest.mark.parametrize("length", [6, 7])
+def test_narrow_self_attention_on_a_gpu_is_left_to_cudnn(kernel, length):
+    """Its gradient refuses odd lengths: they are padded, and the padding changes nothing."""
+    rows = [jax.random.normal(jax.random.key(seed), (2, length, 4, 8)) for seed in (0, 1, 2, 3)]
+
+    def value_and_gradients(read, *rows):
+        query, key, value, cotangent = (row.astype(jnp.bfloat16) for row in rows)
+        result, backwards = jax.vjp(read, query, key, value)
+        return [result, *backwards(cotangent)]
+
+    ours = value_and_gradients(attention, *rows)
+    assert [call["implementation"] for call in kernel] == ["cudnn"]
+    assert kernel[0]["lengths"] == [length + length % 2] * 3
+    dense = value_and_gradients(functools.partial(attention, implementation="dense"), *rows)
+    for result, expected in zip(ours, dense, strict=True):
+        np.testing.assert_allclose(result.astype(jnp.float32), expected.astype(jnp.float32), atol=0.03)
+    assert len(kernel) == 1
+    scale = jax.jit(lambda scale, row: attention(row, row, row, inverse_temperature=scale))
+    row = rows[0].astype(jnp.bfloat16)
+    for temperature in (0.5, 2.0):
+        exact = attention(row, row, row, inverse_temperature=temperature, implementation="dense")
+        result = scale(temperature, row)
+        np.testing.assert_allclose(result.astype(jnp.float32), exact.astype(jnp.float32), atol=0.03)
+
+
+def test_what_cudnn_has_not_been_tried_with_is_not_left_to_it(kernel):
+    narrow, wide = (jnp.ones((2, 6, 4, 8), dtype) for dtype in (jnp.bfloat16, jnp.float32))
+    attention(wide, wide, wide)
+    attention(narrow, narrow, narrow, causal=True)
+    attention(narrow, narrow, narrow, mask=jnp.ones((6, 6), bool))
+    attention(narrow, narrow, narrow, hard=True)
+    attention(narrow, narrow[:, :4], narrow[:, :4])
+    attention(narrow, narrow, narrow[..., :4])
+    attention(narrow[..., :6], narrow[..., :6], narrow[..., :6])
+    attention(narrow, narrow, narrow, block_size=2)
+    assert not kernel
+    with pytest.raises(ValueError, match="even lengths where it is causal"):
+        attention(narrow[:, :5], narrow[:, :5], narrow[:, :5], causal=True, implementation="cudnn")
 
 
 def test_wrong_arguments_are_named():
