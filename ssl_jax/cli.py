@@ -312,7 +312,7 @@ def data(words: list[str]) -> None:
     words = list(words)
     if words and words[0] not in ("-h", "--help"):
         pick("command of data", words.pop(0), ["prepare"])
-    from ssl_jax.data.preparation import prepare
+    from ssl_jax.data.preparation.known import prepare
 
     print(prepare(**parse(signatures.prepare_data, words, prog="ssl-jax data prepare")))
 

@@ -22,11 +22,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ssl_jax.commands.saved_run import make_again
-from ssl_jax.data import formats, open_data
-from ssl_jax.data.formats import FORMATS, header
-from ssl_jax.data.images import decode
+from ssl_jax.data import open_data
+from ssl_jax.data.drawn.synthetic import Synthetic
+from ssl_jax.data.pixels import formats
+from ssl_jax.data.pixels.formats import FORMATS, header
+from ssl_jax.data.pixels.images import decode
 from ssl_jax.data.skipping import Unreadable
-from ssl_jax.data.synthetic import Synthetic
 from ssl_jax.errors import RunError, UsageError
 from ssl_jax.recipes import Recipe
 from ssl_jax.recipes.clusterfit import load_features

@@ -18,8 +18,8 @@ from packaging.requirements import Requirement
 from watch import watched
 
 from ssl_jax.cli import main
-from ssl_jax.data.folder import open_folder
-from ssl_jax.data.synthetic import Synthetic
+from ssl_jax.data.drawn.synthetic import Synthetic
+from ssl_jax.data.folders.folder import open_folder
 from ssl_jax.errors import RunError, UsageError
 from ssl_jax.recipes.clusterfit import load_features
 from ssl_jax.report import write_report
@@ -39,7 +39,7 @@ MODULES = {
     "multiprocessing": {"data/stream.py"},  # Whether the main process of a worker is gone.
     "socketserver": set(), "requests": set(), "ftplib": set(), "telnetlib": set(),
     "socket": {"runs/opening.py"},  # The name of the host, for the lock.
-    "urllib": {"data/packages.py"}, "http": {"data/packages.py"},  # `ssl-jax data prepare`.
+    "urllib": {"data/preparation/packages.py"}, "http": {"data/preparation/packages.py"},  # `ssl-jax data prepare`.
     "importlib.util": {"composition/outside.py", "planning/targets.py"},  # A recipe that the user names; is libtpu there?
 }  # fmt: skip
 

@@ -24,7 +24,7 @@ from missing_runs import Found, run_missing
 from numpy.typing import NDArray
 
 from ssl_jax.data import Arrays, Batches
-from ssl_jax.data.tfds_text import Texts, open_texts
+from ssl_jax.data.tfds.text import Texts, open_texts
 from ssl_jax.evaluate import linear_probe
 from ssl_jax.methods.supervised import Supervised
 from ssl_jax.networks import projection_head

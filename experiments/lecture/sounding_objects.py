@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ssl_jax.commands import Options, pretrain
 from ssl_jax.commands.saved_run import restore
 from ssl_jax.data import load_into_memory
-from ssl_jax.data.clips import Clips
+from ssl_jax.data.drawn.clips import Clips
 from ssl_jax.files import filled, write_atomically, write_json
 from ssl_jax.recipes import Recipe, find
 from ssl_jax.report.figures import gallery, write_svg

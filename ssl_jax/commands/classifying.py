@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ssl_jax.commands.classifiers import Classifier, fitted_probe, saved_fine_tuned, saved_probe
 from ssl_jax.commands.loading import BATCH, TrainedRun, load
 from ssl_jax.commands.saved_run import open_for
-from ssl_jax.data.scan import scan
+from ssl_jax.data.folders.scan import scan
 from ssl_jax.errors import UsageError
 from ssl_jax.evaluate.tables import aligned, figure
 from ssl_jax.files import printable

@@ -21,9 +21,9 @@ from PIL import Image
 from ssl_jax.commands.kept_features import KeptFeatures
 from ssl_jax.commands.saved_run import kind_of, restore
 from ssl_jax.data import Source, model_inputs
-from ssl_jax.data.formats import read_file
 from ssl_jax.data.given import check_images
-from ssl_jax.data.images import decode, from_array, upright
+from ssl_jax.data.pixels.formats import read_file
+from ssl_jax.data.pixels.images import decode, from_array, upright
 from ssl_jax.data.skipping import Unreadable
 from ssl_jax.data.source import Batch, readable_indices
 from ssl_jax.errors import UsageError, pick
@@ -41,8 +41,8 @@ BATCH = 512
 class TrainedRun:
     """A trained run, made by `ssl_jax.load`; `recipe` and `state` are those of its training.
 
-    Images are brought to the size and channels of the run's own as `ssl_jax.data.images` does it for training: the largest
-    central square, resized with antialiasing.
+    Images are brought to the size and channels of the run's own as `ssl_jax.data.pixels.images` does it for training: the
+    largest central square, resized with antialiasing.
     """
 
     recipe: Recipe

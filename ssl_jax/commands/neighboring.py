@@ -13,8 +13,8 @@ from ssl_jax.commands.loading import load
 from ssl_jax.commands.output import check_ending, check_writable
 from ssl_jax.commands.saved_run import open_parts_for
 from ssl_jax.data import Source
-from ssl_jax.data.formats import read_file
-from ssl_jax.data.images import central_square
+from ssl_jax.data.pixels.formats import read_file
+from ssl_jax.data.pixels.images import central_square
 from ssl_jax.data.skipping import Unreadable
 from ssl_jax.data.source import path_of, readable_indices
 from ssl_jax.errors import UsageError, writing

@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from ssl_jax.data.channels import Channels, check_channels, with_channels
-from ssl_jax.data.clips import SILENT, SOUNDING, Clips
-from ssl_jax.data.depth import Levels
-from ssl_jax.data.emblems import EMBLEMS, Emblems
-from ssl_jax.data.fashion_mnist import open_fashion_mnist
-from ssl_jax.data.folder import open_file, parts_in
-from ssl_jax.data.formats import suffixes
-from ssl_jax.data.images import DecodedSource
-from ssl_jax.data.parts import data_of, sources_of
+from ssl_jax.data.drawn.clips import SILENT, SOUNDING, Clips
+from ssl_jax.data.drawn.emblems import EMBLEMS, Emblems
+from ssl_jax.data.drawn.scenes import OBJECTS, SCENES, Scenes
+from ssl_jax.data.drawn.shapes import SHAPES, Shapes
+from ssl_jax.data.drawn.synthetic import Synthetic
+from ssl_jax.data.folders.folder import open_file, parts_in
+from ssl_jax.data.named.fashion_mnist import open_fashion_mnist
+from ssl_jax.data.pixels.depth import Levels
+from ssl_jax.data.pixels.formats import suffixes
+from ssl_jax.data.pixels.images import DecodedSource
 from ssl_jax.data.places import Place, place_of
-from ssl_jax.data.scenes import OBJECTS, SCENES, Scenes
-from ssl_jax.data.shapes import SHAPES, Shapes
 from ssl_jax.data.source import Data, Source
-from ssl_jax.data.stores import files_of, open_stored
-from ssl_jax.data.synthetic import Synthetic
+from ssl_jax.data.stored.parts import data_of, sources_of
+from ssl_jax.data.stored.stores import files_of, open_stored
 from ssl_jax.errors import UsageError
 
 EMOJI = "emoji"
@@ -38,17 +38,17 @@ def open_data(
     Args:
       name: "digits", 4,000 + 1,000 MNIST digits that come with the package; "fashion-mnist", from the files of Debian's
         package dataset-fashion-mnist; "emoji", about 1,850 drawings by each of four artists, one of them held out, that
-        `ssl-jax data prepare emoji` prepares (`ssl_jax.data.emoji`); "shapes", 4,000 + 1,000 drawn in colour; "emblems",
+        `ssl-jax data prepare emoji` prepares (`ssl_jax.data.named.emoji`); "shapes", 4,000 + 1,000 drawn in colour; "emblems",
         as many of nine signs at fixed positions; "objects" and "scenes", as many with one drawn thing each and with
         several, and their masks; "clips", as many drawn moving shapes with sound, and "silent-clips", the same without
-        sound; "synthetic", for tests; a folder of images, see `ssl_jax.data.folder`; files of Parquet, Arrow, WebDataset,
-        TFRecord or ArrayRecord, or a folder of them, see `ssl_jax.data.stores`, both with keys behind the path, see
-        `ssl_jax.data.places`; or a tfds data set of images, or of
-        videos with or without sound (`ssl_jax.data.tfds_clips`): `name[/config][:version][:split][,image=KEY][,label=KEY]`,
+        sound; "synthetic", for tests; a folder of images, see `ssl_jax.data.folders.folder`; files of Parquet, Arrow,
+        WebDataset, TFRecord or ArrayRecord, or a folder of them, see `ssl_jax.data.stored.stores`, both with keys behind the
+        path, see `ssl_jax.data.places`; or a tfds data set of images, or of videos with or without
+        sound (`ssl_jax.data.tfds.clips`): `name[/config][:version][:split][,image=KEY][,label=KEY]`,
         with the split to pre-train on, imagenet2012:train[:10%], and the keys of the features to use where there are
         several, smallnorb:train,image=image2,label=label_azimuth; digits takes a split, too. A `Data` is used unchanged
         except for the channels: its images keep their size.
-      image_size: side in pixels of the squares that all images become, 1 to 8192, see `ssl_jax.data.images`; None keeps
+      image_size: side in pixels of the squares that all images become, 1 to 8192, see `ssl_jax.data.pixels.images`; None keeps
         their size where all have the same.
       channels: 3 repeats grayscale images in three equal channels, 1 reduces coloured images to their luma; None keeps one
         channel where all images are grayscale, and three otherwise.
@@ -80,13 +80,13 @@ def open_data(
 
     own = re.split("[:,]", name)[0]
     if own == EMOJI:
-        from ssl_jax.data.emoji import open_emoji  # noqa: PLC0415  It imports tfds.
+        from ssl_jax.data.named.emoji import open_emoji  # noqa: PLC0415  It imports tfds.
 
         return open_emoji(name, image_size=image_size, channels=channels, strict=strict)
     if own in NAMES and own != "digits":
         raise UsageError(f"data: {own} has no splits or keys to choose from, got {name!r}: name it {own}.")
 
-    from ssl_jax.data.tfds import open_tfds  # noqa: PLC0415  tfds takes half a second to import.
+    from ssl_jax.data.tfds.prepared import open_tfds  # noqa: PLC0415  tfds takes half a second to import.
 
     return open_tfds(
         name, image_size=image_size, channels=channels, strict=strict, own_names=NAMES,
@@ -152,7 +152,7 @@ def _prepared_at(place: Place) -> Callable[..., Data] | None:
     """Opens the folder if tfds prepared it; else None."""
     if not (place.path / "features.json").is_file() or not (place.path / "dataset_info.json").is_file():
         return None
-    from ssl_jax.data.tfds import open_prepared  # noqa: PLC0415  tfds takes half a second to import.
+    from ssl_jax.data.tfds.prepared import open_prepared  # noqa: PLC0415  tfds takes half a second to import.
 
     return functools.partial(open_prepared, place.path, name=place.text, image=place.image, label=place.label)
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ssl_jax.data.datasets import NAMES, open_data
-from ssl_jax.data.folder_parts import part_of
-from ssl_jax.data.formats import header
-from ssl_jax.data.images import DecodedSource
-from ssl_jax.data.parts import header_of
+from ssl_jax.data.folders.folder_parts import part_of
+from ssl_jax.data.folders.scan import images_in, visible_folders
+from ssl_jax.data.pixels.formats import header
+from ssl_jax.data.pixels.images import DecodedSource
 from ssl_jax.data.places import NO_LABEL, Place, place_of
-from ssl_jax.data.scan import images_in, visible_folders
-from ssl_jax.data.stores import files_of, open_stored
+from ssl_jax.data.stored.parts import header_of
+from ssl_jax.data.stored.stores import files_of, open_stored
 from ssl_jax.errors import UsageError
 
 LARGEST_DEMO = 48  # Pixels: the side of the largest images that come with the package.
@@ -69,7 +69,7 @@ def _images_below(root: Path) -> Iterator[Path]:
 def _in_tfds(name: str) -> tuple[int, int] | None:
     if re.split("[:,]", name)[0] in NAMES:
         return None
-    from ssl_jax.data.tfds_names import data_folder, parse  # noqa: PLC0415  tfds takes half a second to import.
+    from ssl_jax.data.tfds.names import data_folder, parse  # noqa: PLC0415  tfds takes half a second to import.
 
     if not (data_folder() / parse(name).name).is_dir():
         return None

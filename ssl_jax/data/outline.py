@@ -6,7 +6,7 @@ import numpy as np
 
 from ssl_jax.data.source import Data, Example, Readable
 
-FRAMES, SAMPLES = 8, 48_000  # Of a clip of `ssl_jax.data.tfds_clips`.
+FRAMES, SAMPLES = 8, 48_000  # Of a clip of `ssl_jax.data.tfds.clips`.
 
 
 class Size(NamedTuple):

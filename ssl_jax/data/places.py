@@ -1,7 +1,7 @@
 """Data by their place on disk, as on the command line: a folder, a file, or several files, and what follows the path.
 
 `PATH[,range=LOW:HIGH][,image=KEY][,label=KEY]`: PATH may have `*`, `?` and `{000..123}` for several files; `range` states the
-pixels that become black and white (`ssl_jax.data.depth`); the keys choose among several columns.
+pixels that become black and white (`ssl_jax.data.pixels.depth`); the keys choose among several columns.
 """
 
 import glob
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ssl_jax.data.depth import Levels, stated_levels
+from ssl_jax.data.pixels.depth import Levels, stated_levels
 from ssl_jax.errors import UsageError
 
 KEYS = re.compile(r"(?P<path>.+?)(?P<keys>(,(range|image|label)=[^,=]*)+)", re.DOTALL)

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ssl_jax.data.depth import Levels
 from ssl_jax.data.fingerprint import stored
+from ssl_jax.data.pixels.depth import Levels
 from ssl_jax.data.source import (
     Data,
     Example,

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ssl_jax.data import NAMES
-from ssl_jax.data.clips import SILENT, SOUNDING
 from ssl_jax.data.datasets import EMOJI, folder_of
+from ssl_jax.data.drawn.clips import SILENT, SOUNDING
 from ssl_jax.data.outline import SIZES, outline
 from ssl_jax.errors import UsageError
 from ssl_jax.recipes import Recipe

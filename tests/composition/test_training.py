@@ -5,7 +5,7 @@ import pytest
 
 from ssl_jax.composition.training import Album, Constant, Laptop, SoloLearn, Staircase, Training, frozen_prototypes
 from ssl_jax.data import Data, steps_per_epoch
-from ssl_jax.data.synthetic import Synthetic
+from ssl_jax.data.drawn.synthetic import Synthetic
 from ssl_jax.optimizers import adam, lars, sgd
 
 TRAINING = Training(20, 512, 0.3, 1e-4, warmup_epochs=2)

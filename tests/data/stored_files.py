@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from array_record.python.array_record_module import ArrayRecordWriter
 from PIL import Image
 
-from ssl_jax.data.tf_records import masked_crc
+from ssl_jax.data.stored.tf_records import masked_crc
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 NAMES = {

@@ -8,10 +8,10 @@ from data.stored_files import tiff
 from PIL import Image
 
 from ssl_jax.data import open_data
-from ssl_jax.data.arrays import read_array
-from ssl_jax.data.depth import Levels, levels_of, stated_levels
-from ssl_jax.data.formats import Header, header
-from ssl_jax.data.images import central_square, decode
+from ssl_jax.data.pixels.arrays import read_array
+from ssl_jax.data.pixels.depth import Levels, levels_of, stated_levels
+from ssl_jax.data.pixels.formats import Header, header
+from ssl_jax.data.pixels.images import central_square, decode
 from ssl_jax.data.skipping import Unreadable
 from ssl_jax.data.statistics import measured_statistics
 from ssl_jax.errors import UsageError

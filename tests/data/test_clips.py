@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ssl_jax.data import Batches, in_order, load_into_memory, model_inputs, open_data
-from ssl_jax.data.clips import OUTLINES, TIMBRES, Clips
+from ssl_jax.data.drawn.clips import OUTLINES, TIMBRES, Clips
 
 
 def test_a_clip_is_decided_by_seed_and_number_alone():

@@ -98,7 +98,7 @@ def test_mistakes_are_said_in_a_sentence(name, options, sentence):
 
 
 def test_fashion_mnist_says_how_to_get_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("ssl_jax.data.fashion_mnist.FOLDER", tmp_path)
+    monkeypatch.setattr("ssl_jax.data.named.fashion_mnist.FOLDER", tmp_path)
     with pytest.raises(UsageError, match="apt-get install dataset-fashion-mnist"):
         open_data("fashion-mnist")
 

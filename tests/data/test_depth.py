@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssl_jax.data.depth import Levels, is_deep, levels_of, stated_levels, to_eight_bits
+from ssl_jax.data.pixels.depth import Levels, is_deep, levels_of, stated_levels, to_eight_bits
 from ssl_jax.errors import UsageError
 
 RAMP = np.linspace(0, 1, 4096).reshape(64, 64)

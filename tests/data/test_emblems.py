@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ssl_jax.data import open_data
-from ssl_jax.data.clips import OUTLINES
-from ssl_jax.data.emblems import PLANS, SIGNS, Emblems
+from ssl_jax.data.drawn.clips import OUTLINES
+from ssl_jax.data.drawn.emblems import PLANS, SIGNS, Emblems
 
 
 def test_an_image_is_decided_by_its_number_and_seed():

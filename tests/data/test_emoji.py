@@ -8,9 +8,11 @@ import pytest
 from archives import package, tarball
 from PIL import Image, ImageFont
 
-from ssl_jax.data import emoji, emoji_preparation, open_data
-from ssl_jax.data.emoji_artists import ARTISTS, GROUPS, Artist, drawing, read_concepts, read_files, read_font
-from ssl_jax.data.emoji_preparation import prepare_emoji
+from ssl_jax.data import open_data
+from ssl_jax.data.named import emoji
+from ssl_jax.data.named.emoji_artists import ARTISTS, GROUPS, Artist, drawing, read_concepts, read_files, read_font
+from ssl_jax.data.preparation import emoji as preparation
+from ssl_jax.data.preparation.emoji import prepare_emoji
 from ssl_jax.errors import RunError, UsageError
 
 CODES = ["1F600", "2601-FE0F", "1F1E6-1F1E8", "1F33E"]
@@ -136,7 +138,7 @@ def test_nothing_is_left_of_a_preparation_that_fails(artists, tmp_path, monkeypa
     (sets / "emoji/1.0.0").mkdir(parents=True)  # Half of a data set, as another program may leave it.
     (sets / "emoji/1.0.0/emoji-google.array_record-00000-of-00001").write_bytes(b"half")
     with monkeypatch.context() as patch:
-        patch.setattr(emoji_preparation, "shared_concepts", lambda *_: [])
+        patch.setattr(preparation, "shared_concepts", lambda *_: [])
         with pytest.raises(RunError, match="no emoji in common"):
             prepare_emoji(sets, packages=tmp_path / "packages", artists=artists)
     assert [path.name for path in sets.iterdir()] == ["emoji"]
@@ -153,7 +155,7 @@ def test_too_little_room_and_places_that_cannot_be_written(artists, tmp_path, mo
         prepare_emoji(tmp_path / "file", packages=tmp_path / "packages", artists=artists)
     with pytest.raises(UsageError, match=r"packages: cannot write .*file/inside \(.*\): give another folder"):
         prepare_emoji(tmp_path / "sets", packages=tmp_path / "file/inside", artists=artists)
-    monkeypatch.setattr(emoji_preparation, "ROOM", 10**18)
+    monkeypatch.setattr(preparation, "ROOM", 10**18)
     with pytest.raises(RunError, match=r"MB free and \d+ MB are needed"):
         prepare_emoji(tmp_path / "sets", packages=tmp_path / "packages", artists=artists)
     assert emoji.prepared_folder(tmp_path) == tmp_path / "emoji/1.0.0"

@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 
-from ssl_jax.data.fashion_mnist import open_fashion_mnist, read_idx
+from ssl_jax.data.named.fashion_mnist import open_fashion_mnist, read_idx
 from ssl_jax.errors import UsageError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 28, 28), np.uint8)

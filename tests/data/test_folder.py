@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssl_jax.data.folder import open_folder
+from ssl_jax.data.folders.folder import open_folder
 from ssl_jax.errors import UsageError
 
 
@@ -257,7 +257,7 @@ def test_test_images_that_are_links_to_training_images_are_left_out(tmp_path, ca
 def test_a_file_that_is_too_large_is_skipped(tmp_path, monkeypatch, capsys):
     for name in ("1.png", "2.png"):
         put(tmp_path / name, value=(int(name[0]),) * 3)
-    monkeypatch.setattr("ssl_jax.data.formats.LARGEST_FILE", (tmp_path / "2.png").stat().st_size)
+    monkeypatch.setattr("ssl_jax.data.pixels.formats.LARGEST_FILE", (tmp_path / "2.png").stat().st_size)
     with open(tmp_path / "1.png", "ab") as file:
         file.write(b"0" * 10_000)
     source = open_folder(tmp_path).train
@@ -271,7 +271,7 @@ def test_a_computer_out_of_files_is_no_damage(tmp_path, monkeypatch):
     def exhausted(path, at_most):
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr("ssl_jax.data.formats.read_regular", exhausted)
+    monkeypatch.setattr("ssl_jax.data.pixels.formats.read_regular", exhausted)
     with pytest.raises(OSError, match="Too many open files"):
         source[0]
     assert not source.unreadable

@@ -7,8 +7,8 @@ import zlib
 import pytest
 from PIL import Image
 
-from ssl_jax.data import formats
-from ssl_jax.data.formats import FORMATS, header, load, suffixes
+from ssl_jax.data.pixels import formats
+from ssl_jax.data.pixels.formats import FORMATS, header, load, suffixes
 from ssl_jax.data.skipping import Unreadable
 
 

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssl_jax.data import formats, images
-from ssl_jax.data.folder import open_folder
-from ssl_jax.data.formats import header, load, loaded, read_file
-from ssl_jax.data.images import decode, eight_bit
-from ssl_jax.data.scan import scan
+from ssl_jax.data.folders.folder import open_folder
+from ssl_jax.data.folders.scan import scan
+from ssl_jax.data.pixels import formats, images
+from ssl_jax.data.pixels.formats import header, load, loaded, read_file
+from ssl_jax.data.pixels.images import decode, eight_bit
 from ssl_jax.data.skipping import Unreadable
 from ssl_jax.errors import UsageError
 
@@ -294,7 +294,7 @@ def test_bands_are_the_whole(monkeypatch, mode):
 
 MEMORY = """if True:
     import sys
-    from ssl_jax.data.images import decode
+    from ssl_jax.data.pixels.images import decode
     def peak():
         return int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]) // 1024
     content, before = sys.stdin.buffer.read(), peak()

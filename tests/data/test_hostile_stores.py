@@ -25,9 +25,10 @@ from data.stored_files import (
     write_tfrecord,
 )  # fmt: skip
 
-from ssl_jax.data import open_data, open_parts, tables
+from ssl_jax.data import open_data, open_parts
 from ssl_jax.data.skipping import Unreadable
-from ssl_jax.data.tf_records import features_of
+from ssl_jax.data.stored import tables
+from ssl_jax.data.stored.tf_records import features_of
 from ssl_jax.errors import UsageError
 
 

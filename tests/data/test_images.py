@@ -10,7 +10,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from ssl_jax.data import in_order
-from ssl_jax.data.images import DecodedSource, decode, eight_bit, fit
+from ssl_jax.data.pixels.images import DecodedSource, decode, eight_bit, fit
 from ssl_jax.data.skipping import Unreadable
 from ssl_jax.data.source import unreadable_in
 from ssl_jax.data.subsets import Subset
@@ -185,7 +185,7 @@ def test_a_fault_of_ours_is_not_taken_for_a_damaged_image(monkeypatch):
         raise ValueError("a fault of ours")
 
     images = source([encode(Image.fromarray(picture()))])
-    monkeypatch.setattr("ssl_jax.data.images.fit", faulty)
+    monkeypatch.setattr("ssl_jax.data.pixels.images.fit", faulty)
     with pytest.raises(ValueError, match="a fault of ours"):
         images[0]
     assert not images.unreadable

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssl_jax.data.folder import open_folder
+from ssl_jax.data.folders.folder import open_folder
 from ssl_jax.data.subsets import Subset
 
 

@@ -10,8 +10,9 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from ssl_jax.cli import main
-from ssl_jax.data import open_data, tfds_preparation
-from ssl_jax.data.cifar_preparation import CLASSES, FOLDER, read_archive
+from ssl_jax.data import open_data
+from ssl_jax.data.preparation import tfds as preparation
+from ssl_jax.data.preparation.cifar import CLASSES, FOLDER, read_archive
 from ssl_jax.errors import RunError, UsageError
 
 RANDOM = np.random.default_rng(0)
@@ -137,7 +138,7 @@ with tfds.core.registered.skip_registration():
 
 @pytest.fixture
 def dots(monkeypatch):
-    monkeypatch.setattr(tfds_preparation.tfds, "builder", lambda name, **options: Dots(**options))
+    monkeypatch.setattr(preparation.tfds, "builder", lambda name, **options: Dots(**options))
     tfds.disable_progress_bar()
 
 

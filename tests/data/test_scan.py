@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 from PIL import Image
 
-from ssl_jax.data.folder import open_folder
-from ssl_jax.data.scan import scan
+from ssl_jax.data.folders.folder import open_folder
+from ssl_jax.data.folders.scan import scan
 
 
 def put(path):

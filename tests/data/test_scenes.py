@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from ssl_jax.data import ArraySource, open_data, split_training
-from ssl_jax.data.scenes import Scenes
+from ssl_jax.data.drawn.scenes import Scenes
+from ssl_jax.data.drawn.things import THINGS
 from ssl_jax.data.source import in_order, masks_of
-from ssl_jax.data.things import THINGS
 
 
 @pytest.mark.parametrize("curated", [True, False])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ssl_jax.data import open_data
-from ssl_jax.data.shapes import Shapes
+from ssl_jax.data.drawn.shapes import Shapes
 
 
 def test_an_image_is_decided_by_its_number_and_seed():

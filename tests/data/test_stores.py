@@ -226,7 +226,7 @@ def test_features_of_examples_are_chosen_by_name(tmp_path):
 
 def test_checksums_are_those_of_tfrecord():
     """CRC-32C of "123456789" is E3069283 (RFC 3720's polynomial); masked as in tensorflow/tsl/lib/hash/crc32c.h."""
-    from ssl_jax.data.tf_records import masked_crc  # noqa: PLC0415
+    from ssl_jax.data.stored.tf_records import masked_crc  # noqa: PLC0415
 
     assert masked_crc(b"123456789") == (((0xE3069283 >> 15) | (0xE3069283 << 17)) + 0xA282EAD8) % 2**32
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ssl_jax.data import in_order, open_data
 from ssl_jax.data.looking import photo_size
-from ssl_jax.data.tfds import open_tfds
+from ssl_jax.data.tfds.prepared import open_tfds
 from ssl_jax.errors import UsageError
 
 

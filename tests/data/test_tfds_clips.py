@@ -9,8 +9,8 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from ssl_jax.data import in_order
-from ssl_jax.data.tfds import open_tfds
-from ssl_jax.data.tfds_clips import FRAMES, RATE, SECONDS, resampled
+from ssl_jax.data.tfds.clips import FRAMES, RATE, SECONDS, resampled
+from ssl_jax.data.tfds.prepared import open_tfds
 from ssl_jax.errors import UsageError
 
 HERTZ = 1000

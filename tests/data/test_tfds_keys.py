@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from ssl_jax.data.source import labels_of
-from ssl_jax.data.tfds import open_tfds
+from ssl_jax.data.tfds.prepared import open_tfds
 from ssl_jax.errors import UsageError
 
 
@@ -181,7 +181,8 @@ def test_keys_are_image_and_label_once_each(name):
 def test_it_is_the_same_in_every_process(data_dir):
     """Of features whose order in a proto map differs from process to process."""
     script = (
-        "from ssl_jax.data.tfds import open_tfds; from ssl_jax.data.tfds_keys import pictures; import tensorflow_datasets as t;"
+        "from ssl_jax.data.tfds.prepared import open_tfds; from ssl_jax.data.tfds.keys import pictures;"
+        "import tensorflow_datasets as t;"
         f"print(pictures(t.builder_from_directory({str(data_dir / 'undecided/1.0.0')!r}).info),"
         "open_tfds('supervised').train[0]['image'].max())"
     )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from ssl_jax.data.tfds_text import open_texts
+from ssl_jax.data.tfds.text import open_texts
 from ssl_jax.errors import UsageError
 
 TEXTS = [("A dull film.", "neg"), ("Très good!", "pos"), ("", "neg")]

@@ -9,7 +9,7 @@ import pytest
 
 from ssl_jax.cli import main
 from ssl_jax.data import ArraySource, Data
-from ssl_jax.data.scenes import Scenes
+from ssl_jax.data.drawn.scenes import Scenes
 from ssl_jax.errors import UsageError
 from ssl_jax.evaluate import evaluate_features
 from ssl_jax.evaluate.features import Features, Network

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from ssl_jax.data.synthetic import Synthetic
+from ssl_jax.data.drawn.synthetic import Synthetic
 from ssl_jax.errors import UsageError
 from ssl_jax.methods.clusterfit import cluster
 from ssl_jax.recipes.clusterfit import load_features

@@ -1,0 +1,1 @@
+"""Folders of image files: what is in them, their parts and classes."""

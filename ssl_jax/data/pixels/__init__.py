@@ -1,0 +1,1 @@
+"""Files and bytes of images to arrays of pixels."""

@@ -1,0 +1,1 @@
+"""`ssl-jax data prepare`: data sets from their packages and archives."""

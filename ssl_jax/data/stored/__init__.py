@@ -1,0 +1,1 @@
+"""Images inside larger files: tables, archives and records."""
