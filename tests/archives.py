@@ -5,7 +5,7 @@ import hashlib
 import io
 import tarfile
 
-from ssl_jax.data.preparation.packages import Package
+from ssl_jax.data.packages import Package
 
 
 def tarball(files, *, link=None):

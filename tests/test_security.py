@@ -39,7 +39,7 @@ MODULES = {
     "multiprocessing": {"data/stream.py"},  # Whether the main process of a worker is gone.
     "socketserver": set(), "requests": set(), "ftplib": set(), "telnetlib": set(),
     "socket": {"runs/opening.py"},  # The name of the host, for the lock.
-    "urllib": {"data/preparation/packages.py"}, "http": {"data/preparation/packages.py"},  # `ssl-jax data prepare`.
+    "urllib": {"data/packages.py"}, "http": {"data/packages.py"},  # `ssl-jax data prepare`.
     "importlib.util": {"composition/outside.py", "planning/targets.py"},  # A recipe that the user names; is libtpu there?
 }  # fmt: skip
 

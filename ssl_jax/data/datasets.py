@@ -15,12 +15,12 @@ from ssl_jax.data.drawn.shapes import SHAPES, Shapes
 from ssl_jax.data.drawn.synthetic import Synthetic
 from ssl_jax.data.folders.folder import open_file, parts_in
 from ssl_jax.data.named.fashion_mnist import open_fashion_mnist
+from ssl_jax.data.parts import data_of, sources_of
 from ssl_jax.data.pixels.depth import Levels
 from ssl_jax.data.pixels.formats import suffixes
 from ssl_jax.data.pixels.images import DecodedSource
 from ssl_jax.data.places import Place, place_of
 from ssl_jax.data.source import Data, Source
-from ssl_jax.data.stored.parts import data_of, sources_of
 from ssl_jax.data.stored.stores import files_of, open_stored
 from ssl_jax.errors import UsageError
 

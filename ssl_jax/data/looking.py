@@ -8,10 +8,10 @@ from pathlib import Path
 from ssl_jax.data.datasets import NAMES, open_data
 from ssl_jax.data.folders.folder_parts import part_of
 from ssl_jax.data.folders.scan import images_in, visible_folders
+from ssl_jax.data.parts import header_of
 from ssl_jax.data.pixels.formats import header
 from ssl_jax.data.pixels.images import DecodedSource
 from ssl_jax.data.places import NO_LABEL, Place, place_of
-from ssl_jax.data.stored.parts import header_of
 from ssl_jax.data.stored.stores import files_of, open_stored
 from ssl_jax.errors import UsageError
 

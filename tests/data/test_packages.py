@@ -10,9 +10,9 @@ from functools import partial
 import pytest
 from archives import package, tarball
 
+from ssl_jax.data import packages
 from ssl_jax.data.named.emoji_artists import ARTISTS
-from ssl_jax.data.preparation import packages
-from ssl_jax.data.preparation.packages import fetch, members
+from ssl_jax.data.packages import fetch, members
 from ssl_jax.errors import RunError, UsageError
 
 FILES = {"package/a.txt": b"first", "package/b.png": b"second", "../evil.txt": b"third", "/root.txt": b"fourth"}

@@ -21,12 +21,12 @@ from ssl_jax.data import fingerprint
 from ssl_jax.data.channels import Channels
 from ssl_jax.data.folders.folder_parts import check_depth, find_parts, without_training_images
 from ssl_jax.data.folders.scan import Found, described, say_passed_over, scan, shortened, visible_folders
+from ssl_jax.data.parts import common_shape, data_of, sources_of
 from ssl_jax.data.pixels.depth import Levels
 from ssl_jax.data.pixels.formats import Header, header, read_file
 from ssl_jax.data.pixels.images import DecodedSource
 from ssl_jax.data.skipping import Unreadable
 from ssl_jax.data.source import Data
-from ssl_jax.data.stored.parts import common_shape, data_of, sources_of
 from ssl_jax.errors import UsageError
 from ssl_jax.files import printable
 

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont, features
 
+from ssl_jax.data.packages import Package, members
 from ssl_jax.data.pixels.formats import load
 from ssl_jax.data.pixels.images import eight_bit, fit
-from ssl_jax.data.preparation.packages import Package, members
 from ssl_jax.data.skipping import Unreadable
 from ssl_jax.errors import RunError
 

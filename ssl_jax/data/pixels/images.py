@@ -3,8 +3,8 @@
 Depth: pixels of more bits become 8, see `ssl_jax.data.pixels.depth`; palettes, CMYK and the like become RGB, or grayscale where
 one channel is required; transparent pixels are composited on white. Other numbers of channels than 1 and 3 are kept
 (`ssl_jax.data.pixels.arrays`). Size: the largest central crop of the target's aspect ratio is resized with antialiasing
-(Pillow, bicubic); for a square that resizes the shorter side and crops the centre. Smaller images are enlarged. Images are turned
-as EXIF says.
+(Pillow, bicubic); for a square that resizes the shorter side and crops the centre. Smaller images are enlarged. Images are
+turned as EXIF says.
 """
 
 import contextlib

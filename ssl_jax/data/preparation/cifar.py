@@ -18,7 +18,7 @@ import tensorflow_datasets as tfds
 from numpy.typing import NDArray
 from PIL import Image
 
-from ssl_jax.data.preparation.packages import members
+from ssl_jax.data.packages import members
 from ssl_jax.data.tfds.names import data_folder
 from ssl_jax.errors import UsageError, writing
 

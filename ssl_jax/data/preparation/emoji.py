@@ -23,7 +23,7 @@ from ssl_jax.data.named.emoji_artists import (
     read_concepts,
     shared_concepts,
 )
-from ssl_jax.data.preparation.packages import fetch
+from ssl_jax.data.packages import fetch
 from ssl_jax.data.tfds.names import data_folder
 from ssl_jax.errors import RunError, writing
 

@@ -15,8 +15,8 @@ from ssl_jax.data.folders.content import (
     kind_of,
     parts_of,
 )
+from ssl_jax.data.parts import NamedRecords
 from ssl_jax.data.places import Place
-from ssl_jax.data.stored.parts import NamedRecords
 
 
 def files_of(place: Place) -> list[Path]:
