@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_jax.evaluate.checks import check_features, labelled_rows
-from ssl_jax.evaluate.linear import accuracy, logistic_regression, moments, no_opinion, standardized
+from ssl_jax.evaluate.linear import accuracy, moments, standardized
+from ssl_jax.evaluate.logistic import logistic_regression, no_opinion
 from ssl_jax.ops.checks import check_count, check_positive
 from ssl_jax.ops.normalize import Rows
 

@@ -12,7 +12,8 @@ import numpy as np
 from jax import Array
 from numpy.typing import ArrayLike, NDArray
 
-from ssl_jax.evaluate.linear import STRENGTHS, minimized, moments, no_opinion, standardized
+from ssl_jax.evaluate.linear import STRENGTHS, moments, standardized
+from ssl_jax.evaluate.logistic import minimized, no_opinion
 from ssl_jax.ops.checks import check_all_positive, check_arrays, check_count, check_mask, check_range
 from ssl_jax.ops.normalize import Rows
 

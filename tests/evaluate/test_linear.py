@@ -1,12 +1,16 @@
 """The linear probe against Newton's method in float64, and its rule: the strength is chosen without the test set."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from blobs import CLASSES, problem
 
-from ssl_jax.evaluate.linear import STRENGTHS, held_out_rows, linear_probe, logistic_regression, wilson_interval
+from ssl_jax.evaluate import linear, logistic
+from ssl_jax.evaluate.linear import STRENGTHS, held_out_rows, linear_probe, wilson_interval
+from ssl_jax.evaluate.logistic import logistic_regression, no_opinion, rotated, uncorrelated
 
 TRAIN, LABELS, TEST, ANSWERS = problem()
 TARGET = np.eye(CLASSES)[LABELS]
@@ -100,6 +104,44 @@ def test_the_probe_is_the_minimum_on_all_training_features(strength):
     assert -1e-6 < objective_64(weights, rows, strength) - lowest < 1e-4 * max(lowest, 1e-2)
     if strength >= 1e-2:  # Below, the valley is flat.
         np.testing.assert_allclose(weights[:-1], expected[:-1], atol=0.01 * np.abs(expected).max())
+
+
+def test_the_axes_of_the_features_change_the_way_and_not_the_result(monkeypatch):
+    turned = probe()
+    monkeypatch.setattr(linear, "MOST_TURNED", 0)
+    plain = probe()
+    assert turned.strength == plain.strength and turned.accuracy == plain.accuracy
+    np.testing.assert_allclose(turned.weights, plain.weights, atol=0.01 * np.abs(plain.weights).max())
+
+
+def test_uncorrelated_features_are_the_features_on_other_axes():
+    rows = jnp.asarray(standardized_64()[0], jnp.float32)
+    turned, axes, variances = uncorrelated(rows)
+    covariance = np.asarray(turned[:, :-1].T @ turned[:, :-1]) / len(rows)
+    np.testing.assert_allclose(covariance, np.diag(variances), atol=1e-5)
+    np.testing.assert_allclose(rotated(turned, axes.T), rows, atol=1e-5)
+
+
+def test_nearly_dependent_features_take_fewer_steps_on_the_axes(monkeypatch):
+    """40 features that are nearly those of 2: after 30 steps on their own axes the gradient is still far from 0."""
+    monkeypatch.setattr(logistic, "MOST_STEPS", 30)
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((400, 2)) @ rng.standard_normal((2, 40)) + 0.01 * rng.standard_normal((400, 40))
+    rows = np.column_stack([(rows - rows.mean(axis=0)) / rows.std(axis=0), np.ones(400)])
+    labels = rng.integers(0, 3, 400)
+
+    def length(weights):
+        error = (softmax_64(rows @ np.asarray(weights.T, np.float64)) - np.eye(3)[labels]) / 400
+        penalty = 1e-4 * np.asarray(weights.T, np.float64) * (np.arange(41) < 40)[:, None]
+        return np.linalg.norm(rows.T @ error + penalty)
+
+    features = jnp.asarray(rows, jnp.float32)
+    turned, axes, variances = uncorrelated(features)
+    fit = functools.partial(
+        logistic_regression, labels=jnp.asarray(labels, jnp.int32), rows=np.ones(400, bool), strength=1e-4,
+        start=no_opinion(3, features), tolerance=1e-6,
+    )  # fmt: skip
+    assert length(rotated(fit(turned, variances=variances), axes.T)) < 1e-4 < 0.1 * length(fit(features))
 
 
 def test_weights_and_bias_are_for_features_as_they_come():
