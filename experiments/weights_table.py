@@ -4,9 +4,9 @@
     python experiments/weights_table.py              # all of the encoders: half an hour on one core
     python experiments/weights_table.py resnet18     # the rows that begin so
 
-A row is one encoder with random weights, gains and statistics, and two random images. "out" is `write_weights`, and the features
-of the model that the lines of the model card make. "in" is that model with other random numbers, saved as the library saves it,
-and the features of the run that `ssl-jax import` makes of it; `read_weights` where the encoder has no name.
+A row is one encoder with random weights, gains and statistics, and two random images. "out" is `write_weights`, and the
+features of the model that the lines of the model card make. "in" is that model with other random numbers, saved as the library
+saves it, and the features of the run that `ssl-jax import` makes of it; `read_weights` where the encoder has no name.
 """
 
 import functools
@@ -28,13 +28,13 @@ from ssl_jax.files import filled, write_atomically
 from ssl_jax.interop import LAYOUTS, read_weights, write_weights
 from ssl_jax.interop.loading import FILE
 from ssl_jax.methods.method import Backbone
-from ssl_jax.networks import ENCODERS, Net, encoder, resnet, vit
+from ssl_jax.networks import Net, encoder, resnet, vit
 
 ROOT = Path(__file__).parents[1]
 PAGE, RESULTS = ROOT / "docs/weights.md", ROOT / "experiments/results/weights.json"
 LIBRARIES = ("torch", "torchvision", "timm", "transformers")
 PACKAGES = ("jax", *LIBRARIES)
-CONVOLUTIONAL, ALL, TIMM = ("timm", "torchvision"), LAYOUTS, ("timm",)
+ALL, NOT_TORCHVISION, TIMM = LAYOUTS, ("timm", "transformers"), ("timm",)
 
 
 class Case(NamedTuple):
@@ -59,33 +59,39 @@ def small_vit(layouts: tuple[str, ...], **options: Any) -> Case:
 
 
 CASES = {
-    "resnet18": of("resnet18", 96, CONVOLUTIONAL),
-    "resnet34": of("resnet34", 96, CONVOLUTIONAL),
-    "resnet50": of("resnet50", 96, CONVOLUTIONAL),
-    "ResNet-101": Case(functools.partial(resnet, (3, 4, 23, 3), bottleneck=True), (96, 96), 3, CONVOLUTIONAL, None),
-    "resnet18, 96 x 160 pixels": of("resnet18", 96, CONVOLUTIONAL, width=160),
-    "resnet18, 32 pixels": of("resnet18", 32, CONVOLUTIONAL),
-    "resnet50, 32 pixels": of("resnet50", 32, CONVOLUTIONAL),
-    "resnet18, 1 channel": of("resnet18", 64, CONVOLUTIONAL, channels=1),
-    "regnety_400mf": of("regnety_400mf", 96, CONVOLUTIONAL),
-    "regnety_400mf, 96 x 160 pixels": of("regnety_400mf", 96, CONVOLUTIONAL, width=160),
-    "regnety_400mf, 1 channel": of("regnety_400mf", 64, CONVOLUTIONAL, channels=1),
-    "regnety_8gf": of("regnety_8gf", 96, TIMM),
-    "regnety_32gf": of("regnety_32gf", 64, CONVOLUTIONAL),
+    "resnet18": of("resnet18", 96, ALL),
+    "resnet34": of("resnet34", 96, ALL),
+    "resnet50": of("resnet50", 96, ALL),
+    "ResNet-101": Case(functools.partial(resnet, (3, 4, 23, 3), bottleneck=True), (96, 96), 3, ALL, None),
+    "resnet18, 96 x 160 pixels": of("resnet18", 96, ALL, width=160),
+    "resnet18, 32 pixels": of("resnet18", 32, ALL),
+    "resnet50, 32 pixels": of("resnet50", 32, ALL),
+    "resnet18, 1 channel": of("resnet18", 64, ALL, channels=1),
+    "regnety_400mf": of("regnety_400mf", 96, ALL),
+    "regnety_400mf, 96 x 160 pixels": of("regnety_400mf", 96, ALL, width=160),
+    "regnety_400mf, 1 channel": of("regnety_400mf", 64, ALL, channels=1),
+    "regnety_8gf": of("regnety_8gf", 96, NOT_TORCHVISION),
+    "regnety_32gf": of("regnety_32gf", 64, ALL),
     "vit_tiny/16": of("vit_tiny/16", 224, ALL),
     "vit_small/16": of("vit_small/16", 224, ALL),
     "vit_small/8": of("vit_small/8", 224, ALL),
     "vit_base/16": of("vit_base/16", 224, ALL),
     "vit_large/14": of("vit_large/14", 224, ALL),
-    "vit_micro/7, 28 pixels, 1 channel": of("vit_micro/7", 28, ("timm", "transformers"), channels=1),
+    "vit_micro/7, 28 pixels, 1 channel": of("vit_micro/7", 28, NOT_TORCHVISION, channels=1),
     "vit_tiny/4, 32 pixels": of("vit_tiny/4", 32, ALL),
     "vit_small/16, fixed positions": of("vit_small/16", 224, ALL, positions="sincos"),
     "vit_small/16 at 192 pixels": of("vit_small/16", 224, ALL)._replace(sides=(192, 192)),
-    "vit_base/16, mean of patches, fixed positions": of("vit_base/16", 224, TIMM, pool="mean", positions="sincos"),
-    "vit_small, patches of 14, layer scale, registers": of(
-        "vit_small", 224, TIMM, patch_size=14, registers=4, layer_scale=1e-5, mask_token=True
+    "vit_base/16, mean of patches, fixed positions": of(
+        "vit_base/16", 224, NOT_TORCHVISION, pool="mean", positions="sincos"
     ),
-    "ViT with relu": small_vit(("timm", "transformers"), activation="relu"),
+    "vit_small, patches of 14, layer scale": of("vit_small", 224, NOT_TORCHVISION, patch_size=14, layer_scale=1.0),
+    "the same, registers, mask token": of(
+        "vit_small", 224, NOT_TORCHVISION, patch_size=14, layer_scale=1e-5, registers=4, mask_token=True
+    ),
+    "vit_tiny/8, 64 pixels, registers": of("vit_tiny/8", 64, TIMM, registers=4),
+    "vit_tiny/8, 64 pixels, gated (swiglu)": of("vit_tiny/8", 64, TIMM, activation="swiglu"),
+    "the same, layer scale": of("vit_tiny/8", 64, NOT_TORCHVISION, activation="swiglu", layer_scale=1.0),
+    "ViT with relu": small_vit(NOT_TORCHVISION, activation="relu"),
 }  # fmt: skip
 
 
@@ -145,7 +151,8 @@ def redrawn(model: Any) -> None:
             if not array.is_floating_point():
                 continue
             gain = array.ndim == 1 and not name.endswith(("bias", "running_mean"))
-            spread = 0.1 if array.ndim < 4 and not name.endswith("weight") or gain else (1.5 / array[0].numel()) ** 0.5
+            kernel = array.ndim > 1 and name.endswith("weight")
+            spread = (1.5 / array[0].numel()) ** 0.5 if kernel else 0.1
             numbers = torch.randn_like(array) * spread
             array.copy_(numbers.abs() + 1 if name.endswith("running_var") else numbers + gain)
         if getattr(model, "reg_token", None) is not None:  # Ours have no position.
@@ -200,7 +207,6 @@ def table() -> str:
     head = f"| encoder | {' | '.join(f'{layout} out | {layout} in' for layout in LAYOUTS)} |"
     rows = []
     for name, found in kept["differences"].items():
-        cells = [f"{number:.0e}" for layout in LAYOUTS for number in found.get(layout, ())]
         cells = [cell for layout in LAYOUTS for cell in _cells(found.get(layout))]
         rows.append(f"| {name} | {' | '.join(cells)} |")
     about = f"Float32 on a CPU, {kept['date']}, {packages} (`python experiments/weights_table.py`)."

@@ -96,6 +96,7 @@ def network_of(encoder: str, sizes: Mapping[str, Any]) -> Net:
     options = {name: size for name, size in sizes.items() if name not in ("trained_size", "channels")}
     if "layer_scale" in options:
         options["layer_scale"] = 1.0 if options["layer_scale"] else None
+        options |= {"activation": "swiglu"} if options.pop("gated") else {}
     return make_encoder(encoder, image_shape=(side, side, channels), **options)
 
 
