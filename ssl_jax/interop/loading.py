@@ -172,9 +172,11 @@ def _check_vit(module: Any, layout: Layout, *, channels: int, whole: bool) -> No
     scaled, gated = block.attention_scale is not None, block.activation == "swiglu"
     for has, what in (
         (torchvision and module.token is None, "vision transformer without a class token"),
-        (module.registers is not None and (torchvision or not scaled), f"registers{' without layer scale' * scaled}"),
+        (torchvision and module.registers is not None, "registers"),
         (torchvision and scaled, "layer scale"),
-        (gated and (torchvision or not scaled), "gated hidden units (swiglu) without layer scale"),
+        (torchvision and gated, "gated hidden units (swiglu)"),
+        (not scaled and module.registers is not None, "registers without layer scale"),
+        (not scaled and gated, "gated hidden units (swiglu) without layer scale"),
         (scaled and module.token is None, "layer scale without a class token"),
         (scaled and not gated and not whole, "layer scale with such a number of hidden units"),
         (torchvision and channels != 3, f"vision transformer of {channels} channels"),
