@@ -3,7 +3,7 @@
 A table maps a module of ours, such as "attention/projection", to theirs, "attn.proj"; the names of its arrays follow. It may
 also map a single array. Three names share the last axis of ours in equal parts, as queries, keys and values do.
 
-Sources: the modules of timm 1.0.31 and torchvision 0.28.0, and what `save_pretrained` of transformers 5.24.0 writes, which are
+Sources: the modules of timm 1.0.31 and torchvision 0.29.1, and what `save_pretrained` of transformers 5.24.0 writes, which are
 the names of the hub's files and of version 4; `tests/golden/layouts.json` lists them. transformers has a network for vision
 transformers with layer scale, DINOv2's, whose names are a table of their own.
 """
