@@ -62,9 +62,7 @@ def import_weights(
     with usage_errors(chosen_arguments(make)):
         recipe = make()
         # Its shapes alone: to compile and draw what the file replaces would take most of the time.
-        state = jax.eval_shape(
-            lambda: init_state(recipe.method, recipe.optimizer(recipe.steps).transformation, seed=0)
-        )
+        state = jax.eval_shape(lambda: init_state(recipe.method, recipe.optimizer(recipe.steps).transformation, seed=0))
         check_extractor(feature_extractor(recipe.method, recipe.prepare), state, recipe.data.train)
     backbone = recipe.method.backbone(state.params, state.method_state)
     assert backbone is not None

@@ -118,7 +118,9 @@ def dinov2():
         state[theirs + name.removeprefix(ours)] = array
     positions = state["pos_embed"]
     state["pos_embed"] = torch.cat([positions[:, :1], positions[:, 4:]], dim=1)
-    return {"teacher": {f"backbone.{name}": array for name, array in state.items()} | {"dino_head.x": torch.ones(2)}}, model
+    return {
+        "teacher": {f"backbone.{name}": array for name, array in state.items()} | {"dino_head.x": torch.ones(2)}
+    }, model
 
 
 def mae():
@@ -178,7 +180,9 @@ def test_a_checkpoint_is_refused_converted_by_the_line_and_read(publisher, tmp_p
     assert main(["import", "x.safetensors", "--encoder", *words.split(), "--run", "run"]) == 0
     about = json.loads(capsys.readouterr().out)
     assert about["prefix"] == prefix
-    assert ("weights" in publisher or publisher == "barlow twins") == (not about["unused"] or publisher.startswith("swav"))
+    assert ("weights" in publisher or publisher == "barlow twins") == (
+        not about["unused"] or publisher.startswith("swav")
+    )
     images = np.random.default_rng(0).standard_normal((2, 28, 28, 3)).astype(np.float32)
     _, recipe, state, _ = restore(tmp_path / "run", None)
     backbone = recipe.method.backbone(*jax.device_get((state.params, state.method_state)))

@@ -10,6 +10,7 @@ import json
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import jax
@@ -87,7 +88,7 @@ def test_weights_of_the_card_as_onnx(tmp_path):
     import onnxruntime  # noqa: PLC0415
 
     page = (Path(__file__).parents[2] / "docs/weights.md").read_text()
-    snippet = re.search(r"```python\n(.*?torch\.onnx\.export.*?)```", page, re.DOTALL)[1]
+    snippet = textwrap.dedent(re.search(r"( +import torch\n\n +batch = .*?\n    \)\n)", page, re.DOTALL)[1])
     for name in ("resnet18, 32 pixels", "vit_tiny/4, 32 pixels"):
         backbone, images, expected = measured.ours(name)
         lines = write_weights(tmp_path / "x.safetensors", "timm", backbone, image_size=32)
