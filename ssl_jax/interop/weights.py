@@ -133,8 +133,8 @@ def arrays_in(file: Path, *, at_most: int) -> dict[str, np.ndarray]:
         copied = f"{{k: v.clone().contiguous() for k, v in {read}.items()}}"
         raise UsageError(
             f"file: {file} is a pickle, which can run any program when it is read: convert it, safetensors.torch.save_file("
-            f"{copied}, {str(file.with_suffix('.safetensors'))!r}), and name the new file; of a checkpoint, convert the part with "
-            "the arrays, such as ['state_dict'].items(), see docs/weights.md."
+            f"{copied}, {str(file.with_suffix('.safetensors'))!r}), and name the new file; of a checkpoint, convert the "
+            "part with the arrays, such as ['state_dict'].items(), see docs/weights.md."
         )
     try:
         return load(read_regular(file, at_most=at_most))

@@ -1,8 +1,11 @@
-"""Checkpoints as the authors' programs write them: real models of PyTorch under their names, `torch.save`, the line that
-converts them, `ssl-jax import`, and the same features. Where PyTorch is installed; the names are those of interop/published.py."""
+"""Checkpoints as the authors' programs write them, where PyTorch is installed; the names are those of interop/published.py.
+
+Real models under these names, `torch.save`, the line that converts, `ssl-jax import`, and the same features.
+"""
 
 import argparse
 import copy
+import itertools
 import json
 import re
 
@@ -36,8 +39,8 @@ def parallel(model):
 
 
 def mlp(*sizes):
-    layers = [[nn.Linear(a, b), nn.BatchNorm1d(b), nn.ReLU()] for a, b in zip(sizes, sizes[1:], strict=False)]
-    return nn.Sequential(*sum(layers, []))
+    pairs = itertools.pairwise(sizes)
+    return nn.Sequential(*(layer for a, b in pairs for layer in (nn.Linear(a, b), nn.BatchNorm1d(b), nn.ReLU())))
 
 
 def resnet(head=None):
