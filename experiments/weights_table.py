@@ -178,7 +178,7 @@ def imported(case: Case, layout: str, file: Path, folder: Path) -> Backbone:
         unused = import_weights(file, encoder=case.name, run=folder / "run")["unused"]
         _, recipe, state, _ = restore(folder / "run", None)
         backbone = recipe.method.backbone(*jax.device_get((state.params, state.method_state)))
-    assert not unused, unused
+    assert not [each for each in unused if not each.endswith("mask_token")], unused
     return backbone
 
 
