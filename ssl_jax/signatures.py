@@ -176,7 +176,7 @@ def export(
 
     Args:
       run: folder of the run.
-      layout: the library: ResNets and RegNetY for timm and torchvision, vision transformers for all three.
+      layout: the library: most encoders go with all three, docs/weights.md has those that do not.
       output: file to write, ending in .safetensors; the model card has its name and ends in .md.
       step: step of the checkpoint to use; the last one when not given.
     """

@@ -37,6 +37,12 @@ def test_the_pictures_exist(page):
         assert (page.parent / path).exists(), path
 
 
+def test_the_differences_from_other_libraries_are_the_measured_ones():
+    with_table = runpy.run_path(str(ROOT / "experiments/weights_table.py"))["with_table"]
+    text = (ROOT / "docs/weights.md").read_text()
+    assert with_table(text) == text, "run: python experiments/weights_table.py"
+
+
 def test_the_error_rates_are_the_measured_ones():
     with_table = runpy.run_path(str(ROOT / "experiments/attention/speller_table.py"))["with_table"]
     text = (ROOT / "docs/attention.md").read_text()

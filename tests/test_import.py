@@ -105,7 +105,7 @@ def test_what_cannot_be_imported_is_one_sentence_and_nothing_is_written(folder, 
     file = folder / "y.safetensors"
     (tmp_path / "x.pth").write_bytes(b"\x80\x04")
     for words, sentence in {
-        "x.pth --encoder resnet18": "save_file(torch.load('x.pth', weights_only=True), 'x.safetensors')",
+        "x.pth --encoder resnet18": "in torch.load('x.pth', map_location='cpu', weights_only=True).items()}, 'x.safetensors')",
         "nothing.safetensors --encoder resnet18": "nothing.safetensors cannot be read",
         f"{file} --encoder resnet18": "has no ResNet by the names of timm",
         f"{file} --encoder vit_mikro": "did you mean 'vit_micro'?",

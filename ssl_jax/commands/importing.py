@@ -61,13 +61,15 @@ def import_weights(
     make = functools.partial(find(IMPORTED, "encoder"), **arguments | sizes)
     with usage_errors(chosen_arguments(make)):
         recipe = make()
-        state = init_state(recipe.method, recipe.optimizer(recipe.steps).transformation, seed=0)
+        # Its shapes alone: to compile and draw what the file replaces would take most of the time.
+        state = jax.eval_shape(lambda: init_state(recipe.method, recipe.optimizer(recipe.steps).transformation, seed=0))
         check_extractor(feature_extractor(recipe.method, recipe.prepare), state, recipe.data.train)
     backbone = recipe.method.backbone(state.params, state.method_state)
     assert backbone is not None
     read = read_located(file, located, backbone.net)
     params, stats = jax.tree.map(jnp.asarray, (read.backbone.params, read.backbone.stats))
-    state = state._replace(params={"encoder": params}, method_state={"encoder": stats})
+    assert not jax.tree.leaves(state.optimizer)  # It is frozen.
+    state = state._replace(step=jnp.zeros((), jnp.int32), params={"encoder": params}, method_state={"encoder": stats})
     _save(run, recipe, state, source_of(file, located))
     unused = [printable(name) for name in read.unused]
     log_line(f"{encoder} in the names of {located.layout}{f' under {located.prefix!r}' if located.prefix else ''}")
@@ -96,6 +98,7 @@ def network_of(encoder: str, sizes: Mapping[str, Any]) -> Net:
     options = {name: size for name, size in sizes.items() if name not in ("trained_size", "channels")}
     if "layer_scale" in options:
         options["layer_scale"] = 1.0 if options["layer_scale"] else None
+        options |= {"activation": "swiglu"} if options.pop("gated") else {}
     return make_encoder(encoder, image_shape=(side, side, channels), **options)
 
 

@@ -62,8 +62,9 @@ def entries_of(net: Net, names: Names, *, grid: int | None = None) -> dict[str, 
         for number, name in enumerate(theirs):
             part = (*shape[:-1], shape[-1] // len(theirs))
             inner, axes, outer = _turned(path, part, patch_size=net.patch_size)
-            gap = net.module.registers.shape[0] if path == "positions" and net.module.registers is not None else 0
-            if gap:
+            gap = 0
+            if path == "positions" and names.gaps and net.module.registers is not None:
+                gap = net.module.registers.shape[0]
                 outer = (1, part[0] + gap, part[1])
             found[name] = Entry(path, (number, len(theirs)), part, inner, axes, outer, gap)
     return found

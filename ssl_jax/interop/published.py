@@ -31,24 +31,29 @@ import numpy as np
 
 from ssl_jax.errors import UsageError
 from ssl_jax.interop.arrays import COUNT, Flat
-from ssl_jax.interop.loading import LAYOUTS
-from ssl_jax.interop.names import NAMES, Layout, Names, their_names
+from ssl_jax.interop.names import NAMES, Named, Names, block_prefix, their_names
+from ssl_jax.networks.resnet import ResNet
 from ssl_jax.networks.vit import ViT
 
 # Of several encoders in a file, the authors evaluate those with the first parts in their prefix; the second are their copies.
 EVALUATED = {"encoder_q", "base_encoder", "teacher", "online_encoder"}
 COPIES = {"encoder_k", "momentum_encoder", "student", "target_encoder"}
-RENAMED = {  # In the names that timm gives to a ViT.
-    r"(^|\.)register_tokens$": r"\1reg_token",
-    r"(^|\.)blocks\.\d+\.(\d+)\.": r"\1blocks.\2.",
-    r"\.gamma_([12])$": r".ls\1.gamma",
+RENAMED: dict[Named, dict[str, str]] = {  # Of a ViT.
+    "timm": {
+        r"(^|\.)register_tokens$": r"\1reg_token",
+        r"(^|\.)blocks\.\d+\.(\d+)\.": r"\1blocks.\2.",
+        r"\.gamma_([12])$": r".ls\1.gamma",
+        r"\.mlp\.w12\.": ".mlp.fc1.",
+        r"\.mlp\.w3\.": ".mlp.fc2.",
+    },
+    "transformers, DINOv2": {r"\.mlp\.weights_in\.": ".mlp.fc1.", r"\.mlp\.weights_out\.": ".mlp.fc2."},
 }
 
 
 class Located(NamedTuple):
     """layout, prefix: of the encoder. arrays: of the encoder, by their names in the layout. others: names of other arrays."""
 
-    layout: Layout
+    layout: Named
     prefix: str
     arrays: Flat
     others: list[str]
@@ -60,18 +65,19 @@ def locate(file: Path, arrays: Mapping[str, np.ndarray], kind: type, *, prefix: 
     Raises:
       UsageError: there is none, none under this prefix, or several of equal rank.
     """
-    found: dict[str, Layout] = {}
-    named = {layout: _renamed(arrays, kind, layout) for layout in LAYOUTS if (kind, layout) in NAMES}
+    found: dict[str, Named] = {}
+    named = {layout: _renamed(arrays, kind, layout) for of, layout in NAMES if of is kind}
     for layout, by_name in named.items():
-        first = re.escape(NAMES[kind, layout].block.format(stage=1, number=1, index=0))
+        names = NAMES[kind, layout]
+        first = re.escape(f"{block_prefix(names, 1, 1)}{next(iter(names.inside.values()))}.")
         for match in filter(None, (re.match(rf"((?:.*\.)?){first}", name) for name in by_name)):
             found.setdefault(match[1], layout)
     chosen = _chosen(file, found, kind.__name__, prefix)
-    names = {ours: theirs for ours, theirs in named[found[chosen]].items() if ours.startswith(chosen)}
-    inside = {ours.removeprefix(chosen): arrays[theirs] for ours, theirs in names.items()}
-    if kind is ViT:
-        inside = _with_positions_of_registers(inside)
-    return Located(found[chosen], chosen, inside, sorted(arrays.keys() - names.values()))
+    under = {ours: theirs for ours, theirs in named[found[chosen]].items() if ours.startswith(chosen)}
+    inside = {ours.removeprefix(chosen): arrays[theirs] for ours, theirs in under.items()}
+    if kind is ViT and found[chosen] == "timm":
+        inside = _with_all_positions(inside)
+    return Located(found[chosen], chosen, inside, sorted(arrays.keys() - under.values()))
 
 
 def described(file: Path, located: Located, kind: type) -> dict[str, Any]:
@@ -83,9 +89,7 @@ def described(file: Path, located: Located, kind: type) -> dict[str, Any]:
             f"file: {file} has no convolution of images in {located.prefix or 'it'}: choose its --encoder."
         )
     if kind is not ViT:
-        cifar = (
-            stem.shape[-1] == 3 and "stem.conv.weight" not in located.arrays and "stem.0.weight" not in located.arrays
-        )
+        cifar = kind is ResNet and stem.shape[-1] == 3
         return {
             "channels": stem.shape[1],
             "stem": "cifar" if cifar else "imagenet",
@@ -94,20 +98,23 @@ def described(file: Path, located: Located, kind: type) -> dict[str, Any]:
     positions = _array(file, located, "positions", names)
     has_token = names.outside["token"] in located.arrays
     registers = located.arrays.get(str(names.outside.get("registers")), np.zeros((1, 0, 1))).shape[1]
-    side = math.isqrt(max(0, positions.shape[1] - has_token - registers))
-    if side**2 + has_token + registers != positions.shape[1]:
+    others = has_token + (registers if names.gaps else 0)
+    side = math.isqrt(max(0, positions.shape[1] - others))
+    if side**2 + others != positions.shape[1]:
         raise UsageError(
             f"file: {file} has {positions.shape[1]} positions, expected those of a square{' and the class token' * has_token}"
             f"{f' and {registers} registers' if registers else ''}: square images only can be imported."
         )
     scale = names.inside.get("attention_scale")
+    expand, contract = (_array(file, located, f"block1/{part}/kernel", names) for part in ("expand", "contract"))
     return {
         "channels": stem.shape[1],
         "trained_size": side * stem.shape[-1],
         "patch_size": stem.shape[-1],
         "pool": "token" if has_token else "mean",
         "registers": registers,
-        "layer_scale": scale is not None and f"{names.block.format(index=0)}{scale}" in located.arrays,
+        "layer_scale": scale is not None and f"{block_prefix(names, 1, 1)}{scale}" in located.arrays,
+        "gated": expand.shape[0] == 2 * contract.shape[1],
     }
 
 
@@ -117,20 +124,18 @@ def unused_of(located: Located, used: Mapping[str, Any]) -> list[str]:
     return sorted(name for name in [*inside, *located.others] if not name.endswith(COUNT))
 
 
-def _renamed(arrays: Mapping[str, Any], kind: type, layout: Layout) -> dict[str, str]:
+def _renamed(arrays: Mapping[str, Any], kind: type, layout: Named) -> dict[str, str]:
     """Names in the layout -> names in the file."""
-    if (kind, layout) != (ViT, "timm"):
-        return {name: name for name in arrays}
-    found = {}
+    found, patterns = {}, RENAMED.get(layout, {}) if kind is ViT else {}
     for name in arrays:
         ours = name
-        for pattern, by in RENAMED.items():
+        for pattern, by in patterns.items():
             ours = re.sub(pattern, by, ours)
         found[ours] = name
     return found
 
 
-def _chosen(file: Path, found: Mapping[str, Layout], kind: str, prefix: str | None) -> str:
+def _chosen(file: Path, found: Mapping[str, Named], kind: str, prefix: str | None) -> str:
     listed = ", ".join(repr(each) for each in sorted(found))
     if not found:
         raise UsageError(
@@ -159,12 +164,14 @@ def _array(file: Path, located: Located, path: str, names: Names) -> np.ndarray:
     return located.arrays[name]
 
 
-def _with_positions_of_registers(arrays: Flat) -> Flat:
-    """As in timm, where registers have rows of positions, of zeros in these files: DINOv2's have none."""
-    registers, positions = arrays.get("reg_token"), arrays.get("pos_embed")
-    if registers is None or positions is None or registers.ndim != 3 or positions.ndim != 3:
+def _with_all_positions(arrays: Flat) -> Flat:
+    """With rows of zeros in the positions, where a file has none for registers (DINOv2) or for the class token (no_embed_class
+    of timm): in timm's names every token has a row."""
+    token, registers, positions = (arrays.get(name) for name in ("cls_token", "reg_token", "pos_embed"))
+    if token is None or positions is None or positions.ndim != 3 or (registers is not None and registers.ndim != 3):
         return arrays
-    patches = positions.shape[1] - 1
-    if math.isqrt(patches) ** 2 != patches:
-        return arrays
-    return arrays | {"pos_embed": np.insert(positions, [1] * registers.shape[1], 0, axis=1)}
+    rows, count = positions.shape[1], 0 if registers is None else registers.shape[1]
+    for patches, zeros in ((rows - 1, [1] * count), (rows, [0] * (1 + count))):
+        if math.isqrt(patches) ** 2 == patches:
+            return arrays | {"pos_embed": np.insert(positions, zeros, 0, axis=1)}
+    return arrays

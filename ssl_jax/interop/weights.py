@@ -129,9 +129,12 @@ def _names(net: Net, layout: str) -> Names:
 def arrays_in(file: Path, *, at_most: int) -> dict[str, np.ndarray]:
     """The arrays of a safetensors file by name; a `UsageError` for a pickle, with the line that converts it, and others."""
     if file.suffix in (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar"):
+        read = f"torch.load({str(file)!r}, map_location='cpu', weights_only=True)"
+        copied = f"{{k: v.clone().contiguous() for k, v in {read}.items()}}"
         raise UsageError(
             f"file: {file} is a pickle, which can run any program when it is read: convert it, safetensors.torch.save_file("
-            f"torch.load({str(file)!r}, weights_only=True), {str(file.with_suffix('.safetensors'))!r}), and name the new file."
+            f"{copied}, {str(file.with_suffix('.safetensors'))!r}), and name the new file; of a checkpoint, convert the "
+            "part with the arrays, such as ['state_dict'].items(), see docs/weights.md."
         )
     try:
         return load(read_regular(file, at_most=at_most))

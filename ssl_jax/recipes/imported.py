@@ -36,6 +36,7 @@ def encoder(
     pool: Pool = "token",
     registers: int = 0,
     layer_scale: bool = False,
+    gated: bool = False,
     position_offset: Offset = 0.0,
 ) -> Recipe:
     """An encoder with weights from a file.
@@ -49,10 +50,12 @@ def encoder(
       pool: features of a ViT: its class token, or the mean of the patches.
       registers: of a ViT.
       layer_scale: whether the branches of a ViT have gains.
+      gated: whether the hidden units of a ViT are gated (swiglu).
       position_offset: of interpolated positions; 0.1 for DINO, iBOT and DINOv2.
     """
     options: dict[str, Any] = {"stem": stem, "patch_size": patch_size, "pool": pool, "registers": registers}
     options |= {"position_offset": position_offset, "layer_scale": 1.0 if layer_scale else None}
+    options |= {"activation": "swiglu"} if gated else {}
     options |= {} if heads is None else {"heads": heads}
     opened = replace(images, statistics=STATISTICS[pixels]).open(view_size=trained_size, **options)
     return Recipe(

@@ -1,6 +1,6 @@
 """Writes layouts.json, names and shapes of the encoders of other libraries, and layouts.npz, features of some of them.
 
-    pip install torch==2.13.0 torchvision==0.28.0 timm==1.0.31 transformers==5.24.0
+    pip install torch==2.14.1 torchvision==0.29.1 timm==1.0.31 transformers==5.24.0
     python tests/golden/make_layouts.py
 
 The tests read the files and need none of these packages. Weights follow from their names (`drawn.py`).
@@ -25,6 +25,7 @@ SMALL = {
     "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 64, "image_size": 16, "patch_size": 4,
     "layer_norm_eps": 1e-6,
 }  # fmt: skip
+DINOV2 = {"mlp_ratio": 2} | {name: value for name, value in SMALL.items() if name != "intermediate_size"}
 LISTED = {
     "timm": ["resnet18", "resnet34", "resnet50", "regnety_004", "regnety_080", "vit_tiny_patch16_224"],
     "torchvision": ["resnet18", "resnet50", "regnet_y_400mf", "vit_b_16"],
@@ -40,6 +41,18 @@ def vit_model(**options):
     return transformers.ViTModel(transformers.ViTConfig(**options), add_pooling_layer=False)
 
 
+def of_dinov2(**options):
+    config, model = (
+        getattr(transformers, f"Dinov2{'WithRegisters' * ('num_register_tokens' in options)}{end}")
+        for end in ("Config", "Model")
+    )
+    return model(config(hidden_size=32, **{**DINOV2, **options}))
+
+
+def made_of(kind, **options):
+    return getattr(transformers, f"{kind}Model")(getattr(transformers, f"{kind}Config")(**options))
+
+
 def file_of(model):
     """The arrays as a file has them: `save_pretrained` of transformers writes other names than the modules have."""
     if not isinstance(model, transformers.PreTrainedModel):
@@ -50,7 +63,8 @@ def file_of(model):
 
 
 def shapes(model):
-    return {name: list(array.shape) for name, array in file_of(model).items()}
+    """Without the mask token, which is not in the features of whole images."""
+    return {name: list(array.shape) for name, array in file_of(model).items() if not name.endswith("mask_token")}
 
 
 def made(library, name):
@@ -89,7 +103,24 @@ RANDOM = {  # Case: the model, and the side of its images.
         16,
     ),
     "torchvision vit": (small_torchvision_vit, 16),
+    "timm vit gated": (
+        partial(
+            timm.create_model, "vit_tiny_patch16_224", num_classes=0, mlp_ratio=3, mlp_layer=timm.layers.SwiGLUPacked,
+            act_layer="silu", **VIT,
+        ),
+        16,
+    ),
     "transformers vit": (partial(vit_model, hidden_size=32, **SMALL), 16),
+    "transformers vit mean": (partial(made_of, "IJepa", hidden_size=32, **SMALL), 16),
+    "transformers vit layer scale": (of_dinov2, 16),
+    "transformers vit registers": (partial(of_dinov2, num_register_tokens=2), 16),
+    "transformers vit gated": (partial(of_dinov2, use_swiglu_ffn=True, mlp_ratio=4), 16),
+    "transformers resnet18": (
+        partial(made_of, "ResNet", hidden_sizes=[64, 128, 256, 512], depths=[2, 2, 2, 2], layer_type="basic"), 64
+    ),
+    "transformers regnety_400mf": (
+        partial(made_of, "RegNet", hidden_sizes=[48, 104, 208, 440], depths=[1, 3, 6, 6], groups_width=8), 64
+    ),
 }  # fmt: skip
 
 
@@ -106,8 +137,11 @@ def features(make, side):
         if not isinstance(model, transformers.PreTrainedModel):
             model.load_state_dict(weights)
             return model(images).numpy(), listed
-        model = type(model).from_pretrained(None, config=model.config, state_dict=weights, add_pooling_layer=False)
-        return model.eval()(images).last_hidden_state[:, 0].numpy(), listed
+        found = type(model).from_pretrained(None, config=model.config, state_dict=weights).eval()(images)
+        if isinstance(model, (transformers.ResNetModel, transformers.RegNetModel)):
+            return found.pooler_output.flatten(1).numpy(), listed
+        hidden = found.last_hidden_state
+        return (hidden.mean(1) if isinstance(model, transformers.IJepaModel) else hidden[:, 0]).numpy(), listed
 
 
 def main():

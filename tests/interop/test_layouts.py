@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from ssl_jax.errors import UsageError
 from ssl_jax.interop import LAYOUTS, loading_lines, read_weights, write_weights
 from ssl_jax.methods.method import Backbone
-from ssl_jax.networks import encoder, resnet, small_convnet, vit
+from ssl_jax.networks import encoder, regnety, resnet, small_convnet, vit
 from ssl_jax.networks.given import as_encoder
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -53,8 +53,15 @@ RANDOM = {
     "timm vit": SMALL,
     "timm vit registers": functools.partial(SMALL, registers=2, layer_scale=1.0),
     "timm vit mean": functools.partial(SMALL, pool="mean"),
+    "timm vit gated": functools.partial(SMALL, activation="swiglu"),
     "torchvision vit": SMALL,
     "transformers vit": SMALL,
+    "transformers vit mean": functools.partial(SMALL, pool="mean"),
+    "transformers vit layer scale": functools.partial(SMALL, layer_scale=1.0),
+    "transformers vit registers": functools.partial(SMALL, registers=2, layer_scale=1.0),
+    "transformers vit gated": functools.partial(SMALL, activation="swiglu", layer_scale=1.0, mlp_ratio=4.0),
+    "transformers resnet18": named("resnet18"),
+    "transformers regnety_400mf": named("regnety_400mf"),
 }
 
 
@@ -83,7 +90,7 @@ def shapes_of(net):
 def test_features_are_the_librarys_and_a_round_trip_changes_no_bit(case, tmp_path):
     layout, net = case.split()[0], RANDOM[case]()
     weights = {name: drawn(name, tuple(shape)) for name, shape in LISTED["random"][case].items()}
-    if "registers" in case:
+    if case == "timm vit registers":
         weights["pos_embed"][:, 1:3] = 0
     first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
     save_file(weights, first)
@@ -130,19 +137,24 @@ def test_a_file_in_which_registers_have_positions_is_refused(tmp_path):
 
 REFUSED = {
     "timm small": lambda: small_convnet(channels=3),
-    "transformers resnet18": named("resnet18"),
-    "transformers regnety_400mf": named("regnety_400mf"),
+    "transformers small": lambda: small_convnet(channels=3),
+    "transformers resnet18 of 28 pixels": named("resnet18", 28),
+    "transformers regnety of other groups": lambda: regnety(depth=16, w_0=48, w_a=27.89, w_m=2.09, group_width=64),
     "timm resnet18 of 28 pixels": named("resnet18", 28),
     "timm resnet18 with layer norm": named("resnet18", norm="layer"),
     "timm resnet of another width": lambda: resnet((2, 2, 2, 2), bottleneck=False, width=32),
     "timm regnety_400mf of 32 pixels": named("regnety_400mf", 32),
     "torchvision regnety_8gf": named("regnety_8gf"),
-    "timm vit with swiglu": functools.partial(SMALL, activation="swiglu"),
+    "torchvision vit with swiglu": functools.partial(SMALL, activation="swiglu"),
+    "transformers vit with swiglu": functools.partial(SMALL, activation="swiglu"),
+    "torchvision vit registers": functools.partial(SMALL, registers=2),
+    "torchvision vit layer scale": functools.partial(SMALL, layer_scale=0.1),
     "torchvision vit mean": functools.partial(SMALL, pool="mean"),
     "torchvision vit of one channel": functools.partial(SMALL, channels=1),
     "torchvision vit with relu": functools.partial(SMALL, activation="relu"),
     "transformers vit registers": functools.partial(SMALL, registers=2),
-    "transformers vit layer scale": functools.partial(SMALL, layer_scale=0.1),
+    "transformers vit layer scale mean": functools.partial(SMALL, layer_scale=0.1, pool="mean"),
+    "transformers vit of other units": functools.partial(SMALL, layer_scale=0.1, mlp_ratio=2.5),
     "timm given": lambda: as_encoder((lambda rng: {}, lambda params, x: x.mean((1, 2))), image_shape=(8, 8, 3)),
 }
 
@@ -150,7 +162,7 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_network_that_a_library_does_not_have_is_one_sentence(case):
     layout = case.split()[0]
-    with pytest.raises(UsageError, match=f"layout: {layout} has no .*; ResNets and RegNetY go with timm") as reason:
+    with pytest.raises(UsageError, match=f"layout: {layout} has no .*; docs/weights.md says which") as reason:
         loading_lines(REFUSED[case](), layout, image_size=16)
     assert "\n" not in str(reason.value)
 
@@ -192,6 +204,7 @@ def test_wrong_files_are_one_sentence_and_other_names_are_listed(tmp_path):
 @pytest.mark.parametrize("ending", ["pth", "pt", "bin", "ckpt"])
 def test_a_pickle_is_refused_with_the_line_that_converts_it(tmp_path, ending):
     with pytest.raises(
-        UsageError, match=r"save_file\(torch\.load\('.*x\.\w+', weights_only=True\), '.*x\.safetensors'\)"
+        UsageError,
+        match=r"save_file\(.*torch\.load\('.*x\.\w+', .*weights_only=True\)\.items\(\)}, '.*x\.safetensors'\)",
     ):
         read_weights(tmp_path / f"x.{ending}", "timm", SMALL())

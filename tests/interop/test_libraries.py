@@ -1,123 +1,115 @@
-"""Every exported encoder is loaded by the lines of its model card, in the libraries themselves, where they are installed.
+"""Exported encoders in the libraries themselves, and encoders of the libraries imported, where PyTorch is installed.
 
-`python tests/interop/test_libraries.py` prints the table of docs/weights.md.
+    pip install -e '.[dev,torch-export]'
+    pytest -n0 tests/interop
+
+`python experiments/weights_table.py` measures the same for the larger networks, too, and writes the table of docs/weights.md.
 """
 
-import functools
 import json
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+import weights_table as measured
+from safetensors.numpy import load_file
 
-from ssl_jax.interop import write_weights
+from ssl_jax.interop import LAYOUTS, write_weights
 from ssl_jax.interop.loading import FILE
-from ssl_jax.methods.method import Backbone
-from ssl_jax.networks import encoder, resnet, vit
 
-LIBRARIES = ("torch", "timm", "torchvision", "transformers")
-SMALL = functools.partial(vit, image_size=32, patch_size=4, dim=64, depth=4, heads=4)
-
-
-def of(name, side, channels=3, **options):
-    return functools.partial(encoder, name, image_shape=(side, side, channels), **options), side, channels
-
-
-CONVOLUTIONAL, ALL, TIMM = ("timm", "torchvision"), ("timm", "torchvision", "transformers"), ("timm",)
-CASES = {
-    "resnet18": (*of("resnet18", 96), CONVOLUTIONAL),
-    "resnet34": (*of("resnet34", 96), CONVOLUTIONAL),
-    "resnet50": (*of("resnet50", 96), CONVOLUTIONAL),
-    "ResNet-101": (functools.partial(resnet, (3, 4, 23, 3), bottleneck=True), 96, 3, CONVOLUTIONAL),
-    "resnet18, 32 pixels": (*of("resnet18", 32), CONVOLUTIONAL),
-    "resnet50, 32 pixels": (*of("resnet50", 32), CONVOLUTIONAL),
-    "resnet18, 1 channel": (*of("resnet18", 64, 1), CONVOLUTIONAL),
-    "regnety_400mf": (*of("regnety_400mf", 96), CONVOLUTIONAL),
-    "regnety_400mf, 1 channel": (*of("regnety_400mf", 64, 1), CONVOLUTIONAL),
-    "regnety_8gf": (*of("regnety_8gf", 96), TIMM),
-    "regnety_32gf": (*of("regnety_32gf", 96), CONVOLUTIONAL),
-    "vit_tiny/16": (*of("vit_tiny/16", 224), ALL),
-    "vit_small/16": (*of("vit_small/16", 224), ALL),
-    "vit_small/8": (*of("vit_small/8", 224), ALL),
-    "vit_base/16": (*of("vit_base/16", 224), ALL),
-    "vit_large/16": (*of("vit_large/16", 224), ALL),
-    "vit_large/14": (*of("vit_large/14", 224), ALL),
-    "vit_micro, 28 pixels, 1 channel": (*of("vit_micro", 28, 1), ("timm", "transformers")),
-    "vit_tiny/4, 32 pixels": (*of("vit_tiny/4", 32), ALL),
-    "vit_small/16, fixed positions": (*of("vit_small/16", 224, positions="sincos"), ALL),
-    "vit_small/16 at 192 pixels": (*of("vit_small/16", 224)[:1], 192, 3, ALL),
-    "vit_base/16, mean of patches, fixed positions": (*of("vit_base/16", 224, pool="mean", positions="sincos"), TIMM),
-    "vit_small/14, registers, layer scale, mask token": (
-        functools.partial(
-            vit, image_size=224, patch_size=14, dim=384, depth=12, heads=6, registers=4, layer_scale=1e-5, mask_token=True
-        ),
-        224,
-        3,
-        TIMM,
-    ),
-    "ViT with relu": (functools.partial(SMALL, activation="relu"), 32, 3, ("timm", "transformers")),
-}  # fmt: skip
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+LARGE = ("regnety_8gf", "regnety_32gf", "ResNet-101", "vit_base", "vit_large", "vit_small/8")  # The script has them.
+CASES = [
+    (name, layout)
+    for name, case in measured.CASES.items()
+    if not name.startswith(LARGE)
+    for layout in case.layouts
+]  # fmt: skip
 
 
-def drawn(tree, rng):
-    """Every array shows in the features: no gain is zero, no variance one. To initialise a network would take longer."""
-
-    def draw(path, leaf):
-        numbers = rng.standard_normal(leaf.shape, np.float32)
-        name = path[-1].key
-        if name == "kernel":
-            return numbers * np.float32((1.5 / np.prod(leaf.shape[:-1])) ** 0.5)
-        return (name in ("scale", "var") or name.endswith("_scale")) + 0.1 * (
-            abs(numbers) if name == "var" else numbers
-        )
-
-    return jax.tree_util.tree_map_with_path(draw, tree)
-
-
-@functools.lru_cache(1)
-def ours(name):
-    """The backbone with weights, the images, and its features."""
-    make, side, channels, _ = CASES[name]
-    net, rng = make(), np.random.default_rng(0)
-    params, stats = (drawn(tree, rng) for tree in jax.eval_shape(net.init, jax.random.key(0)))
-    images = rng.standard_normal((2, side, side, channels)).astype(np.float32)
-    layers, _ = jax.jit(functools.partial(net.apply, train=False))(params, stats, images)
-    return Backbone(net, params, stats), images, np.asarray(layers["features"])
-
-
-def difference(name, layout, file):
-    """Largest difference between the features of the library and ours, over the deviation of ours."""
-    torch = pytest.importorskip("torch")
-    backbone, images, expected = ours(name)
-    lines = write_weights(file, layout, backbone, image_size=images.shape[1])
-    space = {"images": torch.from_numpy(images.transpose(0, 3, 1, 2).copy())}
-    with torch.no_grad():
-        exec("\n".join(lines).replace(FILE, json.dumps(str(file))), space)
-    found = space["features"].numpy()
-    assert found.shape == expected.shape
-    return float(np.abs(found - expected).max() / expected.std())
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("name", "layout"), [(name, layout) for name, case in CASES.items() for layout in case[3]])
-def test_the_library_gives_the_same_features(name, layout, tmp_path):
-    for library in LIBRARIES:
+@pytest.fixture(autouse=True)
+def libraries():
+    for library in measured.LIBRARIES:
         pytest.importorskip(library)
-    assert difference(name, layout, tmp_path / "x.safetensors") < 1e-4
 
 
-def print_table(folder, first, last):
-    for name, case in list(CASES.items())[first:last]:
-        found = [
-            f"{difference(name, layout, folder / 'x.safetensors'):.0e}" if layout in case[3] else "-" for layout in ALL
-        ]
-        print(f"| {name} | {' | '.join(found)} |", flush=True)
+@pytest.mark.parametrize(("name", "layout"), CASES)
+def test_features_are_the_same_there_and_back(name, layout):
+    out, back = measured.differences(name, layout)
+    assert out < 1e-4 and back < 1e-4
 
 
-if __name__ == "__main__":
-    import sys
-    import tempfile
-    from pathlib import Path
+def test_the_lines_of_the_card_need_no_line_of_ours(tmp_path):
+    """In a process that cannot import this package."""
+    backbone, images, expected = measured.ours("vit_micro/7, 28 pixels, 1 channel")
+    np.save(tmp_path / "images.npy", images.transpose(0, 3, 1, 2))
+    for layout in ("timm", "transformers"):
+        lines = write_weights(tmp_path / "x.safetensors", layout, backbone, image_size=28)
+        program = [
+            "import sys", "sys.modules['ssl_jax'] = sys.modules['jax'] = None", "import numpy, torch",
+            "images = torch.from_numpy(numpy.load('images.npy'))", *lines,
+            "numpy.save('features.npy', features.detach().numpy())",
+        ]  # fmt: skip
+        text = "\n".join(program).replace(FILE, json.dumps("x.safetensors"))
+        subprocess.run([sys.executable, "-c", text], cwd=tmp_path, check=True, capture_output=True, env={"PATH": ""})
+        assert measured.difference(np.load(tmp_path / "features.npy"), expected) < 1e-4
 
-    with tempfile.TemporaryDirectory() as temporary:
-        print_table(Path(temporary), *map(int, sys.argv[1:] or (0, len(CASES))))
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_other_sizes_of_images(layout, tmp_path):
+    """transformers interpolates positions as ours are, timm with another kernel; torchvision takes the size of the file."""
+    import torch  # noqa: PLC0415
+
+    backbone, _, _ = measured.ours("vit_tiny/4, 32 pixels")
+    lines = write_weights(tmp_path / "x.safetensors", layout, backbone, image_size=32)
+    model, _ = measured.theirs(lines, tmp_path / "x.safetensors", np.zeros((1, 32, 32, 3), np.float32))
+    images = np.random.default_rng(0).standard_normal((2, 48, 48, 3)).astype(np.float32)
+    tensor = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
+    expected = measured.features_of(backbone, images)
+    with torch.no_grad():
+        if layout == "transformers":
+            found = model(tensor, interpolate_pos_encoding=True).last_hidden_state[:, 0].numpy()
+            assert measured.difference(found, expected) < 1e-4
+        else:
+            with pytest.raises(AssertionError):
+                model(tensor)
+
+
+def test_weights_of_the_card_as_onnx(tmp_path):
+    """docs/weights.md: PyTorch's exporter, from the model that the lines make."""
+    torch = pytest.importorskip("torch")
+    for library in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(library)
+    import onnxruntime  # noqa: PLC0415
+
+    page = (Path(__file__).parents[2] / "docs/weights.md").read_text()
+    snippet = textwrap.dedent(re.search(r"( +import torch\n\n +batch = .*?\n    \)\n)", page, re.DOTALL)[1])
+    for name in ("resnet18, 32 pixels", "vit_tiny/4, 32 pixels"):
+        backbone, images, expected = measured.ours(name)
+        lines = write_weights(tmp_path / "x.safetensors", "timm", backbone, image_size=32)
+        model, _ = measured.theirs(lines, tmp_path / "x.safetensors", images)
+        tensor = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
+        exec(snippet.replace('"encoder.onnx"', repr(str(tmp_path / "x.onnx"))), {"model": model, "images": tensor})
+        session = onnxruntime.InferenceSession(tmp_path / "x.onnx")
+        for count in (2, 1):  # Of any batch.
+            found = session.run(None, {"images": tensor[:count].numpy()})[0]
+            np.testing.assert_allclose(found, expected[:count], atol=1e-4 * expected.std())
+
+
+def test_what_is_saved_and_imported_and_exported_again_is_the_same_bits(tmp_path):
+    import timm  # noqa: PLC0415
+
+    model = timm.create_model("vit_tiny_patch16_224", num_classes=0, embed_dim=64, depth=4, num_heads=4, img_size=32)
+    measured.redrawn(model)
+    file = measured.saved(model, tmp_path)
+    case = measured.of("vit_micro", 32, ("timm",))
+    backbone = measured.imported(case, "timm", file, tmp_path)
+    write_weights(tmp_path / "again.safetensors", "timm", backbone, image_size=32)
+    before, after = load_file(file), load_file(tmp_path / "again.safetensors")
+    assert before.keys() == after.keys()
+    jax.tree.map(np.testing.assert_array_equal, after, before)

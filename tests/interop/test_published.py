@@ -198,10 +198,24 @@ def test_the_sizes_of_an_encoder_follow_from_its_arrays(tmp_path):
     shapes = vit_shapes(gains=("ls1.gamma", "ls2.gamma")) | {"register_tokens": (1, 3, 16)}
     assert described(file, locate(file, drawn(shapes), ViT), ViT) == {
         "channels": 3, "trained_size": 12, "patch_size": 4, "pool": "token", "registers": 3, "layer_scale": True,
+        "gated": False,
     }  # fmt: skip
     shapes = {name: shape for name, shape in vit_shapes().items() if name != "cls_token"} | {"pos_embed": (1, 4, 16)}
     found = described(file, locate(file, drawn(shapes), ViT), ViT)
     assert found["pool"] == "mean" and found["trained_size"] == 8 and not found["layer_scale"]
+    shapes = vit_shapes() | {f"blocks.{number}.mlp.fc1.weight": (64, 16) for number in (0, 1)}
+    shapes |= {f"blocks.{number}.mlp.fc2.weight": (16, 32) for number in (0, 1)}
+    assert described(file, locate(file, drawn(shapes), ViT), ViT)["gated"]
+
+
+def test_where_the_class_token_or_the_registers_have_no_position_it_is_zero(tmp_path):
+    """timm's `no_embed_class`, and DINOv2's registers."""
+    shapes = vit_shapes() | {"reg_token": (1, 3, 16)}
+    for rows, missing in ((9, [0, 1, 2, 3]), (10, [1, 2, 3])):
+        arrays = drawn(shapes | {"pos_embed": (1, rows, 16)})
+        found = locate(tmp_path / "x", arrays, ViT).arrays["pos_embed"]
+        assert found.shape == (1, 13, 16) and not found[0, missing].any()
+        np.testing.assert_array_equal(np.delete(found, missing, axis=1), arrays["pos_embed"])
 
 
 def refused(tmp_path, make, shapes, sentence):
@@ -226,7 +240,7 @@ def test_what_does_not_fit_is_one_sentence(tmp_path):
         tmp_path, RESNET, resnet_shapes((1, 3, 1, 1)), r"has layer2\.2\..* in its blocks, which this encoder has not"
     )
     refused(tmp_path, VIT, vit_shapes(gains=("gamma_1",)), "has blocks.0.ls1.gamma, blocks.1.ls1.gamma in its blocks")
-    refused(tmp_path, VIT, vit_shapes() | {"pos_embed": (1, 9, 16)}, "has 9 positions, expected those of a square and")
+    refused(tmp_path, VIT, vit_shapes() | {"pos_embed": (1, 8, 16)}, "has 8 positions, expected those of a square and")
     refused(tmp_path, VIT, vit_shapes() | {"patch_embed.proj.weight": (16, 48)}, "has no convolution of images")
     refused(tmp_path, VIT, vit_shapes() | {"norm.weight": (17,)}, r"norm.weight of shape \(17,\), expected \(16,\)")
 

@@ -1,0 +1,194 @@
+"""Checkpoints as the authors' programs write them, where PyTorch is installed; the names are those of interop/published.py.
+
+Real models under these names, `torch.save`, the line that converts, `ssl-jax import`, and the same features.
+"""
+
+import argparse
+import copy
+import itertools
+import json
+import re
+
+import jax
+import numpy as np
+import pytest
+import weights_table as measured
+
+from ssl_jax.cli import main
+from ssl_jax.commands.saved_run import restore
+
+torch = pytest.importorskip("torch")
+timm = pytest.importorskip("timm")
+torchvision = pytest.importorskip("torchvision")
+safetensors_torch = pytest.importorskip("safetensors.torch")
+nn = torch.nn
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+
+def module(**parts):
+    """A module with these as attributes, as the authors' classes have them."""
+    made = nn.Module()
+    for name, part in parts.items():
+        setattr(made, name, part)
+    return made
+
+
+def parallel(model):
+    """The names of DistributedDataParallel."""
+    return module(module=model)
+
+
+def mlp(*sizes):
+    pairs = itertools.pairwise(sizes)
+    return nn.Sequential(*(layer for a, b in pairs for layer in (nn.Linear(a, b), nn.BatchNorm1d(b), nn.ReLU())))
+
+
+def resnet(head=None):
+    model = torchvision.models.resnet18()
+    measured.redrawn(model)
+    model.fc = head or nn.Identity()
+    return model
+
+
+def vit(**options):
+    model = timm.create_model(
+        "vit_tiny_patch16_224", num_classes=0, embed_dim=64, depth=4, patch_size=7, img_size=28,
+        **{"num_heads": 4} | options,
+    )  # fmt: skip
+    measured.redrawn(model)
+    return model
+
+
+def swav():
+    """src/resnet50.py: a padding of 1 before the first convolution, and 2 of its own; heads beside the network."""
+    model = resnet(mlp(512, 8))
+    body = module(**dict(model.named_children()))
+    body.padding, body.projection_head, body.prototypes = nn.ConstantPad2d(1, 0.0), mlp(512, 8), nn.Linear(8, 6)
+    del body.fc
+    return parallel(body), headless(model)
+
+
+def headless(model):
+    model = copy.deepcopy(model)
+    model.fc = nn.Identity()
+    return model
+
+
+def moco(head):
+    queries, keys = resnet(head), resnet(copy.deepcopy(head))
+    nn.init.normal_(keys.conv1.weight)
+    both = module(encoder_q=queries, encoder_k=keys)
+    both.register_buffer("queue", torch.randn(8, 16))
+    both.register_buffer("queue_ptr", torch.zeros(1, dtype=torch.long))
+    return parallel(both), headless(queries)
+
+
+def moco_v3():
+    base = vit(num_heads=8)
+    base.head = mlp(64, 8)
+    momentum = copy.deepcopy(base)
+    nn.init.normal_(momentum.cls_token)
+    encoder = copy.deepcopy(base)
+    encoder.head = nn.Identity()
+    return parallel(module(base_encoder=base, momentum_encoder=momentum, predictor=mlp(8, 8))), encoder
+
+
+def byol():
+    """byol_pytorch.py: the network is the caller's `net` and the online encoder's, one array by two names."""
+    net = resnet()
+    target = copy.deepcopy(net)
+    nn.init.normal_(target.conv1.weight)
+    online = module(net=net, projector=mlp(512, 8))
+    return module(net=net, online_encoder=online, online_predictor=mlp(8, 8), target_encoder=module(net=target)), net
+
+
+def dino():
+    backbone, teacher = vit(), vit()
+    nn.init.normal_(backbone.cls_token)
+    student = parallel(module(backbone=backbone, head=mlp(64, 8)))
+    checkpoint = {"student": student.state_dict(), "teacher": module(backbone=teacher, head=mlp(64, 8)).state_dict()}
+    checkpoint |= {"optimizer": optimizer(teacher), "epoch": 3, "args": argparse.Namespace(arch="vit_small", lr=0.1)}
+    return checkpoint, teacher
+
+
+def dinov2():
+    """Blocks in chunks, and registers without positions."""
+    model = vit(init_values=1.0, reg_tokens=3)
+    names = {"reg_token": "register_tokens"} | {f"blocks.{n}.": f"blocks.{n // 2}.{n}." for n in range(4)}
+    state = {"mask_token": torch.zeros(1, 64)}
+    for name, array in model.state_dict().items():
+        ours, theirs = next(((a, b) for a, b in names.items() if name.startswith(a)), ("", ""))
+        state[theirs + name.removeprefix(ours)] = array
+    positions = state["pos_embed"]
+    state["pos_embed"] = torch.cat([positions[:, :1], positions[:, 4:]], dim=1)
+    return {
+        "teacher": {f"backbone.{name}": array for name, array in state.items()} | {"dino_head.x": torch.ones(2)}
+    }, model
+
+
+def mae():
+    encoder = vit()
+    decoder = {f"decoder_{name}": array for name, array in vit().state_dict().items() if name != "cls_token"}
+    model = encoder.state_dict() | decoder | {"mask_token": torch.zeros(1, 1, 64)}
+    return {"model": model, "epoch": 799, "scaler": {"scale": 65536.0}, "args": argparse.Namespace(lr=0.1)}, encoder
+
+
+def optimizer(model):
+    made = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    return made.state_dict()
+
+
+def whole(make, key="state_dict"):
+    model, encoder = make()
+    return {"epoch": 100, "arch": "resnet50", key: model.state_dict(), "optimizer": optimizer(model)}, encoder
+
+
+# Publisher: the checkpoint and its encoder, the part that the line takes, encoder and options of the import, chosen prefix.
+CHECKPOINTS = {
+    "moco v1": (lambda: whole(lambda: moco(nn.Linear(512, 8))), "state_dict", "resnet18", "module.encoder_q."),
+    "moco v2": (lambda: whole(lambda: moco(mlp(512, 8))), "state_dict", "resnet18", "module.encoder_q."),
+    "moco v3": (lambda: whole(moco_v3), "state_dict", "vit_micro --heads 8", "module.base_encoder."),
+    "swav": (lambda: whole(swav), "state_dict", "resnet18", "module."),
+    "swav, weights": (lambda: (swav()[0].state_dict(), swav()[1]), "", "resnet18", "module."),
+    "barlow twins": (lambda: (resnet().state_dict(), resnet()), "", "resnet18", ""),
+    "barlow twins, checkpoint": (
+        lambda: whole(lambda: (parallel(module(backbone=resnet(), projector=mlp(512, 8), bn=nn.BatchNorm1d(8))), resnet()),
+                      "model"),
+        "model", "resnet18", "module.backbone.",
+    ),
+    "vicreg": (
+        lambda: whole(lambda: (parallel(module(backbone=resnet(), projector=mlp(512, 8))), resnet()), "model"),
+        "model", "resnet18", "module.backbone.",
+    ),
+    "byol": (lambda: (byol()[0].state_dict(), byol()[1]), "", "resnet18", "online_encoder.net."),
+    "dino": (dino, "teacher", "vit_micro --position-offset 0.1", "backbone."),
+    "dino, weights": (lambda: (vit().state_dict(), vit()), "", "vit_micro", ""),
+    "dinov2": (dinov2, "teacher", "vit_micro --position-offset 0.1", "backbone."),
+    "mae": (mae, "model", "vit_micro", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("publisher", CHECKPOINTS)
+def test_a_checkpoint_is_refused_converted_by_the_line_and_read(publisher, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    make, part, words, prefix = CHECKPOINTS[publisher]
+    checkpoint, encoder = make()
+    torch.save(checkpoint, "x.pth", _use_new_zipfile_serialization=publisher != "swav")  # An older form, too.
+    assert main(["import", "x.pth", "--encoder", *words.split()]) == 2
+    line = re.search(r"convert it, (safetensors.torch.save_file\(.*?\)), and name", capsys.readouterr().err)[1]
+    if part:
+        line = line.replace(".items()", f"[{part!r}].items()")
+    with torch.serialization.safe_globals([argparse.Namespace] if "Namespace" in str(checkpoint) else []):
+        exec(f"import safetensors.torch, torch\n{line}")
+    assert main(["import", "x.safetensors", "--encoder", *words.split(), "--run", "run"]) == 0
+    about = json.loads(capsys.readouterr().out)
+    assert about["prefix"] == prefix
+    assert ("weights" in publisher or publisher == "barlow twins") == (
+        not about["unused"] or publisher.startswith("swav")
+    )
+    images = np.random.default_rng(0).standard_normal((2, 28, 28, 3)).astype(np.float32)
+    _, recipe, state, _ = restore(tmp_path / "run", None)
+    backbone = recipe.method.backbone(*jax.device_get((state.params, state.method_state)))
+    with torch.no_grad():
+        expected = encoder.eval()(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).numpy()
+    assert measured.difference(measured.features_of(backbone, images), expected) < 1e-4
