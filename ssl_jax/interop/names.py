@@ -132,10 +132,11 @@ NAMES: dict[tuple[type, Named], Names] = {
 def names_for(net: Net, layout: Layout) -> Names | None:
     """The names of a network's kind in a layout; None where the layout has none."""
     module: Any = net.module
-    if type(module) is not ViT or layout != "transformers" or module.block1.attention_scale is None:
+    block = module.blocks()["block1"] if type(module) is ViT and layout == "transformers" else None
+    if block is None or block.attention_scale is None:
         return NAMES.get((type(module), layout))
     names = NAMES[ViT, "transformers, DINOv2"]
-    return names._replace(inside={**names.inside, **GATED}) if module.block1.activation == "swiglu" else names
+    return names._replace(inside={**names.inside, **GATED}) if block.activation == "swiglu" else names
 
 
 def block_prefix(names: Names, stage: int, number: int) -> str:
