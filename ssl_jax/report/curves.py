@@ -9,7 +9,10 @@ from ssl_jax.report.reading import Run
 
 # Metric -> title of its curve and its interpretation. Other metrics follow under their own names.
 CURVES = {
-    "loss": ("Loss", "Should fall quickly, then slowly. A flat line from the start: nothing is learned."),
+    "loss": (
+        "Loss",
+        "Should fall quickly, then slowly. A flat line from the start, or at the level of chance: nothing is learned.",
+    ),
     "knn": ("k-NN accuracy, online", "Should rise above the dashed lines; the difference is the effect of training."),
     "linear": (
         "Linear probe, online",
@@ -71,6 +74,9 @@ def read_series(run: Run, name: str) -> Series:
 def _references(run: Run, name: str) -> list[tuple[str, float]]:
     if name == "std":
         return [("fills the sphere", 1.0)]
+    if name == "loss":
+        chance = number(run.request, "chance_loss")
+        return [] if chance is None else [("chance", chance)]
     baselines = ("untrained", "pixels") if name in ONLINE else ()
     found = [(source, accuracy(run.results, source, name)) for source in baselines]
     return [(label, value) for label, value in found if value is not None]
