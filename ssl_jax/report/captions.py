@@ -6,13 +6,15 @@ TWO = "Each column has one image and its random views, which are positives; othe
 PAIR = f"{TWO}, and negatives."
 ALIKE = f"{TWO}, which are not compared: nothing repels."
 CROPS = (
-    "Each column has one image: large crops with most of it, and small crops of its parts in low resolution. The student sees "
+    "Each column has one image: large crops with most of it, and small crops of its parts in low resolution. The "
+    "student sees "
     "all of them, the teacher the large ones, and every crop of the student predicts the teacher's output for another."
 )
 MASKED = f"{CROPS} Of masked crops, the student also predicts the patches that are grey."
 CLUSTERED = f"{TWO}. Both predict the cluster of their image."
 TILES = (
-    "the nine tiles that are cut from it, with gaps and jitter and standardised one by one, so that neither edges nor brightness "
+    "the nine tiles that are cut from it, with gaps and jitter and standardised one by one, so that neither "
+    "edges nor brightness "
     "reveal where a tile was."
 )
 LABELLED = "; labels decide what is learned, so that these features are an upper bound."
@@ -62,7 +64,8 @@ CAPTIONS = {
     ),
     "cma": Caption(
         "CMA",
-        "Each clip, its frames as the network sees them, and its sound, whose frequencies rise from bottom to top. Positives of a "
+        "Each clip, its frames as the network sees them, and its sound, whose frequencies rise from bottom to "
+        "top. Positives of a "
         "clip are its own sound, and clips that are similar in both; other clips in the bank are negatives.",
         "Clips: frames and sound",
     ),
@@ -75,7 +78,8 @@ CAPTIONS = {
     ),
     "cpc": Caption(
         "CPC",
-        "Each column has one image and its view, which the network sees in overlapping patches: from the rows above it predicts "
+        "Each column has one image and its view, which the network sees in overlapping patches: from the rows "
+        "above it predicts "
         "the patches below, among all patches of the batch.",
         rows=("View",),
     ),
@@ -91,7 +95,8 @@ CAPTIONS = {
     "ibot": Caption("iBOT", MASKED, "Large and small crops, masked patches"),
     "ijepa": Caption(
         "I-JEPA",
-        "Each column has one image: its view, the patches of it that are the context, and blocks, the targets. From the context "
+        "Each column has one image: its view, the patches of it that are the context, and blocks, the targets. "
+        "From the context "
         "the network predicts the features of the blocks, not their pixels.",
         "Context and target blocks",
         rows=("View",),
@@ -126,12 +131,14 @@ CAPTIONS = {
     "moco_v3": Caption("MoCo v3", PAIR),
     "nnclr": Caption(
         "NNCLR",
-        "Each column has one image and its random views. The positive of a view is the image in the queue that is nearest to the "
+        "Each column has one image and its random views. The positive of a view is the image in the queue that "
+        "is nearest to the "
         "other view; other columns are negatives.",
     ),
     "npid": Caption(
         "NPID",
-        "Each column has one image and its view; its positive is the image's own entry in the memory bank, its negatives are the "
+        "Each column has one image and its view; its positive is the image's own entry in the memory bank, its "
+        "negatives are the "
         "entries of other images.",
         rows=("View",),
     ),
@@ -144,7 +151,8 @@ CAPTIONS = {
     ),
     "relative_position": Caption(
         "Relative Position",
-        f"Each column has one image and {TILES} From the middle tile and another, the network predicts where the other one was.",
+        f"Each column has one image and {TILES} From the middle tile and another, the network predicts where the other "
+        "one was.",
         "Tiles",
         rows=("Tiles",),
         tiles=True,
@@ -167,7 +175,8 @@ CAPTIONS = {
     "simsiam": Caption("SimSiam", f"{ALIKE} Each view predicts the embedding of the other."),
     "supcon": Caption(
         "SupCon",
-        "Each column has one image and its random views. All views of images of one class are positives, those of other classes "
+        "Each column has one image and its random views. All views of images of one class are positives, those "
+        "of other classes "
         f"negatives{LABELLED}",
         labels=True,
     ),
@@ -179,13 +188,15 @@ CAPTIONS = {
     ),
     "swav": Caption(
         "SwAV",
-        "Each column has one image: large crops with most of it, and small crops of its parts in low resolution. The prototypes "
+        "Each column has one image: large crops with most of it, and small crops of its parts in low resolution. "
+        "The prototypes "
         "that are assigned to a large crop are predicted from the other crops.",
         "Large and small crops",
     ),
     "tracks": Caption(
         "SimCLR on tracks",
-        "Each clip, and its moving object at two times, in windows that follow it: they are positives; objects of other clips are "
+        "Each clip, and its moving object at two times, in windows that follow it: they are positives; objects "
+        "of other clips are "
         "negatives.",
         "Objects along their tracks",
     ),
@@ -193,7 +204,7 @@ CAPTIONS = {
         "VICReg",
         f"{ALIKE} Each dimension of the embedding should vary over the images, and not with another dimension.",
     ),
-}  # fmt: skip
+}
 
 
 def caption_of(method: object) -> Caption:

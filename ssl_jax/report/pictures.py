@@ -20,7 +20,10 @@ MOST_IMAGES, MOST_NEIGHBORS, MOST_POINTS, MOST_SIDE = 10, 6, 1500, 128
 MAP_IMAGES, MAP_SIDE = 150, 60  # In a map without classes: images, and pixels of a side, twice those on the screen.
 SMALL = 64  # Images up to this side are shown with sharp pixels and stored without loss.
 
-TESTED = "The training images with the features most similar to those of a test image: training {} should make images of one class neighbours."
+TESTED = (
+    "The training images with the features most similar to those of a test image: training {} should make images of one "
+    "class neighbours."
+)
 UNLABELLED = "The images with the features most similar to those of the image on the left: they should show the same."
 MAP = (
     "Each dot is a test image, near those with similar features (t-SNE); colours are classes, which training {}. "

@@ -66,7 +66,7 @@ th, td { text-align: left; padding: 0; font-weight: inherit; vertical-align: mid
 .views h3:first-child { color: var(--ink); font-weight: 600; margin: 0; }
 
 .tiles { display: grid; grid-template-columns: repeat(3, 1fr); gap: 4px; }
-.views .strip { align-items: end; }
+.views .strip img { width: calc(100% * var(--scale, 1)); }
 .clips { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 400px), 1fr)); gap: 32px 40px; }
 .clips .strip { grid-auto-flow: row; grid-template-columns: repeat(var(--n), minmax(0, 1fr)); gap: 6px; }
 .clips h3 { color: var(--soft); font-weight: 400; margin: 10px 0 4px; }

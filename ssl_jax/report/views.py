@@ -14,6 +14,7 @@ from ssl_jax.report.reading import Pictures
 
 MOST_CLIPS, LARGEST_SOUND = 4, 512  # Clips, and pixels of a side of a spectrogram.
 TILES = 9
+SMALL_CROP = "Small crop"
 
 
 def section(pictures: Pictures, caption: Caption) -> Html | None:
@@ -28,10 +29,19 @@ def columns(pictures: Pictures, caption: Caption) -> Html:
     """A column for each image, a row for each view."""
     count = min(len(pictures["views"]), MOST_IMAGES)
     strips = (
-        join(tag("h3", name), tag("div", *map(_cell, images[:count]), class_="strip"))
+        join(
+            tag("h3", name),
+            tag("div", *map(_cell, images[:count]), class_="strip", style=_scale(pictures, name, images)),
+        )
         for name, images in rows(pictures, caption)
     )
     return tag("div", *strips, class_="views", style=f"--n: {count}")
+
+
+def _scale(pictures: Pictures, name: str, images: np.ndarray) -> str | None:
+    """Small crops are drawn in the scale of the large ones, of which they have fewer pixels."""
+    share = images.shape[-2] / pictures["views"].shape[-2]
+    return f"--scale: {share:.3f}" if name.startswith(SMALL_CROP) else None
 
 
 def rows(pictures: Pictures, caption: Caption) -> Iterator[tuple[str, np.ndarray]]:
@@ -42,7 +52,7 @@ def rows(pictures: Pictures, caption: Caption) -> Iterator[tuple[str, np.ndarray
         yield caption.rows[0], pictures["views"]
     else:
         yield from _numbered("Large crop" if "small_views" in pictures else "View", pictures["views"], caption.rows)
-    yield from _numbered("Small crop", pictures.get("small_views"))
+    yield from _numbered(SMALL_CROP, pictures.get("small_views"))
     if "transformed" in pictures:
         parts = pictures["transformed"]
         yield "Transformed", parts if parts.shape[1] == TILES else parts[:, 0]

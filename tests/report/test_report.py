@@ -103,7 +103,7 @@ def test_a_full_run_has_every_section(run):
         in page
     )
     assert (
-        "With 10 labels a class, a linear probe classifies 83.8% correctly, against 59.0% with an untrained encoder"
+        "With 10 labels per class, a linear probe classifies 83.8% correctly, against 59.0% with an untrained encoder"
         in page
     )
     assert "95.7%<small>± 1.1" in page and "83.8%<small>± 1.2" in page  # Half an interval; one deviation.
