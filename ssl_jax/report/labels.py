@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-LETTER, LINE = 6.4, 13.0  # Width and height of a character, at most.
+LETTER, BOLD, LINE = 6.4, 7.4, 13.0  # Widths of a character, plain and bold, and the height of a line, at most.
 GAP = 5.0  # Between a line and the text at it.
 Box = tuple[float, float, float, float]
 
@@ -47,7 +47,7 @@ def apart(spots: Sequence[np.ndarray], names: Sequence[str], *, size: float) -> 
     taken: list[Box] = []
     middles = []
     for (x, y), name in zip(spots, names, strict=True):
-        half = max(LETTER * len(name) / 2, 7)
+        half = max(BOLD * len(name) / 2, 7)
         moves = sorted((step * LINE / 2 for step in range(-20, 21)), key=abs)
         heights = [height for move in moves if LINE <= (height := y + move) <= size - LINE] or [y]
         boxes = [(x - half, height - LINE / 2, x + half, height + LINE / 2) for height in heights]

@@ -19,6 +19,8 @@ from ssl_jax.report.style import STYLE
 from ssl_jax.report.unlabelled import unlabelled
 from ssl_jax.runs import REPORT, REQUEST
 
+CLIP_AXES = 4  # Of the shape of a clip in run.json, "4x24x24x1".
+
 
 def write_report(run: Path) -> Path:
     """Writes `run`/report.html atomically from the files in the folder of a run, and returns its path.
@@ -77,12 +79,13 @@ def _header(run: Run) -> Html:
 def _facts(run: Run) -> list[str]:
     results, request = run.results, run.request
     examples = request.get("examples", {})
+    kind = "clips" if str(examples.get("train_shape")).count("x") == CLIP_AXES - 1 else "images"
     numbers = [
-        (examples, "train_examples", "{:,.0f} to train on"),
-        (examples, "test_examples", "{:,.0f} to test"),
+        (examples, "train_examples", f"{{:,.0f}} training {kind}"),
+        (examples, "test_examples", f"{{:,.0f}} test {kind}"),
         (results, "skipped", "{:,.0f} unreadable, skipped"),
         (request, "batch_size", "batch {:,.0f}"),
-        (request, "epochs", "{:g} epochs"),
+        (request, "epochs", "{:g} epochs" if request.get("epochs") != 1 else "1 epoch"),
         (results, "steps", "{:,.0f} steps"),
         (results, "images_per_second", "{:,.0f} images per second"),
         (request, "encoder_parameters", "{:,.0f} encoder parameters"),

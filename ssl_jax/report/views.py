@@ -22,7 +22,16 @@ def section(pictures: Pictures, caption: Caption) -> Html | None:
     if "views" not in pictures:
         return None
     shown = clips(pictures, caption) if "frames" in pictures else columns(pictures, caption)
-    return tag("section", tag("h2", caption.heading), tag("p", caption.see, class_="see"), shown)
+    see = tag("p", caption.see, channels(pictures["views"].shape[-1]), class_="see")
+    return tag("section", tag("h2", caption.heading), see, shown)
+
+
+def channels(count: int) -> str | None:
+    """Which channels of the images the page shows, where it cannot show all."""
+    if count in (1, 3):
+        return None
+    shown = "the first is shown" if count == 2 else "the first three are shown as red, green and blue"
+    return f" Of {count} channels, here and below, {shown}."
 
 
 def columns(pictures: Pictures, caption: Caption) -> Html:
