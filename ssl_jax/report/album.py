@@ -18,7 +18,7 @@ from ssl_jax.data import Data, Source, model_inputs
 from ssl_jax.data.source import read
 from ssl_jax.data.subsets import readable, stratified
 from ssl_jax.evaluate.features import Features
-from ssl_jax.methods.method import Method
+from ssl_jax.methods.method import Method, Params, State
 from ssl_jax.report.attention import attention_maps, on_grid, rollout
 from ssl_jax.report.inputs import Trained, as_pixels, input_pictures
 from ssl_jax.report.pictures import spread
@@ -136,11 +136,15 @@ def _prototypes(
     rows = stratified(data.train, min(searched, len(data.train)))
     size = min(CHUNK, len(rows))
     rows = rows[: len(rows) // size * size]
-    assign = jax.jit(lambda *of, images: trained.method.assignments(*of, jax.vmap(prepare)(images)))
+
+    @jax.jit
+    def assign(params: Params, state: State, images: Any) -> Array | None:
+        return trained.method.assignments(params, state, jax.vmap(prepare)(images))
+
     found = []
     for chunk in rows.reshape(-1, size):
         inputs = model_inputs(read(data.train, chunk))
-        probabilities = assign(trained.params, trained.state, images=inputs)
+        probabilities = assign(trained.params, trained.state, inputs)
         if probabilities is None:
             return {}
         found.append(np.asarray(probabilities))
