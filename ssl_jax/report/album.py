@@ -106,7 +106,7 @@ def _neighbors(
     """Test images and the training images nearest to them; or without test images, training images and other ones."""
     source = data.test or data.train
     labels = after.test_labels if data.test else after.train_labels
-    rows = one_per_class(labels, queries) if (labels >= 0).any() else stratified(source, min(queries, len(source)))
+    rows = of_each_class(labels, queries) if (labels >= 0).any() else stratified(source, min(queries, len(source)))
     arrays = {
         "query": np.stack([_still(source, row) for row in rows]),
         "query_label": after.test_labels[rows] if data.test else np.full(len(rows), -1),
@@ -122,11 +122,14 @@ def _neighbors(
     return arrays
 
 
-def one_per_class(labels: np.ndarray, count: int) -> np.ndarray:
-    """Rows of the first example of each class, of `count` classes evenly spaced where there are more."""
-    classes, rows = np.unique(labels, return_index=True)
-    rows = rows[classes >= 0]
-    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]
+def of_each_class(labels: np.ndarray, count: int) -> np.ndarray:
+    """Rows of the first examples of each class, in order of the classes: as many of each as fit into `count`, at least one.
+
+    Of `count` classes, evenly spaced, where there are more.
+    """
+    classes = np.unique(labels[labels >= 0])
+    classes = classes[np.linspace(0, len(classes) - 1, min(count, len(classes))).astype(int)]
+    return np.concatenate([np.flatnonzero(labels == each)[: count // len(classes)] for each in classes])
 
 
 def _prototypes(

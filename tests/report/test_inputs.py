@@ -7,7 +7,7 @@ import numpy as np
 
 from ssl_jax.augment.pretext import standardize_tile
 from ssl_jax.augment.views import evaluation_view
-from ssl_jax.report.album import one_per_class
+from ssl_jax.report.album import of_each_class
 from ssl_jax.report.inputs import HIDDEN, as_pixels, hide, masked_pictures, sound_pictures
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 6, 6, 2), dtype=np.uint8)
@@ -57,6 +57,7 @@ def test_masks_of_every_kind_of_views():
     assert masked_pictures(views, {"views": jnp.zeros(1)}, encoder) == masked_pictures(views, {}, None) == {}
 
 
-def test_one_query_for_each_class():
+def test_as_many_queries_of_each_class_as_fit():
     labels = np.array([2, -1, 0, 2, 1, 0])
-    assert one_per_class(labels, 10).tolist() == [2, 4, 0] and one_per_class(labels, 2).tolist() == [2, 0]
+    assert of_each_class(labels, 3).tolist() == of_each_class(labels, 5).tolist() == [2, 4, 0]
+    assert of_each_class(labels, 10).tolist() == [2, 5, 4, 0, 3] and of_each_class(labels, 2).tolist() == [2, 0]
