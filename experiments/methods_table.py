@@ -21,7 +21,7 @@ PAGE, README = ROOT / "docs/methods.md", ROOT / "README.md"
 RESULTS, COSTS = ROOT / "experiments/results/all_methods.json", ROOT / "benchmarks/results/methods.json"
 # Results of these runs do not name their steps.
 EARLIER = "Measured when an epoch was not yet a whole number of batches, so that 50 epochs were 781 steps, not 750"
-PROTOCOLS = {"few_labels": "10 labels a class", "linear": "linear", "knn": "k-NN"}
+PROTOCOLS = {"few_labels": "10 labels per class", "linear": "linear", "knn": "k-NN"}
 
 
 def facts_of(name: str) -> Facts:

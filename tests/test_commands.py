@@ -529,5 +529,5 @@ def test_training_images_without_labels_beside_labelled_test_images(tmp_path, ca
     assert "has no labelled training images: the features are not evaluated\n" in err and "nan" not in err.lower()
     assert results == digest(json.loads((tmp_path / "run/results.json").read_text()))
     page = (tmp_path / "run/report.html").read_text()
-    assert "A simclr run without labels." in page and page.count("<img") > 20
+    assert "A SimCLR run without labels." in page and page.count("<img") > 20
     assert "NaN" not in (tmp_path / "run/metrics.jsonl").read_text()

@@ -18,6 +18,7 @@ from ssl_jax.commands.kept_features import KeptFeatures
 from ssl_jax.commands.saved_run import as_recorded_today
 from ssl_jax.data import Source
 from ssl_jax.data.fingerprint import fingerprint
+from ssl_jax.data.source import unreadable_in
 from ssl_jax.data.statistics import measured_statistics
 from ssl_jax.errors import RunError, UsageError, memory_errors, reason_of
 from ssl_jax.evaluate.label_free import in_words, label_free
@@ -26,7 +27,7 @@ from ssl_jax.options import Options
 from ssl_jax.prepare import MakeRecipe, execution_of, prepare
 from ssl_jax.recipes import Recipe
 from ssl_jax.report import save_album, write_report
-from ssl_jax.report.album import attentions_of
+from ssl_jax.report.inputs import Trained
 from ssl_jax.runs import REPORT, add_results, open_run, read_metrics, read_record, read_results, write_results
 from ssl_jax.runs.circumstances import changes, different_examples, versions
 from ssl_jax.train import fit
@@ -61,7 +62,7 @@ def pretrain(make: MakeRecipe, options: Options, *, repeats: Path | None = None)
                 changed = _changes(repeats or run, request)
                 update = functools.partial(as_recorded_today, recipe.arguments)
                 opened.enter_context(
-                    open_run(run, request, resume=options.resume, update=update, about={"steps": recipe.steps})
+                    open_run(run, request, resume=options.resume, update=update, about=about_training(recipe))
                 )
                 trackers = open_trackers(modules, run, request["arguments"] | {"seed": options.seed})
                 log_line("\n".join(filter(None, (changed, introduction(recipe, mesh, seed=options.seed), begins))))
@@ -122,6 +123,13 @@ def _request(recipe: Recipe, options: Options) -> dict[str, Any]:
     return request | file | parts | {"examples": fingerprint(recipe.data)}
 
 
+def about_training(recipe: Recipe) -> dict[str, Any]:
+    """What follows from the request, and the report shows: the length of the training, and the chance level of its loss."""
+    chance = recipe.method.chance_loss(recipe.batch_size)
+    length = {"steps": recipe.steps, "epochs": recipe.epochs, "batch_size": recipe.batch_size}
+    return length | ({} if chance is None else {"chance_loss": round(chance, 6)})
+
+
 def _changes(run: Path, request: dict[str, Any]) -> str:
     """What has changed since the run that is resumed or repeated; `open_run` refuses to resume one on other data."""
     record = read_record(run)
@@ -179,10 +187,9 @@ def _finish(
         log_line(f"{data.name} has no labelled test images: neighbours, a map and gauges, but no accuracies")
         features = {}
         data, before, after = shown_without_labels(recipe, state, mesh, init_seed=seed, encode=encode)
-    attend = functools.partial(jax.jit(attentions_of(recipe.method, recipe.prepare)), state.params, state.method_state)
     save_album(
         run, data=data, augment=recipe.augment, prepare=recipe.prepare,
-        before=before, after=after, attend=attend, seed=seed,
+        before=before, after=after, trained=Trained(recipe.method, state.params, state.method_state), seed=seed,
     )  # fmt: skip
     records = read_metrics(run)
     speeds = [speed for record in records if (speed := record.get("images_per_second")) is not None]
@@ -198,6 +205,8 @@ def _finish(
         "run": str(run),
         "report": str(run / REPORT),
     }
+    if skipped := sum(len(unreadable_in(part)) for part in (recipe.data.train, recipe.data.test) if part):
+        results["skipped"] = skipped
     if not features:
         facts = getattr(recipe.method, "facts", None)
         results["label_free"] = label_free(records, type(recipe.method).__name__, facts, examples=recipe.batch_size)

@@ -136,8 +136,8 @@ PROTOCOLS = {
         run_few_labels,
         Words(
             "Few-label probe",
-            f"the same with {PER_CLASS} labels a class",
-            f"With {PER_CLASS} labels a class, a linear probe classifies {{accuracy}} correctly",
+            f"the same with {PER_CLASS} labels per class",
+            f"With {PER_CLASS} labels per class, a linear probe classifies {{accuracy}} correctly",
         ),
     ),
     "linear_sgd": Protocol(

@@ -10,6 +10,7 @@ Sources: Arandjelovic and Zisserman 2017, "Look, Listen and Learn", https://arxi
 "Objects that Sound", https://arxiv.org/abs/1712.06651, section 4.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -99,6 +100,9 @@ class AVC(AudioVideo):
     def score_positions(self, video: Array, audio: Array, scale: Array, bias: Array) -> Array:
         """`[B, P]`: the log-odds of each position."""
         return jnp.einsum("bpd,bd->bp", video, audio) * scale[:, None] + bias[:, None]
+
+    def chance_loss(self, batch_size: int) -> float | None:
+        return math.log(2)
 
     def objective(
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None

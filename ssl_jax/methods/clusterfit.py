@@ -48,6 +48,9 @@ class ClusterFit(Supervised):
     ) -> tuple[Embeddings, State]:
         return super().encode(params, state, {**views, "label": state["clusters"][views["index"]]}, rng, step)
 
+    def assignments(self, params: Params, state: State, images: Array) -> Array | None:
+        return jax.nn.softmax(self.embed(params, state, images))
+
 
 def cluster(features: NDArray[np.floating], count: int, *, seed: int = 0) -> NDArray[np.int32]:
     """k-means of features `[N, D]` at unit length, as in VISSL's ClusterFit: the cluster of each, int32 `[N]`.

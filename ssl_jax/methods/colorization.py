@@ -5,6 +5,7 @@ the mean of the plausible colours of a position is grey. Rare colours have large
 Source: Zhang et al. 2016, "Colorful Image Colorization", https://arxiv.org/abs/1603.08511, section 2; 2.1 and 2.2.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -93,6 +94,9 @@ class Colorization(JointEmbedding):
         closeness = jnp.einsum("bhwc,qc->bhwq", color, colors, precision="highest")
         closeness = closeness - jnp.sum(colors**2, axis=1)[None, None, None] / 2
         return jnp.argmax(closeness, axis=-1).astype(jnp.int32)
+
+    def chance_loss(self, batch_size: int) -> float | None:
+        return math.log(len(self.colors))
 
     def objective(
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None

@@ -4,6 +4,7 @@ Collapse is prevented by the negatives, as in SimCLR, but an easy positive no lo
 suffice. Source: Yeh et al. 2021, "Decoupled Contrastive Learning", https://arxiv.org/abs/2110.06848.
 """
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,6 +22,9 @@ class DCL(SimCLR):
     facts: ClassVar[Facts] = Facts(
         family="contrastive", against_collapse="negatives", negatives="2N - 2 in the batch", paper="2110.06848"
     )
+
+    def chance_loss(self, batch_size: int) -> float | None:
+        return self.scale * math.log(2 * batch_size - 2)
 
     def objective(
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None

@@ -8,6 +8,7 @@ Source: Caron et al. 2020, https://arxiv.org/abs/2006.09882, section 4.1 and app
 Caron et al. 2018, "Deep Clustering for Unsupervised Learning of Visual Features", https://arxiv.org/abs/1807.05520.
 """
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -96,6 +97,9 @@ class DeepCluster(JointEmbedding):
         """Centroids at unit length, `[heads, clusters, D]`."""
         return state["centroids"]
 
+    def chance_loss(self, batch_size: int) -> float | None:
+        return math.log(self.clusters)
+
     def objective(
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
@@ -118,6 +122,11 @@ class DeepCluster(JointEmbedding):
         current = {name: state[name] for name in ("labels", "centroids") if name in state}
         due = (step + 1) % self.recluster_every == 0
         return params, {**state, **lax.cond(due, lambda: self.cluster(params, state, step), lambda: current)}
+
+    def assignments(self, params: Params, state: State, images: Array) -> Array | None:
+        """Those of the first clustering."""
+        embedding = unit_length(self.embed(params, state, images))
+        return jax.nn.softmax(embedding @ self.prototypes(params, state)[0].T / self.temperature)
 
     def watched(self, params: Params, state: State, embeddings: Embeddings, index: Array, step: Array) -> Watched:
         """The predictions of the first clustering and view, and the bank of this view."""

@@ -5,6 +5,7 @@ Source: Caron et al. 2021, "Emerging Properties in Self-Supervised Vision Transf
 https://arxiv.org/abs/2104.14294.
 """
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -46,6 +47,9 @@ class DINO(MomentumTeacher):
         params, state = super().init(rng)
         return params, {**state, "center": jnp.zeros(self.head.width)}
 
+    def chance_loss(self, batch_size: int) -> float | None:
+        return math.log(self.head.width)
+
     def objective(
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
@@ -65,6 +69,12 @@ class DINO(MomentumTeacher):
         """The teacher's, a scalar."""
         progress = jnp.clip(step.astype(jnp.float32) / max(self.warmup, 1), 0, 1)
         return self.warmup_temperature + (self.teacher_temperature - self.warmup_temperature) * progress
+
+    def assignments(self, params: Params, state: State, images: Array) -> Array | None:
+        """The teacher's distributions, as they are targets."""
+        outputs = self.embed(state["teacher"]["params"], state["teacher"]["stats"], images)
+        temperature = jnp.asarray(self.teacher_temperature)
+        return center_and_sharpen(outputs[None], center=state["center"], temperature=temperature)[0]
 
     def watched(self, params: Params, state: State, embeddings: Embeddings, index: Array, step: Array) -> Watched:
         """The teacher's distributions for the first crop, before any partition of the batch."""

@@ -91,6 +91,10 @@ class IBOT(DINO):
         outputs, after = on_views(getattr(self, name), params[name], stats[name], flat)
         return embedding, outputs.reshape(*patches.shape[:3], -1), {**stats, name: after}
 
+    def chance_loss(self, batch_size: int) -> float | None:
+        """None: the loss of the patches has the share of masked crops as a factor."""
+        return None
+
     def objective(
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:

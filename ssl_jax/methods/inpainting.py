@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from ssl_jax.errors import UsageError
@@ -44,3 +45,11 @@ class Inpainting(JointEmbedding):
         prediction = embeddings["embedding"].reshape(target.shape)
         loss = masked_regression(prediction, target, counted, normalize_targets=False, axis_name=axis_name)
         return loss, {}, {}
+
+    def reconstruct(self, params: Params, state: State, views: ViewBatch) -> Array | None:
+        images, hole = views["views"][:, 0], views["hole"]
+        prediction = self.embed(params, state, images).reshape(hole.shape).astype(images.dtype)
+        if "counted" in views:
+            return jnp.where(views["counted"][..., None], prediction, images)
+        top, left = (np.array(images.shape[1:3]) - hole.shape[1:3]) // 2
+        return images.at[:, top : top + hole.shape[1], left : left + hole.shape[2]].set(prediction)

@@ -6,6 +6,7 @@ Source: Noroozi and Favaro 2016, "Unsupervised Learning of Visual Representation
 https://arxiv.org/abs/1603.09246.
 """
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -55,6 +56,9 @@ class Jigsaw(JointEmbedding):
         )
         embeddings = {"embedding": tiles, "logits": logits, self.target: views[self.target]}
         return embeddings, {**state, **stats, "classifier": classifier}
+
+    def chance_loss(self, batch_size: int) -> float | None:
+        return math.log(self.classifier.width)
 
     def objective(
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None

@@ -106,6 +106,11 @@ class JointEmbedding(Method):
         )
         return embedding, {"encoder": encoder, "head": head}
 
+    def embed(self, params: Params, stats: State, images: Array) -> Array:
+        """Embeddings of whole images in evaluation, `[B, H, W, C]` -> `[B, D]`: of the encoder and its head."""
+        layers, _ = self.encoder.apply(params["encoder"], stats["encoder"], images, train=False)
+        return self.head.apply(params["head"], stats["head"], layers["features"], train=False)[0]
+
     def backbone(self, params: Params, state: State) -> Backbone | None:
         return Backbone(self.encoder, params["encoder"], state["encoder"])
 

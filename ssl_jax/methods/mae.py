@@ -8,6 +8,7 @@ Source: He et al. 2021, "Masked Autoencoders Are Scalable Vision Learners", http
 from dataclasses import dataclass
 from typing import ClassVar
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -69,5 +70,25 @@ class MAE(Method):
         )
         return loss, {}, {}
 
+    def reconstruct(self, params: Params, state: State, views: ViewBatch) -> Array | None:
+        images, visible, masked = views["views"][:, 0], views["seen"], views["wanted"]
+        layers, _ = self.encoder.apply(params["encoder"], state["encoder"], images, visible, train=False)
+        inputs = params["decoder"], state["decoder"], layers["tokens"], visible, masked
+        prediction, _ = self.decoder.apply(*inputs, train=False)
+        patches = patchify(images, self.patch_size)  # [B, h, w, P]
+        rows = patches.reshape(len(images), -1, prediction.shape[-1])
+        if self.normalize_targets:  # The patches' own mean and deviation, which are not predicted.
+            own = jnp.take_along_axis(rows, masked[:, :, None], axis=1)
+            prediction = prediction * own.std(axis=-1, keepdims=True) + own.mean(axis=-1, keepdims=True)
+        rows = jax.vmap(lambda row, at, new: row.at[at].set(new))(rows, masked, prediction.astype(rows.dtype))
+        return unpatchify(rows.reshape(patches.shape), self.patch_size)
+
     def backbone(self, params: Params, state: State) -> Backbone:
         return Backbone(self.encoder, params["encoder"], state["encoder"])
+
+
+def unpatchify(patches: Array, size: int) -> Array:
+    """The inverse of `patchify`: `[B, h, w, size * size * C]` -> `[B, h * size, w * size, C]`."""
+    batch, height, width, _ = patches.shape
+    pixels = patches.reshape(batch, height, width, size, size, -1).swapaxes(2, 3)
+    return pixels.reshape(batch, height * size, width * size, -1)

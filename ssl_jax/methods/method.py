@@ -94,7 +94,7 @@ def check_patches(method: str, encoder: Net) -> None:
 
 
 class Method(Protocol):
-    """Six pure functions; a method is a frozen dataclass of hyperparameters that subclasses this and fills them in.
+    """Pure functions; a method is a frozen dataclass of hyperparameters that subclasses this and fills them in.
 
     No gradient flows into the state: the trainer cuts it.
 
@@ -161,6 +161,23 @@ class Method(Protocol):
         embeddings: what `encode` returned. index: of the examples, `[B]`.
         """
         return Watched()
+
+    def chance_loss(self, batch_size: int) -> float | None:
+        """The loss where all candidates are equally likely, with which training begins about; None where it has no candidates.
+
+        batch_size: examples of the whole batch, over all devices.
+        """
+        return None
+
+    def assignments(self, params: Params, state: State, images: Array) -> Array | None:
+        """Probabilities of prototypes, clusters or outputs, `[B, K]`, of images `[B, H, W, C]` ready for the network, in
+        evaluation; None where the method has none."""
+        return None
+
+    def reconstruct(self, params: Params, state: State, views: ViewBatch) -> Array | None:
+        """The first view of each example, its hidden pixels replaced by the predicted ones, `[B, H, W, C]` as the views, in
+        evaluation; None where the method predicts no pixels."""
+        return None
 
     def backbone(self, params: Params, state: State) -> Backbone | None:
         """The network that is kept after pre-training, with the weights to evaluate; None where none takes whole images."""

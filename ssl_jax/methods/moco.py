@@ -6,6 +6,7 @@ Source: He et al. 2019, "Momentum Contrast", https://arxiv.org/abs/1911.05722; C
 https://arxiv.org/abs/2003.04297.
 """
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -80,6 +81,9 @@ class MoCo(MomentumTeacher):
         target, teacher = self.teacher_forward(state["teacher"], {"views": shuffled}, teacher_rng)
         target = interleave(target, len(target) // self.norm_groups)  # restores the order of the batch
         return {"embedding": query, "target": target}, {**state, **stats, "teacher": teacher}
+
+    def chance_loss(self, batch_size: int) -> float | None:
+        return math.log(self.queue_length + 1)
 
     def objective(
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None

@@ -5,6 +5,7 @@ Source: Chen et al. 2021, "An Empirical Study of Training Self-Supervised Vision
 https://arxiv.org/abs/2104.02057.
 """
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -32,6 +33,9 @@ class MoCoV3(BYOL):
     )
 
     temperature: float = 0.2
+
+    def chance_loss(self, batch_size: int) -> float | None:
+        return 4 * self.temperature * math.log(batch_size)
 
     def objective(
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None

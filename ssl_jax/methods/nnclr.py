@@ -5,6 +5,7 @@ augmentations cannot produce.
 Source: Dwibedi et al. 2021, "With a Little Help from My Friends", https://arxiv.org/abs/2104.14548.
 """
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -52,6 +53,9 @@ class NNCLR(SimSiam):
         rng, queue_rng = jax.random.split(rng)
         params, state = super().init(rng)
         return params, {**state, "queue": fresh(queue_rng, self.queue_length, self.head.width)}
+
+    def chance_loss(self, batch_size: int) -> float | None:
+        return math.log(batch_size)
 
     def objective(
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None

@@ -6,6 +6,7 @@ Source: Wu et al. 2018, "Unsupervised Feature Learning via Non-Parametric Instan
 https://arxiv.org/abs/1805.01978; the authors' code, https://github.com/zhirongw/lemniscate.pytorch.
 """
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal
@@ -76,6 +77,10 @@ class NPID(JointEmbedding):
     def draw(self, rng: Array, index: Array) -> Embeddings:
         """The indices of images `[B]`, and of entries of other images `[B, K]`."""
         return {"index": index, "negatives": others(rng, index, self.negatives, length=self.examples)}
+
+    def chance_loss(self, batch_size: int) -> float | None:
+        """None with NCE, whose candidates are not compared with one another."""
+        return math.log(self.negatives + 1) if self.estimator == "info_nce" else None
 
     def objective(
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None

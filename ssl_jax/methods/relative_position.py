@@ -6,6 +6,7 @@ Source: Doersch et al. 2015, "Unsupervised Visual Representation Learning by Con
 https://arxiv.org/abs/1505.05192.
 """
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -51,6 +52,9 @@ class RelativePosition(JointEmbedding):
         pairs = jnp.concatenate([jnp.broadcast_to(tiles[:, MIDDLE, None], around.shape), around], axis=-1)
         logits, classifier = on_views(self.classifier, params["classifier"], state["classifier"], pairs, rng=rng)
         return {"embedding": tiles, "logits": logits}, {**state, **stats, "classifier": classifier}
+
+    def chance_loss(self, batch_size: int) -> float | None:
+        return math.log(len(AROUND))
 
     def objective(
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None

@@ -7,6 +7,7 @@ Source: Gidaris et al. 2018, "Unsupervised Representation Learning by Predicting
 https://arxiv.org/abs/1803.07728.
 """
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -34,6 +35,9 @@ class Rotation(JointEmbedding):
         super().__post_init__()
         if self.head.width != 4:
             raise UsageError(f"rotation: the head must have 4 outputs, got {self.head.width}.")
+
+    def chance_loss(self, batch_size: int) -> float | None:
+        return math.log(4)
 
     def objective(
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None

@@ -5,6 +5,7 @@ Source: Chen et al. 2020, "A Simple Framework for Contrastive Learning of Visual
 https://arxiv.org/abs/2002.05709.
 """
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -29,6 +30,9 @@ class SimCLR(JointEmbedding):
 
     temperature: float = 0.1
     scale: float = 1.0
+
+    def chance_loss(self, batch_size: int) -> float | None:
+        return self.scale * math.log(2 * batch_size - 1)
 
     def objective(
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None

@@ -1,5 +1,6 @@
 """Supervised cross-entropy under the same contract: an upper bound for methods without labels."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -29,6 +30,9 @@ class Supervised(JointEmbedding):
     ) -> tuple[Embeddings, State]:
         embeddings, state = super().encode(params, state, views, rng, step)
         return {**embeddings, "label": views["label"]}, state
+
+    def chance_loss(self, batch_size: int) -> float | None:
+        return math.log(self.head.width)
 
     def objective(
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None

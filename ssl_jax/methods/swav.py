@@ -6,6 +6,7 @@ Source: Caron et al. 2020, "Unsupervised Learning of Visual Features by Contrast
 https://arxiv.org/abs/2006.09882.
 """
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -72,6 +73,9 @@ class SwAV(JointEmbedding):
         scores = jnp.einsum("bvd,kd->bvk", embedding, params["prototypes"], precision="highest")
         return {"embedding": embedding, "scores": scores}, state
 
+    def chance_loss(self, batch_size: int) -> float | None:
+        return math.log(self.prototypes)
+
     def objective(
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None
     ) -> tuple[Array, State, Metrics]:
@@ -92,6 +96,10 @@ class SwAV(JointEmbedding):
         prototypes = unit_length(params["prototypes"])
         state = {**state, "prototypes": prototypes} if self.queue_length else state
         return {**params, "prototypes": prototypes}, state
+
+    def assignments(self, params: Params, state: State, images: Array) -> Array | None:
+        embedding = unit_length(self.embed(params, state, images))
+        return jax.nn.softmax(embedding @ params["prototypes"].T / self.temperature)
 
     def watched(self, params: Params, state: State, embeddings: Embeddings, index: Array, step: Array) -> Watched:
         """The predictions of the first crop: codes use all prototypes by construction."""

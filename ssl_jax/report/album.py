@@ -1,10 +1,11 @@
-"""The arrays of the report's pictures: augmented views, neighbours, embeddings, attention.
+"""The arrays of the report's pictures: the inputs of the networks, neighbours, embeddings, prototypes, attention.
 
-A clip is shown by its middle frame; where the network's input is a clip, its frames replace the views.
+Among neighbours and prototypes a clip is shown by its middle frame.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ssl_jax.augment.video import sight
 from ssl_jax.data import Data, Source, model_inputs
 from ssl_jax.data.source import read
 from ssl_jax.data.subsets import readable, stratified
 from ssl_jax.evaluate.features import Features
-from ssl_jax.methods.method import Method
+from ssl_jax.methods.method import Method, Params, State
 from ssl_jax.report.attention import attention_maps, on_grid, rollout
+from ssl_jax.report.inputs import Trained, as_pixels, input_pictures
 from ssl_jax.report.pictures import spread
 from ssl_jax.report.reading import save_pictures
 
+CHUNK = 64  # Images that are encoded at once.
 Attend = Callable[[Any, Any, Any], tuple[Array, int] | None]
 
 
@@ -34,21 +36,23 @@ def save_album(
     prepare: Callable[[Any], Any],
     before: Features | None = None,
     after: Features | None = None,
-    attend: Callable[[Any], tuple[Array, int] | None] | None = None,
+    trained: Trained | None = None,
     seed: int = 0,
 ) -> Path:
     """Writes `run`/pictures.npz.
 
     Args:
       before, after: features of all of `data`, untrained and trained; no neighbours and no map when None.
-      attend: `attentions_of` the trained method with its weights; no attention maps when None.
+      trained: the method and its weights; without them there are neither masks and reconstructions, nor prototypes, nor
+        attention maps.
     """
     data = replace(
         data, train=readable(data.train), test=data.test and readable(data.test)
     )  # In agreement with the features.
-    arrays = _views(data, augment, prepare, seed=seed)
-    if attend is not None:
-        arrays |= _attention(data, prepare, attend)
+    arrays = input_pictures(data, augment, prepare, trained, seed=seed)
+    if trained is not None:
+        attend = partial(jax.jit(attentions_of(trained.method, prepare)), trained.params, trained.state)
+        arrays |= _attention(data, prepare, attend) | _prototypes(data, prepare, trained)
     if before and after and len(before.train) == len(data.train) > 1:
         arrays |= _neighbors(data, before, after) | ({"class_names": np.array(data.classes)} if data.classes else {})
         arrays |= _map(data.test or data.train, before, after)
@@ -73,28 +77,6 @@ def attentions_of(method: Method, prepare: Callable[[Any], Any]) -> Attend:
     return attend
 
 
-def _views(data: Data, augment: Callable, prepare: Callable, *, seed: int, count: int = 8) -> dict[str, np.ndarray]:
-    rows = stratified(data.train, count)
-    batch = read(data.train, rows)
-    views = jax.jit(jax.vmap(augment))(jax.random.split(jax.random.key(seed), count), model_inputs(batch))
-    views = views["views"] if isinstance(views, dict) else views
-    views = views.reshape(count, -1, *views.shape[-3:])
-    originals = np.stack([_still(data.train, row) for row in rows])
-    return {"views_original": originals, "views": _as_pixels(views, prepare, model_inputs(batch))}
-
-
-def _as_pixels(seen: Array, prepare: Callable, inputs: Any) -> np.ndarray:
-    """Inputs `[..., H, W, C]` of the network as uint8 images, standardisation inverted. inputs: any examples."""
-
-    def level(value: int) -> Array:
-        """Each channel of the network's input for a constant image of this value."""
-        given = jax.tree.map(lambda array: jnp.full_like(array[0], value), inputs)
-        return sight(prepare(given)).reshape(-1, seen.shape[-1])[0].reshape(*[1] * (seen.ndim - 1), -1)
-
-    pixels = jnp.clip((seen - level(0)) / (level(255) - level(0)), 0, 1)
-    return np.asarray(jnp.round(pixels * 255), np.uint8)
-
-
 def _attention(
     data: Data, prepare: Callable, attend: Callable[[Any], tuple[Array, int] | None], *, count: int = 8
 ) -> dict[str, np.ndarray]:
@@ -108,7 +90,7 @@ def _attention(
         attentions, grid = np.asarray(found[0]), int(found[1])
         maps.append(attention_maps(attentions, grid=grid)[0].astype(np.float32))
         rolled.append(on_grid(rollout(attentions, grid=grid), grid=grid)[0].astype(np.float32))
-    images = _as_pixels(jax.jit(jax.vmap(prepare))(inputs), prepare, inputs)
+    images = as_pixels(jax.jit(jax.vmap(prepare))(inputs), prepare, inputs)
     return {"attention_image": images, "attention": np.stack(maps), "rollout": np.stack(rolled)}
 
 
@@ -123,7 +105,8 @@ def _neighbors(
 ) -> dict[str, np.ndarray]:
     """Test images and the training images nearest to them; or without test images, training images and other ones."""
     source = data.test or data.train
-    rows = stratified(source, min(queries, len(source)))
+    labels = after.test_labels if data.test else after.train_labels
+    rows = of_each_class(labels, queries) if (labels >= 0).any() else stratified(source, min(queries, len(source)))
     arrays = {
         "query": np.stack([_still(source, row) for row in rows]),
         "query_label": after.test_labels[rows] if data.test else np.full(len(rows), -1),
@@ -137,6 +120,45 @@ def _neighbors(
         arrays[name] = np.stack([[_still(data.train, number) for number in row] for row in nearest])
         arrays[f"{name}_label"] = features.train_labels[nearest]
     return arrays
+
+
+def of_each_class(labels: np.ndarray, count: int) -> np.ndarray:
+    """Rows of the first examples of each class, in order of the classes: as many of each as fit into `count`, at least one.
+
+    Of `count` classes, evenly spaced, where there are more.
+    """
+    classes = np.unique(labels[labels >= 0])
+    classes = classes[np.linspace(0, len(classes) - 1, min(count, len(classes))).astype(int)]
+    return np.concatenate([np.flatnonzero(labels == each)[: count // len(classes)] for each in classes])
+
+
+def _prototypes(
+    data: Data, prepare: Callable, trained: Trained, *, searched: int = 512, prototypes: int = 8, k: int = 8
+) -> dict[str, np.ndarray]:
+    """The prototypes with the most images, each with the images to which it is assigned with the highest probability."""
+    rows = stratified(data.train, min(searched, len(data.train)))
+    size = min(CHUNK, len(rows))
+    rows = rows[: len(rows) // size * size]
+
+    @jax.jit
+    def assign(params: Params, state: State, images: Any) -> Array | None:
+        return trained.method.assignments(params, state, jax.vmap(prepare)(images))
+
+    found = []
+    for chunk in rows.reshape(-1, size):
+        inputs = model_inputs(read(data.train, chunk))
+        probabilities = assign(trained.params, trained.state, inputs)
+        if probabilities is None:
+            return {}
+        found.append(np.asarray(probabilities))
+    shares = np.concatenate(found)  # [N, K]
+    counts = np.bincount(shares.argmax(axis=1), minlength=shares.shape[1])
+    used = np.argsort(-counts, kind="stable")[: min(prototypes, np.count_nonzero(counts))]
+    nearest = np.argsort(-shares[:, used], axis=0, kind="stable")[:k].T  # [x, k]
+    return {
+        "prototype_image": np.stack([[_still(data.train, rows[each]) for each in row] for row in nearest]),
+        "prototype_share": counts[used] / len(rows),
+    }
 
 
 def _map(source: Source, before: Features, after: Features, *, size: int = 800) -> dict[str, np.ndarray]:

@@ -10,11 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ssl_jax.report.html import Html, join, tag
+from ssl_jax.report.labels import apart, beside_curves
 
 Series = list[tuple[int, float]]
 WIDTH, HEIGHT = 340, 170
 LEFT, RIGHT, TOP, BOTTOM = 46, 8, 16, 24
 COLORS = 10  # The eleventh class has the first colour again; names in the map distinguish them, up to twice as many.
+MOST_NAMED = 2 * COLORS
 
 
 def short(value: float, *, digits: int = 4) -> str:
@@ -69,9 +71,12 @@ def lines_chart(
     def y(value):
         return TOP + (high - value) / (high - low) * (HEIGHT - TOP - BOTTOM)
 
-    def drawn(line: Line, of: np.ndarray) -> Html:
+    def spots_of(of: np.ndarray) -> np.ndarray:
         x = LEFT + (of[:, 0] - first) / max(last - first, 1) * (WIDTH - LEFT - RIGHT)
-        spots = [f"{across:.1f},{down:.1f}" for across, down in zip(x, y(of[:, 1]), strict=True)]
+        return np.stack([x, y(of[:, 1])], axis=1)
+
+    def drawn(line: Line, of: np.ndarray) -> Html:
+        spots = [f"{across:.1f},{down:.1f}" for across, down in of]
         dotted = spots if len(spots) <= dots else spots[-1:] if dots > 1 else []
         return tag(
             "g",
@@ -80,13 +85,16 @@ def lines_chart(
             tag("path", d="".join(map(_dot, dotted)), class_=f"dots {line.style}") if dotted else None,
         )
 
+    curves = [spots_of(of) for of in points]
+    named = [(name, y(value)) for name, value in references]
+    ends = beside_curves(named, curves, left=LEFT, right=WIDTH - RIGHT, bottom=HEIGHT - BOTTOM)
     return tag(
         "svg",
         *(_level(y(mark), write(mark)) for mark in marks),
-        *(_reference(y(value), name, below=value < levels[-1]) for name, value in references),
+        *(_reference(level, name, end) for (name, level), end in zip(named, ends, strict=True)),
         tag("text", f"{first:,.0f}", x=LEFT, y=HEIGHT - 6) if first < last else None,
         tag("text", f"step {last:,.0f}", x=WIDTH - RIGHT, y=HEIGHT - 6, class_="end"),
-        *map(drawn, lines, points),
+        *map(drawn, lines, curves),
         viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=label,
     )  # fmt: skip
 
@@ -107,12 +115,14 @@ def scatter(
     centered = positions - (positions.max(axis=0) + positions.min(axis=0)) / 2
     spots = size / 2 + centered / (np.abs(centered).max() or 1) * (size / 2 - 14)
     classes = [int(label) for label in np.unique(labels)]
-    named = [label for label in classes if label >= 0] if len(classes) <= 2 * COLORS else []
+    named = [label for label in classes if label >= 0] if len(classes) <= MOST_NAMED else []
+    middles = [_middle(spots[labels == label]) for label in named]
+    written = [class_name(label, names) for label in named]
     return tag(
         "svg",
         *(_cloud(spots[labels == label], label, names) for label in classes),
         *(_image(spots[row], address) for row, address in images),
-        *(_name(_middle(spots[labels == label]), class_name(label, names), size) for label in named),
+        *(_name(spot, name, size) for spot, name in zip(apart(middles, written, size=size), written, strict=True)),
         viewBox=f"0 0 {size} {size}", role="img", aria_label=title, class_="map",
     )  # fmt: skip
 
@@ -147,9 +157,9 @@ def _level(y: float, text: str) -> Html:
     )
 
 
-def _reference(y: float, name: str, *, below: bool) -> Html:
+def _reference(y: float, name: str, end: tuple[float, float]) -> Html:
     line = tag("path", d=f"M{LEFT} {y:.1f}H{WIDTH - RIGHT}", class_="reference")
-    return join(line, tag("text", name, x=WIDTH - RIGHT, y=f"{y + (13 if below else -5):.1f}", class_="end halo"))
+    return join(line, tag("text", name, x=f"{end[0]:.1f}", y=f"{end[1]:.1f}", class_="end halo"))
 
 
 def _dot(point: str) -> str:

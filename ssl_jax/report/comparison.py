@@ -170,7 +170,7 @@ def _columns(runs: Sequence[Run]) -> list[Column]:
     return [
         Column(
             NAMES.get(protocol, protocol) + (f"_{labels}" if protocol in several else ""),
-            f"{labels} labels a class"
+            f"{labels} labels per class"
             if labels
             else PROTOCOLS[protocol].words.title
             if protocol in PROTOCOLS

@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ssl_jax.report.captions import name_of
 from ssl_jax.report.charts import Line, Series, lines_chart, short, ticks
 from ssl_jax.report.comparison import Column, Figure, Row, Table, notes_of, shown, state
 from ssl_jax.report.curves import CURVES, ONLINE, read_series
@@ -14,8 +15,8 @@ from ssl_jax.report.probes import percent
 from ssl_jax.report.reading import Run
 from ssl_jax.report.style import STYLE
 
-# Colours of the style sheet, without the second of its greys; after ten rows the same ones in dashes, then in dots.
-COLORS = ("c0", "c6", "c4", "c8", "c2", "c9", "c5", "ink", "c7", "c1")
+# Colours of the style sheet, the lightest of them last; after ten rows the same ones in dashes, then in dots.
+COLORS = ("c0", "c1", "c2", "c3", "c5", "c6", "c8", "ink", "c7", "c9")
 DASHES = ("", " second", " third")
 BUCKETS = 100  # Of a curve in a chart with many.
 
@@ -42,9 +43,8 @@ def comparison_page(tables: Sequence[Table], *, title: str) -> Html:
 
 def label(options: dict[str, Any]) -> str:
     """Options in one line: "learning_rate 0.003, temperature 0.1"; "all" where none differs."""
-    named = [
-        shown(value) if name in ("method", "recipe") else f"{name} {shown(value)}" for name, value in options.items()
-    ]
+    plain = {"method": name_of, "recipe": shown}
+    named = [plain[name](value) if name in plain else f"{name} {shown(value)}" for name, value in options.items()]
     return ", ".join(named) or "all"
 
 

@@ -9,7 +9,10 @@ from ssl_jax.report.reading import Run
 
 # Metric -> title of its curve and its interpretation. Other metrics follow under their own names.
 CURVES = {
-    "loss": ("Loss", "Should fall quickly, then slowly. A flat line from the start: nothing is learned."),
+    "loss": (
+        "Loss",
+        "Should fall quickly, then slowly. A flat line from the start, or at the level of chance: nothing is learned.",
+    ),
     "knn": ("k-NN accuracy, online", "Should rise above the dashed lines; the difference is the effect of training."),
     "linear": (
         "Linear probe, online",
@@ -33,6 +36,15 @@ CURVES = {
     ),
     "teacher_distance": ("Distance of the teacher", "Relative distance of its weights: 0 is equal, 1.4 unrelated."),
     "memory_cosine": ("Freshness of the memory", "Cosine of stored and fresh embeddings: 1 is fresh, 0 says nothing."),
+    "task_accuracy": ("Accuracy of the task", "Of the task that training solves, on the images of a batch."),
+    "of_image": ("Loss of the image", "Its view compared with the memory bank."),
+    "of_transformed": ("Loss of the transformed image", "Its tiles or its rotation compared with the memory bank."),
+    "class": ("Loss of the crops", "Cross-entropy of the outputs of the class tokens."),
+    "patch": ("Loss of the patches", "Cross-entropy of the outputs of the masked patches."),
+    "koleo": ("KoLeo", "Lower is further apart: minus the log of the distance of an image to its nearest."),
+    "across": ("Loss between video and sound", "That of AVID."),
+    "within": ("Loss within video and within sound", "Of clips that are similar in both; 0 before they are mined."),
+    "gradient_norm": ("Norm of the gradient", "Spikes are unstable steps; a lower learning rate avoids them."),
     "images_per_second": ("Images per second", "Should be constant. Dips: other load on the machine."),
 }
 ONLINE = ("knn", "linear")  # Accuracies, under the names of their protocols.
@@ -71,6 +83,9 @@ def read_series(run: Run, name: str) -> Series:
 def _references(run: Run, name: str) -> list[tuple[str, float]]:
     if name == "std":
         return [("fills the sphere", 1.0)]
+    if name == "loss":
+        chance = number(run.request, "chance_loss")
+        return [] if chance is None else [("chance", chance)]
     baselines = ("untrained", "pixels") if name in ONLINE else ()
     found = [(source, accuracy(run.results, source, name)) for source in baselines]
     return [(label, value) for label, value in found if value is not None]

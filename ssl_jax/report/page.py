@@ -7,7 +7,9 @@ from typing import Any
 
 from ssl_jax.errors import writing
 from ssl_jax.files import write_atomically
-from ssl_jax.report import attention, patches, pictures
+from ssl_jax.report import attention, patches, pictures, prototypes, views
+from ssl_jax.report.captions import caption_of, name_of
+from ssl_jax.report.copying import SCRIPT, copied
 from ssl_jax.report.curves import curves
 from ssl_jax.report.diagnostics import diagnostics
 from ssl_jax.report.html import Html, document, tag
@@ -16,6 +18,8 @@ from ssl_jax.report.reading import Run, flat, read_run
 from ssl_jax.report.style import STYLE
 from ssl_jax.report.unlabelled import unlabelled
 from ssl_jax.runs import REPORT, REQUEST
+
+CLIP_AXES = 4  # Of the shape of a clip in run.json, "4x24x24x1".
 
 
 def write_report(run: Path) -> Path:
@@ -35,25 +39,27 @@ def write_report(run: Path) -> Path:
 
 def make_page(run: Run) -> Html:
     """The whole page of a run."""
+    caption = caption_of(run.request.get("method"))
     sections = [
         _header(run),
         probe_table(run.results),
         diagnostics(run.results),
         unlabelled(run.results),
-        pictures.views(run.pictures),
-        pictures.neighbors(run.pictures),
-        pictures.embeddings(run.pictures),
+        views.section(run.pictures, caption),
+        pictures.neighbors(run.pictures, caption),
+        pictures.embeddings(run.pictures, caption),
+        prototypes.section(run.pictures),
         attention.section(run.pictures),
         patches.section(run.pictures),
         curves(run),
         _details(run),
     ]
-    return document(f"{_what(run)}: report", STYLE, *sections)
+    return document(f"{_what(run)}: report", STYLE, *sections, script=SCRIPT)
 
 
 def _what(run: Run) -> str:
-    named = [str(run.request[name]) for name in ("method", "recipe") if run.request.get(name)]
-    return " / ".join(named) or run.folder.name
+    method, recipe = (run.request.get(name) for name in ("method", "recipe"))
+    return " / ".join([name_of(method)] * bool(method) + [str(recipe)] * bool(recipe)) or run.folder.name
 
 
 def _header(run: Run) -> Html:
@@ -72,13 +78,22 @@ def _header(run: Run) -> Html:
 
 def _facts(run: Run) -> list[str]:
     results, request = run.results, run.request
+    examples = request.get("examples", {})
+    kind = "clips" if str(examples.get("train_shape")).count("x") == CLIP_AXES - 1 else "images"
     numbers = [
+        (examples, "train_examples", f"{{:,.0f}} training {kind}"),
+        (examples, "test_examples", f"{{:,.0f}} test {kind}"),
+        (results, "skipped", "{:,.0f} unreadable, skipped"),
+        (request, "batch_size", "batch {:,.0f}"),
+        (request, "epochs", "{:g} epochs" if request.get("epochs") != 1 else "1 epoch"),
         (results, "steps", "{:,.0f} steps"),
         (results, "images_per_second", "{:,.0f} images per second"),
         (request, "encoder_parameters", "{:,.0f} encoder parameters"),
         (request, "seed", "seed {:.0f}"),
     ]
     facts = [text.format(content) for values, name, text in numbers if (content := number(values, name)) is not None]
+    if isinstance(encoder := request.get("arguments", {}).get("encoder"), str):
+        facts.append(f"encoder {encoder}")
     if "device" in request:
         many = f"{request['devices']} \N{MULTIPLICATION SIGN} " if request.get("devices", 1) != 1 else ""
         facts.append(f"{many}{request['device']}")
@@ -101,12 +116,19 @@ def _details(run: Run) -> Html:
         "section",
         tag("h2", "Reproduce this run"),
         tag("p", "The same recipe, arguments and seed; bit for bit on the same machine.", class_="see"),
-        tag("pre", again),
-        listed("Configuration", flat(request.get("arguments", {}))),
+        copied(again),
+        _configuration(flat(request.get("arguments", {}))),
         listed("Machine, seed and commit", machine),
         listed("Versions", request.get("versions", {})),
         listed("Results", flat(run.results)),
     )
+
+
+def _configuration(arguments: Mapping[str, Any]) -> Html | None:
+    """The arguments of the recipe, aligned, to be copied; None where there are none."""
+    width = max(map(len, arguments), default=0)
+    lines = (f"{name:<{width}}  {'none' if value is None else value}" for name, value in arguments.items())
+    return tag("details", tag("summary", "Configuration"), copied("\n".join(lines))) if arguments else None
 
 
 def listed(title: str, values: Mapping[Any, Any]) -> Html | None:

@@ -1,6 +1,6 @@
-"""The sections that show images: augmented views, neighbours before and after training, the map of the embeddings.
+"""The sections of the features: neighbours before and after training, the map of the embeddings.
 
-n: images; V: views; q: test images; k: neighbours; m: embeddings; D: their dimension. Images are uint8 [H, W, C].
+q: test images; k: neighbours; m: embeddings; D: their dimension. Images are uint8 [H, W, C].
 """
 
 import base64
@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from ssl_jax.report.charts import class_name, scatter
-from ssl_jax.report.html import Html, join, tag
+from ssl_jax.report.captions import Caption
+from ssl_jax.report.charts import MOST_NAMED, class_name, color, scatter
+from ssl_jax.report.html import Html, tag
 from ssl_jax.report.projection import embedding_map
 from ssl_jax.report.reading import Pictures
 
@@ -20,12 +21,12 @@ MAP_IMAGES, MAP_SIDE = 150, 60  # In a map without classes: images, and pixels o
 SMALL = 64  # Images up to this side are shown with sharp pixels and stored without loss.
 
 TESTED = (
-    "The training images with the features most similar to those of a test image: training without labels should make images "
-    "of one class neighbours."
+    "The training images with the features most similar to those of a test image: training {} should make images of one "
+    "class neighbours."
 )
 UNLABELLED = "The images with the features most similar to those of the image on the left: they should show the same."
 MAP = (
-    "Each dot is a test image, near those with similar features (t-SNE); colours are classes, which training does not use. "
+    "Each dot is a test image, near those with similar features (t-SNE); colours are classes, which training {}. "
     "Good features give clusters of one colour. Axes and large distances have no meaning."
 )
 PLAIN_MAP = (
@@ -34,31 +35,14 @@ PLAIN_MAP = (
 )
 
 
-def views(pictures: Pictures) -> Html | None:
-    """Originals in one row, with their views below."""
-    if "views" not in pictures:
-        return None
-    seen = pictures["views"][:MOST_IMAGES]
-    rows = [(f"View {number + 1}", seen[:, number]) for number in range(seen.shape[1])]
-    if "views_original" in pictures:
-        rows.insert(0, ("Original", pictures["views_original"][:MOST_IMAGES]))
-    strips = [join(tag("h3", name), tag("div", *map(thumbnail, images), class_="strip")) for name, images in rows]
-    return tag(
-        "section",
-        tag("h2", "Augmented views"),
-        tag("p", "Each column has one image and its random views, which are positives; other columns are other "
-            "images.", class_="see"),
-        tag("div", *strips, class_="views", style=f"--n: {len(seen)}"),
-    )  # fmt: skip
-
-
-def neighbors(pictures: Pictures) -> Html | None:
+def neighbors(pictures: Pictures, caption: Caption) -> Html | None:
     """Each test image with its nearest neighbours among the training images, before and after pre-training."""
     times = [time for time in ("before", "after") if f"neighbors_{time}" in pictures]
     if "query" not in pictures or not times:
         return None
     query, names = pictures["query"][:MOST_IMAGES], class_names(pictures)
     labels = labels_of(pictures, "query", query.shape[:1])[:MOST_IMAGES]
+    seen = TESTED.format("with labels" if caption.labels else "without labels")
     cells = [
         tag("h3", "Test" if (labels >= 0).any() else "Image"),
         *(_heading(time, pictures, labels) for time in times),
@@ -72,26 +56,35 @@ def neighbors(pictures: Pictures) -> Html | None:
     return tag(
         "section",
         tag("h2", "Nearest neighbours, before and after"),
-        tag("p", TESTED if (labels >= 0).any() else UNLABELLED, class_="see"),
+        tag("p", seen if (labels >= 0).any() else UNLABELLED, class_="see"),
         tag("p", *key) if key else None,
         tag("div", *cells, class_="neighbors", style=f"--times: {len(times)}"),
     )  # fmt: skip
 
 
-def embeddings(pictures: Pictures) -> Html | None:
+def embeddings(pictures: Pictures, caption: Caption) -> Html | None:
     """The map of the test features, after pre-training and, if available, before."""
     times = {"Before training": "embedding_before", "After training": "embedding"}
     found = {title: pictures[name] for title, name in times.items() if usable(pictures.get(name))}
     if not found:
         return None
     names, labelled = class_names(pictures), bool((pictures.get("embedding_label", np.empty(0)) >= 0).any())
+    used = "uses" if caption.labels else "does not use"
     maps = [tag("div", tag("h3", title), _map(title, features, pictures, names)) for title, features in found.items()]
     return tag(
         "section",
         tag("h2", "A map of the test images" if labelled else "A map of the images"),
-        tag("p", MAP if labelled else PLAIN_MAP, class_="see"),
+        tag("p", MAP.format(used) if labelled else PLAIN_MAP, class_="see"),
+        legend(pictures, names) if labelled else None,
         tag("div", *maps, class_="maps"),
     )  # fmt: skip
+
+
+def legend(pictures: Pictures, names: Sequence[str]) -> Html | None:
+    """The colours of the classes in a map; None where there are more than names in it."""
+    classes = [int(label) for label in np.unique(pictures["embedding_label"]) if label >= 0]
+    spans = [tag("span", tag("i", class_=f"disc {color(label)}"), class_name(label, names)) for label in classes]
+    return tag("p", *spans, class_="legend") if len(classes) <= MOST_NAMED else None
 
 
 def class_names(pictures: Pictures) -> list[str]:

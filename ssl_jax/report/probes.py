@@ -3,6 +3,7 @@
 from typing import Any
 
 from ssl_jax.evaluate.protocols import PROTOCOLS, Words
+from ssl_jax.report.captions import name_of
 from ssl_jax.report.html import Html, tag
 from ssl_jax.report.reading import Run
 
@@ -21,7 +22,7 @@ def percent(share: float) -> str:
 
 def headline(run: Run) -> tuple[str, str]:
     """The headline and the sentences after it. They state the measured accuracies, also where training did not help."""
-    method = str(run.request.get("method", "pre-trained"))
+    method = name_of(run.request.get("method", "pre-trained"))
     names = sorted(measured(run.results), key=lambda name: name != "linear")  # The linear probe first.
     sentences = [_sentence(run.results, name, method) for name in names]
     if sentences:

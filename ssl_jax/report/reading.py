@@ -1,7 +1,9 @@
 """The content of a run's folder, read so that a run that was killed at any time still gives a page.
 
 pictures.npz, every array optional (n images, V views, q test images, k neighbours, m embeddings of size D):
-  views_original uint8 [n, H, W, C] and views uint8 [n, V, H, W, C]; query uint8 [q, H, W, C] and query_label [q];
+  views_original uint8 [n, H, W, C]; views, small_views, transformed, masked and frames uint8 [n, V, H, W, C], each with a V
+  of its own; reconstructed and sound uint8 [n, H, W, C]; query uint8 [q, H, W, C] and query_label [q];
+  prototype_image uint8 [x, y, H, W, C] and prototype_share [x], of x prototypes with y images each;
   neighbors_before and neighbors_after uint8 [q, k, H, W, C], each with its *_label [q, k];
   embedding and embedding_before [m, D] and embedding_label [m]; class_names, strings. A label of -1 means unlabelled;
   embedding_image uint8 [s, H, W, C], of the rows of the embeddings that `pictures.spread` gives, where none has a label;
@@ -25,6 +27,14 @@ IMAGE, LABEL, NUMBER = "u", "iu", "fiu"
 LAYOUT = {
     "views_original": (IMAGE, "nHWC"),
     "views": (IMAGE, "nVHWC"),
+    "small_views": (IMAGE, "nVHWC"),
+    "transformed": (IMAGE, "nVHWC"),
+    "masked": (IMAGE, "nVHWC"),
+    "reconstructed": (IMAGE, "nHWC"),
+    "frames": (IMAGE, "nVHWC"),
+    "sound": (IMAGE, "nHWC"),
+    "prototype_image": (IMAGE, "xyHWC"),
+    "prototype_share": (NUMBER, "x"),
     "query": (IMAGE, "qHWC"),
     "query_label": (LABEL, "q"),
     "neighbors_before": (IMAGE, "qbHWC"),

@@ -392,6 +392,45 @@ def test_what_gauges_watch_is_what_the_facts_name(method, start, embeddings, bat
         assert stored.shape == fresh.shape == (BATCH, embeddings["embedding"].shape[-1])
 
 
+def test_the_loss_of_equal_candidates_is_its_chance_level(method, start, embeddings):
+    """Where nothing distinguishes them: where all embeddings, logits and memories are zero."""
+    chance = method.chance_loss(BATCH)
+    families = ("contrastive", "clustering", "pretext", "supervised")
+    assert chance is not None or method.facts.family not in families or isinstance(method, CPC | NPID)
+    if chance is not None:
+        real = jnp.floating
+        zeros = jax.tree.map(lambda leaf: 0 * leaf if jnp.issubdtype(leaf.dtype, real) else leaf, embeddings)
+        state = jax.tree.map(jnp.zeros_like, start.method_state)
+        loss, _, _ = method.objective(zeros, state, jax.random.key(0), start.step)
+        np.testing.assert_allclose(loss, chance, rtol=1e-5)
+
+
+def test_assignments_are_probabilities_of_what_the_gauges_watch(method, start, embeddings, batch):
+    images = jnp.asarray(batch["image"], jnp.float32)[:3] / 255
+    found = jax.jit(method.assignments)(start.params, start.method_state, images)
+    watched = method.watched(start.params, start.method_state, embeddings, batch["index"], start.step).assignments
+    assert (found is not None) == (watched is not None or isinstance(method, ClusterFit))
+    if found is not None:
+        assert found.shape == (3, CLASSIFIER.width if watched is None else watched.shape[1])
+        np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_a_reconstruction_keeps_what_the_network_saw(method, start, views):
+    found = jax.jit(method.reconstruct)(start.params, start.method_state, views)
+    assert (found is not None) == isinstance(method, MAE | Inpainting)
+    if found is not None:
+        view = views["views"][:, 0]
+        changed = np.abs(np.asarray(found - view)).max(axis=-1) > 1e-6  # [B, H, W]
+        if isinstance(method, MAE):
+            hidden = np.zeros((len(view), (SIZE // method.patch_size) ** 2), bool)
+            np.put_along_axis(hidden, np.asarray(views["wanted"]), True, axis=1)
+            grid = hidden.reshape(len(view), SIZE // method.patch_size, -1)
+            hidden = grid.repeat(method.patch_size, axis=1).repeat(method.patch_size, axis=2)
+        else:
+            hidden = np.asarray(views.get("counted", view[..., 0] == 0))
+        assert changed.any() and not (changed & ~hidden).any()
+
+
 def test_embed_names_every_layer_and_ends_with_features(method, start):
     images = jnp.zeros((2, SIZE, SIZE, 1))
     seen = {"image": images[:, None], "audio": images} if isinstance(method, AudioVideo) else images

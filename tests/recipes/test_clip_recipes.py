@@ -42,8 +42,10 @@ def test_a_run_ends_with_results_and_pictures(method, options, views, tmp_path):
     with np.load(tmp_path / "run/pictures.npz") as pictures:
         assert pictures["views"].shape == views and 0 < pictures["views"].mean() < 255
         assert pictures["views_original"].shape == (8, side, side, 1)
-        assert pictures["query"].shape == (10, side, side, 1)
-        assert pictures["neighbors_after"].shape == (10, 8, side, side, 1)
+        queries = 10 if method in ("avc", "avid") else 6  # One of each of ten of the classes, or of all six.
+        assert pictures["query"].shape == (queries, side, side, 1)
+        assert pictures["neighbors_after"].shape == (queries, 8, side, side, 1)
+        assert pictures["frames"].shape == (8, 4, side, side, 1) and ("sound" in pictures) == (queries == 10)
     assert (tmp_path / "run/report.html").read_text().count("<img") > 40
 
 

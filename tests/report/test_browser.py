@@ -1,8 +1,12 @@
 """The report of a run with hostile names in a real browser: no script runs, and no request leaves the page."""
 
+import base64
+import hashlib
+import html
 import http.server
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,8 +19,9 @@ import numpy as np
 import pytest
 
 from ssl_jax.report import save_pictures, write_report
+from ssl_jax.report.copying import SCRIPT
 from ssl_jax.report.figures import write_svg
-from ssl_jax.report.html import POLICY
+from ssl_jax.report.html import POLICY, policy_for
 from ssl_jax.report.layers import layers_picture
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -112,7 +117,7 @@ def browsed(tmp_path_factory) -> list[str]:
     write_svg(folder / "layers.svg", layers_picture(of_layers))
     pages = {
         # Without the policy, which would hide that a name is not escaped.
-        "/report/": ("text/html", page.replace(POLICY.replace("'", "&#x27;"), "")),
+        "/report/": ("text/html", page.replace(html.escape(policy_for(SCRIPT)), "")),
         "/figure/": ("image/svg+xml", (folder / "layers.svg").read_text()),
     }
     for number, name in enumerate(NAMES):
@@ -170,4 +175,32 @@ def test_every_page_has_the_policy(tmp_path):
         head.count('<meta http-equiv="Content-Security-Policy" content="default-src &#x27;none&#x27;; img-src data:;')
         == 1
     )
-    assert "<img src=stolen" not in page and "<script" not in page
+    assert "<img src=stolen" not in page and page.count("<script") == 1
+
+
+def test_the_policy_names_the_pages_own_script(tmp_path):
+    """By its checksum: a script of a name has another."""
+    page = hostile_run(tmp_path)
+    script = re.search(r"<script>(.*?)</script>", page, re.DOTALL)[1]
+    checksum = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{checksum}'" in html.unescape(page) and html.escape(policy_for(SCRIPT)) in page
+    assert "script" not in policy_for() and policy_for() == POLICY
+
+
+@pytest.mark.slow
+def test_the_pages_own_script_makes_a_button_for_each_text(tmp_path):
+    if BROWSER is None:
+        pytest.skip("no browser: install chromium")
+    (tmp_path / "page.html").write_text(hostile_run(tmp_path))
+    words = [
+        BROWSER,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--dump-dom",
+    ]
+    seen = subprocess.run(
+        [*words, f"file://{tmp_path / 'page.html'}"], capture_output=True, text=True, timeout=120
+    ).stdout
+    assert seen.count('<button type="button">Copy</button>') == 2 and "data-ran" not in seen
