@@ -94,7 +94,8 @@ def writing(option: str, path: Path, remedy: str) -> Iterator[None]:
 
 def reason_of(fault: BaseException) -> str:
     """The first sentence of a fault's message, on one line."""
-    lines = [line.strip() for line in str(fault).splitlines() if line.strip()]
+    text = fault.msg if isinstance(fault, SyntaxError) else str(fault)  # Without its file and line once more.
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return (lines[0][:300].rstrip(".:") if lines else "") or type(fault).__name__
 
 

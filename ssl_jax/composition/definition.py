@@ -119,3 +119,43 @@ def _check_default(name: str, each: inspect.Parameter) -> None:
             f"{name}: the default of {fault}".rstrip(".")
             + ", as in every recipe: change it, rename the option, or state a range, Annotated[float, Range(0.0, 10.0)]."
         ) from None
+
+
+CALLS = {
+    "augment": ("(rng, image), as opened.views() makes one", 2),
+    "prepare": ("(image), as opened.prepare", 1),
+    "optimizer": ("of the number of steps, such as training.adamw, which is not called", 1),
+}
+
+
+def check_calls(method: Any, **functions: Any) -> None:
+    """Refuses parts of a recipe that cannot be called as they will be: `augment`, `prepare`, `optimizer`, and the method's own."""
+    if isinstance(method, type):
+        raise UsageError(
+            f"method: got the class {method.__name__}, expected an instance: {method.__name__}(encoder, head)."
+        )
+    for name, function in functions.items():
+        expected, count = CALLS[name]
+        if not callable(function):
+            raise UsageError(f"{name}: got {type(function).__name__}, expected a function {expected}.")
+        if not _takes(function, *range(count)):
+            raise UsageError(
+                f"{name}: got {name_of(function)}{inspect.signature(function)}, expected a function {expected}."
+            )
+    objective = getattr(method, "objective", None)
+    if objective and not _takes(objective, *range(4), axis_name=None):
+        raise UsageError(
+            f"{type(method).__name__}.objective: it takes {inspect.signature(objective)}, expected (embeddings, state, rng, step, "
+            "*, axis_name=None)."
+        )
+
+
+def _takes(function: Callable[..., Any], *given: Any, **named: Any) -> bool:
+    """Whether a function can be called with these arguments; True where its signature is unknown."""
+    try:
+        inspect.signature(function).bind(*given, **named)
+    except TypeError:
+        return False
+    except ValueError:
+        return True
+    return True

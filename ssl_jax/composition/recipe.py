@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 from jax import Array
 
-from ssl_jax.composition.definition import GIVEN, check_options, check_parameters, is_group, method_fields
+from ssl_jax.composition.definition import GIVEN, check_calls, check_options, check_parameters, is_group, method_fields
 from ssl_jax.composition.explanations import explanations_of
 from ssl_jax.composition.kinds import converted, description, fits, name_of
 from ssl_jax.data import Data, resolve_name, steps_per_epoch
@@ -50,6 +50,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_ranges(batch_size=self.batch_size, epochs=self.epochs)
+        check_calls(self.method, augment=self.augment, prepare=self.prepare, optimizer=self.optimizer)
 
     @property
     def steps(self) -> int:
