@@ -2,8 +2,8 @@
 
 Progress and messages go to standard error; `pretrain`, `plan`, `evaluate`, `finetune`, `neighbors` and `import` end with one
 line of JSON on standard output, `classify` prints one for each image. A mistake of the user's is one sentence and exit code
-2; a run that cannot continue, and an error in code of one's own, is one sentence and exit code 1; a run that a signal stopped, and that the same command resumes,
-is one sentence and exit code 75.
+2; a run that cannot continue, and an error in code of one's own, is one sentence and exit code 1; a run that a signal
+stopped, and that the same command resumes, is one sentence and exit code 75.
 """
 
 import contextlib

@@ -75,7 +75,7 @@ def _check_names(make: Callable[..., Recipe], names: Mapping[str, Any]) -> None:
     own = {name for group in (DEFAULTS, PLANNED) for name in vars(group)} | TAKEN
     if taken := [name for name in names if name in own]:
         raise UsageError(
-            f"{make.__name__}: the command line has an option {taken[0]} of its own: give the option of the recipe another name."
+            f"{make.__name__}: its option {taken[0]} is one of the command line, too: give it another name."
         )
 
 

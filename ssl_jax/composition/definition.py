@@ -72,7 +72,7 @@ def check_parameters(
 
 def _check_parameter(name: str, each: inspect.Parameter) -> None:
     if is_dataclass(each.annotation) and not is_group(each.default):
-        kind = each.annotation.__name__
+        kind = name_of(each.annotation)
         got = "no default" if each.default is each.empty else f"the default {name_of(each.default)}"
         raise UsageError(
             f"{name}: {each.name} is a group of options with {got}: give it an instance, {each.name}: {kind} = {kind}(...)."
@@ -121,6 +121,7 @@ def _check_default(name: str, each: inspect.Parameter) -> None:
         ) from None
 
 
+# What a recipe's functions take: in words, and the number of arguments.
 CALLS = {
     "augment": ("(rng, image), as opened.views() makes one", 2),
     "prepare": ("(image), as opened.prepare", 1),
@@ -129,7 +130,7 @@ CALLS = {
 
 
 def check_calls(method: Any, **functions: Any) -> None:
-    """Refuses parts of a recipe that cannot be called as they will be: `augment`, `prepare`, `optimizer`, and the method's own."""
+    """Refuses parts of a recipe that cannot be called as they will be: the method's objective, and those of `CALLS`."""
     if isinstance(method, type):
         raise UsageError(
             f"method: got the class {method.__name__}, expected an instance: {method.__name__}(encoder, head)."
@@ -145,8 +146,8 @@ def check_calls(method: Any, **functions: Any) -> None:
     objective = getattr(method, "objective", None)
     if objective and not _takes(objective, *range(4), axis_name=None):
         raise UsageError(
-            f"{type(method).__name__}.objective: it takes {inspect.signature(objective)}, expected (embeddings, state, rng, step, "
-            "*, axis_name=None)."
+            f"{type(method).__name__}.objective: it takes {inspect.signature(objective)}, expected (embeddings, state, rng, "
+            "step, *, axis_name=None)."
         )
 
 

@@ -108,8 +108,8 @@ class Images:
         if not isinstance(self.encoder, str):
             got = getattr(self.encoder, "__name__", type(self.encoder).__name__)
             raise UsageError(
-                f"encoder: got {got}, expected a name or a Net: ssl_jax.networks.given.as_encoder makes one of a flax module or of "
-                "functions."
+                f"encoder: got {got}, expected a name or a Net: ssl_jax.networks.given.as_encoder makes one of a module "
+                "or of functions."
             )
         fitting = {name: value for name, value in options.items() if self.encoder in encoders_with(name)}
         net = make_encoder(self.encoder, image_shape=(side, side, channels), dtype=dtype, **fitting)

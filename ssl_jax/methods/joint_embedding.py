@@ -23,7 +23,7 @@ def init_networks(rng: Array, **networks: Net) -> tuple[Params, State]:
         if not isinstance(network, Net):
             got = getattr(network, "__name__", type(network).__name__)
             raise UsageError(
-                f"{name}: got {got}, expected a Net: ssl_jax.networks.given.as_encoder makes one of a flax module or of functions."
+                f"{name}: got {got}, expected a Net: ssl_jax.networks.given.as_encoder makes one of a module or of functions."
             )
     rngs = jax.random.split(rng, len(networks))
     made = {name: network.init(key) for key, (name, network) in zip(rngs, networks.items(), strict=True)}

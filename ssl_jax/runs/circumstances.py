@@ -51,7 +51,7 @@ def different_examples(old: Any, new: Any) -> list[str]:
 
 
 def changed_file(record: Mapping[str, Any], checksum: str | None) -> list[str]:
-    """A sentence where the file of a recipe from outside the package has changed since a `run.json`; none where it says none."""
+    """A sentence where the file of a recipe from outside the package has changed since a `run.json`, which may have none."""
     before = record.get("file_checksum")
     return [f"{record.get('file')} has changed"] if before and checksum and before != checksum else []
 

@@ -39,7 +39,8 @@ def open_run(
 
     Args:
       request: "method", "recipe", "arguments" and "seed": all that determines what is learned. And, where given, the "file" of
-        a recipe from outside the package and its "file_checksum", "microbatches", "init", and the fingerprint of the "examples".
+        a recipe from outside the package, with its "file_checksum", which is not compared, "microbatches", "init", and the
+        fingerprint of the "examples".
       resume: whether a run that exists may be continued.
       update: recorded arguments -> the same arguments in the form of this version; applied to both requests before they are
         compared. Unchanged by default.

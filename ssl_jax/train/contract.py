@@ -61,14 +61,14 @@ def checked_objective(method: Method, found: Any) -> tuple[jax.Array, State, Met
     where = f"{type(method).__name__}.objective"
     if not (isinstance(found, tuple) and len(found) == 3 and all(isinstance(part, dict) for part in found[1:])):
         raise UsageError(
-            f"{where}: it returned {_form(found)}, expected a loss and two dicts, the changes of the state and the metrics: end "
-            "it with return loss, {}, {}."
+            f"{where}: it returned {_form(found)}, expected a loss and two dicts, the changes of the state and the metrics: "
+            "end it with return loss, {}, {}."
         )
     loss, changes, metrics = found
     for name, value in {"loss": loss, **metrics}.items():
         if jnp.shape(value) != ():
             raise UsageError(f"{where}: its {name} has shape {jnp.shape(value)}, expected a scalar: take the mean.")
-        if getattr(jax.typeof(value), "vma", None):
+        if _varies(value):
             raise UsageError(
                 f"{where}: its {name} is that of one device's examples, expected that of the batch: return "
                 "mean_over_shards(loss, axis_name), of ssl_jax.ops.collectives."
@@ -83,7 +83,8 @@ def checked_objective(method: Method, found: Any) -> tuple[jax.Array, State, Met
 
 def check_state(where: str, before: State, after: State) -> None:
     """Refuses a state with other entries than before: each step gets the state of the one before it."""
-    if jax.tree.structure(before) != jax.tree.structure(after):
+    kept: bool = jax.tree.structure(before) == jax.tree.structure(after)  # type: ignore[operator]
+    if not kept:
         lost, new = sorted(before.keys() - after.keys()), sorted(after.keys() - before.keys())
         what = "; ".join(
             [*([f"without {', '.join(lost)}"] if lost else []), *([f"with {', '.join(new)}"] if new else [])]
@@ -92,6 +93,12 @@ def check_state(where: str, before: State, after: State) -> None:
             f"{where}: it returned a state {what or 'of another structure'}, expected the entries that it was given: return "
             "{**state, **changes}, and make all entries in init."
         )
+
+
+def _varies(value: Any) -> bool:
+    """Whether a value inside `shard_map` differs from device to device."""
+    kind = jax.typeof(value)
+    return bool(kind.vma if hasattr(kind, "vma") else kind.mat.varying)  # renamed within JAX 0.10
 
 
 def _form(found: Any) -> str:
