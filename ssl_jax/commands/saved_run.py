@@ -17,7 +17,7 @@ from ssl_jax.errors import RunError, UsageError, usage_errors
 from ssl_jax.evaluate.features import feature_extractor, layer_extractor
 from ssl_jax.files import checksum_of, printable
 from ssl_jax.prepare import check_extractor, chosen_arguments
-from ssl_jax.recipes import IMPORTED, Recipe, find, load, methods
+from ssl_jax.recipes import Recipe, find, load, methods
 from ssl_jax.runs import CHECKPOINTS, read_request
 from ssl_jax.runs.circumstances import changed_file
 from ssl_jax.settings import current_name
@@ -54,12 +54,15 @@ def make_again(request: dict[str, Any]) -> functools.partial[Recipe]:
     file = request.get("file")
     if file:
         _announce(request)
-    elif request["method"] not in (*methods(), IMPORTED):
+    try:
+        make = load(f"{file}:{request['recipe']}") if file else find(request["method"], request["recipe"])
+    except UsageError as fault:
+        if file or request["method"] in methods():
+            raise
         raise UsageError(
-            f"run: its recipe {request['method']}/{request['recipe']} came from Python, and run.json does not say from which "
-            "file: make the recipe by ssl_jax.recipes.load('FILE.py:NAME'), see docs/extend.md."
-        )
-    make = load(f"{file}:{request['recipe']}") if file else find(request["method"], request["recipe"])
+            f"run: its recipe {request['method']}/{request['recipe']} is not the package's ({fault}): where it is one of a file, "
+            "make it by ssl_jax.recipes.load('FILE.py:NAME'), see docs/extend.md."
+        ) from None
     options = inspect.signature(make).parameters
     arguments = {current_name(name, options): value for name, value in request["arguments"].items()}
     arguments = {name: value for name, value in arguments.items() if not _is_object_of_file(name, value, options)}

@@ -133,7 +133,7 @@ class NoAxis(SimCLR):
         (
             "method",
             lambda given: NoAxis(given["self"].encoder, given["self"].head(8)),
-            "NoAxis.objective: it takes (embeddings, state, rng, step), expected (embeddings, state, rng, step, *, axis_name=None)",
+            "NoAxis.objective: it takes (embeddings, state, rng, step), expected (embeddings, state, rng, step, *, axis_name",
         ),
     ],
 )
