@@ -60,8 +60,8 @@ def make_again(request: dict[str, Any]) -> functools.partial[Recipe]:
         if file or request["method"] in methods():
             raise
         raise UsageError(
-            f"run: its recipe {request['method']}/{request['recipe']} is not the package's ({fault}): where it is one of a file, "
-            "make it by ssl_jax.recipes.load('FILE.py:NAME'), see docs/extend.md."
+            f"run: its recipe {request['method']}/{request['recipe']} is not the package's ({fault}): where it is a "
+            "file's, make it by ssl_jax.recipes.load('FILE.py:NAME'), see docs/extend.md."
         ) from None
     options = inspect.signature(make).parameters
     arguments = {current_name(name, options): value for name, value in request["arguments"].items()}
