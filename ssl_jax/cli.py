@@ -2,8 +2,8 @@
 
 Progress and messages go to standard error; `pretrain`, `plan`, `evaluate`, `finetune`, `neighbors` and `import` end with one
 line of JSON on standard output, `classify` prints one for each image. A mistake of the user's is one sentence and exit code
-2; a run that cannot continue is one sentence and exit code 1; a run that a signal stopped, and that the same command resumes,
-is one sentence and exit code 75.
+2; a run that cannot continue, and an error in code of one's own, is one sentence and exit code 1; a run that a signal
+stopped, and that the same command resumes, is one sentence and exit code 75.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl_jax import __version__
-from ssl_jax.errors import RunError, Stopped, UsageError, pick
+from ssl_jax.errors import RunError, Stopped, UsageError, own_place, pick, reason_of
 from ssl_jax.files import printable, to_json
 
 # The rest of ssl_jax is imported inside the commands: --help and a mistyped command should not wait for jax and flax.
@@ -36,7 +36,7 @@ TRACEBACK = "SSL_JAX_TRACEBACK"
 USAGE = f"""ssl-jax {__version__}: self-supervised learning in JAX
 
   ssl-jax pretrain METHOD [--recipe NAME] [options]   pre-train, evaluate the features, write a report
-  ssl-jax pretrain FILE.py:NAME [options]             a recipe of your own, see docs/own.md
+  ssl-jax pretrain FILE.py:NAME [options]             a recipe of your own, see docs/extend.md
   ssl-jax pretrain --from RUN/run.json [options]      repeat a run
   ssl-jax plan METHOD [--recipe NAME] [options]       memory, time and cost of a run on TPUs that need not be there
   ssl-jax evaluate RUN [options]                      evaluate a run's features again, on its own or on other data
@@ -121,6 +121,13 @@ def _run(words: list[str]) -> int:
             f"ssl-jax: {path}: {fault.strerror}: free disk space or permit access, then repeat the command.",
             file=sys.stderr,
         )
+        return 1
+    except Exception as fault:
+        place = own_place(fault)
+        if place is None or os.environ.get(TRACEBACK):
+            raise
+        what = f"{type(fault).__name__}: {reason_of(fault)}"
+        print(f"ssl-jax: {printable(f'{place}: {what}')} ({TRACEBACK}=1 shows the traceback)", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(

@@ -94,15 +94,34 @@ def writing(option: str, path: Path, remedy: str) -> Iterator[None]:
 
 def reason_of(fault: BaseException) -> str:
     """The first sentence of a fault's message, on one line."""
-    lines = [line.strip() for line in str(fault).splitlines() if line.strip()]
+    text = fault.msg if isinstance(fault, SyntaxError) else str(fault)  # Without its file and line once more.
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return (lines[0][:300].rstrip(".:") if lines else "") or type(fault).__name__
 
 
-def _is_fault_of_code(fault: BaseException) -> bool:
-    files = [frame.filename for frame in traceback.extract_tb(fault.__traceback__)][
-        2:
-    ]  # Below `usage_errors` and its caller.
+def own_place(fault: BaseException) -> str | None:
+    """Where code outside the package and the libraries raised a fault: "/x/my_file.py, line 3, in objective".
+
+    None where no such code was running. The frames are those from where the fault was caught.
+    """
+    if isinstance(fault, SyntaxError) and fault.filename:
+        return f"{fault.filename}, line {fault.lineno}"
+    outside = [frame for frame in traceback.extract_tb(fault.__traceback__) if _is_outside(frame.filename)]
+    if not outside:
+        return None
+    last = outside[-1]
+    function = "" if last.name.startswith("<") else f", in {last.name}"
+    return f"{last.filename}, line {last.lineno}{function}"
+
+
+def _is_outside(file: str) -> bool:
+    """Whether a file of code is neither the package's nor a library's."""
     libraries = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
-    outside = [file for file in files if not file.startswith((PACKAGE, "<", *libraries))]
+    return not file.startswith((PACKAGE, "<", *libraries)) and "site-packages" not in Path(file).parts
+
+
+def _is_fault_of_code(fault: BaseException) -> bool:
+    files = [frame.filename for frame in traceback.extract_tb(fault.__traceback__)]
+    files = files[2:]  # Below `usage_errors` and its caller.
     of_the_package = isinstance(fault, TypeError) and bool(files) and files[-1].startswith(PACKAGE)
-    return bool(outside) or of_the_package or type(fault).__module__.startswith("jax")
+    return any(map(_is_outside, files)) or of_the_package or type(fault).__module__.startswith("jax")

@@ -4,6 +4,7 @@ JSON has no NaN and no infinity: they are written as null, and read as None wher
 """
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -46,6 +47,11 @@ def read_regular(path: str | os.PathLike[str], *, at_most: int) -> bytes:
     """
     with open_regular(path, at_most=at_most) as file:
         return file.read(os.fstat(file.fileno()).st_size)
+
+
+def checksum_of(path: str | os.PathLike[str]) -> str:
+    """A checksum of the bytes of a regular file, of at most 16 MiB, in 16 hexadecimal digits; raises as `open_regular`."""
+    return hashlib.blake2b(read_regular(path, at_most=LARGEST_OBJECT), digest_size=8).hexdigest()
 
 
 def printable(name: str) -> str:

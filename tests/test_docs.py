@@ -5,6 +5,7 @@ import runpy
 from pathlib import Path
 
 import jax
+import own_files
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -16,9 +17,10 @@ WITH_SNIPPETS = [page for page in PAGES if "```python" in page.read_text()]
 @pytest.mark.parametrize("page", WITH_SNIPPETS, ids=lambda page: page.name)
 def test_the_snippets_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # Where runs are written.
+    own_files.write(page.read_text(), tmp_path, monkeypatch)
     names: dict = {}
     with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):  # As a reader has it.
-        for snippet in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
+        for snippet in re.findall(r"```python\n(?!# my_)(.*?)```", page.read_text(), re.DOTALL):
             exec(compile(snippet, page.name, "exec"), names)
 
 

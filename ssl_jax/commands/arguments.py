@@ -10,13 +10,16 @@ from typing import Annotated, Any, get_type_hints
 import tyro
 
 from ssl_jax.commands.saved_run import make_again
-from ssl_jax.options import DEFAULTS, Options, parse
+from ssl_jax.composition.recipe import in_words
+from ssl_jax.errors import UsageError
+from ssl_jax.options import DEFAULTS, PLANNED, Options, parse
 from ssl_jax.prepare import MakeRecipe
 from ssl_jax.recipes import Recipe, explained
 from ssl_jax.runs import read_request
 from ssl_jax.settings import current_name
 
 RUN_OPTIONS = {"run_options": DEFAULTS}
+TAKEN = {"recipe", "print", "global_batch", "help"}  # What pretrain, sweep and plan take from the words themselves.
 
 
 def read_options(
@@ -32,14 +35,19 @@ def read_options(
 
     Returns:
       A partial call of `make`, and an instance for each of `groups`.
+
+    Raises:
+      UsageError: the words are no such options, or the recipe has an option that the command line has itself.
     """
 
     def arguments(**given: Any) -> dict[str, Any]:
         return given
 
     names = inspect.signature(make).parameters
+    _check_names(make, names)
     words = [current_word(word, names) for word in words]
-    arguments.__signature__, arguments.__annotations__ = inspect.signature(make), get_type_hints(make)  # type: ignore[attr-defined]
+    shown = [each.replace(default=in_words(each.name, each.default)) for each in names.values()]
+    arguments.__signature__, arguments.__annotations__ = inspect.Signature(shown), get_type_hints(make)  # type: ignore[attr-defined]
     recipe_options = Annotated[dict, tyro.conf.arg(constructor=arguments)]
 
     def parsed(**given: Any) -> list[Any]:
@@ -51,9 +59,24 @@ def read_options(
         [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=defaults[name]) for name in kinds]
     )
     parsed.__annotations__ = kinds
-    parsed.__doc__ = arguments.__doc__ = explained(make)
+    parsed.__doc__ = explained(make)
+    arguments.__doc__ = parsed.__doc__[parsed.__doc__.index("Args:") :]  # What the recipe is stands above all options.
     given, *options = parse(parsed, words, prog=prog)
-    return functools.partial(make, **given), *options
+    objects = {each.name for each in shown if each.default is not names[each.name].default}
+    chosen = {
+        name: value
+        for name, value in given.items()
+        if name not in objects or value != in_words(name, names[name].default)
+    }
+    return functools.partial(make, **chosen), *options
+
+
+def _check_names(make: Callable[..., Recipe], names: Mapping[str, Any]) -> None:
+    own = {name for group in (DEFAULTS, PLANNED) for name in vars(group)} | TAKEN
+    if taken := [name for name in names if name in own]:
+        raise UsageError(
+            f"{make.__name__}: its option {taken[0]} is one of the command line, too: give it another name."
+        )
 
 
 def current_word(word: str, names: Container[str]) -> str:

@@ -29,7 +29,7 @@ from ssl_jax.recipes import Recipe
 from ssl_jax.report import save_album, write_report
 from ssl_jax.report.inputs import Trained
 from ssl_jax.runs import REPORT, add_results, open_run, read_metrics, read_record, read_results, write_results
-from ssl_jax.runs.circumstances import changes, different_examples, versions
+from ssl_jax.runs.circumstances import changed_file, changes, different_examples, versions
 from ssl_jax.train import fit
 from ssl_jax.train.compilation import keep_programs
 from ssl_jax.train.hosts import check_same, connect, lost_processes, on_this_process, part, together
@@ -118,7 +118,7 @@ def _request(recipe: Recipe, options: Options) -> dict[str, Any]:
     """All that determines what is learned."""
     method, _, name = recipe.name.partition("/")
     request = {"method": method, "recipe": name, "arguments": recipe.arguments, "seed": options.seed}
-    file = {"file": recipe.file} if recipe.file else {}
+    file = {"file": recipe.file, "file_checksum": recipe.file_checksum} if recipe.file else {}
     parts = {"microbatches": options.microbatches} if options.microbatches > 1 else {}  # They change batch norms.
     return request | file | parts | {"examples": fingerprint(recipe.data)}
 
@@ -137,6 +137,7 @@ def _changes(run: Path, request: dict[str, Any]) -> str:
         *changes(record),
         *different_examples(record.get("examples"), request["examples"]),
         *different_examples(record.get("init"), request.get("init")),
+        *changed_file(record, request.get("file_checksum")),
     ]
     return f"not as when {run} was started, results may differ: {'; '.join(changed)}" if changed else ""
 

@@ -3,21 +3,23 @@
 import functools
 import inspect
 import os
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 from jax.sharding import Mesh
 
-from ssl_jax.composition.recipe import GIVEN_MARK, absolute
+from ssl_jax.composition.definition import GIVEN
+from ssl_jax.composition.recipe import GIVEN_MARK, absolute, in_words
 from ssl_jax.data import Data, Source, open_data, open_parts
 from ssl_jax.errors import RunError, UsageError, usage_errors
 from ssl_jax.evaluate.features import feature_extractor, layer_extractor
-from ssl_jax.files import printable
+from ssl_jax.files import checksum_of, printable
 from ssl_jax.prepare import check_extractor, chosen_arguments
-from ssl_jax.recipes import Recipe, find, load
+from ssl_jax.recipes import Recipe, find, load, methods
 from ssl_jax.runs import CHECKPOINTS, read_request
+from ssl_jax.runs.circumstances import changed_file
 from ssl_jax.settings import current_name
 from ssl_jax.train.checkpoint import Checkpoints
 from ssl_jax.train.compilation import keep_programs
@@ -51,35 +53,55 @@ def make_again(request: dict[str, Any]) -> functools.partial[Recipe]:
     """
     file = request.get("file")
     if file:
-        _announce(file)
-    make = load(f"{file}:{request['recipe']}") if file else find(request["method"], request["recipe"])
-    names = inspect.signature(make).parameters
-    arguments = {current_name(name, names): value for name, value in request["arguments"].items()}
+        _announce(request)
+    try:
+        make = load(f"{file}:{request['recipe']}") if file else find(request["method"], request["recipe"])
+    except UsageError as fault:
+        if file or request["method"] in methods():
+            raise
+        raise UsageError(
+            f"run: its recipe {request['method']}/{request['recipe']} is not the package's ({fault}): where it is a "
+            "file's, make it by ssl_jax.recipes.load('FILE.py:NAME'), see docs/extend.md."
+        ) from None
+    options = inspect.signature(make).parameters
+    arguments = {current_name(name, options): value for name, value in request["arguments"].items()}
+    arguments = {name: value for name, value in arguments.items() if not _is_object_of_file(name, value, options)}
     given = [name for name, value in arguments.items() if str(value).startswith(GIVEN_MARK)]
     if given:
         raise UsageError(
             f"run: its {' and '.join(given)} came from Python and cannot be read from run.json: repeat the program "
-            "that made it, or write a recipe in a file, see docs/own.md."
+            "that made it, or write a recipe in a file, see docs/extend.md."
         )
-    unknown = sorted(arguments.keys() - names.keys())
+    unknown = sorted(arguments.keys() - options.keys())
     if unknown:
+        source = f"{file} as it was when the run was started" if file else "the version of ssl_jax that it names"
         raise UsageError(
-            f"run: its run.json has {', '.join(unknown)}, which {request['method']}/{request['recipe']} does not take: use the "
-            "version of ssl_jax that it names."
+            f"run: its run.json has {', '.join(unknown)}, which {request['method']}/{request['recipe']} does not take: use "
+            f"{source}."
         )
     return functools.partial(make, **arguments)
 
 
-def _announce(file: str) -> None:
-    """Names the program that a `run.json` has run; refuses a path that would find another file in another folder or home.
+def _is_object_of_file(name: str, value: Any, options: Mapping[str, inspect.Parameter]) -> bool:
+    """Whether an argument of a `run.json` names an object, images or a network, that the recipe has as its default."""
+    default = options[name].default if name in options else None
+    return isinstance(default, GIVEN.get(name, ())) and in_words(name, default) == value
 
+
+def _announce(request: dict[str, Any]) -> None:
+    """Names the program that a `run.json` has run, and says whether it has changed since.
+
+    Refuses a path that would find another file in another folder or home:
     pretrain records absolute paths: only by hand is one made that leads into whatever folder the run was copied to.
     """
+    file = request["file"]
     if not os.path.isabs(file):
         raise UsageError(
             f"run: its run.json names the recipe file {file!r}, expected an absolute path: repeat its command instead."
         )
-    log_line(f"running {printable(file)}, the recipe that run.json names")
+    now = checksum_of(file) if os.path.isfile(file) else None
+    changed = ", which has changed since the run was started" if changed_file(request, now) else ""
+    log_line(f"running {printable(file)}, the recipe that run.json names{changed}")
 
 
 def as_recorded_today(names: Container[str], arguments: dict[str, Any]) -> dict[str, Any]:

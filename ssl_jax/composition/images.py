@@ -105,6 +105,12 @@ class Images:
                 raise TypeError(f"Images.open: no encoder has the option {name}")
         if isinstance(self.encoder, Net):
             return Opened(images, self.encoder, self.image_size, mean, std, prepare, dtype, self.view)
+        if not isinstance(self.encoder, str):
+            got = getattr(self.encoder, "__name__", type(self.encoder).__name__)
+            raise UsageError(
+                f"encoder: got {got}, expected a name or a Net: ssl_jax.networks.given.as_encoder makes one of a module "
+                "or of functions."
+            )
         fitting = {name: value for name, value in options.items() if self.encoder in encoders_with(name)}
         net = make_encoder(self.encoder, image_shape=(side, side, channels), dtype=dtype, **fitting)
         return Opened(images, net, self.image_size, mean, std, prepare, dtype, self.view)

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from ssl_jax.composition.recipe import Recipe, recipe
-from ssl_jax.errors import UsageError, pick
+from ssl_jax.errors import UsageError, own_place, pick, reason_of
+from ssl_jax.files import checksum_of
 
 
 def is_file_recipe(word: str) -> bool:
@@ -26,43 +28,80 @@ def load(location: str) -> Callable[..., Recipe]:
     file has one recipe.
 
     Raises:
-      UsageError: there is no such file, or no such recipe in it.
+      UsageError: there is no such file, its code raises an error, or there is no such recipe in it.
     """
     file, _, name = location.partition(":")
     path = Path(file).expanduser().absolute()
-    found = {each: value for each, value in vars(_import(path)).items() if _is_recipe(value, path)}
+    _check_file(path)
+    checksum = checksum_of(path)
+    module = _import(path)
+    found = {each: value for each, value in vars(module).items() if _is_recipe(value, module)}
+    if name and name not in found and name in vars(module):
+        raise UsageError(_no_recipe(name, vars(module)[name], path))
     if not found:
         raise UsageError(
             f"recipe: {path} has none: write a function that is annotated to return a ssl_jax.recipes.Recipe."
         )
     name = name or (next(iter(found)) if len(found) == 1 else "")
-    value = found[pick(f"recipe of {path.name}", name, found)]
-    if isinstance(value, Recipe):
-        make = recipe(lambda: value)
-    else:
-        make = value if hasattr(value, "explanations") else recipe(value)
+    make = _decorated(found[pick(f"recipe of {path.name}", name, found)], path)
 
     @functools.wraps(make)
     def with_place(**named: object) -> Recipe:
-        return replace(make(**named), name=f"{path.stem}/{name}", file=str(path))
+        return replace(make(**named), name=f"{path.stem}/{name}", file=str(path), file_checksum=checksum)
 
     return with_place
 
 
-def _is_recipe(value: object, path: Path) -> bool:
+def _decorated(value: Any, path: Path) -> Callable[..., Recipe]:
+    if isinstance(value, Recipe):
+        return recipe(lambda: value)
+    if hasattr(value, "parts"):
+        return value
+    try:
+        return recipe(value)
+    except Exception as fault:
+        raise _mistake(f"{path}, line {value.__code__.co_firstlineno}", fault) from fault
+
+
+def _is_recipe(value: object, module: ModuleType) -> bool:
+    """Whether the value is a recipe that this file makes, rather than one that it imports."""
     if isinstance(value, Recipe):
         return True
-    if not inspect.isfunction(value) or inspect.unwrap(value).__code__.co_filename != str(path):
+    if not inspect.isfunction(value):
         return False
-    return inspect.signature(value, eval_str=True).return_annotation is Recipe
+    home = sys.modules.get(value.__module__)
+    if home is not module and getattr(home, value.__name__, None) is value:
+        return False
+    returned = value.__annotations__.get("return")  # A string, where annotations are not evaluated.
+    return (
+        hasattr(value, "parts")
+        or returned is Recipe
+        or (isinstance(returned, str) and returned.split(".")[-1] == "Recipe")
+    )
 
 
-def _import(path: Path) -> ModuleType:
-    """The module of a file, imported once."""
+def _no_recipe(name: str, value: object, path: Path) -> str:
+    """Why a name of a file is no recipe, as a sentence."""
+    if inspect.isfunction(value) and value.__module__ == path.stem:
+        return (
+            f"recipe: {name} of {path}, line {value.__code__.co_firstlineno}, is not said to return a Recipe: write "
+            f"`def {name}(...) -> Recipe:`."
+        )
+    return (
+        f"recipe: {name} of {path} is of type {type(value).__name__}, or imported, expected a function of this file that "
+        "returns a Recipe: ssl_jax.composition.variant makes one of another recipe."
+    )
+
+
+def _check_file(path: Path) -> None:
     if not path.is_file():
         raise UsageError(f"recipe: there is no file {path}: name it as FILE.py:NAME.")
     if path.suffix != ".py":
         raise UsageError(f"recipe: {path} does not end in .py: name the file of a recipe as FILE.py:NAME.")
+
+
+def _import(path: Path) -> ModuleType:
+    """The module of a file, imported once."""
     module = sys.modules.get(path.stem)
     if module is not None:
         if not os.path.isfile(module.__file__ or "") or not os.path.samefile(module.__file__ or "", path):
@@ -74,7 +113,20 @@ def _import(path: Path) -> ModuleType:
     sys.path.insert(0, str(path.parent))
     try:
         spec.loader.exec_module(module)
-    except BaseException:
+    except BaseException as fault:
         del sys.modules[path.stem]
-        raise
+        if isinstance(fault, KeyboardInterrupt):
+            raise
+        raise _mistake(own_place(fault) or str(path), fault) from fault
     return module
+
+
+def _mistake(place: str, fault: BaseException) -> UsageError:
+    """The sentence about an error in a file, without the traceback, which is that of the package and of Python's import."""
+    if isinstance(fault, UsageError):
+        return UsageError(f"recipe: {place}: {fault}")
+    if isinstance(fault, SystemExit):
+        return UsageError(
+            f'recipe: {place}: it ends the program when it is imported: move this below `if __name__ == "__main__":`.'
+        )
+    return UsageError(f"recipe: {place}: {type(fault).__name__}: {reason_of(fault)}.")

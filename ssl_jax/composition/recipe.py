@@ -4,23 +4,21 @@ import functools
 import inspect
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from numbers import Integral, Real
-from types import NoneType
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, get_type_hints
 
 from jax import Array
 
+from ssl_jax.composition.definition import GIVEN, check_calls, check_options, check_parameters, is_group, method_fields
 from ssl_jax.composition.explanations import explanations_of
+from ssl_jax.composition.kinds import converted, description, fits, name_of
 from ssl_jax.data import Data, resolve_name, steps_per_epoch
 from ssl_jax.errors import UsageError
 from ssl_jax.methods.method import Method
-from ssl_jax.networks.functional import Net
 from ssl_jax.optimizers import Optimizer
 from ssl_jax.ranges import COUNT, annotated_ranges, check_ranges
 from ssl_jax.settings import current_name, settings_of
 
-GIVEN = {"data": Data, "encoder": Net}  # Types of these options in Python; the command line takes names.
 GIVEN_MARK = "given in Python: "  # In run.json, before the name of such a value.
 
 
@@ -35,6 +33,7 @@ class Recipe:
     name: "method/recipe", as in `ssl-jax pretrain METHOD --recipe RECIPE`.
     arguments: arguments of the recipe's function, defaults included: enough to make the recipe again.
     file: the file of that function, if it is not in the package; see `ssl_jax.composition.outside`.
+    file_checksum: of its bytes when it was imported.
     """
 
     data: Data
@@ -47,9 +46,11 @@ class Recipe:
     name: str = "by-hand"
     arguments: dict[str, Any] = field(default_factory=dict)
     file: str | None = None
+    file_checksum: str | None = None
 
     def __post_init__(self) -> None:
         check_ranges(batch_size=self.batch_size, epochs=self.epochs)
+        check_calls(self.method, augment=self.augment, prepare=self.prepare, optimizer=self.optimizer)
 
     @property
     def steps(self) -> int:
@@ -72,7 +73,7 @@ def count_steps(data: Data, *, epochs: float, batch_size: int) -> int:
     return steps
 
 
-def recipe(made_by: Callable[..., Any], /, **values: Any) -> Callable[..., Any]:
+def recipe(made_by: Callable[..., Any] | None = None, /, **values: Any) -> Callable[..., Any]:
     """Makes a recipe's function take flat keywords, checks them, and records them and its name in the recipe.
 
     `@recipe` alone, or `@recipe(MoCo, temperature=0.2, queue_length=2048)`: these fields of the method become keywords, with
@@ -85,49 +86,68 @@ def recipe(made_by: Callable[..., Any], /, **values: Any) -> Callable[..., Any]:
     A value of another type than the annotation, or outside the range that `ssl_jax.ranges` or the annotation states, is a
     `UsageError` before anything is opened. Relative paths are recorded as absolute ones, so that run.json is valid in every
     working directory.
+
+    Raises:
+      UsageError: the function cannot be a recipe: see `ssl_jax.composition.definition`.
     """
     if inspect.isclass(made_by):
-        kinds = get_type_hints(made_by, include_extras=True)
-        unknown = sorted(set(values) - set(kinds))
-        if unknown:
-            raise TypeError(f"{made_by.__name__} has no field {unknown[0]}.")
+        kinds = method_fields(made_by, values)
         fitting = [_keyword(name, value, kinds[name]) for name, value in values.items()]
-        return lambda make: recorded(make, fitting, explanations_of(made_by))
+        return lambda make: recorded(make, fitting, explanations_of(made_by), method=made_by)
+    if values or not callable(made_by):
+        given = ", ".join([*(() if made_by is None else [repr(made_by)]), *values])
+        raise UsageError(
+            f"recipe: got {given or 'nothing'} and no method: write @recipe, or @recipe(METHOD, field=value)."
+        )
     return recorded(made_by, [], {})
 
 
 def recorded(
-    make: Callable[..., Recipe], of_method: list[inspect.Parameter], explanations: dict[str, str]
+    make: Callable[..., Recipe],
+    of_method: list[inspect.Parameter],
+    explanations: dict[str, str],
+    *,
+    method: type | None = None,
 ) -> Callable[..., Recipe]:
     """The function that `recipe` describes; of_method: the keywords that are fields of its method, explained by those."""
     parameters = inspect.signature(make, eval_str=True).parameters
-    groups: dict[str, Any] = {name: each.default for name, each in parameters.items() if is_dataclass(each.default)}
+    check_parameters(make, parameters, method, [each.name for each in of_method])
+    groups: dict[str, Any] = {name: each.default for name, each in parameters.items() if is_group(each.default)}
     options = {name: _options(group) for name, group in groups.items()}
-    flat = [option for group in options.values() for option in group] + of_method
-    named_here = [
-        each.replace(kind=each.KEYWORD_ONLY) for each in parameters.values() if each.kind is not each.VAR_KEYWORD
+    own = [
+        each.replace(kind=each.KEYWORD_ONLY)
+        for each in parameters.values()
+        if each.kind is not each.VAR_KEYWORD and each.name not in groups
     ]
-    flat += [each for each in named_here if each.name not in groups]
-    annotations = {option.name: option.annotation for option in flat}
-    kinds = {name: kind.__origin__ if get_origin(kind) is Annotated else kind for name, kind in annotations.items()}
-    ranges = annotated_ranges(annotations)
+    of_class = "its method" if method is None else method.__name__
+    check_options(make, [*options.items(), (of_class, of_method), ("its own parameters", own)])
+    flat = [option for group in options.values() for option in group] + of_method + own
+    kinds = {option.name: option.annotation for option in flat}
+    ranges = annotated_ranges(kinds)
 
     @functools.wraps(make)
     def flattened(**named: Any) -> Recipe:
         arguments = settings_of(flattened, **{current_name(name, kinds): value for name, value in named.items()})
+        arguments = {name: converted(value, kinds[name]) for name, value in arguments.items()}
         for name, value in arguments.items():
-            if not (isinstance(value, GIVEN.get(name, ())) or _is_of_kind(value, kinds[name])):
-                raise UsageError(f"{name}: got {value!r}, expected {_description(kinds[name])}.")
+            if not (isinstance(value, GIVEN.get(name, ())) or fits(value, kinds[name])):
+                raise UsageError(f"{name}: got {value!r}, expected {description(kinds[name])}.")
         check_ranges(ranges, **arguments)
         routed = dict(arguments)
         for name, group in groups.items():
             routed[name] = replace(group, **{option.name: routed.pop(option.name) for option in options[name]})
+        made = make(**routed)
+        if not isinstance(made, Recipe):
+            raise UsageError(
+                f"{make.__name__}: it returned {name_of(type(made))}, expected a Recipe: end it with return, such as return "
+                "images.open().recipe(...)."
+            )
         name = f"{make.__module__.rpartition('.')[2]}/{make.__name__}"
-        return replace(make(**routed), name=name, arguments=absolute(arguments))
+        return replace(made, name=name, arguments=absolute(arguments))
 
     flattened.__signature__ = inspect.Signature(flat, return_annotation=Recipe)  # type: ignore[attr-defined]
-    flattened.__annotations__ = annotations | {"return": Recipe}
-    flattened.parts = make, of_method, explanations  # type: ignore[attr-defined]
+    flattened.__annotations__ = kinds | {"return": Recipe}
+    flattened.parts = make, of_method, explanations, method  # type: ignore[attr-defined]
     texts = [explanations, *(explanations_of(type(group)) for group in groups.values())]
     flattened.explanations = {name: text for each in texts for name, text in each.items()}  # type: ignore[attr-defined]
     return flattened
@@ -147,31 +167,17 @@ def _options(group: Any) -> list[inspect.Parameter]:
     ]
 
 
+def in_words(name: str, value: Any) -> Any:
+    """The value of an option as run.json and the command line have it: an object, which neither can hold, by its name."""
+    is_object = isinstance(value, GIVEN.get(name, ()))
+    return f"{GIVEN_MARK}{getattr(value, 'name', 'a network')}" if is_object else value
+
+
 def absolute(arguments: dict[str, Any]) -> dict[str, Any]:
     """Arguments of a recipe for run.json: paths made absolute (a folder of images, a file of features), objects by name."""
-    made = {
-        name: f"{GIVEN_MARK}{getattr(value, 'name', 'a network')}" if isinstance(value, GIVEN.get(name, ())) else value
-        for name, value in arguments.items()
-    }
-    if "data" in made:
+    made = {name: in_words(name, value) for name, value in arguments.items()}
+    if isinstance(made.get("data"), str):
         made["data"] = resolve_name(made["data"])
-    if made.get("features"):
+    if made.get("features") and isinstance(made["features"], str):
         made["features"] = os.path.abspath(made["features"])
     return made
-
-
-def _is_of_kind(value: Any, kind: Any) -> bool:
-    if get_origin(kind) is Literal:
-        return value in get_args(kind)
-    if get_args(kind):  # A union.
-        return any(_is_of_kind(value, part) for part in get_args(kind))
-    numeric = {int: Integral, float: Real}.get(kind)
-    return isinstance(value, numeric) and not isinstance(value, bool) if numeric else isinstance(value, kind)
-
-
-def _description(kind: Any) -> str:
-    names = [
-        repr(part) if get_origin(kind) is Literal else "None" if part is NoneType else part.__name__
-        for part in get_args(kind)
-    ]
-    return f"one of {', '.join(names)}" if names else f"a value of type {kind.__name__}"

@@ -11,13 +11,20 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from ssl_jax.errors import UsageError
 from ssl_jax.methods.method import Backbone, Embeddings, Method, Params, State, ViewBatch, Watched
 from ssl_jax.networks.functional import Net
 from ssl_jax.ops.moving_average import cosine_momentum, moving_average
 
 
 def init_networks(rng: Array, **networks: Net) -> tuple[Params, State]:
-    """Parameters and batch statistics of each network, under its name."""
+    """Parameters and batch statistics of each network, under its name; a `UsageError` where one is no `Net`."""
+    for name, network in networks.items():
+        if not isinstance(network, Net):
+            got = getattr(network, "__name__", type(network).__name__)
+            raise UsageError(
+                f"{name}: got {got}, expected a Net: ssl_jax.networks.given.as_encoder makes one of a module or of functions."
+            )
     rngs = jax.random.split(rng, len(networks))
     made = {name: network.init(key) for key, (name, network) in zip(rngs, networks.items(), strict=True)}
     return {name: params for name, (params, _) in made.items()}, {name: stats for name, (_, stats) in made.items()}

@@ -50,6 +50,12 @@ def different_examples(old: Any, new: Any) -> list[str]:
     return differences(old, new, in_first=f"in its {REQUEST}", in_second="now") if old and new else []
 
 
+def changed_file(record: Mapping[str, Any], checksum: str | None) -> list[str]:
+    """A sentence where the file of a recipe from outside the package has changed since a `run.json`, which may have none."""
+    before = record.get("file_checksum")
+    return [f"{record.get('file')} has changed"] if before and checksum and before != checksum else []
+
+
 def _dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 

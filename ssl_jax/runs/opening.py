@@ -39,7 +39,8 @@ def open_run(
 
     Args:
       request: "method", "recipe", "arguments" and "seed": all that determines what is learned. And, where given, the "file" of
-        a recipe from outside the package, "microbatches", "init", and the fingerprint of the "examples".
+        a recipe from outside the package, with its "file_checksum", which is not compared, "microbatches", "init", and the
+        fingerprint of the "examples".
       resume: whether a run that exists may be continued.
       update: recorded arguments -> the same arguments in the form of this version; applied to both requests before they are
         compared. Unchanged by default.
@@ -83,6 +84,8 @@ def _check(run: Path, request: dict[str, Any], *, resume: bool, update: Callable
         raise UsageError(f"run: {run} already holds a run and --no-resume was given: choose another folder with --run.")
     old, new = (_flat(each, update) for each in (read_request(run), request))
     examples = old.pop("examples", None), new.pop("examples", None)
+    for each in (old, new):
+        each.pop("file_checksum", None)  # Code that has changed is said, as a commit of the package is, and resumed.
     if differing := differences(old, new, in_first=f"in its {REQUEST}", in_second="in this command"):
         raise UsageError(
             f"run: {run} holds another run ({'; '.join(differing)}): choose another folder with --run, or repeat its command."

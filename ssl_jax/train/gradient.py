@@ -21,6 +21,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from ssl_jax.methods.method import Embeddings, Method, Metrics, Params, State, ViewBatch
 from ssl_jax.ops.comparison import BY_SIZE, Comparison, comparing
+from ssl_jax.train.contract import checked_embeddings, checked_objective
 from ssl_jax.train.execution import PLAIN, Execution
 from ssl_jax.train.mesh import rows_specs
 
@@ -54,7 +55,8 @@ def loss_and_gradient(
     state = lax.stop_gradient(state)
 
     def encode(params: Params, state: State, part: Any) -> tuple[Embeddings, State]:
-        embeddings, state = method.encode(params, state, make_views(part), rng, step)
+        found = method.encode(params, state, make_views(part), rng, step)
+        embeddings, state = checked_embeddings(method, found, state)
         return embeddings, lax.stop_gradient(state)
 
     if execution.rematerialize:
@@ -88,11 +90,12 @@ def sharded_objective(
     carried = {name: state[name] for name in method.objective_state if name in state}
     if mesh is None or mesh.size == 1:
         with comparing(comparison):
-            loss, changes, metrics = method.objective(embeddings, carried, rng, step)
+            loss, changes, metrics = checked_objective(method, method.objective(embeddings, carried, rng, step))
         return loss, {**state, **changes}, metrics
 
     def shard(embeddings: Embeddings, carried: State, rng: Array, step: Array) -> tuple[Array, State, Metrics]:
-        loss, changes, metrics = method.objective(embeddings, carried, rng, step, axis_name="data")
+        found = method.objective(embeddings, carried, rng, step, axis_name="data")
+        loss, changes, metrics = checked_objective(method, found)
         return loss, {**carried, **changes}, metrics
 
     spread, copied = PartitionSpec("data"), PartitionSpec()

@@ -15,6 +15,7 @@ from ssl_jax.methods.method import Method, Metrics, ViewBatch
 from ssl_jax.ops.bank import keys_of
 from ssl_jax.ops.normalize import norm_of
 from ssl_jax.optimizers import Optimizer
+from ssl_jax.train.contract import check_state, checked_views
 from ssl_jax.train.execution import PLAIN, Execution
 from ssl_jax.train.gradient import loss_and_gradient, sharded_objective
 from ssl_jax.train.state import TrainState
@@ -30,7 +31,7 @@ def make_views(augment: Augment, rng: Array, batch: Batch) -> ViewBatch:
     or a dict of arrays by the names that the method expects.
     """
     views = jax.vmap(augment)(keys_of(rng, batch["index"]), model_inputs(batch))
-    named = views if isinstance(views, dict) else {"views": views}
+    named = checked_views(views, batch.get("image"))
     return {**named, **{name: batch[name] for name in ("index", "label") if name in batch}}
 
 
@@ -71,6 +72,7 @@ def make_step(
         updates, optimizer_state = optimizer.transformation.update(gradient, current.optimizer, current.params)
         params = optax.apply_updates(current.params, updates)
         params, state = method.after_step(params, state, current.step)
+        check_state(f"{type(method).__name__}.after_step", current.method_state, state)
         rate = jnp.asarray(optimizer.learning_rate(current.step))
         metrics = {"loss": loss, "learning_rate": rate, "gradient_norm": norm_of(gradient), **metrics}
         updated = TrainState(current.step + 1, params, state, optimizer_state)

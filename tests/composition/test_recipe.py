@@ -113,7 +113,7 @@ def test_fields_of_a_method_are_keywords_with_their_annotations_and_explanations
             of_method(**wrong)
     with pytest.raises(TypeError, match="unexpected keyword argument 'symmetric'"):  # A field, but not an option here.
         of_method(symmetric=True)
-    with pytest.raises(TypeError, match="MoCo has no field reach"):
+    with pytest.raises(UsageError, match="MoCo has no field reach, expected some of encoder, head"):
         recipe(MoCo, reach=3)
 
 
@@ -126,8 +126,25 @@ def test_a_variant_has_other_defaults_and_another_name():
     assert made.name == "test_recipe/other" and made.arguments == defaults | {"epochs": 2}
     assert found.__doc__.startswith("Another.\n\nSome words.") and "queue_length: of its own." in explained(found)
     assert inspect.signature(make).parameters["gap"].default == 1
-    with pytest.raises(TypeError, match=r"make has neither an option nor a group called reach\."):
+    with pytest.raises(
+        UsageError, match=r"make has neither an option nor a group called reach, expected some of temperature"
+    ):
         variant(make, name="other", about="Another.", reach=2)
+
+
+def test_a_variant_has_other_fields_of_groups_too():
+    make, *_ = of_method()
+    found = variant(make, epochs=3, temperature=0.4)
+    assert found().arguments["epochs"] == 3 and found().name == "test_recipe/make"
+    assert inspect.signature(make).parameters["epochs"].default == 9
+    with pytest.raises(UsageError, match=r"the default of epochs is 'x', expected a value of type float"):
+        variant(make, epochs="x")
+    with pytest.raises(UsageError, match="variant: got <function helper"):
+        variant(helper)
+
+
+def helper():
+    """No recipe."""
 
 
 def test_keywords_reach_their_groups():
