@@ -3,11 +3,12 @@
     python experiments/all_methods.py
     python experiments/all_methods.py --methods simclr byol --seeds 0
     python experiments/all_methods.py --data fashion-mnist --steps 5000 --seeds 0 --hours 3
+    python experiments/all_methods.py --data fashion-mnist --examples 12000 --steps 300
 
 Runs that are missing in the results file follow one another, so that the script can be stopped at any time and started
 again. `experiments/methods_table.py` writes docs/methods.md from the results.
 
-The third command is for an accelerator: every method that takes grayscale images, on other data than its own, 5,000 steps each,
+The third command is for an accelerator, the fourth for two cores (three minutes a run): every method that takes grayscale images, on other data than its own, 5,000 steps each,
 with a results file of its own, experiments/results/all_methods_fashion-mnist.json. Methods that need clips or colours are left
 out with a sentence, and no run starts after three hours of runs in that file.
 """
@@ -24,7 +25,7 @@ import tyro
 
 from ssl_jax import recipes
 from ssl_jax.commands import Options, pretrain
-from ssl_jax.data import open_data, steps_per_epoch
+from ssl_jax.data import Data, open_data, steps_per_epoch, subsample
 from ssl_jax.errors import UsageError
 from ssl_jax.files import write_json
 from ssl_jax.runs import read_record
@@ -44,6 +45,7 @@ def all_methods(
     steps: int | None = None,
     hours: float | None = None,
     data: str | None = None,
+    examples: int | None = None,
     precision: str | None = None,
 ) -> None:
     """Pre-trains each method once for each seed, and prints means and standard deviations over seeds, in percent.
@@ -58,6 +60,7 @@ def all_methods(
       steps: number of steps instead of the recipe's epochs.
       hours: start no run when those of the results file have taken so long.
       data: data set instead of the recipe's.
+      examples: training images of `data` that are used, the same share of each class; all when not given.
       precision: type of activations instead of the recipe's; float32 makes accelerators compute as CPUs do.
     """
     if epochs is not None and steps is not None:
@@ -74,7 +77,7 @@ def all_methods(
                 continue
             folder = run / f"{method}-seed{seed}"
             try:
-                make = adapted(method, data=data, epochs=epochs, steps=steps, precision=precision)
+                make = adapted(method, data=part_of(data, examples), epochs=epochs, steps=steps, precision=precision)
                 measured = pretrain(make, Options(run=folder, seed=seed))
             except UsageError as reason:
                 if data is None or not in_other_data(method):
@@ -100,6 +103,15 @@ def adapted(method: str, *, steps: int | None, **options: Any) -> functools.part
         examples = len(open_data(chosen["data"], image_size=chosen["image_size"]).train)
         changes["epochs"] = steps / steps_per_epoch(examples, chosen["batch_size"])
     return functools.partial(make, **changes)
+
+
+@functools.cache
+def part_of(name: str | None, examples: int | None) -> str | Data | None:
+    """The data set with so many of its training images, and all of its test images."""
+    if name is None or examples is None:
+        return name
+    data = open_data(name)
+    return Data(f"{name}, {examples} images", subsample(data.train, examples), data.test)
 
 
 def in_other_data(method: str) -> bool:
