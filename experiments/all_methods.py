@@ -8,9 +8,10 @@
 Runs that are missing in the results file follow one another, so that the script can be stopped at any time and started
 again. `experiments/methods_table.py` writes docs/methods.md from the results.
 
-The third command is for an accelerator, the fourth for two cores (three minutes a run): every method that takes grayscale images, on other data than its own, 5,000 steps each,
-with a results file of its own, experiments/results/all_methods_fashion-mnist.json. Methods that need clips or colours are left
-out with a sentence, and no run starts after three hours of runs in that file.
+The third command is for an accelerator, the fourth for two cores: every method that takes grayscale images, on other data than
+its own, 5,000 or 300 steps each, with a results file of its own, experiments/results/all_methods_fashion-mnist.json and
+all_methods_fashion-mnist-12000.json. Methods that need clips or colours are left out with a sentence, and with `--hours 3` no run
+starts after three hours of runs in that file.
 """
 
 import functools
@@ -66,6 +67,7 @@ def all_methods(
     if epochs is not None and steps is not None:
         raise SystemExit(f"steps: got {steps} beside {epochs:g} epochs: give one of them.")
     name = f"all_methods_{re.sub(r'[^-a-z0-9]+', '_', data)}" if data else "all_methods"
+    name += f"-{examples}" if examples else ""
     results, run = results or RESULTS.with_stem(name), run or Path("runs") / name
     found: dict[str, dict[str, Any]] = json.loads(results.read_text()) if results.exists() else {}
     for seed in seeds:
