@@ -10,8 +10,8 @@ again. `experiments/methods_table.py` writes docs/methods.md from the results.
 
 The third command is for an accelerator, the fourth for two cores: every method that takes grayscale images, on other data than
 its own, 5,000 or 300 steps each, with a results file of its own, experiments/results/all_methods_fashion-mnist.json and
-all_methods_fashion-mnist-12000.json. Methods that need clips or colours are left out with a sentence, and with `--hours 3` no run
-starts after three hours of runs in that file.
+all_methods_fashion-mnist-12000.json. Methods that need clips or colours are left out with a sentence, and with `--hours 3` no
+run starts after three hours of runs in that file.
 """
 
 import functools
