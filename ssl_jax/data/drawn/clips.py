@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from ssl_jax.data.drawn.drawn import Drawn
 from ssl_jax.data.source import Example
 
 Floats = NDArray[np.floating]
@@ -42,35 +43,24 @@ TIMBRES: dict[str, tuple[float, ...]] = {
 }
 
 
-class Clips:
+class Clips(Drawn):
     """`size` clips of 12 kinds; or, without `sound`, of the 6 outlines, without audio.
 
     Classes take turns. Attributes are those of a `Source`, `image_shape` being `[T, side, side, 1]`.
     """
 
     def __init__(self, *, size: int = 512, side: int = 24, frames: int = 4, seed: int = 0, sound: bool = True):
-        self.name = f"{SOUNDING if sound else SILENT}:{seed}"
-        self.image_shape = (frames, side, side, 1)
         outlines, timbres = list(OUTLINES), list(TIMBRES)
         pairs = [(first, (first + other) % len(timbres)) for first in range(len(outlines)) for other in (0, 1)]
-        self.classes = (
-            tuple(f"{outlines[first]} {timbres[second]}" for first, second in pairs) if sound else tuple(outlines)
-        )
+        names = [f"{outlines[first]} {timbres[second]}" for first, second in pairs] if sound else outlines
+        name = SOUNDING if sound else SILENT
+        super().__init__(name, names, (frames, side, side, 1), size=size, seed=seed)
         self._pairs = pairs if sound else [(number, number) for number in range(len(outlines))]
-        self._size, self._seed, self._sound = size, seed, sound
-
-    def __len__(self) -> int:
-        return self._size
-
-    @property
-    def labels(self) -> NDArray[np.int32]:
-        return np.arange(self._size, dtype=np.int32) % len(self.classes)
+        self._sound = sound
 
     def __getitem__(self, number: int) -> Example:
-        label = number % len(self.classes)
+        label, random, swell = self._begin(number)
         outline, timbre = self._pairs[label]
-        random, swell = self._begin(number)
-
         example = {"image": self._video(list(OUTLINES.values())[outline], swell, random), "label": np.int32(label)}
         return example | ({"audio": _audio(list(TIMBRES)[timbre], swell, random)} if self._sound else {})
 
@@ -79,18 +69,16 @@ class Clips:
 
         No part of an example: for the evaluation of what finds the shape.
         """
-        random, swell = self._begin(number)
+        _, random, swell = self._begin(number)
         centres, radii = self._path(swell, random)
         side = self.image_shape[1]
         return side * centres[:, :, 0, 0].T, side * radii[:, 0, 0]
 
-    def _begin(self, number: int) -> tuple[np.random.Generator, Callable[[Floats], Floats]]:
-        """The generator of a clip, and its loudness and size over time: from 0 to 1 and back, a few times per second."""
-        if not 0 <= number < len(self):
-            raise IndexError(number)
-        random = np.random.default_rng([self._seed, number])
+    def _begin(self, number: int) -> tuple[int, np.random.Generator, Callable[[Floats], Floats]]:
+        """The class and the generator of a clip; its loudness and size over time, from 0 to 1 and back a few times per second."""
+        label, random = self.begin(number)
         beats, start = random.uniform(0.5, 1.5), random.uniform(0, 2 * np.pi)
-        return random, lambda time: (1 + np.cos(2 * np.pi * beats * time + start)) / 2
+        return label, random, lambda time: (1 + np.cos(2 * np.pi * beats * time + start)) / 2
 
     def _times(self) -> Floats:
         frames = self.image_shape[0]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_jax.data.drawn.clips import OUTLINES
+from ssl_jax.data.drawn.drawn import Drawn
 from ssl_jax.data.source import Example
 
 EMBLEMS = "emblems"
@@ -29,25 +30,15 @@ SIGNS = tuple((shape, turn) for shape, turns in TURNS.items() for turn in turns)
 PLANS = tuple(np.random.default_rng(label).permutation(len(SIGNS))[: GRID**2] for label in range(CLASSES))
 
 
-class Emblems:
+class Emblems(Drawn):
     """`size` images of 10 plans, `[side, side, 1]`. Classes take turns. Attributes are those of a `Source`."""
 
     def __init__(self, *, size: int = 512, side: int = 42, seed: int = 0):
-        self.name, self.image_shape = f"{EMBLEMS}:{seed}", (side, side, 1)
-        self.classes = tuple(f"plan {label}" for label in range(CLASSES))
-        self._size, self._seed = size, seed
-
-    def __len__(self) -> int:
-        return self._size
-
-    @property
-    def labels(self) -> NDArray[np.int32]:
-        return np.arange(self._size, dtype=np.int32) % len(self.classes)
+        names = [f"plan {label}" for label in range(CLASSES)]
+        super().__init__(EMBLEMS, names, (side, side, 1), size=size, seed=seed)
 
     def __getitem__(self, number: int) -> Example:
-        if not 0 <= number < len(self):
-            raise IndexError(number)
-        random, label = np.random.default_rng([self._seed, number]), number % len(self.classes)
+        label, random = self.begin(number)
         side = self.image_shape[0]
         y, x = (np.mgrid[:side, :side] + 0.5) / side
         slope = random.uniform(-0.1, 0.1, 2)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_jax.data.drawn.clips import OUTLINES
+from ssl_jax.data.drawn.drawn import Drawn
 from ssl_jax.data.source import Example
 
 SHAPES = "shapes"
@@ -18,24 +19,14 @@ HUES = (0.0, 0.15, 0.85)  # Of outlines: red, yellow, pink.
 TOP, BOTTOM = 0.6, 0.35  # Of the background: blue, green.
 
 
-class Shapes:
+class Shapes(Drawn):
     """`size` images of 6 outlines, `[side, side, 3]`. Classes take turns. Attributes are those of a `Source`."""
 
     def __init__(self, *, size: int = 512, side: int = 24, seed: int = 0):
-        self.name, self.classes, self.image_shape = f"{SHAPES}:{seed}", tuple(OUTLINES), (side, side, 3)
-        self._size, self._seed = size, seed
-
-    def __len__(self) -> int:
-        return self._size
-
-    @property
-    def labels(self) -> NDArray[np.int32]:
-        return np.arange(self._size, dtype=np.int32) % len(self.classes)
+        super().__init__(SHAPES, tuple(OUTLINES), (side, side, 3), size=size, seed=seed)
 
     def __getitem__(self, number: int) -> Example:
-        if not 0 <= number < len(self):
-            raise IndexError(number)
-        random, label = np.random.default_rng([self._seed, number]), number % len(self.classes)
+        label, random = self.begin(number)
         side = self.image_shape[0]
         y, x = (np.mgrid[:side, :side] + 0.5) / side
         position, radius, angle = random.uniform(0.4, 0.6, 2), random.uniform(0.25, 0.38), random.uniform(0, 2 * np.pi)

@@ -3,10 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from ssl_jax.data.drawn.drawn import Drawn
 from ssl_jax.data.source import Example
 
 
-class Synthetic:
+class Synthetic(Drawn):
     """`size` coloured images of `classes` kinds, `[side, side, 3]`.
 
     A class is a number of corners (3, 4, ...) and a direction of stripes; position, size, rotation, colours, phase and noise
@@ -14,23 +15,11 @@ class Synthetic:
     """
 
     def __init__(self, *, size: int = 512, classes: int = 4, side: int = 16, seed: int = 0):
-        self.name = f"synthetic:{seed}"
-        self.classes = tuple(f"{3 + label} corners" for label in range(classes))
-        self.image_shape = (side, side, 3)
-        self._size, self._seed = size, seed
-
-    def __len__(self) -> int:
-        return self._size
-
-    @property
-    def labels(self) -> NDArray[np.int32]:
-        return np.arange(self._size, dtype=np.int32) % len(self.classes)
+        names = [f"{3 + label} corners" for label in range(classes)]
+        super().__init__("synthetic", names, (side, side, 3), size=size, seed=seed)
 
     def __getitem__(self, number: int) -> Example:
-        if not 0 <= number < len(self):
-            raise IndexError(number)
-        label = number % len(self.classes)
-        random = np.random.default_rng([self._seed, number])
+        label, random = self.begin(number)
         return {"image": self._draw(label, random), "label": np.int32(label)}
 
     def _draw(self, label: int, random: np.random.Generator) -> NDArray[np.uint8]:
