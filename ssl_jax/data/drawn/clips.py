@@ -75,7 +75,7 @@ class Clips(Drawn):
         return side * centres[:, :, 0, 0].T, side * radii[:, 0, 0]
 
     def _begin(self, number: int) -> tuple[int, np.random.Generator, Callable[[Floats], Floats]]:
-        """The class and the generator of a clip; its loudness and size over time, from 0 to 1 and back a few times per second."""
+        """The class and the generator of a clip; its loudness and size over time, from 0 to 1 a few times per second."""
         label, random = self.begin(number)
         beats, start = random.uniform(0.5, 1.5), random.uniform(0, 2 * np.pi)
         return label, random, lambda time: (1 + np.cos(2 * np.pi * beats * time + start)) / 2
