@@ -3,7 +3,7 @@
     python experiments/lecture/trivial_solutions.py
     python experiments/lecture/trivial_solutions.py --only "SimSiam" "SimSiam, no predictor"
 
-Each method is its demo, on the embedded digits, with one part exchanged; nothing else differs. Measured: the spread ("std") and
+Each method is its demo, on the embedded digits, with one part replaced or removed; nothing else differs. Measured: the spread ("std") and
 the effective rank of the embeddings, the use of prototypes and the entropy of assignments where there are any, the sentence of
 the collapse alarm, and the k-NN accuracy of the features. Runs that are
 missing in the results file follow one another. The table of README.md in this folder and the pictures are made of them.
@@ -21,6 +21,7 @@ import tyro
 from jax import Array
 from runs import Budget, Claim, Found, Script, Verdict, curve, table, trained
 
+from ssl_jax.evaluate.alarm import LEAST_RANK, LEAST_STD, LEAST_USE, MOST_ENTROPY
 from ssl_jax.evaluate.alarm import collapse as kind_of_collapse
 from ssl_jax.evaluate.alarm import first_alarm
 from ssl_jax.evaluate.features import feature_extractor
@@ -37,7 +38,6 @@ from ssl_jax.report.html import Html
 from ssl_jax.train.mesh import make_mesh
 
 GAUGES = ("std", "effective_rank", "prototype_use", "assignment_entropy")  # With a bound of the alarm's.
-LOW = 0.1  # Of the spread: the alarm calls it a complete collapse.
 
 
 class WithoutStopGradient(SimSiam):
@@ -89,7 +89,7 @@ def as_class(method: Any, kind: type) -> Any:
     return kind(**{field.name: getattr(method, field.name) for field in dataclasses.fields(method)})
 
 
-# Name -> (method of the demo, what is exchanged in it); the first of a group is the demo itself.
+# Name -> (method of the demo, what is replaced in it); the first of a group is the demo itself.
 GROUPS: dict[str, dict[str, tuple[str, Callable[[Any], Any]]]] = {
     "SimSiam": {
         "SimSiam": ("simsiam", lambda method: method),
@@ -171,22 +171,31 @@ def claims(found: Found) -> Sequence[Claim]:
         return f"{gauge.replace('_', ' ')} " + "; ".join(f"{name} {last(name, gauge):.2f}" for name in names)
 
     def collapse(item: str, claim: str, *names: str) -> Claim:
-        """The spread of the last of these cases has fallen below `LOW`; undecided below twice of it."""
+        """The spread of the last of these cases has fallen below `LEAST_STD`; undecided below twice of it."""
         spread = last(names[-1])
-        return Claim(item, claim, "undecided" if LOW <= spread < 2 * LOW else verdict(spread < LOW), words(*names))
+        return Claim(item, claim, "undecided" if LEAST_STD <= spread < 2 * LEAST_STD else verdict(spread < LEAST_STD), words(*names))
 
     rank = last("SimSiam, no stop-gradient", "effective_rank")
+    use = last("SwAV, no partition", "prototype_use")
+    entropy = last("DINO, no sharpening", "assignment_entropy")
     return [
         collapse("32", "similarity alone ends in a constant", "SimSiam, neither, no norm"),
         Claim(
-            "111", "without stop-gradient SimSiam collapses", verdict(rank < 3),
+            "111", "without stop-gradient SimSiam collapses", verdict(rank < LEAST_RANK),
             words("SimSiam", "SimSiam, no stop-gradient", gauge="effective_rank"),
         ),
         collapse("109", "without predictor BYOL collapses", "BYOL", "BYOL, no predictor"),
         collapse("112", "BYOL needs batch norm in head and predictor", "BYOL, no batch norm"),
         collapse("109", "BYOL needs a slowly moving teacher", "BYOL, no slow teacher"),
-        collapse("80", "without equal partition SwAV assigns all to one cluster", "SwAV", "SwAV, no partition"),
+        Claim(
+            "80", "without equal partition SwAV assigns all to one cluster", verdict(use < LEAST_USE),
+            words("SwAV, no partition", gauge="prototype_use"),
+        ),
         collapse("-", "DINO collapses without centring", "DINO", "DINO, no centring"),
+        Claim(
+            "-", "DINO's outputs are uniform without sharpening", verdict(entropy > MOST_ENTROPY),
+            words("DINO, no sharpening", gauge="assignment_entropy"),
+        ),
         collapse("118", "without centring a constant satisfies Barlow Twins", "Barlow Twins, no centring"),
         Claim("-", "the alarm is raised within 200 steps where embeddings collapse", *of_the_alarm(found)),
     ]  # fmt: skip
