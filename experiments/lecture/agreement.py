@@ -37,7 +37,7 @@ from ssl_jax.train.step import make_step
 
 HERE = Path(__file__).parent
 RESULTS, PICTURE = HERE / "results/agreement.json", HERE / "pictures/agreement.svg"
-PROTOCOLS = {"few_labels": "10 labels a class", "linear": "linear", "knn": "k-NN"}
+PROTOCOLS = {"few_labels": "10 labels per class", "linear": "linear", "knn": "k-NN"}
 NEVER = 2**30
 
 # Name -> the loss after the first steps, with the settings of CMA's demo but for these.

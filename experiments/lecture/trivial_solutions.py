@@ -3,10 +3,10 @@
     python experiments/lecture/trivial_solutions.py
     python experiments/lecture/trivial_solutions.py --only "SimSiam" "SimSiam, no predictor"
 
-Each method is its demo, on the embedded digits, with one part exchanged; nothing else differs. Measured: the spread ("std") and
-the effective rank of the embeddings, the use of prototypes and the entropy of assignments where there are any, the sentence of
-the collapse alarm, and the k-NN accuracy of the features. Runs that are
-missing in the results file follow one another. The table of README.md in this folder and the pictures are made of them.
+Each method is its demo, on the embedded digits, with one part replaced or removed; nothing else differs. Measured: the spread
+("std") and the effective rank of the embeddings, the use of prototypes and the entropy of assignments where there are any, the
+sentence of the collapse alarm, and the k-NN accuracy of the features. Runs that are missing in the results file follow one
+another. The table of README.md in this folder and the pictures are made of them.
 """
 
 import dataclasses
@@ -21,8 +21,8 @@ import tyro
 from jax import Array
 from runs import Budget, Claim, Found, Script, Verdict, curve, table, trained
 
+from ssl_jax.evaluate.alarm import LEAST_STD, first_alarm
 from ssl_jax.evaluate.alarm import collapse as kind_of_collapse
-from ssl_jax.evaluate.alarm import first_alarm
 from ssl_jax.evaluate.features import feature_extractor
 from ssl_jax.evaluate.online import online_probes
 from ssl_jax.methods.barlow_twins import BarlowTwins
@@ -37,7 +37,6 @@ from ssl_jax.report.html import Html
 from ssl_jax.train.mesh import make_mesh
 
 GAUGES = ("std", "effective_rank", "prototype_use", "assignment_entropy")  # With a bound of the alarm's.
-LOW = 0.1  # Of the spread: the alarm calls it a complete collapse.
 
 
 class WithoutStopGradient(SimSiam):
@@ -89,7 +88,7 @@ def as_class(method: Any, kind: type) -> Any:
     return kind(**{field.name: getattr(method, field.name) for field in dataclasses.fields(method)})
 
 
-# Name -> (method of the demo, what is exchanged in it); the first of a group is the demo itself.
+# Name -> (method of the demo, what is replaced in it); the first of a group is the demo itself.
 GROUPS: dict[str, dict[str, tuple[str, Callable[[Any], Any]]]] = {
     "SimSiam": {
         "SimSiam": ("simsiam", lambda method: method),
@@ -171,22 +170,27 @@ def claims(found: Found) -> Sequence[Claim]:
         return f"{gauge.replace('_', ' ')} " + "; ".join(f"{name} {last(name, gauge):.2f}" for name in names)
 
     def collapse(item: str, claim: str, *names: str) -> Claim:
-        """The spread of the last of these cases has fallen below `LOW`; undecided below twice of it."""
+        """The spread of the last of these cases has fallen below the alarm's bound; undecided below twice of it."""
         spread = last(names[-1])
-        return Claim(item, claim, "undecided" if LOW <= spread < 2 * LOW else verdict(spread < LOW), words(*names))
+        undecided = LEAST_STD <= spread < 2 * LEAST_STD
+        return Claim(item, claim, "undecided" if undecided else verdict(spread < LEAST_STD), words(*names))
 
-    rank = last("SimSiam, no stop-gradient", "effective_rank")
+    def beyond(item: str, claim: str, gauge: str, *names: str) -> Claim:
+        """This gauge of the last of these cases is beyond the alarm's bound."""
+        kind = kind_of_collapse({gauge: last(names[-1], gauge)}, examples=256)
+        return Claim(item, claim, verdict(kind is not None), words(*names, gauge=gauge))
+
     return [
         collapse("32", "similarity alone ends in a constant", "SimSiam, neither, no norm"),
-        Claim(
-            "111", "without stop-gradient SimSiam collapses", verdict(rank < 3),
-            words("SimSiam", "SimSiam, no stop-gradient", gauge="effective_rank"),
+        beyond(
+            "111", "without stop-gradient SimSiam collapses", "effective_rank", "SimSiam", "SimSiam, no stop-gradient"
         ),
         collapse("109", "without predictor BYOL collapses", "BYOL", "BYOL, no predictor"),
         collapse("112", "BYOL needs batch norm in head and predictor", "BYOL, no batch norm"),
         collapse("109", "BYOL needs a slowly moving teacher", "BYOL, no slow teacher"),
-        collapse("80", "without equal partition SwAV assigns all to one cluster", "SwAV", "SwAV, no partition"),
+        beyond("80", "without equal partition SwAV assigns all to one cluster", "prototype_use", "SwAV, no partition"),
         collapse("-", "DINO collapses without centring", "DINO", "DINO, no centring"),
+        beyond("-", "DINO's outputs are uniform without sharpening", "assignment_entropy", "DINO, no sharpening"),
         collapse("118", "without centring a constant satisfies Barlow Twins", "Barlow Twins, no centring"),
         Claim("-", "the alarm is raised within 200 steps where embeddings collapse", *of_the_alarm(found)),
     ]  # fmt: skip

@@ -116,7 +116,7 @@ def random_flip(rng: Array, image: Array, *, probability: float = 0.5) -> Array:
 
 
 def rotate90(image: Array, quarters: Array | int) -> Array:
-    """`quarters` quarter turns counter-clockwise by exchange of axes, without traces of resampling.
+    """`quarters` quarter turns counter-clockwise by swapping and reversing axes, without traces of resampling.
 
     Raises:
       UsageError: the image is not square, so that its shape would depend on the rotation.

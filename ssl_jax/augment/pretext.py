@@ -2,7 +2,7 @@
 
 A network learns shortcuts first. Edges that continue from tile to tile, chromatic aberration of the lens, gradients of
 brightness, traces of resampling: each reveals position or rotation without the object. So tiles have gaps and jitter,
-are standardised one by one, and lose colours; rotations exchange axes.
+are standardised one by one, and lose colours; rotations swap and reverse axes.
 
 Tiles are numbered by rows, 0 to 8; 4 is the middle one. As in `views`, all functions take ONE image `[H, W, C]`.
 """

@@ -2,7 +2,7 @@
 
 A pretext task: nothing collapses, since the labels are given; but features contain no more than the task needs, and
 objects that are round or have no upright orientation teach nothing. Interpolation would leave traces, a trivial solution,
-so that rotations exchange axes instead.
+so that rotations swap and reverse axes instead.
 Source: Gidaris et al. 2018, "Unsupervised Representation Learning by Predicting Image Rotations",
 https://arxiv.org/abs/1803.07728.
 """

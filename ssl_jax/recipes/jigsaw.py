@@ -32,7 +32,7 @@ class Tiles:
     jitter: int = 1
 
     def of_crops(self, opened: Opened) -> ViewMaker:
-        """Tiles of a crop: a rotation would leave black corners, which reveal the position; a flip exchanges left and right."""
+        """Tiles of a crop: a rotation would leave black corners, which reveal the position; a flip swaps left and right."""
         view = opened.views(crop_views, scale=(0.8, 1.0), flip=False)
         return grid_views(view, size=self.tile_size, gap=self.gap, jitter=self.jitter, finish=without_shortcuts())
 
