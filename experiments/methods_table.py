@@ -19,6 +19,7 @@ from ssl_jax.methods.method import Facts
 ROOT = Path(__file__).parents[1]
 PAGE, README = ROOT / "docs/methods.md", ROOT / "README.md"
 RESULTS, COSTS = ROOT / "experiments/results/all_methods.json", ROOT / "benchmarks/results/methods.json"
+FASHION = RESULTS.with_stem("all_methods_fashion-mnist-12000")
 # Results of these runs do not name their steps.
 EARLIER = "Measured when an epoch was not yet a whole number of batches, so that 50 epochs were 781 steps, not 750"
 PROTOCOLS = {"few_labels": "10 labels per class", "linear": "linear", "knn": "k-NN"}
@@ -53,7 +54,14 @@ def tables() -> dict[str, str]:
         "",
         *(line for title, methods in groups(found) for line in (f"### {title}", "", table(found, methods), "")),
     ]
-    return {"facts": "\n".join(facts), "accuracy": "\n".join(accuracy).strip()}
+    return {"facts": "\n".join(facts), "accuracy": "\n".join(accuracy).strip(), "fashion": fashion()}
+
+
+def fashion() -> str:
+    """Methods on a part of Fashion-MNIST, with the encoder of most demos."""
+    found = json.loads(FASHION.read_text())
+    options = {name: inspect.signature(recipes.find(name, "demo")).parameters for name in found}
+    return table(found, [name for name in found if "encoder" in options[name] and options[name]["encoder"].default == "small"])
 
 
 def groups(found: dict[str, Any]) -> list[tuple[str, list[str]]]:
