@@ -5,6 +5,7 @@ import re
 import sys
 from pathlib import Path
 
+import jax
 import own_files
 import pytest
 
@@ -20,7 +21,8 @@ METHOD = ["pretrain", "my_method.py:my_recipe", *SHORT, "--epochs", "1", "--eval
 def files(tmp_path, monkeypatch):
     """The files of the page, in the working directory."""
     monkeypatch.chdir(tmp_path)
-    yield own_files.write(PAGE, tmp_path, monkeypatch)
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):  # As a reader has it.
+        yield own_files.write(PAGE, tmp_path, monkeypatch)
     for name in [name for name in sys.modules if name.startswith("my_")]:
         del sys.modules[name]
 

@@ -55,7 +55,7 @@ def labelled_rows(what: str, *arrays: Rows, labels: Rows) -> tuple[Rows, ...]:
 
 
 def _check_part(what: str, features: Rows, labels: Rows | None, num_classes: int) -> None:
-    if is_concrete(features) and not np.isfinite(jax.device_get(features)).all():
+    if is_concrete(features) and not _is_finite(features):
         raise ValueError(f"{what} features must be finite, got NaN or infinity: check the weights and the images.")
     if labels is None:
         return
@@ -72,6 +72,12 @@ def _check_part(what: str, features: Rows, labels: Rows | None, num_classes: int
                 f"{what} labels must be from 0 to {num_classes - 1}, or -1 for no label, got {host.min()} to {host.max()}: "
                 "raise num_classes, or set missing labels to -1."
             )
+
+
+def _is_finite(features: Rows) -> bool:
+    """Whether all values are finite, also in float32, the type of all evaluations."""
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(np.asarray(jax.device_get(features), np.float32)).all())
 
 
 def is_concrete(array: Rows) -> bool:

@@ -17,6 +17,7 @@ WIDTH, HEIGHT = 340, 170
 LEFT, RIGHT, TOP, BOTTOM = 46, 8, 16, 24
 COLORS = 10  # The eleventh class has the first colour again; names in the map distinguish them, up to twice as many.
 MOST_NAMED = 2 * COLORS
+LEAST_SPAN = 1e-300  # Below it, thirds and powers of ten lose their digits.
 
 
 def short(value: float, *, digits: int = 4) -> str:
@@ -129,8 +130,10 @@ def scatter(
 
 def ticks(low: float, high: float, *, about: int = 3) -> list[float]:
     """Round numbers, with a spacing of 1, 2 or 5 times a power of ten, that span `low` to `high`."""
-    if high - low <= 1e-9 * max(abs(low), abs(high)):
-        low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
+    size = max(abs(low), abs(high))
+    if high - low <= max(1e-9 * size, LEAST_SPAN):
+        around = (size if size > LEAST_SPAN else 1) / 2
+        low, high = low - around, high + around
     rough = (high - low) / about
     power = 10.0 ** math.floor(math.log10(rough))
     spacing = next(step * power for step in (1, 2, 5, 10) if step * power >= rough)

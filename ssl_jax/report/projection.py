@@ -70,7 +70,7 @@ def descend(attraction: np.ndarray, start: np.ndarray) -> np.ndarray:
     """Gradient descent with momentum and gains on the divergence from `attraction` `[M, M]`, from positions `[M, 2]`."""
     attraction, positions = attraction.astype(np.float32), start.astype(np.float32)
     velocity, gains = np.zeros_like(positions), np.ones_like(positions)
-    rate = max(len(positions) / 12, 50)
+    rate = max(len(positions) / 12, min(len(positions), 50))  # 50 makes a few points fly apart.
     for iteration in range(ITERATIONS):
         early = iteration < EXAGGERATED
         pull, push = forces(attraction, positions)

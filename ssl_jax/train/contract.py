@@ -24,7 +24,8 @@ def checked_views(views: Any, images: Any) -> dict[str, Any]:
         return views
     if not isinstance(views, jax.Array):
         raise UsageError(f"views: the augmentation returned a {type(views).__name__}, expected {EXPECTED_VIEWS}.")
-    if images is not None and views.ndim == images.ndim and views.shape[-1] == images.shape[-1]:
+    still = images is not None and images.ndim == 4  # Clips have as many axes as the views of tracks, frames of them.
+    if still and views.ndim == 4 and views.shape[-1] == images.shape[-1]:
         raise UsageError(
             f"views: the augmentation returned an image of shape {views.shape[1:]} without an axis of views, expected "
             f"{EXPECTED_VIEWS}."

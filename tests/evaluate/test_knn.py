@@ -119,6 +119,7 @@ def test_without_a_label_there_is_no_accuracy():
             "training labels are all -1, which is no label: give at least one",
         ),
         ((TRAIN, LABELS, np.where(TEST > 3, np.nan, TEST)), {}, "test features must be finite, got NaN"),
+        ((TRAIN.astype(np.float64) * 1e300, LABELS, TEST), {}, "training features must be finite, got NaN"),
         ((TRAIN + 1j, LABELS, TEST), {}, "evaluation: train_features must hold real numbers, got complex64"),
         ((TRAIN, LABELS, TEST.tolist()), {}, "test_features must be an array, got a list: convert it with jnp.asarray"),
         ((TRAIN, LABELS.tolist(), TEST), {}, "train_labels must be an array, got a list"),

@@ -376,6 +376,12 @@ def test_the_map_of_collapsed_or_few_embeddings_is_finite(embeddings):
     assert places.shape == (len(embeddings), 2) and np.isfinite(places).all()
 
 
+@pytest.mark.parametrize("count", [2, 3, 8])
+def test_a_few_points_do_not_fly_apart(count):
+    embeddings = np.random.default_rng(0).normal(size=(4, count, 5))
+    assert all(np.abs(embedding_map(few)).max() < 100 for few in embeddings)
+
+
 def test_the_map_refuses_other_shapes():
     with pytest.raises(ValueError, match=re.escape("embeddings must be [M, D] with at least two rows, got (1, 4)")):
         embedding_map(np.ones((1, 4)))
@@ -426,7 +432,7 @@ def test_forces_are_the_gradient_of_the_divergence():
 def test_ticks_are_round_and_span_the_values():
     np.testing.assert_allclose(ticks(0.86, 0.96), [0.85, 0.9, 0.95, 1.0])
     np.testing.assert_allclose(ticks(-3.2, -1.4), [-4, -3, -2, -1])
-    for low, high in [(0, 0), (5, 5), (-1e-9, 1e-9), (1e-12, 3e6)]:
+    for low, high in [(0, 0), (5, 5), (-1e-9, 1e-9), (1e-12, 3e6), (0, 5e-324), (5e-324, 1e-323)]:
         marks = ticks(low, high)
         assert marks[0] <= low <= high <= marks[-1] and 2 <= len(marks) <= 6
 
