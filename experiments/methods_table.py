@@ -61,7 +61,9 @@ def fashion() -> str:
     """Methods on a part of Fashion-MNIST, with the encoder of most demos."""
     found = json.loads(FASHION.read_text())
     options = {name: inspect.signature(recipes.find(name, "demo")).parameters for name in found}
-    return table(found, [name for name in found if "encoder" in options[name] and options[name]["encoder"].default == "small"])
+    return table(
+        found, [name for name in found if "encoder" in options[name] and options[name]["encoder"].default == "small"]
+    )
 
 
 def groups(found: dict[str, Any]) -> list[tuple[str, list[str]]]:
