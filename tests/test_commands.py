@@ -472,7 +472,7 @@ def test_a_network_that_no_library_has_is_not_exported(finished, tmp_path, capsy
             capsys, "export", finished[0], "--layout", layout, "--output", tmp_path / "x" / "y.safetensors"
         )
         assert code == 2 and not out and not (tmp_path / "x").exists()
-        assert f"layout: {layout} has no SmallConvNet; ResNets and RegNetY go with timm" in err
+        assert f"layout: {layout} has no SmallConvNet; docs/weights.md says which networks go with which library" in err
 
 
 @pytest.mark.slow

@@ -72,7 +72,7 @@ def test_photographs_without_classes_have_neighbours_a_map_and_gauges(loose, tmp
     *_, said, last = err.splitlines()
     assert said.startswith("without labels: correlation of two views ") and said.endswith("no collapse")
     assert last == f"report: {run}/report.html"
-    assert "A simclr run without labels." in page and "(0 unrelated, 1 the same)</td>" in page
+    assert "A SimCLR run without labels." in page and "(0 unrelated, 1 the same)</td>" in page
     assert "Nearest neighbours, before and after" in page and "A map of the images" in page
     assert "wrong class" not in page and 'class="notice"' not in page
     with np.load(run / "pictures.npz") as pictures:

@@ -105,7 +105,7 @@ def test_a_further_protocol_is_in_results_report_and_digest(tmp_path, no_protoco
     assert flat["toy_interval"] == [0.7, 0.8] and json.loads(json.dumps(flat)) == flat
     page = write_report(tmp_path).read_text()
     assert (
-        "The nearest mean by simclr names 75.0% right, against 50.0% with an untrained encoder and 0.0% on raw pixels."
+        "The nearest mean by SimCLR names 75.0% right, against 50.0% with an untrained encoder and 0.0% on raw pixels."
         in page
     )
     assert "Nearest mean<span>the class whose mean is nearest" in page and "+25.0<span> points" in page
