@@ -98,12 +98,13 @@ def minimized(
     """L-BFGS from `start` until the gradient is shorter than `tolerance`, at most `MOST_STEPS` steps; under `jit`.
 
     scale: `[D + 1]`, of the columns of the weights: steps are taken in the weights divided by it, in which all directions
-      should have the same curvature. Tolerance and result are those of the weights themselves.
+      should have the same curvature; 1 when None. Tolerance and result are those of the weights themselves.
     """
-    solver, scale = optax.lbfgs(), None if scale is None else scale[None]
+    solver = optax.lbfgs()
+    scales = (jnp.ones(start.shape[1], start.dtype) if scale is None else scale)[None]
 
     def scaled_objective(scaled: Array) -> Array:
-        return objective(scaled if scale is None else scaled * scale)
+        return objective(scaled * scales)
 
     def going_on(carry: tuple) -> Array:
         *_, length, step = carry
@@ -114,13 +115,12 @@ def minimized(
         value, gradient = optax.value_and_grad_from_state(scaled_objective)(weights, state=state)
         change, state = solver.update(gradient, state, weights, value=value, grad=gradient, value_fn=scaled_objective)
         gradient = optax.tree.get(state, "grad")  # The line search left it at the new weights.
-        length = optax.tree.norm(gradient if scale is None else gradient / scale)
+        length = optax.tree.norm(gradient / scales)
         return optax.apply_updates(weights, change), state, length, step + 1
 
-    start = start if scale is None else start / scale
+    start = start / scales
     carry = (start, solver.init(start), jnp.float32(jnp.inf), jnp.int32(0))
-    found = jax.lax.while_loop(going_on, update, carry)[0]
-    return found if scale is None else found * scale
+    return jax.lax.while_loop(going_on, update, carry)[0] * scales
 
 
 def no_opinion(num_classes: int, features: Array) -> Array:

@@ -13,7 +13,7 @@ from pathlib import Path
 from ssl_jax.data.channels import Channels
 from ssl_jax.data.named.emoji_artists import ARTISTS, Artist
 from ssl_jax.data.source import Data
-from ssl_jax.data.tfds.names import data_folder
+from ssl_jax.data.tfds.names import data_folder, matched
 from ssl_jax.data.tfds.prepared import open_prepared
 from ssl_jax.errors import UsageError, pick
 
@@ -42,10 +42,8 @@ def open_emoji(
     Raises:
       UsageError: not prepared, or a name that is not of this form or has the artist of the test part among those to train on.
     """
-    found = PATTERN.fullmatch(name)
-    pairs = [pair.split("=") for pair in found["keys"].split(",") if pair] if found else []
-    keys = dict(pairs)
-    if not found or len(keys) < len(pairs):
+    found, keys = matched(PATTERN, name)
+    if found is None:
         raise UsageError(
             f"data: {name!r} is not a name of emoji: write it like emoji, or emoji:google+twitter,test=microsoft,label=concept."
         )

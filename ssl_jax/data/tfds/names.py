@@ -29,15 +29,21 @@ class Specification(NamedTuple):
 
 def parse(specification: str) -> Specification:
     """The parts of a name; a `UsageError` if it is invalid."""
-    found = PATTERN.fullmatch(specification)
-    pairs = [pair.split("=") for pair in found["keys"].split(",") if pair] if found else []
-    keys = dict(pairs)
-    if not found or len(keys) < len(pairs):
+    found, keys = matched(PATTERN, specification)
+    if found is None:
         raise UsageError(
             f"data: {specification!r} is not a name of a data set: write it like imagenet2012:train[:10%] or "
             "smallnorb:train,image=image2,label=label_azimuth."
         )
     return Specification(found["name"], found["version"], found["split"], keys.get("image"), keys.get("label"))
+
+
+def matched(pattern: re.Pattern[str], name: str) -> tuple[re.Match[str] | None, dict[str, str]]:
+    """The match of a whole name and its keys, `,KEY=VALUE`, the group "keys"; no match where a key is given twice."""
+    found = pattern.fullmatch(name)
+    pairs = [pair.split("=") for pair in found["keys"].split(",") if pair] if found else []
+    keys = dict(pairs)
+    return (found if len(keys) == len(pairs) else None), keys
 
 
 def data_folder() -> Path:
