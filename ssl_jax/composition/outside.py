@@ -84,7 +84,7 @@ def _no_recipe(name: str, value: object, path: Path) -> str:
     """Why a name of a file is no recipe, as a sentence."""
     if inspect.isfunction(value) and value.__module__ == path.stem:
         return (
-            f"recipe: {name} of {path}, line {value.__code__.co_firstlineno}, is not said to return a Recipe: write "
+            f"recipe: {name} of {path}, line {value.__code__.co_firstlineno}, is not annotated to return a Recipe: write "
             f"`def {name}(...) -> Recipe:`."
         )
     return (

@@ -28,7 +28,7 @@ def serves(query: Array, key: Array, value: Array, mask: Array | None, *, causal
 
 
 def is_best(query: Array, key: Array, value: Array, mask: Array | None, *, causal: bool) -> bool:
-    """Whether it is chosen where nobody asks for it: attention of one set to all of itself, on one device.
+    """Whether the kernel is the default: it serves, for attention of one set to all of itself, on one device.
 
     This has been tried: with a ViT-S/16 on an H200, a step of SimCLR takes 0.57 of the time that it takes with `streaming`.
     """

@@ -85,7 +85,7 @@ def _check(run: Path, request: dict[str, Any], *, resume: bool, update: Callable
     old, new = (_flat(each, update) for each in (read_request(run), request))
     examples = old.pop("examples", None), new.pop("examples", None)
     for each in (old, new):
-        each.pop("file_checksum", None)  # Code that has changed is said, as a commit of the package is, and resumed.
+        each.pop("file_checksum", None)  # A changed file is reported, as a changed commit is, and the run resumes.
     if differing := differences(old, new, in_first=f"in its {REQUEST}", in_second="in this command"):
         raise UsageError(
             f"run: {run} holds another run ({'; '.join(differing)}): choose another folder with --run, or repeat its command."

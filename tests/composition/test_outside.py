@@ -131,7 +131,7 @@ def test_a_variant_is_a_recipe_of_the_file_and_an_imported_recipe_is_not(write):
 
 
 def test_a_function_that_is_not_said_to_return_a_recipe_is_named_with_its_line(write):
-    with pytest.raises(UsageError, match=r"helper of .*my_recipes.py, line 16, is not said to return a Recipe"):
+    with pytest.raises(UsageError, match=r"helper of .*my_recipes.py, line 16, is not annotated to return a Recipe"):
         load(f"{write(SOURCE)}:helper")
 
 
