@@ -10,12 +10,19 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 from numpy.typing import NDArray
 
 from ssl_jax.evaluate.checks import check_features, labelled_rows
 from ssl_jax.evaluate.intervals import wilson_interval
-from ssl_jax.evaluate.logistic import logistic_regression, no_opinion, rotated, uncorrelated
+from ssl_jax.evaluate.logistic import (
+    block_start,
+    blocks,
+    logistic_regression,
+    no_opinion,
+    rotated,
+    uncorrelated,
+)
 from ssl_jax.ops.checks import check_all_positive, check_count, check_range
 from ssl_jax.ops.normalize import Rows, power_of_two
 
@@ -133,7 +140,15 @@ def accuracy(solution: Array, features: Array, labels: Array, *, rows: Any = sli
 
 @jax.jit
 def _right(solution: Array, features: Array, labels: Array) -> Array:
-    return jnp.matmul(solution, features.T, precision="highest").argmax(axis=0) == labels
+    size, count = blocks(len(solution), len(features))
+
+    def visit(number: Array, right: Array) -> Array:
+        first, _ = block_start(number, size, len(features))
+        rows, answers = (lax.dynamic_slice_in_dim(all, first, size) for all in (features, labels))
+        chosen = jnp.matmul(solution, rows.T, precision="highest").argmax(axis=0)
+        return lax.dynamic_update_slice_in_dim(right, chosen == answers, first, axis=0)
+
+    return lax.fori_loop(0, count, visit, jnp.zeros(len(features), bool))
 
 
 def held_out_rows(labels: NDArray[Any], *, share: float, seed: int) -> NDArray[np.bool_]:

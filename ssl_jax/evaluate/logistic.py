@@ -2,7 +2,8 @@
 
 N: features; D: their dimension; K: classes. The loss is convex, so the optimum is unique: no learning rate, no epochs.
 Weights and logits are class-major, `[K, ...]`: with few classes and many examples, both products of a gradient are fast in this
-layout; `features.T @ error` takes three times as long on CPU.
+layout; `features.T @ error` takes three times as long on CPU. Logits are computed for a block of examples at a time: with
+ImageNet's 1.28 million examples of 2,048 features, a fit takes 1.3 GB beside the features' 10.5, and 11.8 in one block.
 """
 
 from collections.abc import Callable
@@ -11,10 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax import Array
+from jax import Array, lax
 from numpy.typing import NDArray
 
 MOST_STEPS = 1000  # Of L-BFGS.
+MOST_LOGITS = 2**26  # Of a block of examples, 256 MiB. Digits and Fashion-MNIST are one block.
 
 
 def logistic_regression(
@@ -78,18 +80,66 @@ def _descend(
     variances: Array | None,
 ) -> Array:
     share = rows.astype(jnp.float32) / rows.sum(dtype=jnp.float32)
-    is_label = jnp.arange(len(start), dtype=labels.dtype)[:, None] == labels[None]
 
     def objective(weights: Array) -> Array:
-        logits = jnp.matmul(weights, features.T, precision="highest")
-        losses = jax.nn.logsumexp(logits, axis=0) - jnp.sum(jnp.where(is_label, logits, 0), axis=0)
-        return jnp.vdot(share, losses) + strength / 2 * jnp.sum(weights[:, :-1] ** 2)
+        return cross_entropy(weights, features, labels, share) + strength / 2 * jnp.sum(weights[:, :-1] ** 2)
 
     if variances is None:
         return minimized(objective, start, tolerance)
     # The second derivative is about the features' covariance times p (1 - p), at most 1/4, plus the strength.
     curvature = jnp.append(variances / 4 + strength, 0.25)
     return minimized(objective, start, tolerance, scale=1 / jnp.sqrt(curvature))
+
+
+@jax.custom_vjp
+def cross_entropy(weights: Array, features: Array, labels: Array, share: Array) -> Array:
+    """Sum of the cross entropies of W x, each times its share; differentiable in the weights.
+
+    Value and gradient are found in one visit to each block: a gradient costs two products, as it does without blocks.
+
+    Args:
+      weights: W `[K, D + 1]`.
+      features: x `[N, D + 1]`.
+      labels: integers `[N]` below K.
+      share: of the examples in the sum, `[N]`.
+    """
+    return _value_and_gradient(weights, features, labels, share)[0]
+
+
+def _value_and_gradient(weights: Array, features: Array, labels: Array, share: Array) -> tuple[Array, Array]:
+    size, count = blocks(len(weights), len(features))
+
+    def visit(number: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
+        first, is_new = block_start(number, size, len(features))
+        rows, classes, shares = (lax.dynamic_slice_in_dim(all, first, size) for all in (features, labels, share))
+        shares = jnp.where(is_new, shares, 0)
+        is_label = jnp.arange(len(weights), dtype=labels.dtype)[:, None] == classes[None]
+        logits = jnp.matmul(weights, rows.T, precision="highest")
+        normalizers = jax.nn.logsumexp(logits, axis=0)
+        value = jnp.vdot(shares, normalizers - jnp.sum(jnp.where(is_label, logits, 0), axis=0))
+        errors = (jnp.exp(logits - normalizers[None]) - is_label.astype(logits.dtype)) * shares[None]
+        return sums[0] + value, sums[1] + jnp.matmul(errors, rows, precision="highest")
+
+    return lax.fori_loop(0, count, visit, (jnp.zeros((), weights.dtype), jnp.zeros_like(weights)))
+
+
+def _backward(gradient: Array, cotangent: Array) -> tuple[Array, None, None, None]:
+    return cotangent * gradient, None, None, None
+
+
+cross_entropy.defvjp(_value_and_gradient, _backward)
+
+
+def blocks(num_classes: int, examples: int) -> tuple[int, int]:
+    """Examples in a block, all or as many as have `MOST_LOGITS` logits, and the number of blocks."""
+    size = min(examples, max(1, MOST_LOGITS // num_classes))
+    return size, -(-examples // size)
+
+
+def block_start(number: Array, size: int, examples: int) -> tuple[Array, Array]:
+    """The first example of a block, and whether each, `[size]`, is new: the last block overlaps with the one before."""
+    first = jnp.minimum(number * size, examples - size)
+    return first, first + jnp.arange(size) >= number * size
 
 
 def minimized(
@@ -120,7 +170,7 @@ def minimized(
 
     start = start / scales
     carry = (start, solver.init(start), jnp.float32(jnp.inf), jnp.int32(0))
-    return jax.lax.while_loop(going_on, update, carry)[0] * scales
+    return lax.while_loop(going_on, update, carry)[0] * scales
 
 
 def no_opinion(num_classes: int, features: Array) -> Array:
