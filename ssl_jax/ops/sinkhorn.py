@@ -4,6 +4,7 @@ B: examples of this shard; N: examples of the whole batch; K: prototypes. With `
 whole batch; with a name they are one shard of it under that mapped axis.
 """
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -12,6 +13,10 @@ from jax import Array, lax
 
 from ssl_jax.ops.checks import check_arrays, check_count, check_mask, check_positive
 from ssl_jax.ops.collectives import max_over_shards, mean_over_shards, shards, varying_together
+
+# Rounds on a plan that is computed once, before its logarithm takes up their factors: an entry that underflows in the plan,
+# 1e-38, grows by at most N K a round.
+MOST_SCALINGS = 3
 
 
 def sinkhorn(
@@ -24,7 +29,8 @@ def sinkhorn(
 ) -> Array:
     """Assignments nearest to `softmax(scores / epsilon)` that use every prototype equally often.
 
-    Works on logarithms, so that no epsilon and no input type overflows. No gradient flows through it.
+    Starts from logarithms and returns to them every fourth round, so that no epsilon and no input type overflows. No gradient
+    flows through it.
 
     Args:
       scores: similarity of each example to each prototype, `[B, K]`.
@@ -60,13 +66,40 @@ def sinkhorn(
     if counted is not None:
         counted = _rows_that_count(scores, counted, axis_name)
     logits = lax.stop_gradient(scores).astype(jnp.float32) / epsilon
+    if not iterations:
+        return jax.nn.softmax(logits)
+    shared = logits if counted is None else jnp.where(counted[:, None], logits, -jnp.inf)
+    columns = _log_mean_over_batch(shared, axis_name)
+    scale = partial(_scaled, counted=counted, axis_name=axis_name)
 
-    def scale(_, logits):
-        shared = logits if counted is None else jnp.where(counted[:, None], logits, -jnp.inf)
-        return jax.nn.log_softmax(logits - _log_mean_over_batch(shared, axis_name))
+    def absorb(_: int, columns: Array) -> Array:
+        return columns - jnp.log(scale(jax.nn.softmax(logits - columns), MOST_SCALINGS))
 
-    # A loop, not unrolled: XLA would fuse each round into all later ones, and take minutes to compile a hundred.
-    return jax.nn.softmax(lax.fori_loop(0, iterations, scale, logits))
+    whole, rest = divmod(iterations - 1, MOST_SCALINGS)
+    plan = jax.nn.softmax(logits - lax.fori_loop(0, whole, absorb, columns))
+    factors = scale(plan, rest)
+    return plan * factors / _row_sums(plan, factors)[:, None]
+
+
+def _scaled(plan: Array, rounds: int, *, counted: Array | None, axis_name: str | None) -> Array:
+    """Factors of the columns `[1, K]` of a plan whose rows sum to 1, after further rounds.
+
+    A round is two products with a vector, which read the plan and write nothing. Factors are at least 1, since entries are at
+    most 1; a column of a plan whose columns were scaled before its rows has an entry of 1 / (N K) or more, so that nothing is
+    divided by 0.
+    """
+
+    def scale(_: int, factors: Array) -> Array:
+        shares = 1 / _row_sums(plan, factors)
+        shares = shares if counted is None else jnp.where(counted, shares, 0)
+        means = jnp.matmul(shares[None], plan, precision="highest") / len(plan)
+        return 1 / mean_over_shards(means, axis_name)
+
+    return lax.fori_loop(0, rounds, scale, jnp.ones((1, plan.shape[1]), plan.dtype))
+
+
+def _row_sums(plan: Array, factors: Array) -> Array:
+    return jnp.matmul(plan, factors[0], precision="highest")
 
 
 def sinkhorn_labels(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import log_softmax, logsumexp
 from sharding import WITHOUT_GRADIENT, in_pieces
 
 from ssl_jax.ops.sinkhorn import sinkhorn as eager
@@ -49,7 +50,8 @@ def test_rows_that_are_not_counted_share_nothing_and_are_assigned_by_the_others_
     other = sinkhorn(jnp.where(counted[:, None], scores, -scores), counted=counted)
     np.testing.assert_allclose(other[counted], plan[counted], rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(plan.sum(axis=1), 1, rtol=1e-6)
-    np.testing.assert_array_equal(sinkhorn(scores, counted=counted & False), sinkhorn(scores))
+    np.testing.assert_array_equal(sinkhorn(scores, counted=counted & False), sinkhorn(scores, counted=counted | True))
+    np.testing.assert_allclose(sinkhorn(scores, counted=counted | True), sinkhorn(scores), rtol=1e-5, atol=1e-7)
     with pytest.raises(ValueError, match=r"sinkhorn: counted must be \[B\] for scores \(16, 6\), got \(15,\)"):
         eager(scores, counted=counted[1:])
 
@@ -77,6 +79,17 @@ def test_a_prototype_that_nobody_likes_still_gets_its_share():
     scores = jnp.zeros((8, 4)).at[:, 3].set(-2.0).at[0, 3].set(-1.99)
     plan = np.asarray(sinkhorn(scores, epsilon=1e-3, iterations=50))
     np.testing.assert_allclose(plan.sum(axis=0), 2, rtol=0.05)
+
+
+@pytest.mark.parametrize("iterations", [3, 30, 300])
+def test_scalings_far_beyond_the_range_of_float32(iterations):
+    """At this epsilon entries that underflow in the first plan are those that count in the last."""
+    scores = cosines(shape=(12, 4)).at[:, 0].add(2.0)
+    logits = np.asarray(scores, np.float64) / 1e-3
+    for _ in range(iterations):
+        logits = log_softmax(logits - logsumexp(logits, axis=0, keepdims=True), axis=1)
+    plan = sinkhorn(scores, epsilon=1e-3, iterations=iterations)
+    np.testing.assert_allclose(plan, np.exp(logits), atol=2e-3)
 
 
 def test_no_rounds_is_the_softmax_and_equal_scores_are_uniform():
