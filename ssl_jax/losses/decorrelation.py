@@ -14,9 +14,10 @@ import numpy as np
 from jax import Array, lax
 
 from ssl_jax.ops.checks import check_arrays, check_count, check_key, check_one_shape, check_range
-from ssl_jax.ops.collectives import gather_rows, mean_over_shards, row_numbers, shards
+from ssl_jax.ops.collectives import mean_over_shards, shards
 from ssl_jax.ops.explicit_axes import on_explicit_axes
 from ssl_jax.ops.normalize import standardize
+from ssl_jax.ops.off_diagonal import diagonal, off_diagonal_squares
 
 
 @on_explicit_axes
@@ -48,8 +49,8 @@ def barlow_twins(
     _check("barlow_twins", first, second, axis_name)
     check_range("barlow_twins", 0, off_diagonal_weight=off_diagonal_weight)
     first, second = standardize(first, axis_name=axis_name), standardize(second, axis_name=axis_name)
-    agreement = jnp.sum((1 - _diagonal(first, second, axis_name)) ** 2)
-    return agreement + off_diagonal_weight * _off_diagonal_squares(first, second, axis_name)
+    agreement = jnp.sum((1 - diagonal(first, second, axis_name)) ** 2)
+    return agreement + off_diagonal_weight * off_diagonal_squares(first, second, axis_name)
 
 
 @on_explicit_axes
@@ -171,14 +172,14 @@ def invariance_term(first: Array, second: Array, *, axis_name: str | None = None
 def variance_term(rows: Array, *, axis_name: str | None = None) -> Array:
     """Hinge loss on the deviations of the D dimensions of `[B, D]`: mean of max(0, 1 - sqrt(var + 1e-4))."""
     centred, total = _centred(rows, axis_name), _total(rows, axis_name)
-    variances = _diagonal(centred, centred, axis_name) * total / (total - 1)
+    variances = diagonal(centred, centred, axis_name) * total / (total - 1)
     return jnp.mean(jax.nn.relu(1 - jnp.sqrt(variances + 1e-4)))
 
 
 def covariance_term(rows: Array, *, axis_name: str | None = None) -> Array:
     """Sum of the squared covariances of different dimensions of `[B, D]`, over D."""
     centred, total = _centred(rows, axis_name), _total(rows, axis_name)
-    return _off_diagonal_squares(centred, centred, axis_name) * (total / (total - 1)) ** 2 / rows.shape[1]
+    return off_diagonal_squares(centred, centred, axis_name) * (total / (total - 1)) ** 2 / rows.shape[1]
 
 
 def _centred(rows: Array, axis_name: str | None) -> Array:
@@ -190,42 +191,6 @@ def _centred(rows: Array, axis_name: str | None) -> Array:
 def _total(rows: Array, axis_name: str | None) -> int:
     """N, the examples of all shards."""
     return len(rows) * shards(axis_name)
-
-
-def _diagonal(first: Array, second: Array, axis_name: str | None) -> Array:
-    """Diagonal of `C = first^T second / N` over the whole batch, `[D]`."""
-    return mean_over_shards(jnp.mean(first * second, axis=0), axis_name)
-
-
-def _off_diagonal_squares(first: Array, second: Array, axis_name: str | None) -> Array:
-    """Sum of `C_ij^2` over i != j, for `C = first^T second / N` over the whole batch.
-
-    The diagonal is left out rather than subtracted: it may exceed the rest by more than float32 resolves. With many
-    dimensions and few examples C is never materialised: each shard computes its share of the rows, a block at a time.
-    """
-    total, dim, count = _total(first, axis_name), first.shape[1], shards(axis_name)
-    if 2 * total > dim:
-        correlation = mean_over_shards(jnp.matmul(first.T, second, precision="highest") / len(first), axis_name)
-        return _squares_beside(correlation, jnp.arange(dim))
-
-    blocks = -(-dim // (2 * total * count))  # in each shard
-    block = -(-dim // (blocks * count))
-    first, second = gather_rows(first, axis_name) / total, gather_rows(second, axis_name)
-    first = jnp.pad(first, ((0, 0), (0, blocks * count * block - dim)))
-
-    @jax.checkpoint
-    def of_block(number: Array) -> Array:
-        columns = lax.dynamic_slice_in_dim(first, number * block, block, axis=1)
-        rows = jnp.matmul(columns.T, second, precision="highest")  # [block, D]
-        return _squares_beside(rows, number * block + jnp.arange(block))
-
-    return count * mean_over_shards(lax.map(of_block, row_numbers(blocks, axis_name)).sum(), axis_name)
-
-
-def _squares_beside(rows: Array, diagonal: Array) -> Array:
-    """Sum of the squares of `[R, D]`, without row r's entry at `diagonal[r]`."""
-    beside = diagonal[:, None] != jnp.arange(rows.shape[1])[None]
-    return jnp.sum(jnp.where(beside, rows, 0) ** 2)
 
 
 def _check(name: str, first: Array, second: Array, axis_name: str | None) -> None:
