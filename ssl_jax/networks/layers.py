@@ -58,12 +58,13 @@ class BatchNorm(nnx.Module):
         groups = 1 if self.use_running_average else self.groups
         if groups < 1 or len(x) % groups:
             raise UsageError(f"batch norm: groups={groups} must divide the batch, got {len(x)} examples")
-        grouped = x.astype(jnp.float32).reshape(groups, -1, *x.shape[1:])  # [G, B / G, ..., C]
+        stored = x.reshape(groups, -1, *x.shape[1:])  # [G, B / G, ..., C]
+        grouped = stored.astype(jnp.float32)
         per_channel = (1,) * x.ndim + (-1,)
         if self.use_running_average:
             mean, var = self.mean[...].reshape(per_channel), self.var[...].reshape(per_channel)
         else:
-            mean, var = self.batch_statistics(grouped)
+            mean, var = self.batch_statistics(grouped, stored)
         gain = inverse_deviation(var, self.epsilon)
         if self.scale is not None:
             gain = gain * self.scale[...].reshape(per_channel)
@@ -72,9 +73,9 @@ class BatchNorm(nnx.Module):
             normed = normed + self.bias[...].reshape(per_channel)
         return normed.reshape(x.shape).astype(self.dtype)
 
-    def batch_statistics(self, grouped: Array) -> tuple[Array, Array]:
+    def batch_statistics(self, grouped: Array, stored: Array) -> tuple[Array, Array]:
         """Mean and variance of each group, `[G, 1, ..., 1, C]`; moves the running averages."""
-        mean, var = moments(grouped)
+        mean, var = moments(grouped, stored)
         for average, new in ((self.mean, mean), (self.var, var)):
             new = new.reshape(self.groups, -1).mean(0)
             # Not `average[...] =`, which writes into the caller's array where that is one of numpy's.
@@ -83,20 +84,26 @@ class BatchNorm(nnx.Module):
 
 
 @jax.custom_jvp
-def moments(grouped: Array) -> tuple[Array, Array]:
+def moments(grouped: Array, stored: Array) -> tuple[Array, Array]:
     """Mean and population variance of each channel of each group, float32 `[G, B, ..., C]` -> `[G, 1, ..., 1, C]`.
 
     One pass over the activations and one collective, instead of the two that mean((x - mean)^2) takes. Mean squares less
     squared means cancel where the mean is larger than the deviation. So values are summed about the first of their block, a
     block being the part of a group on one device, and only the sums of blocks, a row of C each, are put together.
+
+    stored: the same values in the type in which they are in memory. The first ones are read there: were they read from
+      `grouped`, a compiler would write all of the float32 values to memory for them.
     """
-    groups, size, *_, channels = grouped.shape
+    groups, size, *positions, channels = grouped.shape
     devices, native = devices_under(grouped), platform_of(grouped) == "cpu"
     blocks = _blocks(groups, size, devices, native=native)
-    values = grouped.reshape(groups, blocks, -1, channels)
-    first = values[:, :, :1]
-    shifted = values - first
-    offset, square = shifted.mean(axis=2, keepdims=True), jnp.square(shifted).mean(axis=2, keepdims=True)
+    # One axis of all values is the faster loop on CPUs; on TPUs, to merge the axes of positions is to copy the activations.
+    shape = groups, blocks, *((-1,) if native else (size // blocks, *positions)), channels
+    axes = tuple(range(2, len(shape) - 1))
+    first = stored.reshape(shape)[(slice(None), slice(None), *(slice(1) for _ in axes))].astype(jnp.float32)
+    shifted = grouped.reshape(shape) - first
+    parts = first, shifted.mean(axis=axes), jnp.square(shifted).mean(axis=axes)
+    first, offset, square = (part.reshape(groups, blocks, 1, channels) for part in parts)
     together = _in_float64 if native or blocks == 1 else _in_pairs
     with jax.enable_x64(True):
         sums = together(first, offset, square)
@@ -134,9 +141,11 @@ def _in_pairs(first: Array, offset: Array, square: Array) -> Array:
 
 
 @moments.defjvp
-def _moments_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    (grouped,), (change,) = primals, tangents
-    mean, var = moments(grouped)
+def _moments_jvp(
+    primals: tuple[Array, Array], tangents: tuple[Array, Array]
+) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    (grouped, stored), (change, _) = primals, tangents  # The first values, about which is summed, do not matter.
+    mean, var = moments(grouped, stored)
     axes = tuple(range(1, grouped.ndim - 1))
     of_mean = change.mean(axes, keepdims=True)
     return (mean, var), (of_mean, 2 * ((grouped - mean) * change).mean(axes, keepdims=True))
@@ -150,10 +159,9 @@ class LayerNorm(nnx.LayerNorm):
     """
 
     def __call__(self, x: Array) -> Array:  # type: ignore[override]
-        x = x.astype(jnp.float32)
         axes = np.atleast_1d(self.reduction_axes) % x.ndim
         first = x[tuple(slice(0, 1) if axis in axes else slice(None) for axis in range(x.ndim))]
-        x = x - jax.lax.stop_gradient(first)
+        x = x.astype(jnp.float32) - jax.lax.stop_gradient(first).astype(jnp.float32)
         centred = x - x.mean(self.reduction_axes, keepdims=True)
         gain = inverse_deviation(jnp.square(centred).mean(self.reduction_axes, keepdims=True), self.epsilon)
         per_channel = (1,) * (x.ndim - 1) + (-1,)

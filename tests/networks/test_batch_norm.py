@@ -1,5 +1,7 @@
+import math
 import re
 from functools import partial
+from importlib.util import find_spec
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +16,9 @@ from ssl_jax.errors import UsageError
 from ssl_jax.networks import layers, projection_head, resnet, small_convnet
 from ssl_jax.networks.layers import BatchNorm, LayerNorm, moments
 from ssl_jax.ops.patches import patchify
+from ssl_jax.planning.compiled_text import read_program
+from ssl_jax.planning.targets import topology
+from ssl_jax.train.compilation import not_kept
 
 
 @pytest.fixture
@@ -143,7 +148,7 @@ def test_far_from_zero_sums_over_blocks_do_not_cancel(monkeypatch, blocks, ratio
     monkeypatch.setattr(layers, "_blocks", lambda *_, **__: blocks)
     monkeypatch.setattr(layers, "platform_of", lambda _: "tpu")
     x = np.random.default_rng(0).normal(ratio, 1, (256, 4, 4, 8)).astype(np.float32)
-    mean, var = moments(jnp.asarray(x)[None])
+    mean, var = moments(*[jnp.asarray(x)[None]] * 2)
     np.testing.assert_allclose(mean.ravel(), double(x).mean((0, 1, 2)), atol=RATIOS[ratio])
     np.testing.assert_allclose(var.ravel(), double(x).var((0, 1, 2)), atol=2 * RATIOS[ratio])
 
@@ -157,11 +162,36 @@ def test_one_collective_for_the_statistics_of_a_spread_batch(monkeypatch):
     monkeypatch.setattr(layers, "platform_of", lambda _: "tpu")
     mesh = Mesh(np.array(jax.devices()), ("data",))
     x = jax.device_put(np.ones((16, 2, 2, 4), np.float32), NamedSharding(mesh, PartitionSpec("data")))
-    program = jax.jit(lambda x: moments(x[None])).lower(x).compile().as_text()
+    program = jax.jit(lambda x: moments(x[None], x[None])).lower(x).compile().as_text()
     (shape,) = re.findall(r"= (\S+) (?:all-reduce|all-gather|all-to-all|collective-permute)(?:-start)?\(", program)
     assert re.match(r"f32\[4(,1)*,4\]", shape), (
         "four rows of C for all devices together, in a type that all hardware has"
     )
+
+
+@pytest.mark.skipif(
+    not find_spec("libtpu"), reason="libtpu, the compiler for TPUs, is not installed: pip install 'ssl_jax[tpu]'"
+)
+def test_on_tpus_the_float32_values_of_bfloat16_activations_never_lie_in_memory():
+    """Nor are activations copied for the axes that the statistics are over: a fusion reads them where they are."""
+    mesh = topology("v5e:2x2").mesh
+    spread, same = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in (["data"], []))
+
+    def loss(x):
+        return jnp.sum(BatchNorm(256, dtype=jnp.bfloat16)(x).astype(jnp.float32) ** 3)
+
+    x = jax.ShapeDtypeStruct((32, 28, 28, 256), jnp.bfloat16, sharding=spread)
+    with not_kept():
+        text = jax.jit(jax.value_and_grad(loss), out_shardings=(same, spread)).lower(x).compile().as_text()
+    program, of_chip = read_program(text), 8 * 28 * 28 * 256
+    made = [
+        (each.opcode, array.bytes // of_chip)
+        for each in program.computations[program.entry].values()
+        for array in each.arrays
+        if each.opcode not in ("parameter", "bitcast", "tuple") and math.prod(array.shape) == of_chip
+    ]
+    assert ("fusion", 2) in made, "the gradient, in bfloat16"
+    assert {size for _, size in made} == {2} and not {"copy", "reshape"} & {opcode for opcode, _ in made}
 
 
 @pytest.mark.parametrize("norm", [BatchNorm(4), LayerNorm(4, rngs=nnx.Rngs(0))])
