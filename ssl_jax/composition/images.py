@@ -49,6 +49,8 @@ class Images:
         evaluation view is its centre; image_size by default.
       precision: type of activations; auto is bfloat16 on accelerators, float32 on CPU.
       strict: refuse unreadable images instead of skipping them.
+      norm_groups: parts of the batch with separate batch-norm statistics, as on that many devices that do not exchange them; 1:
+        the statistics are those of the whole batch. Layer norms have none.
       statistics: mean and standard deviation of the pixels by channel; not an option. Images are converted to as many
         channels, grayscale ones to three equal channels for instance. When None, those of digits for grayscale images and
         of ImageNet for coloured ones. Other numbers of channels are kept, and their statistics measured.
@@ -61,6 +63,7 @@ class Images:
     stored_size: int | None = None
     precision: Precision = "auto"
     strict: bool = False
+    norm_groups: int = 1
     statistics: Statistics | None = field(default=None, metadata={"option": False})
     view: Callable[..., ViewMaker] = field(default=demo_views, metadata={"option": False})
 
@@ -97,6 +100,7 @@ class Images:
                 f"data: {images.name} holds clips, expected images: choose frames, tracks, avid or cma for them."
             )
         channels, dtype = images.train.image_shape[-1], compute_dtype(self.precision)
+        options = {"groups": self.norm_groups} | options
         mean, std = self.statistics_of(images.train)
         side = view_size or self.image_size
         prepare = evaluation_view(size=self.image_size, crop_fraction=self.crop_fraction, mean=mean, std=std)
@@ -104,7 +108,7 @@ class Images:
             if not encoders_with(name):
                 raise TypeError(f"Images.open: no encoder has the option {name}")
         if isinstance(self.encoder, Net):
-            return Opened(images, self.encoder, self.image_size, mean, std, prepare, dtype, self.view)
+            return Opened(images, self.encoder, self.image_size, mean, std, prepare, dtype, self.view, self.norm_groups)
         if not isinstance(self.encoder, str):
             got = getattr(self.encoder, "__name__", type(self.encoder).__name__)
             raise UsageError(
@@ -113,7 +117,7 @@ class Images:
             )
         fitting = {name: value for name, value in options.items() if self.encoder in encoders_with(name)}
         net = make_encoder(self.encoder, image_shape=(side, side, channels), dtype=dtype, **fitting)
-        return Opened(images, net, self.image_size, mean, std, prepare, dtype, self.view)
+        return Opened(images, net, self.image_size, mean, std, prepare, dtype, self.view, self.norm_groups)
 
     def open_patches(self, *, method: str, **options: Any) -> Opened:
         """`open` with a ViT that encodes a part of the patches; a `UsageError` where the encoder is no ViT."""

@@ -27,6 +27,7 @@ class Opened:
       prepare: makes the evaluation view.
       dtype: type of the activations.
       view: makes views that suit the images, for minutes on a laptop.
+      norm_groups: parts of the batch with separate batch-norm statistics, in the encoder and in heads.
     """
 
     data: Data
@@ -37,6 +38,7 @@ class Opened:
     prepare: Callable[[Any], Any]
     dtype: jnp.dtype
     view: Callable[..., ViewMaker] = demo_views
+    norm_groups: int = 1
 
     @property
     def channels(self) -> int:
@@ -55,6 +57,7 @@ class Opened:
 
     def head(self, *widths: int, inputs: int | None = None, **options: Any) -> Net:
         """A projection head on the encoder, or on another number of `inputs`; options are those of `projection_head`."""
+        options = {"groups": self.norm_groups} | options
         return projection_head(inputs=inputs or self.encoder.width, widths=widths, dtype=self.dtype, **options)
 
     def linear(self, outputs: int, *, inputs: int | None = None) -> Net:

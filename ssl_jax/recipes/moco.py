@@ -1,5 +1,6 @@
 """MoCo: our demo of v2, solo-learn's CIFAR-10, and the authors' ImageNet runs of v2 and v1."""
 
+from dataclasses import replace
 from typing import Any
 
 from ssl_jax.augment.views import photo_views
@@ -10,16 +11,17 @@ from ssl_jax.methods.moco import MoCo
 from ssl_jax.networks import Net
 from ssl_jax.optimizers import sgd
 
+ON_EIGHT = replace(IMAGENET, norm_groups=8)  # The authors' GPUs, each with statistics of its own.
+
 
 def make_method(opened: Opened, training: Run, head: Net, *, momentum: float, **options: Any) -> MoCo:
-    """MoCo for the steps of this run; its momentum is constant unless the options have a final one."""
-    options = {"final_momentum": momentum} | options
+    """MoCo for the steps of this run; its momentum is constant unless the options have a final one.
+
+    The teacher's batch is shuffled between the groups of batch statistics, where the encoder has any.
+    """
+    groups = opened.norm_groups if opened.encoder.norm_kind == "batch" else 1
+    options = {"final_momentum": momentum, "norm_groups": groups} | options
     return MoCo(opened.encoder, head, training.steps(opened.data), momentum=momentum, **options)
-
-
-def grouped(opened: Opened, options: dict[str, Any]) -> dict[str, Any]:
-    """The options, with one group of batch statistics where the encoder has no batch norm."""
-    return options if opened.encoder.norm_kind == "batch" else options | {"norm_groups": 1}
 
 
 @recipe(MoCo, queue_length=2048, momentum=0.99, temperature=0.2)
@@ -49,9 +51,9 @@ def cifar(images: Images = CIFAR, training: Training = Training(1000, 256, 0.3, 
     return opened.recipe(training, method, views, training.optimizer(sgd, decay_all=True))
 
 
-@recipe(MoCo, queue_length=65536, momentum=0.999, temperature=0.2, norm_groups=8)
+@recipe(MoCo, queue_length=65536, momentum=0.999, temperature=0.2)
 def imagenet(
-    images: Images = IMAGENET, training: Training = Training(200, 256, 0.03, 1e-4, warmup_epochs=0), **options: Any
+    images: Images = ON_EIGHT, training: Training = Training(200, 256, 0.03, 1e-4, warmup_epochs=0), **options: Any
 ) -> Recipe:
     """The authors' ImageNet runs of MoCo v2, 200 epochs: head of two layers without norms, blur, cosine.
 
@@ -60,16 +62,16 @@ def imagenet(
     Args:
       weight_decay: decay of all parameters, biases and norms included.
     """
-    opened = images.open(groups=options["norm_groups"])
+    opened = images.open()
     head = opened.head(2048, 128, norm=False, last_bias=True)
-    method = make_method(opened, training, head, **grouped(opened, options))
+    method = make_method(opened, training, head, **options)
     views = opened.views(photo_views, scale=(0.2, 1.0), jitter=(0.4, 0.4, 0.4, 0.1))
     return opened.recipe(training, method, views, training.optimizer(sgd, decay_all=True))
 
 
-@recipe(MoCo, queue_length=65536, momentum=0.999, temperature=0.07, norm_groups=8)
+@recipe(MoCo, queue_length=65536, momentum=0.999, temperature=0.07)
 def imagenet_v1(
-    images: Images = IMAGENET, training: Staircase = Staircase(200, 256, 0.03, 1e-4, drops=(120, 160), of=200),
+    images: Images = ON_EIGHT, training: Staircase = Staircase(200, 256, 0.03, 1e-4, drops=(120, 160), of=200),
     **options: Any,
 ) -> Recipe:  # fmt: skip
     """The authors' ImageNet runs of MoCo v1: a linear head, no blur, the rate divided by 10 twice. Published: 60.6 % linear.
@@ -82,7 +84,7 @@ def imagenet_v1(
         epochs.
       weight_decay: decay of all parameters, biases and norms included.
     """
-    opened = images.open(groups=options["norm_groups"])
-    method = make_method(opened, training, opened.linear(128), **grouped(opened, options))
+    opened = images.open()
+    method = make_method(opened, training, opened.linear(128), **options)
     views = opened.views(photo_views, scale=(0.2, 1.0), jitter=(0.4, 0.4, 0.4, 0.4), jitter_probability=1.0, blur=0.0)
     return opened.recipe(training, method, views, training.optimizer(sgd, decay_all=True))

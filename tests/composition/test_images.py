@@ -81,6 +81,20 @@ def test_moco_has_groups_where_there_is_batch_norm(encoder, groups):
     assert recipe.method.norm_groups == groups
 
 
+def test_groups_of_batch_statistics_are_those_of_separate_devices():
+    """Encoder and head of four groups, and those of one on a quarter of the batch: the embeddings of the first quarter."""
+    options = {"data": "synthetic", "image_size": 8}
+    whole, parted = (simclr.demo(**options, norm_groups=groups).method for groups in (1, 4))
+    rows = jax.random.normal(jax.random.key(0), (16, 8, 8, 3))
+    found = []
+    for method, views in ((whole, rows), (parted, rows), (whole, rows[:4])):
+        (encoder, stats), (head, head_stats) = (net.init(jax.random.key(1)) for net in (method.encoder, method.head))
+        layers, _ = method.encoder.apply(encoder, stats, views, train=True)
+        found.append(method.head.apply(head, head_stats, layers["features"], train=True)[0])
+    np.testing.assert_allclose(found[1][:4], found[2], rtol=1e-3, atol=1e-4)
+    assert np.abs(found[0][:4] - found[2]).max() > 0.1
+
+
 @pytest.mark.parametrize(("encoder", "size", "patch"), [("vit_micro", 28, 4), ("vit_micro/7", 28, 7), ("small", 28, 0)])
 def test_patches_are_those_of_the_encoder(encoder, size, patch):
     opened = Images("synthetic", size, encoder).open()
