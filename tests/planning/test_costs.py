@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from jax.extend.core import Primitive
 from jax.sharding import PartitionSpec
 
 from ssl_jax.planning.chips import TPUS, roofline
@@ -120,6 +121,22 @@ def test_a_loop_counts_with_its_length_and_a_conditional_with_its_cheap_branch()
     found, theirs = compiled_costs(step, x, w)
     assert found.flops == 5 * 2 * 16 * 32 * 32 == products(jax.make_jaxpr(step)(x, w)) and found.unknown_loops == 0
     assert theirs["flops"] < found.flops
+
+
+def test_the_attention_of_cudnn_counts_by_its_shapes():
+    """Named as in JAX, whose own primitives refuse to be traced without a GPU."""
+
+    def bind(name, *arrays):
+        primitive = Primitive(f"dot_product_attention_{name}_wrapper")
+        primitive.def_abstract_eval(lambda query, *rest: query)
+        return primitive.bind(*arrays)
+
+    def step(query, key, value):
+        return bind("bwd", query, key, value, bind("fwd", query, key, value))
+
+    query, key, value = (jnp.ones(shape) for shape in ((2, 6, 4, 8), (2, 5, 2, 8), (2, 5, 2, 3)))
+    pairs = 2 * 4 * 6 * 5
+    assert products(jax.make_jaxpr(step)(query, key, value)) == 2 * pairs * (8 + 3) + 2 * pairs * (3 * 8 + 2 * 3)
 
 
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
