@@ -41,7 +41,7 @@ def products(program: ClosedJaxpr | Jaxpr) -> float:
 
 
 def _attention(equation: Any) -> float:
-    """Operations of cuDNN's kernel, masked pairs included, of queries `[B, T, H, D]`, keys `[B, S, G, D]`, values `[B, S, G, E]`.
+    """Operations of cuDNN's kernel of queries `[B, T, H, D]`, keys `[B, S, G, D]`, values `[B, S, G, E]`; masked pairs count.
 
     Forward, products of the sizes D (scores) and E; backward, D thrice (scores again, gradients of queries and keys), E twice.
     """
