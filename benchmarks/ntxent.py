@@ -22,8 +22,8 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import ntxent_ring
 import numpy as np
-import ring
 import tyro
 from machine import about, version
 from timing import best_times, high_water_mark, matmul_peak
@@ -31,7 +31,7 @@ from timing import best_times, high_water_mark, matmul_peak
 from ssl_jax.files import filled, write_atomically
 from ssl_jax.losses.contrastive import ntxent
 
-DIM, TEMPERATURE = ring.DIM, ring.TEMPERATURE
+DIM, TEMPERATURE = ntxent_ring.DIM, ntxent_ring.TEMPERATURE
 RING = (4096, 8192, 16384, 32768)
 NAMES = ("ours", "dense JAX", "dense PyTorch", "lightly")
 
@@ -60,7 +60,7 @@ def benchmark(
     if only:
         return print(memory_of_process(*only.rsplit(":", 1)))
     sizes, rounds = ((512, 1024), 2) if quick else (sizes, rounds)
-    over_devices = f"{about('jax')}. {ring.table((512,) if quick else RING, rounds)}"
+    over_devices = f"{about('jax')}. {ntxent_ring.table((512,) if quick else RING, rounds)}"
     if ring_only:
         print(over_devices)
         if markdown:

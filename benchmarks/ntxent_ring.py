@@ -26,10 +26,9 @@ from ssl_jax.planning.compiled_text import read_program
 from ssl_jax.planning.costs import costs_of
 
 DIM, TEMPERATURE, MIB, DEVICES, BLOCK = 128, 0.1, 2**20, 8, 512
-INTRODUCTION = """Rows pass through half of a ring, or the keys are gathered: compiled for 8 devices of a CPU, M = 2N rows, n = 8. By count the half ring
-needs 4 M^2 D / n operations of a device, the other form 8; pairs within the rows of a device are computed twice where they are one
-block, as here. *sent* are the collectives of both passes. Times are the processor's, of all devices together, forward and backward, the
-two forms in turn."""  # noqa: E501
+INTRODUCTION = """Rows pass through half of a ring, or the keys are gathered: compiled for n = 8 devices of a CPU, M = 2N rows.
+By count the half ring needs 4 M^2 D / n operations of a device, the other form 8. *sent* are the collectives of both passes.
+Times are the processor's, of all devices together, forward and backward, the two forms in turn."""
 FORMS = {"half ring": Comparison(keys="ring"), "gathered": Comparison(keys="gather")}
 
 
