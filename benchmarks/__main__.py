@@ -6,7 +6,16 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-HELPERS = {"__main__", "machine", "timing", "torch_steps", "lightly_steps", "accelerator_parts", "processes"}
+HELPERS = {
+    "__main__",
+    "machine",
+    "timing",
+    "torch_steps",
+    "lightly_steps",
+    "accelerator_parts",
+    "ntxent_ring",
+    "processes",
+}
 
 
 def main() -> None:

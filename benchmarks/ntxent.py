@@ -1,6 +1,7 @@
 """NT-Xent, forward and backward, against the dense formula in JAX and PyTorch and lightly's loss, in one run.
 
     python benchmarks/ntxent.py --markdown benchmarks/results/ntxent.md
+    python benchmarks/ntxent.py --ring-only --markdown benchmarks/results/ntxent.md   # its last table alone
     python benchmarks/ntxent.py --quick
 
 Float32, D = 128. Peers' columns need torch and lightly (`pip install torch lightly==1.6.0`).
@@ -12,7 +13,6 @@ separate process, gradients and input included.
 import gc
 import importlib
 import importlib.metadata
-import os
 import subprocess
 import sys
 import types
@@ -22,16 +22,17 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import ntxent_ring
 import numpy as np
 import tyro
-from jax.sharding import Mesh, PartitionSpec
 from machine import about, version
 from timing import best_times, high_water_mark, matmul_peak
 
-from ssl_jax.files import write_atomically
+from ssl_jax.files import filled, write_atomically
 from ssl_jax.losses.contrastive import ntxent
 
-DIM, TEMPERATURE, MIB = 128, 0.1, 2**20
+DIM, TEMPERATURE = ntxent_ring.DIM, ntxent_ring.TEMPERATURE
+RING = (4096, 8192, 16384, 32768)
 NAMES = ("ours", "dense JAX", "dense PyTorch", "lightly")
 
 
@@ -42,6 +43,7 @@ def benchmark(
     rounds: int = 3,
     memory_limit: float = 8.0,
     markdown: Path | None = None,
+    ring_only: bool = False,
     only: str | None = None,
 ) -> None:
     """Prints the tables.
@@ -52,14 +54,20 @@ def benchmark(
       rounds: number of rounds of each measurement.
       memory_limit: GiB that a dense formula may need; the table names what others would need instead.
       markdown: file for the tables.
+      ring_only: measures the ring against gathered keys alone, and fills this table of `markdown`.
       only: measures the memory of one entry in this process: NAME:M.
     """
     if only:
         return print(memory_of_process(*only.rsplit(":", 1)))
     sizes, rounds = ((512, 1024), 2) if quick else (sizes, rounds)
-    text = "\n".join(
-        [heading(), speed(sizes, rounds, memory_limit), blocks(sizes[len(sizes) // 2], rounds), ring(quick)]
-    )
+    over_devices = f"{about('jax')}. {ntxent_ring.table((512,) if quick else RING, rounds)}"
+    if ring_only:
+        print(over_devices)
+        if markdown:
+            write_atomically(markdown, filled(markdown.read_text(), {"ring": over_devices}))
+        return
+    parts = [heading(), speed(sizes, rounds, memory_limit), blocks(sizes[len(sizes) // 2], rounds)]
+    text = "\n".join([*parts, "<!-- ring -->", over_devices, "<!-- /ring -->"])
     print(text)
     if markdown:
         markdown.parent.mkdir(parents=True, exist_ok=True)
@@ -109,39 +117,6 @@ def blocks(size: int, rounds: int) -> str:
             "",
         ]
     )
-
-
-def ring(quick: bool) -> str:
-    """Temporary memory of the compiled program on each of 8 devices: from the compiler, without a run."""
-    lines = [
-        "Temporary MiB on each of 8 devices: keys going round a ring in blocks of 512, and keys gathered on every device.",
-        "",
-        "| 2N | ring | gathered |",
-        "|---|---|---|",
-    ]
-    environment = os.environ | {"JAX_NUM_CPU_DEVICES": "8", "JAX_PLATFORMS": "cpu"}
-    for size in (4096,) if quick else (8192, 32768, 131072):
-        program = [sys.executable, __file__, "--only", f"ring:{size}"]
-        output = subprocess.run(program, env=environment, capture_output=True, text=True, check=True)
-        lines.append(f"| {size:,} | {output.stdout.strip()} |")
-    return "\n".join(lines)
-
-
-def ring_memory(size: int) -> str:
-    views = jax.ShapeDtypeStruct((size // 2, DIM), jnp.float32)
-    mesh, spec = Mesh(np.array(jax.devices()), ("data",)), PartitionSpec("data")
-
-    def gathered(first: jax.Array, second: jax.Array) -> jax.Array:
-        everyone = [jax.lax.all_gather(rows, "data", tiled=True) for rows in (first, second)]
-        mine = jax.lax.axis_index("data") * len(first)
-        return jax.lax.pmean(dense_rows(first, second, everyone=everyone, mine=mine), "data")
-
-    held = []
-    for loss in (partial(ntxent, axis_name="data", block_size=512, temperature=TEMPERATURE), gathered):
-        sharded = jax.shard_map(loss, mesh=mesh, in_specs=spec, out_specs=PartitionSpec())
-        program = jax.jit(jax.value_and_grad(sharded, (0, 1))).lower(views, views).compile()
-        held.append(f"{program.memory_analysis().temp_size_in_bytes / MIB:,.0f}")
-    return " | ".join(held)
 
 
 def dense_rows(first: jax.Array, second: jax.Array, *, everyone: list[jax.Array], mine: jax.Array) -> jax.Array:
@@ -225,10 +200,8 @@ def memory_elsewhere(name: str, size: int) -> float:
     return float(output.stdout)
 
 
-def memory_of_process(name: str, size: str) -> float | str:
-    """Increase of the process's memory in MiB after the inputs were made; for "ring", from the compiled programs."""
-    if name == "ring":
-        return ring_memory(int(size))
+def memory_of_process(name: str, size: str) -> float:
+    """Increase of the process's memory in MiB after the inputs were made."""
     make(name, 256)()  # libraries loaded, threads started
     before = high_water_mark()
     make(name, int(size))()

@@ -181,7 +181,7 @@ def sweep(words: list[str]) -> None:
 
 
 def plan(words: list[str]) -> None:
-    """`ssl-jax plan METHOD [--recipe NAME] [--topology v5e:16x16] [--global-batch N] [options]`"""
+    """`ssl-jax plan METHOD [--recipe NAME] [--topology v5e:16x16] [--global-batch N] [options]`, or `plan --from RUN`"""
     from ssl_jax import signatures
 
     if words and words[0] in ("-h", "--help"):
@@ -191,6 +191,10 @@ def plan(words: list[str]) -> None:
     from ssl_jax.options import DEFAULTS, PLANNED
 
     words = [re.sub("^--global[-_]batch(?==|$)", "--batch-size", word) for word in words]
+    again = _take(words, "--from")
+    if again is not None:
+        print(to_json(commands.plan(*commands.planned_again(Path(again), words))))
+        return
     function, chosen = _recipe(words, looking=False)
     make, options, planned = commands.read_options(
         function,

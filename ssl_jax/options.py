@@ -99,8 +99,8 @@ class PlanOptions:
     """For what a run is planned. The other options are those of `pretrain`, where folders, intervals and hosts change no plan.
 
     Attributes:
-      topology: TPUs to compile for, that need not be there: their generation and their grid, such as v5e:16x16 or v5p:4x4x4;
-        --devices of this machine when not given.
+      topology: TPUs to compile for, that need not be there: their generation and their grid, such as v5e:16x16 or v5p:4x4x4, or
+        v5e:16x16x2slices for several slices; --devices of this machine when not given.
       examples: number of training examples, in place of the known one; the data are not read.
       largest: look for the largest batch that fits: estimate compiles a second batch, verify also the one that is found.
       effort: effort of the compiler, from -1 to 1. A run has 0; -1 takes a fraction of the time, for the same operations in

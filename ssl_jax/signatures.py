@@ -292,11 +292,14 @@ def prepare_data(
 
 # Its options are those of a recipe, with several values.
 PLAN = """usage: ssl-jax plan METHOD --recipe NAME [--topology v5e:16x16] [--global-batch 65536] [options]
+       ssl-jax plan --from RUN [--topology v5e:16x16x2slices] [--global-batch 65536] [options]
 
 Compiles the training step of a recipe for TPUs that need not be there, and runs nothing: parameters, memory of a chip,
 operations, collectives, the fastest possible step, hours and chip-hours, the largest batch that fits. See docs/plan.md.
 
-Options of a plan, with those of a recipe: ssl-jax plan simclr --recipe imagenet --help"""
+The second is for the recipe and the options of a run. Options of a plan, with those of a recipe:
+
+  ssl-jax plan simclr --recipe imagenet --help"""
 
 SWEEP = """usage: ssl-jax sweep METHOD [--recipe NAME] --OPTION VALUE VALUE ... [options of pretrain]
 

@@ -20,7 +20,16 @@ def module(monkeypatch):
 def test_every_benchmark_is_listed_with_its_purpose():
     shown = subprocess.run([sys.executable, "-m", "benchmarks", "nonsense"], cwd=ROOT, capture_output=True, text=True)
     assert shown.returncode == 1 and shown.stderr.startswith("benchmark: got nonsense, expected one of these.\n")
-    helpers = {"__main__", "machine", "timing", "torch_steps", "lightly_steps", "accelerator_parts", "processes"}
+    helpers = {
+        "__main__",
+        "machine",
+        "timing",
+        "torch_steps",
+        "lightly_steps",
+        "accelerator_parts",
+        "ntxent_ring",
+        "processes",
+    }
     names = {path.stem for path in FOLDER.glob("*.py")} - helpers
     assert {line.split()[0] for line in shown.stderr.splitlines()[2:]} == names
     assert all(f"python benchmarks/{name}.py" in read_me() or f"-m benchmarks {name}" in read_me() for name in names)

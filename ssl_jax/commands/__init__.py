@@ -12,7 +12,7 @@ from ssl_jax.commands.fine_tuning import finetune
 from ssl_jax.commands.grid import make_sweep
 from ssl_jax.commands.importing import import_weights
 from ssl_jax.commands.neighboring import neighbors
-from ssl_jax.commands.planning import plan
+from ssl_jax.commands.planning import plan, planned_again
 from ssl_jax.commands.pretraining import pretrain
 from ssl_jax.commands.sweep_scripts import sweep_script
 from ssl_jax.commands.sweeping import run_sweep
@@ -32,6 +32,7 @@ __all__ = [
     "make_sweep",
     "neighbors",
     "plan",
+    "planned_again",
     "pretrain",
     "read_options",
     "repeat",

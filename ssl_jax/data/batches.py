@@ -25,6 +25,7 @@ from ssl_jax.data.source import load_into_memory as load_source
 from ssl_jax.errors import UsageError
 
 Batch = dict[str, Array]
+MOST_EXAMPLES = 2**31 - 1
 LARGEST_HELD = 2**31  # Bytes of examples on one device; on CPU, of all its copies together.
 
 
@@ -43,7 +44,8 @@ class Batches:
       load_into_memory: True holds the source on the devices, False streams it, None holds it where it takes at most 2 GiB.
 
     Raises:
-      UsageError: a batch that is larger than the source, or that the devices cannot share equally.
+      UsageError: more than 2,147,483,647 examples, or a batch that is larger than the source or that the devices cannot share
+        equally.
 
     Attributes:
       steps_per_epoch: steps until the source is permuted again, `len(source) // batch_size`: the definition of an epoch.
@@ -151,6 +153,11 @@ def _take(whole: Batch, index: Array) -> Batch:
 
 
 def _check(source: Readable, batch_size: int, seed: int) -> None:
+    if len(source) > MOST_EXAMPLES:
+        raise UsageError(
+            f"data: {source.name} has {len(source)} examples, expected at most {MOST_EXAMPLES}, as their indices are int32: "
+            "train on a part of them."
+        )
     if not 1 <= batch_size <= len(source):
         raise UsageError(
             f"batch_size: got {batch_size}, but {source.name} has {len(source)} examples: choose 1 to {len(source)}."

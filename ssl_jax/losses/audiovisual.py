@@ -173,6 +173,7 @@ def correspondence(own: Array, other: Array, *, axis_name: str | None = None) ->
     return mean_over_shards((right.mean() + wrong.mean()) / 2, axis_name)
 
 
+@on_explicit_axes
 def agreeing_clips(
     video: Array, audio: Array, *, count: int = 32, agreement: Agreement = "both", block_size: int = 1024
 ) -> Array:

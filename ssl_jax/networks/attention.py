@@ -2,7 +2,8 @@
 
 B: examples; T: tokens with a query; S: tokens with keys and values; D: size of a token; H: heads of queries; G: heads of keys
 and values, each of which serves H / G heads of queries; E: size of a value in a head. Queries and keys are compared, so they
-have one size, D / H; values are only averaged, so E is free.
+have one size, D / H; values are only averaged, so E is free. Over shards of a sequence (`axis_name`), T and S are those of a
+shard, except in masks, of which S is the whole.
 """
 
 from functools import partial
@@ -18,6 +19,7 @@ from ssl_jax.errors import UsageError, pick
 from ssl_jax.networks.functional import Recorder
 from ssl_jax.ops.attention import attention, attention_weights
 from ssl_jax.ops.blocks import mixed_precision_einsum
+from ssl_jax.ops.collectives import row_numbers
 from ssl_jax.ops.positions import rotate_pairs
 from ssl_jax.ops.rotation import rotation_matrix
 
@@ -68,10 +70,14 @@ class MultiHeadAttention(Recorder):
         keeps norms and angles of all D values before they are split into heads.
       rotary: queries and keys are rotated by their positions in the sequence; not in cross-attention.
       bias: of the linear maps; rotations have none.
+      axis_name: mapped axis over which T and S are sharded, in the order of the positions: sequences that are too long for one
+        device. Keys and values then pass through a ring, and the layer is called inside `shard_map`. Weights are not
+        recorded, and `decode_step` is refused.
       dtype: of the activations; parameters, weights and energies are float32.
 
     Raises:
       UsageError: heads do not divide, an unknown projection, or options that exclude each other.
+      ValueError: when called, no axis of that name is mapped; weights to be recorded, or a step of decoding, over shards.
 
     Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.2.2; groups: Ainslie et al. 2023,
     https://arxiv.org/abs/2305.13245.
@@ -89,6 +95,7 @@ class MultiHeadAttention(Recorder):
         projection: Projection = "linear",
         rotary: bool = False,
         bias: bool = True,
+        axis_name: str | None = None,
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
@@ -115,10 +122,12 @@ class MultiHeadAttention(Recorder):
             self.qkv = make(one + keys_and_values)
         self.projection = linear(heads * self.value_size, dim, kernel_init=nnx.initializers.xavier_uniform())
         self.cross, self.causal, self.rotary, self.dtype, self.width = cross, causal, rotary, dtype, dim
+        self.axis_name = axis_name
 
     def __call__(self, tokens: Array, context: Array | None = None, mask: Array | None = None) -> Array:
         query, cache = self.project_qkv(tokens, context)
         if self.recording:
+            check_whole("inspect", self.axis_name)
             weights = attention_weights(query, cache.keys, mask=mask, causal=self.causal)
             self.record(weights=weights, energies=free_energies(query, cache.keys, mask=mask, causal=self.causal))
         return self.attend(query, cache, mask, causal=self.causal)
@@ -134,13 +143,13 @@ class MultiHeadAttention(Recorder):
         query, keys_and_values = jnp.split(self.qkv(tokens), [self.width], axis=-1)
         query, (keys, values) = self.split_heads(query, self.heads), self.split_keys_values(keys_and_values)
         if self.rotary:
-            positions = jnp.arange(tokens.shape[1]) if positions is None else positions
+            positions = row_numbers(tokens.shape[1], self.axis_name) if positions is None else positions
             query, keys = rotate_pairs(query, positions), rotate_pairs(keys, positions)
         return query, KeyValueCache(keys, values)
 
     def attend(self, query: Array, cache: KeyValueCache, mask: Array | None, causal: bool = False) -> Array:
         """Outputs `[B, T, D]` of queries `[B, T, H, D / H]`."""
-        mixed = attention(query, *cache, mask=mask, causal=causal)
+        mixed = attention(query, *cache, mask=mask, causal=causal, axis_name=self.axis_name)
         return self.projection(mixed.reshape(*mixed.shape[:2], -1))
 
     def cache_context(self, context: Array) -> KeyValueCache:
@@ -153,11 +162,13 @@ class MultiHeadAttention(Recorder):
 
     def init_cache(self, batch: int, length: int) -> KeyValueCache:
         """Room for the keys and values of `length` tokens of self-attention, which `decode_step` fills one by one."""
+        check_whole("init_cache", self.axis_name)
         sizes = (self.size, self.value_size)
         return KeyValueCache(*(jnp.zeros((batch, length, self.groups, size), self.dtype) for size in sizes))
 
     def decode_step(self, token: Array, cache: KeyValueCache, position: Array) -> tuple[Array, KeyValueCache]:
         """One token of each example, `[B, 1, D]`, at `position` `[B]`, attends to itself and to those before it."""
+        check_whole("decode_step", self.axis_name)
         query, new = self.project_qkv(token, positions=position[:, None])
         write = jax.vmap(lambda rows, row, position: jax.lax.dynamic_update_slice_in_dim(rows, row, position, 0))
         cache = KeyValueCache(*(write(rows, row, position) for rows, row in zip(cache, new, strict=True)))
@@ -189,6 +200,15 @@ def free_energies(query: Array, keys: Array, *, mask: Array | None = None, causa
     if causal:
         visible &= jnp.tri(length, dtype=bool)[None, None]
     return -jax.nn.logsumexp(scores * size**-0.5, axis=-1, where=visible) * size**0.5
+
+
+def check_whole(method: str, axis_name: str | None) -> None:
+    """Raises the `ValueError` about a method that takes no part of a sequence."""
+    if axis_name is not None:
+        raise ValueError(
+            f"{method}: takes whole sequences, and this network has axis_name={axis_name!r}: make the same network without "
+            "axis_name, whose parameters are the same"
+        )
 
 
 def check_heads(

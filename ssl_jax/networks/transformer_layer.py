@@ -18,6 +18,7 @@ from jax.typing import DTypeLike
 from ssl_jax.errors import UsageError, pick
 from ssl_jax.networks.attention import KeyValueCache, MultiHeadAttention, Projection
 from ssl_jax.networks.layers import LayerNorm
+from ssl_jax.ops.collectives import row_numbers, shards
 
 Activation = Literal["gelu", "relu", "swiglu"]
 Part = Literal["attention", "cross", "mlp"]
@@ -40,7 +41,8 @@ class TransformerLayer(nnx.Module):
         https://arxiv.org/abs/2103.17239); None for no gain.
       dropout: probability of a value of a part to be zeroed in training, before it is added.
       drop_path: probability of a whole part of an example to be zeroed (stochastic depth, Huang et al. 2016).
-      groups, value_size, causal, projection, rotary, dtype: of `MultiHeadAttention`; `causal` and `rotary` of self-attention.
+      groups, value_size, causal, projection, rotary, axis_name, dtype: of `MultiHeadAttention`; `causal` and `rotary` of
+        self-attention. Over shards of a sequence, all get one key of `rngs`, and dropout draws as for the whole sequence.
     """
 
     attention_norm: LayerNorm
@@ -67,12 +69,13 @@ class TransformerLayer(nnx.Module):
         causal: bool = False,
         projection: Projection = "linear",
         rotary: bool = False,
+        axis_name: str | None = None,
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
         attention: Any = {
-            "heads": heads, "groups": groups, "value_size": value_size, "projection": projection, "dtype": dtype,
-            "rngs": rngs,
+            "heads": heads, "groups": groups, "value_size": value_size, "projection": projection,
+            "axis_name": axis_name, "dtype": dtype, "rngs": rngs,
         }  # fmt: skip
         linear: Any = {"kernel_init": nnx.initializers.xavier_uniform(), "dtype": dtype, "rngs": rngs}
         for part in ("attention", "mlp", "cross"):  # In this order, which decides what is drawn for which.
@@ -89,6 +92,7 @@ class TransformerLayer(nnx.Module):
             self.expand, self.contract = nnx.Linear(dim, expanded, **linear), nnx.Linear(hidden, dim, **linear)
         self.parts, self.activation, self.norm_first = tuple(parts), activation, norm_first
         self.dtype, self.width, self.dropout, self.drop_path = dtype, dim, dropout, drop_path
+        self.axis_name = axis_name
         self.deterministic = False  # The name that `Module.train` and `Module.eval` set.
 
     def __call__(
@@ -128,8 +132,8 @@ class TransformerLayer(nnx.Module):
     def add(self, norm: LayerNorm, tokens: Array, part: Array, scale: nnx.Param | None, rngs: nnx.Rngs | None) -> Array:
         part = part if scale is None else part * scale[...][None, None].astype(part.dtype)
         if not self.deterministic:
-            part = drop("dropout", part, self.dropout, part.shape, rngs)
-            part = drop("drop_path", part, self.drop_path, (len(part), 1, 1), rngs)
+            part = drop("dropout", part, self.dropout, rngs, axis_name=self.axis_name)
+            part = drop("drop_path", part, self.drop_path, rngs, whole_examples=True)
         return tokens + part if self.norm_first else norm(tokens + part).astype(self.dtype)
 
 
@@ -141,19 +145,36 @@ def activate(activation: Activation, hidden: Array) -> Array:
     return jax.nn.gelu(hidden, approximate=False) if activation == "gelu" else jax.nn.relu(hidden)
 
 
-def drop(name: str, part: Array, rate: float, shape: tuple[int, ...], rngs: nnx.Rngs | None) -> Array:
-    """Zeros at random, drawn in `shape`, which broadcasts to the part's; the rest is scaled to keep the expectation.
+def drop(
+    name: str,
+    part: Array,
+    rate: float,
+    rngs: nnx.Rngs | None,
+    *,
+    whole_examples: bool = False,
+    axis_name: str | None = None,
+) -> Array:
+    """Zeros at random among the values of `[B, T, D]`; the rest is scaled to keep the expectation.
 
     Args:
       name: of the option, for the error.
       rate: probability of a zero, in [0, 1).
       rngs: of the call; needed where `rate` is above 0.
+      whole_examples: draw once for each example, all values of which are zeroed or none.
+      axis_name: mapped axis over which T is sharded. Every shard draws for all positions, of which the compiler computes only
+        its own: the zeros are those of the whole sequence.
     """
     if not rate:
         return part
     if rngs is None:
         raise ValueError(f"{name}={rate:g} draws at random in training, so `apply` needs `rng`")
-    kept = jax.random.bernoulli(rngs(), 1 - rate, shape)
+    if whole_examples:
+        kept = jax.random.bernoulli(rngs(), 1 - rate, (len(part), 1, 1))
+    else:
+        batch, length, *rest = part.shape
+        kept = jax.random.bernoulli(rngs(), 1 - rate, (batch, length * shards(axis_name), *rest))
+        if axis_name is not None:
+            kept = jax.lax.dynamic_slice_in_dim(kept, row_numbers(length, axis_name)[0], length, axis=1)
     return jnp.where(kept, part / (1 - rate), jnp.zeros_like(part))
 
 

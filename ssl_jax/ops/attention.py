@@ -26,12 +26,14 @@ from ssl_jax.ops import cudnn
 from ssl_jax.ops.blocks import floats, mixed_precision_einsum
 from ssl_jax.ops.checks import check_arrays, check_choice, check_count, check_flags, check_positive, given
 from ssl_jax.ops.collectives import shards
+from ssl_jax.ops.explicit_axes import on_explicit_axes
 from ssl_jax.ops.streaming import softmax_sum
 from ssl_jax.ops.tiles import choose_tile, over_heads
 
 Implementation = Literal["dense", "streaming", "cudnn"]
 
 
+@on_explicit_axes
 def attention(
     query: Array,
     key: Array,
@@ -105,6 +107,7 @@ def attention(
     return found.astype(value.dtype)
 
 
+@on_explicit_axes
 def attention_weights(
     query: Array,
     key: Array,

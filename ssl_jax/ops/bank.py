@@ -17,6 +17,7 @@ from jax import Array, lax
 
 from ssl_jax.ops.checks import check_arrays, check_count, check_integers, check_key, check_range, check_type
 from ssl_jax.ops.collectives import gather_rows, row_numbers, shards
+from ssl_jax.ops.explicit_axes import on_explicit_axes
 from ssl_jax.ops.normalize import unit_length
 
 
@@ -33,6 +34,7 @@ def fresh(rng: Array, length: int, dim: int) -> Bank:
     return Bank(unit_length(jax.random.normal(rng, (length, dim))))
 
 
+@on_explicit_axes
 def read(bank: Bank, index: Array, *, axis_name: str | None = None) -> Array:
     """Entries of the examples `index` (integers of any shape `[...]`): `[..., D]`, without gradient.
 
@@ -46,6 +48,7 @@ def read(bank: Bank, index: Array, *, axis_name: str | None = None) -> Array:
     return jnp.where(valid[:, None], rows, jnp.nan).reshape(*index.shape, bank.rows.shape[1])
 
 
+@on_explicit_axes
 def take_rows(rows: Array, index: Array, *, axis_name: str | None = None) -> Array:
     """The rows of the examples `index` `[B]`, of an array with a row for each example: `[B, ...]`, 0 for an invalid index.
 
@@ -64,6 +67,7 @@ def take_rows(rows: Array, index: Array, *, axis_name: str | None = None) -> Arr
     return lax.psum_scatter(taken, axis_name, tiled=True)  # only the row of the owning shard is not 0
 
 
+@on_explicit_axes
 def write(bank: Bank, index: Array, rows: Array, *, momentum: float = 0.5, axis_name: str | None = None) -> Bank:
     """The bank with entry i at unit length of `momentum * entry + (1 - momentum) * row`, for each i in `index`.
 

@@ -24,6 +24,11 @@ def gather_rows(rows: Array, axis_name: str | None) -> Array:
     return rows if axis_name is None else lax.all_gather(rows, _bound(axis_name), tiled=True)
 
 
+def gather_positions(rows: Array, axis_name: str | None) -> Array:
+    """`[B, T, ...]` on each shard -> `[B, S T, ...]` on every shard, the parts in the order of the shards."""
+    return rows if axis_name is None else lax.all_gather(rows, _bound(axis_name), axis=1, tiled=True)
+
+
 def replicate_rows(rows: Array, axis_name: str | None) -> Array:
     """`gather_rows` for stored rows: no gradient, and typed as equal on every shard, as a carried queue is."""
     rows = lax.stop_gradient(rows)

@@ -22,9 +22,11 @@ from jax import Array, lax
 from ssl_jax.ops.blocks import accumulation_dtype, cut_rows, floats, mixed_precision_einsum
 from ssl_jax.ops.checks import check_arrays, check_count, check_flags, check_labels, check_positive, given
 from ssl_jax.ops.collectives import gather_rows, return_to_owners, shards, varying_together
+from ssl_jax.ops.explicit_axes import on_explicit_axes
 from ssl_jax.ops.streaming import log_sum_exp, most_scores, softmax_sum
 
 
+@on_explicit_axes
 def free_energy(
     query: Array,
     keys: Array,
@@ -61,6 +63,7 @@ def free_energy(
     return -jax.nn.logsumexp(log_sums, axis=0) / jnp.asarray(inverse_temperature, log_sums.dtype)
 
 
+@on_explicit_axes
 def key_value_lookup(
     query: Array,
     keys: Array,

@@ -14,6 +14,7 @@ from jax import Array, lax
 from ssl_jax.ops.blocks import floats
 from ssl_jax.ops.checks import check_arrays, check_count, check_finite, check_flags, check_key, check_not_negative
 from ssl_jax.ops.collectives import gather_rows, max_over_shards, mean_over_shards, shards
+from ssl_jax.ops.explicit_axes import on_explicit_axes
 from ssl_jax.ops.normalize import power_of_two, unit_length
 
 CANDIDATES = 4  # centroids with exact distances from a point: products do not resolve neighbours far from the mean
@@ -30,6 +31,7 @@ class Clusters(NamedTuple):
     inertia: Array  # mean over the N points of the squared distance to the nearest centroid
 
 
+@on_explicit_axes
 def kmeans(
     rng: Array,
     points: Array,
@@ -114,6 +116,7 @@ def kmeans(
     return Clusters(centroids * size, labels, mean(distance) * size * size)
 
 
+@on_explicit_axes
 def nearest_centroid(points: Array, centroids: Array, *, block_size: int = 4096) -> tuple[Array, Array]:
     """`[B, D]` points and `[K, D]` centroids -> `[B]` index of the nearest centroid and squared distance to it."""
     check_arrays("nearest_centroid", points=points, centroids=centroids)

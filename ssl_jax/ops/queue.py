@@ -14,6 +14,7 @@ from jax import Array, lax
 
 from ssl_jax.ops.checks import check_arrays, check_count, check_key, check_type
 from ssl_jax.ops.collectives import gather_rows
+from ssl_jax.ops.explicit_axes import on_explicit_axes
 from ssl_jax.ops.normalize import unit_length
 
 
@@ -31,6 +32,7 @@ def fresh(rng: Array, length: int, dim: int) -> Queue:
     return Queue(unit_length(jax.random.normal(rng, (length, dim))), jnp.int32(0))
 
 
+@on_explicit_axes
 def push(queue: Queue, keys: Array) -> Queue:
     """The queue with its B oldest rows replaced by `keys` `[B, D]`, without gradient, in the queue's dtype.
 

@@ -17,6 +17,12 @@ FREE = {
     "parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "partition-id", "replica-id",
     "opt-barrier", "add-dependency", "domain", "iota",
 }  # fmt: skip
+# What a TPU sends to other slices, over the network: libtpu's names, and those of collectives.
+TRANSFERS = {
+    "ALL_REDUCE": "all-reduce", "ALL_GATHER": "all-gather", "REDUCE_SCATTER": "reduce-scatter", "ALL_TO_ALL": "all-to-all",
+    "ONE_TO_ONE": "collective-permute",
+}  # fmt: skip
+BETWEEN_SLICES = " between slices"
 # Reduce-scatter of a TPU: a fusion of an all-reduce and the slice of its result.
 SCATTERING = "all-reduce-scatter"
 
@@ -94,7 +100,8 @@ class _Counter:
         if one.opcode == "fusion" and any(SCATTERING in name for name in one.called("calls")):
             inside = Costs(inside.flops, traffic=_scattered(inside.traffic, one))
         kind = one.opcode.removesuffix("-start")
-        traffic = {kind: _traffic(kind, one, around)} if kind in COLLECTIVES else {}
+        traffic = {kind: _traffic(kind, _given(one, around), group_size(one.attributes))} if kind in COLLECTIVES else {}
+        traffic |= _between_slices(one, around)
         moved = 0 if fused else self._bytes(one, around)
         return inside.plus(Costs(compiled_products(one, around), moved, traffic))
 
@@ -110,6 +117,8 @@ class _Counter:
         if one.opcode in FREE or one.opcode.endswith(("-done", "-update")):
             return 0
         operands = [arrays_of(name, around) for name in one.operands]
+        if one.opcode in ("send", "recv"):
+            return _in_memory(one.arrays[:1])
         if one.opcode in ("dynamic-slice", "slice", "gather"):
             return 2 * _in_memory(one.arrays)
         if one.opcode in ("dynamic-update-slice", "scatter"):
@@ -179,10 +188,36 @@ def iterations(loop: Instruction, condition: dict[str, Instruction]) -> int | No
     return int(bound.operands[0]) if bound and re.fullmatch(r"\d+", bound.operands[0]) else None
 
 
-def _traffic(kind: str, one: Instruction, around: dict[str, Instruction]) -> Traffic:
-    """The bytes a device sends where each link is used once: in a ring, n - 1 of n parts, twice for a sum of all."""
-    given = sum(array.bytes for name in one.operands for array in arrays_of(name, around))
-    size = group_size(one.attributes)
+def _between_slices(one: Instruction, around: dict[str, Instruction]) -> dict[str, Traffic]:
+    """What a device sends to its like in the other slices; the collectives within a slice, before and after, count as others.
+
+    Of a permutation only the devices at the borders send anything, and they set the pace.
+    """
+    kind = re.search(r'_xla_megascale_transfer_type="(\w+)"', one.attributes)
+    if one.opcode != "send" or not kind:
+        return {}
+    given = sum(array.bytes for array in one.arrays[:1])
+    name = TRANSFERS.get(kind[1], "collective-permute")
+    return {name + BETWEEN_SLICES: _traffic(name, given, slices_in(one.attributes))}
+
+
+def slices_in(attributes: str) -> int:
+    """The slices that take part in a transfer: `{1,2}x{0:3}`, or the devices of which 100000 is the first of slice 1."""
+    target = re.search(r"_xla_megascale_target=\"?(\{[^_]*)", attributes)
+    numbers = re.findall(r"\d+", target[1]) if target else []
+    listed = re.match(r"\{([\d,]+)\}x", target[1]) if target else None
+    return len(listed[1].split(",")) if listed else len({int(number) // 100_000 for number in numbers})
+
+
+def _given(one: Instruction, around: dict[str, Instruction]) -> float:
+    return sum(array.bytes for name in one.operands for array in arrays_of(name, around))
+
+
+def _traffic(kind: str, given: float, size: int | None) -> Traffic:
+    """The bytes a device sends where each link is used once: in a ring, n - 1 of n parts, twice for a sum of all.
+
+    given: bytes of the operands. size: devices, or slices, that take part.
+    """
     others = 1.0 if size is None else (size - 1) / size
     if kind == "all-gather":
         made = given * (size or 1)

@@ -10,12 +10,14 @@ from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from ssl_jax.planning.compiled_text import Instruction, arrays_of
 
+CUDNN = "dot_product_attention"  # Its primitives in JAX begin so, and end in "_fwd_wrapper" and "_bwd_wrapper".
+
 
 def products(program: ClosedJaxpr | Jaxpr) -> float:
     """Operations of the matrix products and convolutions of a traced program, two for a multiplication and an addition.
 
     Loops count with their iterations, what each device does of a `shard_map` with the devices, and branches with the cheapest
-    one, without the clustering of once an epoch.
+    one, without the clustering of once an epoch. cuDNN's attention counts by the shapes of its arrays.
     """
     total = 0.0
     for equation in program.eqns:
@@ -30,10 +32,23 @@ def products(program: ClosedJaxpr | Jaxpr) -> float:
             outputs = right[given["dimension_numbers"].rhs_spec[0]]
             # Without products with zeros.
             total += 2 * out * math.prod(right) / outputs / math.prod(given["lhs_dilation"])
+        elif kind.startswith(CUDNN):
+            total += _attention(equation)
         else:
             times = given["mesh"].size if kind == "shard_map" else given.get("length", 1)
             total += min(inner) if kind == "cond" else sum(inner) * times
     return total
+
+
+def _attention(equation: Any) -> float:
+    """Operations of cuDNN's kernel of queries `[B, T, H, D]`, keys `[B, S, G, D]`, values `[B, S, G, E]`; masked pairs count.
+
+    Forward, products of the sizes D (scores) and E; backward, D thrice (scores again, gradients of queries and keys), E twice.
+    """
+    (batch, queries, heads, size), key, value = (_shape(variable) for variable in equation.invars[:3])
+    backward = equation.primitive.name.startswith(f"{CUDNN}_bwd")
+    sizes = 3 * size + 2 * value[-1] if backward else size + value[-1]
+    return 2.0 * batch * heads * queries * key[1] * sizes
 
 
 def _is_program(part: Any) -> bool:

@@ -39,7 +39,7 @@ def assume(
         given = {**given, "precision": "bfloat16"}
         assumed.append("activations are bfloat16, as in a run on an accelerator (--precision)")
     name, side = settings.get("data"), settings.get("stored_size") or settings.get("image_size")
-    if isinstance(name, str) and side and not _is_at_hand(name, examples):
+    if isinstance(name, str) and side and (examples is not None or not is_at_hand(name)):
         data = outline(_base(name, examples), side=side, examples=examples)
         if data is None:
             raise UsageError(
@@ -51,10 +51,10 @@ def assume(
     return Setting(functools.partial(make, **given), tuple(assumed))
 
 
-def _is_at_hand(name: str, examples: int | None) -> bool:
-    """Whether the data come with the package or are a folder, and are to be opened."""
+def is_at_hand(name: str) -> bool:
+    """Whether the data come with the package or are a folder: a plan opens them."""
     own = re.split("[:,]", name)[0]
-    return examples is None and ((own in NAMES and own != EMOJI) or folder_of(name) is not None)
+    return (own in NAMES and own != EMOJI) or folder_of(name) is not None
 
 
 def _base(name: str, examples: int | None) -> str:

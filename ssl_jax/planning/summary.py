@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from ssl_jax.planning.chips import roofline
+from ssl_jax.planning.chips import PARTS, roofline
 from ssl_jax.planning.largest import Largest
 from ssl_jax.planning.step import CompiledStep
 from ssl_jax.planning.targets import Target
@@ -146,7 +146,9 @@ def _size(count: float) -> str:
 
 def _speed_rows(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
     times = plan["seconds"]
-    parts = ", ".join(f"{name} {1e3 * times[key]:,.2f}" for name, key in PARTS.items())
+    parts = ", ".join(
+        f"{name} {1e3 * times[key]:,.2f}" for name, key in PARTS.items() if name != "network" or times[key]
+    )
     yield "roofline", f"{1e3 * times['step']:,.2f} ms a step, bound by {plan['bound']} ({parts})"
     yield "one after another", f"{1e3 * times['one_after_another']:,.2f} ms"
     slower = plan["images_per_second_one_after_another"]
@@ -154,9 +156,6 @@ def _speed_rows(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "epochs a day", f"{plan['epochs_per_day']:,.2f} of {plan['examples']:,} examples"
     run = f"{plan['steps']:,} steps, {plan['epochs']:g} epochs"
     yield "the run", f"{run}: {plan['hours']:,.2f} hours, {plan['chip_hours']:,.1f} chip-hours at least"
-
-
-PARTS = {"compute": "compute", "memory": "memory", "interconnect": "links"}
 
 
 def _largest(found: dict[str, Any]) -> str:

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 import jax
 from jax.experimental import topologies
-from jax.sharding import AxisType, Mesh
+from jax.sharding import Mesh
 
 from ssl_jax.errors import UsageError, reason_of
 from ssl_jax.planning.chips import TPUS, Chip, chip_of
-from ssl_jax.train.mesh import make_mesh
+from ssl_jax.train.mesh import make_mesh, mesh_over
 
-NAME = re.compile(r"(\w+):(\d+(?:x\d+)+)")
+NAME = re.compile(r"(\w+):(\d+(?:x\d+)+?)(?:x(\d+)slices)?")
 # Nothing asks for a TPU: libtpu shall neither query a metadata server for one nor lock it against other processes.
 WITHOUT_TPU = {"TPU_SKIP_MDS_QUERY": "1", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1", "TPU_WORKER_HOSTNAMES": "localhost"}
 
@@ -49,13 +49,24 @@ class Target(NamedTuple):
 def topology(name: str) -> Target:
     """The chips of a TPU topology by name, "v5e:16x16": a mesh as `make_mesh` makes it, over devices without hardware.
 
+    "v5e:16x16x2slices" are two slices of 16 x 16 chips, which the network of the data center joins.
+
     Raises:
-      UsageError: the name is of no topology, or libtpu, the compiler, is not installed.
+      UsageError: the name is of no topology, the network between slices of these chips is not known, or libtpu, the compiler,
+        is not installed.
     """
     found = NAME.fullmatch(name)
-    if not found or found[1] not in TPUS:
+    if not found or found[1] not in TPUS or found[3] == "0":
         raise UsageError(
-            f"topology: got {name!r}, expected one of {', '.join(TPUS)} and a grid of chips: such as v5e:16x16 or v5p:4x4x4."
+            f"topology: got {name!r}, expected one of {', '.join(TPUS)} and a grid of chips: such as v5e:16x16 or v5p:4x4x4, "
+            "or v5e:16x16x2slices."
+        )
+    chip, slices = TPUS[found[1]], int(found[3] or 1)
+    if slices > 1 and chip.network is None:
+        known = ", ".join(each.name for each in TPUS.values() if each.network)
+        raise UsageError(
+            f"topology: got {name}, but the bandwidth between slices of {chip.name} is not known: choose one of {known}, or "
+            "one slice."
         )
     if importlib.util.find_spec("libtpu") is None:
         raise UsageError(
@@ -64,16 +75,15 @@ def topology(name: str) -> Target:
         )
     for variable, value in WITHOUT_TPU.items():
         os.environ.setdefault(variable, value)
-    chip = TPUS[found[1]]
-    options = {} if chip.config is None else {"chip_config_name": chip.config}
+    options: dict[str, Any] = {} if chip.config is None else {"chip_config_name": chip.config}
+    grid = f"{found[1]}:{found[2]}"
     try:
-        devices = topologies.get_topology_desc(platform="tpu", topology_name=name, **options).devices
+        devices = topologies.get_topology_desc(platform="tpu", topology_name=grid, num_slices=slices, **options).devices
     except jax.errors.JaxRuntimeError as fault:
         raise UsageError(
             f"topology: libtpu refuses {name} ({reason_of(fault)}): choose another grid, such as {_example(chip)}."
         ) from fault
-    both = AxisType.Auto, AxisType.Auto
-    return Target(name, jax.make_mesh((len(devices), 1), ("data", "model"), axis_types=both, devices=devices), chip)
+    return Target(name, mesh_over(devices), chip)
 
 
 def _example(chip: Chip) -> str:

@@ -14,6 +14,7 @@ https://atcold.github.io/NYU-DLSP21/en/week10/10-3/, figures 3 to 6.
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
@@ -22,6 +23,7 @@ from jax.typing import DTypeLike
 from ssl_jax.networks.attention import KeyValueCache
 from ssl_jax.networks.layers import LayerNorm
 from ssl_jax.networks.transformer_layer import TransformerLayer
+from ssl_jax.ops.collectives import pass_on
 from ssl_jax.sequences.vocabulary import START
 
 Caches = dict[str, KeyValueCache]  # One for each layer.
@@ -145,6 +147,12 @@ class Readout(nnx.Linear):
         return super().__call__(tokens).astype(jnp.float32)
 
 
-def delay(target: Array) -> Array:
-    """The symbol before each symbol: `[B, T]` moved right by one position, with START in front."""
-    return jnp.concatenate([jnp.full_like(target[:, :1], START), target[:, :-1]], axis=1)
+def delay(target: Array, axis_name: str | None = None) -> Array:
+    """The symbol before each symbol: `[B, T]` moved right by one position, with START in front.
+
+    Over shards of T, the last symbol of each shard moves to the next one.
+    """
+    first = jnp.full_like(target[:, :1], START)
+    if axis_name is not None:
+        first = jnp.where(jax.lax.axis_index(axis_name) == 0, first, pass_on(target[:, -1:], axis_name))
+    return jnp.concatenate([first, target[:, :-1]], axis=1)

@@ -129,7 +129,7 @@ class Recurrent(Recorder):
         return [getattr(self, f"predictor{number}") for number in range(1, self.depth + 1)]
 
     def dropout(self, tokens: Array, rngs: nnx.Rngs | None) -> Array:
-        return tokens if self.deterministic else drop("dropout", tokens, self.dropout_rate, tokens.shape, rngs)
+        return tokens if self.deterministic else drop("dropout", tokens, self.dropout_rate, rngs)
 
 
 recurrent = network(Recurrent)

@@ -154,6 +154,6 @@ class Bidirectional(nnx.Module):
             onward, last = getattr(self, f"forward{number}")(tokens, visible=visible)
             back, first = getattr(self, f"backward{number}")(tokens, visible=visible, reverse=True)
             tokens = jnp.concatenate([onward, back], axis=2)
-            tokens = tokens if self.deterministic else drop("dropout", tokens, self.dropout, tokens.shape, rngs)
+            tokens = tokens if self.deterministic else drop("dropout", tokens, self.dropout, rngs)
             states.append(tuple(jnp.concatenate(halves, axis=1) for halves in zip(last, first, strict=True)))
         return tokens, states

@@ -4,7 +4,7 @@ Without a source it is a language model: each symbol is predicted from those bef
 
 B: examples; S: symbols of the source; T: of the target; V: symbols that a target may have; D: size of a token; H: heads.
 Symbols are integers: PADDING, START and END of `sequences.vocabulary`, and those that follow them. Padding is at the end,
-and no token attends to it.
+and no token attends to it. Over shards of a sequence (`axis_name`), S and T are those of a shard.
 """
 
 from collections import OrderedDict
@@ -16,9 +16,10 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from ssl_jax.errors import UsageError, pick
-from ssl_jax.networks.attention import Projection, check_heads
+from ssl_jax.networks.attention import Projection, check_heads, check_whole
 from ssl_jax.networks.functional import Recorder, network
 from ssl_jax.networks.transformer_layer import Activation, check_layers, drop
+from ssl_jax.ops.collectives import gather_positions, mean_over_shards, row_numbers
 from ssl_jax.ops.positions import sinusoidal_positions
 from ssl_jax.sequences.encoder_predictor_decoder import Encoder, Readout, TargetLayers, delay
 from ssl_jax.sequences.vocabulary import FIRST, PADDING
@@ -29,10 +30,10 @@ Positions = Literal["sinusoidal", "rotary"]
 class SymbolNetwork(Recorder):
     """A network of embedded symbols: each is a vector of length 1, multiplied by sqrt(D), with a sinusoid of its position."""
 
-    def __init__(self, dim: int, *, sinusoidal: bool, dropout: float):
+    def __init__(self, dim: int, *, sinusoidal: bool, dropout: float, axis_name: str | None = None):
         if sinusoidal and dim % 2:
             raise UsageError(f"sinusoidal positions come in pairs, so dim must be even, got {dim}")
-        self.sinusoidal, self.dropout, self.width = sinusoidal, dropout, dim
+        self.sinusoidal, self.dropout, self.width, self.axis_name = sinusoidal, dropout, dim, axis_name
         self.deterministic = False  # The name that `Module.train` and `Module.eval` set.
 
     def embed(
@@ -40,9 +41,9 @@ class SymbolNetwork(Recorder):
     ) -> Array:
         tokens = vectors(symbols) * self.width**0.5
         if self.sinusoidal:
-            position = jnp.arange(symbols.shape[1])[None] if position is None else position
+            position = row_numbers(symbols.shape[1], self.axis_name)[None] if position is None else position
             tokens = tokens + sinusoidal_positions(position, self.width).astype(tokens.dtype)
-        return tokens if self.deterministic else drop("dropout", tokens, self.dropout, tokens.shape, rngs)
+        return tokens if self.deterministic else drop("dropout", tokens, self.dropout, rngs, axis_name=self.axis_name)
 
 
 def vectors_of(symbols: int, dim: int, *, dtype: DTypeLike, rngs: nnx.Rngs) -> nnx.Embed:
@@ -79,6 +80,9 @@ class Transformer(SymbolNetwork):
       positions: "sinusoidal", added to the symbols, or "rotary", which rotates queries and keys. Both take any length.
       dropout: probability in [0, 1) of each value of the embedded symbols and of each part of a layer to be zeroed. Training
         then needs the `rng` of `apply`.
+      axis_name: mapped axis over which S and T are sharded, in the order of the positions: each shard is given its symbols and
+        returns their outputs, and all return the same "features". The parameters are those of the network without it, which
+        decodes and is inspected. See docs/sharding.md.
       dtype: of the activations; parameters, "features" and "logits" are float32.
 
     Raises:
@@ -107,19 +111,20 @@ class Transformer(SymbolNetwork):
         activation: Activation = "gelu",
         positions: Positions = "sinusoidal",
         dropout: float = 0.0,
+        axis_name: str | None = None,
         dtype: DTypeLike = jnp.float32,
     ):
         rotary = pick("positions", positions, ("sinusoidal", "rotary")) == "rotary"
         check_heads(dim, heads=heads, groups=groups, projection=projection, rotary=rotary, value_size=value_size)
         check_layers(depth=depth, activation=activation, dropout=dropout)
-        super().__init__(dim, sinusoidal=not rotary, dropout=dropout)
+        super().__init__(dim, sinusoidal=not rotary, dropout=dropout, axis_name=axis_name)
         for name, count in (("sources", sources), ("symbols", symbols)):
             if count is not None and count <= FIRST:
                 raise UsageError(f"{name}: got {count}, expected more than the {FIRST} symbols of every vocabulary")
         stack: Any = {
             "depth": depth, "heads": heads, "groups": groups, "value_size": value_size, "hidden": round(mlp_ratio * dim),
             "rotary": rotary, "projection": projection, "norm_first": norm_first, "activation": activation, "dropout": dropout,
-            "dtype": dtype, "rngs": rngs,
+            "axis_name": axis_name, "dtype": dtype, "rngs": rngs,
         }  # fmt: skip
         self.source = None if sources is None else vectors_of(sources, dim, dtype=dtype, rngs=rngs)
         self.target = vectors_of(symbols, dim, dtype=dtype, rngs=rngs)
@@ -129,18 +134,19 @@ class Transformer(SymbolNetwork):
 
     def __call__(self, source: Array, target: Array, *, rngs: nnx.Rngs | None = None) -> dict[str, Array]:
         encoded, mask = self.encode(source, rngs)
-        tokens = self.embed(self.target, delay(as_many("target", target, source)), rngs)
+        tokens = self.embed(self.target, delay(as_many("target", target, source), self.axis_name), rngs)
         decoded = self.layers(tokens, encoded, mask, rngs=rngs)
         logits = self.readout(decoded)
         if encoded is None or mask is None:
-            return {"features": mean_of(decoded, target != PADDING), "logits": logits}
+            return {"features": mean_of(decoded, target != PADDING, self.axis_name), "logits": logits}
         if self.recording:
             *_, last = self.layers.blocks().values()
             self.record(alignment=last.predictor.cross.recorded("weights").mean(1))
-        return outputs_of(encoded, mask[:, 0, 0], logits)
+        return outputs_of(encoded, source != PADDING, logits, self.axis_name)
 
     def init_cache(self, source: Array, length: int) -> dict[str, Any]:
         """The cache before the first symbol; every leaf has the leading axis B."""
+        check_whole("init_cache", self.axis_name)
         encoded, mask = self.encode(source)
         targets, context = self.layers.init_cache(len(source), length, encoded)
         return {"targets": targets, "context": context, "mask": mask, "position": jnp.zeros(len(source), jnp.int32)}
@@ -153,25 +159,27 @@ class Transformer(SymbolNetwork):
         return self.readout(token)[:, 0], {**cache, "targets": targets, "position": position + 1}
 
     def encode(self, source: Array, rngs: nnx.Rngs | None = None) -> tuple[Array | None, Array | None]:
-        """`[B, S, D]`, and the mask `[B, 1, 1, S]` that excludes padding; None for both without a source."""
+        """`[B, S, D]`, and the mask `[B, 1, 1, S]`, of all shards, that excludes padding; None for both without a source."""
         if self.encoder is None or self.source is None:
             return None, None
-        mask = (checked("source", source) != PADDING)[:, None, None]
+        mask = gather_positions(checked("source", source) != PADDING, self.axis_name)[:, None, None]
         return self.encoder(self.embed(self.source, source, rngs), mask, rngs=rngs), mask
 
 
 transformer = network(Transformer)
 
 
-def outputs_of(encoded: Array, visible: Array, logits: Array) -> dict[str, Array]:
+def outputs_of(encoded: Array, visible: Array, logits: Array, axis_name: str | None = None) -> dict[str, Array]:
     """The outputs of a sequence network; "features" is the mean of `encoded` `[B, S, D]` where `visible` `[B, S]`."""
-    return OrderedDict(encoded=encoded, features=mean_of(encoded, visible), logits=logits)
+    return OrderedDict(encoded=encoded, features=mean_of(encoded, visible, axis_name), logits=logits)
 
 
-def mean_of(tokens: Array, visible: Array) -> Array:
-    """The mean of `[B, S, D]` where `visible` `[B, S]`, float32 `[B, D]`; zeros where nothing is."""
+def mean_of(tokens: Array, visible: Array, axis_name: str | None = None) -> Array:
+    """The mean of `[B, S, D]` where `visible` `[B, S]`, of all shards, float32 `[B, D]`; zeros where nothing is."""
     counted = visible[:, :, None].astype(jnp.float32)
-    return (tokens.astype(jnp.float32) * counted).sum(1) / jnp.maximum(counted.sum(1), 1)
+    total = mean_over_shards((tokens.astype(jnp.float32) * counted).sum(1), axis_name)
+    count = mean_over_shards(counted.sum(1), axis_name)
+    return total / jnp.where(count > 0, count, 1)
 
 
 def checked(name: str, symbols: Array) -> Array:

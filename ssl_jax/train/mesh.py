@@ -4,14 +4,18 @@ Everything else in the project works on global arrays, independent of the number
 """
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import jax
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from ssl_jax.errors import UsageError
 
+AXES = ("data", "model")
 SMALLEST_SHARDED_LEAF = 2**14  # Below this many elements, a collective costs more than the copy it saves.
 
 
@@ -24,9 +28,23 @@ def make_mesh(devices: int | None = None) -> Mesh:
             f"devices: got {count}, but {len(available)} are available: choose 1 to {len(available)} "
             "(more host devices on CPU: JAX_NUM_CPU_DEVICES=8)."
         )
-    return jax.make_mesh(
-        (count, 1), ("data", "model"), axis_types=(AxisType.Auto, AxisType.Auto), devices=available[:count]
-    )
+    return mesh_over(available[:count])
+
+
+def mesh_over(devices: Sequence[Any]) -> Mesh:
+    """A mesh of shape `[devices, 1]`. Of several slices, which a slower network joins, one follows another."""
+    automatic = AxisType.Auto, AxisType.Auto
+    held = Counter(getattr(device, "slice_index", 0) for device in devices)
+    if len(held) == 1:
+        return jax.make_mesh((len(devices), 1), AXES, axis_types=automatic, devices=devices)
+    if len(set(held.values())) > 1:
+        raise UsageError(
+            f"devices: got {len(devices)} of {len(held)} slices, {sorted(held.values())} of each, expected as many of each: "
+            "use all devices, or those of one slice."
+        )
+    shapes = (len(devices) // len(held), 1), (len(held), 1)
+    grid = mesh_utils.create_hybrid_device_mesh(*shapes, devices, allow_split_physical_axes=True)
+    return Mesh(grid, AXES, axis_types=automatic)
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:

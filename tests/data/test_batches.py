@@ -157,6 +157,11 @@ def test_what_fits_is_held(monkeypatch):
     "mistake, sentence",
     [
         (
+            lambda: Batches(Synthetic(size=2**31, side=4), 8, seed=0),
+            "data: synthetic:0 has 2147483648 examples, expected at most 2147483647, as their indices are int32: "
+            "train on a part of them.",
+        ),
+        (
             lambda: Batches(SOURCE, 23, seed=0),
             "batch_size: got 23, but synthetic:0 has 22 examples: choose 1 to 22.",
         ),

@@ -5,11 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from jax.extend.core import Primitive
 from jax.sharding import PartitionSpec
 
 from ssl_jax.planning.chips import TPUS, roofline
 from ssl_jax.planning.compiled_text import arrays_in, read_program
-from ssl_jax.planning.costs import Costs, Traffic, costs_of, group_size
+from ssl_jax.planning.costs import Costs, Traffic, costs_of, group_size, slices_in
 from ssl_jax.planning.products import products
 from ssl_jax.train.mesh import make_mesh
 
@@ -49,6 +50,21 @@ ENTRY %main (a: f32[8,4]) -> f32[2,4] {
 }
 """
 
+# What libtpu makes of a sum, a gather and a ring over three slices of four chips.
+SLICES = """HloModule jit_step
+
+ENTRY %main (a: f32[8,4]) -> f32[8,4] {
+  %a = f32[8,4]{1,0:T(8,128)} parameter(0)
+  %after = token[] after-all()
+  %sum = (f32[8,4]{1,0:T(8,128)}, u32[], token[]) send(%a, %after), channel_id=2, is_host_transfer=true, frontend_attributes={_xla_host_transfer_handler_name="xla_megascale_runtime",_xla_megascale_target="{1,2,3}x{0:3}",_xla_megascale_transfer_type="ALL_REDUCE"}
+  %got = (f32[8,4]{1,0:T(8,128)}, u32[], token[]) recv(%after), channel_id=1, is_host_transfer=true, frontend_attributes={_xla_megascale_target="{1,2,3}x{0:3}",_xla_megascale_transfer_type="ALL_REDUCE"}
+  %all = (f32[8,4]{1,0:T(8,128)}, u32[], token[]) send(%a, %after), channel_id=4, is_host_transfer=true, frontend_attributes={_xla_megascale_target="{1,2,3}x{0:3}",_xla_megascale_transfer_type="ALL_GATHER"}
+  %ring = (f32[8,4]{1,0:T(8,128)}, u32[], token[]) send(%a, %after), channel_id=6, is_host_transfer=true, frontend_attributes={_xla_megascale_target={{100003->200000},{200003->300000},{300003->100000}},_xla_megascale_transfer_type="ONE_TO_ONE"}
+  %done = (f32[8,4]{1,0:T(8,128)}, token[]) recv-done(%got), channel_id=1, is_host_transfer=true
+  ROOT %out = f32[8,4]{1,0:T(8,128)} get-tuple-element(%done), index=0
+}
+"""  # noqa: E501
+
 
 def compiled_costs(function, *arguments):
     compiled = jax.jit(function).lower(*arguments).compile()
@@ -65,6 +81,21 @@ def test_the_costs_of_a_tpu_program():
     assert found.unknown_loops == 0
     unknown = costs_of(read_program(TPU.replace("direction=LT", "direction=GT")))
     assert (unknown.flops, unknown.unknown_loops) == (2 * 8 * 4 * 4, 1)
+
+
+def test_what_is_sent_between_slices_goes_over_the_network():
+    found = costs_of(read_program(SLICES))
+    assert found.traffic == {
+        "all-reduce between slices": Traffic(1, 128, 2 * 128 * 2 / 3),
+        "all-gather between slices": Traffic(1, 3 * 128, 2 * 128),
+        "collective-permute between slices": Traffic(1, 128, 128),
+    }
+    assert found.bytes == 4 * 128  # Three are read, and one is written.
+    assert slices_in('x, _xla_megascale_target={{100000,100001,200000}},_xla_megascale_transfer_type="ALL_TO_ALL"') == 2
+    chip = TPUS["v5e"]
+    times = roofline(found, chip)
+    assert times.links == 0 and times.network == pytest.approx(128 * (4 / 3 + 2 + 1) / 3.125e9)
+    assert times.seconds == times.network and times.bound == "network"
 
 
 def test_groups_in_all_notations():
@@ -90,6 +121,22 @@ def test_a_loop_counts_with_its_length_and_a_conditional_with_its_cheap_branch()
     found, theirs = compiled_costs(step, x, w)
     assert found.flops == 5 * 2 * 16 * 32 * 32 == products(jax.make_jaxpr(step)(x, w)) and found.unknown_loops == 0
     assert theirs["flops"] < found.flops
+
+
+def test_the_attention_of_cudnn_counts_by_its_shapes():
+    """Named as in JAX, whose own primitives refuse to be traced without a GPU."""
+
+    def bind(name, *arrays):
+        primitive = Primitive(f"dot_product_attention_{name}_wrapper")
+        primitive.def_abstract_eval(lambda query, *rest: query)
+        return primitive.bind(*arrays)
+
+    def step(query, key, value):
+        return bind("bwd", query, key, value, bind("fwd", query, key, value))
+
+    query, key, value = (jnp.ones(shape) for shape in ((2, 6, 4, 8), (2, 5, 2, 8), (2, 5, 2, 3)))
+    pairs = 2 * 4 * 6 * 5
+    assert products(jax.make_jaxpr(step)(query, key, value)) == 2 * pairs * (8 + 3) + 2 * pairs * (3 * 8 + 2 * 3)
 
 
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])

@@ -14,6 +14,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from ssl_jax import recipes
 from ssl_jax.cli import main
+from ssl_jax.commands import planned_again
 from ssl_jax.data.outline import Outline, is_outline, outline
 from ssl_jax.errors import UsageError
 from ssl_jax.ops.comparison import Comparison
@@ -29,6 +30,7 @@ from ssl_jax.planning.summary import summary, table
 from ssl_jax.planning.targets import Target, this_machine, topology
 from ssl_jax.train.compilation import not_kept
 from ssl_jax.train.execution import PLAIN, Execution
+from ssl_jax.train.mesh import mesh_over
 
 LIBTPU = importlib.util.find_spec("libtpu") is not None
 TINY = {"data": "synthetic", "image_size": 14, "encoder": "vit_micro/7", "batch_size": 8, "epochs": 2}
@@ -183,6 +185,55 @@ def test_the_command_on_devices_of_this_machine(tmp_path, capsys):
     assert plan["flops"] > 0 and plan["bytes"] > 0 and plan["collectives"]["all-reduce"]["count"] > 1
 
 
+@pytest.fixture
+def run(tmp_path):
+    """The folder of a run: its run.json."""
+    arguments = recipes.find("simclr", "demo")(**TINY | {"temperature": 0.3}).arguments
+    request = {"method": "simclr", "recipe": "demo", "arguments": arguments, "seed": 3, "microbatches": 2}
+    (tmp_path / "run.json").write_text(json.dumps(request | {"examples": {"train_examples": 12_345}}))
+    return tmp_path
+
+
+def test_the_plan_of_a_run_has_its_recipe_seed_and_microbatches(run, monkeypatch, capsys):
+    planned = {}
+
+    def plan_of(make, target, *, given, execution, **rest):
+        planned.update(given | rest, target=target.name, recipe=make(**given), microbatches=execution.microbatches)
+        return {}
+
+    monkeypatch.setattr("ssl_jax.commands.planning.plan_run", plan_of)
+    monkeypatch.setattr("ssl_jax.commands.planning.table", str)
+    assert main(["plan", "--from", str(run), "--devices", "4", "--global-batch=16", "--largest", "skip"]) == 0
+    assert json.loads(capsys.readouterr().out) == {}
+    assert (planned["seed"], planned["microbatches"], planned["largest"], planned["target"]) == (
+        3,
+        2,
+        "skip",
+        "4 x cpu",
+    )
+    assert planned["recipe"].batch_size == 16 and planned["recipe"].arguments["temperature"] == 0.3
+    assert planned["examples"] is None  # These images are made, and so at hand.
+    assert main(["plan", f"--from={run / 'run.json'}", "--microbatches=1"]) == 0
+    assert (planned["microbatches"], planned["recipe"].batch_size) == (1, 8)
+
+
+def test_the_plan_of_a_run_whose_data_are_elsewhere(run, tmp_path, capsys):
+    request = json.loads((run / "run.json").read_text())
+    request["arguments"]["data"] = "/elsewhere/images"
+    (run / "run.json").write_text(json.dumps(request))
+    make, _, planned = planned_again(run, [])
+    assert planned.examples == 12_345
+    recipe = assume(make.func, make.keywords, accelerator=False, examples=planned.examples).make()
+    assert len(recipe.data.train) == 12_345
+    assert planned_again(run, ["--examples", "10"])[2].examples == 10
+    for words, sentence in (
+        (["--from", str(tmp_path / "no")], "run: there is no"),
+        (["--from"], "--from needs a value"),
+    ):
+        assert main(["plan", *words]) == 2
+        assert capsys.readouterr().err.startswith(f"ssl-jax: {sentence}")
+
+
 @pytest.mark.slow
 def test_more_devices_take_less_of_a_sharded_state():
     make = recipes.find("simclr", "demo")
@@ -202,6 +253,8 @@ def test_more_devices_take_less_of_a_sharded_state():
 MISTAKES = {
     "topology: got 'v9:4x4', expected one of v3, v4, v5e": ["--topology", "v9:4x4"],
     "topology: got 'v5e', expected": ["--topology", "v5e"],
+    "topology: got 'v5e:2x2x0slices', expected": ["--topology", "v5e:2x2x0slices"],
+    "topology: got v3:2x2x2slices, but the bandwidth between slices of v3": ["--topology", "v3:2x2x2slices"],
     "batch_size: 6 examples cannot be shared equally by 4 devices": ["--devices", "4", "--global-batch", "6"],
     "devices: got 4 and the topology v5e:2x2: give one": ["--topology", "v5e:2x2", "--devices", "4"],
     "output: got plan.txt, expected a file that ends in .json": ["--output", "plan.txt"],
@@ -245,6 +298,10 @@ def test_a_program_for_tpus_that_are_not_there():
     found = costs_of(read_program(compiled.as_text()))
     assert found.flops == 3 * 10 * 2 * 16 * 128 * 128 and found.traffic["all-reduce"].results >= weights.size * 4
     assert memory_of(compiled).arguments >= rows.size * 4 / 4 + weights.size * 4
+    slices = topology("v5e:2x2x2slices")
+    assert slices.chips == 8 and [device.slice_index for device in slices.mesh.devices.flat] == [0] * 4 + [1] * 4
+    with pytest.raises(UsageError, match=r"^devices: got 7 of 2 slices, \[3, 4\] of each, expected as many of each"):
+        mesh_over(list(slices.mesh.devices.flat)[:7])
     with pytest.raises(
         UsageError, match=r"^topology: libtpu refuses v5e:3x3 \(.*\): choose another grid, such as v5e:4x4\.$"
     ):
