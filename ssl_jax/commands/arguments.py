@@ -60,7 +60,8 @@ def read_options(
     )
     parsed.__annotations__ = kinds
     parsed.__doc__ = explained(make)
-    arguments.__doc__ = parsed.__doc__[parsed.__doc__.index("Args:") :]  # What the recipe is stands above all options.
+    # What the recipe is stands above all options; without a sentence of its own, no option would be explained.
+    arguments.__doc__ = "What is learned.\n\n" + parsed.__doc__[parsed.__doc__.index("Args:") :]
     given, *options = parse(parsed, words, prog=prog)
     objects = {each.name for each in shown if each.default is not names[each.name].default}
     chosen = {
