@@ -28,7 +28,7 @@ from ssl_jax.prepare import MakeRecipe, execution_of, prepare
 from ssl_jax.recipes import Recipe
 from ssl_jax.report import save_album, write_report
 from ssl_jax.report.inputs import Trained
-from ssl_jax.runs import REPORT, add_results, open_run, read_metrics, read_record, read_results, write_results
+from ssl_jax.runs import REPORT, add_results, open_run, read_metrics, read_record, read_results, waiting, write_results
 from ssl_jax.runs.circumstances import changed_file, changes, different_examples, versions
 from ssl_jax.train import fit
 from ssl_jax.train.compilation import keep_programs
@@ -220,5 +220,7 @@ def _finish(
         log_line(sources_table(features, chance=chance_level(recipe.data)))
     else:
         log_line(f"without labels: {in_words(results['label_free'])}")
+    if words := waiting.in_words(waiting.waited(records)):
+        log_line(f"training {words} of its time")
     log_line(f"report: {run / REPORT}")
     return results

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from ssl_jax.files import to_json
 from ssl_jax.runs import DAMAGED_METRICS, METRICS, truncate_metrics
 from ssl_jax.train.trackers import Tracker
+from ssl_jax.train.waits import Waits
 
 SHOWN = {"loss": "loss {:.3f}", "knn": "k-NN {:.1%}", "std": "std {:.2f}"}  # As many as fit into 80 columns.
 
@@ -36,6 +37,7 @@ class Log:
     ):
         self.steps, self.last = steps, {"step": start, "time": time.perf_counter()}
         self.latest: dict[str, float] = {}
+        self.waits = Waits()
         self.trackers = trackers
         self.plain = not sys.stderr.isatty() and not quiet
         self.bar = tqdm(
@@ -63,9 +65,14 @@ class Log:
         """
         if images:
             now = time.perf_counter()
-            metrics = {**metrics, "images_per_second": images / (now - self.last["time"])}
+            metrics = {**metrics, "images_per_second": images / (now - self.last["time"]), **self.waits.shares()}
             self.last = {"step": step, "time": now}
         self.latest |= metrics
+        with self.waits.on("writing"):
+            self._record(step, metrics, alarm)
+        self._show(step)
+
+    def _record(self, step: int, metrics: dict[str, float], alarm: str | None) -> None:
         if self.file and self.events:
             raised = {} if alarm is None else {"alarm": alarm}
             print(to_json({"step": step, **metrics, **raised}), file=self.file, flush=True)
@@ -74,7 +81,6 @@ class Log:
                 self.events.add_scalar(name, value, step)
             for tracker in self.trackers:
                 tracker.log(finite, step)
-        self._show(step)
 
     def reset_clock(self) -> None:
         """Excludes the time since the last record, spent on evaluation or writing, from images per second."""
