@@ -6,10 +6,11 @@ Messages for the user go to standard error; standard output is reserved for the 
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
@@ -24,6 +25,25 @@ SHOWN = {"loss": "loss {:.3f}", "knn": "k-NN {:.1%}", "std": "std {:.2f}"}  # As
 def log_line(message: str) -> None:
     """Prints one line for the user on standard error."""
     tqdm.write(message, file=sys.stderr)
+
+
+def log_pictures(
+    run: Path,
+    images: Mapping[str, np.ndarray],
+    histograms: Mapping[str, np.ndarray],
+    *,
+    step: int,
+    trackers: Sequence[Tracker] = (),
+) -> None:
+    """Adds images, uint8 [H, W, 3], and histograms of finite values to TensorBoard's events; the images to trackers, too."""
+    with SummaryWriter(str(run)) as events:
+        for name, image in images.items():
+            events.add_image(name, image, step, dataformats="HWC")
+        for name, values in histograms.items():
+            events.add_histogram(name, values, step)
+    for tracker in trackers:
+        for name, image in images.items():
+            tracker.show(name, image, step)
 
 
 class Log:
@@ -99,13 +119,11 @@ class Log:
         self.advance(step)
 
     def close(self) -> None:
-        """Closes the bar and flushes the files."""
+        """Closes the bar and flushes the files; trackers stay open."""
         self.bar.close()
         if self.file and self.events:
             self.file.close()
             self.events.close()
-        for tracker in self.trackers:
-            tracker.close()
 
     def __enter__(self) -> "Log":
         return self

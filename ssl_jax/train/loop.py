@@ -73,7 +73,7 @@ def fit(
         score of the checkpoint; otherwise `_score` takes another.
       save_minutes: time after which a checkpoint is written between those of `save_every`, too; never when None.
       keep: number of last checkpoints to keep, beside the best one.
-      trackers: get the metrics that are recorded in `run`; closed at the end.
+      trackers: get the metrics that are recorded in `run`, and stay open.
       program: `make_program` of these arguments; made from them when None.
 
     Raises:
