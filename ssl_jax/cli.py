@@ -8,6 +8,7 @@ stopped, and that the same command resumes, is one sentence and exit code 75.
 
 import contextlib
 import errno
+import io
 import os
 import re
 import signal
@@ -63,6 +64,10 @@ Completion by the shell: eval "$(ssl-jax --print-completion bash)" in ~/.bashrc,
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns the exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.encoding.lower() not in ("utf-8", "utf8"):
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # As standard error: a name that a terminal lacks is no fault.
     try:
         try:
             code = _run(list(sys.argv[1:] if arguments is None else arguments))

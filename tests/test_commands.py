@@ -407,6 +407,7 @@ MISTAKES = {
     "pretrain simclr --seed 4294967296": "ssl-jax: seed: got 4294967296, expected 0 to 4,294,967,295.",
     "pretrain simclr --encoder resnet19": "unknown encoder 'resnet19': did you mean 'resnet18'?",
     "pretrain simclr --data digit": "digits",
+    "pretrain swav --image-size 16": "small_size: got 20, expected at most 16, the side of the images: lower --small-size",
     "pretrain simclr --data synthetic --image-size 16 --devices 3 --batch-size 64": "batch_size: 64 examples",
     "pretrain simclr --devices 99": "devices: got 99, but 8 are available",
     "pretrain simclr --temperature 0": "temperature: got 0.0, expected 0.001 to 1000.",

@@ -88,7 +88,7 @@ def current_word(word: str, names: Container[str]) -> str:
 
 
 def repeat(path: Path, words: list[str]) -> tuple[MakeRecipe, Options]:
-    """The recipe, first weights, seed and microbatches of a `run.json`; arguments may set folder and execution of the run."""
+    """The recipe, first weights, seed, microbatches and skips of a `run.json`; arguments may set folder and execution."""
     request = read_request(path)
     make = make_again(request)
     again = Options(
@@ -96,6 +96,7 @@ def repeat(path: Path, words: list[str]) -> tuple[MakeRecipe, Options]:
         init=Path(init) if isinstance(init := request.get("init", {}).get("path"), str) else None,
         seed=request["seed"],
         microbatches=request.get("microbatches", 1),
+        skip_nonfinite=request.get("skip_nonfinite", 0),
     )
 
     def options(run_options: Options = again) -> Options:
