@@ -6,7 +6,6 @@ for another width or kind of terminal. Where the cache cannot be read or written
 
 import contextlib
 import hashlib
-import importlib.metadata
 import io
 import json
 import os
@@ -58,6 +57,8 @@ def _key(words: list[str]) -> str:
 
 def _fingerprint() -> str:
     """Of what a text is made by: Python, the package that formats help, and the names, sizes and times of our files."""
+    import importlib.metadata  # noqa: PLC0415  Commands without help do not wait for it.
+
     files = ((path, path.stat()) for path in sorted(PACKAGE.rglob("*.py")))
     about = [(str(path), each.st_size, each.st_mtime_ns) for path, each in files]
     tools = [sys.version, *map(importlib.metadata.version, ("tyro", "docstring_parser"))]
