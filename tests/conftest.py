@@ -35,6 +35,9 @@ os.environ.setdefault(
 jax.config.update("jax_compilation_cache_dir", os.environ["SSL_JAX_TEST_PROGRAMS"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
+# Help is kept in the user's cache, which tests leave alone.
+os.environ["XDG_CACHE_HOME"] = str(Path(__file__).parents[1] / ".pytest_cache" / "user")
+
 # Tracing makes objects by the million, few of them garbage: a collection for every 700, the default, is a sixth of its time.
 gc.set_threshold(50_000, 10, 10)
 

@@ -219,7 +219,9 @@ def test_an_index_of_kubernetes_trains_one_run(tmp_path, monkeypatch, capsys):
 
 
 def test_help_and_an_unknown_scheduler(capsys):
-    assert main(["sweep", "--help"]) == 0 and "a tuple" in capsys.readouterr().out.lower()
+    assert main(["sweep", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "a tuple" in shown.lower() and max(map(len, shown.splitlines())) <= 80
     assert main([*WORDS, "--print", "slrm"]) == 2 and "did you mean 'slurm'?" in capsys.readouterr().err
     assert main(["sweep", "--seed", "0", "1"]) == 2 and "method: none was given" in capsys.readouterr().err
 

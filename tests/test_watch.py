@@ -1,5 +1,6 @@
 """Watching a run: its state in a line, and the end of the watch; without jax."""
 
+import io
 import json
 import os
 import subprocess
@@ -51,6 +52,14 @@ def test_a_stopped_run_ends_the_watch_with_where_it_is(run, capsys):
     assert main(["watch", str(run)]) == 0
     shown, ended = capsys.readouterr().out.splitlines()
     assert shown.startswith("step 100/1,000") and ended.startswith(f"{run} has stopped after step 100 of 1,000: ")
+
+
+def test_a_terminal_that_lacks_the_letters_of_a_name_shows_escapes(run, monkeypatch):
+    odd = run.rename(run.parent / "caf\xe9")
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert main(["watch", str(odd)]) == 0
+    assert rb"caf\xe9 has stopped after step 100" in terminal.buffer.getvalue()
 
 
 def test_a_run_that_stopped_before_its_first_record_is_not_said_to_compile(run, capsys):

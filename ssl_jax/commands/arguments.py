@@ -60,7 +60,8 @@ def read_options(
     )
     parsed.__annotations__ = kinds
     parsed.__doc__ = explained(make)
-    arguments.__doc__ = parsed.__doc__[parsed.__doc__.index("Args:") :]  # What the recipe is stands above all options.
+    # What the recipe is stands above all options; without a sentence of its own, no option would be explained.
+    arguments.__doc__ = "What is learned.\n\n" + parsed.__doc__[parsed.__doc__.index("Args:") :]
     given, *options = parse(parsed, words, prog=prog)
     objects = {each.name for each in shown if each.default is not names[each.name].default}
     chosen = {
@@ -87,7 +88,7 @@ def current_word(word: str, names: Container[str]) -> str:
 
 
 def repeat(path: Path, words: list[str]) -> tuple[MakeRecipe, Options]:
-    """The recipe, first weights, seed and microbatches of a `run.json`; arguments may set folder and execution of the run."""
+    """The recipe, first weights, seed, microbatches and skips of a `run.json`; arguments may set folder and execution."""
     request = read_request(path)
     make = make_again(request)
     again = Options(
@@ -95,6 +96,7 @@ def repeat(path: Path, words: list[str]) -> tuple[MakeRecipe, Options]:
         init=Path(init) if isinstance(init := request.get("init", {}).get("path"), str) else None,
         seed=request["seed"],
         microbatches=request.get("microbatches", 1),
+        skip_nonfinite=request.get("skip_nonfinite", 0),
     )
 
     def options(run_options: Options = again) -> Options:

@@ -8,7 +8,7 @@ from typing import Any
 from ssl_jax.commands.output import check_ending, check_writable
 from ssl_jax.errors import UsageError
 from ssl_jax.evaluate.tables import aligned
-from ssl_jax.files import write_atomically
+from ssl_jax.files import printable, write_atomically
 from ssl_jax.report.comparison import Figure, Table, notes_of, read_numbers, shown, state, tables_of
 from ssl_jax.report.comparison_page import comparison_page
 from ssl_jax.runs import REQUEST
@@ -34,7 +34,7 @@ def compare(runs: Sequence[Path], *, output: Path | None = None) -> dict[str, An
     check_writable(page)
     write_atomically(page, comparison_page(tables, title=" and ".join(dict.fromkeys(map(_title, tables)))))
     log_line("\n\n".join(map(_text, tables)))
-    log_line(f"page: {page}")
+    log_line(printable(f"page: {page}"))
     return {"tables": [_json(table) for table in tables], "page": str(page)}
 
 
@@ -74,7 +74,9 @@ def _text(table: Table) -> str:
     ]
     foot = "percent, mean ± standard deviation over the runs of a row" if table.columns else "no accuracies yet"
     apart = [f"not in one table with the first runs: {table.apart}"] if table.apart else []
-    return "\n".join([f"{_what(table)}, data {table.data}", *apart, aligned([head, *rows]), foot, *notes_of(table)])
+    lines = aligned([[printable(cell) for cell in row] for row in [head, *rows]])
+    above, below = [f"{_what(table)}, data {table.data}", *apart], [foot, *notes_of(table)]
+    return "\n".join([*map(printable, above), lines, *map(printable, below)])
 
 
 def _count(runs: Sequence[Any]) -> str:

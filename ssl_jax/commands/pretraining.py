@@ -5,6 +5,7 @@ import functools
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,14 @@ from ssl_jax.prepare import MakeRecipe, execution_of, prepare
 from ssl_jax.recipes import Recipe
 from ssl_jax.report import save_album, write_report
 from ssl_jax.report.inputs import Trained
-from ssl_jax.runs import REPORT, add_results, open_run, read_metrics, read_record, read_results, write_results
+from ssl_jax.report.reading import read_run
+from ssl_jax.report.sheets import histograms, sheets
+from ssl_jax.runs import REPORT, add_results, open_run, read_metrics, read_record, read_results, waiting, write_results
 from ssl_jax.runs.circumstances import changed_file, changes, different_examples, versions
 from ssl_jax.train import fit
 from ssl_jax.train.compilation import keep_programs
 from ssl_jax.train.hosts import check_same, connect, lost_processes, on_this_process, part, together
-from ssl_jax.train.log import log_line
+from ssl_jax.train.log import log_line, log_pictures
 from ssl_jax.train.state import TrainState
 from ssl_jax.train.trackers import Tracker, import_trackers, open_trackers
 
@@ -65,6 +68,8 @@ def pretrain(make: MakeRecipe, options: Options, *, repeats: Path | None = None)
                     open_run(run, request, resume=options.resume, update=update, about=about_training(recipe))
                 )
                 trackers = open_trackers(modules, run, request["arguments"] | {"seed": options.seed})
+                for tracker in trackers:
+                    opened.callback(tracker.close)
                 log_line("\n".join(filter(None, (changed, introduction(recipe, mesh, seed=options.seed), begins))))
         with batches:
             state = fit(
@@ -75,10 +80,10 @@ def pretrain(make: MakeRecipe, options: Options, *, repeats: Path | None = None)
                 trackers=trackers,
             )  # fmt: skip
         if jax.process_count() == 1:
-            return _finish(run, recipe, state, mesh, seed=options.seed, began=began)
+            return _finish(run, recipe, state, mesh, trackers, seed=options.seed, began=began)
         state = on_this_process(state, mesh)
         part()
-        return _finish(run, recipe, state, None, seed=options.seed, began=began) if first else None
+        return _finish(run, recipe, state, None, trackers, seed=options.seed, began=began) if first else None
 
 
 def _only_results_on_stdout() -> None:
@@ -120,7 +125,10 @@ def _request(recipe: Recipe, options: Options) -> dict[str, Any]:
     request = {"method": method, "recipe": name, "arguments": recipe.arguments, "seed": options.seed}
     file = {"file": recipe.file, "file_checksum": recipe.file_checksum} if recipe.file else {}
     parts = {"microbatches": options.microbatches} if options.microbatches > 1 else {}  # They change batch norms.
-    return request | file | parts | {"examples": fingerprint(recipe.data)}
+    skips = (
+        {"skip_nonfinite": options.skip_nonfinite} if options.skip_nonfinite else {}
+    )  # Skipped steps change weights.
+    return request | file | parts | skips | {"examples": fingerprint(recipe.data)}
 
 
 def about_training(recipe: Recipe) -> dict[str, Any]:
@@ -177,7 +185,14 @@ def _pixels(source: Source) -> str:
 
 
 def _finish(
-    run: Path, recipe: Recipe, state: TrainState, mesh: Mesh | None, *, seed: int, began: float
+    run: Path,
+    recipe: Recipe,
+    state: TrainState,
+    mesh: Mesh | None,
+    trackers: Sequence[Tracker],
+    *,
+    seed: int,
+    began: float,
 ) -> dict[str, Any]:
     """Evaluates the features, and writes `results.json` and `report.html`."""
     data, encode = recipe.data, KeptFeatures(run).encode
@@ -215,10 +230,14 @@ def _finish(
         add_results(run, {name: results[name] for name in results if name != "seconds"})
     else:
         write_results(run, results)
+        pictures = read_run(run).pictures
+        log_pictures(run, sheets(pictures), histograms(pictures), step=results["steps"], trackers=trackers)
     write_report(run)
     if features:
         log_line(sources_table(features, chance=chance_level(recipe.data)))
     else:
         log_line(f"without labels: {in_words(results['label_free'])}")
+    if words := waiting.in_words(waiting.waited(records)):
+        log_line(f"training {words} of its time")
     log_line(f"report: {run / REPORT}")
     return results

@@ -8,6 +8,7 @@ from jax import Array
 
 from ssl_jax.augment.views import joined, multi_crop, photo_views
 from ssl_jax.composition.opened import Opened
+from ssl_jax.errors import UsageError
 
 MultiCrop = Callable[[Array, Array], dict[str, Array]]
 
@@ -25,7 +26,16 @@ class Crops:
     small_views: int = 6
 
     def like(self, opened: Opened) -> MultiCrop:
-        """Large and small crops by the views that suit the images, for minutes on a laptop."""
+        """Large and small crops by the views that suit the images, for minutes on a laptop.
+
+        Raises:
+          UsageError: the images are smaller than the small crops.
+        """
+        if (side := min(opened.data.train.image_shape[:2])) < self.small_size:
+            raise UsageError(
+                f"small_size: got {self.small_size}, expected at most {side}, the side of the images: lower --small-size, or "
+                "raise --image-size."
+            )
         small = opened.views(size=self.small_size, views=self.small_views, scale=(0.15, 0.5))
         return multi_crop(opened.views(), small)
 

@@ -8,7 +8,7 @@ from typing import Any
 from ssl_jax.report.captions import name_of
 from ssl_jax.report.charts import Line, Series, lines_chart, short, ticks
 from ssl_jax.report.comparison import Column, Figure, Row, Table, notes_of, shown, state
-from ssl_jax.report.curves import CURVES, ONLINE, read_series
+from ssl_jax.report.curves import CURVES, NOT_SHOWN, ONLINE, read_series
 from ssl_jax.report.html import Html, document, tag
 from ssl_jax.report.page import listed
 from ssl_jax.report.probes import percent
@@ -103,7 +103,7 @@ def _row(number: int, row: Row, figure: Figure | None, place: Callable[[float], 
 
 def _curves(table: Table) -> Html | None:
     recorded = {name for row in table.rows for run in row.runs for record in run.metrics for name in record}
-    names = [*CURVES, *sorted(recorded - {"step", "time"} - CURVES.keys())]
+    names = [*CURVES, *sorted(recorded - NOT_SHOWN - CURVES.keys())]
     figures = [_chart(table.rows, name) for name in names]
     if not any(figures):
         return None

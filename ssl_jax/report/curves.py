@@ -6,6 +6,7 @@ from ssl_jax.report.charts import Series, line_chart, short
 from ssl_jax.report.html import Html, tag
 from ssl_jax.report.probes import accuracy, number, percent
 from ssl_jax.report.reading import Run
+from ssl_jax.runs.waiting import WAITS
 
 # Metric -> title of its curve and its interpretation. Other metrics follow under their own names.
 CURVES = {
@@ -46,13 +47,18 @@ CURVES = {
     "within": ("Loss within video and within sound", "Of clips that are similar in both; 0 before they are mined."),
     "gradient_norm": ("Norm of the gradient", "Spikes are unstable steps; a lower learning rate avoids them."),
     "images_per_second": ("Images per second", "Should be constant. Dips: other load on the machine."),
+    "waits_input": (
+        "Waiting for input",
+        "Share of the time. Should be near 0; otherwise more --workers decode faster.",
+    ),
 }
+NOT_SHOWN = {"step", "time", "seconds", *WAITS} - CURVES.keys()
 ONLINE = ("knn", "linear")  # Accuracies, under the names of their protocols.
 
 
 def curves(run: Run) -> Html | None:
     """A chart for every recorded metric."""
-    others = {name for record in run.metrics for name in record} - {"step", "time"} - CURVES.keys()
+    others = {name for record in run.metrics for name in record} - NOT_SHOWN - CURVES.keys()
     figures = [_figure(run, name) for name in [*CURVES, *sorted(others)]]
     if not any(figures):
         return None

@@ -17,7 +17,7 @@ from ssl_jax.report.probes import headline, number, probe_table
 from ssl_jax.report.reading import Run, flat, read_run
 from ssl_jax.report.style import STYLE
 from ssl_jax.report.unlabelled import unlabelled
-from ssl_jax.runs import REPORT, REQUEST
+from ssl_jax.runs import REPORT, REQUEST, waiting
 
 CLIP_AXES = 4  # Of the shape of a clip in run.json, "4x24x24x1".
 
@@ -97,6 +97,7 @@ def _facts(run: Run) -> list[str]:
     if "device" in request:
         many = f"{request['devices']} \N{MULTIPLICATION SIGN} " if request.get("devices", 1) != 1 else ""
         facts.append(f"{many}{request['device']}")
+    facts += filter(None, [waiting.in_words(waiting.waited(run.metrics))])
     seconds = number(results, "seconds")
     return facts if seconds is None else [_duration(seconds), *facts]
 

@@ -39,9 +39,11 @@ LONGEST_RECORD = 2**20  # Bytes of one of its lines; a longer one is damage.
 # Levels of results.json: source -> protocol -> field, and layers or data sets before them.
 NESTED = {"features": 3, "layers": 4, "datasets": 4}
 REQUESTED = {"method": str, "recipe": str, "arguments": dict, "seed": int}
-# Only where they differ from the usual: the file of a recipe from outside the package, the parts of a batch, the weights that
-# training starts from. Since layout 1, the examples.
-AND_PERHAPS = {"file": str, "file_checksum": str, "microbatches": int, "init": dict, "examples": dict}
+# Only where they differ from the usual: the file of a recipe from outside the package, the parts of a batch, the steps that may
+# be skipped, the weights that training starts from. Since layout 1, the examples.
+AND_PERHAPS = {
+    "file": str, "file_checksum": str, "microbatches": int, "skip_nonfinite": int, "init": dict, "examples": dict,
+}  # fmt: skip
 LAYOUT = 1  # Of the files of a run. A change that older versions could not read raises it.
 
 
@@ -59,7 +61,7 @@ def read_request(run: Path) -> dict[str, Any]:
     """The method, recipe, arguments and seed that the run in this folder, or of this `run.json`, was started with.
 
     And, where `run.json` has them, the "file" of a recipe from outside the package and its "file_checksum", the
-    "microbatches", "init", the source of the first weights, and the fingerprint of the "examples".
+    "microbatches", "skip_nonfinite", "init", the source of the first weights, and the fingerprint of the "examples".
 
     Raises:
       UsageError: there is no such file, it does not hold them, a number in it is out of range, or a newer version wrote it.
@@ -86,7 +88,7 @@ def read_request(run: Path) -> dict[str, Any]:
         )
     kinds = REQUESTED | AND_PERHAPS
     request = {name: content[name] for name in kinds if type(content.get(name)) is kinds[name]}
-    check_ranges(**{name: request[name] for name in ("seed", "microbatches") if name in request})
+    check_ranges(**{name: request[name] for name in ("seed", "microbatches", "skip_nonfinite") if name in request})
     return request
 
 

@@ -86,6 +86,7 @@ def _check(run: Path, request: dict[str, Any], *, resume: bool, update: Callable
     examples = old.pop("examples", None), new.pop("examples", None)
     for each in (old, new):
         each.pop("file_checksum", None)  # A changed file is reported, as a changed commit is, and the run resumes.
+        each.pop("skip_nonfinite", None)  # A run that stopped at such a step resumes with more of them.
     if differing := differences(old, new, in_first=f"in its {REQUEST}", in_second="in this command"):
         raise UsageError(
             f"run: {run} holds another run ({'; '.join(differing)}): choose another folder with --run, or repeat its command."

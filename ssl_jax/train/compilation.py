@@ -1,6 +1,5 @@
 """Compiled programs are kept for the next command, which then starts in a fraction of the time."""
 
-import os
 import platform
 import warnings
 import zlib
@@ -11,6 +10,8 @@ from typing import Any
 
 import jax
 from jax.experimental.compilation_cache import compilation_cache
+
+from ssl_jax.files import cache_folder, make_own
 
 MOST_BYTES = 2**30
 SHORTEST = 0.1  # Seconds of compilation from which a program is kept.
@@ -29,9 +30,7 @@ def keep_programs() -> None:
         return
     with suppress(OSError, RuntimeError):  # Without a home, or where it is read-only, nothing is kept.
         folder = programs_folder()
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK) or folder.stat().st_uid != os.getuid():  # Programs of others are not run.
-            return
+        make_own(folder)  # Programs of others are not run.
         _trim(folder)
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", SHORTEST)
@@ -53,8 +52,7 @@ def not_kept() -> Iterator[None]:
 
 def programs_folder() -> Path:
     """A folder for each kind of processor, since a home may be shared by machines, and programs use all its instructions."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "ssl_jax" / f"{platform.machine()}-{zlib.crc32(_instructions().encode()):08x}"
+    return cache_folder() / f"{platform.machine()}-{zlib.crc32(_instructions().encode()):08x}"
 
 
 def _instructions() -> str:

@@ -6,16 +6,18 @@ Messages for the user go to standard error; standard output is reserved for the 
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 from ssl_jax.files import to_json
 from ssl_jax.runs import DAMAGED_METRICS, METRICS, truncate_metrics
 from ssl_jax.train.trackers import Tracker
+from ssl_jax.train.waits import Waits
 
 SHOWN = {"loss": "loss {:.3f}", "knn": "k-NN {:.1%}", "std": "std {:.2f}"}  # As many as fit into 80 columns.
 
@@ -23,6 +25,25 @@ SHOWN = {"loss": "loss {:.3f}", "knn": "k-NN {:.1%}", "std": "std {:.2f}"}  # As
 def log_line(message: str) -> None:
     """Prints one line for the user on standard error."""
     tqdm.write(message, file=sys.stderr)
+
+
+def log_pictures(
+    run: Path,
+    images: Mapping[str, np.ndarray],
+    histograms: Mapping[str, np.ndarray],
+    *,
+    step: int,
+    trackers: Sequence[Tracker] = (),
+) -> None:
+    """Adds images, uint8 [H, W, 3], and histograms of finite values to TensorBoard's events; the images to trackers, too."""
+    with SummaryWriter(str(run)) as events:
+        for name, image in images.items():
+            events.add_image(name, image, step, dataformats="HWC")
+        for name, values in histograms.items():
+            events.add_histogram(name, values, step)
+    for tracker in trackers:
+        for name, image in images.items():
+            tracker.show(name, image, step)
 
 
 class Log:
@@ -36,6 +57,7 @@ class Log:
     ):
         self.steps, self.last = steps, {"step": start, "time": time.perf_counter()}
         self.latest: dict[str, float] = {}
+        self.waits = Waits()
         self.trackers = trackers
         self.plain = not sys.stderr.isatty() and not quiet
         self.bar = tqdm(
@@ -63,9 +85,14 @@ class Log:
         """
         if images:
             now = time.perf_counter()
-            metrics = {**metrics, "images_per_second": images / (now - self.last["time"])}
+            metrics = {**metrics, "images_per_second": images / (now - self.last["time"]), **self.waits.shares()}
             self.last = {"step": step, "time": now}
         self.latest |= metrics
+        with self.waits.on("writing"):
+            self._record(step, metrics, alarm)
+        self._show(step)
+
+    def _record(self, step: int, metrics: dict[str, float], alarm: str | None) -> None:
         if self.file and self.events:
             raised = {} if alarm is None else {"alarm": alarm}
             print(to_json({"step": step, **metrics, **raised}), file=self.file, flush=True)
@@ -74,7 +101,6 @@ class Log:
                 self.events.add_scalar(name, value, step)
             for tracker in self.trackers:
                 tracker.log(finite, step)
-        self._show(step)
 
     def reset_clock(self) -> None:
         """Excludes the time since the last record, spent on evaluation or writing, from images per second."""
@@ -93,13 +119,11 @@ class Log:
         self.advance(step)
 
     def close(self) -> None:
-        """Closes the bar and flushes the files."""
+        """Closes the bar and flushes the files; trackers stay open."""
         self.bar.close()
         if self.file and self.events:
             self.file.close()
             self.events.close()
-        for tracker in self.trackers:
-            tracker.close()
 
     def __enter__(self) -> "Log":
         return self

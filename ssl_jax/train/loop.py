@@ -73,7 +73,7 @@ def fit(
         score of the checkpoint; otherwise `_score` takes another.
       save_minutes: time after which a checkpoint is written between those of `save_every`, too; never when None.
       keep: number of last checkpoints to keep, beside the best one.
-      trackers: get the metrics that are recorded in `run`; closed at the end.
+      trackers: get the metrics that are recorded in `run`, and stay open.
       program: `make_program` of these arguments; made from them when None.
 
     Raises:
@@ -104,32 +104,39 @@ def fit(
         facts = getattr(method, "facts", None)
         alarm = CollapseAlarm(type(method).__name__, facts, examples=batches.batch_size)
         alarm.check_log(read_metrics(run) if run and start else [])
+        waits = log.waits
         for number in range(start + 1, steps + 1):
-            batch = next(batches)
+            with waits.on("input"):
+                batch = next(batches)
             stop, late = interrupts.due(number, last=number == steps)
             scheduled, call = (number == steps or number % every == 0 for every in (save_every, hook_every))
             record, save = number % log_every == 0 or scheduled, scheduled or stop or late
-            measuring = program.gauges(state, batch) if record else {}
-            with guard.searching(number):
+            with waits.on_program("gauges") if record else nullcontext():
+                measuring = program.gauges(state, batch) if record else {}
+            with waits.on_program("step"), guard.searching(number):
                 state, metrics = program.step(state, batch)
             recent.append(metrics)
             log.advance(number)
             if record:
-                means, gauges = guard.means(recent, number), _floats(measuring)
+                with waits.on("device"):
+                    means, gauges = guard.means(recent, number), _floats(measuring)
                 images, sentence = min(len(recent), number - start) * batches.batch_size, alarm.check(number, gauges)
                 log.write(number, {**means, **gauges}, images=images, alarm=sentence)
                 recent = []
                 if sentence:
                     say(sentence)
             if save:
-                guard.check(state, number)
-            measured = _floats(hook(state)) if hook and call else {}
+                with waits.on("device"):
+                    guard.check(state, number)
+            with waits.on("evaluation"):
+                measured = _floats(hook(state)) if hook and call else {}
             if measured:
                 log.write(number, measured)
             if checkpoints and save:
                 score = _score({**means, **gauges, **measured}) if scheduled else None
                 pending = [_floats(metrics) for metrics in recent]
-                checkpoints.save(state, input_state=batches.state(), score=score, recent=pending)
+                with waits.on("writing"):
+                    checkpoints.save(state, input_state=batches.state(), score=score, recent=pending)
                 interrupts.saved()
             if save or call:
                 log.reset_clock()

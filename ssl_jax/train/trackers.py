@@ -1,4 +1,4 @@
-"""The metrics of a run in Weights & Biases or MLflow, where these are installed and asked for; neither is ever needed.
+"""The metrics and pictures of a run in Weights & Biases or MLflow, where these are installed and asked for; neither is needed.
 
 Addresses, keys and offline modes are theirs: WANDB_MODE=offline, MLFLOW_TRACKING_URI and the like.
 """
@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from tqdm import tqdm
 
 from ssl_jax.errors import UsageError, reason_of
@@ -19,9 +20,11 @@ PROJECT = "ssl_jax"
 
 
 class Tracker(Protocol):
-    """What records the metrics of one run; they are finite."""
+    """What records the metrics of one run, which are finite, and its pictures, uint8 [H, W, 3]."""
 
     def log(self, metrics: Mapping[str, float], step: int) -> None: ...
+
+    def show(self, name: str, image: np.ndarray, step: int) -> None: ...
 
     def close(self) -> None: ...
 
@@ -30,6 +33,7 @@ class WandB:
     """A run of Weights & Biases; the same one where a run is resumed, which drops records of steps that it already has."""
 
     def __init__(self, module: Any, run: Path, request: Mapping[str, Any]):
+        self.module = module
         name = hashlib.sha256(str(run.absolute()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
         self.run = module.init(
             project=PROJECT, name=run.name, id=name, resume="allow", dir=str(run), config=dict(request)
@@ -37,6 +41,9 @@ class WandB:
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         self.run.log(dict(metrics), step=step)
+
+    def show(self, name: str, image: np.ndarray, step: int) -> None:
+        self.run.log({name: self.module.Image(image)}, step=step)
 
     def close(self) -> None:
         self.run.finish()
@@ -54,6 +61,9 @@ class MLflow:
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         self.module.log_metrics(dict(metrics), step=step)
 
+    def show(self, name: str, image: np.ndarray, step: int) -> None:
+        self.module.log_image(image, f"{name}-{step}.png")
+
     def close(self) -> None:
         self.module.end_run()
 
@@ -69,6 +79,9 @@ class Guarded:
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         self._call(lambda: self.tracker.log(metrics, step))
+
+    def show(self, name: str, image: np.ndarray, step: int) -> None:
+        self._call(lambda: self.tracker.show(name, image, step))
 
     def close(self) -> None:
         self._call(self.tracker.close)

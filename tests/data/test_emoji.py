@@ -153,8 +153,10 @@ def test_too_little_room_and_places_that_cannot_be_written(artists, tmp_path, mo
         UsageError, match=r"folder: cannot write .*file.* \(.*\): free disk space, or give another --folder"
     ):
         prepare_emoji(tmp_path / "file", packages=tmp_path / "packages", artists=artists)
-    with pytest.raises(UsageError, match=r"packages: cannot write .*file/inside \(.*\): give another folder"):
-        prepare_emoji(tmp_path / "sets", packages=tmp_path / "file/inside", artists=artists)
+    for missing in (tmp_path / "pakages", tmp_path / "file"):
+        with pytest.raises(UsageError, match=f"packages: there is no folder {missing}: name the one that has"):
+            prepare_emoji(tmp_path / "sets", packages=missing, artists=artists)
+    assert not (tmp_path / "sets").exists() and not (tmp_path / "pakages").exists()
     monkeypatch.setattr(preparation, "ROOM", 10**18)
     with pytest.raises(RunError, match=r"MB free and \d+ MB are needed"):
         prepare_emoji(tmp_path / "sets", packages=tmp_path / "packages", artists=artists)

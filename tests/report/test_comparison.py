@@ -114,6 +114,14 @@ def test_the_page_has_a_colour_and_curves_for_each_row_and_no_script(make):
     assert NASTY not in page and "temperature 12" in page and "NaN" not in page
 
 
+def test_a_terminal_gets_no_control_characters_of_names(make, tmp_path, capsys):
+    make("a\x1b[31m", None, arguments={"data": "b\x1b[32m"})
+    make("c", 0.5, arguments={"data": "b\x1b[32m", "encoder": "d\x1b[33m"})
+    assert main(["compare", str(tmp_path), "--output", str(tmp_path / "e\x1b.html")]) == 0
+    said = capsys.readouterr().err
+    assert "\x1b" not in said and all(rf"{name}\x1b" in said for name in "abde")
+
+
 def test_the_command_writes_a_page_a_table_and_a_line(make, tmp_path, capsys):
     folders = [make("a", 0.5), make("b", 0.6, seed=1), make("c", None, records=0, seed=2)]
     assert main(["compare", str(tmp_path), str(folders[0])]) == 0

@@ -41,7 +41,20 @@ RESULTS = {
     },
 }  # fmt: skip
 METRICS = [
-    {"step": 50, "loss": 3.0, "images_per_second": 1800.0, "learning_rate": 3e-3, "std": 0.8, "effective_rank": 20.0},
+    {
+        "step": 50,
+        "loss": 3.0,
+        "images_per_second": 1800.0,
+        "learning_rate": 3e-3,
+        "std": 0.8,
+        "effective_rank": 20.0,
+        "seconds": 7.0,
+        "waits_input": 0.01,
+        "waits_device": 0.9,
+        "waits_compilation": 0.0,
+        "waits_evaluation": 0.0,
+        "waits_writing": 0.02,
+    },
     {"step": 50, "knn": 0.93, "my_gauge": 1.0},
     {"step": 100, "loss": float("nan"), "learning_rate": 1e-8, "std": 0.9, "effective_rank": 30.0},
     {"step": 150, "loss": 1.25},

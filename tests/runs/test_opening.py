@@ -70,6 +70,14 @@ def test_microbatches_are_a_part_of_the_request_and_one_where_it_has_none(tmp_pa
         open_once(tmp_path, REQUEST | {"microbatches": 2})
 
 
+def test_steps_that_may_be_skipped_are_recorded_and_more_of_them_resume_a_run(tmp_path):
+    open_once(tmp_path, REQUEST | {"skip_nonfinite": 1})
+    assert read_request(tmp_path)["skip_nonfinite"] == 1
+    (tmp_path / "checkpoints/8").mkdir(parents=True)
+    open_once(tmp_path, REQUEST | {"skip_nonfinite": 2})
+    open_once(tmp_path, REQUEST)
+
+
 def test_a_run_of_a_later_layout_is_refused_with_the_version_that_reads_it(tmp_path):
     open_once(tmp_path)
     record = json.loads((tmp_path / "run.json").read_text())

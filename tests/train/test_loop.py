@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jax
@@ -19,6 +20,7 @@ from ssl_jax.ops.collectives import mean_over_shards
 from ssl_jax.ops.normalize import unit_length
 from ssl_jax.optimizers import sgd
 from ssl_jax.runs import read_metrics
+from ssl_jax.runs.waiting import WAITS, waited
 from ssl_jax.train import Execution, fit
 from ssl_jax.train.checkpoint import Checkpoints
 from ssl_jax.train.loop import _score
@@ -26,6 +28,7 @@ from ssl_jax.train.mesh import make_mesh
 from ssl_jax.train.program import make_program
 from ssl_jax.train.state import init_state
 
+CLOCK = {"images_per_second", "seconds", *WAITS}  # Of a record: different in each run.
 EVERY = {"log_every": 2, "hook_every": 4, "save_every": 4, "quiet": True}
 
 
@@ -133,8 +136,11 @@ def test_a_signal_ends_the_step_and_saves_it(tmp_path, monkeypatch, number):
     uninterrupted = train(tmp_path / "whole", log_every=5)
     assert_same(train(tmp_path / "stopped", log_every=5), uninterrupted)
     records = [
-        [{**record, "images_per_second": 0} for record in read_metrics(tmp_path / name)]
-        for name in ("stopped", "whole")
+        [
+            {name: value for name, value in record.items() if name not in CLOCK}
+            for record in read_metrics(tmp_path / folder)
+        ]
+        for folder in ("stopped", "whole")
     ]
     assert records[0] == records[1] and [record["step"] for record in records[0]] == [4, 5, 8, 10, 12]
     with (
@@ -282,7 +288,6 @@ def test_records_hold_loss_speed_rate_and_gauges(tmp_path):
         "loss",
         "learning_rate",
         "gradient_norm",
-        "images_per_second",
         "std",
         "effective_rank",
         "alignment",
@@ -290,10 +295,35 @@ def test_records_hold_loss_speed_rate_and_gauges(tmp_path):
         "eigenvalue_decay",
         "view_correlation",
         "redundancy",
+        *CLOCK,
     }
     assert set(last) - {"alarm"} == expected and last["learning_rate"] == pytest.approx(0.1)
     assert hooked == {"step": 4, "knn": 0.5}
     assert list(tmp_path.glob("events.out.tfevents.*"))
+
+
+class Slow(Batches):
+    """Batches that come late."""
+
+    def __next__(self):
+        time.sleep(0.02)
+        return super().__next__()
+
+
+def test_records_say_what_the_loop_waited_for(tmp_path):
+    def hook(state):
+        time.sleep(0.1)
+        return {"knn": 0.5}
+
+    train(tmp_path, steps=8, batches=Slow(), hook=hook)
+    first, second, after, last = (record for record in read_metrics(tmp_path) if "loss" in record)
+    for record in (first, second, after, last):
+        assert record["waits_input"] * record["seconds"] > 0.04
+        assert 0 < sum(record[name] for name in WAITS) <= 1.001
+    assert first["waits_compilation"] > 0 == last["waits_compilation"]
+    assert last["waits_evaluation"] == 0 and after["waits_evaluation"] * after["seconds"] > 0.1  # Of step 4.
+    assert after["waits_writing"] > 0 and after["waits_device"] > 0
+    assert 0 < waited(read_metrics(tmp_path))["input"] < 1
 
 
 @pytest.mark.slow

@@ -3,11 +3,12 @@
 import math
 import sys
 
+import numpy as np
 import pytest
 
 from ssl_jax.errors import UsageError
 from ssl_jax.runs import read_metrics
-from ssl_jax.train.log import Log
+from ssl_jax.train.log import Log, log_pictures
 from ssl_jax.train.trackers import Guarded, import_trackers, open_trackers
 
 
@@ -33,12 +34,18 @@ def test_both_get_the_finite_metrics_and_are_closed(tmp_path, monkeypatch):
     trackers = open_trackers(modules, tmp_path, {"temperature": 0.1})
     with Log(tmp_path, steps=2, trackers=trackers) as log:
         log.write(1, {"loss": 2.0, "knn": math.nan})
-    (_, _, begun), logged, closed = calls["wandb"]
+    image = np.zeros((4, 5, 3), np.uint8)
+    log_pictures(tmp_path, {"map": image}, {}, step=2, trackers=trackers)
+    for tracker in trackers:
+        tracker.close()
+    (_, _, begun), logged, made, shown, closed = calls["wandb"]
+    assert made == ("Image", (image,), {}) and shown[0] == "log" and shown[2] == {"step": 2} and "map" in shown[1][0]
     assert begun["config"] == {"temperature": 0.1} and begun["resume"] == "allow" and begun["name"] == tmp_path.name
     assert logged == ("log", ({"loss": 2.0},), {"step": 1}) and closed[0] == "finish"
     assert calls["mlflow"][2:] == [
         ("log_params", ({"temperature": "0.1"},), {}),
         ("log_metrics", ({"loss": 2.0},), {"step": 1}),
+        ("log_image", (image, "map-2.png"), {}),
         ("end_run", (), {}),
     ]
 
@@ -68,6 +75,7 @@ def test_a_server_that_is_gone_is_said_once_and_the_run_goes_on(tmp_path, capsys
     with Log(tmp_path, steps=2, trackers=[Guarded("mlflow", gone)]) as log:
         log.write(1, {"loss": 2.0})
         log.write(2, {"loss": 1.0})
+    log_pictures(tmp_path, {"map": np.zeros((4, 5, 3), np.uint8)}, {}, step=2, trackers=log.trackers)
     shown = capsys.readouterr()
     assert gone.tried == 1 and len(read_metrics(tmp_path)) == 2
     assert shown.err.count("mlflow: no route to host: it gets no more metrics") == 1

@@ -25,7 +25,8 @@ from ssl_jax.data.named.emoji_artists import (
 )
 from ssl_jax.data.packages import fetch
 from ssl_jax.data.tfds.names import data_folder
-from ssl_jax.errors import RunError, writing
+from ssl_jax.errors import RunError, UsageError, writing
+from ssl_jax.files import printable
 
 ROOM = 100_000_000  # Bytes beside the packages: the data set, twice while it is moved.
 Splits = Mapping[str, Sequence[dict[str, Any]]]
@@ -80,9 +81,14 @@ def prepare_emoji(
       The folder of the data set.
 
     Raises:
-      UsageError: a folder that cannot be written, or has too little room.
+      UsageError: a folder that cannot be written, or has too little room; there is no folder of packages.
       RunError: no connection, or a package that is damaged.
     """
+    if packages is not None and not packages.is_dir():
+        raise UsageError(
+            f"packages: there is no folder {printable(str(packages))}: name the one that has the packages, or make it, to keep "
+            "them in it."
+        )
     place, data_dir = prepared_folder(folder), folder or data_folder()
     if (place / "features.json").exists():
         _say(f"{place} is there already: remove it to prepare it again")
@@ -110,11 +116,12 @@ def fetch_all(artists: Mapping[str, Artist], folder: Path) -> dict[str, Path]:
     for artist in artists.values():
         package = artist.package
         _say(f"  {package.title}, {package.size / 1e6:.0f} MB: {artist.title}; {package.licence}")
-    with writing("packages", folder, "give another folder"):
-        folder.mkdir(parents=True, exist_ok=True)
     files = {}
     for name, artist in artists.items():
-        _say(f"{'reading' if (folder / artist.package.file).exists() else 'downloading'} {artist.package.title}")
+        here = (folder / artist.package.file).exists()
+        _say(
+            f"reading {artist.package.title}" if here else f"downloading {artist.package.title}: {artist.package.file}"
+        )
         files[name] = fetch(artist.package, folder)
     return files
 

@@ -1,5 +1,6 @@
 """The choice of the column of images and of labels in tables, and opening them."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,12 @@ def _label_column(table: Table, name: str, named: str | None) -> str | None:
     if not named and len(candidates) > 1:
         raise UsageError(
             f"data: {name} has several labels, {', '.join(candidates)}: add ,label={candidates[0]} to its name."
+        )
+    if not named and not candidates and usable:
+        columns = ", ".join(map(printable, usable))
+        print(
+            f"data: {name} has no column label or labels but {columns}: ,label=NAME chooses one of them",
+            file=sys.stderr,
         )
     return named or next(iter(candidates), None)
 
