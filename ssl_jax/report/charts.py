@@ -194,8 +194,8 @@ def _name(spot: np.ndarray, name: str, size: int) -> Html:
 
 
 def color(label: int) -> str:
-    """The CSS class with the colour of a label."""
-    return f"c{label % COLORS}" if label >= 0 else "unlabelled"
+    """The CSS classes with the colour of a label; with more labels than colours, every second ten are squares."""
+    return f"c{label % COLORS}{' square' * (label // COLORS % 2)}" if label >= 0 else "unlabelled"
 
 
 def class_name(label: int, names: Sequence[str]) -> str:
