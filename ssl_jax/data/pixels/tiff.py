@@ -40,19 +40,21 @@ MOST_DECODED = 2**29  # Bytes of all parts, which may reach beyond the image.
 class Form(NamedTuple):
     """How a directory is written.
 
-    order: of bytes. first: where the offset of the first directory is. offset, count, entry: types, of `struct`, of an offset,
+    order: of bytes. first: where the offset of the first directory is. offset, number, entry: types, of `struct`, of an offset,
     of the number of entries, and of an entry up to its value.
     """
 
     order: Literal["<", ">"]
-    first: int = 4
-    offset: str = "I"
-    count: str = "H"
-    entry: str = "HHI"
+    first: int
+    offset: str
+    number: str
+    entry: str
 
 
-BIG = {"first": 8, "offset": "Q", "count": "Q", "entry": "HHQ"}
-FORMS = {b"II*\0": Form("<"), b"MM\0*": Form(">"), b"II+\0": Form("<", **BIG), b"MM\0+": Form(">", **BIG)}
+PLAIN, BIG = (4, "I", "H", "HHI"), (8, "Q", "Q", "HHQ")  # BigTIFF.
+FORMS = {
+    b"II*\0": Form("<", *PLAIN), b"MM\0*": Form(">", *PLAIN), b"II+\0": Form("<", *BIG), b"MM\0+": Form(">", *BIG)
+}  # fmt: skip
 
 
 class Tiff(NamedTuple):
@@ -162,7 +164,7 @@ def tiff_of(encoded: bytes) -> Tiff | None:
 def _tags(encoded: bytes, form: Form) -> dict[int, tuple[int, ...]]:
     """The integers of the first directory, as far as they lie within the file."""
     found: dict[int, tuple[int, ...]] = {}
-    offset, counted, head = (struct.Struct(form.order + kind) for kind in (form.offset, form.count, form.entry))
+    offset, counted, head = (struct.Struct(form.order + kind) for kind in (form.offset, form.number, form.entry))
     try:
         (start,) = offset.unpack_from(encoded, form.first)
         (count,) = counted.unpack_from(encoded, start)
