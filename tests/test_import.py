@@ -97,21 +97,13 @@ def test_the_commands_take_it(imported, tmp_path, capsys):
     page = (imported / "report.html").read_text()
     assert "imported" in page
     Image.fromarray(np.zeros((14, 14, 3), np.uint8)).save(tmp_path / "query.png")
-    words = [
-        "neighbors",
-        imported,
-        tmp_path / "query.png",
-        "synthetic",
-        "--count",
-        2,
-        "--output",
-        tmp_path / "near.html",
-    ]
+    words = ["neighbors", imported, tmp_path / "query.png", "synthetic", "--count", 2]
+    words += ["--output", tmp_path / "near.html"]
     code, out, _ = command(capsys, *words)
     assert code == 0 and len(json.loads(out)["neighbors"]) == 2
     words = ["--init", imported, "--encoder", "vit_micro/7", "--run", tmp_path / "on"]
     code, _, err = command(capsys, "pretrain", "byol", *SMALL, *words)
-    assert code == 0 and f"starting from {imported}: encoder; new: head, predictor" in err.replace(", teacher", "")
+    assert code == 0 and f"starting from {imported}: encoder, " in err and "; new: head, predictor" in err
     code, _, err = command(capsys, "pretrain", "imported")
     assert code == 2 and "unknown method" in err
 
