@@ -433,7 +433,7 @@ MISTAKES = {
     "pretrain simclr --image-size 8000": "has ",  # The memory of this machine.
     "pretrain moco --batch-size 104": "batch_size=104: queue.push: the queue's length must be a multiple of the keys",
     "pretrain simclr --batch-size 1 --devices 1": "batch_size=1: diagnostics: embeddings must be [B, D] with at least two",
-    "pretrain dino --encoder vit_tiny/8 --image-size 32": "image_size=32, encoder='vit_tiny/8': vit: images must be square",
+    "pretrain dino --encoder vit_tiny/8 --image-size 32": "image_size=32, encoder='vit_tiny/8': vit: images must be in",
     "pretrain cpc --image-size 7": "image_size=7: overlapping_patches: images must be [B, H, W, C], no side below 14",
     "pretrain vicreg --covariance nan": "covariance: got nan, expected 0 to 1e+06.",
     "pretrain simclr --run /dev/null --data synthetic": "run: /dev/null exists and is not a run",

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 import ssl_jax
@@ -95,6 +96,14 @@ def test_the_commands_take_it(imported, tmp_path, capsys):
     assert code == 0 and json.loads(out)["steps"] == 0
     page = (imported / "report.html").read_text()
     assert "imported" in page
+    Image.fromarray(np.zeros((14, 14, 3), np.uint8)).save(tmp_path / "query.png")
+    words = ["neighbors", imported, tmp_path / "query.png", "synthetic", "--count", 2]
+    words += ["--output", tmp_path / "near.html"]
+    code, out, _ = command(capsys, *words)
+    assert code == 0 and len(json.loads(out)["neighbors"]) == 2
+    words = ["--init", imported, "--encoder", "vit_micro/7", "--run", tmp_path / "on"]
+    code, _, err = command(capsys, "pretrain", "byol", *SMALL, *words)
+    assert code == 0 and f"starting from {imported}: encoder, " in err and "; new: head, predictor" in err
     code, _, err = command(capsys, "pretrain", "imported")
     assert code == 2 and "unknown method" in err
 

@@ -2,7 +2,8 @@
 
 Every function of this file makes a function of ONE image `[H, W, C]`, uint8 or float32 in [0, 1]. The random ones are
 `(rng, image) -> [V, size, size, C]` float32, with a key from `rng` for each view: views do not depend on
-the batch, nor on its sharding. Values are standardised: `(image - mean) / std` by channel.
+the batch, nor on its sharding. Values are standardised: `(image - mean) / std` by channel. A `size` may also be
+`(height, width)`, and the views are `[V, height, width, C]`.
 """
 
 import functools
@@ -22,6 +23,7 @@ from ssl_jax.augment.photometric import random_photometric
 from ssl_jax.errors import UsageError
 from ssl_jax.settings import configured
 
+Side = int | tuple[int, int]  # Of squares, or height and width.
 ViewMaker = Callable[[Array, Array], Array]
 BlurKernel = Literal["tenth", "pillow"]
 BLUR_KERNELS: dict[str, Callable[[int], int]] = {"tenth": simclr_kernel, "pillow": pillow_kernel}
@@ -30,7 +32,7 @@ BLUR_KERNELS: dict[str, Callable[[int], int]] = {"tenth": simclr_kernel, "pillow
 @configured
 def photo_views(
     *,
-    size: int,
+    size: Side,
     mean: Sequence[float],
     std: Sequence[float],
     scale: Range = (0.08, 1.0),
@@ -49,8 +51,8 @@ def photo_views(
     """Views of photographs: random crop, flip, colour jitter, grayscale, blur, solarisation.
 
     Args:
-      size: side of the views; at most that of the images.
-      scale: range of the fraction of the image's area in a crop; width/height lies in [3/4, 4/3].
+      size: side of the views, or their height and width; at most that of the images.
+      scale: range of the fraction of the image's area in a crop; its width/height over that of the views lies in [3/4, 4/3].
       jitter: strengths of brightness, contrast, saturation and hue, in random order. Without colour (C other than 3) it is
         brightness and contrast, and `grayscale` does nothing.
       jitter_probability, photometric, grayscale, blur, solarize: probabilities. `photometric` is that of PIRL's four
@@ -67,11 +69,12 @@ def photo_views(
     """
     names = ("brightness", "contrast", "saturation", "hue")
     strengths = dict(zip(names, jitter, strict=True))
+    sides = sides_of(size)
 
     def view(rng: Array, image: Array) -> Array:
         crop_rng, flip_rng, jitter_rng, grayscale_rng, blur_rng, solarize_rng = jax.random.split(rng, 6)
         image = random_resized_crop(
-            crop_rng, image, size=(size, size), scale=scale, kernel=resampling, antialias=antialias
+            crop_rng, image, size=sides, scale=scale, ratio=ratio_of(size), kernel=resampling, antialias=antialias
         )
         image = jnp.clip(image, 0, 1) if resampling == "cubic" else image
         image = random_flip(flip_rng, image) if flip else image
@@ -80,7 +83,8 @@ def photo_views(
             image = random_photometric(jax.random.fold_in(jitter_rng, 1), image, probability=photometric)
         image = random_grayscale(grayscale_rng, image, probability=grayscale) if grayscale else image
         if blur:
-            image = random_gaussian_blur(blur_rng, image, kernel_size=BLUR_KERNELS[blur_kernel](size), probability=blur)
+            kernel_size = BLUR_KERNELS[blur_kernel](min(sides))
+            image = random_gaussian_blur(blur_rng, image, kernel_size=kernel_size, probability=blur)
         return random_solarize(solarize_rng, image, probability=solarize) if solarize else image
 
     return _several("photo_views", view, views=views, size=size, mean=mean, std=std)
@@ -88,7 +92,7 @@ def photo_views(
 
 def simclr_views(
     *,
-    size: int,
+    size: Side,
     mean: Sequence[float],
     std: Sequence[float],
     strength: float = 1.0,
@@ -116,7 +120,7 @@ def simclr_views(
 
 def byol_views(
     *,
-    size: int,
+    size: Side,
     mean: Sequence[float],
     std: Sequence[float],
     scale: Range = (0.08, 1.0),
@@ -136,7 +140,7 @@ def byol_views(
 @configured
 def digit_views(
     *,
-    size: int,
+    size: Side,
     mean: Sequence[float],
     std: Sequence[float],
     scale: Range = (0.5, 1.0),
@@ -153,7 +157,8 @@ def digit_views(
     Crop and affine map are one bilinear resampling; pixels outside the image are black.
 
     Args:
-      size: side of the views; at most that of the images, and not much below it, since there is no antialiasing.
+      size: side of the views, or their height and width; at most that of the images, and not much below it, since there is no
+        antialiasing.
       scale: range of the fraction of the image's area in a crop.
       degrees, translate, shear: as in `sample_affine_matrix`; 0 leaves each out.
       zoom: range of the magnification, in addition to the crop's.
@@ -165,12 +170,12 @@ def digit_views(
 
     def view(rng: Array, image: Array) -> Array:
         crop_rng, affine_rng, jitter_rng = jax.random.split(rng, 3)
-        whole, square = image.shape[:2], (size, size)
-        box = sample_crop_box(crop_rng, image_size=whole, scale=scale)
+        whole, sides = image.shape[:2], sides_of(size)
+        box = sample_crop_box(crop_rng, image_size=whole, scale=scale, ratio=ratio_of(size))
         turn = sample_affine_matrix(
-            affine_rng, size=square, degrees=degrees, translate=translate, scale=zoom, shear=shear
+            affine_rng, size=sides, degrees=degrees, translate=translate, scale=zoom, shear=shear
         )
-        image = affine(image, crop_matrix(turn, box, image_size=whole, size=square), size=square)
+        image = affine(image, crop_matrix(turn, box, image_size=whole, size=sides), size=sides)
         return random_color_jitter(
             jitter_rng, image, brightness=brightness, contrast=contrast, saturation=0, hue=0, probability=1
         )
@@ -209,24 +214,26 @@ def evaluation_view(
     """The evaluation view: shorter side resized to `size / crop_fraction`, centre crop, standardised.
 
     Args:
-      size: side of the result; images may be smaller or larger.
+      size: side of the result, or its height and width, which the image is resized to cover; images may be smaller or larger.
       crop_fraction: fraction of the shorter side that is kept; ImageNet's usual 224 out of 256 is 0.875.
 
     Returns:
       `image -> [size, size, C]`. An image of that size already is only standardised.
     """
-    if size < 1 or not 0 < crop_fraction <= 1:
+    sides = sides_of(size)
+    if min(sides) < 1 or not 0 < crop_fraction <= 1:
         got = f"{size=}, {crop_fraction=}"
         raise UsageError(f"evaluation_view: size must be 1 or more and crop_fraction in (0, 1], got {got}.")
-    shorter = round(size / crop_fraction)
+    down, across = (round(side / crop_fraction) for side in sides)
 
     def view(image: Array) -> Array:
         image = _unit_range(image)
         height, width = image.shape[:2]
-        side = min(height, width)
-        if side != shorter:
-            image = resize(image, size=(height * shorter // side, width * shorter // side))
-        return standardize(center_crop(image, size=(size, size)), mean=mean, std=std)
+        by_height = down * width >= across * height
+        covering = (down, width * down // height) if by_height else (height * across // width, across)
+        if covering != (height, width):
+            image = resize(image, size=covering)
+        return standardize(center_crop(image, size=sides), mean=mean, std=std)
 
     return view
 
@@ -245,21 +252,33 @@ def standardize(image: Array, *, mean: Sequence[float], std: Sequence[float]) ->
 
 
 def _several(
-    name: str, view: ViewMaker, *, views: int, size: int, mean: Sequence[float], std: Sequence[float]
+    name: str, view: ViewMaker, *, views: int, size: Side, mean: Sequence[float], std: Sequence[float]
 ) -> ViewMaker:
     """A function that makes `views` of `view`, standardised, after checks of the image."""
-    if size < 1 or views < 1:
+    sides = sides_of(size)
+    if min(sides) < 1 or views < 1:
         raise UsageError(f"{name}: size and views must be 1 or more, got {size=}, {views=}.")
 
     def one(rng: Array, image: Array) -> Array:
         return standardize(view(rng, image), mean=mean, std=std)
 
     def augment(rng: Array, image: Array) -> Array:
-        if min(image.shape[:2]) < size:
+        if image.shape[0] < sides[0] or image.shape[1] < sides[1]:
             raise UsageError(f"{name}: size {size} is larger than the image {image.shape}: resize it, or lower size.")
         return jax.vmap(one, in_axes=(0, None))(jax.random.split(rng, views), _unit_range(image))
 
     return augment
+
+
+def sides_of(size: Side) -> tuple[int, int]:
+    """Height and width of views of this size."""
+    return size if isinstance(size, tuple) else (size, size)
+
+
+def ratio_of(size: Side) -> Range:
+    """The usual range of width/height of a crop, so that views of this size are stretched by at most a third."""
+    height, width = sides_of(size)
+    return 3 / 4 * (width / height), 4 / 3 * (width / height)
 
 
 def _unit_range(image: Array) -> Array:

@@ -121,7 +121,7 @@ PROTOCOLS = {
         Words(
             "Nearest neighbours",
             "k-NN: training images with similar features vote",
-            "k-NN on {method} features classifies {accuracy} of the test images correctly",
+            "k-NN on features of {method} classifies {accuracy} of the test images correctly",
         ),
     ),
     "linear": Protocol(
@@ -129,7 +129,7 @@ PROTOCOLS = {
         Words(
             "Linear probe",
             "a linear classifier on frozen features, all labels",
-            "A linear probe on {method} features classifies {accuracy} of the test images correctly",
+            "A linear probe on features of {method} classifies {accuracy} of the test images correctly",
         ),
     ),
     "few_labels": Protocol(
@@ -158,7 +158,7 @@ PROTOCOLS = {
         Words(
             "Clusters",
             "k-means of the features, clusters matched with classes on training labels",
-            "Clusters of {method} features match the classes of {accuracy} of the test images",
+            "Clusters of features of {method} match the classes of {accuracy} of the test images",
         ),
         optional=True,
     ),
@@ -185,7 +185,7 @@ PROTOCOLS = {
         Words(
             "Nearest neighbours of patches",
             "k-NN: patches of training images with similar features vote on what a patch shows",
-            "k-NN on {method} features of patches classifies {accuracy} of the test patches correctly",
+            "k-NN on patch features of {method} classifies {accuracy} of the test patches correctly",
         ),
         optional=True,
         needs_network=True,

@@ -38,6 +38,13 @@ from ssl_jax.networks.vit import ViT
 # Of several encoders in a file, the authors evaluate those with the first parts in their prefix; the second are their copies.
 EVALUATED = {"encoder_q", "base_encoder", "teacher", "online_encoder"}
 COPIES = {"encoder_k", "momentum_encoder", "student", "target_encoder"}
+# The modules of version 5 of transformers, as in `state_dict()`; its `save_pretrained` writes the names of version 4.
+MODULES = {
+    r"\.attention\.q_proj\.": ".attention.attention.query.",
+    r"\.attention\.k_proj\.": ".attention.attention.key.",
+    r"\.attention\.v_proj\.": ".attention.attention.value.",
+    r"\.attention\.o_proj\.": ".attention.output.dense.",
+}
 RENAMED: dict[Named, dict[str, str]] = {  # Of a ViT.
     "timm": {
         r"(^|\.)register_tokens$": r"\1reg_token",
@@ -46,7 +53,13 @@ RENAMED: dict[Named, dict[str, str]] = {  # Of a ViT.
         r"\.mlp\.w12\.": ".mlp.fc1.",
         r"\.mlp\.w3\.": ".mlp.fc2.",
     },
-    "transformers, DINOv2": {r"\.mlp\.weights_in\.": ".mlp.fc1.", r"\.mlp\.weights_out\.": ".mlp.fc2."},
+    "transformers": MODULES
+    | {
+        r"(^|\.)layers\.(\d+)\.(?=attention|layernorm|mlp)": r"\1encoder.layer.\2.",
+        r"\.mlp\.fc1\.": ".intermediate.dense.",
+        r"\.mlp\.fc2\.": ".output.dense.",
+    },
+    "transformers, DINOv2": MODULES | {r"\.mlp\.weights_in\.": ".mlp.fc1.", r"\.mlp\.weights_out\.": ".mlp.fc2."},
 }
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load, save_file
+from safetensors import SafetensorError, deserialize
+from safetensors.numpy import save_file
 
 from ssl_jax.errors import UsageError
 from ssl_jax.files import read_regular, replacing
@@ -23,6 +24,12 @@ from ssl_jax.networks.functional import Net
 
 LARGEST_REST = 2**28  # Bytes of a file beside the network's own, for a classifier.
 SHOWN = 5  # Names in a sentence.
+# By their names in a file; the reader of safetensors for numpy has no bfloat16.
+TYPES = {
+    "F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": jnp.bfloat16, "BOOL": np.bool_,
+    "I64": np.int64, "I32": np.int32, "I16": np.int16, "I8": np.int8,
+    "U64": np.uint64, "U32": np.uint32, "U16": np.uint16, "U8": np.uint8,
+}  # fmt: skip
 
 
 class Read(NamedTuple):
@@ -137,7 +144,10 @@ def arrays_in(file: Path, *, at_most: int) -> dict[str, np.ndarray]:
             "part with the arrays, such as ['state_dict'].items(), see docs/weights.md."
         )
     try:
-        return load(read_regular(file, at_most=at_most))
+        found = deserialize(read_regular(file, at_most=at_most))
+        return {
+            name: np.frombuffer(at["data"], np.dtype(TYPES[at["dtype"]])).reshape(at["shape"]) for name, at in found
+        }
     except OSError as fault:
         raise UsageError(f"file: {file} cannot be read ({fault.strerror}): name a .safetensors file.") from fault
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as fault:
@@ -154,4 +164,4 @@ def _check_fixed(file: Path, backbone: Backbone, found: np.ndarray) -> None:
 
 
 def _some(names: list[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    return ", ".join(sorted(names)[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

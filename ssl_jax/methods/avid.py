@@ -6,6 +6,7 @@ Source: Morgado et al. 2021, "Audio-Visual Instance Discrimination with Cross-Mo
 https://arxiv.org/abs/2004.12943; the authors' code, https://github.com/facebookresearch/AVID-CMA.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -88,6 +89,10 @@ class AVID(AudioVideo):
         loss = avid(video, audio, *memories, *negatives, estimator=self.estimator(log_partition, axis_name=axis_name))
         banks = self.remember(state["banks"], embeddings, axis_name=axis_name)
         return loss, {"banks": banks, "log_partition": log_partition}, {}
+
+    def chance_loss(self, batch_size: int) -> float | None:
+        """That of even odds, as `nce` states it."""
+        return math.log(self.negatives + 1) + self.negatives * math.log1p(1 / self.negatives)
 
     def remembered(self, state: State, index: Array) -> tuple[Array, Array]:
         """Entries of both banks, `[..., D]` each, without gradient."""

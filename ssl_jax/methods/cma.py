@@ -106,6 +106,10 @@ class CMA(AVID):
         within = jnp.where(step < self.start_step, 0, within)
         return across + within, after, {"across": across, "within": within}
 
+    def chance_loss(self, batch_size: int) -> float | None:
+        """None: from `start_step` on it is another one."""
+        return None
+
     def after_step(self, params: Params, state: State, step: Array) -> tuple[Params, State]:
         since = step + 1 - self.start_step  # of the next step
         due = (since >= 0) & (since % self.refresh_every == 0)

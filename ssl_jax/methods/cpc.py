@@ -6,6 +6,7 @@ Source: van den Oord et al. 2018, "Representation Learning with Contrastive Pred
 https://arxiv.org/abs/1807.03748, section 3.3.
 """
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import ClassVar
@@ -34,6 +35,7 @@ class CPC(JointEmbedding):
     first_row: rows to the first prediction; 2 where patches overlap by half, since the context includes half of the next row.
     sub_crop: side of a random square crop of each patch, padded with zeros, so that edges that continue from patch to patch
       do not reveal positions. None keeps patches whole.
+    image_size: side of the views, of which `chance_loss` alone depends; None where it is not known.
     """
 
     facts: ClassVar[Facts] = Facts(
@@ -53,6 +55,7 @@ class CPC(JointEmbedding):
     first_row: int = 2
     temperature: float = 1.0
     sub_crop: int | None = None
+    image_size: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -85,6 +88,13 @@ class CPC(JointEmbedding):
         predictions = outputs.reshape(size, height, width, self.prediction_steps, -1)
         embeddings = {"embedding": embedding, "grid": grid, "predictions": predictions}
         return embeddings, {**state, **stats, "context": context, "predictor": predictor}
+
+    def chance_loss(self, batch_size: int) -> float | None:
+        """The logarithm of the number of patches of the batch."""
+        if self.image_size is None:
+            return None
+        side = (self.image_size - self.patch_size) // self.stride + 1
+        return math.log(batch_size * side**2)
 
     def objective(
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None

@@ -79,8 +79,9 @@ class NPID(JointEmbedding):
         return {"index": index, "negatives": others(rng, index, self.negatives, length=self.examples)}
 
     def chance_loss(self, batch_size: int) -> float | None:
-        """None with NCE, whose candidates are not compared with one another."""
-        return math.log(self.negatives + 1) if self.estimator == "info_nce" else None
+        """That of even odds with NCE, as `nce` states it: log(K + 1) + K log(1 + 1/K)."""
+        count = self.negatives
+        return math.log(count + 1) + (count * math.log1p(1 / count) if self.estimator == "nce" else 0)
 
     def objective(
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None

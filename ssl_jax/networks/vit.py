@@ -40,7 +40,7 @@ class ViT(nnx.Module):
     """A vision transformer: patch embedding, positions, `depth` blocks, a last norm.
 
     Args:
-      image_size: pixels of a side of the square images.
+      image_size: pixels of a side of the square images whose positions it has; for others they are interpolated.
       patch_size: pixels of a side of a patch; divides `image_size`.
       dim, depth, heads: size of a token, blocks, and attention heads of each.
       channels: of the images.
@@ -139,12 +139,12 @@ class ViT(nnx.Module):
         return {f"block{number}": getattr(self, f"block{number}") for number in range(1, self.depth + 1)}
 
     def patches_of(self, images: Array) -> int:
-        return (images.shape[1] // self.patch_size) ** 2
+        return (images.shape[1] // self.patch_size) * (images.shape[2] // self.patch_size)
 
     def embed(self, images: Array, masked: Array | None) -> Array:
         height, width = images.shape[1:3]
-        if height != width or height % self.patch_size or not height:
-            raise ValueError(f"vit: images must be square, in patches of {self.patch_size} pixels, got {images.shape}")
+        if height % self.patch_size or width % self.patch_size or not height * width:
+            raise ValueError(f"vit: images must be in whole patches of {self.patch_size} pixels, got {images.shape}")
         patches = self.embedding(patchify(images.astype(self.dtype), self.patch_size))
         tokens = patches.reshape(len(images), -1, self.width)
         if masked is not None:
@@ -155,7 +155,9 @@ class ViT(nnx.Module):
             tokens = jnp.where(masked[:, :, None], self.mask_token[...][None, None].astype(self.dtype), tokens)
         if self.token is not None:
             tokens = self.with_learned(tokens, self.token[...][None], at=0)
-        tokens = tokens + self.positions_of(height // self.patch_size)[None].astype(self.dtype)
+        tokens = tokens + self.positions_of((height // self.patch_size, width // self.patch_size))[None].astype(
+            self.dtype
+        )
         return tokens if self.registers is None else self.with_learned(tokens, self.registers[...], at=1)
 
     def with_learned(self, tokens: Array, learned: Array, *, at: int) -> Array:
@@ -163,19 +165,20 @@ class ViT(nnx.Module):
         learned = jnp.broadcast_to(learned.astype(self.dtype)[None], (len(tokens), *learned.shape))
         return jnp.concatenate([tokens[:, :at], learned, tokens[:, at:]], axis=1)
 
-    def positions_of(self, grid: int) -> Array:
-        """Positions of the tokens; those of a smaller or larger grid, of small crops for instance, are interpolated."""
+    def positions_of(self, grid: int | tuple[int, int]) -> Array:
+        """Positions of the tokens; those of another grid, of small crops or images that are no squares, are interpolated."""
+        rows, columns = grid if isinstance(grid, tuple) else (grid, grid)
         if self.positions is None:
             fixed = grid_positions(self.grid, self.width)
             positions = jnp.asarray(np.concatenate([np.zeros_like(fixed[: self.token is not None]), fixed]))
         else:
             positions = self.positions[...]
-        if grid == self.grid:
+        if rows == columns == self.grid:
             return positions
         first = len(positions) - self.grid**2
         square = positions[first:].reshape(self.grid, self.grid, self.width)
-        resized = resize_positions(square, grid, offset=self.position_offset)
-        return jnp.concatenate([positions[:first], resized.reshape(grid**2, self.width)])
+        resized = resize_positions(square, (rows, columns), offset=self.position_offset)
+        return jnp.concatenate([positions[:first], resized.reshape(rows * columns, self.width)])
 
 
 def hidden_units(activation: Activation, units: float) -> int:

@@ -89,36 +89,43 @@ def grid_positions(grid: int, dim: int) -> np.ndarray:
     return np.concatenate([wave(angle) for angle in angles for wave in (np.sin, np.cos)], 1).astype(np.float32)
 
 
-def resize_positions(square: Array, grid: int, *, offset: float = 0.0) -> Array:
+def resize_positions(square: Array, grid: int | tuple[int, int], *, offset: float = 0.0) -> Array:
     """Positions of a square grid, `[G, G, D]`, interpolated for another: `[grid, grid, D]` in their type, or float32.
 
     Bicubic as in PyTorch (`torch.nn.functional.interpolate`, align_corners and antialias off): the kernel of Keys with
     a = -0.75, and the border values beyond the border. `jax.image.resize` has a = -0.5 and another border.
 
     Args:
-      grid: number of patches on a side of the new grid.
+      grid: number of patches on a side of the new grid, or of its rows and columns.
       offset: added to `grid` in the scale alone; DINO's published weights were made with 0.1.
 
     Raises:
-      ValueError: the positions are not `[G, G, D]`, `grid` is not a positive integer, or the offset is negative.
+      ValueError: the positions are not `[G, G, D]`, `grid` has another type or is not positive, or the offset is negative.
 
     Source: Keys 1981, Cubic convolution interpolation for digital image processing; `interpolate_pos_encoding` in
     vision_transformer.py of facebookresearch/dino.
     """
     check_arrays("resize_positions", square=square)
-    check_count("resize_positions", grid=grid)
+    rows, columns = grid if isinstance(grid, tuple) and len(grid) == 2 else (grid, grid)
+    check_count("resize_positions", grid=rows)
+    check_count("resize_positions", grid=columns)
     check_range("resize_positions", 0, offset=offset)
     if square.ndim != 3 or square.shape[0] != square.shape[1] or len(square) == 0:
         raise ValueError(f"resize_positions: square must be [G, G, D], not empty, got {square.shape}")
     (square,), size = floats(square), len(square)
-    at = (np.arange(grid) + 0.5) * size / (grid + offset) - 0.5
+    down, across = (jnp.asarray(_weights(count, size, offset), square.dtype) for count in (rows, columns))
+    return jnp.einsum("ih,jw,hwd->ijd", down, across, square, precision="highest")
+
+
+def _weights(count: int, size: int, offset: float) -> np.ndarray:
+    """`[count, size]`: what each of `count` positions along a side takes from the `size` positions that there are."""
+    at = (np.arange(count) + 0.5) * size / (count + offset) - 0.5
     first = np.floor(at).astype(int)
-    weights = np.zeros((grid, size))
+    weights = np.zeros((count, size))
     for neighbour in range(-1, 3):
         weight = _keys(np.abs(at - first - neighbour), a=-0.75)
-        np.add.at(weights, (np.arange(grid), np.clip(first + neighbour, 0, size - 1)), weight)
-    kernel = jnp.asarray(weights, square.dtype)
-    return jnp.einsum("ih,jw,hwd->ijd", kernel, kernel, square, precision="highest")
+        np.add.at(weights, (np.arange(count), np.clip(first + neighbour, 0, size - 1)), weight)
+    return weights
 
 
 def _keys(distance: np.ndarray, *, a: float) -> np.ndarray:

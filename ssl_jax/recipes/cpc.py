@@ -30,6 +30,7 @@ def make_method(opened: Opened, *, width: int, context: int, depth: int, predict
         context=row_context(inputs=width, width=context, depth=depth, dtype=opened.dtype),
         predictor=opened.linear(prediction_steps * width, inputs=context),
         prediction_steps=prediction_steps,
+        image_size=opened.image_size,
         **options,
     )
 

@@ -29,6 +29,7 @@ class Caption(NamedTuple):
     rows: names of the views of an image, as many as it has; "View 1" and so on where empty.
     tiles: whether the nine views of an image are its tiles, in three rows.
     labels: whether training uses labels.
+    clips: whether examples are clips.
     """
 
     name: str
@@ -37,6 +38,11 @@ class Caption(NamedTuple):
     rows: tuple[str, ...] = ()
     tiles: bool = False
     labels: bool = False
+    clips: bool = False
+
+    def words(self, text: str) -> str:
+        """A text about images: about clips, where the method learns from clips."""
+        return text.replace("image", "clip").replace("Image", "Clip") if self.clips else text
 
 
 CAPTIONS = {
@@ -45,12 +51,14 @@ CAPTIONS = {
         "Each clip with one random frame, the view, and its sound, whose frequencies rise from bottom to top. The network "
         "decides whether a frame and a sound are of the same clip.",
         "Clips: frames and sound",
+        clips=True,
     ),
     "avid": Caption(
         "AVID",
         "Each clip, its frames as the network sees them, and its sound, whose frequencies rise from bottom to top. Video and "
         "sound of a clip are positives; other clips in the bank are negatives.",
         "Clips: frames and sound",
+        clips=True,
     ),
     "barlow_twins": Caption(
         "Barlow Twins",
@@ -68,6 +76,7 @@ CAPTIONS = {
         "top. Positives of a "
         "clip are its own sound, and clips that are similar in both; other clips in the bank are negatives.",
         "Clips: frames and sound",
+        clips=True,
     ),
     "colorization": Caption(
         "Colorization",
@@ -91,6 +100,7 @@ CAPTIONS = {
         "SimCLR on frames",
         "Each clip and two of its frames, near in time, which are positives; frames of other clips are negatives.",
         "Frames of clips",
+        clips=True,
     ),
     "ibot": Caption("iBOT", MASKED, "Large and small crops, masked patches"),
     "ijepa": Caption(
@@ -169,6 +179,7 @@ CAPTIONS = {
         "Shuffle and Learn",
         "Each clip, and three of its frames, in the order of time or not. The network predicts whether they are in order.",
         "Frames in order, or not",
+        clips=True,
     ),
     "simclr": Caption("SimCLR", PAIR),
     "simdino": Caption("SimDINO", CROPS, "Large and small crops"),
@@ -181,7 +192,7 @@ CAPTIONS = {
         labels=True,
     ),
     "supervised": Caption(
-        "supervised",
+        "supervised training",
         f"Each column has one image and its view, from which the network predicts the label{LABELLED}",
         rows=("View",),
         labels=True,
@@ -199,6 +210,7 @@ CAPTIONS = {
         "of other clips are "
         "negatives.",
         "Objects along their tracks",
+        clips=True,
     ),
     "vicreg": Caption(
         "VICReg",

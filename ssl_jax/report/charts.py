@@ -15,8 +15,9 @@ from ssl_jax.report.labels import apart, beside_curves
 Series = list[tuple[int, float]]
 WIDTH, HEIGHT = 340, 170
 LEFT, RIGHT, TOP, BOTTOM = 46, 8, 16, 24
-COLORS = 10  # The eleventh class has the first colour again; names in the map distinguish them, up to twice as many.
+COLORS = 10  # The eleventh class has the first colour again, as squares; in the map up to twice as many have names.
 MOST_NAMED = 2 * COLORS
+SHORT = 3  # Characters of a name in large type, where all are short.
 LEAST_SPAN = 1e-300  # Below it, thirds and powers of ten lose their digits.
 
 
@@ -119,11 +120,12 @@ def scatter(
     named = [label for label in classes if label >= 0] if len(classes) <= MOST_NAMED else []
     middles = [_middle(spots[labels == label]) for label in named]
     written = [class_name(label, names) for label in named]
+    long, places = any(len(name) > SHORT for name in written), apart(middles, written, size=size)
     return tag(
         "svg",
         *(_cloud(spots[labels == label], label, names) for label in classes),
         *(_image(spots[row], address) for row, address in images),
-        *(_name(spot, name, size) for spot, name in zip(apart(middles, written, size=size), written, strict=True)),
+        *(_name(spot, name, size, long=long) for spot, name in zip(places, written, strict=True)),
         viewBox=f"0 0 {size} {size}", role="img", aria_label=title, class_="map",
     )  # fmt: skip
 
@@ -185,17 +187,17 @@ def _middle(spots: np.ndarray) -> np.ndarray:
     return spots[np.linalg.norm(spots[:, None] - spots, axis=-1).sum(axis=1).argmin()]
 
 
-def _name(spot: np.ndarray, name: str, size: int) -> Html:
-    """A short name centred on its spot; a long one smaller, and aligned to stay inside near the sides."""
+def _name(spot: np.ndarray, name: str, size: int, *, long: bool) -> Html:
+    """A name centred on its spot; where some are long, smaller, and aligned to stay inside near the sides."""
     x, y = spot
     side = " start" if x < size / 4 else " end" if x > size * 3 / 4 else ""
-    style = "name halo" if len(name) <= 3 else f"name halo long{side}"
+    style = f"name halo long{side}" if long else "name halo"
     return tag("text", name, x=f"{x:.1f}", y=f"{y + 5:.1f}", class_=style)
 
 
 def color(label: int) -> str:
-    """The CSS class with the colour of a label."""
-    return f"c{label % COLORS}" if label >= 0 else "unlabelled"
+    """The CSS classes with the colour of a label; with more labels than colours, every second ten are squares."""
+    return f"c{label % COLORS}{' square' * (label // COLORS % 2)}" if label >= 0 else "unlabelled"
 
 
 def class_name(label: int, names: Sequence[str]) -> str:

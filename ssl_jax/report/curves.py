@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from ssl_jax.report.captions import caption_of
 from ssl_jax.report.charts import Series, line_chart, short
 from ssl_jax.report.html import Html, tag
 from ssl_jax.report.probes import accuracy, number, percent
@@ -74,7 +75,8 @@ def _figure(run: Run, name: str) -> Html | None:
     series = read_series(run, name)
     if not series:
         return None
-    title, see = CURVES.get(name, (name, "A metric of the method."))
+    words = caption_of(run.request.get("method")).words
+    title, see = map(words, CURVES.get(name, (name, "A metric of the method.")))
     last, write = (percent, percent) if name in ONLINE else (partial(short, digits=3), short)
     chart = line_chart(series, title=title, references=_references(run, name), write=write)
     return tag("figure", tag("h3", title, tag("span", last(series[-1][1]))), chart, tag("figcaption", see))

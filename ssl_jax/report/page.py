@@ -42,7 +42,7 @@ def make_page(run: Run) -> Html:
     caption = caption_of(run.request.get("method"))
     sections = [
         _header(run),
-        probe_table(run.results),
+        probe_table(run.results, caption),
         diagnostics(run.results),
         unlabelled(run.results),
         views.section(run.pictures, caption),
@@ -87,7 +87,7 @@ def _facts(run: Run) -> list[str]:
         (request, "batch_size", "batch {:,.0f}"),
         (request, "epochs", "{:g} epochs" if request.get("epochs") != 1 else "1 epoch"),
         (results, "steps", "{:,.0f} steps"),
-        (results, "images_per_second", "{:,.0f} images per second"),
+        (results, "images_per_second", f"{{:,.0f}} {kind} per second"),
         (request, "encoder_parameters", "{:,.0f} encoder parameters"),
         (request, "seed", "seed {:.0f}"),
     ]

@@ -56,7 +56,7 @@ def neighbors(pictures: Pictures, caption: Caption) -> Html | None:
     return tag(
         "section",
         tag("h2", "Nearest neighbours, before and after"),
-        tag("p", seen if (labels >= 0).any() else UNLABELLED, class_="see"),
+        tag("p", caption.words(seen if (labels >= 0).any() else UNLABELLED), class_="see"),
         tag("p", *key) if key else None,
         tag("div", *cells, class_="neighbors", style=f"--times: {len(times)}"),
     )  # fmt: skip
@@ -73,8 +73,8 @@ def embeddings(pictures: Pictures, caption: Caption) -> Html | None:
     maps = [tag("div", tag("h3", title), _map(title, features, pictures, names)) for title, features in found.items()]
     return tag(
         "section",
-        tag("h2", "A map of the test images" if labelled else "A map of the images"),
-        tag("p", MAP.format(used) if labelled else PLAIN_MAP, class_="see"),
+        tag("h2", caption.words("A map of the test images" if labelled else "A map of the images")),
+        tag("p", caption.words(MAP.format(used) if labelled else PLAIN_MAP), class_="see"),
         legend(pictures, names) if labelled else None,
         tag("div", *maps, class_="maps"),
     )  # fmt: skip

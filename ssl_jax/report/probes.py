@@ -3,7 +3,7 @@
 from typing import Any
 
 from ssl_jax.evaluate.protocols import PROTOCOLS, Words
-from ssl_jax.report.captions import name_of
+from ssl_jax.report.captions import Caption, caption_of
 from ssl_jax.report.html import Html, tag
 from ssl_jax.report.reading import Run
 
@@ -22,15 +22,15 @@ def percent(share: float) -> str:
 
 def headline(run: Run) -> tuple[str, str]:
     """The headline and the sentences after it. They state the measured accuracies, also where training did not help."""
-    method = name_of(run.request.get("method", "pre-trained"))
+    caption = caption_of(run.request.get("method", "pre-trained"))
     names = sorted(measured(run.results), key=lambda name: name != "linear")  # The linear probe first.
-    sentences = [_sentence(run.results, name, method) for name in names]
+    sentences = [caption.words(_sentence(run.results, name, caption.name)) for name in names]
     if sentences:
         return sentences[0], " ".join(sentences[1:])
     online = [knn for record in run.metrics if (knn := number(record, "knn")) is not None]
     deck = f"Its last online k-NN accuracy is {percent(online[-1])}." if online else ""
     state = "without labels" if "features" in run.results else "that is not evaluated yet"
-    return f"A {method} run {state}.", deck
+    return f"A {caption.name} run {state}.", deck
 
 
 def _sentence(results: dict[str, Any], protocol: str, method: str) -> str:
@@ -83,16 +83,16 @@ def spread(fields: dict[str, Any]) -> tuple[float, float] | None:
     return (value - deviation, value + deviation) if value is not None and deviation is not None else None
 
 
-def probe_table(results: dict[str, Any]) -> Html | None:
+def probe_table(results: dict[str, Any], caption: Caption) -> Html | None:
     """Bars of every protocol with results, on one scale from 0 to 100 %."""
-    groups = [tag("tbody", *_group(results, protocol)) for protocol in measured(results)]
+    groups = [tag("tbody", *_group(results, protocol, caption)) for protocol in measured(results)]
     if not groups:
         return None
     return tag(
         "section",
         tag("h2", "Evaluation of the features"),
-        tag("p", "Accuracy on test images. The blue bar should exceed both grey ones; the last column has the "
-            "difference in points.", _meaning(results), class_="see"),
+        tag("p", caption.words("Accuracy on test images."), " The blue bar should exceed both grey ones; the last column "
+            "has the difference in points.", _meaning(results), class_="see"),
         tag("table", *groups, class_="probes"),
     )  # fmt: skip
 
@@ -104,9 +104,13 @@ def _meaning(results: dict[str, Any]) -> str:
     return f" ± and the fine line: {'; '.join(found)}." if found else ""
 
 
-def _group(results: dict[str, Any], protocol: str) -> list[Html | None]:
+def _group(results: dict[str, Any], protocol: str, caption: Caption) -> list[Html | None]:
     words = _words(protocol)
-    head = tag("tr", tag("th", words.title, tag("span", words.meaning), colspan=4, scope="colgroup"), class_="group")
+    head = tag(
+        "tr",
+        tag("th", words.title, tag("span", caption.words(words.meaning)), colspan=4, scope="colgroup"),
+        class_="group",
+    )
     return [head, *(_row(results, protocol, source) for source in SOURCES)]
 
 

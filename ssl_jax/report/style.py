@@ -102,6 +102,7 @@ th, td { text-align: left; padding: 0; font-weight: inherit; vertical-align: mid
 .maps > div { max-width: 560px; }
 .map { background: var(--wash); border-radius: 8px; margin-top: 10px; }
 .map .dots { fill: none; stroke: currentColor; stroke-width: 5.5; stroke-linecap: round; stroke-opacity: .85; }
+.map .square { stroke-linecap: square; }
 .map .name { font-size: 17px; font-weight: 700; fill: var(--ink); text-anchor: middle; pointer-events: none; }
 .map .long { font-size: 12px; font-weight: 600; }
 .map .start { text-anchor: start; }
@@ -128,6 +129,7 @@ th, td { text-align: left; padding: 0; font-weight: inherit; vertical-align: mid
 
 .legend { display: flex; flex-wrap: wrap; gap: 4px 22px; margin: 0 0 26px; font-size: 14px; }
 .disc { width: 11px; height: 11px; border-radius: 50%; background: currentColor; display: inline-block; margin-right: 7px; }
+.disc.square { border-radius: 1px; }
 .swatch { width: 26px; height: 10px; display: inline-block; vertical-align: baseline; margin-right: 8px; }
 .swatch path { fill: none; stroke: currentColor; stroke-width: 4; }
 .compared { margin-top: 26px; }
@@ -165,7 +167,7 @@ summary { cursor: pointer; padding: 12px 0; font-weight: 600; }
   .neighbors > h3:first-child { display: none; }
   .neighbors > h3:nth-child(3) { margin-bottom: 14px; }
   .time::before { content: attr(data-time); color: var(--soft); font-size: 12px; line-height: 1.6; display: block; }
-  .neighbors .query { grid-row: span var(--times); }
+  .neighbors .query { grid-row: span var(--times); font-size: 12px; }
   .neighbors .last { margin-bottom: 18px; }
   .list th { width: 130px; }
   .compared tbody th { width: 130px; }

@@ -93,6 +93,35 @@ def test_floats_and_bytes_give_the_same_view():
     np.testing.assert_allclose(view(image), view(image.astype(jnp.float32) / 255), atol=1e-6)
 
 
+@pytest.mark.parametrize("make", [photo_views, digit_views])
+def test_views_that_are_no_squares_are_not_stretched(make):
+    """A disc on an image twice as wide as high stays one in views of that shape; crops have their shape, too."""
+    y, x = np.mgrid[:24, :48]
+    image = jnp.asarray((y - 11.5) ** 2 + (x - 23.5) ** 2 < 36, jnp.float32)[..., None]
+    still = STILL if make is digit_views else {"jitter": (0.0,) * 4, "grayscale": 0.0, "blur": 0.0, "flip": False}
+    view = jax.jit(make(size=(12, 24), scale=(1.0, 1.0), mean=(0.0,), std=(1.0,), views=1, **still))
+    made = np.asarray(view(jax.random.key(0), image))
+    assert made.shape == (1, 12, 24, 1)
+    down, across = (
+        np.sqrt(np.cov(np.arange(len(mass)), aweights=mass)) for mass in (made.sum((0, 2, 3)), made.sum((0, 1, 3)))
+    )
+    assert across / down == pytest.approx(1, abs=0.1)
+    with pytest.raises(UsageError, match=r"size \(12, 50\) is larger than the image \(24, 48, 1\)"):
+        make(size=(12, 50), mean=(0.0,), std=(1.0,))(jax.random.key(0), image)
+
+
+@pytest.mark.parametrize("shape", [(24, 48), (30, 48), (24, 60), (12, 24)])
+def test_the_evaluation_view_covers_a_size_that_is_no_square(shape):
+    image, (height, width) = pictures(*shape, 1), shape
+    resized = Image.fromarray(np.float32(image[..., 0]) / 255)
+    across, down = (width * 12 // height, 12) if width >= 2 * height else (24, height * 24 // width)
+    resized = resized.resize((across, down), Image.Resampling.BILINEAR)
+    top, left = ((side - kept) // 2 for side, kept in zip(resized.size[::-1], (12, 24), strict=True))
+    expected = np.asarray(resized)[top : top + 12, left : left + 24, None]
+    made = evaluation_view(size=(12, 24), mean=(0.0,), std=(1.0,))(image)
+    np.testing.assert_allclose(made, expected, atol=1e-5)
+
+
 def test_strengths_are_the_papers(monkeypatch):
     told = {}
 
@@ -111,6 +140,7 @@ def test_strengths_are_the_papers(monkeypatch):
     assert told["random_resized_crop"] == {
         "size": (32, 32),
         "scale": (0.08, 1.0),
+        "ratio": (3 / 4, 4 / 3),
         "kernel": "linear",
         "antialias": True,
     }

@@ -128,8 +128,8 @@ def lzw(plain):
 PACKED = {1: bytes, 5: lzw, 8: zlib.compress}
 
 
-def tiff(array, *, order="<", compression=1, planes=False, side=None, rows=4, predictor=1, extra=None):
-    """A TIFF of an array `[H, W, C]`, in strips of `rows`, or in tiles of `side`."""
+def tiff(array, *, order="<", compression=1, planes=False, side=None, rows=4, predictor=1, big=False, extra=None):
+    """A TIFF of an array `[H, W, C]`, in strips of `rows`, or in tiles of `side`; or a BigTIFF."""
     height, width, channels = array.shape
     down, across = (side, side) if side else (rows, width)
     parts = []
@@ -151,21 +151,18 @@ def tiff(array, *, order="<", compression=1, planes=False, side=None, rows=4, pr
     entries |= {322: [side], 323: [side]} if side else {278: [rows]}
     offsets, counts = (324, 325) if side else (273, 279)
     entries |= {counts: list(map(len, parts)), offsets: [0] * len(parts)} | (extra or {})
-    start, where = 8 + 2 + 12 * len(entries) + 4, {}
+    kind, begin, count = (16, 16, "Q") if big else (4, 8, "H")  # Of an offset; where the directory begins.
+    offset = "Q" if big else "I"
+    size = struct.calcsize(f"<{offset}")
+    start, where = begin + struct.calcsize(f"<{count}") + (4 + 2 * size) * len(entries) + size, {}
     for tag in sorted(entries):
-        where[tag], start = start, start + 4 * len(entries[tag])
+        where[tag], start = start, start + size * len(entries[tag])
     entries[offsets] = [start + sum(map(len, parts[:number])) for number in range(len(parts))]
-    directory, values = struct.pack(order + "H", len(entries)), b""
+    directory, values = struct.pack(order + count, len(entries)), b""
     for tag in sorted(entries):
-        packed = struct.pack(f"{order}{len(entries[tag])}I", *entries[tag])
-        directory += struct.pack(order + "HHI", tag, 4, len(entries[tag]))
-        directory += packed if len(packed) == 4 else struct.pack(order + "I", where[tag])
+        packed = struct.pack(f"{order}{len(entries[tag])}{offset}", *entries[tag])
+        directory += struct.pack(f"{order}HH{offset}", tag, kind, len(entries[tag]))
+        directory += packed if len(packed) == size else struct.pack(order + offset, where[tag])
         values += packed
-    return (
-        {"<": b"II*\0", ">": b"MM\0*"}[order]
-        + struct.pack(order + "I", 8)
-        + directory
-        + bytes(4)
-        + values
-        + b"".join(parts)
-    )
+    version = struct.pack(f"{order}HHHQ", 43, 8, 0, begin) if big else struct.pack(f"{order}HI", 42, begin)
+    return {"<": b"II", ">": b"MM"}[order] + version + directory + bytes(size) + values + b"".join(parts)

@@ -29,6 +29,7 @@ def npy(array):
 LAYOUTS = [
     {}, {"order": ">"}, {"compression": 5}, {"compression": 8, "predictor": 2}, {"planes": True}, {"side": 4},
     {"side": 4, "planes": True, "compression": 8, "order": ">"}, {"rows": 1}, {"rows": 100, "compression": 5, "predictor": 2},
+    {"big": True}, {"big": True, "order": ">", "side": 4, "compression": 8},
 ]  # fmt: skip
 
 
@@ -246,6 +247,9 @@ HOSTILE = {
     "a million channels": tiff(DEEP, extra={277: [2**20]}),
     "a directory far away": b"II*\0\xff\xff\xff\xff",
     "a directory without end": b"II*\0\x08\0\0\0\xff\xff" + bytes(100),
+    "a big directory far away": b"II+\0\x08\0\0\0" + b"\xff" * 8,
+    "a big directory without end": b"II+\0\x08\0\0\0\x10" + bytes(7) + b"\xff" * 8 + bytes(100),
+    "half a BigTIFF": tiff(DEEP, big=True)[:-50],
 }  # fmt: skip
 
 

@@ -3,12 +3,13 @@
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save, save_file
 
 from ssl_jax.errors import UsageError
-from ssl_jax.interop import described, locate, read_located, write_weights
+from ssl_jax.interop import arrays_in, described, locate, read_located, write_weights
 from ssl_jax.interop.arrays import to_layout
 from ssl_jax.interop.names import NAMES
 from ssl_jax.methods.method import Backbone
@@ -175,6 +176,45 @@ def test_the_encoder_of_a_publisher_is_read_bit_by_bit_and_the_rest_is_listed(pu
         written["pos_embed"] = np.delete(written["pos_embed"], [1, 2, 3], axis=1)
     assert written.keys() == expected.keys()
     assert all((written[name] == value).all() for name, value in expected.items())
+
+
+@pytest.mark.parametrize("layer_scale", [None, 1.0])
+def test_the_modules_of_transformers_5_are_read_as_the_files_that_it_writes(layer_scale, tmp_path):
+    """`state_dict()` has names of its own, which `save_pretrained` turns into those of version 4."""
+    net = VIT(layer_scale=layer_scale)
+    params, stats = net.init(jax.random.key(0))
+    layout = "transformers, DINOv2" if layer_scale else "transformers"
+    written = to_layout(Backbone(net, params, stats), NAMES[ViT, layout])
+    renamed = {f"vit.{in_version_5(name, layout)}": array for name, array in written.items()}
+    assert not {f"vit.{name}" for name in written} >= renamed.keys()
+    located = locate(tmp_path / "x", renamed, ViT)
+    assert located.layout == layout and located.prefix == "vit." and not located.others
+    jax.tree.map(np.testing.assert_array_equal, read_located(tmp_path / "x", located, net).backbone.params, params)
+
+
+def in_version_5(name, layout):
+    """Read from the modules of transformers 5.24.0."""
+    for part, short in (("query", "q"), ("key", "k"), ("value", "v")):
+        name = name.replace(f"attention.attention.{part}.", f"attention.{short}_proj.")
+    name = name.replace("attention.output.dense.", "attention.o_proj.")
+    if layout == "transformers":
+        name = name.replace("encoder.layer.", "layers.").replace(".intermediate.dense.", ".mlp.fc1.")
+        name = name.replace(".output.dense.", ".mlp.fc2.")
+    return name
+
+
+def test_arrays_of_bfloat16_are_read_without_a_change(tmp_path):
+    net, file = VIT(), tmp_path / "x.safetensors"
+    arrays = {name: np.asarray(array, jnp.bfloat16) for name, array in drawn(vit_shapes()).items()}
+    content = save({name: array.view(np.uint16) for name, array in arrays.items()})
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = content[8:end].replace(b'"U16"', b'"BF16"')
+    file.write_bytes(len(header).to_bytes(8, "little") + header + content[end:])
+    found = arrays_in(file, at_most=2**20)
+    read = read_located(file, locate(file, found, ViT), net)
+    written = to_layout(read.backbone, NAMES[ViT, "timm"])
+    assert written.keys() == arrays.keys()
+    assert all((written[name] == array.astype(np.float32)).all() for name, array in arrays.items())
 
 
 def test_a_prefix_chooses_the_copy(tmp_path):

@@ -270,3 +270,15 @@ def test_others_than_are_uniform_over_the_rest(excluded):
 def test_more_positives_than_clips_are_refused():
     with pytest.raises(UsageError, match="positive_pool: must be below 39 for 40 clips, got 39"):
         CMA(**NETWORKS, clips=CLIPS, start_step=1, refresh_every=1, positive_pool=39)
+
+
+def test_the_loss_of_even_odds_is_the_chance_level(method, start):
+    """CMA's becomes another one at `start_step`, and has none."""
+    if isinstance(method, CMA):
+        assert method.chance_loss(BATCH) is None
+        return
+    rows = jnp.zeros((BATCH, 2, SIZE))
+    embeddings = {"embedding": rows, "index": INDEX, "negatives": jnp.zeros((BATCH, NEGATIVES), jnp.int32)}
+    state = jax.tree.map(jnp.zeros_like, start[1])
+    loss, _, _ = method.objective(embeddings, state, KEY, jnp.int32(0))
+    np.testing.assert_allclose(loss, method.chance_loss(BATCH), rtol=1e-5)

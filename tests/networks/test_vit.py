@@ -8,7 +8,7 @@ from naive_layers import double, drawn, erf, layer_norm, linear
 
 from ssl_jax.errors import UsageError
 from ssl_jax.networks import vit, vit_base, vit_large, vit_small, vit_tiny
-from ssl_jax.ops.positions import grid_positions
+from ssl_jax.ops.positions import grid_positions, resize_positions
 
 TINY = {"image_size": 6, "patch_size": 2, "channels": 2, "dim": 8, "heads": 2}
 
@@ -187,7 +187,7 @@ def test_wrong_arguments_are_named(wrong, sentence):
 def test_wrong_calls_are_named():
     net = vit(**TINY, depth=2, drop_path=0.1)
     params, stats = jax.eval_shape(net.init, jax.random.key(0))
-    with pytest.raises(ValueError, match=r"in patches of 2 pixels, got \(1, 7, 7, 2\)"):
+    with pytest.raises(ValueError, match=r"in whole patches of 2 pixels, got \(1, 7, 7, 2\)"):
         jax.eval_shape(lambda *a: net.apply(*a, train=False), params, stats, jnp.zeros((1, 7, 7, 2)))
     with pytest.raises(ValueError, match=r"drop_path=0.1 draws at random in training, so `apply` needs `rng`"):
         jax.eval_shape(lambda *a: net.apply(*a, train=True), params, stats, jnp.zeros((1, 6, 6, 2)))
@@ -248,3 +248,15 @@ def test_layers_depend_on_visible_patches_alone():
     jax.tree.map(np.testing.assert_array_equal, layers, run(hidden, indices))
     shown = SQUARES.at[0, 3:6, 3:6].set(9.0)  # patch 5
     assert (layers["features"][0] != run(shown, indices)["features"][0]).any()
+
+
+@pytest.mark.parametrize("positions", ["learned", "sincos"])
+def test_images_that_are_no_squares_have_interpolated_positions(positions):
+    """Tokens of a blank image are its positions, but for the embedding's bias."""
+    net = vit(**TINY, depth=1, positions=positions)
+    params, stats = net.init(jax.random.key(0))
+    layers, _ = net.apply(params, stats, jnp.zeros((1, 4, 10, 2)), train=False)
+    square, _ = net.apply(params, stats, jnp.zeros((1, 6, 6, 2)), train=False)
+    patches = square["patches"][0, 1:].reshape(3, 3, 8)
+    np.testing.assert_allclose(layers["patches"][0, 1:].reshape(2, 5, 8), resize_positions(patches, (2, 5)), atol=1e-5)
+    np.testing.assert_array_equal(layers["patches"][0, 0], square["patches"][0, 0])

@@ -37,6 +37,16 @@ def test_positions_are_interpolated_as_pytorch_does(grid, offset, places, expect
     )  # PyTorch's places are float32, ours float64
 
 
+def test_rows_and_columns_are_interpolated_apart():
+    square = jnp.asarray(np.sin(1.7 * np.arange(18)).reshape(3, 3, 2), jnp.float32)
+    resized = resize_positions(square, (2, 5))
+    assert resized.shape == (2, 5, 2)
+    np.testing.assert_allclose(resized.swapaxes(0, 1), resize_positions(square.swapaxes(0, 1), (5, 2)), atol=1e-6)
+    rows = jnp.broadcast_to(square[:, :1], (3, 3, 2))  # Equal along a row, so that columns change nothing.
+    expected = jnp.broadcast_to(resize_positions(rows, 2)[:, :1], (2, 5, 2))
+    np.testing.assert_allclose(resize_positions(rows, (2, 5)), expected, atol=1e-6)
+
+
 def by_complex_numbers(x, places, base):
     """Numbers 2i and 2i + 1 are one complex number, and a turn is a product with one of length 1."""
     size = x.shape[-1]

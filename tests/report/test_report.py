@@ -9,7 +9,7 @@ import pytest
 
 from ssl_jax.errors import UsageError
 from ssl_jax.report import reading, save_pictures, write_report
-from ssl_jax.report.charts import thin, ticks
+from ssl_jax.report.charts import color, thin, ticks
 from ssl_jax.report.html import tag
 from ssl_jax.report.pictures import MAP_IMAGES, spread, thumbnail
 from ssl_jax.report.projection import descend, embedding_map, forces, neighbor_probabilities, principal_components
@@ -216,6 +216,20 @@ def test_pictures_that_are_no_archive(run, content):
     assert "No pictures to show" in page_of(run)
 
 
+def test_a_run_on_clips_is_about_clips(run):
+    request = json.loads((run / "run.json").read_text()) | {"examples": {"train_shape": "4x8x8x1", "test_examples": 9}}
+    (run / "run.json").write_text(json.dumps(request | {"method": "tracks"}))
+    page = page_of(run)
+    start = "A linear probe on features of SimCLR on tracks classifies 95.7% of the test clips correctly"
+    assert start in page and "A map of the test clips" in page and "clips per second" in page
+    words = re.sub("<[^>]*>", " ", page.partition("<main")[2].partition("Reproduce this run")[0])
+    assert "image" not in words.lower()
+
+
+def test_with_more_classes_than_colours_the_second_ten_are_squares():
+    assert [color(label) for label in (-1, 3, 13, 23)] == ["unlabelled", "c3", "c3 square", "c3"]
+
+
 @pytest.mark.parametrize("value", [None, "text", True, [1], {"a": 1}, 10**400, float("nan"), float("inf")])
 def test_values_of_other_kinds_in_the_files_of_a_run(run, value):
     for file in ("run.json", "results.json"):
@@ -236,7 +250,7 @@ def test_results_of_other_kinds_inside_the_features(run, value):
     fields["accuracy"] = 0.5
     whole = {"pretrained": {"knn": fields}, "pixels": {"knn": value}, "untrained": value}
     (run / "results.json").write_text(json.dumps(RESULTS | {"features": whole}))
-    assert "features classifies 50.0% of the test images correctly." in page_of(run)
+    assert "features of SimCLR classifies 50.0% of the test images correctly." in page_of(run)
 
 
 def test_results_in_the_flat_form_of_older_versions(run):

@@ -25,6 +25,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ssl_jax.data.pixels.arrays import MAGIC, shape_of
 from ssl_jax.data.pixels.depth import is_deep, is_deep_colour
+from ssl_jax.data.pixels.tiff import FORMS
 from ssl_jax.data.skipping import Unreadable
 from ssl_jax.files import open_regular, read_regular
 
@@ -39,7 +40,7 @@ LARGE_PIXELS = 2**24  # Above it, images are decoded one at a time.
 # Formats whose decoders take more memory than the pixels: as multiples of it.
 COPIES = {"JPEG2000": 4, "WEBP": 3, "AVIF": 2}
 MOST_WORK = 2**31  # Pixels times scans of a progressive JPEG, each of which is a pass over all pixels: some seconds.
-OWN = (MAGIC, b"II*\0", b"MM\0*")  # Starts of files that `ssl_jax.data.pixels.arrays` may read.
+OWN = (MAGIC, *FORMS)  # Starts of files that `ssl_jax.data.pixels.arrays` may read.
 ORIENTATION = 0x0112  # EXIF's tag.
 OF_THE_COMPUTER = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # Faults of the computer, not of a file.
 _turn = threading.Lock()  # In the module, since sources are sent to worker processes, and locks cannot be.

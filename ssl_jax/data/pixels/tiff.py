@@ -1,10 +1,10 @@
 """TIFF images of several channels, or of more than 8 bits in colour, which Pillow does not read, or only in part.
 
 The directory of the first page is read here. Strips and tiles are decompressed by Pillow's libtiff, which takes each of them
-as a gray image of as many bytes. Not read: BigTIFF, bits that are no whole bytes, JPEG, and other layouts that Pillow knows
-itself.
+as a gray image of as many bytes. Not read: bits that are no whole bytes, JPEG, and other layouts that Pillow knows itself.
 
-Source: TIFF 6.0, https://www.itu.int/itudoc/itu-t/com16/tiff-fx/docs/tiff6.pdf.
+Sources: TIFF 6.0, https://www.itu.int/itudoc/itu-t/com16/tiff-fx/docs/tiff6.pdf; of BigTIFF, whose offsets have 64 bits,
+https://www.awaresystems.be/imaging/tiff/bigtiff.html.
 """
 
 import io
@@ -22,7 +22,7 @@ from ssl_jax.data.skipping import Unreadable
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
 STRIP_OFFSETS, SAMPLES, ROWS, STRIP_COUNTS, PLANES, PREDICTOR = 273, 277, 278, 279, 284, 317
 TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS, EXTRA, FORMAT = 322, 323, 324, 325, 338, 339
-TYPES = {1: "B", 3: "H", 4: "I"}  # Of the entries that matter: bytes, and integers of 16 and 32 bits.
+TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}  # Of the entries that matter: bytes, and integers of 16, 32 and 64 bits.
 NONE = 1
 COMPRESSIONS = (NONE, 5, 8, 32773, 32946, 50000)  # Plain, LZW, Deflate, PackBits, Deflate, Zstandard.
 GRAY, COLOR = (0, 1), 2
@@ -32,8 +32,29 @@ READ = (
     WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, STRIP_OFFSETS, SAMPLES, ROWS, STRIP_COUNTS, PLANES, PREDICTOR,
     TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS, EXTRA, FORMAT,
 )  # fmt: skip
+MOST_ENTRIES = 2**16
 MOST_PARTS = 2**18
 MOST_DECODED = 2**29  # Bytes of all parts, which may reach beyond the image.
+
+
+class Form(NamedTuple):
+    """How a directory is written.
+
+    order: of bytes. first: where the offset of the first directory is. offset, number, entry: types, of `struct`, of an offset,
+    of the number of entries, and of an entry up to its value.
+    """
+
+    order: Literal["<", ">"]
+    first: int
+    offset: str
+    number: str
+    entry: str
+
+
+PLAIN, BIG = (4, "I", "H", "HHI"), (8, "Q", "Q", "HHQ")  # BigTIFF.
+FORMS = {
+    b"II*\0": Form("<", *PLAIN), b"MM\0*": Form(">", *PLAIN), b"II+\0": Form("<", *BIG), b"MM\0+": Form(">", *BIG)
+}  # fmt: skip
 
 
 class Tiff(NamedTuple):
@@ -115,11 +136,10 @@ class Tiff(NamedTuple):
 
 def tiff_of(encoded: bytes) -> Tiff | None:
     """The first page of a TIFF that is to be read here; None for other files, and for those that Pillow reads in full."""
-    orders: dict[bytes, Literal["<", ">"]] = {b"II*\0": "<", b"MM\0*": ">"}
-    order = orders.get(encoded[:4])
-    if order is None:
+    form = FORMS.get(encoded[:4])
+    if form is None:
         return None
-    tags = _tags(encoded, order)
+    tags = _tags(encoded, form)
     samples, bits = (tags.get(SAMPLES) or (1,))[0], set(tags.get(BITS, ()))
     kinds, photometric = set(tags.get(FORMAT, (1,))), (tags.get(PHOTOMETRIC) or (0,))[0]
     alpha = set(tags.get(EXTRA, ())) & {ASSOCIATED, UNASSOCIATED}
@@ -138,22 +158,24 @@ def tiff_of(encoded: bytes) -> Tiff | None:
         or predictor not in (1, HORIZONTAL)[: 1 if letter == "f" else 2]
     ):
         return None
-    return Tiff(encoded, tags, order, np.dtype(f"{letter}{size // 8}"))
+    return Tiff(encoded, tags, form.order, np.dtype(f"{letter}{size // 8}"))
 
 
-def _tags(encoded: bytes, order: str) -> dict[int, tuple[int, ...]]:
+def _tags(encoded: bytes, form: Form) -> dict[int, tuple[int, ...]]:
     """The integers of the first directory, as far as they lie within the file."""
     found: dict[int, tuple[int, ...]] = {}
+    offset, counted, head = (struct.Struct(form.order + kind) for kind in (form.offset, form.number, form.entry))
     try:
-        (start,) = struct.unpack_from(order + "I", encoded, 4)
-        (count,) = struct.unpack_from(order + "H", encoded, start)
-        for entry in range(count):
-            at = start + 2 + 12 * entry
-            tag, kind, number = struct.unpack_from(order + "HHI", encoded, at)
+        (start,) = offset.unpack_from(encoded, form.first)
+        (count,) = counted.unpack_from(encoded, start)
+        for entry in range(min(count, MOST_ENTRIES)):
+            at = start + counted.size + entry * (head.size + offset.size)
+            tag, kind, number = head.unpack_from(encoded, at)
             if tag in READ and kind in TYPES and 0 < number <= MOST_PARTS:
-                size = number * struct.calcsize(TYPES[kind])
-                place = at + 8 if size <= 4 else struct.unpack_from(order + "I", encoded, at + 8)[0]
-                found[tag] = struct.unpack_from(f"{order}{number}{TYPES[kind]}", encoded, place)
-    except struct.error:  # Beyond the end: what has been read may do.
+                place = at + head.size
+                if number * struct.calcsize(f"<{TYPES[kind]}") > offset.size:
+                    (place,) = offset.unpack_from(encoded, place)
+                found[tag] = struct.unpack_from(f"{form.order}{number}{TYPES[kind]}", encoded, place)
+    except (struct.error, OverflowError):  # Beyond the end: what has been read may do.
         pass
     return found
