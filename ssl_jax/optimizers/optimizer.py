@@ -36,5 +36,10 @@ def configured(make: Callable[P, Optimizer]) -> Callable[P, Optimizer]:
 
 
 def weights_only(params: Any) -> Any:
-    """True for matrices and kernels, False for biases and for the gains of norms (at most one axis)."""
+    """True for matrices and kernels, False for biases and for the gains of norms (at most one axis).
+
+    Example:
+      >>> weights_only({"kernel": jnp.ones((1, 2)), "bias": jnp.ones(2)})
+      {'bias': False, 'kernel': True}
+    """
     return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
