@@ -39,7 +39,6 @@ html_copy_source = False
 
 autodoc_typehints = "none"  # Docstrings have shapes, units and ranges.
 autodoc_member_order = "bysource"
-napoleon_use_ivar = True
 
 
 def table_of_contents(title: str, pages: list[str]) -> str:
@@ -87,6 +86,7 @@ def write_packages(app: Any) -> None:
 
 
 def complete(app: Any, name: str, source: list[str]) -> None:
+    source[0] = re.sub(r"\[[\w/-]+\.md\]\(", "[](", source[0])  # A link that is named by its file has the page's title.
     if name == "docs/index":
         source[0] = with_contents(source[0])
     if name == "docs/api":

@@ -51,7 +51,8 @@ IMPORTED = imported()
 
 def rewrite(app: Any, what: str, name: str, described: Any, options: Any, lines: list[str]) -> None:
     arguments = {*getattr(described, "__annotations__", ()), *getattr(described, "__dataclass_fields__", ())}
-    lines[:] = with_heading(as_literals("\n".join(lines)), arguments).split("\n")
+    text = "\n".join(lines).replace("\nAttributes:\n", "\nArgs:\n")  # Napoleon reads "first, second" only in these.
+    lines[:] = with_heading(as_literals(text), arguments).split("\n")
     if what in ("attribute", "property"):
         lines[:0] = ["..", ""]  # A comment, where napoleon looks for "type: description".
     if what != "module" and id(described) in IMPORTED:

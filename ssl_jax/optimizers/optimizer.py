@@ -14,8 +14,10 @@ Schedule: TypeAlias = optax.Schedule  # step -> learning rate, or another value
 
 
 class Optimizer(NamedTuple):
-    """learning_rate: step -> learning rate. transformation: the optax transformation that uses it.
+    """An optimizer, and what the log shows of it.
 
+    learning_rate: `step -> learning rate`.
+    transformation: the optax transformation that uses it.
     name, settings: the function of this folder that made it, and its arguments.
     """
 
