@@ -114,7 +114,7 @@ def cells(of_seeds: list[dict[str, Any]], source: str) -> list[tuple[float, floa
 
 
 def comparable() -> str:
-    """A row for each group within which accuracies are comparable: methods without labels, by their accuracy with few of them."""
+    """A row for each group within which accuracies are comparable: methods by their accuracy with few labels."""
     found = json.loads(RESULTS.read_text())
     fashion, on_it = on_fashion()
     (digits, methods), *others = groups(found)

@@ -22,7 +22,14 @@ WITH_EXAMPLES = FUNCTIONS | {
     for name, function in inspect.getmembers(folder, inspect.isfunction)
     if name in folder.__all__
 }
-GLOBALS = {"jax": jax, "jnp": jnp, "np": np, "sinkhorn": ops.sinkhorn, "open_data": data.open_data, "sgd": optimizers.sgd}
+GLOBALS = {
+    "jax": jax,
+    "jnp": jnp,
+    "np": np,
+    "sinkhorn": ops.sinkhorn,
+    "open_data": data.open_data,
+    "sgd": optimizers.sgd,
+}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -1,4 +1,4 @@
-"""The guide as a site: its contents list every page; `make site` and `.ci/run` build it, where links and references are checked."""
+"""The guide as a site: its contents list every page; `make site` and `.ci/run` build it and check its links."""
 
 import importlib
 import re
@@ -15,7 +15,12 @@ LISTED = {(DOCS / path).resolve() for path in re.findall(r"^- \[.*?\]\((.*?)\)",
 
 
 def test_the_contents_list_every_page():
-    folders = ROOT.glob("*.md"), DOCS.glob("*.md"), ROOT.glob("experiments/*/README.md"), ROOT.glob("benchmarks/**/*.md")
+    folders = (
+        ROOT.glob("*.md"),
+        DOCS.glob("*.md"),
+        ROOT.glob("experiments/*/README.md"),
+        ROOT.glob("benchmarks/**/*.md"),
+    )
     pages = {page for pages in folders for page in pages} - {DOCS / "index.md"}
     assert LISTED == pages
 
@@ -27,7 +32,9 @@ def conf(monkeypatch):
 
 
 def test_each_section_of_the_contents_is_a_part_of_the_sidebar(conf):
-    page = conf["with_contents"]("# Title\n\n## Start\n\n- [A](../A.md): first\n- [B](b.md): second\n\n## End\n\n- [C](c.md): last\n")
+    page = conf["with_contents"](
+        "# Title\n\n## Start\n\n- [A](../A.md): first\n- [B](b.md): second\n\n## End\n\n- [C](c.md): last\n"
+    )
     start, end = re.findall(r"```\{toctree\}\n(.*?)\n```", page, re.S)
     assert start.split("\n\n") == [":hidden:\n:caption: Start", "A <../A>\nB <b>"]
     assert end.endswith("C <c>")
@@ -41,8 +48,10 @@ def test_the_api_page_names_modules(conf):
         importlib.import_module(module)
 
 
-def test_docstrings_become_what_sphinx_reads(monkeypatch):
+def test_docstrings_become_what_sphinx_reads():
     docstrings = runpy.run_path(str(DOCS / "site/docstrings.py"))
     assert docstrings["as_literals"]("`(a) ->\n  b: c` and ``d``") == "``(a) -> b: c`` and ``d``"
-    text = docstrings["with_heading"]("A loss.\n\nfirst: one,\n  at least.\nsecond: two.\n\nNote: three.", {"first", "second"})
+    text = docstrings["with_heading"](
+        "A loss.\n\nfirst: one,\n  at least.\nsecond: two.\n\nNote: three.", {"first", "second"}
+    )
     assert text == "A loss.\n\nArgs:\n  first: one,\n    at least.\n  second: two.\n\nNote: three."

@@ -1,7 +1,8 @@
 """The guide as a site: `make site` writes build/site; docs/index.md is its contents and their order.
 
 Sphinx, since it is the generator that reads Markdown (myst-parser) and docstrings (autodoc), checks every link, heading and
-reference without a network, and whose search is a file of the site; furo has phones and a dark mode, and loads nothing from elsewhere.
+reference without a network, and whose search is a file of the site; furo, since it suits phones, has a dark
+mode and loads nothing from elsewhere.
 
 Its sources are the repository itself, not docs/: relative links between pages, pictures and code are then the same on the
 repository's own pages and on the site, where code files are downloads.
@@ -32,7 +33,7 @@ highlight_language = "sh"  # Indented blocks are commands.
 nitpicky = True
 nitpick_ignore_regex = [("py:class", r"(collections|jax|numpy|pathlib)\..*")]  # Their references are elsewhere.
 
-html_theme = "furo"
+html_theme, pygments_dark_style = "furo", "github-dark"
 html_static_path, html_css_files = ["style"], ["style.css"]
 html_extra_path = ["index.html"]
 html_copy_source = False
