@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import inspect
+import pkgutil
 import re
 
 import jax
@@ -10,18 +11,26 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssl_jax import data, evaluate, losses, networks, ops, optimizers
+from ssl_jax import augment, data, evaluate, losses, networks, ops, optimizers, sequences
 
 PUBLIC = {
     f"{folder.__name__}.{name}": getattr(folder, name) for folder in (losses, ops, evaluate) for name in folder.__all__
 }
 FUNCTIONS = {name: function for name, function in PUBLIC.items() if not inspect.isclass(function)}
-WITH_EXAMPLES = FUNCTIONS | {
+EXPECTED = FUNCTIONS | {
     f"{folder.__name__}.{name}": function
     for folder in (networks, optimizers, data)
     for name, function in inspect.getmembers(folder, inspect.isfunction)
     if name in folder.__all__
 }
+OTHERS = {
+    f"{function.__module__}.{name}": function
+    for folder in (augment, ops, sequences)
+    for module in pkgutil.iter_modules(folder.__path__, f"{folder.__name__}.")
+    for name, function in inspect.getmembers(importlib.import_module(module.name), inspect.isfunction)
+    if function.__module__ == module.name and ">>>" in (function.__doc__ or "")
+}
+WITH_EXAMPLES = EXPECTED | OTHERS
 GLOBALS = {
     "jax": jax,
     "jnp": jnp,

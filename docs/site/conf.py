@@ -36,7 +36,7 @@ nitpick_ignore_regex = [("py:class", r"(collections|jax|numpy|pathlib)\..*")]  #
 html_theme, pygments_dark_style = "furo", "github-dark"
 html_static_path, html_css_files = ["style"], ["style.css"]
 html_extra_path = ["index.html"]
-html_copy_source = False
+html_copy_source = html_show_copyright = False
 
 autodoc_typehints = "none"  # Docstrings have shapes, units and ranges.
 autodoc_member_order = "bysource"
