@@ -13,7 +13,6 @@ import pkgutil
 import re
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import ssl_jax
@@ -64,23 +63,28 @@ def packages(text: str) -> dict[str, list[str]]:
     return {modules[0]: modules for modules in named}
 
 
-def described(module: ModuleType) -> list[str]:
-    """The directives for the public names of a package, which it lists, or which its modules define."""
+def described(name: str) -> list[str]:
+    """The directives for the public names of a module: those that it lists, or else those that its modules define."""
+    module = importlib.import_module(name)
     listed = hasattr(module, "__all__")
-    lines = [f".. automodule:: {module.__name__}", "   :members:", *["   :imported-members:"] * listed, ""]
+    lines = [f".. automodule:: {name}", "   :members:", *["   :imported-members:"] * listed, ""]
     if hasattr(module, "__path__") and not listed and module is not ssl_jax:
-        for found in pkgutil.iter_modules(module.__path__, f"{module.__name__}."):
-            lines += [f".. automodule:: {found.name}", "   :members:", ""]
+        for found in pkgutil.iter_modules(module.__path__, f"{name}."):
+            lines += [*heading(found.name, "-"), *described(found.name)]
     return lines
+
+
+def heading(title: str, line: str) -> list[str]:
+    return [title, line * len(title), ""]
 
 
 def write_packages(app: Any) -> None:
     """A page for each package into docs/api, which git ignores; those that have not changed are not read again."""
     (DOCS / "api").mkdir(exist_ok=True)
     for name, modules in packages((DOCS / "api.md").read_text()).items():
-        lines = [name, "=" * len(name), ""]
-        for module in modules:
-            lines += described(importlib.import_module(module))
+        lines = [*heading(name, "="), *described(name)]
+        for module in modules[1:]:
+            lines += [*heading(module, "-"), *described(module)]
         path, text = DOCS / f"api/{name}.rst", "\n".join(lines)
         if not path.exists() or path.read_text() != text:
             path.write_text(text)
