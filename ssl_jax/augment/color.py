@@ -34,11 +34,12 @@ def adjust_brightness(image: Array, amount: Amount) -> Array:
 
 def adjust_contrast(image: Array, amount: Amount) -> Array:
     """Blend with the mean of `to_grayscale(image)`, channel by channel without colour. A constant grayscale image is
+    unchanged.
 
     Example:
       >>> print(adjust_contrast(jnp.array([[[0.2], [0.6]]]), 0.5)[0, :, 0])
       [0.3 0.5]
-    unchanged."""
+    """
     return _blend(image, to_grayscale(jnp.mean(image, axis=(0, 1), keepdims=True)), amount)
 
 
