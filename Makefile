@@ -2,7 +2,7 @@
 PYTHON ?= python3
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test test-all lint clean
+.PHONY: demo test test-all lint site clean
 
 demo: .venv/installed
 	.venv/bin/ssl-jax pretrain simclr
@@ -18,6 +18,14 @@ lint: .venv/installed
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
+# The guide as a site: build/site/index.html, which needs no server.
+site: .venv/documented
+	.venv/bin/sphinx-build --fail-on-warning --quiet -c docs/site . build/site
+
+.venv/documented: .venv/installed
+	.venv/bin/pip install --quiet --disable-pip-version-check -e '.[docs]' >&2
+	@touch $@
+
 # pip says little while it works, and nothing on standard output: that is left to the result of `make demo`.
 .venv/installed: pyproject.toml setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12" >&2; exit 1; }
@@ -27,4 +35,4 @@ lint: .venv/installed
 	@touch $@
 
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build docs/api *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

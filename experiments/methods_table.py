@@ -1,4 +1,4 @@
-"""Writes the tables of docs/methods.md, a comparison of all methods with their measurements, and that of the README.
+"""Writes the tables of methods, with their measurements: of docs/methods.md, choosing.md and first_hour.md, and of the README.
 
 python experiments/methods_table.py
 """
@@ -17,7 +17,6 @@ from ssl_jax.files import filled, write_atomically
 from ssl_jax.methods.method import Facts
 
 ROOT = Path(__file__).parents[1]
-PAGE, README = ROOT / "docs/methods.md", ROOT / "README.md"
 RESULTS, COSTS = ROOT / "experiments/results/all_methods.json", ROOT / "benchmarks/results/methods.json"
 FASHION = RESULTS.with_stem("all_methods_fashion-mnist-12000")
 # Results of these runs do not name their steps.
@@ -59,28 +58,34 @@ def tables() -> dict[str, str]:
 
 def fashion() -> str:
     """Methods on a part of Fashion-MNIST, with the encoder of most demos."""
+    return table(*on_fashion())
+
+
+def on_fashion() -> tuple[dict[str, Any], list[str]]:
+    """Results on Fashion-MNIST, and the methods with the encoder of most demos."""
     found = json.loads(FASHION.read_text())
-    options = {name: inspect.signature(recipes.find(name, "demo")).parameters for name in found}
-    return table(
-        found, [name for name in found if "encoder" in options[name] and options[name]["encoder"].default == "small"]
-    )
+    return found, [name for name in found if demo_of(name)[1] == "small"]
 
 
 def groups(found: dict[str, Any]) -> list[tuple[str, list[str]]]:
     """Methods by the images and the encoder of their demo: accuracies are comparable only within a group."""
     together: dict[str, list[str]] = {}
     for name in found:
-        options = inspect.signature(recipes.find(name, "demo")).parameters
-        encoder = options["encoder"].default if "encoder" in options else "small"
-        title = f"{options['data'].default}, encoder {encoder}"
-        together.setdefault(title, []).append(name)
+        data, encoder = demo_of(name)
+        together.setdefault(f"{data}, encoder {encoder}", []).append(name)
     return sorted(together.items(), key=lambda item: -len(item[1]))
+
+
+def demo_of(name: str) -> tuple[str, str]:
+    """The data and the encoder of a method's demo."""
+    options = inspect.signature(recipes.find(name, "demo")).parameters
+    return options["data"].default, options["encoder"].default if "encoder" in options else "small"
 
 
 def row(name: str, facts: Facts, cost: dict[str, float] | None, of_seeds: dict[str, Any] | None) -> str:
     paper = facts.paper if facts.paper == "-" else f"[{facts.paper}](https://arxiv.org/abs/{facts.paper})"
     step = f"{cost['relative']:.2f}" if cost else "-"
-    reached = f"{cells(list(of_seeds.values()), 'pretrained')[1][0]:.1f}" if of_seeds else "-"
+    reached = f"{cells(list(of_seeds.values()), 'pretrained')[1][0]:.1f} {demo_of(name)[0]}" if of_seeds else "-"
     words = (getattr(facts, field.name) for field in dataclasses.fields(facts) if field.name != "paper")
     return f"| {' | '.join((name, *words, step, reached, ', '.join(recipes.recipes(name)), paper))} |"
 
@@ -108,17 +113,55 @@ def cells(of_seeds: list[dict[str, Any]], source: str) -> list[tuple[float, floa
     return [(float(np.mean(column)), float(np.std(column))) for column in values]
 
 
+def comparable() -> str:
+    """A row for each group within which accuracies are comparable: methods by their accuracy with few labels."""
+    found = json.loads(RESULTS.read_text())
+    fashion, on_it = on_fashion()
+    (digits, methods), *others = groups(found)
+    rows = [comparison(digits, found, methods), comparison("Fashion-MNIST, encoder small", fashion, on_it)]
+    rows += [comparison(title, found, names) for title, names in others]
+    head = ["| images, encoder | methods, best first | untrained encoder | raw pixels |", "|---|---|---|---|"]
+    return "\n".join(head + rows)
+
+
+def comparison(title: str, found: dict[str, Any], methods: list[str]) -> str:
+    of_seeds = {name: list(found[name].values()) for name in methods if facts_of(name).family != "supervised"}
+    everyone = [kept for kept_seeds in of_seeds.values() for kept in kept_seeds]
+    reached = {name: cells(kept_seeds, "pretrained")[0][0] for name, kept_seeds in of_seeds.items()}
+    best = ", ".join(f"{name} {reached[name]:.1f}" for name in sorted(reached, key=lambda name: -reached[name]))
+    untrained, pixels = (cells(everyone, source)[0][0] for source in ("untrained", "pixels"))
+    return f"| {title} | {best} | {untrained:.1f} | {pixels:.1f} |"
+
+
+def demo() -> str:
+    """The demo's three kinds of features."""
+    of_seeds = list(json.loads(RESULTS.read_text())["simclr"].values())
+    rows = [
+        f"| {source} | " + " | ".join(f"{mean:.1f} ± {std:.1f}" for mean, std in cells(of_seeds, source)) + " |"
+        for source in ("pretrained", "untrained", "pixels")
+    ]
+    return "\n".join(["| features | " + " | ".join(PROTOCOLS.values()) + " |", "|---|---|---|---|", *rows])
+
+
 def short() -> str:
     """The README's table: the largest group."""
     found = json.loads(RESULTS.read_text())
     return table(found, groups(found)[0][1])
 
 
-def with_tables(path: Path) -> str:
-    """docs/methods.md or the README with new tables; the prose around them is unchanged."""
-    return filled(path.read_text(), {"methods": short()} if path == README else tables())
+PAGES = {
+    "README.md": lambda: {"methods": short()},
+    "docs/methods.md": tables,
+    "docs/choosing.md": lambda: {"comparable": comparable()},
+    "docs/first_hour.md": lambda: {"demo": demo()},
+}
+
+
+def with_tables(page: str) -> str:
+    """A page with new tables; the prose around them is unchanged."""
+    return filled((ROOT / page).read_text(), PAGES[page]())
 
 
 if __name__ == "__main__":
-    for path in (PAGE, README):
-        write_atomically(path, with_tables(path))
+    for page in PAGES:
+        write_atomically(ROOT / page, with_tables(page))

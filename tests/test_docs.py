@@ -56,3 +56,11 @@ def test_the_measurements_of_the_short_experiments_are_the_measured_ones():
     with_tables = runpy.run_path(str(ROOT / "experiments/attention/practicum_table.py"))["with_tables"]
     text = (ROOT / "docs/attention.md").read_text()
     assert with_tables(text) == text, "run: python experiments/attention/practicum_table.py"
+
+
+def test_the_picture_of_the_ring_is_the_drawn_one():
+    drawn = runpy.run_path(str(ROOT / "experiments/sharding_picture.py"))
+    assert drawn["PAGE"].read_text() == drawn["picture"](), "run: python experiments/sharding_picture.py"
+    compared = {(device, keys) for device in range(5) for keys in range(5) if drawn["half"](device, keys) is not None}
+    assert all((device, keys) in compared or (keys, device) in compared for device in range(5) for keys in range(5))
+    assert len(compared) == 15  # Each pair of devices once, and each device with itself.

@@ -29,6 +29,12 @@ def affine(image: Array, matrix: Array, *, size: Size | None = None, mode: Mode 
       matrix: `[2, 3]`.
       size: (height, width) of the result; None is that of the image.
       mode: values outside the image: black (constant), or those of its edge (nearest).
+
+    Example:
+      >>> image = jnp.arange(4.0).reshape(2, 2, 1)
+      >>> print(affine(image, jnp.eye(2, 3))[..., 0])
+      [[0. 1.]
+       [2. 3.]]
     """
     height, width = size or image.shape[:2]
     y = jnp.arange(height, dtype=jnp.float32) - (height - 1) / 2

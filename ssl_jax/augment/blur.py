@@ -19,6 +19,11 @@ def gaussian_blur(image: Array, sigma: Array | float, *, kernel_size: int) -> Ar
 
     Raises:
       UsageError: an even kernel, or one that reaches beyond the mirrored image.
+
+    Example:
+      >>> image = jnp.zeros((5, 5, 1)).at[2, 2].set(1.0)
+      >>> print(np.asarray(gaussian_blur(image, 1.0, kernel_size=3)[2, :, 0]).round(2))
+      [0.   0.12 0.2  0.12 0.  ]
     """
     radius, shorter = kernel_size // 2, min(image.shape[:2])
     if kernel_size % 2 == 0 or radius >= shorter:

@@ -22,23 +22,46 @@ Amount = Array | float
 
 
 def adjust_brightness(image: Array, amount: Amount) -> Array:
-    """Blend with black: `amount * image`."""
+    """Blend with black: `amount * image`.
+
+    Example:
+      >>> image = jnp.array([[[0.2, 0.4, 0.6]]])
+      >>> print(adjust_brightness(image, 0.5)[0, 0])
+      [0.1 0.2 0.3]
+    """
     return _blend(image, 0.0, amount)
 
 
 def adjust_contrast(image: Array, amount: Amount) -> Array:
     """Blend with the mean of `to_grayscale(image)`, channel by channel without colour. A constant grayscale image is
-    unchanged."""
+    unchanged.
+
+    Example:
+      >>> print(adjust_contrast(jnp.array([[[0.2], [0.6]]]), 0.5)[0, :, 0])
+      [0.3 0.5]
+    """
     return _blend(image, to_grayscale(jnp.mean(image, axis=(0, 1), keepdims=True)), amount)
 
 
 def adjust_saturation(image: Array, amount: Amount) -> Array:
-    """Blend with `to_grayscale(image)`. Without colour: the image."""
+    """Blend with `to_grayscale(image)`. Without colour: the image.
+
+    Example:
+      >>> image = jnp.array([[[0.2, 0.4, 0.6]]])
+      >>> print(np.asarray(adjust_saturation(image, 0.0)[0, 0]).round(2))
+      [0.36 0.36 0.36]
+    """
     return _blend(image, to_grayscale(image), amount)
 
 
 def adjust_hue(image: Array, amount: Amount) -> Array:
-    """Shift the hue of HSV by `amount` turns: 1/3 makes red green, 1 changes nothing. Without colour: the image."""
+    """Shift the hue of HSV by `amount` turns: 1/3 makes red green, 1 changes nothing. Without colour: the image.
+
+    Example:
+      >>> image = jnp.array([[[0.2, 0.4, 0.6]]])
+      >>> print(np.asarray(adjust_hue(image, 0.5)[0, 0]).round(2))
+      [0.6 0.4 0.2]
+    """
     if not _has_color(image):
         return image
     red, green, blue = jnp.split(image, 3, axis=-1)  # [H, W, 1] each
@@ -58,7 +81,13 @@ def adjust_hue(image: Array, amount: Amount) -> Array:
 
 
 def to_grayscale(image: Array) -> Array:
-    """Luma (0.299 red, 0.587 green, 0.114 blue: ITU-R BT.601) in every channel. Without colour: the image."""
+    """Luma (0.299 red, 0.587 green, 0.114 blue: ITU-R BT.601) in every channel. Without colour: the image.
+
+    Example:
+      >>> image = jnp.array([[[0.2, 0.4, 0.6]]])
+      >>> print(np.asarray(to_grayscale(image)[0, 0]).round(2))
+      [0.36 0.36 0.36]
+    """
     if not _has_color(image):
         return image
     luma = 0.299 * image[..., 0] + 0.587 * image[..., 1] + 0.114 * image[..., 2]
@@ -66,7 +95,13 @@ def to_grayscale(image: Array) -> Array:
 
 
 def solarize(image: Array, amount: Amount = 0.5) -> Array:
-    """Invert the pixels at or above the threshold `amount`."""
+    """Invert the pixels at or above the threshold `amount`.
+
+    Example:
+      >>> image = jnp.array([[[0.2, 0.4, 0.6]]])
+      >>> print(np.asarray(solarize(image, 0.5)[0, 0]).round(2))
+      [0.2 0.4 0.4]
+    """
     return jnp.where(image >= amount, 1 - image, image)
 
 

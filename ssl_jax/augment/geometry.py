@@ -31,6 +31,12 @@ def crop_and_resize(
       box: within the image, at least one pixel along each axis.
       kernel: linear, or cubic (Keys, a = -0.5), which may slightly overshoot [0, 1] and is not clipped by this function.
       antialias: widen the kernel where the box shrinks, as in Pillow; without it pixels are skipped.
+
+    Example:
+      >>> image = jnp.arange(16.0).reshape(4, 4, 1)
+      >>> print(crop_and_resize(image, jnp.array([0.0, 0.0, 2.0, 2.0]), size=(2, 2))[..., 0])
+      [[0. 1.]
+       [4. 5.]]
     """
     rows = _resize_matrix(image.shape[0], size[0], box[0], box[2], kernel, antialias)
     columns = _resize_matrix(image.shape[1], size[1], box[1], box[3], kernel, antialias)
@@ -39,7 +45,12 @@ def crop_and_resize(
 
 
 def resize(image: Array, *, size: Size, kernel: Kernel = "linear", antialias: bool = True) -> Array:
-    """The whole image at another size."""
+    """The whole image at another size.
+
+    Example:
+      >>> print(resize(jnp.zeros((48, 64, 3)), size=(12, 16)).shape)
+      (12, 16, 3)
+    """
     box = jnp.array([0, 0, *image.shape[:2]], jnp.float32)
     return crop_and_resize(image, box, size=size, kernel=kernel, antialias=antialias)
 
@@ -49,6 +60,10 @@ def center_crop(image: Array, *, size: Size) -> Array:
 
     Raises:
       UsageError: the image is smaller than `size`.
+
+    Example:
+      >>> print(center_crop(jnp.arange(5.0).reshape(1, 5, 1), size=(1, 3))[0, :, 0])
+      [1. 2. 3.]
     """
     height, width = image.shape[:2]
     if size[0] > height or size[1] > width:
@@ -70,6 +85,10 @@ def sample_crop_box(
 
     Raises:
       UsageError: a range that is not 0 < low <= high, or a scale above 1.
+
+    Example:
+      >>> print(sample_crop_box(jax.random.key(0), image_size=(32, 32), scale=(1.0, 1.0), ratio=(1.0, 1.0)))
+      [ 0.  0. 32. 32.]
 
     Source: Szegedy et al. 2015, https://arxiv.org/abs/1409.4842, section 6.
     """
@@ -99,13 +118,23 @@ def random_resized_crop(
     kernel: Kernel = "linear",
     antialias: bool = True,
 ) -> Array:
-    """`crop_and_resize` of a box from `sample_crop_box`: the crop of SimCLR, and of most of the field."""
+    """`crop_and_resize` of a box from `sample_crop_box`: the crop of SimCLR, and of most of the field.
+
+    Example:
+      >>> print(random_resized_crop(jax.random.key(0), jnp.zeros((48, 64, 3)), size=(32, 32)).shape)
+      (32, 32, 3)
+    """
     box = sample_crop_box(rng, image_size=image.shape[:2], scale=scale, ratio=ratio)
     return crop_and_resize(image, box, size=size, kernel=kernel, antialias=antialias)
 
 
 def flip(image: Array) -> Array:
-    """Horizontal flip."""
+    """Horizontal flip.
+
+    Example:
+      >>> print(flip(jnp.arange(3.0).reshape(1, 3, 1))[0, :, 0])
+      [2. 1. 0.]
+    """
     return image[:, ::-1]
 
 
@@ -120,6 +149,11 @@ def rotate90(image: Array, quarters: Array | int) -> Array:
 
     Raises:
       UsageError: the image is not square, so that its shape would depend on the rotation.
+
+    Example:
+      >>> print(rotate90(jnp.arange(4.0).reshape(2, 2, 1), 1)[..., 0])
+      [[1. 3.]
+       [0. 2.]]
     """
     if image.shape[0] != image.shape[1]:
         raise UsageError(f"rotate90: the image must be square, got {image.shape}: crop it first.")

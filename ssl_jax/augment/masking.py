@@ -33,6 +33,13 @@ def random_masking(view: ViewMaker, *, grid: int, ratio: float = 0.75) -> Masked
     Returns:
       `(rng, image) -> {"views": [1, size, size, C], "seen": int32 [S], "wanted": int32 [grid * grid - S]}`.
 
+    Example:
+      >>> from ssl_jax.augment.views import simclr_views
+      >>> views = random_masking(simclr_views(size=28, mean=(0.5,) * 3, std=(0.25,) * 3, views=1), grid=7)
+      >>> made = jax.eval_shape(views, jax.random.key(0), jnp.zeros((48, 48, 3), jnp.uint8))
+      >>> print({name: array.shape for name, array in made.items()})
+      {'seen': (12,), 'views': (1, 28, 28, 3), 'wanted': (37,)}
+
     Source: He et al. 2021, https://arxiv.org/abs/2111.06377, section 3.
     """
     patches = grid**2

@@ -25,6 +25,10 @@ def permutations(count: int) -> NDArray[np.int32]:
     Raises:
       UsageError: not 2 to 10,000 of them.
 
+    Example:
+      >>> print(permutations(10).shape)
+      (10, 9)
+
     Source: Noroozi and Favaro 2016, https://arxiv.org/abs/1603.09246, algorithm 1.
     """
     if not 2 <= count <= 10_000:

@@ -14,7 +14,12 @@ LEVELS = 255
 
 
 def posterize(image: Array, bits: Array | int) -> Array:
-    """The highest `bits` bits, 1 to 8, of each 8-bit level: ImageOps.posterize."""
+    """The highest `bits` bits, 1 to 8, of each 8-bit level: ImageOps.posterize.
+
+    Example:
+      >>> print(posterize(jnp.array([[[0.2], [0.9]]]), 1)[0, :, 0].round(2))
+      [0.  0.5]
+    """
     step = jnp.exp2(8 - jnp.asarray(bits, jnp.float32))
     return jnp.floor(jnp.round(LEVELS * image) / step) * step / LEVELS
 
@@ -36,7 +41,12 @@ def adjust_sharpness(image: Array, amount: Array | float) -> Array:
 
 
 def autocontrast(image: Array) -> Array:
-    """Each channel stretched to [0, 1]; a constant one is unchanged: ImageOps.autocontrast."""
+    """Each channel stretched to [0, 1]; a constant one is unchanged: ImageOps.autocontrast.
+
+    Example:
+      >>> print(autocontrast(jnp.array([[[0.2], [0.4], [0.6]]]))[0, :, 0].round(2))
+      [0.  0.5 1. ]
+    """
     low, high = image.min(axis=(0, 1), keepdims=True), image.max(axis=(0, 1), keepdims=True)
     return jnp.where(high > low, (image - low) / jnp.where(high > low, high - low, 1), image)
 

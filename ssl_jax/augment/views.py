@@ -66,6 +66,11 @@ def photo_views(
     Returns:
       `(rng, image) -> [views, size, size, C]`; raises `UsageError` for an image that is too small, or whose channels
       are not those of `mean` and `std`.
+
+    Example:
+      >>> views = photo_views(size=32, mean=(0.5,) * 3, std=(0.25,) * 3)
+      >>> print(jax.eval_shape(views, jax.random.key(0), jnp.zeros((48, 48, 3), jnp.uint8)).shape)
+      (2, 32, 32, 3)
     """
     names = ("brightness", "contrast", "saturation", "hue")
     strengths = dict(zip(names, jitter, strict=True))
@@ -108,6 +113,11 @@ def simclr_views(
     The authors resize crops with `resampling="cubic", antialias=False`, in a function of TensorFlow 1 whose kernel has
     a = -0.75 and aligned corners; ours has a = -0.5 and aligned centres.
 
+    Example:
+      >>> views = simclr_views(size=32, mean=(0.5,) * 3, std=(0.25,) * 3)
+      >>> print(jax.eval_shape(views, jax.random.key(0), jnp.zeros((48, 48, 3), jnp.uint8)).shape)
+      (2, 32, 32, 3)
+
     Source: Chen et al. 2020, https://arxiv.org/abs/2002.05709, appendix A; for CIFAR appendix B.9; data_util.py of
     google-research/simclr.
     """
@@ -128,6 +138,11 @@ def byol_views(
     antialias: bool = True,
 ) -> ViewMaker:
     """BYOL's two views, which differ: the first is always blurred, the second rarely, but sometimes solarised.
+
+    Example:
+      >>> views = byol_views(size=32, mean=(0.5,) * 3, std=(0.25,) * 3)
+      >>> print(jax.eval_shape(views, jax.random.key(0), jnp.zeros((48, 48, 3), jnp.uint8)).shape)
+      (2, 32, 32, 3)
 
     Source: Grill et al. 2020, https://arxiv.org/abs/2006.07733, appendix B, table 6.
     """
@@ -166,6 +181,11 @@ def digit_views(
 
     Returns:
       As `photo_views`.
+
+    Example:
+      >>> views = digit_views(size=28, mean=(0.13,), std=(0.31,))
+      >>> print(jax.eval_shape(views, jax.random.key(0), jnp.zeros((28, 28, 1), jnp.uint8)).shape)
+      (2, 28, 28, 1)
     """
 
     def view(rng: Array, image: Array) -> Array:
@@ -219,6 +239,11 @@ def evaluation_view(
 
     Returns:
       `image -> [size, size, C]`. An image of that size already is only standardised.
+
+    Example:
+      >>> view = evaluation_view(size=32, mean=(0.5,) * 3, std=(0.25,) * 3)
+      >>> print(view(jnp.zeros((48, 48, 3), jnp.uint8)).shape)
+      (32, 32, 3)
     """
     sides = sides_of(size)
     if min(sides) < 1 or not 0 < crop_fraction <= 1:
@@ -243,6 +268,10 @@ def standardize(image: Array, *, mean: Sequence[float], std: Sequence[float]) ->
 
     Raises:
       UsageError: `mean` or `std` has another number of channels than the image.
+
+    Example:
+      >>> print(standardize(jnp.array([[[0.2, 0.8]]]), mean=(0.5, 0.5), std=(0.3, 0.3))[0, 0].round(2))
+      [-1.  1.]
     """
     channels = image.shape[-1]
     if len(mean) != channels or len(std) != channels:

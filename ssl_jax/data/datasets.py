@@ -57,6 +57,11 @@ def open_data(
     Raises:
       UsageError: the data set of `name` is unknown, does not exist or is not usable; or `image_size` is missing or out of
         range; or `channels` is neither 1 nor 3.
+
+    Example:
+      >>> digits = open_data("digits")
+      >>> print(len(digits.train), len(digits.test), digits.train.image_shape)
+      4000 1000 (28, 28, 1)
     """
     if image_size is not None and not 1 <= image_size <= LARGEST_SIDE:
         raise UsageError(
@@ -106,6 +111,10 @@ def open_parts(
 
     Raises:
       UsageError: as `open_data`; or there is no such file.
+
+    Example:
+      >>> print({name: len(part) for name, part in open_parts("digits", image_size=28, channels=None).items()})
+      {'train': 4000, 'test': 1000}
     """
     file = Path(name).expanduser()
     if name not in NAMES and name.lower().endswith(suffixes()) and not os.path.exists(file):
@@ -125,7 +134,12 @@ def in_channels(data: Data, channels: Channels | None) -> Data:
 
 
 def resolve_name(name: str) -> str:
-    """The name of a data set in a form valid in every working directory: an absolute path; other names unchanged."""
+    """The name of a data set in a form valid in every working directory: an absolute path; other names unchanged.
+
+    Example:
+      >>> resolve_name("cifar10:train")
+      'cifar10:train'
+    """
     place = None if name in NAMES else place_of(name)
     return place.absolute if place else name
 

@@ -20,13 +20,15 @@ def as_source(examples: Any, *, name: str = "given", classes: Iterable[str] = ()
     Example: `Data("mine", as_source((images, labels), classes=("cat", "dog")), test=None)`.
 
     Args:
-      examples: one of
+      examples: one of these:
+
         - images, uint8 `[N, H, W]` or `[N, H, W, C]`, C being 1 or 3, of numpy or JAX;
         - a pair of images and labels, integers `[N]`, -1 where there is none;
         - arrays by name, each `[N, ...]`: "image", "label" and others; without images, any names and types;
         - anything with `len` and `[index]`, such as a list or a dataset of PyTorch, read when a batch needs it, from several
           threads at once; or with `len` and an iterator only, read into memory at once. Each of its examples is an image,
           `[H, W]` or `[H, W, C]`, a pair of image and label, or arrays by name; all are of one shape.
+
       name: its name in messages.
       classes: names of the labels 0, 1, ...; when none are given, "0", "1", ... up to the largest label of an array.
         Without names, examples that are read by index count as unlabelled.
@@ -34,6 +36,11 @@ def as_source(examples: Any, *, name: str = "given", classes: Iterable[str] = ()
     Raises:
       UsageError: there is no example, the length is unknown, arrays differ in length, or an image is not uint8 or has another
         shape. For examples that are read later, `[index]` raises it.
+
+    Example:
+      >>> source = as_source((np.zeros((2, 8, 8), np.uint8), np.array([0, 1])), classes=("cat", "dog"))
+      >>> print(len(source), source.image_shape, source[1]["label"])
+      2 (8, 8, 1) 1
     """
     if isinstance(examples, Mapping) or _is_array(examples) or _is_pair(examples):
         return _of_arrays(_by_name(examples), name=name, classes=tuple(classes))

@@ -20,6 +20,10 @@ def steps_per_epoch(size: int, batch_size: int) -> int:
 
     At least 1, so that a batch larger than the source is refused by `Batches`, with a sentence. 4,000 examples in batches
     of 256 are 15 steps.
+
+    Example:
+      >>> steps_per_epoch(4000, 256)
+      15
     """
     return max(1, size // batch_size)
 

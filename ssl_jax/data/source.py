@@ -121,7 +121,12 @@ def read(source: Readable, indices: NDArray[Any] | range, pool: Executor | None 
 
 
 def model_inputs(batch: Mapping[str, Any]) -> Any:
-    """The inputs of a network from examples: their images, or other data; several arrays by name."""
+    """The inputs of a network from examples: their images, or other data; several arrays by name.
+
+    Example:
+      >>> print(model_inputs({"image": np.zeros((2, 8, 8, 1)), "label": np.zeros(2)}).shape)
+      (2, 8, 8, 1)
+    """
     seen = {name: array for name, array in batch.items() if name not in ("label", "index")}
     return seen if len(seen) > 1 else next(iter(seen.values()))
 
@@ -170,6 +175,10 @@ def load_into_memory(source: Readable) -> Batch:
     """The whole source, in order, as one batch: "image" `[N, H, W, C]`, "label" `[N]`. Read once, then cached.
 
     The rows of `unreadable_in(source)` hold their replacements.
+
+    Example:
+      >>> print(load_into_memory(open_data("digits").test)["image"].shape)
+      (1000, 28, 28, 1)
     """
     if isinstance(source, Arrays):
         return dict(source.arrays)
@@ -201,6 +210,10 @@ def in_order(source: Readable, *, batch_size: int) -> Iterator[Batch]:
 
     Beside the arrays of the examples, "index" int32 `[B]` holds their indices in the source. Unreadable ones are left out
     and counted in one line on standard error.
+
+    Example:
+      >>> print([len(batch["label"]) for batch in in_order(open_data("digits").test, batch_size=400)])
+      [400, 400, 200]
     """
     left: Batch | None = None  # Rows of an incomplete batch.
     with ThreadPoolExecutor() as pool:

@@ -75,7 +75,12 @@ class Subset:
 
 
 def subsample(source: Source, size: int) -> Source:
-    """The source, or a representative part of this size."""
+    """The source, or a representative part of this size.
+
+    Example:
+      >>> print(len(subsample(open_data("digits").train, 100)))
+      100
+    """
     return source if len(source) <= size else Subset(source, stratified(source, size))
 
 
@@ -105,6 +110,11 @@ def split_training(data: Data) -> Data:
 
     Raises:
       UsageError: no labels, or fewer than five images.
+
+    Example:
+      >>> parts = split_training(open_data("digits"))
+      >>> print(len(parts.train), len(parts.test))
+      3200 800
     """
     parts = _with_a_fifth_apart(data.train)
     if parts is None:

@@ -104,7 +104,7 @@ def memory_cosine(stored: Array, fresh: Array, *, ages: Array | None = None, edg
 
 
 def teacher_distance(student: Any, teacher: Any) -> Array:
-    """Relative distance of parameters, |teacher - student| / |student|: 0 for equal ones, about sqrt(2) for unrelated ones.
+    """Relative distance of parameters, `|teacher - student| / |student|`: 0 for equal ones, about sqrt(2) for unrelated ones.
 
     Of parameters and not of embeddings: it needs no forward pass, and is not mixed with the invariance to views, which often
     differ between student and teacher. A teacher with momentum m is about 1 / (1 - m) steps behind.

@@ -145,7 +145,7 @@ def alignment(first: Array, second: Array) -> Array:
 
 
 def uniformity(embeddings: Array, *, t: float = 2.0) -> Array:
-    """Logarithm of the mean of exp(-t |x - y|^2) over pairs of different rows: 0 at collapse, 2 t^2 / D - 2 t on the
+    """Logarithm of the mean of `exp(-t |x - y|^2)` over pairs of different rows: 0 at collapse, `2 t^2 / D - 2 t` on the
     uniform sphere (for large D).
 
     Memory is O(B^2): pass a part of a very large batch.

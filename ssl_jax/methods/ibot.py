@@ -27,6 +27,7 @@ class IBOT(DINO):
 
     patch_head: of the patches; None where class tokens and patches share `head`.
     patch_weight: of the loss of the patches against that of the class tokens.
+
     The centre of the patches is that of the masked ones, the only ones in a head, as in DINOv2's code; iBOT's has all.
     """
 

@@ -44,6 +44,13 @@ def encoder(name: str, *, image_shape: Shape, dtype: DTypeLike = jnp.float32, **
 
     Raises:
       UsageError: an unknown name, images that a ViT cannot cut into patches.
+
+    Example:
+      >>> net = encoder("small", image_shape=(28, 28, 1))
+      >>> params, stats = net.init(jax.random.key(0))
+      >>> layers, _ = net.apply(params, stats, jnp.zeros((2, 28, 28, 1)), train=False)
+      >>> print({name: layer.shape for name, layer in layers.items()})
+      {'layer1': (2, 14, 14, 32), 'layer2': (2, 7, 7, 64), 'layer3': (2, 4, 4, 128), 'features': (2, 256)}
     """
     chosen = ENCODERS[pick("encoder", name, ENCODERS)]
     return chosen.make(**(chosen.of_shape(image_shape) | options), dtype=dtype)

@@ -68,6 +68,14 @@ def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> Net:
 
     The attribute `width` of the module is its output size; `layers`, `patch_size`, `spatial` and `norm_kind`, where it has
     them, are those of `Net`.
+
+    Example:
+      >>> from ssl_jax.networks.heads import ProjectionHead
+      >>> net = functional(lambda rngs: ProjectionHead(rngs, inputs=8, widths=(4,)))
+      >>> params, stats = net.init(jax.random.key(0))
+      >>> outputs, stats = net.apply(params, stats, jax.numpy.ones((2, 8)), train=False)
+      >>> print(net.width, outputs.shape)
+      4 (2, 4)
     """
     outline: Any = nnx.eval_shape(lambda: make(nnx.Rngs(0)))
     init, apply, inspect = pure_functions(make, outline)

@@ -23,12 +23,14 @@ def as_encoder(network: Any, *, image_shape: tuple[int, ...]) -> Net:
     Example: `as_encoder(lambda rngs: MyEncoder(rngs=rngs), image_shape=(32, 32, 3))`.
 
     Args:
-      network: one of
+      network: one of these three:
+
         - a function of `nnx.Rngs` that makes a flax NNX module, such as its class; modules that are random in training take
           `rngs` when they are called, and keep no keys;
         - a flax Linen module; its collections besides "params" are the statistics, and its argument `train`, `training`,
           `is_training`, `deterministic` or `use_running_average`, where it has one, is set;
         - a pair `(init, apply)`: `rng -> params` and `(params, images) -> outputs`.
+
         Its outputs are features `[B, D]`, feature maps `[B, ..., D]` (their mean over positions is taken), or such layers by
         name, of which "features", else the last, is taken.
       image_shape: `(H, W, C)` of the images that it encodes.

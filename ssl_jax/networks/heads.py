@@ -33,6 +33,10 @@ class ProjectionHead(nnx.Module):
       groups: number of parts of the batch with separate statistics; None for statistics of the whole batch.
       dtype: of the activations; parameters, statistics and the result are float32.
 
+    Example:
+      >>> print(projection_head(inputs=512, widths=(2048, 128)).width)
+      128
+
     Source: Chen et al. 2020, https://arxiv.org/abs/2002.05709, sections 2.1 and 4.2.
     """
 
@@ -81,6 +85,10 @@ def linear_head(*, inputs: int, outputs: int, bias: bool = True, dtype: DTypeLik
       inputs, outputs: sizes of the features and of the result.
       bias: whether the layer has a bias.
       dtype: of the activations; parameters and the result are float32.
+
+    Example:
+      >>> print(linear_head(inputs=512, outputs=10).width)
+      10
     """
     return projection_head(inputs=inputs, widths=(outputs,), last_bias=bias, dtype=dtype)
 
@@ -97,6 +105,10 @@ class PrototypeHead(nnx.Module):
       outputs: prototypes; None for the bottleneck itself.
       norm: batch norm before each gelu, as in DINO's ResNets.
       dtype: of the activations; parameters, statistics and the result are float32.
+
+    Example:
+      >>> print(prototype_head(inputs=512, widths=(64, 16), outputs=100).width)
+      100
 
     Source: Caron et al. 2021, https://arxiv.org/abs/2104.14294, appendix C.
     """

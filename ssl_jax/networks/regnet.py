@@ -112,6 +112,10 @@ class RegNetY(nnx.Module):
 
     Raises:
       UsageError: unknown stem; when applied, `groups` does not divide the batch.
+
+    Example:
+      >>> print(regnety_400mf().layers)
+      {'stem': 32, 'stage1': 48, 'stage2': 104, 'stage3': 208, 'stage4': 440, 'features': 440}
     """
 
     spatial = True

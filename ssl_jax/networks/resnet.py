@@ -69,6 +69,10 @@ class ResNet(nnx.Module):
 
     Raises:
       UsageError: unknown stem; when applied, `groups` does not divide the batch.
+
+    Example:
+      >>> print(resnet((1, 1), bottleneck=False, stem="cifar").layers)
+      {'stem': 64, 'stage1': 64, 'stage2': 128, 'features': 128}
     """
 
     spatial = True
@@ -125,15 +129,30 @@ resnet = network(ResNet)
 
 
 def resnet18(**options: Any) -> Net:
-    """ResNet-18, 512 features; the options are those of `resnet`."""
+    """ResNet-18, 512 features; the options are those of `resnet`.
+
+    Example:
+      >>> print(resnet18(stem="cifar").layers)
+      {'stem': 64, 'stage1': 64, 'stage2': 128, 'stage3': 256, 'stage4': 512, 'features': 512}
+    """
     return resnet((2, 2, 2, 2), bottleneck=False, **options)
 
 
 def resnet34(**options: Any) -> Net:
-    """ResNet-34, 512 features; the options are those of `resnet`."""
+    """ResNet-34, 512 features; the options are those of `resnet`.
+
+    Example:
+      >>> print(resnet34(stem="cifar").width)
+      512
+    """
     return resnet((3, 4, 6, 3), bottleneck=False, **options)
 
 
 def resnet50(**options: Any) -> Net:
-    """ResNet-50, 2048 features; the options are those of `resnet`."""
+    """ResNet-50, 2048 features; the options are those of `resnet`.
+
+    Example:
+      >>> print(resnet50(stem="imagenet").layers)
+      {'stem': 64, 'stage1': 256, 'stage2': 512, 'stage3': 1024, 'stage4': 2048, 'features': 2048}
+    """
     return resnet((3, 4, 6, 3), bottleneck=True, **options)

@@ -31,6 +31,10 @@ class SmallConvNet(nnx.Module):
 
     Raises:
       UsageError: the numbers of strides and widths differ.
+
+    Example:
+      >>> print(small_convnet(channels=3).layers)
+      {'layer1': 32, 'layer2': 64, 'layer3': 128, 'features': 256}
     """
 
     spatial = True

@@ -62,6 +62,11 @@ class ViT(nnx.Module):
         class token.
       ValueError: when applied, images that patches do not divide, no `rng` where `drop_path` needs it, masked patches without
         a mask token.
+
+    Example:
+      >>> net = vit(image_size=28, patch_size=7, dim=32, depth=2, heads=2)
+      >>> print(net.layers, net.patch_size)
+      {'patches': 32, 'block1': 32, 'block2': 32, 'tokens': 32, 'features': 32} 7
     """
 
     norm_kind = "layer"
@@ -202,20 +207,40 @@ def vit_micro(*, image_size: int, patch_size: int, heads: int = 4, **options: An
 
 
 def vit_tiny(*, image_size: int, patch_size: int, heads: int = 3, **options: Any) -> Net:
-    """ViT-Tiny: 12 blocks of 192 features in 3 heads; the options are those of `vit`."""
+    """ViT-Tiny: 12 blocks of 192 features in 3 heads; the options are those of `vit`.
+
+    Example:
+      >>> print(vit_tiny(image_size=32, patch_size=4).width)
+      192
+    """
     return vit(image_size=image_size, patch_size=patch_size, dim=192, depth=12, heads=heads, **options)
 
 
 def vit_small(*, image_size: int, patch_size: int, heads: int = 6, **options: Any) -> Net:
-    """ViT-Small: 12 blocks of 384 features in 6 heads; the options are those of `vit`."""
+    """ViT-Small: 12 blocks of 384 features in 6 heads; the options are those of `vit`.
+
+    Example:
+      >>> print(vit_small(image_size=32, patch_size=4).width)
+      384
+    """
     return vit(image_size=image_size, patch_size=patch_size, dim=384, depth=12, heads=heads, **options)
 
 
 def vit_base(*, image_size: int, patch_size: int, heads: int = 12, **options: Any) -> Net:
-    """ViT-Base: 12 blocks of 768 features in 12 heads; the options are those of `vit`."""
+    """ViT-Base: 12 blocks of 768 features in 12 heads; the options are those of `vit`.
+
+    Example:
+      >>> print(vit_base(image_size=32, patch_size=4).width)
+      768
+    """
     return vit(image_size=image_size, patch_size=patch_size, dim=768, depth=12, heads=heads, **options)
 
 
 def vit_large(*, image_size: int, patch_size: int, heads: int = 16, **options: Any) -> Net:
-    """ViT-Large: 24 blocks of 1024 features in 16 heads; the options are those of `vit`."""
+    """ViT-Large: 24 blocks of 1024 features in 16 heads; the options are those of `vit`.
+
+    Example:
+      >>> print(vit_large(image_size=32, patch_size=4).width)
+      1024
+    """
     return vit(image_size=image_size, patch_size=patch_size, dim=1024, depth=24, heads=heads, **options)

@@ -28,7 +28,12 @@ class Bank(NamedTuple):
 
 
 def fresh(rng: Array, length: int, dim: int) -> Bank:
-    """`length` random directions of size `dim`, float32."""
+    """`length` random directions of size `dim`, float32.
+
+    Example:
+      >>> print(fresh(jax.random.key(0), length=100, dim=4).rows.shape)
+      (100, 4)
+    """
     check_key("bank.fresh", rng=rng)
     check_count("bank.fresh", length=length, dim=dim)
     return Bank(unit_length(jax.random.normal(rng, (length, dim))))
@@ -39,6 +44,10 @@ def read(bank: Bank, index: Array, *, axis_name: str | None = None) -> Array:
     """Entries of the examples `index` (integers of any shape `[...]`): `[..., D]`, without gradient.
 
     An index outside [0, L) gives a row of NaN, so that the loss shows that the bank is too short.
+
+    Example:
+      >>> print(read(fresh(jax.random.key(0), 100, 4), jnp.array([[3, 5], [7, 9]])).shape)
+      (2, 2, 4)
     """
     check_type("bank.read", Bank, bank=bank)
     check_integers("bank.read", index=index)
@@ -82,6 +91,12 @@ def write(bank: Bank, index: Array, rows: Array, *, momentum: float = 0.5, axis_
 
     Raises:
       ValueError: the rows do not fit the indices or the bank, or the momentum is not in [0, 1].
+
+    Example:
+      >>> entries = Bank(jnp.eye(2))
+      >>> print(write(entries, jnp.array([0]), jnp.array([[0.0, 1.0]]), momentum=0.0).rows)
+      [[0. 1.]
+       [0. 1.]]
     """
     check_type("bank.write", Bank, bank=bank)
     check_integers("bank.write", index=index)

@@ -29,6 +29,11 @@ def unit_length(rows: Rows) -> Array:
 
     Raises:
       ValueError: the rows are not an array of real numbers, or have no axis.
+
+    Example:
+      >>> print(unit_length(jnp.array([[3.0, 4.0], [0.0, 0.0]])))
+      [[0.6 0.8]
+       [0.  0. ]]
     """
     check_arrays("unit_length", rows=rows)
     if rows.ndim == 0:
@@ -50,6 +55,10 @@ def standardize(rows: Rows, *, axis_name: str | None = None, epsilon: float = 1e
 
     Raises:
       ValueError: the rows are not a matrix of real numbers with at least one row, or epsilon is not positive.
+
+    Example:
+      >>> print(standardize(jnp.array([[1.0], [3.0]]))[:, 0].round(2))
+      [-1.  1.]
     """
     check_arrays("standardize", rows=rows)
     check_positive("standardize", epsilon=epsilon)
@@ -70,6 +79,10 @@ def layer_norm(rows: Rows, *, epsilon: float = 1e-5) -> Array:
 
     Raises:
       ValueError: the rows are not an array of real numbers, have no axis, or epsilon is not positive.
+
+    Example:
+      >>> print(layer_norm(jnp.array([[1.0, 3.0]])).round(2))
+      [[-1.  1.]]
     """
     check_arrays("layer_norm", rows=rows)
     check_positive("layer_norm", epsilon=epsilon)
@@ -84,7 +97,12 @@ def layer_norm(rows: Rows, *, epsilon: float = 1e-5) -> Array:
 
 
 def norm_of(tree: Any) -> Array:
-    """Euclidean norm of all elements of an array, or of a tree of arrays of one floating-point type, of any size."""
+    """Euclidean norm of all elements of an array, or of a tree of arrays of one floating-point type, of any size.
+
+    Example:
+      >>> print(norm_of({"kernel": jnp.array([[3.0]]), "bias": jnp.array([4.0])}))
+      5.0
+    """
     leaves = jax.tree.leaves(tree)
     size = power_of_two(reduce(jnp.maximum, (jnp.max(jnp.abs(leaf), initial=0) for leaf in leaves)))
     size = jnp.where(size > 0, size, 1)

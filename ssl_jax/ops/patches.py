@@ -8,7 +8,13 @@ from ssl_jax.ops.checks import check_arrays, check_count
 
 
 def patchify(images: Array, size: int) -> Array:
-    """Square patches side by side, as channels: `[B, H, W, C]` -> `[B, H / size, W / size, size * size * C]`."""
+    """Square patches side by side, as channels: `[B, H, W, C]` -> `[B, H / size, W / size, size * size * C]`.
+
+    Example:
+      >>> print(patchify(jnp.arange(16.0).reshape(1, 4, 4, 1), 2)[0, 0])
+      [[0. 1. 4. 5.]
+       [2. 3. 6. 7.]]
+    """
     check_arrays("patchify", images=images)
     check_count("patchify", size=size)
     if images.ndim != 4 or images.shape[1] % size or images.shape[2] % size:
@@ -24,6 +30,10 @@ def overlapping_patches(images: Array, size: int, *, stride: int) -> Array:
     """Squares of `size` pixels every `stride` pixels: `[B, H, W, C]` -> `[B, h, w, size, size, C]`.
 
     A remainder at the right and at the bottom, less than a stride, is dropped.
+
+    Example:
+      >>> print(overlapping_patches(jnp.zeros((2, 28, 28, 1)), 14, stride=7).shape)
+      (2, 3, 3, 14, 14, 1)
     """
     check_arrays("overlapping_patches", images=images)
     check_count("overlapping_patches", size=size, stride=stride)

@@ -25,6 +25,11 @@ def sinusoidal_positions(positions: Array, dim: int) -> Array:
     Raises:
       ValueError: `dim` is odd.
 
+    Example:
+      >>> print(np.asarray(sinusoidal_positions(jnp.array([0.0, 1.0]), 4)).round(2))
+      [[0.   1.   0.   1.  ]
+       [0.84 0.54 0.01 1.  ]]
+
     Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.5.
     """
     check_arrays("sinusoidal_positions", positions=positions)
@@ -49,6 +54,11 @@ def rotate_pairs(x: Array, positions: Array, *, base: float = 10000.0) -> Array:
 
     Raises:
       ValueError: D is odd, or positions have another shape.
+
+    Example:
+      >>> print(np.asarray(rotate_pairs(jnp.ones((1, 2, 1, 4)), jnp.array([0.0, 1.0]))[0, :, 0]).round(2))
+      [[ 1.    1.    1.    1.  ]
+       [-0.3   1.38  0.99  1.01]]
 
     Source: Su et al. 2021, https://arxiv.org/abs/2104.09864, equation 34.
     """
@@ -78,6 +88,10 @@ def grid_positions(grid: int, dim: int) -> np.ndarray:
     Raises:
       ValueError: `grid` is not a positive integer, or `dim` is not a multiple of 4.
 
+    Example:
+      >>> print(grid_positions(7, 64).shape)
+      (49, 64)
+
     Source: Chen, Xie and He 2021, https://arxiv.org/abs/2104.02057.
     """
     check_count("grid_positions", grid=grid, dim=dim)
@@ -101,6 +115,10 @@ def resize_positions(square: Array, grid: int | tuple[int, int], *, offset: floa
 
     Raises:
       ValueError: the positions are not `[G, G, D]`, `grid` has another type or is not positive, or the offset is negative.
+
+    Example:
+      >>> print(resize_positions(jnp.zeros((7, 7, 64)), 14).shape)
+      (14, 14, 64)
 
     Source: Keys 1981, Cubic convolution interpolation for digital image processing; `interpolate_pos_encoding` in
     vision_transformer.py of facebookresearch/dino.

@@ -26,7 +26,12 @@ class Queue(NamedTuple):
 
 
 def fresh(rng: Array, length: int, dim: int) -> Queue:
-    """`length` random directions of size `dim`, float32: uninformative negatives until keys have replaced them."""
+    """`length` random directions of size `dim`, float32: uninformative negatives until keys have replaced them.
+
+    Example:
+      >>> print(fresh(jax.random.key(0), length=100, dim=4).rows.shape)
+      (100, 4)
+    """
     check_key("queue.fresh", rng=rng)
     check_count("queue.fresh", length=length, dim=dim)
     return Queue(unit_length(jax.random.normal(rng, (length, dim))), jnp.int32(0))
@@ -41,6 +46,11 @@ def push(queue: Queue, keys: Array) -> Queue:
 
     Raises:
       ValueError: the keys do not fit the rows, are empty, or do not divide the queue's length.
+
+    Example:
+      >>> keys = jnp.array([[1.0, 0.0]])
+      >>> print(push(fresh(jax.random.key(0), 1, 2), keys).rows)
+      [[1. 0.]]
     """
     check_type("queue.push", Queue, queue=queue)
     check_arrays("queue.push", keys=keys)
@@ -57,10 +67,21 @@ def push(queue: Queue, keys: Array) -> Queue:
 
 
 def is_full(queue: Queue, batch: int) -> Array:
-    """Whether keys, `batch` at a time, have replaced all rows; for a sharded queue, `batch` is that of the shard."""
+    """Whether keys, `batch` at a time, have replaced all rows; for a sharded queue, `batch` is that of the shard.
+
+    Example:
+      >>> queue = push(fresh(jax.random.key(0), 4, 2), jnp.ones((2, 2)))
+      >>> print(is_full(queue, 2))
+      False
+    """
     return queue.pushes * batch >= len(queue.rows)
 
 
 def read(queue: Queue, *, axis_name: str | None = None) -> Array:
-    """All rows, `[K, D]`; those of all shards, in shard order, when the queue is sharded over `axis_name`."""
+    """All rows, `[K, D]`; those of all shards, in shard order, when the queue is sharded over `axis_name`.
+
+    Example:
+      >>> print(read(fresh(jax.random.key(0), 4, 2)).shape)
+      (4, 2)
+    """
     return gather_rows(queue.rows, axis_name)

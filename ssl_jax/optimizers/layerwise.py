@@ -22,13 +22,20 @@ def lars(
 ) -> Optimizer:
     """Layer-wise adaptive rates (You et al. 2017, https://arxiv.org/abs/1708.03888): decay, trust ratio, momentum.
 
-    The gradient g of a weight w becomes h = g + decay * w, times trust_coefficient * |w| / |h|. The decay and the ratio
+    The gradient `g` of a weight `w` becomes `h = g + decay * w`, times `trust_coefficient * |w| / |h|`. The decay and the ratio
     exclude biases and norms. Where g is zero the ratio is 1: otherwise the decay alone, however weak, would give
-    a step of rate * trust_coefficient * |w|, as in the authors' code.
+    a step of `rate * trust_coefficient * |w|`, as in the authors' code.
 
     Args:
       rate_last: False multiplies by the learning rate before the momentum, as SimCLR does; True after it, as BYOL,
         Barlow Twins, VICReg and MoCo v3 do. The two differ where the rate changes from step to step.
+
+    Example:
+      >>> optimizer = lars(lambda step: 1.0, weight_decay=0.0).transformation
+      >>> weights = {"kernel": jnp.ones((1, 2)), "bias": jnp.ones(2)}
+      >>> updates, _ = optimizer.update(weights, optimizer.init(weights), weights)
+      >>> print(updates["kernel"], updates["bias"])
+      [[-0.001 -0.001]] [-1. -1.]
 
     Source: lars_optimizer.py of google-research/simclr; byol/utils/optimizers.py of google-deepmind/deepmind-research,
     main.py of facebookresearch/barlowtwins, main_vicreg.py of facebookresearch/vicreg, moco/optimizer.py of
@@ -54,9 +61,16 @@ def larc(
 ) -> Optimizer:
     """LARS as in NVIDIA's apex, which SwAV uses: `LARC(SGD, clip=False)`.
 
-    The gradient g of a parameter w becomes trust_coefficient * |w| / (|g| + decay * |w| + 1e-8) * (g + decay * w), for
+    The gradient `g` of a parameter `w` becomes `trust_coefficient * |w| / (|g| + decay * |w| + 1e-8) * (g + decay * w)`, for
     biases and norms, too. Where g or w is zero, neither ratio nor decay is applied. The momentum is accumulated before the rate
     is applied.
+
+    Example:
+      >>> optimizer = larc(lambda step: 1.0, weight_decay=0.0).transformation
+      >>> weights = {"kernel": jnp.ones((1, 2)), "bias": jnp.ones(2)}
+      >>> updates, _ = optimizer.update(weights, optimizer.init(weights), weights)
+      >>> print(updates["kernel"], updates["bias"])
+      [[-0.001 -0.001]] [-0.001 -0.001]
 
     Source: apex/parallel/LARC.py of NVIDIA/apex, main_swav.py of facebookresearch/swav.
     """
@@ -74,6 +88,13 @@ def clipped_lars(
     """`larc` of weights only, and with a rate of a layer that never exceeds the schedule's, as in solo-learn's recipes.
 
     The trust ratio over the learning rate is clipped at 1. Source: solo/utils/lars.py of vturrisi/solo-learn.
+
+    Example:
+      >>> optimizer = clipped_lars(lambda step: 1.0, weight_decay=0.0).transformation
+      >>> weights = {"kernel": jnp.ones((1, 2)), "bias": jnp.ones(2)}
+      >>> updates, _ = optimizer.update(weights, optimizer.init(weights), weights)
+      >>> print(updates["kernel"], updates["bias"])
+      [[-0.02 -0.02]] [-1. -1.]
     """
 
     def scale(step: jax.Array, gradient: jax.Array, weight: jax.Array) -> jax.Array:

@@ -14,8 +14,10 @@ Schedule: TypeAlias = optax.Schedule  # step -> learning rate, or another value
 
 
 class Optimizer(NamedTuple):
-    """learning_rate: step -> learning rate. transformation: the optax transformation that uses it.
+    """An optimizer, and what the log shows of it.
 
+    learning_rate: `step -> learning rate`.
+    transformation: the optax transformation that uses it.
     name, settings: the function of this folder that made it, and its arguments.
     """
 
@@ -36,5 +38,10 @@ def configured(make: Callable[P, Optimizer]) -> Callable[P, Optimizer]:
 
 
 def weights_only(params: Any) -> Any:
-    """True for matrices and kernels, False for biases and for the gains of norms (at most one axis)."""
+    """True for matrices and kernels, False for biases and for the gains of norms (at most one axis).
+
+    Example:
+      >>> weights_only({"kernel": jnp.ones((1, 2)), "bias": jnp.ones(2)})
+      {'bias': False, 'kernel': True}
+    """
     return jax.tree.map(lambda leaf: leaf.ndim > 1, params)

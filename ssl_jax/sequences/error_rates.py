@@ -50,6 +50,10 @@ def error_rates(hypotheses: Sequence[Symbols], references: Sequence[Sequence[Sym
 def edit_distance(first: Symbols, second: Symbols) -> int:
     """Fewest symbols to insert, delete or replace that make one of the other; "kitten" and "sitting": 3.
 
+    Example:
+      >>> edit_distance("kitten", "sitting")
+      3
+
     Source: Levenshtein 1966; Wagner and Fischer 1974, "The String-to-String Correction Problem".
     """
     above = list(range(len(second) + 1))  # From the empty sequence to each prefix of `second`.
