@@ -37,6 +37,7 @@ class Options:
       skip_nonfinite: number of steps that may be skipped because their loss or gradient is infinite or NaN; such a step
         changes nothing. The run stops at the first one more.
       debug_nans: name the operation that first gives NaN; steps take longer.
+      profile: number of steps whose trace is written to RUN/profile, after the first ten; for XProf, TensorBoard or Perfetto.
       resume: resume from the last checkpoint in the run's folder.
       workers: number of processes that decode images; 0 decodes in threads.
       log_every: steps between records of loss, speed and collapse gauges.
@@ -62,6 +63,7 @@ class Options:
     rematerialize: bool = False
     skip_nonfinite: int = 0
     debug_nans: bool = False
+    profile: int = 0
     resume: bool = True
     workers: int = 0
     log_every: int = 50

@@ -77,7 +77,7 @@ def pretrain(make: MakeRecipe, options: Options, *, repeats: Path | None = None)
                 steps=recipe.steps, seed=options.seed, run=run, mesh=mesh, execution=execution_of(options),
                 hook=hook, log_every=options.log_every, hook_every=options.evaluate_every,
                 save_every=options.evaluate_every, save_minutes=options.save_minutes, keep=options.keep, program=program,
-                trackers=trackers,
+                profile=options.profile, trackers=trackers,
             )  # fmt: skip
         if jax.process_count() == 1:
             return _finish(run, recipe, state, mesh, trackers, seed=options.seed, began=began)

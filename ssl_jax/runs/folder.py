@@ -32,6 +32,7 @@ LAYERS = "layers.svg"
 CLASSIFIER = "classifier.safetensors"
 FINE_TUNED = "finetuned.safetensors"
 CHECKPOINTS = "checkpoints"
+PROFILE = "profile"
 LOCK = "lock"
 LARGEST_LOG = 2**28  # Bytes of metrics.jsonl: a million records.
 LONGEST_RECORD = 2**20  # Bytes of one of its lines; a longer one is damage.

@@ -14,13 +14,14 @@ from ssl_jax.errors import Stopped
 from ssl_jax.evaluate.alarm import CollapseAlarm
 from ssl_jax.methods.method import Method
 from ssl_jax.optimizers import Optimizer
-from ssl_jax.runs import CHECKPOINTS, read_metrics
+from ssl_jax.runs import CHECKPOINTS, PROFILE, read_metrics
 from ssl_jax.train.checkpoint import Checkpoints
 from ssl_jax.train.execution import PLAIN, Execution
 from ssl_jax.train.finite import FiniteGuard
 from ssl_jax.train.interrupts import Interrupts
 from ssl_jax.train.log import Log, log_line
 from ssl_jax.train.mesh import check_batch_size, make_mesh
+from ssl_jax.train.profile import Profile
 from ssl_jax.train.program import Program, make_program
 from ssl_jax.train.state import TrainState
 from ssl_jax.train.step import Augment, Batch
@@ -58,6 +59,7 @@ def fit(
     save_every: int = 500,
     save_minutes: float | None = None,
     keep: int = 2,
+    profile: int = 0,
     quiet: bool = False,
     program: Program | None = None,
     trackers: Sequence[Tracker] = (),
@@ -73,6 +75,7 @@ def fit(
         score of the checkpoint; otherwise `_score` takes another.
       save_minutes: time after which a checkpoint is written between those of `save_every`, too; never when None.
       keep: number of last checkpoints to keep, beside the best one.
+      profile: number of steps whose trace is written to the folder `profile` of the run.
       trackers: get the metrics that are recorded in `run`, and stay open.
       program: `make_program` of these arguments; made from them when None.
 
@@ -99,6 +102,7 @@ def fit(
         interrupts if checkpoints else nullcontext(),
         Log(run if jax.process_index() == 0 else None, steps=steps, start=start, quiet=quiet, trackers=trackers) as log,
         checkpoints or nullcontext(),
+        Profile(run / PROFILE if run else None, steps=profile, start=start, last=steps) as trace,
         jax.transfer_guard("disallow"),
     ):
         facts = getattr(method, "facts", None)
@@ -113,8 +117,9 @@ def fit(
             record, save = number % log_every == 0 or scheduled, scheduled or stop or late
             with waits.on_program("gauges") if record else nullcontext():
                 measuring = program.gauges(state, batch) if record else {}
-            with waits.on_program("step"), guard.searching(number):
+            with trace.before(number), waits.on_program("step"), guard.searching(number):
                 state, metrics = program.step(state, batch)
+            trace.after(number, metrics)
             recent.append(metrics)
             log.advance(number)
             if record:
