@@ -8,7 +8,12 @@ from collections.abc import Callable, Sequence
 
 from ssl_jax.errors import UsageError, pick
 
-OF_A_METHOD = {"pretrain", "plan", "sweep"}
+# Commands of a method, and their options that its help, which is the recipe's, does not have.
+OF_A_METHOD = {
+    "pretrain": ["--recipe", "--from"],
+    "plan": ["--recipe", "--from", "--global-batch"],
+    "sweep": ["--recipe", "--print"],
+}
 
 SCRIPTS = {
     "bash": """_ssl_jax() {
@@ -38,7 +43,7 @@ def candidates(words: Sequence[str], commands: Sequence[str], printed: Callable[
       commands: names of the commands.
       printed: `words -> text`, the output of `list` and of help.
     """
-    *before, last = words or [""]
+    *before, last = _apart(words) or [""]
     if not before:
         return [*commands, "--help", "--version"]
     command, *before = before
@@ -50,14 +55,20 @@ def candidates(words: Sequence[str], commands: Sequence[str], printed: Callable[
         return _options([command, "--help"], before, last, printed)
     recipes = _recipes(printed(["list"]))
     if not before:
-        return [*recipes]
+        return OF_A_METHOD[command] if last.startswith("-") else [*recipes]
     if before[0] not in recipes:  # A file with a recipe, whose code is not to be run.
         return []
     if before[-1] == "--recipe":
         return recipes[before[0]]
     chosen = before[before.index("--recipe") :][:2] if "--recipe" in before else []
     found = _options([command, before[0], *chosen, "--help"], before, last, printed)
-    return [*found, "--recipe"] if last.startswith("-") else found
+    return [*found, *OF_A_METHOD[command]] if last.startswith("-") else found
+
+
+def _apart(words: Sequence[str]) -> list[str]:
+    """Options and their values as words of their own: bash makes three words of `--keys=ring`, zsh one."""
+    parts = [part for word in words[:-1] for part in (word.split("=", 1) if word.startswith("-") else [word])]
+    return [part for part in parts if part != "="] + ["" if last == "=" else last for last in words[-1:]]
 
 
 def _recipes(listed: str) -> dict[str, list[str]]:

@@ -25,12 +25,13 @@ PACKAGE = Path(__file__).parent
 def is_keepable(words: list[str]) -> bool:
     """Whether the output of this command depends on the package alone: on no file that it names, and on no data.
 
-    `pretrain METHOD --data NAME --help` looks at the data to choose a recipe, and `--from` reads a run.
+    Help beside other options is not kept: its texts would have no end, `--data` is looked at, and `--from` reads a run.
     """
     if words == ["list"]:
         return True
     plain = all(re.fullmatch(r"[\w-]+(=[\w-]+)?", word) for word in words)
-    return plain and bool(HELP & set(words)) and not {"--data", "--from"} & {word.split("=")[0] for word in words}
+    options = {word.split("=")[0] for word in words if word.startswith("-")}
+    return plain and bool(HELP & options) and options <= HELP | {"--recipe"}
 
 
 def kept(words: list[str], make: Callable[[], object]) -> str:
@@ -40,19 +41,19 @@ def kept(words: list[str], make: Callable[[], object]) -> str:
         fingerprint, file = _fingerprint(), cache_folder() / "help" / f"{_key(words)}.txt"
         make_own(file.parent)
         first, _, text = read_regular(file, at_most=LARGEST).decode().partition("\n")
-        if first == fingerprint:
+        if first == f"{fingerprint} {_digest(text)}":
             return text
     text = _printed_by(make)
     if file is not None:
         with contextlib.suppress(OSError):
-            write_atomically(file, f"{fingerprint}\n{text}")
+            write_atomically(file, f"{fingerprint} {_digest(text)}\n{text}")
     return text
 
 
 def _key(words: list[str]) -> str:
     """One file for each command and kind of terminal, whatever the version, so that old texts are replaced."""
     terminal = [shutil.get_terminal_size().columns, sys.stdout.encoding, sys.stdout.isatty(), os.environ.get("TERM")]
-    return hashlib.sha256(json.dumps([str(PACKAGE), words, *terminal]).encode()).hexdigest()[:32]
+    return _digest(json.dumps([str(PACKAGE), words, *terminal]))[:32]
 
 
 def _fingerprint() -> str:
@@ -62,7 +63,11 @@ def _fingerprint() -> str:
     files = ((path, path.stat()) for path in sorted(PACKAGE.rglob("*.py")))
     about = [(str(path), each.st_size, each.st_mtime_ns) for path, each in files]
     tools = [sys.version, *map(importlib.metadata.version, ("tyro", "docstring_parser"))]
-    return hashlib.sha256(json.dumps([about, tools]).encode()).hexdigest()
+    return _digest(json.dumps([about, tools]))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class _Output(io.StringIO):

@@ -38,6 +38,14 @@ def test_options_are_those_of_the_recipe(capsys):
 def test_values_of_an_option(capsys):
     assert completed(capsys, "pretrain", "simclr", "--keys", "") == ["auto", "gather", "ring"]
     assert completed(capsys, "pretrain", "simclr", "--log-to", "w") == ["wandb", "mlflow"]
+    assert completed(capsys, "pretrain", "simclr", "--keys", "=", "g") == ["auto", "gather", "ring"]
+    assert completed(capsys, "pretrain", "simclr", "--keys", "=") == ["auto", "gather", "ring"]
+
+
+def test_options_that_the_help_of_a_recipe_lacks(capsys):
+    assert completed(capsys, "plan", "--") == ["--recipe", "--from", "--global-batch"]
+    assert {"--global-batch", "--topology"} <= set(completed(capsys, "plan", "simclr", "--"))
+    assert "--scaling" in completed(capsys, "pretrain", "simclr", "--recipe=imagenet", "--")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +57,7 @@ def test_names_of_files_are_left_to_the_shell(line, capsys):
 
 
 def test_an_unknown_recipe_has_no_options(capsys):
-    assert completed(capsys, "pretrain", "simclr", "--recipe", "nothing", "--") == ["--recipe"]
+    assert completed(capsys, "pretrain", "simclr", "--recipe", "nothing", "--") == ["--recipe", "--from"]
 
 
 @pytest.mark.parametrize("words", [["--print-completion"], ["--print-completion", "fish"]])

@@ -83,6 +83,13 @@ def test_a_damaged_text_is_made_again(package, cache, content):
     assert kept(WORDS, made_of("another")) == "text\n"
 
 
+def test_a_text_that_was_cut_is_made_again(package, cache):
+    kept(WORDS, made_of("first\nsecond"))
+    (file,) = cache.iterdir()
+    file.write_text(file.read_text().removesuffix("second\n"))
+    assert kept(WORDS, made_of("again")) == "again\n"
+
+
 def test_without_a_cache_the_text_is_made_each_time(package, cache, monkeypatch):
     cache.parent.mkdir(parents=True)
     cache.write_text("a file, not a folder")
@@ -110,6 +117,7 @@ def test_an_error_is_raised_and_nothing_is_kept(package, cache):
         ("data prepare --help", True),
         ("list", True),
         ("pretrain simclr", False),
+        ("pretrain simclr --epochs 3 --help", False),
         ("pretrain my_file.py:recipe --help", False),
         ("pretrain simclr --data folder --help", False),
         ("pretrain simclr --data=folder --help", False),

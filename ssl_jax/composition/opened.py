@@ -12,6 +12,7 @@ from ssl_jax.composition.recipe import Recipe
 from ssl_jax.composition.training import Run
 from ssl_jax.composition.views import demo_views
 from ssl_jax.data import Data
+from ssl_jax.errors import UsageError
 from ssl_jax.methods.method import Method
 from ssl_jax.networks import Net, linear_head, projection_head
 from ssl_jax.optimizers import Optimizer
@@ -79,7 +80,15 @@ class Opened:
         *,
         prepare: Callable[[Any], Any] | None = None,
     ) -> Recipe:
-        """The recipe on these data, evaluated on the view that `prepare` makes, `self.prepare` when not given."""
+        """The recipe on these data, evaluated on the view that `prepare` makes, `self.prepare` when not given.
+
+        A `UsageError` where `norm_groups` does not divide the batch.
+        """
+        if training.batch_size % self.norm_groups:
+            raise UsageError(
+                f"norm_groups: got {self.norm_groups}, which does not divide the batch of {training.batch_size}: choose a "
+                "divisor of it, or 1 for the statistics of the whole batch."
+            )
         return Recipe(
             data=self.data,
             method=method,

@@ -57,7 +57,10 @@ class BatchNorm(nnx.Module):
     def __call__(self, x: Array) -> Array:
         groups = 1 if self.use_running_average else self.groups
         if groups < 1 or len(x) % groups:
-            raise UsageError(f"batch norm: groups={groups} must divide the batch, got {len(x)} examples")
+            raise UsageError(
+                f"batch norm: groups={groups} must divide the batch, got {len(x)} examples: choose a divisor, or 1 "
+                "(--norm-groups)."
+            )
         stored = x.reshape(groups, -1, *x.shape[1:])  # [G, B / G, ..., C]
         grouped = stored.astype(jnp.float32)
         per_channel = (1,) * x.ndim + (-1,)

@@ -95,6 +95,14 @@ def test_groups_of_batch_statistics_are_those_of_separate_devices():
     assert np.abs(found[0][:4] - found[2]).max() > 0.1
 
 
+def test_groups_that_do_not_divide_the_batch_are_refused():
+    for recipe in (simclr.demo, moco.demo):
+        with pytest.raises(
+            UsageError, match=r"^norm_groups: got 3, which does not divide the batch of 256: choose a divisor"
+        ):
+            recipe(data="synthetic", image_size=8, norm_groups=3)
+
+
 @pytest.mark.parametrize(("encoder", "size", "patch"), [("vit_micro", 28, 4), ("vit_micro/7", 28, 7), ("small", 28, 0)])
 def test_patches_are_those_of_the_encoder(encoder, size, patch):
     opened = Images("synthetic", size, encoder).open()
