@@ -27,6 +27,9 @@ from ssl_jax.train.log import log_line
 from ssl_jax.train.mesh import make_mesh, replicated
 from ssl_jax.train.state import TrainState, init_state
 
+# Options that recipes did not always have, with the value by which runs without them were trained.
+BEFORE = {"norm_groups": 1}
+
 
 def restore(run: Path, step: int | None) -> tuple[dict[str, Any], Recipe, TrainState, Mesh]:
     """The request of a run, its recipe, and its state at the checkpoint of `step`, the last one when None."""
@@ -105,8 +108,9 @@ def _announce(request: dict[str, Any]) -> None:
 
 
 def as_recorded_today(names: Container[str], arguments: dict[str, Any]) -> dict[str, Any]:
-    """Older runs recorded relative paths, and options under older names."""
-    return absolute({current_name(name, names): value for name, value in arguments.items()})
+    """Older runs recorded relative paths, options under older names, and none that recipes did not have."""
+    newer = {name: value for name, value in BEFORE.items() if name in names}
+    return newer | absolute({current_name(name, names): value for name, value in arguments.items()})
 
 
 def open_for(

@@ -13,12 +13,14 @@ from jax import Array, lax
 
 from ssl_jax.ops.checks import check_arrays, check_count, check_mask, check_positive
 from ssl_jax.ops.collectives import max_over_shards, mean_over_shards, shards, varying_together
+from ssl_jax.ops.explicit_axes import on_explicit_axes
 
 # Rounds on a plan that is computed once, before its logarithm takes up their factors: an entry that underflows in the plan,
 # 1e-38, grows by at most N K a round.
 MOST_SCALINGS = 3
 
 
+@on_explicit_axes
 def sinkhorn(
     scores: Array,
     *,
