@@ -21,8 +21,9 @@ from flax import nnx
 from jax import Array
 from jax.typing import DTypeLike
 
+from ssl_jax.networks.batch_norm import BatchNorm
 from ssl_jax.networks.functional import network
-from ssl_jax.networks.layers import BatchNorm, ConvNorm, max_pool
+from ssl_jax.networks.layers import ConvNorm, max_pool
 from ssl_jax.networks.small import check_strides
 from ssl_jax.ops.convolution import convolution
 

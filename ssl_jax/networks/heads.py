@@ -12,8 +12,8 @@ from flax import nnx
 from jax import Array
 from jax.typing import DTypeLike
 
+from ssl_jax.networks.batch_norm import BatchNorm
 from ssl_jax.networks.functional import Net, network
-from ssl_jax.networks.layers import BatchNorm
 from ssl_jax.ops.normalize import unit_length
 
 

@@ -13,8 +13,10 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from naive_layers import batch_norm, double, drawn
 
 from ssl_jax.errors import UsageError
-from ssl_jax.networks import layers, projection_head, resnet, small_convnet
-from ssl_jax.networks.layers import BatchNorm, LayerNorm, moments
+from ssl_jax.networks import batch_norm as subject
+from ssl_jax.networks import projection_head, resnet, small_convnet
+from ssl_jax.networks.batch_norm import BatchNorm, moments
+from ssl_jax.networks.layers import LayerNorm
 from ssl_jax.ops.patches import patchify
 from ssl_jax.planning.compiled_text import read_program
 from ssl_jax.planning.targets import topology
@@ -145,8 +147,8 @@ def test_gradients_far_from_zero_are_those_near_it():
 @pytest.mark.parametrize("blocks", [2, 32, 256])
 def test_far_from_zero_sums_over_blocks_do_not_cancel(monkeypatch, blocks, ratio):
     """The blocks of as many devices, put together on one."""
-    monkeypatch.setattr(layers, "_blocks", lambda *_, **__: blocks)
-    monkeypatch.setattr(layers, "platform_of", lambda _: "tpu")
+    monkeypatch.setattr(subject, "_blocks", lambda *_, **__: blocks)
+    monkeypatch.setattr(subject, "platform_of", lambda _: "tpu")
     x = np.random.default_rng(0).normal(ratio, 1, (256, 4, 4, 8)).astype(np.float32)
     mean, var = moments(*[jnp.asarray(x)[None]] * 2)
     np.testing.assert_allclose(mean.ravel(), double(x).mean((0, 1, 2)), atol=RATIOS[ratio])
@@ -155,11 +157,11 @@ def test_far_from_zero_sums_over_blocks_do_not_cancel(monkeypatch, blocks, ratio
 
 @pytest.mark.parametrize(("groups", "blocks"), [(1, 8), (4, 2), (8, 1), (16, 1)])
 def test_a_block_is_the_part_of_a_group_on_one_device(groups, blocks):
-    assert layers._blocks(groups, 16 // groups, 8, native=False) == blocks
+    assert subject._blocks(groups, 16 // groups, 8, native=False) == blocks
 
 
 def test_one_collective_for_the_statistics_of_a_spread_batch(monkeypatch):
-    monkeypatch.setattr(layers, "platform_of", lambda _: "tpu")
+    monkeypatch.setattr(subject, "platform_of", lambda _: "tpu")
     mesh = Mesh(np.array(jax.devices()), ("data",))
     x = jax.device_put(np.ones((16, 2, 2, 4), np.float32), NamedSharding(mesh, PartitionSpec("data")))
     program = jax.jit(lambda x: moments(x[None], x[None])).lower(x).compile().as_text()
