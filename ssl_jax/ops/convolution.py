@@ -11,6 +11,7 @@ On accelerators, to which the order makes no difference, a convolution is JAX's 
 """
 
 import functools
+import itertools
 import math
 import os
 from collections.abc import Sequence
@@ -150,6 +151,8 @@ def _kernel_gradient(
 
 
 def _plain(images: Array, kernel: Array, padding: Padding, groups: int, **options: Any) -> Array:
+    if math.prod(kernel.shape[:-2]) > math.prod(images.shape[1:-1]) and groups == 1 and "rhs_dilation" not in options:
+        return _by_product(images, kernel, padding, **options)
     space = "".join("DHW"[-(images.ndim - 2) :])
     options = {"window_strides": (1,) * len(space), **options}
     return lax.conv_general_dilated(
@@ -160,3 +163,33 @@ def _plain(images: Array, kernel: Array, padding: Padding, groups: int, **option
         feature_group_count=groups,
         **options,
     )
+
+
+def _by_product(
+    images: Array,
+    kernel: Array,
+    padding: Padding,
+    *,
+    window_strides: Sequence[int] | None = None,
+    lhs_dilation: Sequence[int] | None = None,
+) -> Array:
+    """The convolution as one matrix product, of images with fewer positions than the kernel.
+
+    There the compiler exchanges the two, and computes what results a hundred times as slowly: 3 x 3 on 2 x 2 positions of 512
+    channels, 128 images, in 2.1 s.
+    """
+    *sizes, _, outputs = kernel.shape
+    strides, between = window_strides or (1,) * len(sizes), lhs_dilation or (1,) * len(sizes)
+    edges = [(low, high, gap - 1) for (low, high), gap in zip(padding, between, strict=True)]
+    padded = lax.pad(images, jnp.zeros((), images.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
+    lengths = [side - size + 1 for side, size in zip(padded.shape[1:-1], sizes, strict=True)]
+    shifted = [
+        padded[
+            (
+                slice(None),
+                *(slice(at, at + length, step) for at, length, step in zip(shift, lengths, strides, strict=True)),
+            )
+        ]
+        for shift in itertools.product(*map(range, sizes))
+    ]
+    return jnp.matmul(jnp.concatenate(shifted, axis=-1), kernel.reshape(-1, outputs))
