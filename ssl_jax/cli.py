@@ -65,9 +65,8 @@ Completion by the shell: eval "$(ssl-jax --print-completion bash)" in ~/.bashrc,
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns the exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.encoding.lower() not in ("utf-8", "utf8"):
-        sys.stdout.reconfigure(
-            errors="backslashreplace"
-        )  # As standard error: a name that a terminal lacks is no fault.
+        # As standard error: a name that a terminal lacks is no fault.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         try:
             code = _run(list(sys.argv[1:] if arguments is None else arguments))

@@ -125,9 +125,8 @@ def _request(recipe: Recipe, options: Options) -> dict[str, Any]:
     request = {"method": method, "recipe": name, "arguments": recipe.arguments, "seed": options.seed}
     file = {"file": recipe.file, "file_checksum": recipe.file_checksum} if recipe.file else {}
     parts = {"microbatches": options.microbatches} if options.microbatches > 1 else {}  # They change batch norms.
-    skips = (
-        {"skip_nonfinite": options.skip_nonfinite} if options.skip_nonfinite else {}
-    )  # Skipped steps change weights.
+    # Skipped steps change weights.
+    skips = {"skip_nonfinite": options.skip_nonfinite} if options.skip_nonfinite else {}
     return request | file | parts | skips | {"examples": fingerprint(recipe.data)}
 
 

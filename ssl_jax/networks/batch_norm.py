@@ -10,8 +10,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from ssl_jax.errors import UsageError
-from ssl_jax.ops.collectives import devices_under
-from ssl_jax.ops.tiles import platform_of
+from ssl_jax.ops.collectives import devices_under, platform_of
 
 
 class BatchNorm(nnx.Module):

@@ -182,14 +182,10 @@ def _by_product(
     strides, between = window_strides or (1,) * len(sizes), lhs_dilation or (1,) * len(sizes)
     edges = [(low, high, gap - 1) for (low, high), gap in zip(padding, between, strict=True)]
     padded = lax.pad(images, jnp.zeros((), images.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
-    lengths = [side - size + 1 for side, size in zip(padded.shape[1:-1], sizes, strict=True)]
-    shifted = [
-        padded[
-            (
-                slice(None),
-                *(slice(at, at + length, step) for at, length, step in zip(shift, lengths, strides, strict=True)),
-            )
-        ]
-        for shift in itertools.product(*map(range, sizes))
-    ]
+    reach = [side - size + 1 for side, size in zip(padded.shape[1:-1], sizes, strict=True)]
+    batch, *_, channels = padded.shape
+    shifted = []
+    for shift in itertools.product(*map(range, sizes)):
+        ends = [at + length for at, length in zip(shift, reach, strict=True)]
+        shifted.append(lax.slice(padded, (0, *shift, 0), (batch, *ends, channels), (1, *strides, 1)))
     return jnp.matmul(jnp.concatenate(shifted, axis=-1), kernel.reshape(-1, outputs))

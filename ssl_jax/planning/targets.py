@@ -56,7 +56,7 @@ def topology(name: str) -> Target:
         is not installed.
     """
     found = NAME.fullmatch(name)
-    if not found or found[1] not in TPUS or found[3] == "0":
+    if not found or found[1] not in TPUS:
         raise UsageError(
             f"topology: got {name!r}, expected one of {', '.join(TPUS)} and a grid of chips: such as v5e:16x16 or v5p:4x4x4, "
             "or v5e:16x16x2slices."

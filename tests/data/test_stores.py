@@ -143,8 +143,8 @@ def test_an_image_without_bytes_is_skipped_and_its_path_not_followed(tmp_path, c
     assert {value for value, _ in values(source)} == {1} and "no bytes of an image" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("key, said", [("", True), (",label=kind", False), (",label=none", False)])
-def test_columns_that_may_be_labels_are_named_where_none_is_taken(tmp_path, capsys, key, said):
+@pytest.mark.parametrize("key, reported", [("", True), (",label=kind", False), (",label=none", False)])
+def test_columns_that_may_be_labels_are_named_where_none_is_taken(tmp_path, capsys, key, reported):
     columns = {
         "image": [{"bytes": png(1), "path": ""}] * 6,
         "kind": ["a", "b"] * 3,
@@ -155,7 +155,7 @@ def test_columns_that_may_be_labels_are_named_where_none_is_taken(tmp_path, caps
     write_parquet(file, pa.table(columns))
     assert open_data(f"{file}{key}", image_size=4).classes == (("a", "b") if key == ",label=kind" else ())
     sentence = "has no column label or labels but kind, year: ,label=NAME chooses one of them\n"
-    assert (sentence in capsys.readouterr().err) is said
+    assert (sentence in capsys.readouterr().err) is reported
 
 
 def several(root):
