@@ -23,6 +23,7 @@ from ssl_jax.completion import candidates, script
 from ssl_jax.errors import RunError, Stopped, UsageError, own_place, pick, reason_of
 from ssl_jax.files import printable, to_json
 from ssl_jax.kept_help import is_keepable, kept
+from ssl_jax.large_pages import use_large_pages
 
 # The rest of ssl_jax is imported inside the commands: --help and a mistyped command should not wait for jax and flax.
 # ruff: noqa: PLC0415
@@ -32,6 +33,7 @@ REFUSED = {
     getattr(errno, name)
     for name in "EACCES EDQUOT EFBIG EIO EISDIR EMFILE ENAMETOOLONG ENOSPC ENOTDIR EPERM EROFS".split()
 }
+COMPUTE = ("pretrain", "evaluate", "finetune", "embed")  # The commands that take most of a minute and more.
 RESUMABLE = 75  # EX_TEMPFAIL of sysexits.h: a temporary failure, the command is to be repeated.
 # When set, a sentence about a fault of the package or of a library comes with its traceback.
 TRACEBACK = "SSL_JAX_TRACEBACK"
@@ -67,9 +69,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.encoding.lower() not in ("utf-8", "utf8"):
         # As standard error: a name that a terminal lacks is no fault.
         sys.stdout.reconfigure(errors="backslashreplace")
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None and words[:1] and words[0] in COMPUTE and not is_keepable(words):
+        use_large_pages()
     try:
         try:
-            code = _run(list(sys.argv[1:] if arguments is None else arguments))
+            code = _run(words)
         finally:
             sys.stdout.flush()
     except BrokenPipeError:  # The reader of the output, such as `head`, has seen enough.
