@@ -37,7 +37,7 @@ def test_frequencies_rise_from_bottom_to_top():
 def test_hidden_patches_are_gray():
     views = np.arange(32, dtype=np.uint8).reshape(1, 2, 4, 4, 1)
     shown = np.array([[[True, False, False, False], [False, False, False, True]]])
-    hidden = hide(views, shown, grid=2)
+    hidden = hide(views, shown, grid=(2, 2))
     np.testing.assert_array_equal(hidden[0, 0, :2, :2], views[0, 0, :2, :2])
     assert (hidden[0, 0, 2:] == HIDDEN).all() and (hidden[0, 1, 2:, 2:] == views[0, 1, 2:, 2:]).all()
 
