@@ -142,7 +142,7 @@ def test_attention_is_that_of_the_weights_that_are_evaluated():
     found, grid = attentions_of(method, prepare)({"encoder": params}, state, IMAGES)
     _, blocks = NET.inspect(target, stats, jax.vmap(prepare)(IMAGES))
     expected = [blocks[f"block{number}"]["attention"]["weights"] for number in (1, 2)]
-    assert found.shape == (2, 2, 2, 4, 4) and grid == 2
+    assert found.shape == (2, 2, 2, 4, 4) and grid == (2, 2)
     np.testing.assert_array_equal(found, expected)
 
 
