@@ -40,28 +40,34 @@ TRACEBACK = "SSL_JAX_TRACEBACK"
 
 USAGE = f"""ssl-jax {__version__}: self-supervised learning in JAX
 
-  ssl-jax pretrain METHOD [--recipe NAME] [options]   pre-train, evaluate the features, write a report
-  ssl-jax pretrain FILE.py:NAME [options]             a recipe of your own, see docs/extend.md
-  ssl-jax pretrain --from RUN/run.json [options]      repeat a run
-  ssl-jax plan METHOD [--recipe NAME] [options]       memory, time and cost of a run on TPUs that need not be there
-  ssl-jax evaluate RUN [options]                      evaluate a run's features again, on its own or on other data
-  ssl-jax finetune RUN [options]                      train encoder and classifier on labels, all or a share of them
-  ssl-jax classify RUN IMAGES... [options]            the classes of images, with probabilities
-  ssl-jax embed RUN [DATA] --output FILE              write features of images to FILE.parquet, .csv or .npy
-  ssl-jax neighbors RUN QUERY [DATA] [options]        the images nearest to an image, as JSON, a page or a picture
-  ssl-jax export RUN --layout NAME --output FILE      write the encoder for timm, torchvision or transformers
-  ssl-jax import FILE --encoder NAME [options]        make a run of weights of a library or of a method's authors
-  ssl-jax report RUN                                  write RUN/report.html again
-  ssl-jax sweep METHOD --OPTION VALUE VALUE ...       runs for all combinations of options, then their comparison
-  ssl-jax watch RUN                                   follow a run in the terminal until it ends
-  ssl-jax compare RUN... [--output FILE.html]         several runs in one table and one page, mean and spread over seeds
-  ssl-jax data prepare NAME [options]                 prepare a data set: emoji, tfds:NAME, cifar10
-  ssl-jax doctor [RUN]                                what is installed; or what of a run is whole
-  ssl-jax list                                        methods with their recipes, encoders and data
+  ssl-jax pretrain METHOD [--recipe NAME]  pre-train, evaluate, write a report
+  ssl-jax pretrain FILE.py:NAME         a recipe of your own, see docs/extend.md
+  ssl-jax pretrain --from RUN/run.json  repeat a run
+  ssl-jax plan METHOD [--recipe NAME]   memory, time and cost of a run on TPUs
+  ssl-jax evaluate RUN                  evaluate again, on its own or other data
+  ssl-jax finetune RUN                  train encoder and classifier on labels
+  ssl-jax classify RUN IMAGES...        classes of images, with probabilities
+  ssl-jax embed RUN [DATA] --output FILE
+                                        features to FILE.parquet, .csv or .npy
+  ssl-jax neighbors RUN QUERY [DATA]    the images nearest to an image
+  ssl-jax export RUN --layout NAME --output FILE
+                                        encoder for timm, torchvision or
+                                        transformers
+  ssl-jax import FILE --encoder NAME    a run of weights of a library or of a
+                                        method's authors
+  ssl-jax report RUN                    write RUN/report.html again
+  ssl-jax sweep METHOD --OPTION VALUE VALUE ...
+                                        runs for all combinations of options
+  ssl-jax watch RUN                     follow a run in the terminal
+  ssl-jax compare RUN...                runs in one table and one page
+  ssl-jax data prepare NAME             a data set: emoji, tfds:NAME, cifar10
+  ssl-jax doctor [RUN]                  what is installed; or what a run lacks
+  ssl-jax list                          methods, their recipes, encoders, data
 
 To start: ssl-jax pretrain simclr
 Options of a command: ssl-jax pretrain simclr --help
-Completion by the shell: eval "$(ssl-jax --print-completion bash)" in ~/.bashrc, or zsh in ~/.zshrc"""
+Completion: eval "$(ssl-jax --print-completion bash)" in ~/.bashrc, or zsh
+in ~/.zshrc"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = _run(words)
         finally:
             sys.stdout.flush()
-    except BrokenPipeError:  # The reader of the output, such as `head`, has seen enough.
+    except BrokenPipeError:  # The reader of the output, such as `head`, has closed it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes standard output once more at its end.
         code = 128 + signal.SIGPIPE
     except BaseException:
@@ -153,15 +159,15 @@ def _run(words: list[str]) -> int:
 
 
 def _obey(words: list[str], commands: Mapping[str, Callable[[list[str]], None]]) -> None:
-    def shown(asked: list[str]) -> str:
-        return kept(asked, lambda: commands[asked[0]](asked[1:]))
+    def printed(command: list[str]) -> str:
+        return kept(command, lambda: commands[command[0]](command[1:]))
 
     if words[0] == "--print-completion":
         print(script(words[1] if len(words) > 1 else ""))
     elif words[0] == "--complete":
-        print("".join(f"{word}\n" for word in candidates(words[1:], [*commands], shown)), end="")
+        print("".join(f"{word}\n" for word in candidates(words[1:], [*commands], printed)), end="")
     elif pick("command", words[0], commands) and is_keepable(words):
-        print(shown(words), end="")
+        print(printed(words), end="")
     else:
         commands[words[0]](words[1:])
 

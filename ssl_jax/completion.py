@@ -1,6 +1,6 @@
-"""Completion by the shell: its script asks `ssl-jax --complete WORD...` for what the last word, begun or empty, may be.
+"""Completion by the shell: its script calls `ssl-jax --complete WORD...`, which prints what the last word may be.
 
-The answers are read from the output of `ssl-jax list` and from help, which are kept, so that they take no import of jax.
+These words are read from the output of `ssl-jax list` and from help, which are kept, so that they take no import of jax.
 """
 
 import re
@@ -77,10 +77,10 @@ def _recipes(listed: str) -> dict[str, list[str]]:
     return {method: re.findall(r"^  --recipe (\w+)", lines, re.MULTILINE) for method, lines in methods}
 
 
-def _options(asked: list[str], before: Sequence[str], last: str, printed: Callable[[list[str]], str]) -> list[str]:
+def _options(command: list[str], before: Sequence[str], last: str, printed: Callable[[list[str]], str]) -> list[str]:
     """The values of the option before the last word where help names them; the options where the last word is one."""
     try:
-        lines = re.findall(r"^(?:\W )?((?:-h, )?--.*)", printed(asked), re.MULTILINE)
+        lines = re.findall(r"^(?:\W )?((?:-h, )?--.*)", printed(command), re.MULTILINE)
     except UsageError:  # Such as of an unknown recipe.
         return []
     values = {line.split()[0]: named for line in lines if (named := re.findall(r"\{([\w,]+)\}", line))}

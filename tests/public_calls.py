@@ -226,7 +226,7 @@ OPS = {
         rotate_pairs, {"x": rows("A? H? G? D"), "positions": filled("H?", 2)}, positive={"base": 100.0}
     ),
     "grid_positions": Call(grid_positions, {}, counts={"grid": 3, "dim": 8}),
-    "resize_positions": Call(resize_positions, {"square": rows("H H D?")}, counts={"grid": 2}, weights={"offset": 0.1}),
+    "resize_positions": Call(resize_positions, {"positions": rows("H W D?")}, counts={"grid": 2}, weights={"offset": 0.1}),
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "ssl_jax"
 FLOORS = {
-    "errors": -1, "files": -1, "ranges": -1, "runs": -1, "settings": -1,
+    "errors": -1, "files": -1, "ranges": -1, "runs": -1, "settings": -1, "sizes": -1,
     "ops": 0,
     "losses": 1, "augment": 1, "data": 1,
     "networks": 2, "optimizers": 2,

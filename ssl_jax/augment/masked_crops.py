@@ -1,6 +1,6 @@
 """Masks for crops: blocks of patches of some large crops, which the student sees as mask tokens (iBOT, DINOv2).
 
-Patches of a square grid are numbered row by row. Shapes are fixed, so that a step compiles once: the indices of masked
+Patches of a grid are numbered row by row. Shapes are fixed, so that a step compiles once: the indices of masked
 patches are filled up to the largest number there can be.
 """
 
@@ -15,13 +15,14 @@ from ssl_jax.augment.chance import Range
 from ssl_jax.augment.masking import MaskedViews, draw_block, some_of
 from ssl_jax.errors import UsageError
 from ssl_jax.settings import configured
+from ssl_jax.sizes import ImageSize, sides_of
 
 
 @configured
 def masked_crops(
     crops: Callable[[Array, Array], dict[str, Array]],
     *,
-    grid: int,
+    grid: ImageSize,
     ratio: Range = (0.1, 0.5),
     probability: float = 0.5,
     smallest: int = 4,
@@ -38,15 +39,16 @@ def masked_crops(
 
     Args:
       crops: makes "views" `[V, size, size, C]`, the large crops, and whatever else.
-      grid: patches on a side of a large crop.
+      grid: patches on a side of a large crop, or rows and columns; P in all.
       ratio: range of the part of a masked crop's patches that is masked, in [0, 1).
       probability: of a crop to be masked.
       smallest: patches of the smallest block that is drawn, before its sides are rounded.
-      aspect: range of a block's height over its width, the logarithm of which is uniform; sides end at the grid's.
+      aspect: range of a block's height over its width, both as parts of the grid's; its logarithm is uniform. Sides end at the
+        grid's.
       tries: blocks drawn for a mask.
 
     Returns:
-      `(rng, image) -> {"masked": bool [V, grid * grid], "wanted": int32 [V, W], "counted": bool [V, W], **crops}`: "wanted"
+      `(rng, image) -> {"masked": bool [V, P], "wanted": int32 [V, W], "counted": bool [V, W], **crops}`: "wanted"
       are the indices of the masked patches, W the largest number of them, and "counted" leaves out what fills them up.
 
     Raises:
@@ -55,7 +57,7 @@ def masked_crops(
     Source: Zhou et al. 2021, https://arxiv.org/abs/2111.07832, and Oquab et al. 2023, https://arxiv.org/abs/2304.07193,
     after Bao et al. 2021, https://arxiv.org/abs/2106.08254.
     """
-    patches = grid**2
+    patches = math.prod(sides_of(grid))
     most = int(patches * ratio[1])
     if not 0 <= ratio[0] <= ratio[1] or not 0 < most < patches:
         raise UsageError(f"masked_crops: ratio must mask some of the {patches} patches and leave some, got {ratio}.")
@@ -83,10 +85,12 @@ def masked_crops(
     return augment
 
 
-def _block(rng: Array, grid: int, smallest: int, largest: Array, aspect: Range) -> Array:
-    """A rectangle of about `smallest` to `largest` patches: true inside, `[grid * grid]`."""
+def _block(rng: Array, grid: ImageSize, smallest: int, largest: Array, aspect: Range) -> Array:
+    """A rectangle of about `smallest` to `largest` patches: true inside, `[P]`."""
     area_rng, aspect_rng, block_rng = jax.random.split(rng, 3)
     low, high = (math.log(end) for end in aspect)
-    area = jax.random.uniform(area_rng, minval=smallest, maxval=jnp.maximum(largest, smallest)) / grid**2
+    area = jax.random.uniform(area_rng, minval=smallest, maxval=jnp.maximum(largest, smallest)) / math.prod(
+        sides_of(grid)
+    )
     ratio = jnp.exp(jax.random.uniform(aspect_rng, minval=low, maxval=high))
     return draw_block(block_rng, grid, area=(area, area), aspect=(ratio, ratio))

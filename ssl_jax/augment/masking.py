@@ -1,9 +1,10 @@
 """Masks of an image, with visible patches and patches to predict: MAE's random ones, I-JEPA's blocks, a hole.
 
-Patches of a square grid are numbered row by row. Shapes are fixed, so that a step compiles once: the number of visible
-patches does not depend on the draws.
+Patches of a grid are numbered row by row; `grid` is the number of them on a side, or rows and columns, and P that of all.
+Shapes are fixed, so that a step compiles once: the number of visible patches does not depend on the draws.
 """
 
+import math
 from collections.abc import Callable
 from itertools import product
 
@@ -16,22 +17,23 @@ from ssl_jax.augment.chance import Range
 from ssl_jax.augment.views import ViewMaker
 from ssl_jax.errors import UsageError
 from ssl_jax.settings import configured
+from ssl_jax.sizes import ImageSize, sides_of
 
 Fixed = tuple[Array, Array]  # A range of one value, computed under `jit`.
 MaskedViews = Callable[[Array, Array], dict[str, Array]]
 
 
 @configured
-def random_masking(view: ViewMaker, *, grid: int, ratio: float = 0.75) -> MaskedViews:
+def random_masking(view: ViewMaker, *, grid: ImageSize, ratio: float = 0.75) -> MaskedViews:
     """One view with a random part of its patches masked.
 
     Args:
-      grid: number of patches on a side.
+      grid: number of patches on a side, or rows and columns.
       ratio: fraction of masked patches, in (0, 1); the number of visible ones is rounded down, as in models_mae.py of
         facebookresearch/mae: 4 of 49 patches at 0.9.
 
     Returns:
-      `(rng, image) -> {"views": [1, size, size, C], "seen": int32 [S], "wanted": int32 [grid * grid - S]}`.
+      `(rng, image) -> {"views": [1, size, size, C], "seen": int32 [S], "wanted": int32 [P - S]}`.
 
     Example:
       >>> from ssl_jax.augment.views import simclr_views
@@ -42,7 +44,7 @@ def random_masking(view: ViewMaker, *, grid: int, ratio: float = 0.75) -> Masked
 
     Source: He et al. 2021, https://arxiv.org/abs/2111.06377, section 3.
     """
-    patches = grid**2
+    patches = math.prod(sides_of(grid))
     seen = int(patches * (1 - ratio))
     if not 0 < seen < patches:
         raise UsageError(f"mask_ratio: must leave some of the {patches} patches visible and mask some, got {ratio:g}.")
@@ -59,7 +61,7 @@ def random_masking(view: ViewMaker, *, grid: int, ratio: float = 0.75) -> Masked
 def block_masking(
     view: ViewMaker,
     *,
-    grid: int,
+    grid: ImageSize,
     blocks: int = 4,
     block: Range = (0.15, 0.2),
     aspect: Range = (0.75, 1.5),
@@ -76,10 +78,10 @@ def block_masking(
     stays visible.
 
     Args:
-      grid: number of patches on a side.
+      grid: number of patches on a side, or rows and columns.
       blocks: number of blocks; they may overlap.
-      block, aspect: ranges of a block's fraction of the area, and of its height over its width.
-      context: range of the large square's fraction of the area.
+      block, aspect: ranges of a block's fraction of the area, and of its height over its width, both as parts of the grid's.
+      context: range of the fraction of the area of the large block, which has the shape of the grid.
       seen: visible fraction of the grid.
 
     Returns:
@@ -88,10 +90,12 @@ def block_masking(
 
     Source: Assran et al. 2023, https://arxiv.org/abs/2301.08243, section 3 and appendix A.
     """
-    patches, most = grid**2, _largest(grid, block, aspect)
-    count = round(seen * patches)
+    patches, most = math.prod(sides_of(grid)), _largest(grid, block, aspect)
+    count, (rows, columns) = round(seen * patches), sides_of(grid)
     if not 0 < count < patches or most >= patches:
-        raise UsageError(f"block_masking: a grid of {grid} x {grid} is too small for blocks: choose smaller patches.")
+        raise UsageError(
+            f"block_masking: a grid of {rows} x {columns} is too small for blocks: choose smaller patches."
+        )
 
     def augment(rng: Array, image: Array) -> dict[str, Array]:
         view_rng, block_rng, context_rng, order_rng = jax.random.split(rng, 4)
@@ -114,15 +118,18 @@ def block_masking(
     return augment
 
 
-def draw_block(rng: Array, grid: int, *, area: Range | Fixed, aspect: Range | Fixed) -> Array:
-    """A random rectangle of patches on the grid: true inside, `[grid * grid]`."""
+def draw_block(rng: Array, grid: ImageSize, *, area: Range | Fixed, aspect: Range | Fixed) -> Array:
+    """A random rectangle of patches on the grid: true inside, `[P]`. aspect: of its height over its width, both as parts of
+    the grid's."""
     area_rng, aspect_rng, corner_rng = jax.random.split(rng, 3)
-    part = jax.random.uniform(area_rng, minval=area[0], maxval=area[1]) * grid**2
-    ratio = jax.random.uniform(aspect_rng, minval=aspect[0], maxval=aspect[1])
+    rows, columns = sides_of(grid)
+    whole = np.array([rows, columns], np.int32)
+    part = jax.random.uniform(area_rng, minval=area[0], maxval=area[1]) * (rows * columns)
+    ratio = jax.random.uniform(aspect_rng, minval=aspect[0], maxval=aspect[1]) * (rows / columns)
     sides = jnp.stack([jnp.sqrt(part * ratio), jnp.sqrt(part / ratio)])
-    sides = jnp.clip(jnp.round(sides).astype(jnp.int32), 1, grid)
-    corner = jax.random.randint(corner_rng, (2,), 0, grid - sides + 1)
-    at = jnp.stack(jnp.divmod(jnp.arange(grid**2), grid), axis=1)
+    sides = jnp.clip(jnp.round(sides).astype(jnp.int32), 1, whole)
+    corner = jax.random.randint(corner_rng, (2,), 0, whole - sides + 1)
+    at = jnp.stack(jnp.divmod(jnp.arange(rows * columns), columns), axis=1)
     return ((at >= corner[None]) & (at < (corner + sides)[None])).all(axis=1)
 
 
@@ -136,11 +143,12 @@ def some_of(mask: Array, order: Array, count: int) -> tuple[Array, Array]:
     return ordered[turn % jnp.maximum(available, 1)], turn < available
 
 
-def _largest(grid: int, area: Range, aspect: Range) -> int:
+def _largest(grid: ImageSize, area: Range, aspect: Range) -> int:
     """Patches of the largest block that `draw_block` can give."""
+    rows, columns = sides_of(grid)
     parts, ratios = (np.linspace(*ends, 201) for ends in (area, aspect))
-    sides = [(np.sqrt(part * ratio) * grid, np.sqrt(part / ratio) * grid) for part, ratio in product(parts, ratios)]
-    return max(int(np.prod(np.clip(np.round(pair), 1, grid))) for pair in sides)
+    sides = [(np.sqrt(part * ratio) * rows, np.sqrt(part / ratio) * columns) for part, ratio in product(parts, ratios)]
+    return max(int(np.prod(np.clip(np.round(pair), 1, (rows, columns)))) for pair in sides)
 
 
 @configured

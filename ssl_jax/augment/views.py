@@ -22,8 +22,8 @@ from ssl_jax.augment.geometry import Kernel, center_crop, random_flip, random_re
 from ssl_jax.augment.photometric import random_photometric
 from ssl_jax.errors import UsageError
 from ssl_jax.settings import configured
+from ssl_jax.sizes import ImageSize, sides_of
 
-Side = int | tuple[int, int]  # Of squares, or height and width.
 ViewMaker = Callable[[Array, Array], Array]
 BlurKernel = Literal["tenth", "pillow"]
 BLUR_KERNELS: dict[str, Callable[[int], int]] = {"tenth": simclr_kernel, "pillow": pillow_kernel}
@@ -32,7 +32,7 @@ BLUR_KERNELS: dict[str, Callable[[int], int]] = {"tenth": simclr_kernel, "pillow
 @configured
 def photo_views(
     *,
-    size: Side,
+    size: ImageSize,
     mean: Sequence[float],
     std: Sequence[float],
     scale: Range = (0.08, 1.0),
@@ -97,7 +97,7 @@ def photo_views(
 
 def simclr_views(
     *,
-    size: Side,
+    size: ImageSize,
     mean: Sequence[float],
     std: Sequence[float],
     strength: float = 1.0,
@@ -130,7 +130,7 @@ def simclr_views(
 
 def byol_views(
     *,
-    size: Side,
+    size: ImageSize,
     mean: Sequence[float],
     std: Sequence[float],
     scale: Range = (0.08, 1.0),
@@ -155,7 +155,7 @@ def byol_views(
 @configured
 def digit_views(
     *,
-    size: Side,
+    size: ImageSize,
     mean: Sequence[float],
     std: Sequence[float],
     scale: Range = (0.5, 1.0),
@@ -229,7 +229,7 @@ def multi_crop(large: ViewMaker, small: ViewMaker) -> Callable[[Array, Array], d
 
 
 def evaluation_view(
-    *, size: int, mean: Sequence[float], std: Sequence[float], crop_fraction: float = 1.0
+    *, size: ImageSize, mean: Sequence[float], std: Sequence[float], crop_fraction: float = 1.0
 ) -> Callable[[Array], Array]:
     """The evaluation view: shorter side resized to `size / crop_fraction`, centre crop, standardised.
 
@@ -281,7 +281,7 @@ def standardize(image: Array, *, mean: Sequence[float], std: Sequence[float]) ->
 
 
 def _several(
-    name: str, view: ViewMaker, *, views: int, size: Side, mean: Sequence[float], std: Sequence[float]
+    name: str, view: ViewMaker, *, views: int, size: ImageSize, mean: Sequence[float], std: Sequence[float]
 ) -> ViewMaker:
     """A function that makes `views` of `view`, standardised, after checks of the image."""
     sides = sides_of(size)
@@ -299,12 +299,7 @@ def _several(
     return augment
 
 
-def sides_of(size: Side) -> tuple[int, int]:
-    """Height and width of views of this size."""
-    return size if isinstance(size, tuple) else (size, size)
-
-
-def ratio_of(size: Side) -> Range:
+def ratio_of(size: ImageSize) -> Range:
     """The usual range of width/height of a crop, so that views of this size are stretched by at most a third."""
     height, width = sides_of(size)
     return 3 / 4 * (width / height), 4 / 3 * (width / height)

@@ -12,6 +12,7 @@ from ssl_jax.interop import loading_lines, model_card, write_weights
 from ssl_jax.interop.card import pixels_of
 from ssl_jax.methods.method import Method
 from ssl_jax.runs import read_results
+from ssl_jax.sizes import size_of
 from ssl_jax.train.log import log_line
 
 REMEDY = "free disk space, or name another file"
@@ -25,7 +26,8 @@ def export(run: Path, *, layout: str, output: Path, step: int | None = None) -> 
     if backbone is None:
         raise UsageError(f"run: {request['method']} has no network of whole images to export: choose another method.")
     pixels = pixels_of(recipe.prepare, recipe.data.train.image_shape)
-    size = pixels.shape[0]
+    height, width, _ = pixels.shape
+    size = size_of(height, width)
     lines = loading_lines(backbone.net, layout, image_size=size)
     check_writable(output)
     backbone = backbone._replace(params=jax.device_get(backbone.params), stats=jax.device_get(backbone.stats))

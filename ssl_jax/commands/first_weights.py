@@ -5,6 +5,7 @@ The optimizer, the schedule and the step start anew: a run from the weights of a
 
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -111,9 +112,10 @@ def fitted(array: Any, leaf: Any, name: str, *, theirs: Net | None, ours: Net | 
     ):
         return None
     (before, width), grid = array.shape, theirs.module.grid
-    patches = array[before - grid**2 :].reshape(grid, grid, width)
+    patches = array[before - math.prod(grid) :].reshape(*grid, width)
     resized = resize_positions(jnp.asarray(patches), ours.module.grid, offset=ours.module.position_offset)
-    first = array[: before - grid**2][: leaf.shape[0] - ours.module.grid**2]  # The class token's, where ours has one.
+    # The class token's, where ours has one.
+    first = array[: before - math.prod(grid)][: leaf.shape[0] - math.prod(ours.module.grid)]
     made = np.concatenate([np.asarray(first), np.asarray(resized).reshape(-1, width)])
     return made if made.shape == leaf.shape else None
 

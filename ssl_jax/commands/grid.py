@@ -54,7 +54,7 @@ class Sweep(NamedTuple):
 def make_sweep(
     make: Callable[..., Recipe], words: Sequence[str], *, chosen: list[str], folder: str | None, prog: str
 ) -> Sweep:
-    """The sweep that a command line asks for, in runs/METHOD-RECIPE-sweep where no folder is given.
+    """The sweep of a command line, in runs/METHOD-RECIPE-sweep where no folder is given.
 
     A run that the folder has with the same options keeps its name there, although other options have several values now.
 

@@ -21,6 +21,7 @@ from ssl_jax.prepare import check_extractor, chosen_arguments
 from ssl_jax.ranges import check_ranges
 from ssl_jax.recipes import IMPORTED, Recipe, find
 from ssl_jax.runs import CHECKPOINTS, open_run
+from ssl_jax.sizes import ImageSize
 from ssl_jax.train.checkpoint import Checkpoints
 from ssl_jax.train.log import log_line
 from ssl_jax.train.state import TrainState, init_state
@@ -36,7 +37,7 @@ def import_weights(
     run: Path | None = None,
     data: str | None = None,
     prefix: str | None = None,
-    image_size: int | None = None,
+    image_size: ImageSize | None = None,
     stored_size: int | None = None,
     pixels: str | None = None,
     heads: int | None = None,

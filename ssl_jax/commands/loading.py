@@ -42,7 +42,7 @@ class TrainedRun:
     """A trained run, made by `ssl_jax.load`; `recipe` and `state` are those of its training.
 
     Images are brought to the size and channels of the run's own as `ssl_jax.data.pixels.images` does it for training: the
-    largest central square, resized with antialiasing.
+    largest central part of their shape, resized with antialiasing.
     """
 
     recipe: Recipe

@@ -14,7 +14,7 @@ from ssl_jax.commands.output import check_ending, check_writable
 from ssl_jax.commands.saved_run import open_parts_for
 from ssl_jax.data import Source
 from ssl_jax.data.pixels.formats import read_file
-from ssl_jax.data.pixels.images import central_square
+from ssl_jax.data.pixels.images import central_part
 from ssl_jax.data.skipping import Unreadable
 from ssl_jax.data.source import path_of, readable_indices
 from ssl_jax.errors import UsageError, writing
@@ -49,6 +49,8 @@ def neighbors(
     parts = parts if data is not None else {"train": parts["train"]}
     if output is not None:
         check_writable(output)
+    height, width = trained.image_shape[-3:-1]
+    seen = seen._replace(image=central_part(read_file(query), most=SIDE, shape=(height, width)))
     of_query = trained.features(query, layer)
     searched = " and ".join(f"{len(part):,} images of {part.name}" for part in parts.values())
     log_line(f"searching {searched}")
@@ -75,9 +77,11 @@ def cosines_with(query: NDArray[np.float32], features: NDArray[np.float32]) -> N
 
 
 def picture_of(source: Source, number: int) -> NDArray[np.uint8]:
-    """An image to look at, uint8 `[S, S, 1 or 3]`: from its file where it has one, else of the size that the encoder takes."""
-    path = path_of(source, number)
-    return source[number]["image"] if path is None else central_square(read_file(path), most=SIDE)
+    """An image to look at, uint8 `[H, W, 1 or 3]`: from its file where it has one, else of the size that the encoder takes."""
+    path, (height, width) = path_of(source, number), source.image_shape[-3:-1]
+    if path is None:
+        return source[number]["image"]
+    return central_part(read_file(path), most=SIDE, shape=(height, width))
 
 
 def _checked(query: Path, output: Path | None) -> Shown:
@@ -86,7 +90,7 @@ def _checked(query: Path, output: Path | None) -> Shown:
         check_ending(output, *WRITTEN)
     name = printable(str(query))
     try:
-        return Shown(central_square(read_file(query), most=SIDE), name)
+        return Shown(central_part(read_file(query), most=SIDE), name)
     except Unreadable as fault:
         raise UsageError(f"query: {name} cannot be read ({fault}): name an image file.") from fault
 

@@ -21,6 +21,7 @@ from ssl_jax.recipes import Recipe, find, load, methods
 from ssl_jax.runs import CHECKPOINTS, read_request
 from ssl_jax.runs.circumstances import changed_file
 from ssl_jax.settings import current_name
+from ssl_jax.sizes import size_of
 from ssl_jax.train.checkpoint import Checkpoints
 from ssl_jax.train.compilation import keep_programs
 from ssl_jax.train.log import log_line
@@ -153,8 +154,8 @@ def kind_of(source: Source) -> str:
 
 def _form(source: Source) -> dict[str, Any]:
     """The size and the channels that the encoder takes, as arguments of `open_data`."""
-    width, channels = source.image_shape[-2:]
-    return {"image_size": width, "channels": channels if channels in (1, 3) else None}
+    height, width, channels = source.image_shape[-3:]
+    return {"image_size": size_of(height, width), "channels": channels if channels in (1, 3) else None}
 
 
 def _check_kind(data: str | None, source: Source, own: Source) -> None:

@@ -18,6 +18,7 @@ from ssl_jax.errors import UsageError
 from ssl_jax.networks import Net
 from ssl_jax.networks import encoder as make_encoder
 from ssl_jax.networks.encoders import encoders_with
+from ssl_jax.sizes import ImageSize, in_words, sides_of, size_of, with_shorter
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -27,13 +28,16 @@ CIFAR_STATISTICS: Statistics = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616
 IMAGENET_STATISTICS: Statistics = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def crop_fraction(image_size: int, stored_size: int | None) -> float:
+def crop_fraction(image_size: ImageSize, stored_size: int | None) -> float:
     """Fraction of a stored image's side that the evaluation view shows; a `UsageError` where it would be above 1."""
-    if stored_size is not None and stored_size < image_size:
+    side = min(sides_of(image_size))
+    if stored_size is not None and stored_size < side:
+        shorter = "" if isinstance(image_size, int) else "the shorter side of "
         raise UsageError(
-            f"stored_size: got {stored_size}, expected at least the image_size, {image_size}: raise it, or leave it out."
+            f"stored_size: got {stored_size}, expected at least {shorter}the image_size, {in_words(image_size)}: raise it, or "
+            "leave it out."
         )
-    return image_size / (stored_size or image_size)
+    return side / (stored_size or side)
 
 
 @dataclass(frozen=True)
@@ -43,10 +47,11 @@ class Images:
     Attributes:
       data: embedded "digits", a tfds name such as cifar10 or imagenet2012:train[:10%], a folder of images, files of Parquet,
         Arrow, WebDataset, TFRecord or ArrayRecord, "synthetic".
-      image_size: side of the views in pixels; images of other sizes are resized.
+      image_size: side of the views in pixels, or their height and width, such as 96 128; of images of other shapes the largest
+        central part of this shape is taken and resized.
       encoder: encoder of images; `ssl-jax list` has the names.
-      stored_size: shorter side to which images are resized on the host; crops are drawn from their central square, and the
-        evaluation view is its centre; image_size by default.
+      stored_size: shorter side to which images are resized on the host; crops are drawn from their central part of the shape of
+        image_size, and the evaluation view is its centre; image_size by default.
       precision: type of activations; auto is bfloat16 on accelerators, float32 on CPU.
       strict: refuse unreadable images instead of skipping them.
       norm_groups: parts of the batch with separate batch-norm statistics, as on that many devices that do not exchange them; 1:
@@ -58,7 +63,7 @@ class Images:
     """
 
     data: str | Data = field(metadata={"kind": str})  # Values of the second kind come from Python alone.
-    image_size: int
+    image_size: ImageSize
     encoder: str | Net = field(metadata={"kind": str})
     stored_size: int | None = None
     precision: Precision = "auto"
@@ -75,7 +80,8 @@ class Images:
     def read(self) -> Data:
         """The data alone, in the stored size and with the channels of the statistics."""
         shown: Channels | None = None if self.statistics is None else 1 if len(self.statistics[0]) == 1 else 3
-        return open_data(self.data, image_size=self.stored_size or self.image_size, channels=shown, strict=self.strict)
+        size = with_shorter(self.image_size, self.stored_size) if self.stored_size else self.image_size
+        return open_data(self.data, image_size=size, channels=shown, strict=self.strict)
 
     def statistics_of(self, train: Source) -> Statistics:
         """Mean and deviation by channel that these images are standardised with; measured where they have neither 1 nor 3."""
@@ -102,13 +108,13 @@ class Images:
         channels, dtype = images.train.image_shape[-1], compute_dtype(self.precision)
         options = {"groups": self.norm_groups} | options
         mean, std = self.statistics_of(images.train)
-        side = view_size or self.image_size
-        prepare = evaluation_view(size=self.image_size, crop_fraction=self.crop_fraction, mean=mean, std=std)
+        size = size_of(*sides_of(self.image_size))
+        prepare = evaluation_view(size=size, crop_fraction=self.crop_fraction, mean=mean, std=std)
         for name in options:
             if not encoders_with(name):
                 raise TypeError(f"Images.open: no encoder has the option {name}")
         if isinstance(self.encoder, Net):
-            return Opened(images, self.encoder, self.image_size, mean, std, prepare, dtype, self.view, self.norm_groups)
+            return Opened(images, self.encoder, size, mean, std, prepare, dtype, self.view, self.norm_groups)
         if not isinstance(self.encoder, str):
             got = getattr(self.encoder, "__name__", type(self.encoder).__name__)
             raise UsageError(
@@ -116,8 +122,19 @@ class Images:
                 "or of functions."
             )
         fitting = {name: value for name, value in options.items() if self.encoder in encoders_with(name)}
-        net = make_encoder(self.encoder, image_shape=(side, side, channels), dtype=dtype, **fitting)
-        return Opened(images, net, self.image_size, mean, std, prepare, dtype, self.view, self.norm_groups)
+        shape = *sides_of(view_size or size), channels
+        net = make_encoder(self.encoder, image_shape=shape, dtype=dtype, **fitting)
+        return Opened(images, net, size, mean, std, prepare, dtype, self.view, self.norm_groups)
+
+    def open_squares(self, *, method: str, **options: Any) -> Opened:
+        """`open` for a method whose views are squares; a `UsageError` where `image_size` is another shape."""
+        height, width = sides_of(self.image_size)
+        if height != width:
+            raise UsageError(
+                f"image_size: {method} needs square images, got {in_words(self.image_size)}: give one side, such as "
+                f"{min(height, width)}, or choose a method of two views, such as simclr."
+            )
+        return self.open(**options)
 
     def open_patches(self, *, method: str, **options: Any) -> Opened:
         """`open` with a ViT that encodes a part of the patches; a `UsageError` where the encoder is no ViT."""

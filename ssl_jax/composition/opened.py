@@ -16,6 +16,7 @@ from ssl_jax.errors import UsageError
 from ssl_jax.methods.method import Method
 from ssl_jax.networks import Net, linear_head, projection_head
 from ssl_jax.optimizers import Optimizer
+from ssl_jax.sizes import ImageSize, sides_of, size_of
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Opened:
     """Open data, the encoder for them, and the properties of both that a recipe needs.
 
     Attributes:
-      image_size: side of the views in pixels.
+      image_size: side of the views in pixels; height and width where they are no squares.
       mean, std: statistics of the pixels, by channel.
       prepare: makes the evaluation view.
       dtype: type of the activations.
@@ -33,7 +34,7 @@ class Opened:
 
     data: Data
     encoder: Net
-    image_size: int
+    image_size: ImageSize
     mean: tuple[float, ...]
     std: tuple[float, ...]
     prepare: Callable[[Any], Any]
@@ -52,9 +53,10 @@ class Opened:
         return self.encoder.patch_size or 0
 
     @property
-    def grid(self) -> int:
-        """Number of patches along a side of an image, if the encoder is a ViT."""
-        return self.image_size // self.patch_size
+    def grid(self) -> ImageSize:
+        """Number of patches along a side of an image, or rows and columns, if the encoder is a ViT."""
+        height, width = sides_of(self.image_size)
+        return size_of(height // self.patch_size, width // self.patch_size)
 
     def head(self, *widths: int, inputs: int | None = None, **options: Any) -> Net:
         """A projection head on the encoder, or on another number of `inputs`; options are those of `projection_head`."""
@@ -66,7 +68,7 @@ class Opened:
         return linear_head(inputs=inputs or self.encoder.width, outputs=outputs, dtype=self.dtype)
 
     def views(
-        self, make: Callable[..., ViewMaker] | None = None, *, size: int | None = None, **options: Any
+        self, make: Callable[..., ViewMaker] | None = None, *, size: ImageSize | None = None, **options: Any
     ) -> ViewMaker:
         """The views that `make(size=, mean=, std=, **options)` returns; `self.view` and `image_size` when not given."""
         return (make or self.view)(size=size or self.image_size, mean=self.mean, std=self.std, **options)

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Sequence
 
 from ssl_jax.augment.views import ViewMaker, digit_views, joined, photo_views
+from ssl_jax.sizes import ImageSize
 
 # A crop and a flip without colour jitter.
 crop_views = functools.partial(photo_views, jitter=(0.0, 0.0, 0.0, 0.0), grayscale=0.0, blur=0.0, views=1)
@@ -23,7 +24,7 @@ album_views = functools.partial(photo_views, scale=(0.2, 1.0))
 
 def solo_views(
     *,
-    size: int,
+    size: ImageSize,
     mean: Sequence[float],
     std: Sequence[float],
     scale: tuple[float, float] = (0.08, 1.0),

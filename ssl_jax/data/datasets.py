@@ -23,15 +23,17 @@ from ssl_jax.data.places import Place, place_of
 from ssl_jax.data.source import Data, Source
 from ssl_jax.data.stored.stores import files_of, open_stored
 from ssl_jax.errors import UsageError
+from ssl_jax.sizes import ImageSize, in_words, side_of_square, sides_of
 
 EMOJI = "emoji"
-NAMES = ("digits", "fashion-mnist", EMOJI, SHAPES, EMBLEMS, OBJECTS, SCENES, SOUNDING, SILENT, "synthetic")
+DRAWN = (SHAPES, EMBLEMS, OBJECTS, SCENES, SOUNDING, SILENT, "synthetic")
+NAMES = ("digits", "fashion-mnist", EMOJI, *DRAWN)
 DIGITS = Path(__file__).parent / "embedded/digits/1.0.0"
 LARGEST_SIDE = 8192  # Pixels: an image of this side takes 200 MB in colour.
 
 
 def open_data(
-    name: str | Data, *, image_size: int | None = None, channels: Channels | None = None, strict: bool = False
+    name: str | Data, *, image_size: ImageSize | None = None, channels: Channels | None = None, strict: bool = False
 ) -> Data:
     """Opens a data set.
 
@@ -48,8 +50,9 @@ def open_data(
         with the split to pre-train on, imagenet2012:train[:10%], and the keys of the features to use where there are
         several, smallnorb:train,image=image2,label=label_azimuth; digits takes a split, too. A `Data` is used unchanged
         except for the channels: its images keep their size.
-      image_size: side in pixels of the squares that all images become, 1 to 8192, see `ssl_jax.data.pixels.images`; None keeps
-        their size where all have the same.
+      image_size: side in pixels of the squares that all images become, or their height and width, each 1 to 8192: of each image
+        its largest central part of this shape, resized, see `ssl_jax.data.pixels.images`. None keeps their size where all
+        have the same. Drawn data and clips are squares.
       channels: 3 repeats grayscale images in three equal channels, 1 reduces coloured images to their luma; None keeps one
         channel where all images are grayscale, and three otherwise.
       strict: read every image once and refuse the first that is damaged, rather than skip it during training.
@@ -63,9 +66,10 @@ def open_data(
       >>> print(len(digits.train), len(digits.test), digits.train.image_shape)
       4000 1000 (28, 28, 1)
     """
-    if image_size is not None and not 1 <= image_size <= LARGEST_SIDE:
+    if image_size is not None and not all(1 <= side <= LARGEST_SIDE for side in sides_of(image_size)):
         raise UsageError(
-            f"image_size: got {image_size}, expected 1 to {LARGEST_SIDE} pixels: choose the side of a square, such as 32."
+            f"image_size: got {in_words(image_size)}, expected 1 to {LARGEST_SIDE} pixels: choose the side of a square, such "
+            "as 32."
         )
     check_channels(channels)
     if isinstance(name, Data):
@@ -74,7 +78,7 @@ def open_data(
         raise UsageError(f"data: got an empty name: give one of {', '.join(NAMES)}, a folder, or a tfds name.")
     if "\0" in name:
         raise UsageError(f"data: got {name!r}, which no file can be called: name a folder, or a tfds name.")
-    made = fashion_or_drawn(name, side=image_size)
+    made = fashion_or_drawn(name, size=image_size)
     if made:
         return in_channels(made, channels)
     place = None if name in NAMES else place_of(name)
@@ -100,7 +104,7 @@ def open_data(
 
 
 def open_parts(
-    name: str, *, image_size: int, channels: Channels | None, levels: Levels | None = None
+    name: str, *, image_size: ImageSize, channels: Channels | None, levels: Levels | None = None
 ) -> dict[str, Source]:
     """All parts of a data set by name, "train", "test" and "val", labelled or not; for features that no training needs.
 
@@ -171,10 +175,18 @@ def _prepared_at(place: Place) -> Callable[..., Data] | None:
     return functools.partial(open_prepared, place.path, name=place.text, image=place.image, label=place.label)
 
 
-def fashion_or_drawn(name: str, *, side: int | None) -> Data | None:
-    """The data set of this name if it is Fashion-MNIST, or a generated one, with images of this side; else None."""
+def fashion_or_drawn(name: str, *, size: ImageSize | None) -> Data | None:
+    """The data set of this name if it is Fashion-MNIST, or a generated one, with images of this size; else None.
+
+    Raises:
+      UsageError: a generated one and a size that is no square.
+    """
     if name == "fashion-mnist":
-        return open_fashion_mnist(image_size=side)
+        return open_fashion_mnist(image_size=size)
+    return _drawn(name, side=side_of_square(name, size)) if name in DRAWN else None
+
+
+def _drawn(name: str, *, side: int | None) -> Data:
     if name == "synthetic":
         side = side or 16
         return Data(name, Synthetic(size=512, side=side, seed=0), Synthetic(size=256, side=side, seed=1))
@@ -188,10 +200,6 @@ def fashion_or_drawn(name: str, *, side: int | None) -> Data | None:
     if name == EMBLEMS:
         side = side or 42
         return Data(name, Emblems(size=4000, side=side, seed=0), Emblems(size=1000, side=side, seed=1))
-    if name in (OBJECTS, SCENES):
-        side, curated = side or 48, name == OBJECTS
-        train, test = (
-            Scenes(size=size, side=side, seed=seed, curated=curated) for seed, size in enumerate((4000, 1000))
-        )
-        return Data(name, train, test)
-    return None
+    side, curated = side or 48, name == OBJECTS
+    train, test = (Scenes(size=size, side=side, seed=seed, curated=curated) for seed, size in enumerate((4000, 1000)))
+    return Data(name, train, test)

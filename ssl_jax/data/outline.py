@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ssl_jax.data.source import Data, Example, Readable
+from ssl_jax.sizes import ImageSize, sides_of
 
 FRAMES, SAMPLES = 8, 48_000  # Of a clip of `ssl_jax.data.tfds.clips`.
 
@@ -29,10 +30,10 @@ SIZES = {  # tfds's catalogue; of Kinetics the paper, https://arxiv.org/abs/1705
 class Outline:
     """A placeholder for a data set with its size and shape; attributes are those of a `Source`."""
 
-    def __init__(self, name: str, size: Size, *, side: int):
+    def __init__(self, name: str, size: Size, *, image_size: ImageSize):
         self.name = name
         self.classes = tuple(map(str, range(size.classes)))
-        self.image_shape = (*(FRAMES,) * size.clips, side, side, 3)
+        self.image_shape = (*(FRAMES,) * size.clips, *sides_of(image_size), 3)
         self._size = size
 
     def __len__(self) -> int:
@@ -45,18 +46,18 @@ class Outline:
         return {"image": np.zeros(self.image_shape, np.uint8), "label": np.int32(0), **sound}
 
 
-def outline(name: str, *, side: int, examples: int | None = None) -> Data | None:
+def outline(name: str, *, size: ImageSize, examples: int | None = None) -> Data | None:
     """The outline of a data set of this name, without test examples; None where its size is neither known nor given.
 
     Args:
       name: a key of `SIZES`, or any name where the number of examples is given: images in colour of 1,000 classes.
-      side: side of the images in pixels.
+      size: side of the images in pixels, or height and width.
       examples: number of training examples, in place of the known one.
     """
     known = SIZES.get(name, Size(examples, 1000) if examples else None)
     if known is None:
         return None
-    return Data(name, Outline(name, known._replace(examples=examples or known.examples), side=side), None)
+    return Data(name, Outline(name, known._replace(examples=examples or known.examples), image_size=size), None)
 
 
 def is_outline(source: Readable) -> bool:

@@ -14,6 +14,7 @@ from ssl_jax.data.skipping import Unreadable
 from ssl_jax.data.source import Data
 from ssl_jax.data.subsets import with_test_part
 from ssl_jax.errors import UsageError
+from ssl_jax.sizes import ImageSize, sides_of
 
 SAMPLE = 256  # Images that are read to distinguish grayscale sets from coloured ones, where the size is given.
 
@@ -28,7 +29,7 @@ class NamedRecords(Records, Protocol):
 def sources_of(
     parts: Iterable[tuple[str, NamedRecords]],
     *,
-    image_size: int | None = None,
+    image_size: ImageSize | None = None,
     channels: Channels | None = None,
     levels: Levels | None = None,
     stated: Levels | None = None,
@@ -81,7 +82,7 @@ def data_of(name: str, parts: Iterable[tuple[str, DecodedSource]]) -> Data:
 
 
 def common_shape(
-    records: NamedRecords, *, image_size: int | None, channels: Channels | None = None
+    records: NamedRecords, *, image_size: ImageSize | None, channels: Channels | None = None
 ) -> tuple[int, int, int]:
     """Height, width and channels for all images; without `channels`, 1 if all are grayscale, else 3.
 
@@ -96,7 +97,7 @@ def common_shape(
         raise UsageError(f"data: none of {len(indices)} images in {records.name} can be read: name another folder.")
     held = _channels(headers, records.name, channels)
     if image_size is not None:
-        return image_size, image_size, held
+        return *sides_of(image_size), held
     sizes = sorted({each.size[::-1] for each in headers})
     if len(sizes) > 1:
         smallest, largest = (f"{height}x{width}" for height, width in (sizes[0], sizes[-1]))

@@ -20,7 +20,7 @@ from ssl_jax.data import Data, Source, in_order, model_inputs, subsample
 from ssl_jax.data.subsets import labelled
 from ssl_jax.errors import pick
 from ssl_jax.evaluate.crops import Augmentation
-from ssl_jax.evaluate.pooling import POOLED, pool_layer
+from ssl_jax.evaluate.pooling import POOLED, patch_grid, pool_layer
 from ssl_jax.methods.method import Method
 from ssl_jax.ops.convolution import compiler_options
 
@@ -101,9 +101,7 @@ def layer_extractor(
         images = jax.vmap(prepare)(images)
         found = method.features(params, state, images)
         names = {pick("layer", name, found) for name in layers} or found.keys()
-        backbone = method.backbone(params, state)
-        patch_size = backbone.net.patch_size if backbone else None
-        patches = images.shape[1] // patch_size if patch_size else None
+        patches = patch_grid(method.backbone(params, state), images)
         pool = partial(pool_layer, patches=patches, size=size)
         return OrderedDict((name, pool(layer)) for name, layer in found.items() if name in names)
 

@@ -18,7 +18,7 @@ from ssl_jax.data import Source, in_order, model_inputs, subsample
 from ssl_jax.data.source import masks_of
 from ssl_jax.errors import UsageError, pick
 from ssl_jax.evaluate.features import Extractor, Network, compiled, features_of
-from ssl_jax.evaluate.pooling import token_map
+from ssl_jax.evaluate.pooling import patch_grid, token_map
 from ssl_jax.methods.method import Method
 from ssl_jax.ops.checks import check_arrays, check_count, check_integers
 
@@ -48,9 +48,7 @@ def map_extractor(method: Method, prepare: Callable[[Any], Any], *, layer: str =
     def extract(params: Any, state: Any, images: Any) -> Array:
         images = jax.vmap(prepare)(images)
         layers = method.features(params, state, images)
-        backbone = method.backbone(params, state)
-        patch_size = backbone.net.patch_size if backbone else None
-        patches = images.shape[1] // patch_size if patch_size else None
+        patches = patch_grid(method.backbone(params, state), images)
         maps = {name: token_map(found, patches=patches) for name, found in layers.items()}
         maps = {name: found for name, found in maps.items() if found.ndim == 4}
         if not maps or (layer != "features" and pick("layer", layer, layers) not in maps):

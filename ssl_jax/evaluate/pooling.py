@@ -16,17 +16,19 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from ssl_jax.methods.method import Backbone
+
 POOLED = 9216
 
 
-def pool_layer(layer: Array, *, patches: int | None = None, size: int = POOLED) -> Array:
+def pool_layer(layer: Array, *, patches: tuple[int, int] | None = None, size: int = POOLED) -> Array:
     """`[B, ..., C]` -> `[B, D]` in float32, D at most `size` unless C alone is larger.
 
     A vector is unchanged; a map `[B, H, W, C]` is pooled to a grid; of a clip `[B, F, H, W, C]` the frames are averaged
     first; of tokens `[B, T, C]` the patches are pooled as a map, without the tokens before them.
 
     Args:
-      patches: patches along a side of the image, if tokens are patches; otherwise the tokens are averaged.
+      patches: rows and columns of patches of the image, if tokens are patches; otherwise the tokens are averaged.
       size: largest number of values of a pooled layer.
     """
     layer = token_map(layer.astype(jnp.float32), patches=patches)
@@ -36,11 +38,17 @@ def pool_layer(layer: Array, *, patches: int | None = None, size: int = POOLED) 
     return grid_pool(layer, side=max(1, math.isqrt(size // layer.shape[-1]))).reshape(len(layer), -1)
 
 
-def token_map(layer: Array, *, patches: int | None) -> Array:
-    """The patches of tokens `[B, T, C]` as a map `[B, patches, patches, C]`; a layer that is no such tokens as it is."""
-    if layer.ndim == 3 and patches and layer.shape[1] >= patches**2:
-        return layer[:, -(patches**2) :].reshape(len(layer), patches, patches, -1)
+def token_map(layer: Array, *, patches: tuple[int, int] | None) -> Array:
+    """The patches of tokens `[B, T, C]` as a map `[B, rows, columns, C]`; a layer that is no such tokens as it is."""
+    if layer.ndim == 3 and patches and layer.shape[1] >= (count := math.prod(patches)):
+        return layer[:, -count:].reshape(len(layer), *patches, -1)
     return layer
+
+
+def patch_grid(backbone: Backbone | None, images: Array) -> tuple[int, int] | None:
+    """Rows and columns of the patches of images `[B, H, W, C]`; None where the backbone is no vision transformer."""
+    patch = backbone.net.patch_size if backbone else None
+    return (images.shape[1] // patch, images.shape[2] // patch) if patch else None
 
 
 def grid_pool(maps: Array, *, side: int) -> Array:

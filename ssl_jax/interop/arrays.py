@@ -1,5 +1,6 @@
 """The arrays of a network in the layout of another library, and back: each a transposition, so that nothing is rounded."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -49,13 +50,13 @@ class Entry(NamedTuple):
         return np.ascontiguousarray(ours.reshape(self.ours))
 
 
-def entries_of(net: Net, names: Names, *, grid: int | None = None) -> dict[str, Entry]:
-    """What a file holds by its names there. grid: patches on a side of the images, for the positions of a ViT."""
+def entries_of(net: Net, names: Names, *, grid: tuple[int, int] | None = None) -> dict[str, Entry]:
+    """What a file holds by its names there. grid: rows and columns of patches of the images, for the positions of a ViT."""
     params, stats = jax.eval_shape(net.init, jax.random.key(0))
     shapes = {path: leaf.shape for path, leaf in (flatten(params) | flatten(stats)).items() if path not in UNUSED}
     if net.patch_size:
         module = net.module
-        shapes["positions"] = ((grid or module.grid) ** 2 + (module.token is not None), net.width)
+        shapes["positions"] = (math.prod(grid or module.grid) + (module.token is not None), net.width)
     found = {}
     for path, shape in shapes.items():
         theirs = their_names(path, names)
@@ -85,13 +86,13 @@ def _turned(
     return shape, axes, (*outer, 1, 1) if "/gate/" in path else outer  # Their gates are 1x1 convolutions.
 
 
-def to_layout(backbone: Backbone, names: Names, *, grid: int | None = None) -> Flat:
+def to_layout(backbone: Backbone, names: Names, *, grid: tuple[int, int] | None = None) -> Flat:
     """The arrays of a backbone by their names in a layout."""
     ours = flatten(backbone.params) | flatten(backbone.stats)
     net = backbone.net
     if net.patch_size:  # Fixed ones, and those of another grid than the network's, are computed.
-        asked = grid or net.module.grid
-        ours["positions"], _ = net.apply(backbone.params, backbone.stats, asked, train=False, method="positions_of")
+        of_grid = grid or net.module.grid
+        ours["positions"], _ = net.apply(backbone.params, backbone.stats, of_grid, train=False, method="positions_of")
     entries = entries_of(net, names, grid=grid)
     arrays = {name: entry.to_file(np.asarray(ours[entry.path], np.float32)) for name, entry in entries.items()}
     counted = [name.removesuffix("running_var") + COUNT for name in arrays if name.endswith(".running_var")]

@@ -8,6 +8,7 @@ from ssl_jax.errors import UsageError, pick
 from ssl_jax.interop.names import Layout, names_for
 from ssl_jax.networks.functional import Net
 from ssl_jax.networks.regnet import STEM_WIDTH
+from ssl_jax.sizes import ImageSize
 
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 TOGETHER = "docs/weights.md says which networks go with which library"
@@ -37,13 +38,13 @@ LOAD = "model.load_state_dict(safetensors.torch.load_file({file}))"
 FILE = "{file}"  # Stands for the quoted path.
 
 
-def loading_lines(net: Net, layout: str, *, image_size: int) -> list[str]:
+def loading_lines(net: Net, layout: str, *, image_size: ImageSize) -> list[str]:
     """Python that makes `model` and its `features` from `images`; `FILE` in it stands for the quoted path of the file.
 
     Args:
       net: an encoder of `ssl_jax.networks`.
       layout: one of `LAYOUTS`.
-      image_size: pixels of a side of the images.
+      image_size: pixels of a side of the images, or height and width.
 
     Raises:
       UsageError: an unknown layout, or one that has no such network.
@@ -57,7 +58,7 @@ def loading_lines(net: Net, layout: str, *, image_size: int) -> list[str]:
     return make[type(net.module).__name__](net.module, known, image_size)
 
 
-def _resnet(module: Any, layout: Layout, image_size: int) -> list[str]:
+def _resnet(module: Any, layout: Layout, image_size: ImageSize) -> list[str]:
     depths, bottleneck = module.depths, module.stage1_block1.bottleneck
     _check_norm(module, layout)
     if module.stem_kind == "mnist":
@@ -85,7 +86,7 @@ def _resnet(module: Any, layout: Layout, image_size: int) -> list[str]:
     return [*lines, LOAD, "features = model.eval()(images)"]
 
 
-def _regnet(module: Any, layout: Layout, image_size: int) -> list[str]:
+def _regnet(module: Any, layout: Layout, image_size: ImageSize) -> list[str]:
     stages, channels = module.stages, _channels(module)
     _check_norm(module, layout)
     if module.stem_kind != "imagenet":
@@ -128,14 +129,14 @@ def _of_transformers(kind: str, options: dict[str, Any], more: list[str]) -> lis
     return [*imports, *lines, "features = model.eval()(images).pooler_output.flatten(1)"]
 
 
-def _vit(module: Any, layout: Layout, image_size: int) -> list[str]:
+def _vit(module: Any, layout: Layout, image_size: ImageSize) -> list[str]:
     block = module.block1
     sizes = (module.width, module.depth, block.attention.heads)
     hidden, channels = block.contract.in_features, module.embedding.in_features // module.patch_size**2
     if layout == "timm":
         return _timm_vit(module, sizes, hidden=hidden, channels=channels, image_size=image_size)
     scaled, gated = block.attention_scale is not None, block.activation == "swiglu"
-    _check_vit(module, layout, channels=channels, whole=hidden % sizes[0] == 0)
+    _check_vit(module, layout, channels=channels, whole=hidden % sizes[0] == 0, square=isinstance(image_size, int))
     patch = module.patch_size
     if layout == "torchvision":
         made = f"image_size={image_size}, patch_size={patch}, num_layers={sizes[1]}, num_heads={sizes[2]}"
@@ -166,8 +167,9 @@ def _vit(module: Any, layout: Layout, image_size: int) -> list[str]:
     ]
 
 
-def _check_vit(module: Any, layout: Layout, *, channels: int, whole: bool) -> None:
-    """The `UsageError`s about what torchvision or transformers have not; whole: whether the ratio of hidden units is."""
+def _check_vit(module: Any, layout: Layout, *, channels: int, whole: bool, square: bool) -> None:
+    """The `UsageError`s about what torchvision or transformers have not; whole: whether the ratio of hidden units
+    is; square: whether images are."""
     block, torchvision = module.block1, layout == "torchvision"
     scaled, gated = block.attention_scale is not None, block.activation == "swiglu"
     for has, what in (
@@ -179,6 +181,7 @@ def _check_vit(module: Any, layout: Layout, *, channels: int, whole: bool) -> No
         (not scaled and gated, "gated hidden units (swiglu) without layer scale"),
         (scaled and module.token is None, "layer scale without a class token"),
         (scaled and not gated and not whole, "layer scale with such a number of hidden units"),
+        (torchvision and not square, "vision transformer of images that are no squares"),
         (torchvision and channels != 3, f"vision transformer of {channels} channels"),
         (torchvision and block.activation == "relu", "vision transformer with relu"),
     ):
@@ -186,7 +189,9 @@ def _check_vit(module: Any, layout: Layout, *, channels: int, whole: bool) -> No
             raise _refusal(layout, f"{what}: timm has")
 
 
-def _timm_vit(module: Any, sizes: tuple[int, int, int], *, hidden: int, channels: int, image_size: int) -> list[str]:
+def _timm_vit(
+    module: Any, sizes: tuple[int, int, int], *, hidden: int, channels: int, image_size: ImageSize
+) -> list[str]:
     """The name of a vision transformer in timm, with the options in which ours differs from it."""
     family, patches = VITS.get(sizes, ("vit_tiny", (16,)))
     patch = module.patch_size if module.patch_size in patches else 16

@@ -21,6 +21,7 @@ from ssl_jax.interop.names import NAMES, Names, in_block, names_for
 from ssl_jax.interop.published import Located, unused_of
 from ssl_jax.methods.method import Backbone
 from ssl_jax.networks.functional import Net
+from ssl_jax.sizes import ImageSize, sides_of, size_of
 
 LARGEST_REST = 2**28  # Bytes of a file beside the network's own, for a classifier.
 SHOWN = 5  # Names in a sentence.
@@ -39,14 +40,14 @@ class Read(NamedTuple):
     unused: list[str]
 
 
-def write_weights(file: str | Path, layout: str, backbone: Backbone, *, image_size: int) -> list[str]:
+def write_weights(file: str | Path, layout: str, backbone: Backbone, *, image_size: ImageSize) -> list[str]:
     """Writes an encoder as safetensors in the names and array layouts of another library, which loads it without this package.
 
     Args:
       file: path to write; one that exists is replaced.
       layout: "timm", "torchvision" or "transformers".
       backbone: an encoder of `ssl_jax.networks` with its weights.
-      image_size: pixels of a side of the images, for which a vision transformer's positions are written.
+      image_size: pixels of a side of the images, or height and width, for which a vision transformer's positions are written.
 
     Returns:
       The lines of Python that load it, see `loading_lines`.
@@ -55,8 +56,9 @@ def write_weights(file: str | Path, layout: str, backbone: Backbone, *, image_si
       UsageError: an unknown layout, one that has no such network, or no file can be written there.
     """
     lines = loading_lines(backbone.net, layout, image_size=image_size)
-    patch = backbone.net.patch_size
-    arrays = to_layout(backbone, _names(backbone.net, layout), grid=image_size // patch if patch else None)
+    (height, width), patch = sides_of(image_size), backbone.net.patch_size
+    grid = (height // patch, width // patch) if patch else None
+    arrays = to_layout(backbone, _names(backbone.net, layout), grid=grid)
     with replacing(Path(file)) as draft:
         save_file(arrays, draft, metadata={"format": "pt"})  # transformers asks for this entry.
     return lines
@@ -77,7 +79,9 @@ def read_weights(file: str | Path, layout: str, net: Net) -> Read:
       UsageError: no safetensors file, or one of another network; a pickle of PyTorch; a layout without such a network.
     """
     file = Path(file)
-    loading_lines(net, layout, image_size=net.module.grid * net.patch_size if net.patch_size else 224)
+    rows, columns = net.module.grid if net.patch_size else (224, 224)
+    patch = net.patch_size or 1
+    loading_lines(net, layout, image_size=size_of(rows * patch, columns * patch))
     shapes = jax.eval_shape(net.init, jax.random.key(0))
     bytes_of_net = 4 * sum(leaf.size for leaf in jax.tree.leaves(shapes))
     theirs = arrays_in(file, at_most=2 * bytes_of_net + LARGEST_REST)

@@ -21,6 +21,7 @@ from ssl_jax.methods.joint_embedding import JointEmbedding, init_networks, on_vi
 from ssl_jax.methods.method import Embeddings, Facts, Metrics, Params, State, ViewBatch
 from ssl_jax.networks.functional import Net
 from ssl_jax.ops.patches import overlapping_patches, sub_crops
+from ssl_jax.sizes import ImageSize, sides_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,7 @@ class CPC(JointEmbedding):
     first_row: rows to the first prediction; 2 where patches overlap by half, since the context includes half of the next row.
     sub_crop: side of a random square crop of each patch, padded with zeros, so that edges that continue from patch to patch
       do not reveal positions. None keeps patches whole.
-    image_size: side of the views, of which `chance_loss` alone depends; None where it is not known.
+    image_size: side of the views, or height and width, on which `chance_loss` alone depends; None where it is not known.
     """
 
     facts: ClassVar[Facts] = Facts(
@@ -55,7 +56,7 @@ class CPC(JointEmbedding):
     first_row: int = 2
     temperature: float = 1.0
     sub_crop: int | None = None
-    image_size: int | None = None
+    image_size: ImageSize | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -93,8 +94,8 @@ class CPC(JointEmbedding):
         """The logarithm of the number of patches of the batch."""
         if self.image_size is None:
             return None
-        side = (self.image_size - self.patch_size) // self.stride + 1
-        return math.log(batch_size * side**2)
+        rows, columns = ((side - self.patch_size) // self.stride + 1 for side in sides_of(self.image_size))
+        return math.log(batch_size * rows * columns)
 
     def objective(
         self, embeddings: Embeddings, state: State, rng: Array, step: Array, *, axis_name: str | None = None

@@ -14,6 +14,7 @@ from ssl_jax.networks.regnet import regnety, regnety_8gf, regnety_32gf, regnety_
 from ssl_jax.networks.resnet import resnet, resnet18, resnet34, resnet50
 from ssl_jax.networks.small import small_convnet
 from ssl_jax.networks.vit import vit, vit_base, vit_large, vit_micro, vit_small, vit_tiny
+from ssl_jax.sizes import ImageSize, in_words, sides_of, size_of
 
 Shape = tuple[int, int, int]
 
@@ -72,16 +73,19 @@ def residual(image_shape: Shape) -> dict[str, Any]:
 
 def patched(patch_size: int | None, image_shape: Shape) -> dict[str, Any]:
     height, width, channels = image_shape
-    if height != width:
-        raise UsageError(f"a ViT takes square images, got {height} x {width}: crop them, or choose a ResNet")
-    return {"image_size": height, "patch_size": patch_size or patch_size_for(height), "channels": channels}
+    size = size_of(height, width)
+    return {"image_size": size, "patch_size": patch_size or patch_size_for(size), "channels": channels}
 
 
-def patch_size_for(side: int) -> int:
-    """The largest patch, of 2 to 16 pixels, with at least 7 on a side: 16 at 224 pixels, 8 at 64, 4 at 32 and at 28."""
-    fitting = [size for size in range(2, 17) if side % size == 0 and side // size >= 7]
+def patch_size_for(size: ImageSize) -> int:
+    """The largest patch, of 2 to 16 pixels, with at least 7 on each side: 16 at 224 pixels, 8 at 64 and 96 x 128, 4 at 28."""
+    fitting = [
+        patch for patch in range(2, 17) if all(side % patch == 0 and side // patch >= 7 for side in sides_of(size))
+    ]
     if not fitting:
-        raise UsageError(f"no patch of 2 to 16 pixels cuts {side} pixels into 7 or more: resize to a multiple of 8")
+        raise UsageError(
+            f"no patch of 2 to 16 pixels cuts {in_words(size)} pixels into 7 or more: resize to a multiple of 8"
+        )
     return max(fitting)
 
 

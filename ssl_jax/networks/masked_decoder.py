@@ -15,6 +15,7 @@ from ssl_jax.networks.functional import network
 from ssl_jax.networks.layers import LayerNorm
 from ssl_jax.networks.transformer_layer import TransformerLayer
 from ssl_jax.ops.positions import grid_positions
+from ssl_jax.sizes import ImageSize
 
 
 class MaskedDecoder(nnx.Module):
@@ -25,7 +26,7 @@ class MaskedDecoder(nnx.Module):
 
     Args:
       inputs, outputs: D and P.
-      grid: patches on a side of the square image.
+      grid: patches on a side of the image, or rows and columns.
       dim, depth, heads: width, number and attention heads of the blocks.
       dtype: of the activations; parameters and predictions are float32.
 
@@ -44,7 +45,7 @@ class MaskedDecoder(nnx.Module):
         *,
         inputs: int,
         outputs: int,
-        grid: int,
+        grid: ImageSize,
         dim: int,
         depth: int,
         heads: int,

@@ -1,7 +1,7 @@
 """Vision transformers of any patch size: pre-norm blocks over square patches.
 
 B: examples; T: tokens: the class token if there is one, registers, and the patches, row by row; D: `dim`. A network takes
-images `[B, S, S, C]` and returns, in order of depth, "patches" (tokens with their positions), "block1" .. "block12"
+images `[B, H, W, C]` and returns, in order of depth, "patches" (tokens with their positions), "block1" .. "block12"
 `[B, T, D]` in `dtype`, and in float32 "tokens", those of the last block normed, and "features" `[B, D]`: the class token of
 these, or the mean of the patches. A second input, indices of patches `[B, K]`, leaves out all other patches; a third, booleans
 `[B, patches]`, replaces patches by the mask token where they are True. `Net.inspect` records the attention weights and energies
@@ -16,6 +16,7 @@ https://arxiv.org/abs/2304.07193, and the authors' dinov2/models/vision_transfor
 facebookresearch/dinov2; registers: Darcet et al. 2023, https://arxiv.org/abs/2309.16588.
 """
 
+import math
 from collections import OrderedDict
 from typing import Any, Literal
 
@@ -31,6 +32,7 @@ from ssl_jax.networks.layers import LayerNorm
 from ssl_jax.networks.transformer_layer import Activation, TransformerLayer, check_layers
 from ssl_jax.ops.patches import patchify
 from ssl_jax.ops.positions import grid_positions, resize_positions
+from ssl_jax.sizes import ImageSize, in_words, sides_of
 
 Pool = Literal["token", "mean"]
 Positions = Literal["learned", "sincos"]
@@ -40,7 +42,8 @@ class ViT(nnx.Module):
     """A vision transformer: patch embedding, positions, `depth` blocks, a last norm.
 
     Args:
-      image_size: pixels of a side of the square images whose positions it has; for others they are interpolated.
+      image_size: pixels of a side of the images whose positions it has, or their height and width; for others the positions are
+        interpolated.
       patch_size: pixels of a side of a patch; divides `image_size`.
       dim, depth, heads: size of a token, blocks, and attention heads of each.
       channels: of the images.
@@ -75,7 +78,7 @@ class ViT(nnx.Module):
         self,
         rngs: nnx.Rngs,
         *,
-        image_size: int,
+        image_size: ImageSize,
         patch_size: int,
         dim: int,
         depth: int,
@@ -98,7 +101,9 @@ class ViT(nnx.Module):
             raise UsageError(f'vit: registers, got {registers}, must be 0, or above 0 with pool="token", got {pool}')
         pick("pool", pool, ("token", "mean"))
         pick("positions", positions, ("learned", "sincos"))
-        grid, tokens = image_size // patch_size, (image_size // patch_size) ** 2 + (pool == "token")
+        height, width = sides_of(image_size)
+        grid = height // patch_size, width // patch_size
+        tokens = math.prod(grid) + (pool == "token")
         xavier, small = nnx.initializers.xavier_uniform(), nnx.initializers.truncated_normal(0.02)
         self.embedding = nnx.Linear(patch_size**2 * channels, dim, kernel_init=xavier, dtype=dtype, rngs=rngs)
         # A vector, so that weight decay, which goes by the number of axes, passes it by.
@@ -170,19 +175,19 @@ class ViT(nnx.Module):
         learned = jnp.broadcast_to(learned.astype(self.dtype)[None], (len(tokens), *learned.shape))
         return jnp.concatenate([tokens[:, :at], learned, tokens[:, at:]], axis=1)
 
-    def positions_of(self, grid: int | tuple[int, int]) -> Array:
-        """Positions of the tokens; those of another grid, of small crops or images that are no squares, are interpolated."""
-        rows, columns = grid if isinstance(grid, tuple) else (grid, grid)
+    def positions_of(self, grid: ImageSize) -> Array:
+        """Positions of the tokens; those of another grid than the network's, such as of small crops, are interpolated."""
+        rows, columns = sides_of(grid)
         if self.positions is None:
             fixed = grid_positions(self.grid, self.width)
             positions = jnp.asarray(np.concatenate([np.zeros_like(fixed[: self.token is not None]), fixed]))
         else:
             positions = self.positions[...]
-        if rows == columns == self.grid:
+        if (rows, columns) == self.grid:
             return positions
-        first = len(positions) - self.grid**2
-        square = positions[first:].reshape(self.grid, self.grid, self.width)
-        resized = resize_positions(square, (rows, columns), offset=self.position_offset)
+        first = len(positions) - math.prod(self.grid)
+        own = positions[first:].reshape(*self.grid, self.width)
+        resized = resize_positions(own, (rows, columns), offset=self.position_offset)
         return jnp.concatenate([positions[:first], resized.reshape(rows * columns, self.width)])
 
 
@@ -190,10 +195,12 @@ def hidden_units(activation: Activation, units: float) -> int:
     return (int(units * 2 / 3) + 7) // 8 * 8 if activation == "swiglu" else round(units)
 
 
-def check_sizes(image_size: int, patch_size: int, *, dim: int, heads: int) -> None:
+def check_sizes(image_size: ImageSize, patch_size: int, *, dim: int, heads: int) -> None:
     """Raises the `UsageError`s about sizes that do not divide each other."""
-    if patch_size < 1 or image_size % patch_size:
-        raise UsageError(f"patch_size {patch_size} must divide image_size {image_size}: choose another, or resize")
+    if patch_size < 1 or any(side % patch_size for side in sides_of(image_size)):
+        raise UsageError(
+            f"patch_size {patch_size} must divide image_size {in_words(image_size)}: choose another, or resize"
+        )
     if dim % heads or dim % 4:
         raise UsageError(f"vit: dim {dim} must be a multiple of heads ({heads}) and of 4")
 
@@ -201,12 +208,12 @@ def check_sizes(image_size: int, patch_size: int, *, dim: int, heads: int) -> No
 vit = network(ViT)
 
 
-def vit_micro(*, image_size: int, patch_size: int, heads: int = 4, **options: Any) -> Net:
+def vit_micro(*, image_size: ImageSize, patch_size: int, heads: int = 4, **options: Any) -> Net:
     """For two CPU cores and 28 x 28 pixels: 4 blocks of 64 features in 4 heads; the options are those of `vit`."""
     return vit(image_size=image_size, patch_size=patch_size, dim=64, depth=4, heads=heads, **options)
 
 
-def vit_tiny(*, image_size: int, patch_size: int, heads: int = 3, **options: Any) -> Net:
+def vit_tiny(*, image_size: ImageSize, patch_size: int, heads: int = 3, **options: Any) -> Net:
     """ViT-Tiny: 12 blocks of 192 features in 3 heads; the options are those of `vit`.
 
     Example:
@@ -216,7 +223,7 @@ def vit_tiny(*, image_size: int, patch_size: int, heads: int = 3, **options: Any
     return vit(image_size=image_size, patch_size=patch_size, dim=192, depth=12, heads=heads, **options)
 
 
-def vit_small(*, image_size: int, patch_size: int, heads: int = 6, **options: Any) -> Net:
+def vit_small(*, image_size: ImageSize, patch_size: int, heads: int = 6, **options: Any) -> Net:
     """ViT-Small: 12 blocks of 384 features in 6 heads; the options are those of `vit`.
 
     Example:
@@ -226,7 +233,7 @@ def vit_small(*, image_size: int, patch_size: int, heads: int = 6, **options: An
     return vit(image_size=image_size, patch_size=patch_size, dim=384, depth=12, heads=heads, **options)
 
 
-def vit_base(*, image_size: int, patch_size: int, heads: int = 12, **options: Any) -> Net:
+def vit_base(*, image_size: ImageSize, patch_size: int, heads: int = 12, **options: Any) -> Net:
     """ViT-Base: 12 blocks of 768 features in 12 heads; the options are those of `vit`.
 
     Example:
@@ -236,7 +243,7 @@ def vit_base(*, image_size: int, patch_size: int, heads: int = 12, **options: An
     return vit(image_size=image_size, patch_size=patch_size, dim=768, depth=12, heads=heads, **options)
 
 
-def vit_large(*, image_size: int, patch_size: int, heads: int = 16, **options: Any) -> Net:
+def vit_large(*, image_size: ImageSize, patch_size: int, heads: int = 16, **options: Any) -> Net:
     """ViT-Large: 24 blocks of 1024 features in 16 heads; the options are those of `vit`.
 
     Example:

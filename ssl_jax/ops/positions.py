@@ -80,13 +80,17 @@ def rotate_pairs(x: Array, positions: Array, *, base: float = 10000.0) -> Array:
     return turned.reshape(x.shape).astype(x.dtype)
 
 
-def grid_positions(grid: int, dim: int) -> np.ndarray:
-    """Fixed positions of a square grid, `[grid * grid, dim]` float32, row by row.
+def grid_positions(grid: int | tuple[int, int], dim: int) -> np.ndarray:
+    """Fixed positions of a grid, `[rows * columns, dim]` float32, row by row.
 
     Quarters of `dim`: sine and cosine of the column, sine and cosine of the row, at frequencies 1 down to 1/10000.
 
+    Args:
+      grid: patches on a side of a square grid, or rows and columns.
+      dim: numbers of a position.
+
     Raises:
-      ValueError: `grid` is not a positive integer, or `dim` is not a multiple of 4.
+      ValueError: `grid` is not of positive integers, or `dim` is not a multiple of 4.
 
     Example:
       >>> print(grid_positions(7, 64).shape)
@@ -94,17 +98,18 @@ def grid_positions(grid: int, dim: int) -> np.ndarray:
 
     Source: Chen, Xie and He 2021, https://arxiv.org/abs/2104.02057.
     """
-    check_count("grid_positions", grid=grid, dim=dim)
+    down, across = _rows_and_columns("grid_positions", grid)
+    check_count("grid_positions", dim=dim)
     if dim % 4:
         raise ValueError(f"grid_positions: dim must be a multiple of 4, got {dim}")
     frequencies = 10000.0 ** -(np.arange(dim // 4) / (dim // 4))
-    rows, columns = np.divmod(np.arange(grid**2), grid)
+    rows, columns = np.divmod(np.arange(down * across), across)
     angles = [np.outer(positions, frequencies) for positions in (columns, rows)]
     return np.concatenate([wave(angle) for angle in angles for wave in (np.sin, np.cos)], 1).astype(np.float32)
 
 
-def resize_positions(square: Array, grid: int | tuple[int, int], *, offset: float = 0.0) -> Array:
-    """Positions of a square grid, `[G, G, D]`, interpolated for another: `[grid, grid, D]` in their type, or float32.
+def resize_positions(positions: Array, grid: int | tuple[int, int], *, offset: float = 0.0) -> Array:
+    """Positions of a grid, `[R, C, D]`, interpolated for another: `[rows, columns, D]` in their type, or float32.
 
     Bicubic as in PyTorch (`torch.nn.functional.interpolate`, align_corners and antialias off): the kernel of Keys with
     a = -0.75, and the border values beyond the border. `jax.image.resize` has a = -0.5 and another border.
@@ -114,7 +119,7 @@ def resize_positions(square: Array, grid: int | tuple[int, int], *, offset: floa
       offset: added to `grid` in the scale alone; DINO's published weights were made with 0.1.
 
     Raises:
-      ValueError: the positions are not `[G, G, D]`, `grid` has another type or is not positive, or the offset is negative.
+      ValueError: the positions are not `[R, C, D]`, `grid` has another type or is not positive, or the offset is negative.
 
     Example:
       >>> print(resize_positions(jnp.zeros((7, 7, 64)), 14).shape)
@@ -123,16 +128,25 @@ def resize_positions(square: Array, grid: int | tuple[int, int], *, offset: floa
     Source: Keys 1981, Cubic convolution interpolation for digital image processing; `interpolate_pos_encoding` in
     vision_transformer.py of facebookresearch/dino.
     """
-    check_arrays("resize_positions", square=square)
-    rows, columns = grid if isinstance(grid, tuple) and len(grid) == 2 else (grid, grid)
-    check_count("resize_positions", grid=rows)
-    check_count("resize_positions", grid=columns)
+    check_arrays("resize_positions", positions=positions)
+    sides = _rows_and_columns("resize_positions", grid)
     check_range("resize_positions", 0, offset=offset)
-    if square.ndim != 3 or square.shape[0] != square.shape[1] or len(square) == 0:
-        raise ValueError(f"resize_positions: square must be [G, G, D], not empty, got {square.shape}")
-    (square,), size = floats(square), len(square)
-    down, across = (jnp.asarray(_weights(count, size, offset), square.dtype) for count in (rows, columns))
-    return jnp.einsum("ih,jw,hwd->ijd", down, across, square, precision="highest")
+    if positions.ndim != 3 or 0 in positions.shape[:2]:
+        raise ValueError(f"resize_positions: positions must be [R, C, D], not empty, got {positions.shape}")
+    (positions,) = floats(positions)
+    down, across = (
+        jnp.asarray(_weights(count, size, offset), positions.dtype)
+        for count, size in zip(sides, positions.shape[:2], strict=True)
+    )
+    return jnp.einsum("ih,jw,hwd->ijd", down, across, positions, precision="highest")
+
+
+def _rows_and_columns(function: str, grid: int | tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of a grid, checked."""
+    rows, columns = grid if isinstance(grid, tuple) and len(grid) == 2 else (grid, grid)
+    check_count(function, grid=rows)
+    check_count(function, grid=columns)
+    return rows, columns
 
 
 def _weights(count: int, size: int, offset: float) -> np.ndarray:

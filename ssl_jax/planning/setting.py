@@ -12,6 +12,7 @@ from ssl_jax.data.outline import SIZES, outline
 from ssl_jax.errors import UsageError
 from ssl_jax.recipes import Recipe
 from ssl_jax.settings import settings_of
+from ssl_jax.sizes import with_shorter
 
 
 class Setting(NamedTuple):
@@ -38,9 +39,10 @@ def assume(
     if accelerator and settings.get("precision") == "auto":
         given = {**given, "precision": "bfloat16"}
         assumed.append("activations are bfloat16, as in a run on an accelerator (--precision)")
-    name, side = settings.get("data"), settings.get("stored_size") or settings.get("image_size")
-    if isinstance(name, str) and side and (examples is not None or not is_at_hand(name)):
-        data = outline(_base(name, examples), side=side, examples=examples)
+    name, size, stored = (settings.get(option) for option in ("data", "image_size", "stored_size"))
+    size = with_shorter(size, stored) if size and stored else size
+    if isinstance(name, str) and size and (examples is not None or not is_at_hand(name)):
+        data = outline(_base(name, examples), size=size, examples=examples)
         if data is None:
             raise UsageError(
                 f"examples: the number of training examples of {name} is not known: give --examples N. "

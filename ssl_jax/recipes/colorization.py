@@ -13,6 +13,7 @@ from ssl_jax.methods.colorization import Colorization
 from ssl_jax.networks import Net
 from ssl_jax.networks import encoder as make_encoder
 from ssl_jax.optimizers import adam
+from ssl_jax.sizes import sides_of
 
 CROPPED = (176 / 256) ** 2  # Fraction of the image in a crop of the ImageNet run.
 MEAN, STD = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)  # Colours stay in [0, 1] until they become Lab.
@@ -38,9 +39,9 @@ def open_colored(images: Images) -> Opened:
     if opened.channels != 3:
         what = "grayscale images" if opened.channels == 1 else f"images of {opened.channels} channels"
         raise UsageError(f"data: {images.data} holds {what}, expected colour: colorization predicts it from lightness.")
-    side = images.image_size
-    prepare = evaluation_view(size=side, crop_fraction=images.crop_fraction, mean=MEAN, std=STD)
-    net = make_encoder(images.encoder, image_shape=(side, side, 1), dtype=opened.dtype)
+    size = opened.image_size
+    prepare = evaluation_view(size=size, crop_fraction=images.crop_fraction, mean=MEAN, std=STD)
+    net = make_encoder(images.encoder, image_shape=(*sides_of(size), 1), dtype=opened.dtype)
     return replace(opened, encoder=net, mean=MEAN, std=STD, prepare=lambda image: lightness(prepare(image)))
 
 

@@ -21,6 +21,7 @@ from ssl_jax.composition import (
 from ssl_jax.composition.training import frozen_prototypes
 from ssl_jax.methods.ibot import IBOT
 from ssl_jax.recipes.dino import imagenet_adamw, make_head
+from ssl_jax.sizes import sides_of
 
 MICRO, SMALL = replace(DIGITS, encoder="vit_micro/7"), replace(IMAGENET, encoder="vit_small/16")
 
@@ -66,5 +67,6 @@ def imagenet(
     warmup = round(steps * 30 / training.epochs)
     method = IBOT(opened.encoder, head, steps, teacher_temperature=0.07, warmup=warmup, **options)
     large_and_small = crops.dino(opened, large=(0.25, 1.0), small=(0.05, 0.25))
-    views = masked_crops(large_and_small, grid=opened.grid, smallest=(opened.grid // 3) ** 2)
+    rows, columns = sides_of(opened.grid)
+    views = masked_crops(large_and_small, grid=opened.grid, smallest=(rows // 3) * (columns // 3))
     return opened.recipe(training, method, views, frozen_prototypes(imagenet_adamw(training, clip=clip), training))

@@ -1,5 +1,6 @@
 """Inpainting: our demo, and the paper's task on ImageNet."""
 
+import math
 from dataclasses import replace
 
 from ssl_jax.augment.masking import hole_masking
@@ -8,6 +9,7 @@ from ssl_jax.composition.training import Constant
 from ssl_jax.composition.views import crop_views
 from ssl_jax.methods.inpainting import Inpainting
 from ssl_jax.optimizers import adam
+from ssl_jax.sizes import sides_of
 
 SMALL = replace(IMAGENET, image_size=128, stored_size=146)
 
@@ -21,7 +23,7 @@ def demo(images: Images = DIGITS, training: Laptop = Laptop(), *, hole: int = 10
       holes: number of holes, at random positions; they may overlap.
     """
     opened = images.open()
-    head = opened.head(512, opened.image_size**2 * opened.channels, last_bias=True)
+    head = opened.head(512, math.prod(sides_of(opened.image_size)) * opened.channels, last_bias=True)
     views = hole_masking(opened.views(views=1), hole=hole, anywhere=holes)
     return opened.recipe(training, Inpainting(opened.encoder, head), views, training.adamw)
 

@@ -53,7 +53,7 @@ def demo(
     Args:
       data: drawn "emblems", or other images of parts whose arrangement means something.
     """
-    opened = images.open()
+    opened = images.open_squares(method="jigsaw")
     head = opened.head(64, last_norm=True, last_bias=True)
     classifier = opened.head(256, orders, inputs=PIECES * head.width, last_bias=True)
     views = jigsaw_views(tiles.of_crops(opened), permutations(orders))
@@ -75,7 +75,7 @@ def imagenet(
         it; divided by 10 at 30, 60, 90 and 100 of 105 epochs, in proportion for another number of epochs.
       color: further measure against chromatic aberration, beside the grayscale images.
     """
-    opened = images.open(view_size=64)
+    opened = images.open_squares(method="jigsaw", view_size=64)
     head = opened.head(1000, last_norm=True, last_bias=True)
     method = Jigsaw(opened.encoder, head, classifier=opened.linear(orders, inputs=PIECES * head.width))
     view = opened.views(crop_views, size=255, scale=(1.0, 1.0), grayscale=0.66)

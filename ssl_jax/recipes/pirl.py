@@ -10,6 +10,7 @@ from ssl_jax.composition import DIGITS, IMAGENET, Images, Laptop, Opened, Recipe
 from ssl_jax.composition.views import crop_views
 from ssl_jax.methods.pirl import PIRL
 from ssl_jax.optimizers import sgd
+from ssl_jax.sizes import sides_of
 
 Transformation = Literal["jigsaw", "rotation"]
 
@@ -38,9 +39,9 @@ def demo(
     Args:
       transformation: nine tiles in random order, of 8 pixels of 28 or 9 of 32, or one of four rotations.
     """
-    opened = images.open()
+    opened = images.open_squares(method="pirl")
     method = make_method(opened, transformation=transformation, width=64, **options)
-    view, tile = opened.views(views=1), 2 * opened.image_size // 7
+    view, tile = opened.views(views=1), 2 * min(sides_of(opened.image_size)) // 7
     tiles = shuffled(grid_views(view, size=tile, gap=1, jitter=1, finish=without_shortcuts()))
     views = pirl_views(view, tiles if transformation == "jigsaw" else one_of(four_rotations(view)))
     return opened.recipe(training, method, views, training.adamw)
@@ -64,7 +65,7 @@ def imagenet(
       learning_rate: peak for a batch of 256, scaled linearly with the batch size; the cosine ends at a thousandth of it.
       transformation: nine tiles in random order, or one of four rotations.
     """
-    opened = images.open()
+    opened = images.open_squares(method="pirl")
     method = make_method(opened, transformation=transformation, width=128, **options)
     jitter = partial(photo_views, jitter=(0.4, 0.4, 0.4, 0.2), jitter_probability=1.0)
     view = partial(jitter, photometric=0.66, blur=0.0, views=1)

@@ -23,7 +23,7 @@ def demo(images: Images = EMBLEMS, training: Laptop = Laptop(epochs=16), tiles: 
     Args:
       data: drawn "emblems", or other images of parts whose arrangement means something.
     """
-    opened = images.open()
+    opened = images.open_squares(method="relative_position")
     method = make_method(opened, width=64, hidden=256)
     prepare = seen_as_tiles(opened.prepare)
     return opened.recipe(training, method, tiles.of_crops(opened), training.adamw, prepare=prepare)
@@ -42,7 +42,7 @@ def imagenet(images: Images = IMAGENET, training: Staircase = VISSL, *, color: C
         it; divided by 10 at 30, 60, 90 and 100 of 105 epochs, in proportion for another number of epochs.
       color: measure against chromatic aberration: drop channels, as in the paper, or project colours.
     """
-    opened = images.open(view_size=48)
+    opened = images.open_squares(method="relative_position", view_size=48)
     method = make_method(opened, width=1000, hidden=1000)
     view = opened.views(crop_views, size=255, scale=(1.0, 1.0))
     views = grid_views(view, size=48, gap=24, jitter=3, finish=without_shortcuts(color=color))

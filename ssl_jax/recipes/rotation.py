@@ -13,7 +13,7 @@ FIFTHS = Staircase(200, 128, 0.1, 5e-4, drops=(60, 120, 160), of=200, factor=0.2
 @recipe
 def demo(images: Images = DIGITS, training: Laptop = Laptop(epochs=30)) -> Recipe:
     """Minutes on a laptop, AdamW. A 0 or an 8 has no right way up, so the task is never solved."""
-    opened = images.open()
+    opened = images.open_squares(method="rotation")
     method = Rotation(opened.encoder, opened.linear(4))
     return opened.recipe(training, method, four_rotations(opened.views(views=1)), training.adamw)
 
@@ -29,7 +29,7 @@ def cifar(images: Images = CIFAR, training: Staircase = FIFTHS) -> Recipe:
       batch_size: images per step; each is used in all four rotations.
       learning_rate: initial rate, divided by 5 at 60, 120 and 160 of 200 epochs, in proportion for another number.
     """
-    opened = images.open()
+    opened = images.open_squares(method="rotation")
     views = four_rotations(opened.views(crop_views, scale=(0.8, 1.0)))
     optimizer = training.optimizer(sgd, peak=training.learning_rate, nesterov=True, decay_all=True)
     return opened.recipe(training, Rotation(opened.encoder, opened.linear(4)), views, optimizer)
@@ -46,6 +46,6 @@ def imagenet(images: Images = IMAGENET, training: Staircase = VISSL) -> Recipe:
       learning_rate: rate for a batch of 256, scaled linearly with the batch size; divided by 10 at 30, 60, 90 and 100 of 105
         epochs, in proportion for another number of epochs.
     """
-    opened = images.open()
+    opened = images.open_squares(method="rotation")
     views = four_rotations(opened.views(crop_views))
     return opened.recipe(training, Rotation(opened.encoder, opened.linear(4)), views, training.optimizer(sgd))

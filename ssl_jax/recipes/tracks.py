@@ -15,9 +15,8 @@ from ssl_jax.optimizers import lars
 DRAWN, KINETICS = Frames("silent-clips", 20, 24), Frames("silent-clips", 224, 512, encoder="resnet50")
 
 
-def followed(opened: Opened) -> Callable[[Any], Array]:
-    """The evaluation view of a clip: its middle frame, cropped to the window that follows the moving object."""
-    size = opened.image_size
+def followed(opened: Opened, *, size: int) -> Callable[[Any], Array]:
+    """The evaluation view of a clip: its middle frame, cropped to the window of this side that follows the moving object."""
     middle = middle_frame(evaluation_view(size=size, mean=opened.mean, std=opened.std))
     return lambda clip: middle(follow(sight(clip), size=size))
 
@@ -33,8 +32,8 @@ def demo(frames: Frames = DRAWN, training: Laptop = Laptop(), *, reach: int = 3,
     """
     opened = frames.open_frames()
     method = Tracks(opened.encoder, opened.head(256, 64), **options)
-    views = track_views(opened.views(frame_view), size=opened.image_size, reach=reach)
-    return opened.recipe(training, method, views, training.adamw, prepare=followed(opened))
+    views = track_views(opened.views(frame_view), size=frames.image_size, reach=reach)
+    return opened.recipe(training, method, views, training.adamw, prepare=followed(opened, size=frames.image_size))
 
 
 @recipe(Tracks, temperature=0.1)
@@ -50,5 +49,7 @@ def kinetics(
     """
     opened = frames.open_frames()
     method = Tracks(opened.encoder, opened.head(2048, 128, last_norm=True), **options)
-    views = track_views(opened.views(simclr_views, views=1), size=opened.image_size, reach=reach)
-    return opened.recipe(training, method, views, training.optimizer(lars), prepare=followed(opened))
+    views = track_views(opened.views(simclr_views, views=1), size=frames.image_size, reach=reach)
+    return opened.recipe(
+        training, method, views, training.optimizer(lars), prepare=followed(opened, size=frames.image_size)
+    )

@@ -18,6 +18,7 @@ from ssl_jax.data import Data, Source, model_inputs
 from ssl_jax.data.source import read
 from ssl_jax.data.subsets import readable, stratified
 from ssl_jax.evaluate.features import Features
+from ssl_jax.evaluate.pooling import patch_grid
 from ssl_jax.methods.method import Method, Params, State
 from ssl_jax.report.attention import attention_maps, on_grid, rollout
 from ssl_jax.report.inputs import Trained, as_pixels, input_pictures
@@ -25,7 +26,7 @@ from ssl_jax.report.pictures import spread
 from ssl_jax.report.reading import save_pictures
 
 CHUNK = 64  # Images that are encoded at once.
-Attend = Callable[[Any, Any, Any], tuple[Array, int] | None]
+Attend = Callable[[Any, Any, Any], tuple[Array, tuple[int, int]] | None]
 
 
 def save_album(
@@ -60,25 +61,26 @@ def save_album(
 
 
 def attentions_of(method: Method, prepare: Callable[[Any], Any]) -> Attend:
-    """`(params, state, uint8 images [B, H, W, C]) -> ([L, B, H, T, T], g)`, to be jitted: the attention weights of all blocks
-    of the method's backbone, and the number of patches on a side. None without a backbone, or where it is no vision
+    """`(params, state, uint8 images [B, H, W, C]) -> ([L, B, H, T, T], (g, h))`, to be jitted: the attention weights of all
+    blocks of the method's backbone, and the rows and columns of patches. None without a backbone, or where it is no vision
     transformer.
     """
 
-    def attend(params: Any, state: Any, images: Any) -> tuple[Array, int] | None:
+    def attend(params: Any, state: Any, images: Any) -> tuple[Array, tuple[int, int]] | None:
         backbone = method.backbone(params, state)
-        if backbone is None or backbone.net.inspect is None or backbone.net.patch_size is None:
-            return None
         prepared = jax.vmap(prepare)(images)
+        grid = patch_grid(backbone, prepared)
+        if backbone is None or grid is None or backbone.net.inspect is None:
+            return None
         _, blocks = backbone.net.inspect(backbone.params, backbone.stats, prepared)
         weights = [blocks[name]["attention"]["weights"] for name in backbone.net.layers if name in blocks]
-        return jnp.stack(weights), prepared.shape[1] // backbone.net.patch_size
+        return jnp.stack(weights), grid
 
     return attend
 
 
 def _attention(
-    data: Data, prepare: Callable, attend: Callable[[Any], tuple[Array, int] | None], *, count: int = 8
+    data: Data, prepare: Callable, attend: Callable[[Any], tuple[Array, tuple[int, int]] | None], *, count: int = 8
 ) -> dict[str, np.ndarray]:
     source = data.test or data.train
     inputs = model_inputs(read(source, stratified(source, count)))
@@ -87,7 +89,8 @@ def _attention(
         found = attend(jax.tree.map(lambda array, row=number: array[row : row + 1], inputs))
         if found is None:
             return {}
-        attentions, grid = np.asarray(found[0]), int(found[1])
+        attentions, (rows, columns) = np.asarray(found[0]), found[1]
+        grid = int(rows), int(columns)
         maps.append(attention_maps(attentions, grid=grid)[0].astype(np.float32))
         rolled.append(on_grid(rollout(attentions, grid=grid), grid=grid)[0].astype(np.float32))
     images = as_pixels(jax.jit(jax.vmap(prepare))(inputs), prepare, inputs)

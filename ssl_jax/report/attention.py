@@ -1,9 +1,10 @@
 """Attention maps of a vision transformer over its images, and alignments of two sequences as a matrix.
 
-L: blocks; B: images; H: heads; g: patches on a side; T: tokens: the class token if there is one, registers, and the patches,
-row by row. Attention weights of each query sum to 1. All in numpy.
+L: blocks; B: images; H: heads; g, h: rows and columns of patches, `grid`; T: tokens: the class token if there is one,
+registers, and the patches, row by row. Attention weights of each query sum to 1. All in numpy.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -22,13 +23,11 @@ AMBER, COVER, DIM = (
 CELL, TOP, LEFT = 26, 66, 58
 
 
-def rollout(attentions: np.ndarray, *, grid: int) -> np.ndarray:
+def rollout(attentions: np.ndarray, *, grid: tuple[int, int]) -> np.ndarray:
     """Attention rollout, the share of each token in the features through all blocks: `[L, B, H, T, T]` -> `[B, T]`.
 
     A block passes one half of its input through its residual connection, and mixes the other half by the mean of its
     heads. Rows sum to 1; if each token attends to itself alone, the class token has all of it, or each patch 1/T.
-
-    grid: g.
 
     Source: Abnar and Zuidema 2020, https://arxiv.org/abs/2005.00928.
     """
@@ -40,32 +39,34 @@ def rollout(attentions: np.ndarray, *, grid: int) -> np.ndarray:
     return arriving[:, 0]
 
 
-def attention_maps(attentions: np.ndarray, *, grid: int) -> np.ndarray:
-    """Attention of the last block to each patch, at the output of the features: `[L, B, H, T, T]` -> `[B, H, g, g]`.
+def attention_maps(attentions: np.ndarray, *, grid: tuple[int, int]) -> np.ndarray:
+    """Attention of the last block to each patch, at the output of the features: `[L, B, H, T, T]` -> `[B, H, g, h]`.
 
     Attention to the class token and registers is left out, so that the sum of a map is at most 1.
     """
     return on_grid(_reading(attentions.shape[-1], grid) @ attentions[-1], grid=grid)[:, :, 0]
 
 
-def on_grid(rows: np.ndarray, *, grid: int) -> np.ndarray:
-    """The values of the patches among those of all tokens: `[..., T]` -> `[..., g, g]`."""
-    return rows[..., rows.shape[-1] - grid**2 :].reshape(*rows.shape[:-1], grid, grid)
+def on_grid(rows: np.ndarray, *, grid: tuple[int, int]) -> np.ndarray:
+    """The values of the patches among those of all tokens: `[..., T]` -> `[..., g, h]`."""
+    return rows[..., rows.shape[-1] - math.prod(grid) :].reshape(*rows.shape[:-1], *grid)
 
 
-def _reading(tokens: int, grid: int) -> np.ndarray:
+def _reading(tokens: int, grid: tuple[int, int]) -> np.ndarray:
     """The weights `[1, T]` of the tokens in the features: the class token alone, or without one, the mean of all.
 
     Raises:
       ValueError: fewer tokens than patches.
     """
-    if tokens < grid**2:
-        raise ValueError(f"attention: a grid of {grid} x {grid} patches has {grid**2} tokens or more, got {tokens}")
-    return np.eye(1, tokens) if tokens > grid**2 else np.full((1, tokens), 1 / tokens)
+    if tokens < (patches := math.prod(grid)):
+        raise ValueError(
+            f"attention: a grid of {grid[0]} x {grid[1]} patches has {patches} tokens or more, got {tokens}"
+        )
+    return np.eye(1, tokens) if tokens > patches else np.full((1, tokens), 1 / tokens)
 
 
 def heat(image: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The grayscale image, uint8 `[H, W, 3]`, with each patch coloured by its weight in `[g, g]`."""
+    """The grayscale image, uint8 `[H, W, 3]`, with each patch coloured by its weight in `[g, h]`."""
     least, range_ = weights.min(), np.ptp(weights)
     level = (weights - least) / range_ if range_ > 1e-5 * abs(least) else np.zeros_like(weights)
     level = np.kron(level, np.ones(np.array(image.shape[:2]) // level.shape))[..., None]
@@ -79,7 +80,9 @@ def section(pictures: Pictures) -> Html | None:
     if any(name not in pictures or not np.isfinite(pictures[name]).all() for name in names):
         return None
     images, heads, rolled = (pictures[name][:MOST_IMAGES] for name in names)
-    if images.shape[1] % rolled.shape[1]:  # Patches are not a whole number of pixels.
+    if (
+        images.shape[1] % rolled.shape[1] or images.shape[2] % rolled.shape[2]
+    ):  # Patches are not a whole number of pixels.
         return None
     maps = {f"Head {number + 1}": heads[:, number] for number in range(heads.shape[1])}
     if not 1 < len(maps) <= MOST_HEADS:

@@ -3,6 +3,7 @@
 n: examples. Pictures are uint8 `[n, ..., H, W, C]`; the names are those of `reading`.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -90,7 +91,7 @@ def masked_pictures(views: np.ndarray, seen: dict[str, Array], encoder: Any) -> 
     patch = getattr(encoder, "patch_size", None)
     if not patch:
         return {}
-    grid = views.shape[2] // patch
+    grid = views.shape[2] // patch, views.shape[3] // patch
     if "masked" in seen:
         return {"masked": hide(views, ~np.asarray(seen["masked"]), grid=grid)}
     if "seen" not in seen:
@@ -103,17 +104,17 @@ def masked_pictures(views: np.ndarray, seen: dict[str, Array], encoder: Any) -> 
     return {"masked": hide(np.repeat(views[:, :1], shown.shape[1], axis=1), shown, grid=grid)}
 
 
-def hide(views: np.ndarray, shown: np.ndarray, *, grid: int) -> np.ndarray:
-    """Views `[n, M, H, W, C]` with the patches grey that are false in `[n, M, grid * grid]`."""
-    cells = shown.reshape(*shown.shape[:2], grid, grid)
-    height, width = (side // grid for side in views.shape[2:4])
+def hide(views: np.ndarray, shown: np.ndarray, *, grid: tuple[int, int]) -> np.ndarray:
+    """Views `[n, M, H, W, C]` with the patches grey that are false in `[n, M, P]`, row by row of a grid of P."""
+    cells, (rows, columns) = shown.reshape(*shown.shape[:2], *grid), grid
+    height, width = views.shape[2] // rows, views.shape[3] // columns
     pixels = cells.repeat(height, axis=2).repeat(width, axis=3)[..., None]
-    covered = views[:, :, : grid * height, : grid * width]
+    covered = views[:, :, : rows * height, : columns * width]
     return np.where(pixels, covered, np.uint8(HIDDEN))
 
 
-def _inside(indices: np.ndarray, *, grid: int) -> np.ndarray:
-    """Patches by their indices, `[n, S]` -> bool `[n, grid * grid]`."""
-    inside = np.zeros((len(indices), grid**2), bool)
+def _inside(indices: np.ndarray, *, grid: tuple[int, int]) -> np.ndarray:
+    """Patches by their indices, `[n, S]` -> bool `[n, P]`."""
+    inside = np.zeros((len(indices), math.prod(grid)), bool)
     np.put_along_axis(inside, indices, True, axis=1)
     return inside

@@ -1,6 +1,6 @@
 """The images nearest to a query: a self-contained page, or a picture.
 
-S: side of an image in pixels, which may differ from image to image.
+H, W: height and width of an image in pixels, which may differ from image to image.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ INK, SOFT, PAPER, WASH = "#1c1e21", "#63676d", "#ffffff", "#f5f6f7"
 
 
 class Shown(NamedTuple):
-    """An image `[S, S, 1 or 3]` uint8, its name, its class, "" if it has none, and its cosine, None for the query."""
+    """An image `[H, W, 1 or 3]` uint8, its name, its class, "" if it has none, and its cosine, None for the query."""
 
     image: NDArray[np.uint8]
     name: str
@@ -91,7 +91,8 @@ def _card(shown: Shown, rank: object) -> Html:
 def _paste(sheet: Image.Image, draw: ImageDraw.ImageDraw, spot: tuple[int, int], shown: Shown, first: str) -> None:
     image = Image.fromarray(shown.image[..., 0] if shown.image.shape[-1] < 3 else shown.image[..., :3]).convert("RGB")
     kind = Image.Resampling.NEAREST if max(image.size) <= SMALL else Image.Resampling.LANCZOS
-    sheet.paste(image.resize((CELL, CELL), kind), spot)
+    width, height = (round(side * CELL / max(image.size)) for side in image.size)
+    sheet.paste(image.resize((width, height), kind), (spot[0], spot[1] + CELL - height))
     lines = [(first, INK)] + [(shown.label, INK)] * bool(shown.label) + [(_short(shown.name), SOFT)]
     for number, (text, color) in enumerate(lines):
         _write(draw, (spot[0], spot[1] + CELL + 4 + number * LINE), text, 13, color, CELL)

@@ -7,7 +7,7 @@ pictures.npz, every array optional (n images, V views, q test images, k neighbou
   neighbors_before and neighbors_after uint8 [q, k, H, W, C], each with its *_label [q, k];
   embedding and embedding_before [m, D] and embedding_label [m]; class_names, strings. A label of -1 means unlabelled;
   embedding_image uint8 [s, H, W, C], of the rows of the embeddings that `pictures.spread` gives, where none has a label;
-  attention_image uint8 [n, S, S, C], attention [n, H, g, g] of H heads and g x g patches, and rollout [n, g, g];
+  attention_image uint8 [n, H, W, C], attention [n, H, g, h] of H heads and g x h patches, and rollout [n, g, h];
   patch_image uint8 [p, H, W, C], patch_mask uint8 [p, H, W], patch_colors and patch_colors_before uint8 [p, h, w, 3].
 """
 
@@ -46,9 +46,9 @@ LAYOUT = {
     "embedding_label": (LABEL, "m"),
     "embedding_image": (IMAGE, "sHWC"),
     "class_names": ("US", "K"),
-    "attention_image": (IMAGE, "iSSC"),
-    "attention": (NUMBER, "iHgg"),
-    "rollout": (NUMBER, "igg"),
+    "attention_image": (IMAGE, "iHWC"),
+    "attention": (NUMBER, "iHgh"),
+    "rollout": (NUMBER, "igh"),
     "patch_image": (IMAGE, "pHWC"),
     "patch_mask": (IMAGE, "pHW"),
     "patch_colors": (IMAGE, "pHWC"),

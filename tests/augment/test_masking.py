@@ -48,6 +48,18 @@ def test_blocks_are_rectangles_of_their_size_and_lie_everywhere():
     assert blocks.any(axis=0).all()
 
 
+def test_blocks_of_a_rectangle_have_its_shape_and_lie_everywhere():
+    rows, columns = 4, 8
+    draw = jax.vmap(lambda key: draw_block(key, (rows, columns), area=(0.2, 0.3), aspect=(1.0, 1.0)))
+    blocks = np.asarray(jax.jit(draw)(KEYS)).reshape(-1, rows, columns)
+    for block in blocks:
+        height, width = block.any(axis=1).sum(), block.any(axis=0).sum()
+        assert block.sum() == height * width and height == 2 and 3 <= width <= 5
+    assert blocks.any(axis=0).all()
+    masked = block_masking(whole, grid=(rows, columns))(KEYS[0], IMAGE)
+    assert masked["seen"].shape == (11,) and masked["wanted"].max() < 32
+
+
 def test_block_masking_hides_its_blocks_from_what_is_seen():
     drawn = jax.jit(jax.vmap(block_masking(whole, grid=GRID), (0, None)))(KEYS, IMAGE)
     assert drawn["seen"].shape == (200, 21) and drawn["wanted"].shape[:2] == (200, 4)

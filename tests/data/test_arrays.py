@@ -11,7 +11,7 @@ from ssl_jax.data import open_data
 from ssl_jax.data.pixels.arrays import read_array
 from ssl_jax.data.pixels.depth import Levels, levels_of, stated_levels
 from ssl_jax.data.pixels.formats import Header, header
-from ssl_jax.data.pixels.images import central_square, decode
+from ssl_jax.data.pixels.images import central_part, decode
 from ssl_jax.data.skipping import Unreadable
 from ssl_jax.data.statistics import measured_statistics
 from ssl_jax.errors import UsageError
@@ -85,7 +85,7 @@ def test_every_channel_is_resized_alike_and_the_first_three_are_shown():
         np.testing.assert_array_equal(
             made[..., channel : channel + 1], decode(npy(DEEP[..., channel].astype(np.uint8)), shape=(4, 4, 1))
         )
-    np.testing.assert_array_equal(central_square(npy(DEEP.astype(np.uint8)), most=4), made[..., :3])
+    np.testing.assert_array_equal(central_part(npy(DEEP.astype(np.uint8)), most=4), made[..., :3])
     for shape, content, reason in (
         ((4, 4, 3), npy(DEEP), "5 channels, expected 3"),
         ((4, 4, 4), npy(DEEP), "5 channels, expected 4"),

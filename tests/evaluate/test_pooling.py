@@ -27,10 +27,10 @@ def test_a_resnet_50_at_224_pixels_has_the_sizes_of_vissl():
 
 
 def test_patches_are_pooled_as_a_map_without_the_tokens_before_them():
-    maps = np.random.default_rng(0).normal(size=(2, 4, 4, 8)).astype(np.float32)
-    tokens = jnp.concatenate([jnp.full((2, 5, 8), 1e6), maps.reshape(2, 16, 8)], axis=1)  # Class token and registers.
-    np.testing.assert_array_equal(pool_layer(tokens, patches=4, size=32), pool_layer(jnp.asarray(maps), size=32))
-    assert pool_layer(tokens, patches=4, size=32).shape == (2, 32)
+    maps = np.random.default_rng(0).normal(size=(2, 4, 6, 8)).astype(np.float32)
+    tokens = jnp.concatenate([jnp.full((2, 5, 8), 1e6), maps.reshape(2, 24, 8)], axis=1)  # Class token and registers.
+    np.testing.assert_array_equal(pool_layer(tokens, patches=(4, 6), size=32), pool_layer(jnp.asarray(maps), size=32))
+    assert pool_layer(tokens, patches=(4, 6), size=32).shape == (2, 32)
     np.testing.assert_allclose(pool_layer(tokens[:, 5:]), maps.mean(axis=(1, 2)), rtol=1e-5, atol=1e-6)
 
 

@@ -104,6 +104,15 @@ def test_grid_positions_tell_places_apart_and_nearness_by_their_products():
     assert 16 > products[0, 1] > products[0, 2] > products[0, 3]
 
 
+def test_positions_of_a_rectangle_are_those_of_the_square_around_it():
+    square = grid_positions(3, 8).reshape(3, 3, 8)
+    np.testing.assert_array_equal(grid_positions((2, 3), 8), square[:2].reshape(6, 8))
+    np.testing.assert_array_equal(grid_positions((3, 2), 8), square[:, :2].reshape(6, 8))
+    rectangle = jnp.asarray(square[:2])
+    np.testing.assert_allclose(resize_positions(rectangle, (2, 3)), rectangle, atol=1e-6)
+    assert resize_positions(rectangle, (4, 5)).shape == (4, 5, 8)
+
+
 def test_wrong_arguments_are_named():
     with pytest.raises(
         ValueError, match=r"rotate_pairs: components are rotated in pairs, so their number must be even, got 5"

@@ -70,12 +70,12 @@ def test_outlines_stand_for_data_that_are_not_there():
 
 
 def test_an_outline_of_clips_and_of_other_channels():
-    data = outline("kinetics", side=16)
+    data = outline("kinetics", size=16)
     assert data.train[0]["image"].shape == (8, 16, 16, 3) == data.train.image_shape and "audio" in data.train[7]
     assert is_outline(data.train) and not is_outline(recipes.find("simclr", "demo")().data.train)
     with pytest.raises(IndexError):
-        Outline("x", data.train._size, side=8)[240_000]
-    assert outline("nobodys_data", side=8) is None and len(outline("nobodys_data", side=8, examples=5).train) == 5
+        Outline("x", data.train._size, size=8)[240_000]
+    assert outline("nobodys_data", size=8) is None and len(outline("nobodys_data", size=8, examples=5).train) == 5
 
 
 def test_clusterfit_has_a_cluster_for_each_example_of_an_outline():

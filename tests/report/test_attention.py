@@ -33,7 +33,7 @@ def softmaxes(*shape: int) -> np.ndarray:
 @pytest.mark.parametrize("tokens", [9, 10, 13])
 def test_roll_out_is_the_product_of_half_identity_and_half_attention(tokens):
     attentions = softmaxes(3, 2, 4, tokens, tokens)
-    for image, found in enumerate(rollout(attentions, grid=3)):
+    for image, found in enumerate(rollout(attentions, grid=(3, 3))):
         through = np.eye(tokens)
         for block in range(3):
             mean = sum(attentions[block, image, head].astype(np.float64) for head in range(4)) / 4
@@ -49,14 +49,14 @@ def test_maps_are_of_the_last_block_and_of_the_query_that_makes_the_features(tok
     attentions = softmaxes(3, 2, 4, tokens, tokens)
     last = attentions[2].astype(np.float64)
     expected = last[:, :, 0, -9:] if tokens > 9 else last.mean(axis=2)
-    np.testing.assert_allclose(attention_maps(attentions, grid=3), expected.reshape(2, 4, 3, 3), rtol=1e-6)
+    np.testing.assert_allclose(attention_maps(attentions, grid=(3, 3)), expected.reshape(2, 4, 3, 3), rtol=1e-6)
 
 
 def test_tokens_that_look_at_themselves_alone_stay_where_they_are():
     with_class, without = (np.broadcast_to(np.eye(tokens), (3, 1, 2, tokens, tokens)) for tokens in (5, 4))
-    np.testing.assert_array_equal(rollout(with_class, grid=2), [[1, 0, 0, 0, 0]])
-    np.testing.assert_array_equal(rollout(without, grid=2), np.full((1, 4), 1 / 4))
-    assert not attention_maps(with_class, grid=2).any() and (attention_maps(without, grid=2) == 1 / 4).all()
+    np.testing.assert_array_equal(rollout(with_class, grid=(2, 2)), [[1, 0, 0, 0, 0]])
+    np.testing.assert_array_equal(rollout(without, grid=(2, 2)), np.full((1, 4), 1 / 4))
+    assert not attention_maps(with_class, grid=(2, 2)).any() and (attention_maps(without, grid=(2, 2)) == 1 / 4).all()
 
 
 @pytest.mark.parametrize("first", [0, 1, 5])
@@ -65,8 +65,8 @@ def test_a_patch_that_all_look_at_is_lit(first):
     attentions[..., first + 5] = 1  # The second row of patches, its last column.
     there = np.zeros((3, 3))
     there[1, 2] = 1
-    np.testing.assert_allclose(attention_maps(attentions, grid=3), np.broadcast_to(there, (1, 2, 3, 3)), rtol=1e-6)
-    rolled = on_grid(rollout(attentions, grid=3), grid=3)[0]
+    np.testing.assert_allclose(attention_maps(attentions, grid=(3, 3)), np.broadcast_to(there, (1, 2, 3, 3)), rtol=1e-6)
+    rolled = on_grid(rollout(attentions, grid=(3, 3)), grid=(3, 3))[0]
     assert rolled.argmax() == 5 and rolled[1, 2] > 0.7
     image = np.full((6, 6, 1), 100, np.uint8)
     lit = heat(image, rolled)
@@ -85,7 +85,7 @@ def test_weights_that_are_all_the_same_light_nothing():
 def test_fewer_tokens_than_patches_are_refused():
     for function in (rollout, attention_maps):
         with pytest.raises(ValueError, match="a grid of 3 x 3 patches has 9 tokens or more, got 8"):
-            function(softmaxes(1, 1, 1, 8, 8), grid=3)
+            function(softmaxes(1, 1, 1, 8, 8), grid=(3, 3))
 
 
 def page_with(run, **arrays) -> str:
@@ -142,7 +142,7 @@ def test_attention_is_that_of_the_weights_that_are_evaluated():
     found, grid = attentions_of(method, prepare)({"encoder": params}, state, IMAGES)
     _, blocks = NET.inspect(target, stats, jax.vmap(prepare)(IMAGES))
     expected = [blocks[f"block{number}"]["attention"]["weights"] for number in (1, 2)]
-    assert found.shape == (2, 2, 2, 4, 4) and grid == 2
+    assert found.shape == (2, 2, 2, 4, 4) and grid == (2, 2)
     np.testing.assert_array_equal(found, expected)
 
 

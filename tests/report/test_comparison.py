@@ -54,7 +54,7 @@ def test_rows_are_the_settings_and_figures_are_over_their_seeds(make):
     assert notes_of(table) == [f"{folders[3]}: no results yet, step 8"]
 
 
-def test_methods_are_told_apart_and_their_own_options_are_not_differences(make):
+def test_methods_are_separate_and_their_own_options_are_not_differences(make):
     (table,) = tables(
         make("a", method="simclr", arguments={"temperature": 0.2}),
         make("b", method="vicreg", arguments={"variance": 25.0}),
@@ -90,7 +90,7 @@ def test_numbers_of_labels_are_different_protocols(make):
     assert table.rows[0].figures["few_label_probe_1"].values == [0.25]
 
 
-def test_alarms_and_other_circumstances_are_said(make):
+def test_alarms_and_other_circumstances_are_reported(make):
     first, second = make("a"), make("b", device="H100", seed=1)
     with open(second / "metrics.jsonl", "a") as file:
         print(json.dumps({"step": 8, "alarm": "complete collapse at step 8"}), file=file)
@@ -118,20 +118,20 @@ def test_a_terminal_gets_no_control_characters_of_names(make, tmp_path, capsys):
     make("a\x1b[31m", None, arguments={"data": "b\x1b[32m"})
     make("c", 0.5, arguments={"data": "b\x1b[32m", "encoder": "d\x1b[33m"})
     assert main(["compare", str(tmp_path), "--output", str(tmp_path / "e\x1b.html")]) == 0
-    said = capsys.readouterr().err
-    assert "\x1b" not in said and all(rf"{name}\x1b" in said for name in "abde")
+    errors = capsys.readouterr().err
+    assert "\x1b" not in errors and all(rf"{name}\x1b" in errors for name in "abde")
 
 
 def test_the_command_writes_a_page_a_table_and_a_line(make, tmp_path, capsys):
     folders = [make("a", 0.5), make("b", 0.6, seed=1), make("c", None, records=0, seed=2)]
     assert main(["compare", str(tmp_path), str(folders[0])]) == 0
-    said = capsys.readouterr()
-    line = json.loads(said.out)
+    printed = capsys.readouterr()
+    line = json.loads(printed.out)
     assert line["page"] == str(tmp_path / "comparison.html") and (tmp_path / "comparison.html").exists()
     (row,) = line["tables"][0]["rows"]
     assert row["knn"] == {"mean": 0.55, "deviation": 0.07071, "values": [0.5, 0.6]} and row["seeds"] == [0, 1, 2]
     assert row["unfinished"] == {str(folders[2]): "no results yet, no records"}
-    assert "2 of 3" in said.err and "55.0 ± 7.1" in said.err
+    assert "2 of 3" in printed.err and "55.0 ± 7.1" in printed.err
     assert main(["compare", str(folders[2]), "--output", str(tmp_path / "x.html")]) == 0
     assert "no accuracies yet" in capsys.readouterr().err and "No accuracies yet" in (tmp_path / "x.html").read_text()
 

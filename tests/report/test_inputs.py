@@ -35,11 +35,12 @@ def test_frequencies_rise_from_bottom_to_top():
 
 
 def test_hidden_patches_are_gray():
-    views = np.arange(32, dtype=np.uint8).reshape(1, 2, 4, 4, 1)
-    shown = np.array([[[True, False, False, False], [False, False, False, True]]])
-    hidden = hide(views, shown, grid=2)
+    views = np.arange(48, dtype=np.uint8).reshape(1, 2, 4, 6, 1)
+    shown = np.zeros((1, 2, 6), bool)
+    shown[0, 0, 0] = shown[0, 1, 5] = True
+    hidden = hide(views, shown, grid=(2, 3))
     np.testing.assert_array_equal(hidden[0, 0, :2, :2], views[0, 0, :2, :2])
-    assert (hidden[0, 0, 2:] == HIDDEN).all() and (hidden[0, 1, 2:, 2:] == views[0, 1, 2:, 2:]).all()
+    assert (hidden[0, 0, 2:] == HIDDEN).all() and (hidden[0, 1, 2:, 4:] == views[0, 1, 2:, 4:]).all()
 
 
 def test_masks_of_every_kind_of_views():

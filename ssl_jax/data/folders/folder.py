@@ -29,6 +29,7 @@ from ssl_jax.data.skipping import Unreadable
 from ssl_jax.data.source import Data
 from ssl_jax.errors import UsageError
 from ssl_jax.files import printable
+from ssl_jax.sizes import ImageSize, sides_of
 
 MEASURED = 10_000  # Files whose sizes are a part of the data set's fingerprint.
 
@@ -69,7 +70,7 @@ class Files:
 
 
 def open_folder(
-    root: Path, *, image_size: int | None = None, channels: Channels | None = None, strict: bool = False
+    root: Path, *, image_size: ImageSize | None = None, channels: Channels | None = None, strict: bool = False
 ) -> Data:
     """The images below `root` as a data set; `test` is the test part if it has labels, else the validation part.
 
@@ -77,7 +78,7 @@ def open_folder(
     (`ssl_jax.data.subsets.with_test_part`), the same fifth on every machine.
 
     Args:
-      image_size: side of the square to which all are resized; None where all have one size already.
+      image_size: side of the square, or height and width, to which all are resized; None where all have one size already.
       channels: 1 or 3 for all; None is 1 where all are grayscale. Other numbers of channels are kept.
       strict: refuse unreadable images instead of skipping them.
 
@@ -91,7 +92,7 @@ def open_folder(
 def parts_in(
     root: Path,
     *,
-    image_size: int | None = None,
+    image_size: ImageSize | None = None,
     channels: Channels | None = None,
     levels: Levels | None = None,
     stated: Levels | None = None,
@@ -124,10 +125,12 @@ def _files_in(root: Path) -> Iterator[tuple[str, Files]]:
                 yield part, label(parts[part], others, classes=train.classes)
 
 
-def open_file(path: Path, *, image_size: int, channels: Channels | None, levels: Levels | None = None) -> DecodedSource:
+def open_file(
+    path: Path, *, image_size: ImageSize, channels: Channels | None, levels: Levels | None = None
+) -> DecodedSource:
     """A single image file, without a label. Arguments are those of `sources_of`."""
     files = Files(path.parent, [path.name], [-1], classes=())
-    image_shape = (image_size, image_size, channels) if channels else common_shape(files, image_size=image_size)
+    image_shape = (*sides_of(image_size), channels) if channels else common_shape(files, image_size=image_size)
     return DecodedSource(files, name=str(path), classes=(), image_shape=image_shape, levels=levels)
 
 

@@ -16,6 +16,7 @@ from ssl_jax.data.source import Data
 from ssl_jax.data.tfds.names import data_folder, matched
 from ssl_jax.data.tfds.prepared import open_prepared
 from ssl_jax.errors import UsageError, pick
+from ssl_jax.sizes import ImageSize
 
 EMOJI, VERSION = "emoji", "1.0.0"
 TEST_ARTIST = "openmoji"
@@ -29,7 +30,7 @@ def prepared_folder(data_dir: Path | None = None) -> Path:
 
 
 def open_emoji(
-    name: str = EMOJI, *, image_size: int | None = None, channels: Channels | None = None, strict: bool = False
+    name: str = EMOJI, *, image_size: ImageSize | None = None, channels: Channels | None = None, strict: bool = False
 ) -> Data:
     """The prepared data set.
 

@@ -11,6 +11,7 @@ from PIL import Image
 from ssl_jax.data.pixels.images import fit
 from ssl_jax.data.source import ArraySource, Data
 from ssl_jax.errors import UsageError
+from ssl_jax.sizes import ImageSize, sides_of
 
 FOLDER = Path("/usr/share/datasets/fashion-mnist")
 CLASSES = (
@@ -18,8 +19,8 @@ CLASSES = (
 )  # fmt: skip
 
 
-def open_fashion_mnist(folder: Path | None = None, *, image_size: int | None = None) -> Data:
-    """Both parts, held in memory; resized to squares of `image_size` where it is not 28.
+def open_fashion_mnist(folder: Path | None = None, *, image_size: ImageSize | None = None) -> Data:
+    """Both parts, held in memory; resized to `image_size` where it is not 28.
 
     Raises:
       UsageError: the files are missing or damaged.
@@ -28,11 +29,12 @@ def open_fashion_mnist(folder: Path | None = None, *, image_size: int | None = N
     return Data("fashion-mnist", train, test)
 
 
-def _part(folder: Path, name: str, *, image_size: int | None) -> ArraySource:
+def _part(folder: Path, name: str, *, image_size: ImageSize | None) -> ArraySource:
     images = read_idx(folder / f"{name}-images-idx3-ubyte.gz")
     labels = read_idx(folder / f"{name}-labels-idx1-ubyte.gz").astype(np.int32)
     if image_size is not None:
-        resized = (fit(Image.fromarray(image), height=image_size, width=image_size) for image in images)
+        height, width = sides_of(image_size)
+        resized = (fit(Image.fromarray(image), height=height, width=width) for image in images)
         images = np.stack([np.asarray(image) for image in resized])
     return ArraySource(f"fashion-mnist:{name}", CLASSES, images[..., None], labels)
 

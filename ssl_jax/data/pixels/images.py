@@ -178,20 +178,31 @@ def upright(image: Image.Image, *, shape: tuple[int, int, int], levels: Levels |
     return image.transpose(TURNS[turned]) if turned in TURNS else image
 
 
-def central_square(encoded: bytes, *, most: int, levels: Levels | None = None) -> NDArray[np.uint8]:
-    """The part of an encoded image that `decode` keeps for a square, to look at: uint8 `[S, S, 3]`, S at most `most`.
+def central_part(
+    encoded: bytes, *, most: int, shape: tuple[int, int] = (1, 1), levels: Levels | None = None
+) -> NDArray[np.uint8]:
+    """The part of an encoded image that `decode` keeps, to look at: uint8 `[H, W, 3]`, neither side above `most`.
 
     Small images are not enlarged. Of several channels, the first three. Raises as `decode`.
+
+    Args:
+      shape: height and width, whose ratio alone counts: that of the squares or rectangles that the encoder takes.
     """
     array = read_array(encoded)
     if array is not None:
-        planes, side = _planes(array[..., : 3 if array.shape[-1] >= 3 else 1], levels), min(most, *array.shape[:2])
-        return np.stack(
-            [np.asarray(fit(plane, height=side, width=side)) for plane in (*planes, *planes, *planes)][:3], -1
-        )
+        height, width = _inside(array.shape[:2], shape, most)
+        planes = _planes(array[..., : 3 if array.shape[-1] >= 3 else 1], levels)
+        fitted = [np.asarray(fit(plane, height=height, width=width)) for plane in planes]
+        return np.stack((fitted * 3)[:3], -1)
     with loaded(encoded, near=(2 * most, 2 * most)) as image:
-        side = min(most, *image.size)
-        return np.asarray(upright(image, shape=(side, side, 3), levels=levels))
+        whole = image.size if orientation(image) >= 5 else image.size[::-1]
+        return np.asarray(upright(image, shape=(*_inside(whole, shape, most), 3), levels=levels))
+
+
+def _inside(whole: tuple[int, ...], shape: tuple[int, int], most: int) -> tuple[int, int]:
+    """The largest height and width of this shape that fit into a whole image, neither above `most`."""
+    scale = min(most / max(shape), whole[0] / shape[0], whole[1] / shape[1])
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
 def _planes(array: NDArray[Any], levels: Levels | None) -> list[Image.Image]:

@@ -18,6 +18,7 @@ from ssl_jax.data.skipping import Skipping, Unreadable
 from ssl_jax.data.source import Example
 from ssl_jax.data.tfds.records import Examples
 from ssl_jax.errors import UsageError
+from ssl_jax.sizes import ImageSize, sides_of
 
 FRAMES = 8
 SECONDS, RATE = 2, 24_000  # Of sound, as in AVID, https://arxiv.org/abs/2004.12943, section 3.4.
@@ -91,7 +92,7 @@ class TfdsClips(Skipping):
 
 
 def clip_shape(
-    info: tfds.core.DatasetInfo, video: str, *, image_size: int | None, channels: Channels | None
+    info: tfds.core.DatasetInfo, video: str, *, image_size: ImageSize | None, channels: Channels | None
 ) -> tuple[int, int, int, int]:
     """Frames, height, width and channels for all clips; a `UsageError` without `image_size` where that is needed."""
     height, width, declared = info.features[video].feature.shape
@@ -100,7 +101,8 @@ def clip_shape(
             f"image_size: none was given, but the videos of {info.full_name} differ in size: give the size for "
             "all, such as 112."
         )
-    return FRAMES, image_size or height, image_size or width, channels or (1 if declared == 1 else 3)
+    height, width = sides_of(image_size or (height, width))
+    return FRAMES, height, width, channels or (1 if declared == 1 else 3)
 
 
 def resampled(sound: NDArray[Any], *, rate: int, size: int) -> NDArray[np.int16]:

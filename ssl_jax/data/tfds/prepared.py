@@ -23,6 +23,7 @@ from ssl_jax.data.tfds.keys import choose_label, choose_picture, pictures, video
 from ssl_jax.data.tfds.names import parse, prepared
 from ssl_jax.data.tfds.records import Examples, Pictures, count_classes, stored
 from ssl_jax.errors import UsageError
+from ssl_jax.sizes import ImageSize, sides_of
 
 SAMPLE = 32  # Examples of a split that are searched for a label.
 
@@ -30,7 +31,7 @@ SAMPLE = 32  # Examples of a split that are searched for a label.
 def open_tfds(
     specification: str,
     *,
-    image_size: int | None = None,
+    image_size: ImageSize | None = None,
     channels: Channels | None = None,
     strict: bool = False,
     own_names: Iterable[str] = (),
@@ -66,7 +67,7 @@ def open_prepared(
     test_split: str | None = None,
     image: str | None = None,
     label: str | None = None,
-    image_size: int | None = None,
+    image_size: ImageSize | None = None,
     channels: Channels | None = None,
     strict: bool = False,
 ) -> Data:
@@ -79,7 +80,7 @@ def open_prepared(
       split: split to train on.
       test_split: split to evaluate on, disjoint from `split`, where its name does not say so.
       image, label: the features to use where there are several; see `ssl_jax.data.tfds.keys`.
-      image_size: side of the square that all images become; None where all have one size already.
+      image_size: side of the square, or height and width, that all images become; None where all have one size already.
       channels: 1 or 3 that all images become; None keeps 1 where the data set declares it.
       strict: refuse unreadable images instead of skipping them.
 
@@ -210,12 +211,12 @@ def untouched(info: tfds.core.DatasetInfo, other: str, split: str) -> tuple[str,
 
 
 def _shape(
-    info: tfds.core.DatasetInfo, image: str, *, image_size: int | None, channels: Channels | None
+    info: tfds.core.DatasetInfo, image: str, *, image_size: ImageSize | None, channels: Channels | None
 ) -> tuple[int, int, int]:
     height, width, declared = info.features[image].shape
     channels = channels or (1 if declared == 1 else 3)
     if image_size is not None:
-        return image_size, image_size, channels
+        return *sides_of(image_size), channels
     if height is None or width is None:
         raise UsageError(
             f"image_size: none was given, but the images of {info.full_name} differ in size: "
