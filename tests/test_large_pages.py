@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from ssl_jax import large_pages
+from ssl_jax.cli import large_pages
 
 
 @pytest.fixture
