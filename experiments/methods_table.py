@@ -57,14 +57,19 @@ def tables() -> dict[str, str]:
 
 
 def fashion() -> str:
-    """Methods on a part of Fashion-MNIST, with the encoder of most demos."""
-    return table(*on_fashion())
-
-
-def on_fashion() -> tuple[dict[str, Any], list[str]]:
-    """Results on Fashion-MNIST, and the methods with the encoder of most demos."""
+    """Methods on a part of Fashion-MNIST, a table for each size of images and each encoder."""
     found = json.loads(FASHION.read_text())
-    return found, [name for name in found if demo_of(name)[1] == "small"]
+    tables = (f"### {title}\n\n{table(found, methods)}" for title, methods in on_fashion(found))
+    return "\n\n".join(tables)
+
+
+def on_fashion(found: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    """Methods by the size of the images and the encoder that their demos have on Fashion-MNIST."""
+    together: dict[str, list[str]] = {}
+    for name in found:
+        size = inspect.signature(recipes.find(name, "demo")).parameters["image_size"].default
+        together.setdefault(f"Fashion-MNIST, {size} pixels, encoder {demo_of(name)[1]}", []).append(name)
+    return sorted(together.items(), key=lambda item: -len(item[1]))
 
 
 def groups(found: dict[str, Any]) -> list[tuple[str, list[str]]]:
@@ -116,9 +121,10 @@ def cells(of_seeds: list[dict[str, Any]], source: str) -> list[tuple[float, floa
 def comparable() -> str:
     """A row for each group within which accuracies are comparable: methods by their accuracy with few labels."""
     found = json.loads(RESULTS.read_text())
-    fashion, on_it = on_fashion()
+    fashion = json.loads(FASHION.read_text())
     (digits, methods), *others = groups(found)
-    rows = [comparison(digits, found, methods), comparison("Fashion-MNIST, encoder small", fashion, on_it)]
+    rows = [comparison(digits, found, methods)]
+    rows += [comparison(title, fashion, names) for title, names in on_fashion(fashion)]
     rows += [comparison(title, found, names) for title, names in others]
     head = ["| images, encoder | methods, best first | untrained encoder | raw pixels |", "|---|---|---|---|"]
     return "\n".join(head + rows)
