@@ -23,7 +23,7 @@ def draw_seeds(
 
     Of several at once, all are drawn in proportion to the distances from the seeds before them, and each is kept with
     the probability by which those kept among them have reduced its distance: as if they were drawn one by one, while
-    all points are read once. The first `at_once` seeds, which many points are far from, are drawn one by one.
+    all points are read once.
 
     Distances are those of products, several times as fast as differences, until they are so small beside the
     squares of which they are the difference that rounding would show: then they are computed again, from differences.
@@ -42,7 +42,7 @@ def draw_seeds(
     least = RESOLVED * mean_over_shards(squares.mean(), axis_name)
 
     def from_differences(seed):
-        return jnp.sum((points - seed) ** 2, axis=1)
+        return jnp.sum((points - seed[None]) ** 2, axis=1)
 
     def from_products(seed):
         away = seed - middle
@@ -60,23 +60,19 @@ def draw_seeds(
         reached = jnp.where(kept[None], jax.vmap(distances, out_axes=1)(found), jnp.inf)
         return number + kept.sum(dtype=number.dtype), seeds, jnp.minimum(nearest, reached.min(axis=1))
 
-    def resolved(carry):
-        return mean_over_shards(carry[2].mean(), axis_name) > least
-
     first = _draw_rows(jax.random.fold_in(rng, 0), points, weights, 1, axis_name)[0]
     seeds = jnp.zeros((clusters, points.shape[1]), points.dtype).at[0].set(first)
-    carry = jnp.int32(1), seeds, from_differences(first[None])
-    stages = ((1, min(at_once, clusters)), (at_once, clusters))
-    for count, until in stages if at_once > 1 else stages[1:]:
-        carry = lax.while_loop(
-            lambda carry, until=until: (carry[0] < until) & resolved(carry), partial(draw, count, from_products), carry
-        )
-    number, seeds, nearest = carry
+    carry = jnp.int32(1), seeds, from_differences(first)
+    number, seeds, nearest = lax.while_loop(
+        lambda carry: (carry[0] < clusters) & (mean_over_shards(carry[2].mean(), axis_name) > least),
+        partial(draw, at_once, from_products),
+        carry,
+    )
     before = jnp.where(number < clusters, number, 0)  # The distances from all seeds are not needed any more.
     nearest = lax.fori_loop(
         0,
         before,
-        lambda of, nearest: jnp.minimum(nearest, from_differences(seeds[of][None])),
+        lambda of, nearest: jnp.minimum(nearest, from_differences(seeds[of])),
         jnp.full_like(nearest, jnp.inf),
     )
     return lax.while_loop(
