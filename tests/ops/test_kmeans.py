@@ -153,12 +153,14 @@ def test_far_from_the_origin_nothing_cancels():
 
 
 def test_neighbours_far_from_the_middle_are_told_apart():
-    """Products of numbers of 1e4 are 1e8, of which float32 does not hold the 1 by which two centroids differ."""
-    centroids = jnp.array([[-1e4, 0.0], [-1e4 + 1, 0.0], [1e4, 0.0], [1e4 + 1, 0.0]])
-    points = centroids[jnp.array([3, 1, 0, 2, 3])] + jnp.array([0.1, 0.2])[None]
+    """Products of numbers of 1e4 are 1e8, of which float32 does not hold the parts by which two centroids differ."""
+    rng = np.random.default_rng(0)
+    far = 1e4 * rng.normal(size=(16, 4))
+    centroids = jnp.asarray(np.concatenate([far, far + 0.3 * rng.normal(size=far.shape)]), jnp.float32)
+    points = centroids + jnp.array([[0.01, 0.0, 0.0, 0.02]])
     labels, distances = nearest_centroid(points, centroids)
-    np.testing.assert_array_equal(labels, [3, 1, 0, 2, 3])
-    np.testing.assert_allclose(distances, 0.05, rtol=0.02)
+    np.testing.assert_array_equal(labels, np.arange(32))
+    np.testing.assert_allclose(distances, ((points - centroids) ** 2).sum(axis=1), rtol=1e-6)
 
 
 @pytest.mark.parametrize("size", [1e-25, 1e25])
