@@ -1,8 +1,8 @@
 """k-means beside faiss (optional), in turn: seconds of all rounds and the mean squared distance to the nearest centroid.
 
-    pip install faiss-cpu
-    python -m benchmarks kmeans --results benchmarks/results/kmeans-cpu.md
-    python -m benchmarks kmeans --points 1000000 --dim 256 --clusters 10000 --rounds 1
+pip install faiss-cpu
+python -m benchmarks kmeans --results benchmarks/results/kmeans-cpu.md
+python -m benchmarks kmeans --points 1000000 --dim 256 --clusters 10000 --rounds 1
 """
 
 import importlib
@@ -47,16 +47,18 @@ def compare(
     rows = jnp.asarray(array)
     given = {"clusters": clusters, "iterations": iterations}
     ours = {
-        f"ours, k-means++, {count} at once": jax.jit(partial(kmeans, seeds_at_once=count, **given)).lower(
-            jax.random.key(1), rows
-        ).compile()
+        f"ours, k-means++, {count} at once": jax.jit(partial(kmeans, seeds_at_once=count, **given))
+        .lower(jax.random.key(1), rows)
+        .compile()
         for count in (1, 32)
     }
     calls: dict[str, Callable[[], float]] = {
         name: lambda run=run: float(run(jax.random.key(1), rows).inertia) for name, run in ours.items()
     }
     if importlib.util.find_spec("faiss"):
-        calls |= {f"faiss, {seeds}": partial(of_faiss, array, seeds=seeds, **given) for seeds in ("k-means++", "random")}
+        calls |= {
+            f"faiss, {seeds}": partial(of_faiss, array, seeds=seeds, **given) for seeds in ("k-means++", "random")
+        }
     found = {name: timed(call) for name, call in calls.items()}
     for _ in range(rounds - 1):
         found = {name: min(found[name], timed(call)) for name, call in calls.items()}

@@ -117,7 +117,9 @@ def _images_gradient(
     kernel: Array, shape: tuple[int, ...], strides: tuple[int, ...], padding: Padding, groups: int, cotangent: Array
 ) -> Array:
     """The cotangent, with zeros between its positions for strides, convolved with the reversed kernel of O to I channels."""
-    if _has_few_positions(cotangent, kernel, groups):  # The transposed product, in which there are no zeros to multiply.
+    if _has_few_positions(
+        cotangent, kernel, groups
+    ):  # The transposed product, in which there are no zeros to multiply.
         product = partial(_by_product, kernel=kernel, padding=padding, window_strides=strides)
         return jax.linear_transpose(product, jax.ShapeDtypeStruct(shape, cotangent.dtype))(cotangent)[0]
     *sizes, per_group, outputs = kernel.shape

@@ -14,7 +14,15 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ssl_jax.ops.blocks import floats
-from ssl_jax.ops.checks import check_arrays, check_count, check_finite, check_flags, check_key, check_not_negative, given
+from ssl_jax.ops.checks import (
+    check_arrays,
+    check_count,
+    check_finite,
+    check_flags,
+    check_key,
+    check_not_negative,
+    given,
+)
 from ssl_jax.ops.collectives import max_over_shards, mean_over_shards, platform_of, shards, varying_together
 from ssl_jax.ops.explicit_axes import on_explicit_axes
 from ssl_jax.ops.kmeans_seeds import draw_seeds
@@ -216,7 +224,9 @@ def _comparison(centroids: Array) -> Callable[[Array], tuple[Array, Array]]:
         closeness = jnp.dot(away, shifted.T, precision="highest") - squares[None] / 2
         best = closeness.max(axis=1)
         index = lax.broadcasted_iota(jnp.int32, closeness.shape, 1)
-        label = jnp.where(closeness == best[:, None], index, last).min(axis=1)  # argmax, which takes ten times as long on CPUs
+        label = jnp.where(closeness == best[:, None], index, last).min(
+            axis=1
+        )  # argmax, which takes ten times as long on CPUs
         second = jnp.where(index == label[:, None], -jnp.inf, closeness).max(axis=1)
         rounding = ROUNDING * jnp.finfo(closeness.dtype).eps * longest * (longest + jnp.sqrt(jnp.sum(away**2, axis=1)))
 
