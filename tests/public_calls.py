@@ -184,7 +184,7 @@ OPS = {
     "log_sum_exp": Call(ops.log_sum_exp, {"queries": rows("Q D"), "keys": rows("K D")}, positive=B, counts=BLOCK),
     "kmeans": Call(
         ops.kmeans, {"points": rows("L D"), "weights": filled("L", 1)},
-        counts={"clusters": 2, "block_size": 4}, seeds={"iterations": 3}, objects={"rng": KEY},
+        counts={"clusters": 2, "seeds_at_once": 2, "block_size": 4}, seeds={"iterations": 3}, objects={"rng": KEY},
     ),
     "nearest_centroid": Call(
         nearest_centroid, {"points": rows("L D"), "centroids": rows("K D")}, counts={"block_size": 4}

@@ -8,10 +8,10 @@ value of the best key alone (hard). Where values are keys, it is minus the gradi
 the keys (`ops.energy`). Self-attention is the case of one set for all three.
 
 The implementation is chosen by platform and size, or by the caller. On an NVIDIA GPU cuDNN's kernel takes 16-bit arrays
-("cudnn", `ops.cudnn`). Elsewhere few scores are held all at once, for the gradient too ("dense"). With many, `ops.streaming`
-computes tile by tile, and recomputes scores for the gradient ("streaming"): memory is O(T), not O(T S). On one CPU a tile fits
-into the cache, one head after the other; accelerators and several devices take all heads together. Measured in
-`benchmarks/attention.py`.
+("cudnn", `ops.cudnn`). Elsewhere few scores are held all at once, for the gradient too ("dense"); on one CPU also those of at
+most 128 keys. With many, `ops.streaming` computes tile by tile, and recomputes scores for the gradient ("streaming"): memory
+is O(T), not O(T S). On one CPU a tile fits into the cache, one head after the other; accelerators and several devices take all
+heads together. Measured in `benchmarks/attention.py`.
 """
 
 from collections.abc import Callable

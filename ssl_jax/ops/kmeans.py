@@ -2,25 +2,40 @@
 
 B: points of this shard; N: points of the whole set; D: their dimension; K: clusters. With `axis_name=None` the points are
 the whole set; with a name they are one shard of it under that mapped axis. Points are compared in blocks, so
-memory is O(B D + block K), never O(B K).
+memory is O(B D + block K), never O(B K). On a CPU a block and its scores fit into the cache, where also the sums of clusters
+are made: besides the products, a round then takes a tenth of their time.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
 from ssl_jax.ops.blocks import floats
-from ssl_jax.ops.checks import check_arrays, check_count, check_finite, check_flags, check_key, check_not_negative
-from ssl_jax.ops.collectives import gather_rows, max_over_shards, mean_over_shards, shards
+from ssl_jax.ops.checks import (
+    check_arrays,
+    check_count,
+    check_finite,
+    check_flags,
+    check_key,
+    check_not_negative,
+    given,
+)
+from ssl_jax.ops.collectives import max_over_shards, mean_over_shards, platform_of, shards, varying_together
 from ssl_jax.ops.explicit_axes import on_explicit_axes
+from ssl_jax.ops.kmeans_seeds import draw_seeds
 from ssl_jax.ops.normalize import power_of_two, unit_length
 
-CANDIDATES = 4  # centroids with exact distances from a point: products do not resolve neighbours far from the mean
+CANDIDATES = 4  # centroids with exact distances from a point where products do not resolve which is nearest
+ROUNDING = 8  # units of it in the lengths of a point and a centroid: nearer ones than that are not resolved
 
-# Mean distance from the seeds, as a part of that from the mean, above which float32 products resolve it.
-RESOLVED = 1e-3
+FEWEST_POINTS, MOST_POINTS = 256, 4096  # in a block
+CACHED_SCORES = 2**18  # of a block on a CPU: 1 MiB
+
+# Clusters up to which seeds are drawn one by one unless the caller says otherwise, and how many at once of more.
+ONE_BY_ONE, TOGETHER = 256, 32
 
 
 class Clusters(NamedTuple):
@@ -40,13 +55,15 @@ def kmeans(
     iterations: int = 20,
     spherical: bool = False,
     weights: Array | None = None,
-    block_size: int = 4096,
+    seeds_at_once: int | None = None,
+    block_size: int | None = None,
     axis_name: str | None = None,
 ) -> Clusters:
     """Lloyd's k-means from k-means++ seeds.
 
     An empty cluster moves next to a full one, the largest first, and takes about half of it in the next round; this
-    needs no communication and keeps clusters even. Fewer distinct points than clusters leave some clusters empty.
+    needs no communication and keeps clusters even. Fewer distinct points than clusters leave some clusters empty. Rounds end
+    before their number where one changes nothing.
 
     Args:
       rng: key, the same on every shard.
@@ -56,7 +73,9 @@ def kmeans(
       spherical: compare directions: points and centroids are scaled to unit length (DeepCluster-v2).
       weights: `[B]`, of 0 or more: points count in this proportion. A point of weight 0, such as padding, has a label and
         changes nothing else. None: all are 1.
-      block_size: points compared with all centroids at a time.
+      seeds_at_once: seeds drawn together. Those too near to one another are rejected at random, such that any number draws
+        from the same distribution, by the same key other seeds. None: 1 up to 256 clusters, 32 for more.
+      block_size: points compared with all centroids at a time; None chooses by platform and clusters.
       axis_name: mapped axis over which the points are sharded, B on each and N on all; None: the points are the whole set.
 
     Raises:
@@ -72,7 +91,7 @@ def kmeans(
     Source: Arthur and Vassilvitskii 2007, k-means++: the advantages of careful seeding; Lloyd 1982.
     """
     check_arrays("kmeans", points=points)
-    check_count("kmeans", clusters=clusters, block_size=block_size)
+    check_count("kmeans", clusters=clusters, **given(seeds_at_once=seeds_at_once, block_size=block_size))
     check_count("kmeans", iterations=iterations, least=0)
     check_key("kmeans", rng=rng)
     check_flags("kmeans", spherical=spherical)
@@ -99,28 +118,36 @@ def kmeans(
         points = points / size
     weights = weights.astype(points.dtype)
 
-    def mean(values):
-        """Weighted mean over the N points."""
-        total = mean_over_shards(weights.mean(), axis_name)
-        return mean_over_shards((weights * values).mean(), axis_name) / jnp.where(total > 0, total, 1)
+    heaviness = mean_over_shards(weights.mean(), axis_name)
+    heaviness = jnp.where(heaviness > 0, heaviness, 1)
+    if seeds_at_once is None:
+        seeds_at_once = 1 if clusters <= ONE_BY_ONE else TOGETHER
 
-    def lloyd(number, centroids):
-        labels, distance = nearest_centroid(points, centroids, block_size=block_size)
-        means, counts = _means(points, weights, labels, clusters, axis_name)
-        spread = jnp.sqrt(mean(distance) / points.shape[1])
+    def lloyd(carry):
+        number, before, _ = carry
+        sums, counts, inertia = mean_over_shards(_sums(points, weights, before, block_size), axis_name)
+        spread = jnp.sqrt(inertia / (len(points) * heaviness * points.shape[1]))
+        means = sums / jnp.where(counts > 0, counts, 1)[:, None]
         means = _fill_empty(jax.random.fold_in(rng, clusters + number), means, counts, spread)
-        return unit_length(means) if spherical else means
+        means = unit_length(means) if spherical else means
+        return number + 1, means, jnp.any(means != before)
 
-    centroids = lax.fori_loop(0, iterations, lloyd, _seeds(rng, points, weights, clusters, axis_name))
+    seeds = draw_seeds(rng, points, weights, clusters, at_once=seeds_at_once, axis_name=axis_name)
+    start = jnp.int32(0), seeds, jnp.bool_(True)
+    _, centroids, _ = lax.while_loop(lambda carry: (carry[0] < iterations) & carry[2], lloyd, start)
     labels, distance = nearest_centroid(points, centroids, block_size=block_size)
-    return Clusters(centroids * size, labels, mean(distance) * size * size)
+    inertia = mean_over_shards((weights * distance).mean(), axis_name) / heaviness
+    return Clusters(centroids * size, labels, inertia * size * size)
 
 
 @on_explicit_axes
-def nearest_centroid(points: Array, centroids: Array, *, block_size: int = 4096) -> tuple[Array, Array]:
-    """`[B, D]` points and `[K, D]` centroids -> `[B]` index of the nearest centroid and squared distance to it."""
+def nearest_centroid(points: Array, centroids: Array, *, block_size: int | None = None) -> tuple[Array, Array]:
+    """`[B, D]` points and `[K, D]` centroids -> `[B]` index of the nearest centroid and squared distance to it.
+
+    block_size: points compared at a time; None chooses by platform and K.
+    """
     check_arrays("nearest_centroid", points=points, centroids=centroids)
-    check_count("nearest_centroid", block_size=block_size)
+    check_count("nearest_centroid", **given(block_size=block_size))
     if (
         points.ndim != 2
         or centroids.ndim != 2
@@ -131,87 +158,90 @@ def nearest_centroid(points: Array, centroids: Array, *, block_size: int = 4096)
             f"nearest_centroid: needs points [B, D] and centroids [K, D], not empty, got {points.shape}, {centroids.shape}"
         )
     points, centroids = floats(jnp.asarray(points), jnp.asarray(centroids))
+    compare = _comparison(centroids)
+
+    def visit(found, rows, start, new):
+        return tuple(
+            lax.dynamic_update_slice(whole, part.astype(whole.dtype), (start,))
+            for whole, part in zip(found, compare(rows), strict=True)
+        )
+
+    kind = jnp.result_type(points, centroids)
+    nothing = jnp.zeros(len(points), jnp.int32), jnp.zeros(len(points), kind)
+    return _over_blocks(visit, nothing, points, _block(points, centroids, block_size))
+
+
+def _sums(points: Array, weights: Array, centroids: Array, block_size: int | None) -> tuple[Array, Array, Array]:
+    """Of each cluster, the weighted sum of its points `[K, D]` and of their weights `[K]`; and that of all distances."""
+    compare = _comparison(centroids)
+
+    def visit(carry, rows, start, new):
+        sums, counts, inertia = carry
+        labels, distances = compare(rows)
+        parts = jnp.where(new, lax.dynamic_slice_in_dim(weights, start, len(rows)), 0)
+        sums, counts = sums.at[labels].add(parts[:, None] * rows), counts.at[labels].add(parts)
+        return sums, counts, inertia + jnp.sum(parts * distances)
+
+    nothing = jnp.zeros_like(centroids), jnp.zeros(len(centroids), points.dtype), jnp.zeros((), points.dtype)
+    return _over_blocks(visit, nothing, points, _block(points, centroids, block_size))
+
+
+def _block(points: Array, centroids: Array, block_size: int | None) -> int:
+    if block_size is None:
+        fit = CACHED_SCORES // len(centroids) if platform_of(points) == "cpu" else MOST_POINTS
+        block_size = max(FEWEST_POINTS, min(MOST_POINTS, fit))
+    return min(block_size, len(points))
+
+
+def _over_blocks(visit: Callable[..., Any], carry: Any, points: Array, block: int) -> Any:
+    """`carry` after `carry = visit(carry, rows, start, new)` of each block of rows, which begins at `start`.
+
+    The last block is as long as the others, and so begins with rows of the one before it: of these `new` `[block]` is False.
+    """
+
+    def step(number, carry):
+        start = jnp.minimum(number * block, len(points) - block)
+        new = start + jnp.arange(block) >= number * block
+        return visit(carry, lax.dynamic_slice_in_dim(points, start, block), start, new)
+
+    *carry, _ = varying_together((*carry, points[0, 0]))
+    return lax.fori_loop(0, -(-len(points) // block), step, tuple(carry))
+
+
+def _comparison(centroids: Array) -> Callable[[Array], tuple[Array, Array]]:
+    """The function of points `[b, D]` that finds the nearest centroid of each, `[b]`, and the squared distance `[b]`.
+
+    Products decide, where the best is further ahead of the second than their rounding; in a block where one is not, exact
+    distances of the best few.
+    """
     middle = centroids.mean(axis=0)  # far from the origin, the products below would cancel
     shifted = centroids - middle[None]
-    half_squares = jnp.sum(shifted**2, axis=1) / 2
+    squares = jnp.sum(shifted**2, axis=1)
+    longest, last = jnp.sqrt(squares.max()), len(centroids) - 1
 
-    def one(point):
-        closeness = jnp.dot(shifted, point - middle, precision="highest") - half_squares
-        near = lax.top_k(closeness, min(CANDIDATES, len(centroids)))[1].astype(jnp.int32)
-        distances = jnp.sum((point[None] - centroids[near]) ** 2, axis=1)
-        best = jnp.argmin(distances)
-        return near[best], distances[best]
+    def compare(rows):
+        away = rows - middle[None]
+        closeness = jnp.dot(away, shifted.T, precision="highest") - squares[None] / 2
+        best = closeness.max(axis=1)
+        index = lax.broadcasted_iota(jnp.int32, closeness.shape, 1)
+        label = jnp.where(closeness == best[:, None], index, last).min(
+            axis=1
+        )  # argmax, which takes ten times as long on CPUs
+        second = jnp.where(index == label[:, None], -jnp.inf, closeness).max(axis=1)
+        rounding = ROUNDING * jnp.finfo(closeness.dtype).eps * longest * (longest + jnp.sqrt(jnp.sum(away**2, axis=1)))
 
-    return lax.map(one, points, batch_size=min(block_size, len(points)))
+        def exactly():
+            near = lax.top_k(closeness, min(CANDIDATES, len(centroids)))[1].astype(jnp.int32)
+            distances = jnp.sum((rows[:, None] - centroids[near]) ** 2, axis=2)
+            nearest = jnp.argmin(distances, axis=1, keepdims=True)
+            return tuple(jnp.take_along_axis(each, nearest, axis=1)[:, 0] for each in (near, distances))
 
+        def at_once():
+            return label, jnp.sum((rows - centroids[label]) ** 2, axis=1)
 
-def _seeds(rng: Array, points: Array, weights: Array, clusters: int, axis_name: str | None) -> Array:
-    """k-means++: each seed is a point drawn in proportion to its weight and its squared distance from the seeds before it.
+        return lax.cond(jnp.all(best - second > rounding), at_once, exactly)
 
-    Distances are those of matrix-vector products, several times as fast as differences, until they are so small beside the
-    squares of which they are the difference that rounding would show: then they are computed again, from differences.
-    """
-    middle = mean_over_shards(points.mean(axis=0), axis_name)
-    squares = jnp.sum((points - middle[None]) ** 2, axis=1)
-    least = RESOLVED * mean_over_shards(squares.mean(), axis_name)
-
-    def from_differences(seed):
-        return jnp.sum((points - seed[None]) ** 2, axis=1)
-
-    def from_products(seed):
-        away = seed - middle
-        products = jnp.matmul(points, away, precision="highest") - jnp.dot(middle, away)
-        return jnp.maximum(squares - 2 * products + jnp.sum(away**2), 0)
-
-    def draw(number, carry, distance):
-        seeds, nearest = carry
-        seed = _draw_row(jax.random.fold_in(rng, number), points, weights * nearest, axis_name)
-        return seeds.at[number].set(seed), jnp.minimum(nearest, distance(seed))
-
-    def resolved(carry):
-        number, _, nearest = carry
-        return (number < clusters) & (mean_over_shards(nearest.mean(), axis_name) > least)
-
-    first = _draw_row(jax.random.fold_in(rng, 0), points, weights, axis_name)
-    seeds = jnp.zeros((clusters, points.shape[1]), points.dtype).at[0].set(first)
-    carry = jnp.int32(1), seeds, from_differences(first)
-    number, seeds, nearest = lax.while_loop(
-        resolved, lambda carry: (carry[0] + 1, *draw(carry[0], carry[1:], from_products)), carry
-    )
-    before = jnp.where(number < clusters, number, 0)  # The distances from all seeds are not needed any more.
-    nearest = lax.fori_loop(
-        0,
-        before,
-        lambda of, nearest: jnp.minimum(nearest, from_differences(seeds[of])),
-        jnp.full_like(nearest, jnp.inf),
-    )
-    seeds, _ = lax.fori_loop(
-        number, clusters, lambda number, carry: draw(number, carry, from_differences), (seeds, nearest)
-    )
-    return mean_over_shards(seeds, axis_name)  # already equal on all shards; this types them as replicated
-
-
-def _draw_row(rng: Array, points: Array, weights: Array, axis_name: str | None) -> Array:
-    """One of the N points, drawn in proportion to its weight: `[D]`, equal for any number of shards."""
-    running = jnp.cumsum(weights)
-    shard_ends = jnp.cumsum(gather_rows(running[-1:], axis_name))
-    target = jax.random.uniform(rng, dtype=shard_ends.dtype) * shard_ends[-1]
-    shard = _place(shard_ends, target)
-    start = jnp.where(shard > 0, shard_ends[shard - 1], 0)
-    row = _place(running, target - start)
-    return gather_rows(points[row][None], axis_name)[shard]
-
-
-def _place(ends: Array, target: Array) -> Array:
-    """The index at which running sums exceed the target; where rounding makes it too large, the last with a part of the sum."""
-    return jnp.minimum(jnp.searchsorted(ends, target, side="right"), jnp.searchsorted(ends, ends[-1], side="left"))
-
-
-def _means(points: Array, weights: Array, labels: Array, clusters: int, axis_name: str | None) -> tuple[Array, Array]:
-    """Mean of each cluster `[K, D]`, 0 where it is empty, and its share of the points `[K]`, up to a common factor."""
-    sums = mean_over_shards(jax.ops.segment_sum(weights[:, None] * points, labels, clusters), axis_name)
-    counts = mean_over_shards(jax.ops.segment_sum(weights, labels, clusters), axis_name)
-    return sums / jnp.where(counts > 0, counts, 1)[:, None], counts
+    return compare
 
 
 def _fill_empty(rng: Array, means: Array, counts: Array, spread: Array) -> Array:

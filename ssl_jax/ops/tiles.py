@@ -21,6 +21,9 @@ from ssl_jax.ops.streaming import most_scores
 # Measured on two cores, forward and backward (benchmarks/attention.py): scores of a tile, and queries of a long sequence.
 CACHED_SCORES, ROWS = 2**20, 1024
 FEWEST_KEYS = 64  # in a block
+SHORT = (
+    128  # Keys up to which a CPU holds all scores: about as many numbers as the queries, keys and values themselves.
+)
 
 
 class Tile(NamedTuple):
@@ -50,7 +53,7 @@ def choose_tile(
         return Tile(pairs, queries, block_size or blocks, recompute=False)
     one_cpu = devices_under(query) == 1 and platform_of(query) == "cpu"
     most = CACHED_SCORES if one_cpu else most_scores(query) * devices_under(query)
-    few = pairs * queries * keys <= most and block_size is None
+    few = (pairs * queries * keys <= most or (one_cpu and keys <= SHORT)) and block_size is None
     if dense or few:
         return Tile(pairs, queries, keys, recompute=False)
     heads = 1 if one_cpu else pairs

@@ -105,7 +105,7 @@ def test_it_is_jaxs(causal, groups, block_size=5):
 
 def cut_small(monkeypatch, scores, rows):
     """As if a cache held so many scores, and a long sequence had more than so many rows."""
-    for name, value in {"CACHED_SCORES": scores, "ROWS": rows, "FEWEST_KEYS": 1}.items():
+    for name, value in {"CACHED_SCORES": scores, "ROWS": rows, "FEWEST_KEYS": 1, "SHORT": 0}.items():
         monkeypatch.setattr(tiles, name, value)
 
 
@@ -124,6 +124,14 @@ def test_pieces_are_the_whole(monkeypatch, masked, scores, rows):
     for one, other in zip(jax.tree.leaves(gradients()), jax.tree.leaves(whole), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(attention(*arrays(2), **ours, hard=True), hard)
+
+
+@pytest.mark.parametrize(("length", "held"), [(128, True), (129, False)])
+def test_a_cpu_holds_the_scores_of_short_sequences(length, held):
+    """Of any number of them; here there are more than fit into the cache."""
+    rows = jax.ShapeDtypeStruct((64, length, 4, 2), jnp.float32)
+    tile = tiles.choose_tile(rows, rows, axis_name=None, block_size=None, dense=False, rows_only=False)
+    assert (tile.heads == 256) == (not tile.recompute) == held
 
 
 @pytest.mark.slow

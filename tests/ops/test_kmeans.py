@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from sharding import WITHOUT_GRADIENT, in_pieces
 
-from ssl_jax.ops.kmeans import Clusters, _draw_row, _fill_empty, _means, nearest_centroid
+from ssl_jax.ops.kmeans import Clusters, _fill_empty, _sums, nearest_centroid
 from ssl_jax.ops.kmeans import kmeans as eager
+from ssl_jax.ops.kmeans_seeds import _draw_rows, _kept
 
-kmeans = jax.jit(eager, static_argnames=("clusters", "iterations", "spherical", "block_size", "axis_name"))
+kmeans = jax.jit(eager, static_argnames=("clusters", "iterations", "spherical", "seeds_at_once", "block_size"))
 KEY = jax.random.key(7)
 
 
@@ -73,7 +74,7 @@ def test_seeds_by_products_are_those_by_differences(monkeypatch):
         return jax.jit(jax.vmap(lambda key: eager(key, points, clusters=16, iterations=0).centroids))(keys)
 
     found = seeds()
-    monkeypatch.setattr(sys.modules["ssl_jax.ops.kmeans"], "RESOLVED", float("inf"))
+    monkeypatch.setattr(sys.modules["ssl_jax.ops.kmeans_seeds"], "RESOLVED", float("inf"))
     np.testing.assert_array_equal(found, seeds())
 
 
@@ -87,10 +88,37 @@ def test_seeds_of_pairs_that_products_do_not_resolve():
         assert len({tuple(row) for row in found.tolist()}) == 32
 
 
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_seeds_at_once_are_drawn_as_those_one_by_one(at_once):
+    """Of points at 0, 1 and 3: the first is any; the second is drawn in proportion to the squared distance from it."""
+    points = jnp.array([[0.0], [1.0], [3.0]])
+    run = jax.jit(
+        jax.vmap(
+            lambda key: eager(key, points, clusters=2, iterations=0, seeds_at_once=at_once).centroids.sum(axis=0)[0]
+        )
+    )
+    sums = np.asarray(run(jax.random.split(KEY, 4000)))
+    shares = [(sums == both).mean() for both in (1, 3, 4)]  # {0, 1}, {0, 3}, {1, 3}
+    np.testing.assert_allclose(shares, np.array([1 / 10 + 1 / 5, 9 / 10 + 9 / 13, 4 / 5 + 4 / 13]) / 3, atol=0.03)
+
+
+def test_a_candidate_is_kept_by_what_those_before_it_leave():
+    """Of candidates at 0, 2 and 2, all at distance 4 before: the second has all of it left, the third nothing."""
+    found, before = jnp.array([[0.0], [2.0], [2.0]]), jnp.full(3, 4.0)
+    np.testing.assert_array_equal(_kept(KEY, found, before), [True, True, False])
+    half = jax.vmap(lambda key: _kept(key, jnp.array([[0.0], [1.0]]), jnp.full(2, 2.0))[1])
+    assert abs(float(half(jax.random.split(KEY, 4000)).mean()) - 0.5) < 0.03
+
+
+def test_rounds_end_where_nothing_changes():
+    points, _ = blobs()
+    found, longer = (kmeans(KEY, points, clusters=4, iterations=rounds) for rounds in (10, 2_000_000_000))
+    np.testing.assert_array_equal(longer.centroids, found.centroids)
+
+
 def test_rows_are_drawn_in_proportion_to_their_weight():
     weights = jnp.array([0.0, 1.0, 0.0, 3.0, 0.0])
-    draw = jax.jit(jax.vmap(lambda key: _draw_row(key, jnp.arange(5.0)[:, None], weights, None)[0]))
-    drawn = np.asarray(draw(jax.random.split(KEY, 4000)))
+    drawn = np.asarray(jax.jit(lambda: _draw_rows(KEY, jnp.arange(5.0), weights, 4000, None))())
     assert set(drawn) == {1.0, 3.0}
     assert abs((drawn == 3.0).mean() - 0.75) < 0.03
 
@@ -101,7 +129,9 @@ def test_an_empty_cluster_takes_part_of_the_largest():
     centroids = jnp.array([[100.0, 0, 0], [0, 0, 0], [0, 200.0, 0]])  # everything is nearest to the middle one
     labels, distance = nearest_centroid(points, centroids)
     assert set(np.asarray(labels)) == {1}
-    means, counts = _means(points, jnp.ones(len(points)), labels, 3, None)
+    sums, counts, _ = _sums(points, jnp.ones(len(points)), centroids, 5)
+    means = sums / jnp.maximum(counts, 1)[:, None]
+    np.testing.assert_allclose(means[1], points.mean(axis=0), atol=1e-6)
     filled = _fill_empty(KEY, means, counts, jnp.sqrt(distance.mean()))
     np.testing.assert_array_equal(filled[1], means[1])
     labels, _ = nearest_centroid(points, filled)
@@ -123,12 +153,14 @@ def test_far_from_the_origin_nothing_cancels():
 
 
 def test_neighbours_far_from_the_middle_are_told_apart():
-    """Products of numbers of 1e4 are 1e8, of which float32 does not hold the 1 by which two centroids differ."""
-    centroids = jnp.array([[-1e4, 0.0], [-1e4 + 1, 0.0], [1e4, 0.0], [1e4 + 1, 0.0]])
-    points = centroids[jnp.array([3, 1, 0, 2, 3])] + jnp.array([0.1, 0.2])[None]
+    """Products of numbers of 1e4 are 1e8, of which float32 does not hold the parts by which two centroids differ."""
+    rng = np.random.default_rng(0)
+    far = 1e4 * rng.normal(size=(16, 4))
+    centroids = jnp.asarray(np.concatenate([far, far + 0.3 * rng.normal(size=far.shape)]), jnp.float32)
+    points = centroids + jnp.array([[0.01, 0.0, 0.0, 0.02]])
     labels, distances = nearest_centroid(points, centroids)
-    np.testing.assert_array_equal(labels, [3, 1, 0, 2, 3])
-    np.testing.assert_allclose(distances, 0.05, rtol=0.02)
+    np.testing.assert_array_equal(labels, np.arange(32))
+    np.testing.assert_allclose(distances, ((points - centroids) ** 2).sum(axis=1), rtol=1e-6)
 
 
 @pytest.mark.parametrize("size", [1e-25, 1e25])
@@ -149,7 +181,7 @@ def test_block_size_changes_nothing():
     centroids = jax.random.normal(KEY, (5, 3))
     nearest = jax.jit(nearest_centroid, static_argnames="block_size")
     whole = nearest(points, centroids)
-    for block_size in (1, 5):
+    for block_size in (1, 5, 32):
         for expected, came in zip(whole, nearest(points, centroids, block_size=block_size), strict=True):
             np.testing.assert_allclose(came, expected, rtol=1e-6)
 
