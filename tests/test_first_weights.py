@@ -3,6 +3,7 @@
 import functools
 import json
 import shutil
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -10,10 +11,12 @@ import numpy as np
 import pytest
 
 from ssl_jax.cli import main
-from ssl_jax.commands.first_weights import starting_from
+from ssl_jax.commands.first_weights import Source, first_arrays, starting_from
 from ssl_jax.commands.pretraining import _request
 from ssl_jax.errors import UsageError
 from ssl_jax.interop import write_weights
+from ssl_jax.methods.method import Backbone
+from ssl_jax.networks import encoder
 from ssl_jax.options import Options
 from ssl_jax.prepare import prepare
 from ssl_jax.recipes import find
@@ -177,6 +180,23 @@ def test_another_encoder_is_one_sentence(make, words, tmp_path):
     with pytest.raises(UsageError, match=r"init: the encoder of .* does not fit") as reason:
         started(tmp_path / "run", make, tmp_path)
     assert words in str(reason.value) and "\n" not in str(reason.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"layer_scale": 1.0}, r"\(block1\.attention_scale is 64, expected absent, and 7 more\)"),
+        ({"heads": 8}, r"\(its 8 attention heads, expected 4\)"),
+    ],
+)
+def test_an_encoder_that_would_be_another_one_in_the_recipe_is_one_sentence(options, words, tmp_path):
+    """All arrays of the recipe's fit: without the gains, or with other heads, they would be those of another function."""
+    recipe = made("simclr")()
+    net = encoder("vit_micro/7", image_shape=(14, 14, 3), **options)
+    like = jax.eval_shape(lambda: init_state(recipe.method, recipe.optimizer(1).transformation, seed=0))
+    params, stats = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(net.init, jax.random.key(0)))
+    with pytest.raises(UsageError, match=f"init: the encoder of x does not fit that of the recipe {words}"):
+        first_arrays(Source({}, Backbone(net, params, stats), {}, None), recipe.method, like, Path("x"))
 
 
 @pytest.mark.slow

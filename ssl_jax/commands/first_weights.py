@@ -20,6 +20,7 @@ from ssl_jax.errors import UsageError
 from ssl_jax.interop import read_located
 from ssl_jax.methods.method import Backbone, Method
 from ssl_jax.networks.functional import Net
+from ssl_jax.networks.vit import ViT
 from ssl_jax.ops.positions import resize_positions
 from ssl_jax.recipes import Recipe
 from ssl_jax.runs import CHECKPOINTS, read_record
@@ -147,19 +148,25 @@ def _check_encoder(source: Source, method: Method, like: TrainState, found: Name
     backbone = method.backbone(tree["params"], tree["state"])
     if backbone is None and found:
         return
-    leaves = by_name((backbone.params, backbone.stats)) if backbone else {}
-    missing = [name for name, leaf in leaves.items() if names[id(leaf)] not in found]
-    missing = [name for name in missing if name.rpartition(".")[2] not in OPTIONAL]
-    if missing or not found:
-        theirs = by_name(tuple(source.backbone[1:])) if source.backbone else {}
-        shown = [
-            f"{name.partition('.')[2]} is {_shape(theirs.get(name))}, expected {_shape(leaves[name])}"
-            for name in missing
-        ]
+    ours = by_name(tuple(backbone[1:])) if backbone else {}
+    theirs = by_name(tuple(source.backbone[1:])) if source.backbone else {}
+    # Their network would be another one without arrays of its own that ours has no place for, such as gains of its branches.
+    unfit = [name for name, leaf in ours.items() if names[id(leaf)] not in found] + [*theirs.keys() - ours.keys()]
+    unfit = sorted(name for name in unfit if name.rpartition(".")[2] not in OPTIONAL)
+    shown = [f"{name.partition('.')[2]} is {_shape(theirs.get(name))}, expected {_shape(ours.get(name))}" for name in unfit]
+    if backbone and source.backbone:
+        heads = [_heads(each.net) for each in (source.backbone, backbone)]
+        shown += [f"its {heads[0]} attention heads, expected {heads[1]}"] if heads[0] != heads[1] else []
+    if shown or not found:
         why = f" ({shown[0]}{f', and {len(shown) - 1} more' if len(shown) > 1 else ''})" if shown else ""
         raise UsageError(
             f"init: the encoder of {path} does not fit that of the recipe{why}: choose its --encoder, and patches of its size."
         )
+
+
+def _heads(net: Net) -> int | None:
+    """Attention heads of a ViT, which no shape shows."""
+    return net.module.block1.attention.heads if isinstance(net.module, ViT) else None
 
 
 def _of_run(path: Path) -> Source:

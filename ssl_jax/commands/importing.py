@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -112,10 +113,14 @@ def source_of(file: Path, located: Located) -> dict[str, str]:
 
 
 def _summary(names: Sequence[str]) -> str:
-    """Names, those with the same first two parts as one: "module.encoder_k (265 arrays), module.queue"."""
+    """Names, those with the same first parts as one: "module.encoder_k (265 arrays), module.queue".
+
+    Two parts, or one more than all of them share: the line that converts a checkpoint adds its "state_dict".
+    """
+    shared = len(os.path.commonprefix([name.split(".")[:-1] for name in names]))
     groups: dict[str, list[str]] = {}
     for name in names:
-        groups.setdefault(".".join(name.split(".")[:2]), []).append(name)
+        groups.setdefault(".".join(name.split(".")[: max(2, shared + 1)]), []).append(name)
     parts = [f"{start} ({len(of)} arrays)" if len(of) > 1 else of[0] for start, of in groups.items()]
     return ", ".join(parts[:SHOWN]) + (f" and {len(parts) - SHOWN} more" if len(parts) > SHOWN else "")
 

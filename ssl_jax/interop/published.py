@@ -35,9 +35,10 @@ from ssl_jax.interop.names import NAMES, Named, Names, block_prefix, their_names
 from ssl_jax.networks.resnet import ResNet
 from ssl_jax.networks.vit import ViT
 
-# Of several encoders in a file, the authors evaluate those with the first parts in their prefix; the second are their copies.
-EVALUATED = {"encoder_q", "base_encoder", "teacher", "online_encoder"}
-COPIES = {"encoder_k", "momentum_encoder", "student", "target_encoder"}
+# Words in the prefix of those of several encoders in a file that the authors evaluate, and of their copies: `encoder_q`,
+# `base_encoder`, `online_network`; `momentum_encoder`, `backbone_momentum`.
+EVALUATED = {"q", "base", "teacher", "online"}
+COPIES = {"k", "momentum", "student", "target"}
 # The modules of version 5 of transformers, as in `state_dict()`; its `save_pretrained` writes the names of version 4.
 MODULES = {
     r"\.attention\.q_proj\.": ".attention.attention.query.",
@@ -161,8 +162,8 @@ def _chosen(file: Path, found: Mapping[str, Named], kind: str, prefix: str | Non
         return prefix
 
     def rank(each: str) -> int:
-        parts = set(each.split("."))
-        return 0 if parts & EVALUATED else 2 if parts & COPIES else 1
+        words = set(re.split(r"[._]", each))
+        return 0 if words & EVALUATED else 2 if words & COPIES else 1
 
     best = [each for each in found if rank(each) == min(map(rank, found))]
     if len(best) > 1:

@@ -18,6 +18,7 @@ from ssl_jax.files import read_regular, replacing
 from ssl_jax.interop.arrays import COUNT, Entry, entries_of, filled_like, flatten, from_layout, to_layout
 from ssl_jax.interop.loading import LAYOUTS, loading_lines
 from ssl_jax.interop.names import NAMES, Names, in_block, names_for
+from ssl_jax.interop.pickles import ENDINGS, STARTS, conversion_of
 from ssl_jax.interop.published import Located, unused_of
 from ssl_jax.methods.method import Backbone
 from ssl_jax.networks.functional import Net
@@ -135,21 +136,19 @@ def _names(net: Net, layout: str) -> Names:
 
 def arrays_in(file: Path, *, at_most: int) -> dict[str, np.ndarray]:
     """The arrays of a safetensors file by name; a `UsageError` for a pickle, with the line that converts it, and others."""
-    if file.suffix in (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar"):
-        read = f"torch.load({str(file)!r}, map_location='cpu', weights_only=True)"
-        copied = f"{{k: v.clone().contiguous() for k, v in {read}.items()}}"
-        raise UsageError(
-            f"file: {file} is a pickle, which can run any program when it is read: convert it, safetensors.torch.save_file("
-            f"{copied}, {str(file.with_suffix('.safetensors'))!r}), and name the new file; of a checkpoint, convert the "
-            "part with the arrays, such as ['state_dict'].items(), see docs/weights.md."
-        )
+    if file.suffix in ENDINGS:
+        raise conversion_of(file)
     try:
-        found = deserialize(read_regular(file, at_most=at_most))
-        return {
-            name: np.frombuffer(at["data"], np.dtype(TYPES[at["dtype"]])).reshape(at["shape"]) for name, at in found
-        }
+        content = read_regular(file, at_most=at_most)
     except OSError as fault:
         raise UsageError(f"file: {file} cannot be read ({fault.strerror}): name a .safetensors file.") from fault
+    if content.startswith(STARTS):
+        raise conversion_of(file)
+    try:
+        return {
+            name: np.frombuffer(at["data"], np.dtype(TYPES[at["dtype"]])).reshape(at["shape"])
+            for name, at in deserialize(content)
+        }
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as fault:
         raise UsageError(f"file: {file} is no whole safetensors file of numbers: name another one.") from fault
 
