@@ -29,6 +29,7 @@ from ssl_jax.train.program import Program
 from ssl_jax.train.state import TrainState
 
 Named = dict[str, Any]  # Arrays by their path: "params.encoder.stem.conv.kernel", "state.teacher. ...".
+STEMS = {"mnist": "of at most 28", "cifar": "of 29 to 32", "imagenet": "of more than 32"}
 OPTIONAL = {"token", "positions", "registers", "mask_token"}  # Not every ViT has them; its blocks fit without.
 
 
@@ -153,15 +154,27 @@ def _check_encoder(source: Source, method: Method, like: TrainState, found: Name
     # Their network would be another one without arrays of its own that ours has no place for, such as gains of its branches.
     unfit = [name for name, leaf in ours.items() if names[id(leaf)] not in found] + [*theirs.keys() - ours.keys()]
     unfit = sorted(name for name in unfit if name.rpartition(".")[2] not in OPTIONAL)
-    shown = [f"{name.partition('.')[2]} is {_shape(theirs.get(name))}, expected {_shape(ours.get(name))}" for name in unfit]
+    shown = [
+        f"{name.partition('.')[2]} is {_shape(theirs.get(name))}, expected {_shape(ours.get(name))}" for name in unfit
+    ]
     if backbone and source.backbone:
         heads = [_heads(each.net) for each in (source.backbone, backbone)]
         shown += [f"its {heads[0]} attention heads, expected {heads[1]}"] if heads[0] != heads[1] else []
     if shown or not found:
         why = f" ({shown[0]}{f', and {len(shown) - 1} more' if len(shown) > 1 else ''})" if shown else ""
         raise UsageError(
-            f"init: the encoder of {path} does not fit that of the recipe{why}: choose its --encoder, and patches of its size."
+            f"init: the encoder of {path} does not fit that of the recipe{why}: {_remedy(source.backbone, backbone)}."
         )
+
+
+def _remedy(theirs: Backbone | None, ours: Backbone | None) -> str:
+    """What makes the recipe's encoder the other: its patches and its stem follow from the size of the images by default."""
+    if theirs and ours and theirs.net.patch_size and ours.net.patch_size not in (None, theirs.net.patch_size):
+        return f"choose its --encoder with patches of {theirs.net.patch_size} pixels, as in vit_small/16"
+    stems = [getattr(each.net.module, "stem_kind", None) for each in (theirs, ours) if each]
+    if None not in stems and stems[0] != stems[-1]:
+        return f"its stem is for images {STEMS[stems[0]]} pixels, choose such an --image-size"
+    return "choose its --encoder"
 
 
 def _heads(net: Net) -> int | None:

@@ -2,7 +2,7 @@
 
 import functools
 import hashlib
-import os
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,8 @@ def import_weights(
     state = state._replace(step=jnp.zeros((), jnp.int32), params={"encoder": params}, method_state={"encoder": stats})
     _save(run, recipe, state, source_of(file, located))
     unused = [printable(name) for name in read.unused]
-    log_line(f"{encoder} in the names of {located.layout}{f' under {located.prefix!r}' if located.prefix else ''}")
+    under = f" under {located.prefix!r}" if located.prefix else ""
+    log_line(f"{encoder} in the names of {located.layout}{under}{_heads(backbone.net)}")
     log_line(f"not used: {_summary(unused)}" if unused else "every array of the file is used")
     log_line(f"next: ssl-jax evaluate {printable(str(run))} --data NAME")
     about = {"run": str(run), "encoder": encoder, "image_size": arguments["image_size"], "layout": located.layout}
@@ -112,12 +113,18 @@ def source_of(file: Path, located: Located) -> dict[str, str]:
     return about | {"checksum": digest.hexdigest()}
 
 
+def _heads(net: Net) -> str:
+    """With other heads a ViT is another function of the same arrays, and neither gives an error."""
+    return f", with {net.module.block1.attention.heads} attention heads, which no file shows" if net.patch_size else ""
+
+
 def _summary(names: Sequence[str]) -> str:
     """Names, those with the same first parts as one: "module.encoder_k (265 arrays), module.queue".
 
     Two parts, or one more than all of them share: the line that converts a checkpoint adds its "state_dict".
     """
-    shared = len(os.path.commonprefix([name.split(".")[:-1] for name in names]))
+    above = zip(*(name.split(".")[:-1] for name in names), strict=False)
+    shared = sum(1 for _ in itertools.takewhile(lambda parts: len(set(parts)) == 1, above))
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(".".join(name.split(".")[: max(2, shared + 1)]), []).append(name)
