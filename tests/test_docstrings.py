@@ -25,6 +25,8 @@ from ssl_jax.methods.simclr import SimCLR
 from ssl_jax.networks.given import as_encoder
 from ssl_jax.networks.vit import ViT
 from ssl_jax.recipes import simclr
+from ssl_jax.sequences.transformer import transformer
+from ssl_jax.train.mesh import batch_sharding, make_mesh
 
 PUBLIC = {
     f"{folder.__name__}.{name}": getattr(folder, name) for folder in (losses, ops, evaluate) for name in folder.__all__
@@ -57,10 +59,11 @@ OTHERS = {
 WITH_EXAMPLES = {name: each for page in PAGES for name, each in functions_of(page).items()} | OTHERS
 WITH_RUN = ("ssl_jax.load", "ssl_jax.commands.")
 GLOBALS = {
-    "DIGITS": DIGITS, "Backbone": Backbone, "EncoderOnly": EncoderOnly, "Images": Images, "Laptop": Laptop, "Path": Path,
-    "SimCLR": SimCLR, "ViT": ViT, "as_encoder": as_encoder, "as_source": data.as_source, "encoder": networks.encoder,
-    "functools": functools, "interop": interop, "jax": jax, "jnp": jnp, "linear_head": networks.linear_head, "np": np,
-    "open_data": data.open_data, "sequences": sequences, "sgd": optimizers.sgd, "simclr": simclr, "sinkhorn": ops.sinkhorn,
+    "DIGITS": DIGITS, "Backbone": Backbone, "Batches": data.Batches, "EncoderOnly": EncoderOnly, "Images": Images,
+    "Laptop": Laptop, "Path": Path, "SimCLR": SimCLR, "ViT": ViT, "as_encoder": as_encoder, "as_source": data.as_source,
+    "batch_sharding": batch_sharding, "encoder": networks.encoder, "functools": functools, "interop": interop, "jax": jax,
+    "jnp": jnp, "linear_head": networks.linear_head, "make_mesh": make_mesh, "np": np, "open_data": data.open_data,
+    "sgd": optimizers.sgd, "simclr": simclr, "sinkhorn": ops.sinkhorn, "transformer": transformer,
 }  # fmt: skip
 
 

@@ -78,6 +78,12 @@ def locate(file: Path, arrays: Mapping[str, np.ndarray], kind: type, *, prefix: 
 
     Raises:
       UsageError: there is none, none under this prefix, or several of equal rank.
+
+    Example:
+      >>> arrays = {f"module.encoder_{which}.layer1.0.conv1.weight": np.zeros((64, 64, 1, 1)) for which in "qk"}
+      >>> located = locate(Path("moco.safetensors"), arrays, ResNet)
+      >>> print(located.prefix, located.others)
+      module.encoder_q. ['module.encoder_k.layer1.0.conv1.weight']
     """
     found: dict[str, Named] = {}
     named = {layout: _renamed(arrays, kind, layout) for of, layout in NAMES if of is kind}
@@ -95,7 +101,14 @@ def locate(file: Path, arrays: Mapping[str, np.ndarray], kind: type, *, prefix: 
 
 
 def described(file: Path, located: Located, kind: type) -> dict[str, Any]:
-    """The sizes that the arrays of an encoder show, as arguments of the recipe `imported.encoder`, and "channels"."""
+    """The sizes that the arrays of an encoder show, as arguments of the recipe `imported.encoder`, and "channels".
+
+    Example:
+      >>> names = {"conv1.weight": np.zeros((64, 3, 7, 7)), "layer1.0.conv1.weight": np.zeros((64, 64, 1, 1))}
+      >>> file = Path("x.safetensors")
+      >>> print(described(file, locate(file, names, ResNet), ResNet))
+      {'channels': 3, 'stem': 'imagenet', 'trained_size': 224}
+    """
     names = NAMES[kind, located.layout]
     stem = _array(file, located, "embedding/kernel" if kind is ViT else "stem/conv/kernel", names)
     if stem.ndim != 4:

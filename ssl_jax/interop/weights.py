@@ -54,6 +54,13 @@ def write_weights(file: str | Path, layout: str, backbone: Backbone, *, image_si
 
     Raises:
       UsageError: an unknown layout, one that has no such network, or no file can be written there.
+
+    Example:
+      >>> net = encoder("vit_micro", image_shape=(28, 28, 3))
+      >>> backbone = Backbone(net, *net.init(jax.random.key(0)))
+      >>> lines = write_weights(folder / "encoder.safetensors", "timm", backbone, image_size=28)
+      >>> print(lines[0])
+      import timm
     """
     lines = loading_lines(backbone.net, layout, image_size=image_size)
     patch = backbone.net.patch_size
@@ -76,6 +83,13 @@ def read_weights(file: str | Path, layout: str, net: Net) -> Read:
 
     Raises:
       UsageError: no safetensors file, or one of another network; a pickle of PyTorch; a layout without such a network.
+
+    Example:
+      >>> net = encoder("vit_micro", image_shape=(28, 28, 3))
+      >>> backbone = Backbone(net, *net.init(jax.random.key(0)))
+      >>> lines = write_weights(folder / "encoder.safetensors", "timm", backbone, image_size=28)
+      >>> print(read_weights(folder / "encoder.safetensors", "timm", net).unused)
+      []
     """
     file = Path(file)
     loading_lines(net, layout, image_size=net.module.grid * net.patch_size if net.patch_size else 224)
@@ -87,7 +101,17 @@ def read_weights(file: str | Path, layout: str, net: Net) -> Read:
 
 
 def read_located(file: Path, located: Located, net: Net) -> Read:
-    """The weights of an encoder that `locate` has found in a file, in an encoder of this package; raises as `read_weights`."""
+    """The weights of an encoder that `locate` has found in a file, in an encoder of this package; raises as `read_weights`.
+
+    Example:
+      >>> net = encoder("vit_micro", image_shape=(28, 28, 3))
+      >>> backbone = Backbone(net, *net.init(jax.random.key(0)))
+      >>> file = folder / "encoder.safetensors"
+      >>> lines = write_weights(file, "timm", backbone, image_size=28)
+      >>> located = interop.locate(file, arrays_in(file, at_most=2**30), ViT)
+      >>> print(read_located(file, located, net).unused)
+      []
+    """
     backbone, used = filled_network(file, located.arrays, NAMES[type(net.module), located.layout], net)
     return Read(backbone, unused_of(located, dict.fromkeys(used)))
 
@@ -135,7 +159,13 @@ def _names(net: Net, layout: str) -> Names:
 
 
 def arrays_in(file: Path, *, at_most: int) -> dict[str, np.ndarray]:
-    """The arrays of a safetensors file by name; a `UsageError` for a pickle, with the line that converts it, and others."""
+    """The arrays of a safetensors file by name; a `UsageError` for a pickle, with the line that converts it, and others.
+
+    Example:
+      >>> interop.write_arrays(folder / "x.safetensors", {"a": np.zeros((2, 3))}, {})
+      >>> print(arrays_in(folder / "x.safetensors", at_most=2**20)["a"].shape)
+      (2, 3)
+    """
     if file.suffix in ENDINGS:
         raise conversion_of(file)
     try:
