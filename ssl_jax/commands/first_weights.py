@@ -20,6 +20,8 @@ from ssl_jax.errors import UsageError
 from ssl_jax.interop import read_located
 from ssl_jax.methods.method import Backbone, Method
 from ssl_jax.networks.functional import Net
+from ssl_jax.networks.regnet import RegNetY
+from ssl_jax.networks.resnet import ResNet
 from ssl_jax.networks.vit import ViT
 from ssl_jax.ops.positions import resize_positions
 from ssl_jax.recipes import Recipe
@@ -169,10 +171,12 @@ def _check_encoder(source: Source, method: Method, like: TrainState, found: Name
 
 def _remedy(theirs: Backbone | None, ours: Backbone | None) -> str:
     """What makes the recipe's encoder the other: its patches and its stem follow from the size of the images by default."""
-    if theirs and ours and theirs.net.patch_size and ours.net.patch_size not in (None, theirs.net.patch_size):
-        return f"choose its --encoder with patches of {theirs.net.patch_size} pixels, as in vit_small/16"
-    stems = [getattr(each.net.module, "stem_kind", None) for each in (theirs, ours) if each]
-    if None not in stems and stems[0] != stems[-1]:
+    nets = [each.net for each in (theirs, ours) if each]
+    patches = [net.patch_size for net in nets if net.patch_size]
+    if len(patches) == 2 and patches[0] != patches[1]:
+        return f"choose its --encoder with patches of {patches[0]} pixels, as in vit_small/16"
+    stems = [net.module.stem_kind for net in nets if isinstance(net.module, ResNet | RegNetY)]
+    if len(stems) == 2 and stems[0] != stems[1]:
         return f"its stem is for images {STEMS[stems[0]]} pixels, choose such an --image-size"
     return "choose its --encoder"
 
