@@ -7,6 +7,7 @@ import inspect
 import pkgutil
 import re
 import runpy
+import sys
 from pathlib import Path
 
 import jax
@@ -16,7 +17,7 @@ import pytest
 from PIL import Image
 
 import ssl_jax
-from ssl_jax import augment, data, evaluate, interop, losses, networks, ops, optimizers, sequences
+from ssl_jax import augment, commands, data, evaluate, interop, losses, networks, ops, optimizers, sequences
 from ssl_jax.cli import main
 from ssl_jax.composition import DIGITS, Images, Laptop
 from ssl_jax.methods.encoder_only import EncoderOnly
@@ -34,6 +35,7 @@ PUBLIC = {
 FUNCTIONS = {name: function for name, function in PUBLIC.items() if not inspect.isclass(function)}
 ROOT = Path(__file__).parents[1]
 CONF = runpy.run_path(str(ROOT / "docs/site/conf.py"))
+sys.path.remove(str(ROOT / "docs/site"))
 
 
 def functions_of(name):
@@ -58,12 +60,14 @@ OTHERS = {
 }
 WITH_EXAMPLES = {name: each for page in PAGES for name, each in functions_of(page).items()} | OTHERS
 WITH_RUN = ("ssl_jax.load", "ssl_jax.commands.")
+SLOW = (*WITH_RUN, "ssl_jax.train.fit")
 GLOBALS = {
-    "DIGITS": DIGITS, "Backbone": Backbone, "Batches": data.Batches, "EncoderOnly": EncoderOnly, "Images": Images,
-    "Laptop": Laptop, "Path": Path, "SimCLR": SimCLR, "ViT": ViT, "as_encoder": as_encoder, "as_source": data.as_source,
-    "batch_sharding": batch_sharding, "encoder": networks.encoder, "functools": functools, "interop": interop, "jax": jax,
-    "jnp": jnp, "linear_head": networks.linear_head, "make_mesh": make_mesh, "np": np, "open_data": data.open_data,
-    "sgd": optimizers.sgd, "simclr": simclr, "sinkhorn": ops.sinkhorn, "transformer": transformer,
+    "as_encoder": as_encoder, "as_source": data.as_source, "Backbone": Backbone, "batch_sharding": batch_sharding,
+    "Batches": data.Batches, "commands": commands, "DIGITS": DIGITS, "encoder": networks.encoder,
+    "EncoderOnly": EncoderOnly, "functools": functools, "Images": Images, "interop": interop, "jax": jax, "jnp": jnp,
+    "Laptop": Laptop, "linear_head": networks.linear_head, "make_mesh": make_mesh, "np": np, "open_data": data.open_data,
+    "Path": Path, "sgd": optimizers.sgd, "SimCLR": SimCLR, "simclr": simclr, "sinkhorn": ops.sinkhorn,
+    "transformer": transformer, "ViT": ViT,
 }  # fmt: skip
 
 
@@ -95,7 +99,7 @@ def test_the_page_of_the_api_lists_what_is_exported():
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow) if n.startswith(WITH_RUN) else n for n in WITH_EXAMPLES]
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n.startswith(SLOW) else n for n in WITH_EXAMPLES]
 )
 def test_every_function_has_an_example_that_prints_what_it_says(name, tmp_path, request):
     """Examples may write to `folder`; those of commands may use `run`, the folder of a run, and `photo`, an image."""
