@@ -43,7 +43,14 @@ def import_weights(
     heads: int | None = None,
     position_offset: float = 0.0,
 ) -> dict[str, Any]:
-    """Makes a run of one checkpoint, at step 0, of the weights of an encoder; what the file has beside it is listed."""
+    """Makes a run of one checkpoint, at step 0, of the weights of an encoder; what the file has beside it is listed.
+
+    Example:
+      >>> commands.export(run, layout="timm", output=folder / "encoder.safetensors")
+      >>> found = import_weights(folder / "encoder.safetensors", encoder="vit_micro", run=folder / "imported", data="synthetic")
+      >>> print(found["image_size"], found["unused"])
+      14 []
+    """
     check_ranges(**{name: size for name, size in (("image_size", image_size), ("stored_size", stored_size)) if size})
     run = run or Path("runs") / f"{IMPORTED}-{file.stem}"
     located, sizes = encoder_in(file, encoder, prefix=prefix)

@@ -112,6 +112,10 @@ def encode_words(words: Iterable[str], *, longest: int = LONGEST) -> Arrays:
 
     Raises:
       UsageError: a word has symbols other than letters, apostrophes and hyphens, or is too long; or there are no words.
+
+    Example:
+      >>> print(encode_words(["Cab"], longest=5).arrays["spelling"])
+      [[7 5 6 2 0 0]]
     """
     rows = [LETTERS.encode(word.lower(), length=longest + 1) for word in words]
     if not rows:
