@@ -178,6 +178,8 @@ def _remedy(theirs: Backbone | None, ours: Backbone | None) -> str:
     stems = [net.module.stem_kind for net in nets if isinstance(net.module, ResNet | RegNetY)]
     if len(stems) == 2 and stems[0] != stems[1]:
         return f"its stem is for images {STEMS[stems[0]]} pixels, choose such an --image-size"
+    if len(patches) == 2 and _heads(nets[0]) != _heads(nets[1]):
+        return "recipes have the heads of an encoder's name, but finetune, embed and evaluate take it as it is"
     return "choose its --encoder"
 
 
