@@ -21,6 +21,11 @@ def load(run: str | os.PathLike[str], *, step: int | None = None) -> "TrainedRun
     Raises:
       UsageError: a ValueError: no run, no such step, or data that cannot be opened.
       RunError: there is no checkpoint yet.
+
+    Example:
+      >>> trained = load(run)
+      >>> print(trained.features(np.zeros((2, 14, 14, 3), np.uint8)).shape)
+      (2, 64)
     """
     from ssl_jax.commands import loading  # noqa: PLC0415  `import ssl_jax` does not wait for jax.
 

@@ -26,7 +26,12 @@ class Stopped(RunError):
 
 
 def pick(what: str, name: str, options: Iterable[str]) -> str:
-    """`name` if it is one of `options`, else a `UsageError` that names the most similar one."""
+    """`name` if it is one of `options`, else a `UsageError` that names the most similar one.
+
+    Example:
+      >>> print(pick("layout", "timm", ["timm", "torchvision"]))
+      timm
+    """
     options = sorted(options)
     if name in options:
         return name
@@ -36,7 +41,12 @@ def pick(what: str, name: str, options: Iterable[str]) -> str:
 
 
 def differences(first: Mapping[str, Any], second: Mapping[str, Any], *, in_first: str, in_second: str) -> list[str]:
-    """Where two requests differ, in order of the names: "seed is 0 in its run.json and 1 in this command"."""
+    """Where two requests differ, in order of the names: "seed is 0 in its run.json and 1 in this command".
+
+    Example:
+      >>> print(differences({"seed": 0}, {"seed": 1}, in_first="in run.json", in_second="in this command"))
+      ['seed is 0 in run.json and 1 in this command']
+    """
     return [
         f"{name} is {first.get(name)!r} {in_first} and {second.get(name)!r} {in_second}"
         for name in sorted(first.keys() | second.keys())
@@ -55,6 +65,10 @@ def usage_errors(chosen: Mapping[str, Any]) -> Iterator[None]:
 
     Args:
       chosen: options by name, those whose values differ from their defaults.
+
+    Example:
+      >>> with usage_errors({"image_size": 28}):
+      ...     pass  # A ValueError of a library would become a UsageError that names image_size.
     """
     try:
         yield
@@ -70,7 +84,12 @@ def usage_errors(chosen: Mapping[str, Any]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def memory_errors() -> Iterator[None]:
-    """Turns a failed allocation, on a device or in the host's memory, into a `RunError` that names options that need less."""
+    """Turns a failed allocation, on a device or in the host's memory, into a `RunError` that names options that need less.
+
+    Example:
+      >>> with memory_errors():
+      ...     pass  # A MemoryError would become a RunError.
+    """
     try:
         yield
     except (MemoryError, RuntimeError) as fault:
@@ -84,7 +103,12 @@ def memory_errors() -> Iterator[None]:
 
 @contextlib.contextmanager
 def writing(option: str, path: Path, remedy: str) -> Iterator[None]:
-    """Turns an operating system's refusal to write at `path`, which `option` names, into a `UsageError` with a remedy."""
+    """Turns an operating system's refusal to write at `path`, which `option` names, into a `UsageError` with a remedy.
+
+    Example:
+      >>> with writing("output", folder / "x.csv", "choose another file"):
+      ...     size = (folder / "x.csv").write_text("path,label")
+    """
     try:
         yield
     except OSError as fault:
@@ -93,7 +117,12 @@ def writing(option: str, path: Path, remedy: str) -> Iterator[None]:
 
 
 def reason_of(fault: BaseException) -> str:
-    """The first sentence of a fault's message, on one line."""
+    """The first sentence of a fault's message, on one line.
+
+    Example:
+      >>> print(reason_of(ValueError("x is 3. Choose 4.")))
+      x is 3. Choose 4
+    """
     text = fault.msg if isinstance(fault, SyntaxError) else str(fault)  # Without its file and line once more.
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return (lines[0][:300].rstrip(".:") if lines else "") or type(fault).__name__
@@ -103,6 +132,10 @@ def own_place(fault: BaseException) -> str | None:
     """Where code outside the package and the libraries raised a fault: "/x/my_file.py, line 3, in objective".
 
     None where no such code was running. The frames are those from where the fault was caught.
+
+    Example:
+      >>> print(own_place(ValueError("raised nowhere")))
+      None
     """
     if isinstance(fault, SyntaxError) and fault.filename:
         return f"{fault.filename}, line {fault.lineno}"

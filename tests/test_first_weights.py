@@ -3,6 +3,7 @@
 import functools
 import json
 import shutil
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -10,10 +11,12 @@ import numpy as np
 import pytest
 
 from ssl_jax.cli import main
-from ssl_jax.commands.first_weights import starting_from
+from ssl_jax.commands.first_weights import Source, _remedy, first_arrays, starting_from
 from ssl_jax.commands.pretraining import _request
 from ssl_jax.errors import UsageError
 from ssl_jax.interop import write_weights
+from ssl_jax.methods.method import Backbone
+from ssl_jax.networks import encoder
 from ssl_jax.options import Options
 from ssl_jax.prepare import prepare
 from ssl_jax.recipes import find
@@ -168,7 +171,10 @@ def test_convolutions_take_any_image_size(tmp_path):
             made("simclr", encoder="small"),
             "does not fit that of the recipe (layer1.conv.kernel is absent, expected 3x3x3x32, and 14 more)",
         ),
-        (made("simclr", encoder="vit_micro", image_size=28), "(embedding.kernel is 147x64, expected 48x64)"),
+        (
+            made("simclr", encoder="vit_micro", image_size=28),
+            "(embedding.kernel is 147x64, expected 48x64): choose its --encoder with patches of 7 pixels, as in",
+        ),
         (made("cpc", encoder="small", image_size=28), "the encoder of"),
     ],
 )
@@ -177,6 +183,39 @@ def test_another_encoder_is_one_sentence(make, words, tmp_path):
     with pytest.raises(UsageError, match=r"init: the encoder of .* does not fit") as reason:
         started(tmp_path / "run", make, tmp_path)
     assert words in str(reason.value) and "\n" not in str(reason.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"layer_scale": 1.0}, r"\(block1\.attention_scale is 64, expected absent, and 7 more\)"),
+        ({"heads": 8}, r"\(its 8 attention heads, expected 4\)"),
+    ],
+)
+def test_an_encoder_that_would_be_another_one_in_the_recipe_is_one_sentence(options, words, tmp_path):
+    """All arrays of the recipe's fit: without the gains, or with other heads, they would be those of another function."""
+    recipe = made("simclr")()
+    net = encoder("vit_micro/7", image_shape=(14, 14, 3), **options)
+    like = jax.eval_shape(lambda: init_state(recipe.method, recipe.optimizer(1).transformation, seed=0))
+    params, stats = jax.tree.map(
+        lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(net.init, jax.random.key(0))
+    )
+    with pytest.raises(UsageError, match=f"init: the encoder of x does not fit that of the recipe {words}"):
+        first_arrays(Source({}, Backbone(net, params, stats), {}, None), recipe.method, like, Path("x"))
+
+
+def test_the_remedy_names_patches_or_the_sizes_of_a_stem():
+    def backbone(name, side, **options):
+        return Backbone(encoder(name, image_shape=(side, side, 3), **options), {}, {})
+
+    found = _remedy(backbone("vit_micro", 32, patch_size=16), backbone("vit_micro", 32))
+    assert found == "choose its --encoder with patches of 16 pixels, as in vit_small/16"
+    found = _remedy(backbone("vit_micro", 28, heads=8), backbone("vit_micro", 28))
+    assert found.startswith("recipes have the heads of an encoder's name")
+    found = _remedy(backbone("resnet18", 64), backbone("resnet18", 32))
+    assert found == "its stem is for images of more than 32 pixels, choose such an --image-size"
+    assert _remedy(backbone("resnet18", 64), backbone("vit_micro", 32)) == "choose its --encoder"
+    assert _remedy(backbone("resnet34", 64), backbone("resnet18", 64)) == _remedy(None, None) == "choose its --encoder"
 
 
 @pytest.mark.slow

@@ -82,6 +82,11 @@ def test_names_that_are_not_used_are_summed_up():
         *(f"x{part}" for part in range(8)),
     ]
     assert _summary(names) == "module.encoder_k (2 arrays), module.queue, x0, x1, x2, x3, x4, x5 and 2 more"
+    names = [f"state_dict.module.{name}" for name in ("fc.0.weight", "fc.0.bias", "encoder_k.conv1.weight", "queue")]
+    assert (
+        _summary(names)
+        == "state_dict.module.fc (2 arrays), state_dict.module.encoder_k.conv1.weight, state_dict.module.queue"
+    )
 
 
 @pytest.mark.slow
@@ -113,8 +118,10 @@ def test_what_cannot_be_imported_is_one_sentence_and_nothing_is_written(folder, 
     monkeypatch.chdir(tmp_path)
     file = folder / "y.safetensors"
     (tmp_path / "x.pth").write_bytes(b"\x80\x04")
+    (tmp_path / "x.weights").write_bytes(b"PK\x03\x04")
     for words, sentence in {
-        "x.pth --encoder resnet18": "in torch.load('x.pth', map_location='cpu', weights_only=True).items()}, 'x.safetensors')",
+        "x.pth --encoder resnet18": "is a pickle, which can run any program when it is read: convert it where PyTorch is, by",
+        "x.weights --encoder resnet18": "x.weights is a pickle",  # By its first bytes.
         "nothing.safetensors --encoder resnet18": "nothing.safetensors cannot be read",
         f"{file} --encoder resnet18": "has no ResNet by the names of timm",
         f"{file} --encoder vit_mikro": "did you mean 'vit_micro'?",
@@ -129,4 +136,4 @@ def test_what_cannot_be_imported_is_one_sentence_and_nothing_is_written(folder, 
         code, out, err = command(capsys, "import", *words.split())
         assert code == 2 and sentence in err and err.startswith("ssl-jax: ") and err.count("\n") == 1, err
         assert not out
-    assert [path.name for path in tmp_path.iterdir()] == ["x.pth"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.pth", "x.weights"]

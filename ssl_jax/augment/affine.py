@@ -53,6 +53,11 @@ def affine_matrix(*, degrees: Array, shear: Array, scale: Array, shift: Array) -
       shear: angle by which vertical lines lean to the right.
       scale: above 1 enlarges.
       shift: `[2]`, down and right.
+
+    Example:
+      >>> turn = affine_matrix(degrees=jnp.array(90.0), shear=jnp.array(0.0), scale=jnp.array(1.0), shift=jnp.zeros(2))
+      >>> print(turn.shape)
+      (2, 3)
     """
     angle, lean = jnp.deg2rad(degrees), jnp.tan(jnp.deg2rad(shear))
     cosine, sine = jnp.cos(angle), jnp.sin(angle)
@@ -65,6 +70,11 @@ def crop_matrix(matrix: Array, box: Array, *, image_size: Size, size: Size) -> A
 
     Args:
       box: `[4]`, top, left, height, width, as from `sample_crop_box`.
+
+    Example:
+      >>> matrix = jnp.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+      >>> print(crop_matrix(matrix, jnp.array([0.0, 0.0, 4.0, 4.0]), image_size=(8, 8), size=(4, 4)).shape)
+      (2, 3)
     """
     zoom = box[2:] / jnp.array(size, jnp.float32)
     middle = box[:2] + box[2:] / 2 - jnp.array(image_size, jnp.float32) / 2
@@ -83,6 +93,11 @@ def sample_affine_matrix(
 
     Raises:
       UsageError: a negative strength, a shear of 90 or more, or a scale range that is not 0 < low <= high.
+
+    Example:
+      >>> strengths = {"degrees": 10.0, "translate": 0.1, "scale": (0.9, 1.1), "shear": 5.0}
+      >>> print(sample_affine_matrix(jax.random.key(0), size=(32, 32), **strengths).shape)
+      (2, 3)
     """
     if min(degrees, translate, shear) < 0 or shear >= 90:
         got = f"{degrees=}, {translate=}, {shear=}"
@@ -109,7 +124,12 @@ def random_affine(
     shear: float = 0.0,
     mode: Mode = "constant",
 ) -> Array:
-    """`affine` with a map from `sample_affine_matrix`."""
+    """`affine` with a map from `sample_affine_matrix`.
+
+    Example:
+      >>> print(random_affine(jax.random.key(0), jnp.ones((8, 8, 3)), degrees=10, translate=0.1).shape)
+      (8, 8, 3)
+    """
     size = image.shape[:2]
     matrix = sample_affine_matrix(rng, size=size, degrees=degrees, translate=translate, scale=scale, shear=shear)
     return affine(image, matrix, mode=mode)

@@ -31,6 +31,11 @@ def log_spectrogram(waveform: Array, *, window: int, hop: int, decibels: float =
 
     Raises:
       UsageError: the waveform is not `[N]` with N of at least `hop`, or the window is odd or shorter than `hop`.
+
+    Example:
+      >>> time = jnp.arange(1600) / 16000
+      >>> print(log_spectrogram(jnp.sin(2 * jnp.pi * 1000 * time), window=256, hop=160).shape)
+      (10, 129)
     """
     if waveform.ndim != 1 or not 1 <= hop <= len(waveform) or window % 2 or window < hop:
         raise UsageError(
@@ -51,6 +56,10 @@ def audio_view(*, window: int, hop: int, volume: Range = (0.9, 1.1)) -> Callable
     """`(rng, waveform [N]) -> [F, S, 1]`: the spectrogram at a random volume.
 
     Few other changes keep the agreement of video and audio.
+
+    Example:
+      >>> print(audio_view(window=256, hop=160)(jax.random.key(0), jnp.zeros(1600)).shape)
+      (10, 129, 1)
 
     Source: Morgado et al. 2021, https://arxiv.org/abs/2004.12943, appendix on experimental setup: volume by up to 10 %.
     """

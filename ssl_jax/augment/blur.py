@@ -39,6 +39,10 @@ def random_gaussian_blur(
 ) -> Array:
     """`gaussian_blur` with `probability`, sigma uniform in a range.
 
+    Example:
+      >>> print(random_gaussian_blur(jax.random.key(0), jnp.ones((32, 32, 3)), kernel_size=3).shape)
+      (32, 32, 3)
+
     Source: Chen et al. 2020, https://arxiv.org/abs/2002.05709, appendix A.
     """
     if not 0 < sigma[0] <= sigma[1]:
@@ -49,7 +53,12 @@ def random_gaussian_blur(
 
 
 def simclr_kernel(size: int) -> int:
-    """SimCLR's kernel size for a side of `size`: 10 % of it, made odd (224 -> 23, 32 -> 3; below 20 -> 1, no blur)."""
+    """SimCLR's kernel size for a side of `size`: 10 % of it, made odd (224 -> 23, 32 -> 3; below 20 -> 1, no blur).
+
+    Example:
+      >>> print(simclr_kernel(224), simclr_kernel(32), simclr_kernel(16))
+      23 3 1
+    """
     return 2 * (size // 20) + 1
 
 
@@ -58,6 +67,10 @@ def pillow_kernel(size: int) -> int:
 
     Pillow's GaussianBlur, which most PyTorch implementations use, has no kernel size. 10 % of the side truncates a blur
     of sigma 2 at half a deviation for 32 pixels, and at two for 96.
+
+    Example:
+      >>> print(pillow_kernel(224), pillow_kernel(5))
+      13 9
     """
     return min(13, 2 * size - 1)
 

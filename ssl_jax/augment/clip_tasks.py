@@ -43,6 +43,12 @@ def order_views(
     Raises:
       UsageError: no clip `[T, H, W, C]`, or one in which no triple fits.
 
+    Example:
+      >>> clip = jax.random.randint(jax.random.key(0), (6, 8, 8, 1), 0, 256).astype(jnp.uint8)
+      >>> views = order_views(lambda rng, frame: frame[None] / 255)(jax.random.key(1), clip)
+      >>> print(views["views"].shape, views["in_order"].dtype)
+      (3, 8, 8, 1) int32
+
     Source: Misra et al. 2016, https://arxiv.org/abs/1603.08561, section 3: intervals of at most 60 frames, a margin of 15,
     and motion by optical flow.
     """
@@ -66,7 +72,13 @@ def order_views(
 
 
 def triples(shape: tuple[int, ...], *, margin: int = 1, reach: int | None = None) -> NDArray[np.int32]:
-    """All choices of first, inner, outer and last frame of a clip of this shape, `[N, 4]`, as `order_views` draws them."""
+    """All choices of first, inner, outer and last frame of a clip of this shape, `[N, 4]`, as `order_views` draws them.
+
+    Example:
+      >>> print(triples((5, 8, 8, 1), reach=3)[:2])
+      [[0 1 3 2]
+       [0 1 4 2]]
+    """
     frames = shape[0] if len(shape) == 4 else 0
     found = [
         (first, inside, outside, last)
@@ -92,6 +104,12 @@ def frame_and_sound_views(
       view: makes the view of the frame.
       window, hop, volume: as in `audio_view`.
 
+    Example:
+      >>> clip = {"image": jnp.zeros((4, 8, 8, 3), jnp.uint8), "audio": jnp.zeros(1600)}
+      >>> views = frame_and_sound_views(lambda rng, frame: frame[None] / 255, window=256, hop=160)(jax.random.key(0), clip)
+      >>> print(views["views"].shape, views["audio"].shape)
+      (1, 8, 8, 3) (10, 129, 1)
+
     Source: Arandjelovic and Zisserman 2017, https://arxiv.org/abs/1705.08168, section 2.2.
     """
     hear = audio_view(window=window, hop=hop, volume=volume)
@@ -111,6 +129,12 @@ def frame_and_sound_evaluation(
     """The evaluation view, of the middle frame: `clip -> {"image": [size, size, C], "audio": [F, S, 1]}`.
 
     prepare: evaluation view of one frame.
+
+    Example:
+      >>> clip = {"image": jnp.zeros((4, 8, 8, 3), jnp.uint8), "audio": jnp.zeros(1600)}
+      >>> view = frame_and_sound_evaluation(lambda frame: frame / 255, window=256, hop=160)(clip)
+      >>> print(view["image"].shape, view["audio"].shape)
+      (8, 8, 3) (10, 129, 1)
     """
 
     def view(clip: Any) -> dict[str, Array]:

@@ -124,6 +124,11 @@ def random_color_jitter(
     Raises:
       UsageError: a negative strength, a hue above 0.5, or a probability outside [0, 1].
 
+    Example:
+      >>> image = jnp.full((4, 4, 3), 0.5)
+      >>> print(random_color_jitter(jax.random.key(0), image, brightness=0.8, contrast=0.8, saturation=0.8, hue=0.2).shape)
+      (4, 4, 3)
+
     Source: Chen et al. 2020, https://arxiv.org/abs/2002.05709, appendix A: strengths s * (0.8, 0.8, 0.8, 0.2).
     """
     if min(brightness, contrast, saturation, hue) < 0 or hue > 0.5:
@@ -150,13 +155,24 @@ def random_color_jitter(
 
 
 def random_grayscale(rng: Array, image: Array, *, probability: float = 0.2) -> Array:
-    """`to_grayscale(image)` with `probability`."""
+    """`to_grayscale(image)` with `probability`.
+
+    Example:
+      >>> gray = random_grayscale(jax.random.key(0), jnp.array([[[1.0, 0.0, 0.0]]]), probability=1.0)
+      >>> print(np.asarray(gray).round(3))
+      [[[0.299 0.299 0.299]]]
+    """
     uniform, grey = jax.random.uniform(rng), to_grayscale(image)
     return chosen("random_grayscale", uniform, probability=probability, changed=grey, image=image)
 
 
 def random_solarize(rng: Array, image: Array, *, probability: float = 0.2, threshold: float = 0.5) -> Array:
-    """`solarize(image, threshold)` with `probability`; 0.2 is that of BYOL's second view."""
+    """`solarize(image, threshold)` with `probability`; 0.2 is that of BYOL's second view.
+
+    Example:
+      >>> print(random_solarize(jax.random.key(0), jnp.array([[[0.25, 0.75]]]), probability=1.0))
+      [[[0.25 0.25]]]
+    """
     uniform, inverted = jax.random.uniform(rng), solarize(image, threshold)
     return chosen("random_solarize", uniform, probability=probability, changed=inverted, image=image)
 

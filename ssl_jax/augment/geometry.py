@@ -139,7 +139,12 @@ def flip(image: Array) -> Array:
 
 
 def random_flip(rng: Array, image: Array, *, probability: float = 0.5) -> Array:
-    """`flip(image)` with `probability`."""
+    """`flip(image)` with `probability`.
+
+    Example:
+      >>> print(random_flip(jax.random.key(0), jnp.arange(3.0).reshape(1, 3, 1), probability=1.0)[0, :, 0])
+      [2. 1. 0.]
+    """
     uniform = jax.random.uniform(rng)
     return chosen("random_flip", uniform, probability=probability, changed=flip(image), image=image)
 

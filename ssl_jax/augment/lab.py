@@ -22,7 +22,13 @@ MIDDLE, SPREAD = 50.0, 25.0  # For standardising lightness.
 
 
 def rgb_to_lab(image: Array) -> Array:
-    """sRGB in [0, 1] `[..., 3]` to Lab `[..., 3]`: white is (100, 0, 0), red (53.2, 80.1, 67.2)."""
+    """sRGB in [0, 1] `[..., 3]` to Lab `[..., 3]`: white is (100, 0, 0), red (53.2, 80.1, 67.2).
+
+    Example:
+      >>> print(np.asarray(rgb_to_lab(jnp.array([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]]))).round(1))
+      [[100.    0.    0. ]
+       [ 53.2  80.1  67.2]]
+    """
     image = jnp.asarray(image, jnp.float32)
     # Both branches of a `where` are differentiated, so the powers avoid zero.
     linear = jnp.where(image > 0.04045, ((jnp.maximum(image, 0.04045) + 0.055) / 1.055) ** 2.4, image / 12.92)
@@ -34,7 +40,12 @@ def rgb_to_lab(image: Array) -> Array:
 
 
 def color_bins(size: float = 10.0) -> NDArray[np.float32]:
-    """Centres (a, b) of the squares of a grid that contain an sRGB colour, `[Q, 2]`: 260 squares of 10 units."""
+    """Centres (a, b) of the squares of a grid that contain an sRGB colour, `[Q, 2]`: 260 squares of 10 units.
+
+    Example:
+      >>> print(color_bins().shape, color_bins(40.0).shape)
+      (260, 2) (23, 2)
+    """
     levels = np.linspace(0, 1, 52)
     colors = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
     with jax.ensure_compile_time_eval():
@@ -43,7 +54,12 @@ def color_bins(size: float = 10.0) -> NDArray[np.float32]:
 
 
 def lightness(image: Array) -> Array:
-    """Standardised lightness of an sRGB image in [0, 1], `[..., 3]` -> `[..., 1]`: the encoder's input."""
+    """Standardised lightness of an sRGB image in [0, 1], `[..., 3]` -> `[..., 1]`: the encoder's input.
+
+    Example:
+      >>> print(lightness(jnp.zeros((8, 8, 3))).shape)
+      (8, 8, 1)
+    """
     return (rgb_to_lab(image)[..., :1] - MIDDLE) / SPREAD
 
 
@@ -59,6 +75,11 @@ def grayscale_and_color(view: ViewMaker) -> Callable[[Array, Array], dict[str, A
 
     Raises:
       UsageError: the images are grayscale.
+
+    Example:
+      >>> views = grayscale_and_color(lambda rng, image: image[None] / 255)(jax.random.key(0), jnp.zeros((8, 8, 3), jnp.uint8))
+      >>> print(views["views"].shape, views["color"].shape)
+      (1, 8, 8, 1) (8, 8, 2)
     """
 
     def augment(rng: Array, image: Array) -> dict[str, Array]:

@@ -54,6 +54,12 @@ def masked_crops(
     Raises:
       UsageError: no patch can be masked, or all can.
 
+    Example:
+      >>> crops = masked_crops(lambda rng, image: {"views": jnp.stack([image, image])}, grid=4, smallest=1)
+      >>> views = crops(jax.random.key(0), jnp.zeros((8, 8, 3)))
+      >>> print(views["masked"].shape, views["wanted"].shape)
+      (2, 16) (2, 8)
+
     Source: Zhou et al. 2021, https://arxiv.org/abs/2111.07832, and Oquab et al. 2023, https://arxiv.org/abs/2304.07193,
     after Bao et al. 2021, https://arxiv.org/abs/2106.08254.
     """

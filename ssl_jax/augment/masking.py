@@ -88,6 +88,11 @@ def block_masking(
       `(rng, image) -> {"views": [1, size, size, C], "seen": [S], "wanted": [blocks, W], "counted": [blocks, W]}`. A block
       smaller than the largest, W, is padded with its own patches, which "counted" excludes.
 
+    Example:
+      >>> views = block_masking(lambda rng, image: image[None], grid=6)(jax.random.key(0), jnp.zeros((24, 24, 3)))
+      >>> print({name: array.shape for name, array in views.items()})
+      {'views': (1, 24, 24, 3), 'seen': (12,), 'wanted': (4, 9), 'counted': (4, 9)}
+
     Source: Assran et al. 2023, https://arxiv.org/abs/2301.08243, section 3 and appendix A.
     """
     patches, most = math.prod(sides_of(grid)), _largest(grid, block, aspect)
@@ -120,7 +125,12 @@ def block_masking(
 
 def draw_block(rng: Array, grid: ImageSize, *, area: Range | Fixed, aspect: Range | Fixed) -> Array:
     """A random rectangle of patches on the grid: true inside, `[P]`. aspect: of its height over its width, both as parts of
-    the grid's."""
+    the grid's.
+
+    Example:
+      >>> print(draw_block(jax.random.key(0), 4, area=(0.25, 0.25), aspect=(1.0, 1.0)).sum())
+      4
+    """
     area_rng, aspect_rng, corner_rng = jax.random.split(rng, 3)
     rows, columns = sides_of(grid)
     whole = np.array([rows, columns], np.int32)
@@ -137,6 +147,11 @@ def some_of(mask: Array, order: Array, count: int) -> tuple[Array, Array]:
     """`count` indices at which the mask is true, in ascending `order`; they repeat where there are fewer.
 
     Returns them, int32 `[count]`, and a mask of first occurrences, bool `[count]`: all false if the mask is never true.
+
+    Example:
+      >>> mask, order = jnp.array([True, False, True, False]), jnp.array([0.3, 0.1, 0.2, 0.4])
+      >>> print(some_of(mask, order, 3))
+      (Array([2, 0, 2], dtype=int32), Array([ True,  True, False], dtype=bool))
     """
     ordered = jnp.argsort(jnp.where(mask, order.astype(jnp.float32), jnp.inf)).astype(jnp.int32)
     turn, available = jnp.arange(count), mask.sum()
@@ -162,6 +177,11 @@ def hole_masking(view: ViewMaker, *, hole: int, anywhere: int | None = None) -> 
     Returns:
       `(rng, image) -> {"views": [1, size, size, C], "hole": [hole, hole, C]}`; with random squares "hole" is the whole view,
       and "counted" is added, bool `[size, size]`, true within the squares.
+
+    Example:
+      >>> views = hole_masking(lambda rng, image: image[None], hole=4)(jax.random.key(0), jnp.ones((8, 8, 3)))
+      >>> print(views["views"][0, :, 4, 0], views["hole"].shape)
+      [1. 1. 0. 0. 0. 0. 1. 1.] (4, 4, 3)
 
     Source: Pathak et al. 2016, https://arxiv.org/abs/1604.07379, section 3.3, "central region" and "random block".
     """

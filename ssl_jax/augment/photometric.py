@@ -28,6 +28,11 @@ def adjust_sharpness(image: Array, amount: Array | float) -> Array:
     """Blend with a smooth image: 0 gives it, 1 the image, 2 exaggerates: ImageEnhance.Sharpness. The border is unchanged.
 
     The smooth image is the mean of 3 x 3 pixels, the middle one with weight five.
+
+    Example:
+      >>> image = jnp.zeros((5, 5, 1)).at[2, 2].set(1.0)
+      >>> print(np.asarray(adjust_sharpness(image, 0.0)[2, :, 0]).round(3))
+      [0.    0.077 0.385 0.077 0.   ]
     """
     height, width, channels = image.shape
     kernel = jnp.ones((3, 3)).at[1, 1].set(5) / 13
@@ -53,6 +58,10 @@ def autocontrast(image: Array) -> Array:
 
 def random_photometric(rng: Array, image: Array, *, probability: float = 0.66) -> Array:
     """With `probability` all four: 4 to 8 bits, sharpness 0.1 to 1.9, solarised at any level, then full contrast.
+
+    Example:
+      >>> print(random_photometric(jax.random.key(0), jnp.linspace(0, 1, 48).reshape(4, 4, 3)).shape)
+      (4, 4, 3)
 
     Source: ImgPilRandomPhotometric and pil_photometric_transforms_lib.py of facebookresearch/vissl, for PIRL.
     """

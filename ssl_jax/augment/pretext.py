@@ -33,6 +33,12 @@ FLAT = (
 def four_rotations(view: ViewMaker) -> ViewMaker:
     """One view by 0, 90, 180 and 270 degrees counter-clockwise, `[4, size, size, C]`: all in one batch.
 
+    Example:
+      >>> image = jnp.array([[1, 2], [3, 4]])[:, :, None]
+      >>> print(four_rotations(lambda rng, image: image[None])(jax.random.key(0), image)[1, :, :, 0])
+      [[2 4]
+       [1 3]]
+
     Source: Gidaris et al. 2018, https://arxiv.org/abs/1803.07728, section 2.2.
     """
 
@@ -57,6 +63,11 @@ def grid_views(view: ViewMaker, *, size: int, gap: int, jitter: int, finish: Fin
     Raises:
       UsageError: the grid does not fit into the view.
 
+    Example:
+      >>> grid = grid_views(lambda rng, image: image[None], size=6, gap=2, jitter=1, finish=without_shortcuts())
+      >>> print(grid(jax.random.key(0), jnp.ones((32, 32, 3))).shape)
+      (9, 6, 6, 3)
+
     Source: Doersch et al. 2015, https://arxiv.org/abs/1505.05192, sections 3.1 and 3.2.
     """
 
@@ -70,7 +81,13 @@ def grid_views(view: ViewMaker, *, size: int, gap: int, jitter: int, finish: Fin
 
 @configured
 def without_shortcuts(*, color: Color = "keep", standardize: bool = True) -> Finish:
-    """Each tile standardised separately, or not; against chromatic aberration `drop_colors`, `project_colors`, or nothing."""
+    """Each tile standardised separately, or not; against chromatic aberration `drop_colors`, `project_colors`, or nothing.
+
+    Example:
+      >>> finish = without_shortcuts(color="drop")
+      >>> print(finish(jax.random.key(0), jnp.ones((6, 6, 3))).shape)
+      (6, 6, 3)
+    """
 
     def finish(rng: Array, tile: Array) -> Array:
         tile = drop_colors(rng, tile) if color == "drop" else project_colors(tile) if color == "project" else tile
@@ -85,6 +102,12 @@ def jigsaw_views(grid: ViewMaker, orders: NDArray[np.int32]) -> Callable[[Array,
 
     Returns:
       `(rng, image) -> {"views": [9, size, size, C], "order": int32 scalar}`; position i shows tile `orders[order, i]`.
+
+    Example:
+      >>> grid = grid_views(lambda rng, image: image[None], size=6, gap=2, jitter=1, finish=without_shortcuts())
+      >>> views = jigsaw_views(grid, np.array([range(9), range(8, -1, -1)], np.int32))(jax.random.key(0), jnp.ones((32, 32, 3)))
+      >>> print(views["views"].shape, views["order"].dtype)
+      (9, 6, 6, 3) int32
 
     Source: Noroozi and Favaro 2016, https://arxiv.org/abs/1603.09246, section 3.
     """
@@ -103,6 +126,12 @@ def pirl_views(view: ViewMaker, transformed: ViewMaker) -> Callable[[Array, Arra
 
     Returns:
       `(rng, image) -> {"views": [1, size, size, C], "transformed": [P, h, w, C]}`, P being 9 or 1.
+
+    Example:
+      >>> whole = lambda rng, image: image[None]
+      >>> views = pirl_views(whole, one_of(four_rotations(whole)))(jax.random.key(0), jnp.zeros((8, 8, 3)))
+      >>> print(views["views"].shape, views["transformed"].shape)
+      (1, 8, 8, 3) (1, 8, 8, 3)
     """
 
     def augment(rng: Array, image: Array) -> dict[str, Array]:
@@ -114,7 +143,13 @@ def pirl_views(view: ViewMaker, transformed: ViewMaker) -> Callable[[Array, Arra
 
 @configured
 def shuffled(views: ViewMaker) -> ViewMaker:
-    """The same views in a random order."""
+    """The same views in a random order.
+
+    Example:
+      >>> views = shuffled(lambda rng, image: jnp.stack([image, image + 1]))(jax.random.key(0), jnp.zeros((2, 2, 1)))
+      >>> print(sorted(views[:, 0, 0, 0].tolist()))
+      [0.0, 1.0]
+    """
 
     def augment(rng: Array, image: Array) -> Array:
         views_rng, order_rng = jax.random.split(rng)
@@ -125,7 +160,12 @@ def shuffled(views: ViewMaker) -> ViewMaker:
 
 @configured
 def one_of(views: ViewMaker) -> ViewMaker:
-    """One random view, `[1, size, size, C]`."""
+    """One random view, `[1, size, size, C]`.
+
+    Example:
+      >>> print(one_of(lambda rng, image: jnp.stack([image, image + 1]))(jax.random.key(0), jnp.zeros((2, 2, 1))).shape)
+      (1, 2, 2, 1)
+    """
 
     def augment(rng: Array, image: Array) -> Array:
         return shuffled(views)(rng, image)[:1]
@@ -134,7 +174,12 @@ def one_of(views: ViewMaker) -> ViewMaker:
 
 
 def tiles(rng: Array, image: Array, *, size: int, gap: int, jitter: int) -> Array:
-    """A grid of 3 x 3 squares at a random position in the image, with jitter: `[9, size, size, C]`. See `grid_views`."""
+    """A grid of 3 x 3 squares at a random position in the image, with jitter: `[9, size, size, C]`. See `grid_views`.
+
+    Example:
+      >>> print(tiles(jax.random.key(0), jnp.zeros((32, 32, 3)), size=8, gap=2, jitter=1).shape)
+      (9, 8, 8, 3)
+    """
     span, room = GRID * size + (GRID - 1) * gap + 2 * jitter, min(image.shape[:2])
     if min(size, gap + 1, jitter + 1) < 1 or span > room:
         raise UsageError(
@@ -151,14 +196,24 @@ def tiles(rng: Array, image: Array, *, size: int, gap: int, jitter: int) -> Arra
 
 
 def standardize_tile(tile: Array) -> Array:
-    """Mean 0 and standard deviation 1 in each channel, so that brightness and contrast do not reveal neighbours."""
+    """Mean 0 and standard deviation 1 in each channel, so that brightness and contrast do not reveal neighbours.
+
+    Example:
+      >>> print(standardize_tile(jnp.array([[[0.0], [1.0]]])).round(2)[0, :, 0])
+      [-1.  1.]
+    """
     centred = tile - tile.mean(axis=(0, 1), keepdims=True)
     spread = jnp.sqrt(jnp.square(centred).mean(axis=(0, 1), keepdims=True))
     return centred / jnp.maximum(spread, FLAT)
 
 
 def drop_colors(rng: Array, tile: Array) -> Array:
-    """Two of three channels replaced by noise with a hundredth of the deviation of the third. One channel: the tile."""
+    """Two of three channels replaced by noise with a hundredth of the deviation of the third. One channel: the tile.
+
+    Example:
+      >>> print(drop_colors(jax.random.key(0), jnp.ones((4, 4, 3))).shape)
+      (4, 4, 3)
+    """
     if tile.shape[-1] != 3:
         return tile
     kept_rng, noise_rng = jax.random.split(rng)
@@ -168,7 +223,12 @@ def drop_colors(rng: Array, tile: Array) -> Array:
 
 
 def project_colors(tile: Array) -> Array:
-    """Projection that removes the green-magenta axis (-1, 2, -1), along which lenses shift colours. One channel: the tile."""
+    """Projection that removes the green-magenta axis (-1, 2, -1), along which lenses shift colours. One channel: the tile.
+
+    Example:
+      >>> print(abs(project_colors(jnp.array([-1.0, 2.0, -1.0]))).max() < 1e-6)
+      True
+    """
     if tile.shape[-1] != 3:
         return tile
     axis = np.array([-1.0, 2.0, -1.0]) / np.sqrt(6)

@@ -20,7 +20,12 @@ from ssl_jax.settings import configured
 
 
 def sight(clip: Any) -> Any:
-    """The video of a clip with sound; any other value unchanged."""
+    """The video of a clip with sound; any other value unchanged.
+
+    Example:
+      >>> print(sight({"image": jnp.zeros((4, 8, 8, 3)), "audio": jnp.zeros(1600)}).shape)
+      (4, 8, 8, 3)
+    """
     return clip["image"] if isinstance(clip, dict) else clip
 
 
@@ -36,6 +41,12 @@ def audio_video_views(
 
     Returns:
       `(rng, clip) -> {"views": [V, T, size, size, C], "audio": [F, S, 1]}`.
+
+    Example:
+      >>> clip = {"image": jnp.zeros((4, 8, 8, 3), jnp.uint8), "audio": jnp.zeros(1600)}
+      >>> views = audio_video_views(lambda rng, frame: frame[None] / 255, window=256, hop=160)(jax.random.key(0), clip)
+      >>> print(views["views"].shape, views["audio"].shape)
+      (1, 4, 8, 8, 3) (10, 129, 1)
     """
     hear = audio_view(window=window, hop=hop, volume=volume)
 
@@ -53,6 +64,12 @@ def audio_video_evaluation(
     """The evaluation view: `clip -> {"image": [T, size, size, C], "audio": [F, S, 1]}`.
 
     prepare: evaluation view of one frame.
+
+    Example:
+      >>> clip = {"image": jnp.zeros((4, 8, 8, 3), jnp.uint8), "audio": jnp.zeros(1600)}
+      >>> view = audio_video_evaluation(lambda frame: frame / 255, window=256, hop=160)(clip)
+      >>> print(view["image"].shape, view["audio"].shape)
+      (4, 8, 8, 3) (10, 129, 1)
     """
 
     def view(clip: Any) -> dict[str, Array]:
@@ -70,6 +87,11 @@ def frame_views(view: ViewMaker, *, reach: int) -> ViewMaker:
 
     Raises:
       UsageError: a clip of one frame, another array than a clip, or a reach below 1.
+
+    Example:
+      >>> views = frame_views(lambda rng, frame: frame[None] / 255, reach=2)
+      >>> print(views(jax.random.key(0), jnp.zeros((6, 8, 8, 3), jnp.uint8)).shape)
+      (2, 8, 8, 3)
 
     Source: Mobahi et al. 2009, "Deep learning from temporal coherence in video", https://doi.org/10.1145/1553374.1553469;
     Gordon et al. 2020, "Watching the World Go By", https://arxiv.org/abs/2003.07990.
@@ -97,6 +119,11 @@ def track_views(view: ViewMaker, *, size: int, reach: int) -> ViewMaker:
     Raises:
       UsageError: as `frame_views`, or a window larger than the frames.
 
+    Example:
+      >>> views = track_views(lambda rng, frame: frame[None], size=6, reach=2)
+      >>> print(views(jax.random.key(0), jnp.zeros((6, 8, 8, 3), jnp.uint8)).shape)
+      (2, 6, 6, 3)
+
     Source: Wang and Gupta 2015, https://arxiv.org/abs/1505.00687: patches that a tracker connects are positives.
     """
     pair = frame_views(view, reach=reach)
@@ -112,6 +139,10 @@ def follow(video: Array, *, size: int) -> Array:
 
     Its centre is, in each frame, the mean position weighted by the fourth power of the difference from the pixel's median
     over time, so that noise has little weight; rounded to pixels and clipped to the frame.
+
+    Example:
+      >>> print(follow(jnp.zeros((6, 8, 8, 3), jnp.uint8), size=4).shape)
+      (6, 4, 4, 3)
     """
     height, width = video.shape[1:3]
     if not 1 <= size <= min(height, width):
@@ -133,7 +164,13 @@ def follow(video: Array, *, size: int) -> Array:
 
 
 def two_times(rng: Array, *, frames: int, reach: int) -> Array:
-    """Two different frames, `[2]` int32, at most `reach` distance; uniform over all such ordered pairs."""
+    """Two different frames, `[2]` int32, at most `reach` distance; uniform over all such ordered pairs.
+
+    Example:
+      >>> first, second = two_times(jax.random.key(0), frames=6, reach=2)
+      >>> print(1 <= abs(first - second) <= 2)
+      True
+    """
     first, second = jnp.meshgrid(jnp.arange(frames), jnp.arange(frames), indexing="ij")
     distance = jnp.abs(first - second).ravel()
     allowed = jnp.where((distance >= 1) & (distance <= reach), 0.0, -jnp.inf)

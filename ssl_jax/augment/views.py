@@ -205,7 +205,13 @@ def digit_views(
 
 @configured
 def joined(*makers: ViewMaker) -> ViewMaker:
-    """The views of several makers, concatenated, each with its own key: `[V1 + V2 + ..., size, size, C]`."""
+    """The views of several makers, concatenated, each with its own key: `[V1 + V2 + ..., size, size, C]`.
+
+    Example:
+      >>> views = joined(lambda rng, image: image[None], lambda rng, image: jnp.stack([image, image]))
+      >>> print(views(jax.random.key(0), jnp.zeros((8, 8, 3))).shape)
+      (3, 8, 8, 3)
+    """
 
     def augment(rng: Array, image: Array) -> Array:
         rngs = jax.random.split(rng, len(makers))
@@ -217,6 +223,11 @@ def joined(*makers: ViewMaker) -> ViewMaker:
 @configured
 def multi_crop(large: ViewMaker, small: ViewMaker) -> Callable[[Array, Array], dict[str, Array]]:
     """Multi-crop of SwAV and DINO: "views" of most of the image, and "small_views", low-resolution crops of small parts.
+
+    Example:
+      >>> views = multi_crop(lambda rng, image: image[None], lambda rng, image: image[None, :4, :4])
+      >>> print({name: crops.shape for name, crops in views(jax.random.key(0), jnp.zeros((8, 8, 3))).items()})
+      {'views': (1, 8, 8, 3), 'small_views': (1, 4, 4, 3)}
 
     Source: Caron et al. 2020, https://arxiv.org/abs/2006.09882, section 3.2.
     """
@@ -300,7 +311,12 @@ def _several(
 
 
 def ratio_of(size: ImageSize) -> Range:
-    """The usual range of width/height of a crop, so that views of this size are stretched by at most a third."""
+    """The usual range of width/height of a crop, so that views of this size are stretched by at most a third.
+
+    Example:
+      >>> print([round(ratio, 2) for ratio in ratio_of(32)])
+      [0.75, 1.33]
+    """
     height, width = sides_of(size)
     return 3 / 4 * (width / height), 4 / 3 * (width / height)
 

@@ -38,6 +38,11 @@ def read_options(
 
     Raises:
       UsageError: the words are no such options, or the recipe has an option that the command line has itself.
+
+    Example:
+      >>> make, options = read_options(simclr.demo, ["--temperature", "0.2", "--seed", "3"], prog="ssl-jax pretrain simclr")
+      >>> print(make.keywords["temperature"], options.seed)
+      0.2 3
     """
 
     def arguments(**given: Any) -> dict[str, Any]:
@@ -88,7 +93,13 @@ def current_word(word: str, names: Container[str]) -> str:
 
 
 def repeat(path: Path, words: list[str]) -> tuple[MakeRecipe, Options]:
-    """The recipe, first weights, seed, microbatches and skips of a `run.json`; arguments may set folder and execution."""
+    """The recipe, first weights, seed, microbatches and skips of a `run.json`; arguments may set folder and execution.
+
+    Example:
+      >>> make, options = repeat(run / "run.json", ["--run", str(folder / "again")])
+      >>> print(make.keywords["batch_size"], options.seed)
+      64 0
+    """
     request = read_request(path)
     make = make_again(request)
     again = Options(

@@ -17,6 +17,10 @@ def chosen_recipe(method: str, name: str | None, *, data: str | None) -> str:
 
     Raises:
       UsageError: photographs are given to a demo, which is for images such as digits.
+
+    Example:
+      >>> print(chosen_recipe("simclr", None, data="digits"))
+      demo
     """
     found = recipes(method)
     size = photo_size(data) if data and name in (None, "demo") else None

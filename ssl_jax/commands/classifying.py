@@ -28,6 +28,11 @@ def classify(
     """ "path", "class", "probability" and the `count` largest "probabilities" of each image that can be read, in order.
 
     By the network that `ssl-jax finetune` saved, else by the run's linear probe, which is fitted where none is saved.
+
+    Example:
+      >>> for found in classify(run, [photo], count=1):
+      ...     print(sorted(found))
+      ['class', 'path', 'probabilities', 'probability']
     """
     check_ranges(count=count)
     paths = _files(images)

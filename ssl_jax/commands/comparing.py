@@ -26,6 +26,11 @@ def compare(runs: Sequence[Path], *, output: Path | None = None) -> dict[str, An
 
     Raises:
       UsageError: a folder holds no run, or the page cannot be written.
+
+    Example:
+      >>> tables = compare([run], output=folder / "comparison.html")
+      >>> print((folder / "comparison.html").exists())
+      True
     """
     folders = _folders(runs)
     page = output or Path(os.path.commonpath([folder.absolute().parent for folder in folders])) / PAGE

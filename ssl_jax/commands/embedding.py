@@ -30,6 +30,11 @@ def embed(
       data: a folder, an image file or a data set; the run's own when None.
       output: ends in .parquet, .csv or .npy; see `ssl_jax.commands.feature_files`.
       split: "train", "test", "val" or "all"; when None, "train" for .npy, which has no column that says it, else "all".
+
+    Example:
+      >>> embed(run, output=folder / "features.npy")
+      >>> print(np.load(folder / "features.npy").shape[1])
+      64
     """
     check_ending(output, *WRITERS)
     trained = load(str(run), step=step)

@@ -44,7 +44,13 @@ def evaluate(
     flip: bool = True,
     save: bool = False,
 ) -> dict[str, Any]:
-    """Evaluates the features of a run again: at its last checkpoint or at a given step, on its own or on other data."""
+    """Evaluates the features of a run again: at its last checkpoint or at a given step, on its own or on other data.
+
+    Example:
+      >>> results = evaluate(run, protocols=["knn"])
+      >>> print(list(results["features"]))
+      ['pretrained', 'untrained', 'pixels']
+    """
     check_ranges(seed=seed, epochs=epochs)
     chosen_protocols(protocols)
     _check_evaluation(layer=layer, layers=layers, protocols=protocols, held_out=held_out, step=step, save=save)
@@ -79,7 +85,13 @@ def evaluate(
 def transfer(
     run: Path, *, data: Sequence[str], protocols: Sequence[str] = (), seed: int = 0, save: bool = False, **options: Any
 ) -> dict[str, Any]:
-    """`evaluate` on each of several data sets: data set -> source -> protocol -> field, and a table of all."""
+    """`evaluate` on each of several data sets: data set -> source -> protocol -> field, and a table of all.
+
+    Example:
+      >>> results = transfer(run, data=["synthetic"], protocols=["knn"])
+      >>> print(list(results["datasets"]))
+      ['synthetic']
+    """
     results: dict[str, Any] = {}
     about: dict[str, Any] = {}
     check_share(options.get("labels", 1.0))

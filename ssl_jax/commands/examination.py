@@ -56,6 +56,12 @@ def doctor(run: Path | None = None) -> None:
     Raises:
       UsageError: the folder holds no run.
       RunError: something in it is damaged, with the number of such parts.
+
+    Example:
+      >>> doctor(run)  # doctest: +ELLIPSIS
+      run.json       simclr/demo, seed 0, started ...
+      ...
+      checkpoint 8   whole, the best one
     """
     findings = list(examine_run(run) if run else examine_installation())
     width = max(len(finding.subject) for finding in findings)

@@ -19,7 +19,13 @@ REMEDY = "free disk space, or name another file"
 
 
 def export(run: Path, *, layout: str, output: Path, step: int | None = None) -> None:
-    """Writes the encoder of a run in the layout of another library, and `output` with the ending .md, its model card."""
+    """Writes the encoder of a run in the layout of another library, and `output` with the ending .md, its model card.
+
+    Example:
+      >>> export(run, layout="timm", output=folder / "encoder.safetensors")
+      >>> print((folder / "encoder.md").exists())
+      True
+    """
     check_ending(output, ".safetensors")
     request, recipe, state, _ = restore(run, step)
     backbone = recipe.method.backbone(state.params, state.method_state)

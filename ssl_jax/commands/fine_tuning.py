@@ -36,7 +36,13 @@ def finetune(
     seed: int = 0,
     save: bool = True,
 ) -> dict[str, Any]:
-    """Fine-tunes the encoder of a run, and the same encoder untrained, and evaluates both on the test images."""
+    """Fine-tunes the encoder of a run, and the same encoder untrained, and evaluates both on the test images.
+
+    Example:
+      >>> results = finetune(run, learning_rates=[0.01], epochs=0.1, batch_size=64, optimizer="sgd", save=False)
+      >>> print(list(results))
+      ['method', 'recipe', 'steps', 'data', 'chance', 'features', 'run']
+    """
     given = {} if epochs is None else {"epochs": epochs}
     check_ranges(seed=seed, batch_size=batch_size, layer_decay=layer_decay, **given)
     for rate in [] if learning_rates is None else learning_rates or [0.0]:

@@ -21,6 +21,9 @@ from ssl_jax.errors import UsageError
 from ssl_jax.interop import read_located
 from ssl_jax.methods.method import Backbone, Method
 from ssl_jax.networks.functional import Net
+from ssl_jax.networks.regnet import RegNetY
+from ssl_jax.networks.resnet import ResNet
+from ssl_jax.networks.vit import ViT
 from ssl_jax.ops.positions import resize_positions
 from ssl_jax.recipes import Recipe
 from ssl_jax.runs import CHECKPOINTS, read_record
@@ -29,6 +32,7 @@ from ssl_jax.train.program import Program
 from ssl_jax.train.state import TrainState
 
 Named = dict[str, Any]  # Arrays by their path: "params.encoder.stem.conv.kernel", "state.teacher. ...".
+STEMS = {"mnist": "of at most 28", "cifar": "of 29 to 32", "imagenet": "of more than 32"}
 OPTIONAL = {"token", "positions", "registers", "mask_token"}  # Not every ViT has them; its blocks fit without.
 
 
@@ -149,19 +153,41 @@ def _check_encoder(source: Source, method: Method, like: TrainState, found: Name
     backbone = method.backbone(tree["params"], tree["state"])
     if backbone is None and found:
         return
-    leaves = by_name((backbone.params, backbone.stats)) if backbone else {}
-    missing = [name for name, leaf in leaves.items() if names[id(leaf)] not in found]
-    missing = [name for name in missing if name.rpartition(".")[2] not in OPTIONAL]
-    if missing or not found:
-        theirs = by_name(tuple(source.backbone[1:])) if source.backbone else {}
-        shown = [
-            f"{name.partition('.')[2]} is {_shape(theirs.get(name))}, expected {_shape(leaves[name])}"
-            for name in missing
-        ]
+    ours = by_name(tuple(backbone[1:])) if backbone else {}
+    theirs = by_name(tuple(source.backbone[1:])) if source.backbone else {}
+    # Their network would be another one without arrays of its own that ours has no place for, such as gains of its branches.
+    unfit = [name for name, leaf in ours.items() if names[id(leaf)] not in found] + [*theirs.keys() - ours.keys()]
+    unfit = sorted(name for name in unfit if name.rpartition(".")[2] not in OPTIONAL)
+    shown = [
+        f"{name.partition('.')[2]} is {_shape(theirs.get(name))}, expected {_shape(ours.get(name))}" for name in unfit
+    ]
+    if backbone and source.backbone:
+        heads = [_heads(each.net) for each in (source.backbone, backbone)]
+        shown += [f"its {heads[0]} attention heads, expected {heads[1]}"] if heads[0] != heads[1] else []
+    if shown or not found:
         why = f" ({shown[0]}{f', and {len(shown) - 1} more' if len(shown) > 1 else ''})" if shown else ""
         raise UsageError(
-            f"init: the encoder of {path} does not fit that of the recipe{why}: choose its --encoder, and patches of its size."
+            f"init: the encoder of {path} does not fit that of the recipe{why}: {_remedy(source.backbone, backbone)}."
         )
+
+
+def _remedy(theirs: Backbone | None, ours: Backbone | None) -> str:
+    """What makes the recipe's encoder the other: its patches and its stem follow from the size of the images by default."""
+    nets = [each.net for each in (theirs, ours) if each]
+    patches = [net.patch_size for net in nets if net.patch_size]
+    if len(patches) == 2 and patches[0] != patches[1]:
+        return f"choose its --encoder with patches of {patches[0]} pixels, as in vit_small/16"
+    stems = [net.module.stem_kind for net in nets if isinstance(net.module, ResNet | RegNetY)]
+    if len(stems) == 2 and stems[0] != stems[1]:
+        return f"its stem is for images {STEMS[stems[0]]} pixels, choose such an --image-size"
+    if len(patches) == 2 and _heads(nets[0]) != _heads(nets[1]):
+        return "recipes have the heads of an encoder's name, but finetune, embed and evaluate take it as it is"
+    return "choose its --encoder"
+
+
+def _heads(net: Net) -> int | None:
+    """Attention heads of a ViT, which no shape shows."""
+    return net.module.block1.attention.heads if isinstance(net.module, ViT) else None
 
 
 def _of_run(path: Path) -> Source:

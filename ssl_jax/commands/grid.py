@@ -60,6 +60,12 @@ def make_sweep(
 
     Raises:
       UsageError: as `members`.
+
+    Example:
+      >>> words = ["--temperature", "0.1", "0.2", "--seed", "0", "1"]
+      >>> sweep = make_sweep(simclr.demo, words, chosen=[], folder=str(folder), prog="ssl-jax sweep simclr")
+      >>> print(len(sweep.members))
+      4
     """
     name = "-".join([re.sub(r"\W+", "-", word) for word in chosen if word != "--recipe"] + ["sweep"])
     path = Path(folder) if folder else Path("runs") / name

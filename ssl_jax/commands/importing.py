@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,14 @@ def import_weights(
     heads: int | None = None,
     position_offset: float = 0.0,
 ) -> dict[str, Any]:
-    """Makes a run of one checkpoint, at step 0, of the weights of an encoder; what the file has beside it is listed."""
+    """Makes a run of one checkpoint, at step 0, of the weights of an encoder; what the file has beside it is listed.
+
+    Example:
+      >>> commands.export(run, layout="timm", output=folder / "encoder.safetensors")
+      >>> found = import_weights(folder / "encoder.safetensors", encoder="vit_micro", run=folder / "imported", data="synthetic")
+      >>> print(found["image_size"], found["unused"])
+      14 []
+    """
     check_ranges(**{name: size for name, size in (("image_size", image_size), ("stored_size", stored_size)) if size})
     run = run or Path("runs") / f"{IMPORTED}-{file.stem}"
     located, sizes = encoder_in(file, encoder, prefix=prefix)
@@ -73,7 +81,8 @@ def import_weights(
     state = state._replace(step=jnp.zeros((), jnp.int32), params={"encoder": params}, method_state={"encoder": stats})
     _save(run, recipe, state, source_of(file, located))
     unused = [printable(name) for name in read.unused]
-    log_line(f"{encoder} in the names of {located.layout}{f' under {located.prefix!r}' if located.prefix else ''}")
+    under = f" under {located.prefix!r}" if located.prefix else ""
+    log_line(f"{encoder} in the names of {located.layout}{under}{_heads(backbone.net)}")
     log_line(f"not used: {_summary(unused)}" if unused else "every array of the file is used")
     log_line(f"next: ssl-jax evaluate {printable(str(run))} --data NAME")
     about = {"run": str(run), "encoder": encoder, "image_size": arguments["image_size"], "layout": located.layout}
@@ -112,11 +121,21 @@ def source_of(file: Path, located: Located) -> dict[str, str]:
     return about | {"checksum": digest.hexdigest()}
 
 
+def _heads(net: Net) -> str:
+    """With other heads a ViT is another function of the same arrays, and neither gives an error."""
+    return f", with {net.module.block1.attention.heads} attention heads, which no file shows" if net.patch_size else ""
+
+
 def _summary(names: Sequence[str]) -> str:
-    """Names, those with the same first two parts as one: "module.encoder_k (265 arrays), module.queue"."""
+    """Names, those with the same first parts as one: "module.encoder_k (265 arrays), module.queue".
+
+    Two parts, or one more than all of them share: the line that converts a checkpoint adds its "state_dict".
+    """
+    above = zip(*(name.split(".")[:-1] for name in names), strict=False)
+    shared = sum(1 for _ in itertools.takewhile(lambda parts: len(set(parts)) == 1, above))
     groups: dict[str, list[str]] = {}
     for name in names:
-        groups.setdefault(".".join(name.split(".")[:2]), []).append(name)
+        groups.setdefault(".".join(name.split(".")[: max(2, shared + 1)]), []).append(name)
     parts = [f"{start} ({len(of)} arrays)" if len(of) > 1 else of[0] for start, of in groups.items()]
     return ", ".join(parts[:SHOWN]) + (f" and {len(parts) - SHOWN} more" if len(parts) > SHOWN else "")
 

@@ -168,6 +168,12 @@ def _of_channels(image: Any, channels: int) -> NDArray[Any]:
 
 
 def load(run: str, *, step: int | None = None) -> TrainedRun:
-    """As `ssl_jax.load`, which imports this module only when it is called."""
+    """As `ssl_jax.load`, which imports this module only when it is called.
+
+    Example:
+      >>> trained = load(run)
+      >>> print(trained.features(np.zeros((2, 14, 14, 3), np.uint8)).shape)
+      (2, 64)
+    """
     _, recipe, state, mesh = restore(Path(run), step)
     return TrainedRun(recipe, state, mesh, KeptFeatures(Path(run)).encode)

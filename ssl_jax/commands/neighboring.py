@@ -41,6 +41,11 @@ def neighbors(
     Args:
       data: a folder, an image file or a data set; the run's training images when None. The query itself is left out.
       output: a page (.html), a picture (.png), or the result (.json); nothing is written when None.
+
+    Example:
+      >>> found = neighbors(run, photo, "synthetic", count=2)
+      >>> print(len(found["neighbors"]))
+      2
     """
     check_ranges(count=count)
     seen = _checked(query, output)

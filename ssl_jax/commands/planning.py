@@ -32,6 +32,10 @@ def plan(make: functools.partial[Recipe], options: Options, planned: PlanOptions
 
     Raises:
       UsageError: the topology, an argument of the recipe, or the file to write is invalid.
+
+    Example:
+      >>> make = functools.partial(simclr.imagenet, data="synthetic")
+      >>> table = plan(make, Options(), PlanOptions(topology="v5e:4x4"))  # doctest: +SKIP
     """
     if planned.output:
         check_ending(planned.output, ".json")
@@ -64,6 +68,11 @@ def planned_again(path: Path, words: list[str]) -> tuple[functools.partial[Recip
     Where the run's data are not at hand, `run.json` has their number of examples.
 
     path: folder of a run, or its `run.json`.
+
+    Example:
+      >>> make, options, planned = planned_again(run, ["--topology", "v5e:4x4"])
+      >>> print(options.seed, planned.topology)
+      0 v5e:4x4
     """
     request = read_request(path)
     make = make_again(request)

@@ -45,6 +45,12 @@ def pretrain(make: MakeRecipe, options: Options, *, repeats: Path | None = None)
     """Pre-trains, evaluates, reports; returns what `results.json` holds, or None on all processes but the first.
 
     repeats: folder of the run that `make` and `options` repeat. What has changed since is said.
+
+    Example:
+      >>> make = functools.partial(simclr.demo, data="synthetic", image_size=14, encoder="vit_micro/7", epochs=1, batch_size=64)
+      >>> results = pretrain(make, Options(run=folder / "run", devices=1))
+      >>> print(list(results["features"]))
+      ['pretrained', 'untrained', 'pixels']
     """
     began = time.perf_counter()
     if options.distributed or options.coordinator:

@@ -13,7 +13,15 @@ STOPPED = 75  # The exit code of a run that a signal stopped, and that the same 
 
 
 def sweep_script(kind: str, sweep: Sweep) -> str:
-    """The text for a scheduler, "slurm" or "kubernetes"; a `UsageError` for another one."""
+    """The text for a scheduler, "slurm" or "kubernetes"; a `UsageError` for another one.
+
+    Example:
+      >>> sweep = commands.make_sweep(
+      ...     simclr.demo, ["--seed", "0", "1"], chosen=[], folder=str(folder), prog="ssl-jax sweep simclr"
+      ... )
+      >>> print(sweep_script("slurm", sweep).splitlines()[0])
+      #!/bin/bash
+    """
     write = SCRIPTS[pick("script to print", kind, SCRIPTS)]
     commands = [["ssl-jax", *sweep.pretrain(member)] for member in sweep.members]
     return write(_dns_name(sweep.folder.name), commands, shlex.join(["ssl-jax", "compare", str(sweep.folder)]))

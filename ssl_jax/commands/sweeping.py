@@ -69,6 +69,12 @@ def run_sweep(sweep: Sweep) -> tuple[dict[str, Any], Outcome]:
 
     Raises:
       UsageError: the folder holds something else, or runs of these names with other options.
+
+    Example:
+      >>> sweep = commands.make_sweep(
+      ...     simclr.demo, ["--seed", "0", "1"], chosen=[], folder=str(folder), prog="ssl-jax sweep simclr"
+      ... )
+      >>> tables, outcome = run_sweep(sweep)  # doctest: +SKIP
     """
     folder, total = sweep.folder, len(sweep.members)
     _open(folder, sweep.members)

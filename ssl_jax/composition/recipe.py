@@ -89,6 +89,15 @@ def recipe(made_by: Callable[..., Any] | None = None, /, **values: Any) -> Calla
 
     Raises:
       UsageError: the function cannot be a recipe: see `ssl_jax.composition.definition`.
+
+    Example:
+      >>> @recipe(SimCLR, temperature=0.2)
+      ... def mine(images: Images = DIGITS, training: Laptop = Laptop(epochs=5), **options):
+      ...     opened = images.open()
+      ...     method = SimCLR(opened.encoder, opened.head(64, 32), **options)
+      ...     return opened.recipe(training, method, opened.views(), training.adamw)
+      >>> print(mine(data="synthetic", image_size=14, temperature=0.1).arguments["temperature"])
+      0.1
     """
     if inspect.isclass(made_by):
         kinds = method_fields(made_by, values)

@@ -25,8 +25,6 @@ def variant(
 ) -> Callable[..., Recipe]:
     """The recipe `make` with other defaults, under another name.
 
-    Example: `mine = variant(simclr.demo, data="album", image_size=64, temperature=0.1)`.
-
     Args:
       make: a recipe's function, of the package or decorated with `recipe`.
       name: that of the new recipe; as `make` when not given. In a file, a recipe has the name that the file gives it.
@@ -37,6 +35,11 @@ def variant(
 
     Raises:
       UsageError: `make` is no recipe, it has nothing of this name, or a default does not fit.
+
+    Example:
+      >>> mine = variant(simclr.demo, data="synthetic", image_size=14, temperature=0.2)
+      >>> print(mine().method.temperature)
+      0.2
     """
     if not hasattr(make, "parts"):
         raise UsageError(f"variant: got {make!r}, expected a recipe, such as simclr.demo, or a function with @recipe.")
@@ -75,7 +78,13 @@ def _with_fields(groups: dict[str, Any], values: dict[str, Any]) -> dict[str, An
 
 
 def on_emoji(demo: Callable[..., Recipe], **defaults: Any) -> Callable[..., Recipe]:
-    """A method's demo on emoji, with the views that suit them; `defaults` are further ones."""
+    """A method's demo on emoji, with the views that suit them; `defaults` are further ones.
+
+    Example:
+      >>> emoji = on_emoji(simclr.demo)
+      >>> print(emoji.__name__)
+      emoji
+    """
     about = "Minutes on a laptop, AdamW, on emoji in colour, which `ssl-jax data prepare emoji` prepares."
     return variant(demo, name="emoji", about=about, images=EMOJI, training=Laptop(epochs=10), **defaults)
 
@@ -83,7 +92,13 @@ def on_emoji(demo: Callable[..., Recipe], **defaults: Any) -> Callable[..., Reci
 def on_photos(
     demo: Callable[..., Recipe], *, images: Images = PHOTOS, training: Album = ALBUM, **defaults: Any
 ) -> Callable[..., Recipe]:
-    """A method's demo on photographs of one's own, in batches and for a length that suit their number."""
+    """A method's demo on photographs of one's own, in batches and for a length that suit their number.
+
+    Example:
+      >>> photos = on_photos(simclr.demo, temperature=0.2)
+      >>> print(photos.__name__)
+      photos
+    """
     about = f"Photographs of your own in colour: {images.image_size} pixels, {images.encoder}, AdamW, 2,000 steps."
     return variant(demo, name="photos", about=about, adapt=_fitted, images=images, training=training, **defaults)
 

@@ -77,6 +77,12 @@ def feature_extractor(method: Method, prepare: Callable[[Any], Any], *, layer: s
 
     Spatial layers `[B, ..., D]` are mean-pooled. "Images" are the inputs that `model_inputs` takes from a batch, as
     everywhere in this file.
+
+    Example:
+      >>> net = as_encoder((lambda rng: {}, lambda params, images: images.mean((1, 2))), image_shape=(8, 8, 3))
+      >>> extract = feature_extractor(EncoderOnly(net), lambda image: image / 255)
+      >>> print(extract({"encoder": {}}, {"encoder": {}}, jnp.zeros((2, 8, 8, 3), jnp.uint8)).shape)
+      (2, 3)
     """
 
     def extract(params: Any, state: Any, images: Any) -> Array:
@@ -95,6 +101,13 @@ def layer_extractor(
     Args:
       layers: names of layers; all when empty.
       size: largest number of values of a layer; larger ones are pooled to a grid, see `pool_layer`.
+
+    Example:
+      >>> net = as_encoder((lambda rng: {}, lambda params, images: {"colors": images}), image_shape=(8, 8, 3))
+      >>> extract = layer_extractor(EncoderOnly(net), lambda image: image / 255)
+      >>> layers = extract({"encoder": {}}, {"encoder": {}}, jnp.zeros((2, 8, 8, 3), jnp.uint8))
+      >>> print({name: layer.shape for name, layer in layers.items()})
+      {'colors': (2, 192), 'features': (2, 3)}
     """
 
     def extract(params: Any, state: Any, images: Any) -> dict[str, Array]:
@@ -112,6 +125,10 @@ def pixels(params: Any, state: Any, images: Any) -> Array:
     """The images themselves as features, `[B, D]`: in [0, 1], the shorter side reduced to 32 if it is longer.
 
     For clips, every frame, and the spectrogram of their sound in 32 steps.
+
+    Example:
+      >>> print(pixels(None, None, jnp.zeros((2, 8, 8, 3), jnp.uint8)).shape)
+      (2, 192)
     """
     if isinstance(images, dict):
         audio = jax.vmap(partial(log_spectrogram, window=128, hop=images["audio"].shape[1] // 32))(images["audio"])
@@ -138,6 +155,12 @@ def encode(
 
     Args:
       extract, params, state, mesh, batch_size: as in `compute_features`; `extract` may also return a dict of layers.
+
+    Example:
+      >>> source = as_source((np.zeros((5, 8, 8, 3), np.uint8), np.arange(5)))
+      >>> features, labels = encode(pixels, None, None, source)
+      >>> print(features.shape, labels)
+      (5, 192) [0 1 2 3 4]
     """
     run = compiled(extract, params, state)
     sharding = None if mesh is None else NamedSharding(mesh, PartitionSpec("data"))
@@ -163,6 +186,11 @@ def compute_features(
       data: the images.
       mesh: the images of a batch are spread over its axis "data"; on the default device when None.
       encode: as the function of this name; one that keeps what it computed may take its place.
+
+    Example:
+      >>> data = open_data("synthetic", image_size=8)
+      >>> print(compute_features(pixels, None, None, data).train.shape)
+      (512, 192)
     """
     parts = [encode(extract, params, state, part, mesh=mesh, batch_size=batch_size) for part in _evaluated(data)]
     (train, train_labels), (test, test_labels) = parts[0], parts[-1]
@@ -182,6 +210,12 @@ def compute_layers(
     """The features of each layer that `extract` returns, in one pass over the images; otherwise as `compute_features`.
 
     Host memory: 4 bytes for each value of each layer and image.
+
+    Example:
+      >>> data = open_data("synthetic", image_size=8)
+      >>> layers = compute_layers(lambda params, state, images: {"pixels": pixels(params, state, images)}, None, None, data)
+      >>> print(layers["pixels"].test.shape)
+      (256, 192)
     """
     parts = [encode(extract, params, state, part, mesh=mesh, batch_size=batch_size) for part in _evaluated(data)]
     (of_train, train_labels), (of_test, test_labels) = parts[0], parts[-1]
@@ -190,7 +224,12 @@ def compute_layers(
 
 
 def few_of(data: Data) -> str | None:
-    """A sentence where the features of only a part of the training images are computed; None where it is all of them."""
+    """A sentence where the features of only a part of the training images are computed; None where it is all of them.
+
+    Example:
+      >>> print(few_of(open_data("synthetic", image_size=8)))
+      None
+    """
     used = len(_evaluated(data)[0])
     if used == len(data.train):
         return None
@@ -206,7 +245,13 @@ def _evaluated(data: Data) -> list[Source]:
 
 
 def compiled(extract: Callable[[Any, Any, Any], Any], params: Any, state: Any) -> Callable[[Any], Any]:
-    """`images -> extract(params, state, images)`, jitted with the compiler's options for a network of these parameters."""
+    """`images -> extract(params, state, images)`, jitted with the compiler's options for a network of these parameters.
+
+    Example:
+      >>> extract = compiled(pixels, None, None)
+      >>> print(extract(jnp.zeros((2, 8, 8, 3), jnp.uint8)).shape)
+      (2, 192)
+    """
     return partial(jax.jit(extract, compiler_options=compiler_options(params)), params, state)
 
 
@@ -223,6 +268,13 @@ def features_of(
 
     Raises:
       ValueError: no batch, a batch that is larger than the first, or an output that is not `[B, D]`.
+
+    Example:
+      >>> batches = [{"image": np.ones((2, 3), np.float32), "label": np.array([0, 1])}]
+      >>> features, labels = features_of(jax.jit(lambda images: 2 * images), batches)
+      >>> print(features, labels)
+      [[2. 2. 2.]
+       [2. 2. 2.]] [0 1]
     """
     sharding = sharding or SingleDeviceSharding(jax.local_devices()[0])
     features, labels, waiting = [], [], deque[tuple[Any, int]]()
@@ -246,12 +298,22 @@ def features_of(
 
 
 def round_up(count: int, pieces: int) -> int:
-    """The next multiple of `pieces`, `count` itself where it is one."""
+    """The next multiple of `pieces`, `count` itself where it is one.
+
+    Example:
+      >>> print(round_up(5, 4), round_up(8, 4))
+      8 8
+    """
     return -(-count // pieces) * pieces
 
 
 def filled_up(images: NDArray[Any], *, size: int) -> NDArray[Any]:
-    """The images, and copies of the last one up to `size`."""
+    """The images, and copies of the last one up to `size`.
+
+    Example:
+      >>> print(filled_up(np.arange(3), size=5))
+      [0 1 2 2 2]
+    """
     missing = size - len(images)
     if missing < 0:
         raise ValueError(

@@ -74,6 +74,15 @@ def model_card(
       pixels: the input.
       results: source -> protocol -> fields, from results.json; empty where these weights were not evaluated.
       own_features: whether the figures are of features that the method makes of several layers.
+
+    Example:
+      >>> about = {"method": "simclr", "recipe": "demo", "seed": 0, "arguments": {"epochs": 10}}
+      >>> card = model_card(
+      ...     file=Path("encoder.safetensors"), lines=["import timm"], layout="timm", request=about, paper="2002.05709",
+      ...     data="digits", steps=700, pixels=Pixels((28, 28, 1), (0.5,), (0.5,)), results={},
+      ... )
+      >>> print(card.splitlines()[0])
+      # encoder
     """
     source = f" ([arXiv:{paper}](https://arxiv.org/abs/{paper}))" if paper != "-" else ""
     origin = (

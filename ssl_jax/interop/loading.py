@@ -48,6 +48,11 @@ def loading_lines(net: Net, layout: str, *, image_size: ImageSize) -> list[str]:
 
     Raises:
       UsageError: an unknown layout, or one that has no such network.
+
+    Example:
+      >>> net = encoder("resnet18", image_shape=(64, 64, 3))
+      >>> print(loading_lines(net, "timm", image_size=64)[2])
+      model = timm.create_model("resnet18", checkpoint_path={file}, num_classes=0)
     """
     pick("layout", layout, LAYOUTS)
     known: Layout = next(each for each in LAYOUTS if each == layout)

@@ -18,7 +18,7 @@ from ssl_jax.networks.resnet import ResNet
 from ssl_jax.networks.vit import ViT
 
 Layout = Literal["timm", "torchvision", "transformers"]
-Named = Literal[Layout, "transformers, DINOv2"]
+Named = Literal[Layout, "transformers, DINOv2", "torch.nn.Sequential"]
 Table = Mapping[str, str | tuple[str, ...]]
 LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 BLOCK = re.compile(r"(?:stage(?P<stage>\d+)_)?block(?P<number>\d+)/(?P<rest>.+)")
@@ -28,7 +28,8 @@ UNUSED = {"mask_token"}  # Not in the features of whole images; no layout has it
 class Names(NamedTuple):
     """outside: the table outside of blocks; block: the prefix of a block; inside: the table of a block, its first part first.
 
-    In the prefix stage and number count from 1, stage_index and index from 0. gaps: whether registers have positions, of zeros.
+    In the prefix stage and number count from 1, stage_index and index from 0, and child, that of a stage, from 4.
+    gaps: whether registers have positions, of zeros.
     """
 
     outside: Table
@@ -61,6 +62,11 @@ GATED = {"expand": "mlp.weights_in", "contract": "mlp.weights_out"}  # In DINOv2
 NAMES: dict[tuple[type, Named], Names] = {
     (ResNet, "timm"): RESNET,
     (ResNet, "torchvision"): RESNET,
+    # `torch.nn.Sequential` of torchvision's children without the last, as lightly makes a backbone: convolution, norm,
+    # relu and pool come before the stages.
+    (ResNet, "torch.nn.Sequential"): RESNET._replace(
+        outside={"stem/conv": "0", "stem/norm": "1"}, block="{child}.{index}."
+    ),
     (ResNet, "transformers"): Names(
         STEM,
         "encoder.stages.{stage_index}.layers.{index}.",
@@ -141,7 +147,7 @@ def names_for(net: Net, layout: Layout) -> Names | None:
 
 def block_prefix(names: Names, stage: int, number: int) -> str:
     """What the names of a block begin with; stages and blocks count from 1."""
-    return names.block.format(stage=stage, number=number, stage_index=stage - 1, index=number - 1)
+    return names.block.format(stage=stage, number=number, stage_index=stage - 1, index=number - 1, child=stage + 3)
 
 
 def in_block(name: str, names: Names) -> bool:

@@ -35,9 +35,10 @@ from ssl_jax.interop.names import NAMES, Named, Names, block_prefix, their_names
 from ssl_jax.networks.resnet import ResNet
 from ssl_jax.networks.vit import ViT
 
-# Of several encoders in a file, the authors evaluate those with the first parts in their prefix; the second are their copies.
-EVALUATED = {"encoder_q", "base_encoder", "teacher", "online_encoder"}
-COPIES = {"encoder_k", "momentum_encoder", "student", "target_encoder"}
+# Words in the prefix of those of several encoders in a file that the authors evaluate, and of their copies: `encoder_q`,
+# `base_encoder`, `online_network`; `momentum_encoder`, `backbone_momentum`.
+EVALUATED = {"q", "base", "teacher", "online"}
+COPIES = {"k", "momentum", "student", "target"}
 # The modules of version 5 of transformers, as in `state_dict()`; its `save_pretrained` writes the names of version 4.
 MODULES = {
     r"\.attention\.q_proj\.": ".attention.attention.query.",
@@ -77,6 +78,12 @@ def locate(file: Path, arrays: Mapping[str, np.ndarray], kind: type, *, prefix: 
 
     Raises:
       UsageError: there is none, none under this prefix, or several of equal rank.
+
+    Example:
+      >>> arrays = {f"module.encoder_{which}.layer1.0.conv1.weight": np.zeros((64, 64, 1, 1)) for which in "qk"}
+      >>> located = locate(Path("moco.safetensors"), arrays, ResNet)
+      >>> print(located.prefix, located.others)
+      module.encoder_q. ['module.encoder_k.layer1.0.conv1.weight']
     """
     found: dict[str, Named] = {}
     named = {layout: _renamed(arrays, kind, layout) for of, layout in NAMES if of is kind}
@@ -94,7 +101,14 @@ def locate(file: Path, arrays: Mapping[str, np.ndarray], kind: type, *, prefix: 
 
 
 def described(file: Path, located: Located, kind: type) -> dict[str, Any]:
-    """The sizes that the arrays of an encoder show, as arguments of the recipe `imported.encoder`, and "channels"."""
+    """The sizes that the arrays of an encoder show, as arguments of the recipe `imported.encoder`, and "channels".
+
+    Example:
+      >>> names = {"conv1.weight": np.zeros((64, 3, 7, 7)), "layer1.0.conv1.weight": np.zeros((64, 64, 1, 1))}
+      >>> file = Path("x.safetensors")
+      >>> print(described(file, locate(file, names, ResNet), ResNet))
+      {'channels': 3, 'stem': 'imagenet', 'trained_size': 224}
+    """
     names = NAMES[kind, located.layout]
     stem = _array(file, located, "embedding/kernel" if kind is ViT else "stem/conv/kernel", names)
     if stem.ndim != 4:
@@ -161,8 +175,8 @@ def _chosen(file: Path, found: Mapping[str, Named], kind: str, prefix: str | Non
         return prefix
 
     def rank(each: str) -> int:
-        parts = set(each.split("."))
-        return 0 if parts & EVALUATED else 2 if parts & COPIES else 1
+        words = set(re.split(r"[._]", each))
+        return 0 if words & EVALUATED else 2 if words & COPIES else 1
 
     best = [each for each in found if rank(each) == min(map(rank, found))]
     if len(best) > 1:

@@ -17,14 +17,27 @@ ABOUT = "ssl_jax"  # The entry of a file's metadata that holds the object.
 
 
 def write_arrays(file: Path, arrays: Mapping[str, Any], about: Mapping[str, Any]) -> None:
-    """Replaces the file by these arrays, and `about`, which JSON can hold."""
+    """Replaces the file by these arrays, and `about`, which JSON can hold.
+
+    Example:
+      >>> write_arrays(folder / "x.safetensors", {"features": np.zeros((2, 3))}, {"layer": "features"})
+      >>> print((folder / "x.safetensors").exists())
+      True
+    """
     with replacing(file) as draft:
         made = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         save_file(made, draft, metadata={ABOUT: json.dumps(dict(about))})
 
 
 def read_arrays(file: Path, *, at_most: int) -> tuple[Flat, dict[str, Any]]:
-    """What `write_arrays` wrote; a `UsageError` for another file, a damaged one, or one of more bytes."""
+    """What `write_arrays` wrote; a `UsageError` for another file, a damaged one, or one of more bytes.
+
+    Example:
+      >>> write_arrays(folder / "x.safetensors", {"features": np.zeros((2, 3))}, {"layer": "features"})
+      >>> arrays, about = read_arrays(folder / "x.safetensors", at_most=2**20)
+      >>> print(arrays["features"].shape, about)
+      (2, 3) {'layer': 'features'}
+    """
     arrays = arrays_in(file, at_most=at_most)
     with open_regular(file, at_most=at_most) as opened:  # Its header only, which is whole.
         header = parse(opened.read(int.from_bytes(opened.read(8), "little")))

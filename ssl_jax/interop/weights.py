@@ -18,6 +18,7 @@ from ssl_jax.files import read_regular, replacing
 from ssl_jax.interop.arrays import COUNT, Entry, entries_of, filled_like, flatten, from_layout, to_layout
 from ssl_jax.interop.loading import LAYOUTS, loading_lines
 from ssl_jax.interop.names import NAMES, Names, in_block, names_for
+from ssl_jax.interop.pickles import ENDINGS, STARTS, conversion_of
 from ssl_jax.interop.published import Located, unused_of
 from ssl_jax.methods.method import Backbone
 from ssl_jax.networks.functional import Net
@@ -54,6 +55,13 @@ def write_weights(file: str | Path, layout: str, backbone: Backbone, *, image_si
 
     Raises:
       UsageError: an unknown layout, one that has no such network, or no file can be written there.
+
+    Example:
+      >>> net = encoder("vit_micro", image_shape=(28, 28, 3))
+      >>> backbone = Backbone(net, *net.init(jax.random.key(0)))
+      >>> lines = write_weights(folder / "encoder.safetensors", "timm", backbone, image_size=28)
+      >>> print(lines[0])
+      import timm
     """
     lines = loading_lines(backbone.net, layout, image_size=image_size)
     (height, width), patch = sides_of(image_size), backbone.net.patch_size
@@ -77,6 +85,13 @@ def read_weights(file: str | Path, layout: str, net: Net) -> Read:
 
     Raises:
       UsageError: no safetensors file, or one of another network; a pickle of PyTorch; a layout without such a network.
+
+    Example:
+      >>> net = encoder("vit_micro", image_shape=(28, 28, 3))
+      >>> backbone = Backbone(net, *net.init(jax.random.key(0)))
+      >>> lines = write_weights(folder / "encoder.safetensors", "timm", backbone, image_size=28)
+      >>> print(read_weights(folder / "encoder.safetensors", "timm", net).unused)
+      []
     """
     file = Path(file)
     rows, columns = net.module.grid if net.patch_size else (224, 224)
@@ -90,7 +105,17 @@ def read_weights(file: str | Path, layout: str, net: Net) -> Read:
 
 
 def read_located(file: Path, located: Located, net: Net) -> Read:
-    """The weights of an encoder that `locate` has found in a file, in an encoder of this package; raises as `read_weights`."""
+    """The weights of an encoder that `locate` has found in a file, in an encoder of this package; raises as `read_weights`.
+
+    Example:
+      >>> net = encoder("vit_micro", image_shape=(28, 28, 3))
+      >>> backbone = Backbone(net, *net.init(jax.random.key(0)))
+      >>> file = folder / "encoder.safetensors"
+      >>> lines = write_weights(file, "timm", backbone, image_size=28)
+      >>> located = interop.locate(file, arrays_in(file, at_most=2**30), ViT)
+      >>> print(read_located(file, located, net).unused)
+      []
+    """
     backbone, used = filled_network(file, located.arrays, NAMES[type(net.module), located.layout], net)
     return Read(backbone, unused_of(located, dict.fromkeys(used)))
 
@@ -138,22 +163,26 @@ def _names(net: Net, layout: str) -> Names:
 
 
 def arrays_in(file: Path, *, at_most: int) -> dict[str, np.ndarray]:
-    """The arrays of a safetensors file by name; a `UsageError` for a pickle, with the line that converts it, and others."""
-    if file.suffix in (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar"):
-        read = f"torch.load({str(file)!r}, map_location='cpu', weights_only=True)"
-        copied = f"{{k: v.clone().contiguous() for k, v in {read}.items()}}"
-        raise UsageError(
-            f"file: {file} is a pickle, which can run any program when it is read: convert it, safetensors.torch.save_file("
-            f"{copied}, {str(file.with_suffix('.safetensors'))!r}), and name the new file; of a checkpoint, convert the "
-            "part with the arrays, such as ['state_dict'].items(), see docs/weights.md."
-        )
+    """The arrays of a safetensors file by name; a `UsageError` for a pickle, with the line that converts it, and others.
+
+    Example:
+      >>> interop.write_arrays(folder / "x.safetensors", {"a": np.zeros((2, 3))}, {})
+      >>> print(arrays_in(folder / "x.safetensors", at_most=2**20)["a"].shape)
+      (2, 3)
+    """
+    if file.suffix in ENDINGS:
+        raise conversion_of(file)
     try:
-        found = deserialize(read_regular(file, at_most=at_most))
-        return {
-            name: np.frombuffer(at["data"], np.dtype(TYPES[at["dtype"]])).reshape(at["shape"]) for name, at in found
-        }
+        content = read_regular(file, at_most=at_most)
     except OSError as fault:
         raise UsageError(f"file: {file} cannot be read ({fault.strerror}): name a .safetensors file.") from fault
+    if content.startswith(STARTS):
+        raise conversion_of(file)
+    try:
+        return {
+            name: np.frombuffer(at["data"], np.dtype(TYPES[at["dtype"]])).reshape(at["shape"])
+            for name, at in deserialize(content)
+        }
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as fault:
         raise UsageError(f"file: {file} is no whole safetensors file of numbers: name another one.") from fault
 

@@ -101,6 +101,10 @@ def lejepa_prediction(views: Array, *, large: int = 2, axis_name: str | None = N
     Raises:
       ValueError: the views are not `[V, B, D]` with at least `large` of them.
 
+    Example:
+      >>> print(lejepa_prediction(jnp.stack([jnp.ones((4, 3)), -jnp.ones((4, 3))])))
+      1.0
+
     Source: Balestriero and LeCun 2025, https://arxiv.org/abs/2511.08544, section 5.1.
     """
     check_arrays("lejepa_prediction", views=views)
@@ -164,20 +168,36 @@ def sigreg(rng: Array, views: Array, *, directions: int = 256, axis_name: str | 
 
 
 def invariance_term(first: Array, second: Array, *, axis_name: str | None = None) -> Array:
-    """Mean square of the difference of two views `[B, D]`, over examples and dimensions."""
+    """Mean square of the difference of two views `[B, D]`, over examples and dimensions.
+
+    Example:
+      >>> print(invariance_term(jnp.zeros((4, 3)), jnp.full((4, 3), 2.0)))
+      4.0
+    """
     difference = first.astype(jnp.float32) - second.astype(jnp.float32)
     return mean_over_shards(jnp.mean(difference**2), axis_name)
 
 
 def variance_term(rows: Array, *, axis_name: str | None = None) -> Array:
-    """Hinge loss on the deviations of the D dimensions of `[B, D]`: mean of max(0, 1 - sqrt(var + 1e-4))."""
+    """Hinge loss on the deviations of the D dimensions of `[B, D]`: mean of max(0, 1 - sqrt(var + 1e-4)).
+
+    Example:
+      >>> print(round(float(variance_term(jnp.zeros((4, 3)))), 3))
+      0.99
+    """
     centred, total = _centred(rows, axis_name), _total(rows, axis_name)
     variances = diagonal(centred, centred, axis_name) * total / (total - 1)
     return jnp.mean(jax.nn.relu(1 - jnp.sqrt(variances + 1e-4)))
 
 
 def covariance_term(rows: Array, *, axis_name: str | None = None) -> Array:
-    """Sum of the squared covariances of different dimensions of `[B, D]`, over D."""
+    """Sum of the squared covariances of different dimensions of `[B, D]`, over D.
+
+    Example:
+      >>> rows = jnp.array([[1.0, 1.0], [-1.0, -1.0]])
+      >>> print(covariance_term(rows))
+      4.0
+    """
     centred, total = _centred(rows, axis_name), _total(rows, axis_name)
     return off_diagonal_squares(centred, centred, axis_name) * (total / (total - 1)) ** 2 / rows.shape[1]
 

@@ -56,6 +56,12 @@ def cluster(features: NDArray[np.floating], count: int, *, seed: int = 0) -> NDA
     """k-means of features `[N, D]` at unit length, as in VISSL's ClusterFit: the cluster of each, int32 `[N]`.
 
     The clusters are a data set's labels, made once: the seed of a run does not change them, `seed` does.
+
+    Example:
+      >>> features = np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], np.float32)
+      >>> labels = cluster(features, 2)
+      >>> print(labels[0] == labels[1], labels[0] == labels[2])
+      True False
     """
     if not 1 < count <= len(features):
         raise UsageError(f"clusters: must be from 2 to the {len(features)} images, got {count}.")

@@ -125,7 +125,12 @@ class CMA(AVID):
 
 
 def others_than(rng: Array, excluded: Array, count: int, *, length: int) -> Array:
-    """`count` indices in [0, length), uniform over all but those in `excluded` `[E]`, which differ from each other."""
+    """`count` indices in [0, length), uniform over all but those in `excluded` `[E]`, which differ from each other.
+
+    Example:
+      >>> print(sorted(set(others_than(jax.random.key(0), jnp.array([0, 2]), 20, length=4).tolist())))
+      [1, 3]
+    """
     ranks = jax.random.randint(rng, (count,), 0, length - len(excluded))
     # The index of a rank among the allowed ones is the rank plus the number of excluded indices up to that index.
     first = jnp.sort(excluded) - jnp.arange(len(excluded))

@@ -18,7 +18,13 @@ from ssl_jax.ops.moving_average import cosine_momentum, moving_average
 
 
 def init_networks(rng: Array, **networks: Net) -> tuple[Params, State]:
-    """Parameters and batch statistics of each network, under its name; a `UsageError` where one is no `Net`."""
+    """Parameters and batch statistics of each network, under its name; a `UsageError` where one is no `Net`.
+
+    Example:
+      >>> params, stats = init_networks(jax.random.key(0), head=linear_head(inputs=2, outputs=4))
+      >>> print(list(params), list(stats))
+      ['head'] ['head']
+    """
     for name, network in networks.items():
         if not isinstance(network, Net):
             got = getattr(network, "__name__", type(network).__name__)
@@ -45,6 +51,12 @@ def on_views(
     per_view_statistics: each view is a batch with its own statistics; otherwise all views are one batch.
     dropout: False leaves out dropout and stochastic depth of a network without batch statistics, which then behaves as in
       evaluation.
+
+    Example:
+      >>> net = linear_head(inputs=2, outputs=4)
+      >>> outputs, stats = on_views(net, *net.init(jax.random.key(0)), jnp.ones((3, 2, 2)))
+      >>> print(outputs.shape)
+      (3, 2, 4)
     """
     size, views = inputs.shape[:2]
     train = dropout or bool(jax.tree.leaves(stats))

@@ -88,7 +88,12 @@ class MAE(Method):
 
 
 def unpatchify(patches: Array, size: int) -> Array:
-    """The inverse of `patchify`: `[B, h, w, size * size * C]` -> `[B, h * size, w * size, C]`."""
+    """The inverse of `patchify`: `[B, h, w, size * size * C]` -> `[B, h * size, w * size, C]`.
+
+    Example:
+      >>> print(unpatchify(jnp.zeros((1, 2, 2, 48)), 4).shape)
+      (1, 8, 8, 3)
+    """
     batch, height, width, _ = patches.shape
     pixels = patches.reshape(batch, height, width, size, size, -1).swapaxes(2, 3)
     return pixels.reshape(batch, height * size, width * size, -1)

@@ -85,7 +85,11 @@ class Watched(NamedTuple):
 
 
 def check_patches(method: str, encoder: Net) -> None:
-    """A `UsageError` where the encoder of a method that masks patches has none."""
+    """A `UsageError` where the encoder of a method that masks patches has none.
+
+    Example:
+      >>> check_patches("mae", encoder("vit_micro", image_shape=(28, 28, 3)))
+    """
     if encoder.patch_size is None:
         raise UsageError(
             f"encoder: {method} encodes a part of an image's patches, got a network without patches: give a vision "

@@ -103,6 +103,11 @@ def interleave(rows: Array, groups: int) -> Array:
 
     A fixed transposition, one all-to-all exchange between devices; a random permutation would gather the batch on every device.
     The batch is drawn at random, so that the parts are random too. `interleave(..., B // groups)` is the inverse.
+
+    Example:
+      >>> rows = interleave(jnp.arange(6), 2)
+      >>> print(rows, interleave(rows, 3))
+      [0 2 4 1 3 5] [0 1 2 3 4 5]
     """
     if len(rows) % groups:
         raise UsageError(

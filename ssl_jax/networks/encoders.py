@@ -107,7 +107,7 @@ ENCODERS = {
     "regnety_256gf": Encoder(regnety_256gf, regnety, residual),
     **_vits("vit_micro", vit_micro, 7),
     **_vits("vit_tiny", vit_tiny, 4, 8, 16),
-    **_vits("vit_small", vit_small, 8, 16),
-    **_vits("vit_base", vit_base, 8, 16),
+    **_vits("vit_small", vit_small, 8, 14, 16),
+    **_vits("vit_base", vit_base, 8, 14, 16),
     **_vits("vit_large", vit_large, 14, 16),
 }

@@ -20,8 +20,6 @@ TRAINING = {"train": True, "training": True, "is_training": True, "deterministic
 def as_encoder(network: Any, *, image_shape: tuple[int, ...]) -> Net:
     """The `Net` of an encoder from outside the package, for methods, recipes and the evaluation.
 
-    Example: `as_encoder(lambda rngs: MyEncoder(rngs=rngs), image_shape=(32, 32, 3))`.
-
     Args:
       network: one of these three:
 
@@ -37,6 +35,12 @@ def as_encoder(network: Any, *, image_shape: tuple[int, ...]) -> Net:
 
     Raises:
       UsageError: it is none of these, it keeps random keys, or its outputs are none of these.
+
+    Example:
+      >>> net = as_encoder((lambda rng: {}, lambda params, images: images.mean((1, 2))), image_shape=(8, 8, 3))
+      >>> layers, _ = net.apply({}, {}, jnp.ones((2, 8, 8, 3)), train=False)
+      >>> print(layers["features"].shape)
+      (2, 3)
     """
     if isinstance(network, linen.Module):
         init, apply = _of_linen(network, image_shape)

@@ -138,7 +138,12 @@ class TransformerLayer(nnx.Module):
 
 
 def activate(activation: Activation, hidden: Array) -> Array:
-    """The activations `[..., N]` of hidden units; "swiglu" takes `[..., 2 N]`."""
+    """The activations `[..., N]` of hidden units; "swiglu" takes `[..., 2 N]`.
+
+    Example:
+      >>> print(activate("relu", jnp.array([-1.0, 2.0])))
+      [0. 2.]
+    """
     if activation == "swiglu":
         gate, hidden = jnp.split(hidden, 2, axis=-1)
         return jax.nn.silu(gate) * hidden
@@ -163,6 +168,10 @@ def drop(
       whole_examples: draw once for each example, all values of which are zeroed or none.
       axis_name: mapped axis over which T is sharded. Every shard draws for all positions, of which the compiler computes only
         its own: the zeros are those of the whole sequence.
+
+    Example:
+      >>> print(drop("dropout", jnp.ones((1, 2, 3)), 0.0, None).shape)
+      (1, 2, 3)
     """
     if not rate:
         return part
@@ -179,7 +188,11 @@ def drop(
 
 
 def check_layers(*, depth: int, activation: str, **rates: float) -> None:
-    """Raises the `UsageError`s about the options of a stack of layers."""
+    """Raises the `UsageError`s about the options of a stack of layers.
+
+    Example:
+      >>> check_layers(depth=2, activation="gelu", dropout=0.1)
+    """
     if depth < 1:
         raise UsageError(f"depth: got {depth}, expected at least 1 layer")
     pick("activation", activation, get_args(Activation))

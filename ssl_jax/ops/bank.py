@@ -62,6 +62,10 @@ def take_rows(rows: Array, index: Array, *, axis_name: str | None = None) -> Arr
     """The rows of the examples `index` `[B]`, of an array with a row for each example: `[B, ...]`, 0 for an invalid index.
 
     rows: numbers `[L, ...]`, or `[L / shards, ...]`: labels for instance.
+
+    Example:
+      >>> print(take_rows(jnp.array([7, 8, 9]), jnp.array([2, 0])))
+      [9 7]
     """
     check_arrays("bank.take_rows", rows=rows)
     check_integers("bank.take_rows", index=index)
@@ -122,6 +126,11 @@ def others(rng: Array, index: Array, count: int, *, length: int) -> Array:
     """`count` indices in [0, length) for each of `index` `[B]`, uniform over all but itself: `[B, count]` int32.
 
     Each example has its own key, from `rng` and its index: its draws do not depend on the rest of the batch.
+
+    Example:
+      >>> print(others(jax.random.key(0), jnp.array([0, 1]), 4, length=2))
+      [[1 1 1 1]
+       [0 0 0 0]]
     """
     check_key("bank.others", rng=rng)
     check_integers("bank.others", index=index)
@@ -138,7 +147,12 @@ def others(rng: Array, index: Array, count: int, *, length: int) -> Array:
 
 
 def keys_of(rng: Array, index: Array) -> Array:
-    """A key for each example, `[B]`, that depends on its index and not on its position in the batch."""
+    """A key for each example, `[B]`, that depends on its index and not on its position in the batch.
+
+    Example:
+      >>> print(keys_of(jax.random.key(0), jnp.arange(3)).shape)
+      (3,)
+    """
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(rng, index)
 
 

@@ -22,6 +22,10 @@ def moving_average(average: Any, value: Any, *, momentum: float | Array) -> Any:
 
     Raises:
       ValueError: the trees differ in structure or in a leaf's shape, or the momentum is outside [0, 1].
+
+    Example:
+      >>> print(moving_average({"kernel": jnp.zeros(2)}, {"kernel": jnp.ones(2)}, momentum=0.75))
+      {'kernel': Array([0.25, 0.25], dtype=float32)}
     """
     check_range("moving_average", 0, 1, momentum=momentum)
     old_structure, new_structure = str(jax.tree.structure(average)), str(jax.tree.structure(value))
@@ -52,6 +56,10 @@ def cosine_momentum(step: int | Array, *, steps: int, start: float = 0.996, end:
 
     Raises:
       ValueError: steps is not positive, the step is negative, or an end is outside [0, 1].
+
+    Example:
+      >>> print([round(float(cosine_momentum(step, steps=100, start=0.9)), 3) for step in (0, 50, 100)])
+      [0.9, 0.95, 1.0]
 
     Source: Grill et al. 2020, https://arxiv.org/abs/2006.07733, section 3.3.
     """

@@ -113,6 +113,10 @@ def power_of_two(sizes: Array) -> Array:
     """The largest power of two that is not above each element, without gradient; 0 below the smallest normal number.
 
     At most a quarter of the overflow limit, so that its inverse is normal too: a division may be computed as a product.
+
+    Example:
+      >>> print(power_of_two(jnp.array([0.3, 1.0, 5.0])))
+      [0.25 1.   4.  ]
     """
     kind = jnp.finfo(sizes.dtype)
     whole = jnp.dtype(f"int{kind.bits}")
@@ -125,6 +129,10 @@ def scaled_epsilon(epsilon: float, size: Array) -> Array:
     """`epsilon` for the variance of values that were divided by `size`, which is at least 1.
 
     At least the square of float32's resolution, since a constant of that size may differ from its own mean by as much.
+
+    Example:
+      >>> print(scaled_epsilon(1e-4, jnp.array([1.0, 2.0])))
+      [1.0e-04 2.5e-05]
     """
     return jnp.maximum(epsilon / size**2, float(jnp.finfo(jnp.float32).eps) ** 2)
 

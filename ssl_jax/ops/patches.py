@@ -46,7 +46,12 @@ def overlapping_patches(images: Array, size: int, *, stride: int) -> Array:
 
 
 def sub_crops(rng: Array, patches: Array, size: int) -> Array:
-    """A random square of `size` pixels of each patch, centred and padded with zeros: `[..., P, P, C]` as before."""
+    """A random square of `size` pixels of each patch, centred and padded with zeros: `[..., P, P, C]` as before.
+
+    Example:
+      >>> print(sub_crops(jax.random.key(0), jnp.ones((4, 8, 8, 3)), 6).shape)
+      (4, 8, 8, 3)
+    """
     side, lead = patches.shape[-2], patches.shape[:-3]
     flat = patches.reshape(-1, *patches.shape[-3:])
     corners = jax.random.randint(rng, (len(flat), 2), 0, side - size + 1)

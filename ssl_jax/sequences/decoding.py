@@ -44,6 +44,12 @@ def greedy(net: Net, params: Tree, stats: Tree, source: Array, *, length: int) -
 
     Raises:
       UsageError: `length` is below 1.
+
+    Example:
+      >>> net = transformer(sources=6, symbols=6, dim=8, heads=2, depth=1)
+      >>> params, stats = net.init(jax.random.key(0))
+      >>> print(greedy(net, params, stats, jnp.array([[3, 4, 2]]), length=5).shape)
+      (1, 5)
     """
     begin, decode_step = _decoder(net, params, stats, length)
 
@@ -84,6 +90,13 @@ def beam(
 
     Raises:
       UsageError: `length` is below 1, or `width` below 1 or above the V - 2 symbols that can come first.
+
+    Example:
+      >>> net = transformer(sources=6, symbols=6, dim=8, heads=2, depth=1)
+      >>> params, stats = net.init(jax.random.key(0))
+      >>> symbols, scores = beam(net, params, stats, jnp.array([[3, 4, 2]]), length=5, width=2)
+      >>> print(symbols.shape, scores.shape)
+      (1, 2, 5) (1, 2)
 
     Source: Wu et al. 2016, https://arxiv.org/abs/1609.08144, section 7, without the penalty for coverage.
     """

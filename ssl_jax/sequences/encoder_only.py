@@ -52,6 +52,13 @@ class EncoderOnly(SymbolNetwork):
       UsageError: sizes that do not divide or are too small, an unknown pool.
       ValueError: when applied, symbols that are not integers `[B, S]`, or no `rng` where dropout needs it.
 
+    Example:
+      >>> net = encoder_only(symbols=7, dim=8, heads=2, depth=1)
+      >>> params, stats = net.init(jax.random.key(0))
+      >>> outputs, _ = net.apply(params, stats, jnp.array([[3, 4, 2]]), jnp.array([[5, 6, 2]]), train=False)
+      >>> print(outputs["logits"].shape)
+      (1, 3, 7)
+
     Sources: the encoder: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762; masks: Devlin et al. 2019,
     https://arxiv.org/abs/1810.04805; "max": notebook 15 of https://atcold.github.io/NYU-DLSP20/.
     """
@@ -122,6 +129,13 @@ class ContextBag(Recorder):
       UsageError: a size is too small.
       ValueError: when applied, symbols that are not integers `[B, S]`.
 
+    Example:
+      >>> net = context_bag(symbols=6, dim=8, window=1)
+      >>> params, stats = net.init(jax.random.key(0))
+      >>> outputs, _ = net.apply(params, stats, jnp.array([[3, 4, 2]]), jnp.array([[3, 4, 2]]), train=False)
+      >>> print(outputs["logits"].shape)
+      (1, 3, 6)
+
     Source: Mikolov et al. 2013, https://arxiv.org/abs/1301.3781, the continuous bag of words, with a whole softmax.
     """
 
@@ -150,12 +164,21 @@ context_bag = network(ContextBag)
 
 
 def max_of(tokens: Array, visible: Array) -> Array:
-    """The largest of each value of `[B, S, D]` where `visible` `[B, S]`, float32 `[B, D]`; zeros where nothing is."""
+    """The largest of each value of `[B, S, D]` where `visible` `[B, S]`, float32 `[B, D]`; zeros where nothing is.
+
+    Example:
+      >>> print(max_of(jnp.array([[[1.0], [3.0], [9.0]]]), jnp.array([[True, True, False]])))
+      [[3.]]
+    """
     hidden = jnp.where(visible[:, :, None], tokens.astype(jnp.float32), -jnp.inf)
     return jnp.where(visible.any(axis=1, keepdims=True), max_pool(hidden), 0)
 
 
 def check_symbols(symbols: int) -> None:
-    """Raises the `UsageError` about a vocabulary without symbols of its own."""
+    """Raises the `UsageError` about a vocabulary without symbols of its own.
+
+    Example:
+      >>> check_symbols(30)
+    """
     if symbols <= FIRST:
         raise UsageError(f"symbols: got {symbols}, expected more than the {FIRST} symbols of every vocabulary")

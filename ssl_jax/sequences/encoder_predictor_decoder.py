@@ -151,6 +151,10 @@ def delay(target: Array, axis_name: str | None = None) -> Array:
     """The symbol before each symbol: `[B, T]` moved right by one position, with START in front.
 
     Over shards of T, the last symbol of each shard moves to the next one.
+
+    Example:
+      >>> print(delay(jnp.array([[5, 6, 2]])))
+      [[1 5 6]]
     """
     first = jnp.full_like(target[:, :1], START)
     if axis_name is not None:

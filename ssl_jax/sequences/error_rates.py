@@ -29,6 +29,10 @@ def error_rates(hypotheses: Sequence[Symbols], references: Sequence[Sequence[Sym
     Raises:
       ValueError: another number of hypotheses than words, no words, or a word without references.
 
+    Example:
+      >>> print(error_rates(["kitten"], [["sitting", "mitten"]]))
+      ErrorRates(symbol_error_rate=0.16666666666666666, word_error_rate=1.0, interval=(0.2065493117918027, 1.0), words=1)
+
     Source: Bisani and Ney 2008, "Joint-sequence models for grapheme-to-phoneme conversion", section 5.2.
     """
     if len(hypotheses) != len(references) or not hypotheses or not all(map(len, references)):

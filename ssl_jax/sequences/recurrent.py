@@ -47,6 +47,13 @@ class Recurrent(Recorder):
     Raises:
       UsageError: an odd dim, no layers, a dropout out of range, an unknown cell.
       ValueError: when applied, sequences that are empty, not integers or of different numbers; no `rng` where dropout needs it.
+
+    Example:
+      >>> net = recurrent(sources=6, symbols=7, dim=8, depth=1)
+      >>> params, stats = net.init(jax.random.key(0))
+      >>> outputs, _ = net.apply(params, stats, jnp.array([[3, 4, 2]]), jnp.array([[5, 2]]), train=False)
+      >>> print(outputs["logits"].shape)
+      (1, 2, 7)
     """
 
     def __init__(

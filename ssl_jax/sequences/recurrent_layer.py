@@ -33,6 +33,10 @@ def tanh(inputs: Sequence[Array], state: State, kernel: Array) -> State:
       inputs: contribution of the token, one `[B, N]`.
       state: the hidden state, `[B, N]`.
       kernel: `[N, N]`.
+
+    Example:
+      >>> print(tanh([jnp.zeros((2, 4))], (jnp.ones((2, 4)),), jnp.zeros((4, 4)))[0].shape)
+      (2, 4)
     """
     (hidden,) = state
     return (jnp.tanh(inputs[0].astype(hidden.dtype) + mixed_precision_einsum("bn,nm->bm", hidden, kernel)),)
@@ -46,6 +50,11 @@ def gru(inputs: Sequence[Array], state: State, kernel: Array, bias: Array) -> St
       state: the hidden state, `[B, N]`.
       kernel: `[N, 3N]`.
       bias: of the candidate, `[N]`.
+
+    Example:
+      >>> state = gru([jnp.zeros((2, 4))] * 3, (jnp.ones((2, 4)),), jnp.zeros((4, 12)), jnp.zeros(4))
+      >>> print(state[0][0])
+      [0.5 0.5 0.5 0.5]
     """
     (hidden,) = state
     of_state = jnp.split(mixed_precision_einsum("bn,nm->bm", hidden, kernel), 3, axis=1)
@@ -63,6 +72,11 @@ def lstm(inputs: Sequence[Array], state: State, kernel: Array) -> State:
       inputs: contributions of the token to each of the 4 gates, `[B, N]`.
       state: the hidden and the cell state, each `[B, N]`.
       kernel: `[N, 4N]`.
+
+    Example:
+      >>> hidden, cell = lstm([jnp.zeros((2, 4))] * 4, (jnp.zeros((2, 4)), jnp.ones((2, 4))), jnp.zeros((4, 16)))
+      >>> print(cell[0])
+      [0.5 0.5 0.5 0.5]
     """
     hidden, cell = state
     of_state = jnp.split(mixed_precision_einsum("bn,nm->bm", hidden, kernel), 4, axis=1)

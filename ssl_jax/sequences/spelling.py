@@ -74,6 +74,11 @@ def open_spelling(
 
     Raises:
       UsageError: the package is not installed, or no words are left.
+
+    Example:
+      >>> spelling = open_spelling(train_words=100, test_words=10)
+      >>> print(len(spelling.train.words), len(spelling.test.words))
+      100 10
     """
     left_out: Counter[str] = Counter()
     parts: dict[str, dict[str, tuple[Sounds, ...]]] = {"train": {}, "validation": {}, "test": {}}
@@ -92,7 +97,12 @@ def open_spelling(
 
 
 def part_of(word: str) -> str:
-    """ "train", "validation" or "test", from the word alone, independent of the rest of the dictionary."""
+    """ "train", "validation" or "test", from the word alone, independent of the rest of the dictionary.
+
+    Example:
+      >>> print(part_of("accelerator"))
+      train
+    """
     percent = _hash(word) % 100
     return "train" if percent < 90 else "validation" if percent < 95 else "test"
 
@@ -102,6 +112,10 @@ def encode_words(words: Iterable[str], *, longest: int = LONGEST) -> Arrays:
 
     Raises:
       UsageError: a word has symbols other than letters, apostrophes and hyphens, or is too long; or there are no words.
+
+    Example:
+      >>> print(encode_words(["Cab"], longest=5).arrays["spelling"])
+      [[7 5 6 2 0 0]]
     """
     rows = [LETTERS.encode(word.lower(), length=longest + 1) for word in words]
     if not rows:

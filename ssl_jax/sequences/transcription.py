@@ -78,7 +78,13 @@ class Transcription(Method):
 
 
 def symbol_accuracy(logits: Array, target: Array, *, axis_name: str | None = None) -> Array:
-    """Fraction of symbols and ends with the largest logit, over all shards, in [0, 1]."""
+    """Fraction of symbols and ends with the largest logit, over all shards, in [0, 1].
+
+    Example:
+      >>> logits = jnp.array([[[0.0, 0, 0, 9], [0, 0, 9, 0]]])
+      >>> print(symbol_accuracy(logits, jnp.array([[3, 3]])))
+      0.5
+    """
     counted = target != PADDING
     right = counted & (jnp.argmax(logits, axis=-1) == target)
     shares = mean_over_shards((right.mean(dtype=jnp.float32), counted.mean(dtype=jnp.float32)), axis_name)
@@ -86,6 +92,11 @@ def symbol_accuracy(logits: Array, target: Array, *, axis_name: str | None = Non
 
 
 def energies(logits: Array, target: Array) -> Array:
-    """Negative log-probability of each target `[B, T]` under `[B, T, V]`, in nats, `[B]`; padding costs nothing."""
+    """Negative log-probability of each target `[B, T]` under `[B, T, V]`, in nats, `[B]`; padding costs nothing.
+
+    Example:
+      >>> print(energies(jnp.zeros((1, 2, 4)), jnp.array([[3, 2]])).round(3))
+      [2.7730002]
+    """
     nats = -jnp.take_along_axis(jax.nn.log_softmax(logits.astype(jnp.float32)), target[..., None], axis=-1)[..., 0]
     return jnp.where(target == PADDING, 0, nats).sum(axis=1)

@@ -47,7 +47,13 @@ class SymbolNetwork(Recorder):
 
 
 def vectors_of(symbols: int, dim: int, *, dtype: DTypeLike, rngs: nnx.Rngs) -> nnx.Embed:
-    """Vectors of length 1, and of the size of positions after multiplication by sqrt(D), as in section 3.4 of the paper."""
+    """Vectors of length 1, and of the size of positions after multiplication by sqrt(D), as in section 3.4 of the paper.
+
+    Example:
+      >>> vectors = vectors_of(6, 4, dtype=jnp.float32, rngs=nnx.Rngs(0))
+      >>> print(vectors(jnp.array([[3, 4]])).shape)
+      (1, 2, 4)
+    """
     return nnx.Embed(symbols, dim, embedding_init=nnx.initializers.normal(dim**-0.5), dtype=dtype, rngs=rngs)
 
 
@@ -88,6 +94,13 @@ class Transformer(SymbolNetwork):
     Raises:
       UsageError: sizes that do not divide, a dropout out of range, unknown projection, activation or positions.
       ValueError: when applied, sequences that are empty or not integers, or no `rng` where dropout needs it.
+
+    Example:
+      >>> net = transformer(sources=6, symbols=7, dim=8, heads=2, depth=1)
+      >>> params, stats = net.init(jax.random.key(0))
+      >>> outputs, _ = net.apply(params, stats, jnp.array([[3, 4, 2]]), jnp.array([[5, 2]]), train=False)
+      >>> print(outputs["logits"].shape, outputs["features"].shape)
+      (1, 2, 7) (1, 8)
 
     Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762.
     """
@@ -170,12 +183,23 @@ transformer = network(Transformer)
 
 
 def outputs_of(encoded: Array, visible: Array, logits: Array, axis_name: str | None = None) -> dict[str, Array]:
-    """The outputs of a sequence network; "features" is the mean of `encoded` `[B, S, D]` where `visible` `[B, S]`."""
+    """The outputs of a sequence network; "features" is the mean of `encoded` `[B, S, D]` where `visible` `[B, S]`.
+
+    Example:
+      >>> outputs = outputs_of(jnp.ones((1, 2, 4)), jnp.array([[True, False]]), jnp.zeros((1, 3, 6)))
+      >>> print({name: array.shape for name, array in outputs.items()})
+      {'encoded': (1, 2, 4), 'features': (1, 4), 'logits': (1, 3, 6)}
+    """
     return OrderedDict(encoded=encoded, features=mean_of(encoded, visible, axis_name), logits=logits)
 
 
 def mean_of(tokens: Array, visible: Array, axis_name: str | None = None) -> Array:
-    """The mean of `[B, S, D]` where `visible` `[B, S]`, of all shards, float32 `[B, D]`; zeros where nothing is."""
+    """The mean of `[B, S, D]` where `visible` `[B, S]`, of all shards, float32 `[B, D]`; zeros where nothing is.
+
+    Example:
+      >>> print(mean_of(jnp.array([[[1.0], [3.0], [9.0]]]), jnp.array([[True, True, False]])))
+      [[2.]]
+    """
     counted = visible[:, :, None].astype(jnp.float32)
     total = mean_over_shards((tokens.astype(jnp.float32) * counted).sum(1), axis_name)
     count = mean_over_shards(counted.sum(1), axis_name)
@@ -183,7 +207,12 @@ def mean_of(tokens: Array, visible: Array, axis_name: str | None = None) -> Arra
 
 
 def checked(name: str, symbols: Array) -> Array:
-    """The symbols; a `ValueError` where they are not `[B, length]` integers."""
+    """The symbols; a `ValueError` where they are not `[B, length]` integers.
+
+    Example:
+      >>> print(checked("source", jnp.array([[3, 4, 2]])))
+      [[3 4 2]]
+    """
     if symbols.ndim != 2 or not jnp.issubdtype(symbols.dtype, jnp.integer) or not symbols.shape[1]:
         raise ValueError(
             f"{name}: needs integers [B, length], at least one of each, got {symbols.dtype} {symbols.shape}"
@@ -192,7 +221,12 @@ def checked(name: str, symbols: Array) -> Array:
 
 
 def as_many(name: str, target: Array, source: Array) -> Array:
-    """The target; a `ValueError` where their numbers differ from those of sources."""
+    """The target; a `ValueError` where their numbers differ from those of sources.
+
+    Example:
+      >>> print(as_many("target", jnp.array([[3, 2]]), jnp.array([[5, 4, 2]])))
+      [[3 2]]
+    """
     if len(source) != len(checked(name, target)):
         raise ValueError(f"source and {name}: need equal numbers of sequences, got {len(source)} and {len(target)}")
     return target

@@ -18,12 +18,24 @@ Pair = dict[str, Array]  # "source" [S] is the input, "target" [T] the sequence 
 
 
 def transcribed(rng: Array, word: Pair) -> Pair:
-    """A spelling and its sounds without noise: the views of supervised transcription."""
+    """A spelling and its sounds without noise: the views of supervised transcription.
+
+    Example:
+      >>> word = {"spelling": jnp.array([3, 4, 5, 2]), "sounds": jnp.array([7, 8, 2])}
+      >>> print(transcribed(jax.random.key(0), word))
+      {'source': Array([3, 4, 5, 2], dtype=int32), 'target': Array([7, 8, 2], dtype=int32)}
+    """
     return {"source": word["spelling"], "target": word["sounds"]}
 
 
 def denoised(noise: Noise) -> Callable[[Array, Array], Pair]:
     """Views of a denoising autoencoder: the word with noise is the source, the word without is the target.
+
+    Example:
+      >>> word = jnp.array([3, 4, 5, 6, 2, 0])
+      >>> views = denoised(noise(mask=9))(jax.random.key(0), word)
+      >>> print(sorted(views))
+      ['source', 'target']
 
     Source: Vincent et al. 2008, "Extracting and Composing Robust Features with Denoising Autoencoders"; for sequences
     Lewis et al. 2020, "BART", https://arxiv.org/abs/1910.13461.
@@ -44,6 +56,11 @@ def missing(*, mask: int, masked: float) -> Callable[[Array, Array], Pair]:
 
     Raises:
       UsageError: a value is out of range.
+
+    Example:
+      >>> word = jnp.array([3, 4, 5, 6, 2, 0])
+      >>> print(missing(mask=9, masked=0.5)(jax.random.key(0), word))
+      {'source': Array([3, 4, 9, 9, 2, 0], dtype=int32), 'target': Array([0, 0, 5, 6, 0, 0], dtype=int32)}
 
     Source: Devlin et al. 2019, "BERT", https://arxiv.org/abs/1810.04805, section 3.1, but all chosen letters are masked.
     """
@@ -68,6 +85,11 @@ def noise(*, mask: int, masked: float = 0.1, deleted: float = 0.1, reach: int = 
     Raises:
       UsageError: a value is out of range.
 
+    Example:
+      >>> word = jnp.array([3, 4, 5, 6, 2, 0])
+      >>> print(noise(mask=9)(jax.random.key(0), word).shape)
+      (6,)
+
     Source: deletion and moves, with these values, Lample et al. 2018, https://arxiv.org/abs/1711.00043, section 2.3.
     """
     for name, probability in (("masked", masked), ("deleted", deleted)):
@@ -86,19 +108,37 @@ def noise(*, mask: int, masked: float = 0.1, deleted: float = 0.1, reach: int = 
 
 
 def mask_letters(rng: Array, word: Array, *, probability: float, mask: int) -> Array:
-    """Each letter becomes `mask` with `probability`."""
+    """Each letter becomes `mask` with `probability`.
+
+    Example:
+      >>> word = jnp.array([3, 4, 5, 6, 2, 0])
+      >>> print(mask_letters(jax.random.key(0), word, probability=0.5, mask=9))
+      [3 4 9 9 2 0]
+    """
     return jnp.where(_chosen(rng, word, probability), jnp.int32(mask), word)
 
 
 def delete_letters(rng: Array, word: Array, *, probability: float) -> Array:
-    """Each letter is deleted with `probability`; those after it move up."""
+    """Each letter is deleted with `probability`; those after it move up.
+
+    Example:
+      >>> word = jnp.array([3, 4, 5, 6, 2, 0])
+      >>> print(delete_letters(jax.random.key(0), word, probability=0.5))
+      [3 4 2 0 0 0]
+    """
     gone = _chosen(rng, word, probability)
     kept_first = jnp.argsort(gone, stable=True)
     return jnp.where(gone, PADDING, word)[kept_first]
 
 
 def move_letters(rng: Array, word: Array, *, reach: int) -> Array:
-    """A random order in which no letter is more than `reach` positions from its own."""
+    """A random order in which no letter is more than `reach` positions from its own.
+
+    Example:
+      >>> word = jnp.array([3, 4, 5, 6, 2, 0])
+      >>> print(move_letters(jax.random.key(0), word, reach=2))
+      [3 5 4 6 2 0]
+    """
     later = jax.random.uniform(rng, word.shape, maxval=reach + 1)
     ranks = jnp.arange(len(word), dtype=jnp.float32) + jnp.where(_is_letter(word), later, len(word) + reach)
     return word[jnp.argsort(ranks, stable=True)]

@@ -84,6 +84,14 @@ def fit(
       RunError: the loss or the state is no longer finite, in more steps than may be skipped, or the disk is full; earlier
         checkpoints are kept.
       Stopped: SIGTERM, SIGHUP or SIGINT came, and the state after the step is saved in `run`. A second signal acts as usual.
+
+    Example:
+      >>> recipe = simclr.demo(data="synthetic", image_size=8, encoder="small", batch_size=8, epochs=1)
+      >>> mesh = make_mesh(1)
+      >>> batches = Batches(recipe.data.train, 8, seed=0, sharding=batch_sharding(mesh))
+      >>> state = fit(recipe.method, recipe.augment, recipe.optimizer(2), batches, steps=2, mesh=mesh, quiet=True)
+      >>> print(state.step)
+      2
     """
     mesh = mesh or make_mesh()
     check_batch_size(batches.batch_size, mesh, microbatches=execution.microbatches)

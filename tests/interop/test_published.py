@@ -56,6 +56,13 @@ def resnet_shapes(depths=(1, 2, 1, 1)):
     return shapes
 
 
+def sequential_shapes():
+    """torch.nn.Sequential of the children of torchvision's without the last."""
+    children = {"conv1": "0", "bn1": "1"} | {f"layer{stage}": str(stage + 3) for stage in (1, 2, 3, 4)}
+    first = {name: name.partition(".") for name in resnet_shapes()}
+    return {f"{children[first[name][0]]}.{first[name][2]}": shape for name, shape in resnet_shapes().items()}
+
+
 def vit_shapes(depth=2, *, gains=None, chunks=False):
     """vision_transformer.py of facebookresearch/dino and of timm."""
     shapes = {"cls_token": (1, 1, 16), "pos_embed": (1, 10, 16), "patch_embed.proj.weight": (16, 3, 4, 4)}
@@ -119,6 +126,22 @@ PUBLISHED = {
         {f"{prefix}{name}": shape for prefix in ("net.", "target_encoder.net.") for name, shape in resnet_shapes().items()}
         | linear("online_encoder.projector.0", 2048, 8) | linear("online_predictor.0", 8, 8) | linear("net.fc", 2048, 10),
     ),
+    "byol, lightly": (
+        RESNET, "backbone.", sequential_shapes(),
+        {f"backbone_momentum.{name}": shape for name, shape in sequential_shapes().items()}
+        | {f"projection_head.layers.{name}": shape for name, shape in HEAD.items()}
+        | {f"prediction_head.layers.{name}": shape for name, shape in HEAD.items()},
+    ),
+    "byol, sthalles": (
+        RESNET, "online_network_state_dict.encoder.", sequential_shapes(),
+        {f"target_network_state_dict.encoder.{name}": shape for name, shape in sequential_shapes().items()}
+        | {f"online_network_state_dict.projetion.net.{name}": shape for name, shape in HEAD.items()},
+    ),
+    "byol, solo-learn": (
+        RESNET, "state_dict.backbone.", resnet_shapes(),
+        {f"state_dict.momentum_backbone.{name}": shape for name, shape in resnet_shapes().items()}
+        | {f"state_dict.projector.{name}": shape for name, shape in HEAD.items()} | linear("state_dict.classifier", 2048, 10),
+    ),
     "dino": (VIT, "", vit_shapes(), {}),
     "dino, checkpoint": (
         VIT, "teacher.backbone.", vit_shapes(),
@@ -151,10 +174,13 @@ PUBLISHED = {
 
 
 def canonical(name):
-    """The name in timm, of a file of DINOv2 or iBOT."""
+    """The name in timm, of a file of DINOv2 or iBOT, or of the children of a ResNet."""
     for theirs, ours in ((".gamma_1", ".ls1.gamma"), (".gamma_2", ".ls2.gamma"), ("register_tokens", "reg_token")):
         name = name.replace(theirs, ours)
     parts = name.split(".")
+    if parts[0].isdigit():
+        children = {"0": "conv1", "1": "bn1"} | {str(stage + 3): f"layer{stage}" for stage in (1, 2, 3, 4)}
+        return ".".join([children[parts[0]], *parts[1:]])
     return ".".join([parts[0], *parts[2:]]) if parts[0] == "blocks" and parts[2].isdigit() else name
 
 

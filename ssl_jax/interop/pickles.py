@@ -1,0 +1,31 @@
+"""PyTorch's own files, which are pickles: they are refused, with the line that converts them where PyTorch is."""
+
+import json
+import shlex
+from pathlib import Path
+
+from ssl_jax.errors import UsageError
+
+ENDINGS = {".pth", ".pt", ".th", ".bin", ".ckpt", ".pkl", ".tar"}
+STARTS = (b"PK\x03\x04", b"\x80\x02")  # What `torch.save` writes: a zip, a pickle before PyTorch 1.6.
+# A checkpoint of a program holds arrays in parts, "state_dict" or "student" and "teacher", beside an optimizer and the
+# arguments of the program, most often a Namespace, which holds values alone. The part becomes the first part of an array's
+# name. Copies, because two names may share an array, which safetensors does not write.
+LINE = (
+    "import argparse, safetensors.torch, torch; torch.serialization.add_safe_globals([argparse.Namespace]); "
+    'c = torch.load({file}, map_location="cpu", weights_only=True); '
+    'safetensors.torch.save_file({{f"{{part}}.{{name}}".strip("."): array.clone().contiguous() '
+    'for part, of in {{**c, "": c}}.items() if isinstance(of, dict) '
+    "for name, array in of.items() if torch.is_tensor(array)}}, "
+    "{output})"
+)
+
+
+def conversion_of(file: Path) -> UsageError:
+    """Why a pickle is not read, with the line that converts it."""
+    output = file.with_name(file.name.removesuffix(".tar")).with_suffix(".safetensors")
+    code = LINE.format(file=json.dumps(str(file)), output=json.dumps(str(output)))
+    return UsageError(
+        f"file: {file} is a pickle, which can run any program when it is read: convert it where PyTorch is, by "
+        f"python -c {shlex.quote(code)} (see docs/weights.md), and name {output}."
+    )

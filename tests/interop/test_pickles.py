@@ -1,0 +1,75 @@
+"""The line that converts a file of PyTorch, with a stand-in for PyTorch; test_checkpoints.py runs it with PyTorch."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import safetensors
+
+from ssl_jax.interop.pickles import LINE, conversion_of
+
+ROOT = Path(__file__).parents[2]
+
+
+class Tensor(np.ndarray):
+    def clone(self):
+        return self.copy()
+
+    def contiguous(self):
+        return self
+
+
+def tensor(number):
+    return np.full(2, number).view(Tensor)
+
+
+@pytest.fixture
+def converted(monkeypatch):
+    """What the command of a refused file writes, by its name, from what `torch.load` gives."""
+
+    def convert(file, loaded):
+        written = {}
+        torch = SimpleNamespace(
+            load=lambda path, **options: loaded if (path, options) == (str(file), OPTIONS) else None,
+            is_tensor=lambda value: isinstance(value, Tensor),
+            serialization=SimpleNamespace(add_safe_globals=lambda classes: None),
+        )
+        saver = SimpleNamespace(save_file=lambda arrays, path: written.update({path: arrays}))
+        monkeypatch.setitem(sys.modules, "torch", torch)
+        monkeypatch.setitem(sys.modules, "safetensors.torch", saver)
+        monkeypatch.setattr(safetensors, "torch", saver, raising=False)
+        command = re.search(r"python -c .*(?= \(see)", str(conversion_of(file)))[0]
+        _, _, code = shlex.split(command)
+        exec(code, {})
+        return written
+
+    return convert
+
+
+OPTIONS = {"map_location": "cpu", "weights_only": True}
+
+
+def test_arrays_alone_keep_their_names(converted):
+    found = converted(Path("it's a.pth.tar"), {"conv1.weight": tensor(1), "fc.bias": tensor(2)})
+    assert found.keys() == {"it's a.safetensors"}
+    assert found["it's a.safetensors"].keys() == {"conv1.weight", "fc.bias"}
+
+
+def test_the_parts_of_a_checkpoint_are_before_the_names(converted):
+    optimizer = {"state": {0: {"step": tensor(1)}}, "param_groups": []}
+    parts = {"teacher": {"backbone.norm.bias": tensor(3)}, "student": {"module.norm.bias": tensor(4)}}
+    found = converted(Path("a/x.pth"), parts | {"epoch": 3, "args": SimpleNamespace(lr=1), "optimizer": optimizer})
+    arrays = found["a/x.safetensors"]
+    assert {name: array[0] for name, array in arrays.items()} == {
+        "teacher.backbone.norm.bias": 3,
+        "student.module.norm.bias": 4,
+    }
+
+
+def test_the_page_shows_the_line():
+    page = (ROOT / "docs/weights.md").read_text()
+    assert "".join(LINE.format(file='"x.pth"', output='"x.safetensors"').split()) in "".join(page.split())
