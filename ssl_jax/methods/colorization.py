@@ -94,7 +94,7 @@ class Colorization(JointEmbedding):
         parts = outputs.reshape(size, height, width, self.cells, self.cells, -1).swapaxes(2, 3)
         return parts.reshape(size, height * self.cells, width * self.cells, -1)
 
-    def nearest(self, color: Array, shape: tuple[int, int]) -> Array:
+    def nearest(self, color: Array, shape: tuple[int, ...]) -> Array:
         """Index of the colour nearest to the mean of a and b `[B, H, W, 2]` over each cell: int32 `[B, h, w]`."""
         color = jax.image.resize(color, (len(color), *shape, 2), "linear", antialias=True)
         colors = jnp.asarray(self.colors)
