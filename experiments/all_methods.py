@@ -79,7 +79,9 @@ def all_methods(
                 continue
             folder = run / f"{method}-seed{seed}"
             try:
-                make = adapted(method, data=part_of(data, examples), epochs=epochs, steps=steps, precision=precision)
+                size = default_of(method, "image_size")
+                given = part_of(data, examples, image_size=size)
+                make = adapted(method, data=given, epochs=epochs, steps=steps, precision=precision)
                 measured = pretrain(make, Options(run=folder, seed=seed))
             except UsageError as reason:
                 if data is None or not in_other_data(method):
@@ -108,18 +110,23 @@ def adapted(method: str, *, steps: int | None, **options: Any) -> functools.part
 
 
 @functools.cache
-def part_of(name: str | None, examples: int | None) -> str | Data | None:
-    """The data set with so many of its training images, and all of its test images."""
+def part_of(name: str | None, examples: int | None, *, image_size: int | None) -> str | Data | None:
+    """The data set with so many of its training images, and all of its test images, at the size of the demo's images."""
     if name is None or examples is None:
         return name
-    data = open_data(name)
+    data = open_data(name, image_size=image_size)
     return Data(f"{name}, {examples} images", subsample(data.train, examples), data.test)
 
 
 def in_other_data(method: str) -> bool:
     """Whether a method's own data are neither grayscale images nor what other grayscale images can replace."""
-    own = inspect.signature(recipes.find(method, "demo")).parameters["data"].default
-    return own in NOT_GRAYSCALE
+    return default_of(method, "data") in NOT_GRAYSCALE
+
+
+def default_of(method: str, option: str) -> Any:
+    """Of the method's demo; None where it does not have the option."""
+    found = inspect.signature(recipes.find(method, "demo")).parameters.get(option)
+    return found and found.default
 
 
 def seconds_of(found: dict[str, dict[str, Any]]) -> float:

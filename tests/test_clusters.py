@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ssl_jax.cli import RESUMABLE, _take
+from ssl_jax.cli import RESUMABLE
+from ssl_jax.cli.taking import take
 from ssl_jax.commands import read_options
 from ssl_jax.recipes import find
 
@@ -79,6 +80,6 @@ def test_the_commands_are_valid(line):
 def check(words):
     program, command, method, *options = words
     assert (program, command) == ("ssl-jax", "pretrain")
-    recipe = _take(options, "--recipe") or "demo"
+    recipe = take(options, "--recipe") or "demo"
     make, chosen = read_options(find(method, recipe), options, prog="ssl-jax pretrain")
     assert chosen.run is not None and make.func

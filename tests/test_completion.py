@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from ssl_jax.cli import main
-from ssl_jax.completion import SCRIPTS
+from ssl_jax.cli.completion import SCRIPTS
 
 
 def completed(capsys, *words):

@@ -4,8 +4,8 @@ import inspect
 
 import pytest
 
-from ssl_jax import recipes, signatures
-from ssl_jax.cli import USAGE, main
+from ssl_jax import recipes
+from ssl_jax.cli import USAGE, main, signatures
 
 PAGES = [
     "--help", "pretrain --help", "plan --help", "sweep --help", "evaluate --help", "finetune --help", "classify --help",

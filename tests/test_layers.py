@@ -18,6 +18,7 @@ FLOORS = {
     "methods": 3, "composition": 3, "recipes": 3,
     "train": 4, "evaluate": 4, "report": 4, "interop": 4, "planning": 4, "sequences": 4,
     "commands": 5,
+    "cli": 6,
 }  # fmt: skip
 TOP = 5
 WINGS = {"sequences"}  # From data to evaluation in one folder, which no other folder of the package imports.
@@ -28,7 +29,7 @@ ROOMS = {
     "grain": {"data"},
     "tensorflow_datasets": {"data"},
     "safetensors": {"interop"},
-    "tyro": {"options.py", "commands", "signatures.py"},
+    "tyro": {"options.py", "commands", "cli/signatures.py"},
 }
 
 

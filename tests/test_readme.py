@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ssl_jax import recipes
-from ssl_jax.cli import _take
+from ssl_jax.cli.taking import take
 from ssl_jax.commands import read_options
 
 ROOT = Path(__file__).parents[1]
@@ -41,7 +41,7 @@ def test_every_method_beats_its_untrained_encoder():
 @pytest.mark.parametrize("line", PRETRAIN)
 def test_the_options_exist(line):
     words = line.replace("'", "").split()
-    method, name = words.pop(0), _take(words, "--recipe") or "demo"
+    method, name = words.pop(0), take(words, "--recipe") or "demo"
     read_options(recipes.find(method, name), words, prog="ssl-jax")
 
 

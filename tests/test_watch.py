@@ -10,9 +10,8 @@ import time
 
 import pytest
 
-from ssl_jax import watching
-from ssl_jax.cli import main
-from ssl_jax.watching import duration, line, seconds_left
+from ssl_jax.cli import main, watching
+from ssl_jax.cli.watching import duration, line, seconds_left
 
 REQUEST = {"method": "simclr", "steps": 1000, "arguments": {"batch_size": 256}}
 RECORDS = [
@@ -119,5 +118,7 @@ def test_mistakes_are_a_sentence(run, capsys):
 
 
 def test_it_does_not_import_jax():
-    program = "import sys, ssl_jax.watching, ssl_jax.signatures, ssl_jax.options; sys.exit('jax' in sys.modules)"
+    program = (
+        "import sys, ssl_jax.cli.watching, ssl_jax.cli.signatures, ssl_jax.options; sys.exit('jax' in sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", program], check=True)

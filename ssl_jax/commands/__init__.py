@@ -1,4 +1,4 @@
-"""The commands of ssl-jax as functions: what `ssl_jax/cli.py` calls after it has read the command line."""
+"""The commands of ssl-jax as functions: what `ssl_jax/cli` calls after it has read the command line."""
 
 from ssl_jax.commands.arguments import read_options, repeat
 from ssl_jax.commands.choosing import chosen_recipe

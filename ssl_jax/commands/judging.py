@@ -24,6 +24,7 @@ from ssl_jax.evaluate.protocols import PROTOCOLS, chosen_protocols, without_labe
 from ssl_jax.evaluate.results import evaluate_sources
 from ssl_jax.methods.method import Params, State
 from ssl_jax.recipes import Recipe
+from ssl_jax.train.compilation import for_one_call
 from ssl_jax.train.log import log_line
 from ssl_jax.train.mesh import replicated
 from ssl_jax.train.state import TrainState
@@ -112,6 +113,6 @@ def augmentation_for(data: Data, *, min_scale: float, flip: bool) -> Augmentatio
 
 def weights_of(recipe: Recipe, state: TrainState, mesh: Mesh | None, seed: int) -> dict[str, tuple[Params, State]]:
     """The parameters and the state of the method after and before training, by source."""
-    untrained = jax.jit(lambda: recipe.method.init(jax.random.key(seed)))()
+    untrained = jax.jit(lambda: recipe.method.init(jax.random.key(seed)), compiler_options=for_one_call())()
     untrained = untrained if mesh is None else jax.device_put(untrained, replicated(mesh))
     return {"pretrained": (state.params, state.method_state), "untrained": untrained}

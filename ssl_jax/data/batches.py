@@ -20,7 +20,7 @@ from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSha
 from numpy.typing import NDArray
 
 from ssl_jax.data.order import batch_indices, rows_of, steps_per_epoch
-from ssl_jax.data.source import Readable
+from ssl_jax.data.source import Readable, bytes_of
 from ssl_jax.data.source import load_into_memory as load_source
 from ssl_jax.errors import UsageError
 
@@ -181,5 +181,4 @@ def _rows_here(sharding: Sharding, batch_size: int) -> NDArray[np.intp]:
 
 def _fits(source: Readable, sharding: Sharding) -> bool:
     copies = len(sharding.addressable_devices) if jax.default_backend() == "cpu" else 1  # CPU devices share one memory.
-    bytes_of_one = sum(array.nbytes for array in source[0].values())
-    return copies * len(source) * bytes_of_one <= LARGEST_HELD
+    return copies * bytes_of(source) <= LARGEST_HELD

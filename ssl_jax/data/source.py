@@ -105,6 +105,8 @@ class Arrays:
 
 def read(source: Readable, indices: NDArray[Any] | range, pool: Executor | None = None) -> Batch:
     """The examples with these indices as one batch, read by the threads of `pool` if there is one."""
+    if (whole := _in_memory(source)) is not None:
+        return {name: array[np.asarray(indices)] for name, array in whole.items()}
     size, one = len(indices), source[int(indices[0])]
     batch = {name: np.empty((size, *array.shape), array.dtype) for name, array in one.items()}
 
@@ -166,6 +168,7 @@ def name_of(source: Readable, number: int) -> str:
     return f"{source.name}[{number}]" if path is None else printable(str(path))
 
 
+SMALL = 2**26  # Bytes of a source that stays in memory once it is read in order, 64 MiB.
 _held: WeakKeyDictionary[Readable, Batch] = WeakKeyDictionary()
 _holding: WeakKeyDictionary[Readable, Lock] = WeakKeyDictionary()  # One for each source, since one may read another.
 _lock = Lock()
@@ -180,16 +183,23 @@ def load_into_memory(source: Readable) -> Batch:
       >>> print(load_into_memory(open_data("digits").test)["image"].shape)
       (1000, 28, 28, 1)
     """
-    if isinstance(source, Arrays):
-        return dict(source.arrays)
-    if isinstance(source, ArraySource):
-        return {"image": source.images, "label": source.labels}
+    if (whole := _in_memory(source)) is not None:
+        return whole
     with _lock:
         reading = _holding.setdefault(source, Lock())
     with reading:
         if source not in _held:
             _held[source] = _whole(source)
         return _held[source]
+
+
+def _in_memory(source: Readable) -> Batch | None:
+    """The arrays of a source that has them, or that `load_into_memory` has read; else None."""
+    if isinstance(source, Arrays):
+        return dict(source.arrays)
+    if isinstance(source, ArraySource):
+        return {"image": source.images, "label": source.labels}
+    return _held.get(source)
 
 
 def _whole(source: Readable) -> Batch:
@@ -200,6 +210,11 @@ def _whole(source: Readable) -> Batch:
     for array in whole.values():
         array.setflags(write=False)
     return whole
+
+
+def bytes_of(source: Readable) -> int:
+    """Bytes of all examples in memory: they have the shapes of the first."""
+    return len(source) * sum(array.nbytes for array in source[0].values())
 
 
 _left_out: WeakKeyDictionary[Readable, int] = WeakKeyDictionary()  # Numbers that were already reported.
@@ -215,6 +230,8 @@ def in_order(source: Readable, *, batch_size: int) -> Iterator[Batch]:
       >>> print([len(batch["label"]) for batch in in_order(open_data("digits").test, batch_size=400)])
       [400, 400, 200]
     """
+    if len(source) and _in_memory(source) is None and bytes_of(source) <= SMALL:
+        load_into_memory(source)  # An evaluation reads the same images for each network that it compares.
     left: Batch | None = None  # Rows of an incomplete batch.
     with ThreadPoolExecutor() as pool:
         for first in range(0, len(source), batch_size):

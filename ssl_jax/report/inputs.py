@@ -17,6 +17,7 @@ from ssl_jax.data import Data, model_inputs
 from ssl_jax.data.source import read
 from ssl_jax.data.subsets import stratified
 from ssl_jax.methods.method import Method, Params, State
+from ssl_jax.train.compilation import for_one_call
 
 KINDS = ("views", "small_views", "transformed")  # Entries of the views that are pictures of their example.
 MOST_FRAMES = 8
@@ -37,7 +38,8 @@ def input_pictures(
 ) -> dict[str, np.ndarray]:
     """Of examples of the training part. Without `trained`, neither masked patches nor reconstructions."""
     examples = model_inputs(read(data.train, stratified(data.train, count)))
-    seen = jax.jit(jax.vmap(augment))(jax.random.split(jax.random.key(seed), count), examples)
+    draw = jax.jit(jax.vmap(augment), compiler_options=for_one_call())
+    seen = draw(jax.random.split(jax.random.key(seed), count), examples)
     seen = seen if isinstance(seen, dict) else {"views": seen}
     videos = np.asarray(sight(examples))
     moving = videos.ndim == 5

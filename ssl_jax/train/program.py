@@ -14,6 +14,7 @@ from ssl_jax.errors import UsageError
 from ssl_jax.methods.method import Method, Metrics
 from ssl_jax.ops.convolution import compiler_options
 from ssl_jax.optimizers import Optimizer
+from ssl_jax.train.compilation import for_one_call
 from ssl_jax.train.execution import PLAIN, Execution
 from ssl_jax.train.mesh import batch_sharding, replicated, rows_shardings, state_shardings
 from ssl_jax.train.state import TrainState, init_state
@@ -51,7 +52,8 @@ def make_program(
     cut = {name: rows_shardings(mesh, shapes.method_state[name]) for name in rows}
     shardings = shardings._replace(method_state={**shardings.method_state, **cut})
     like = jax.tree.map(lambda leaf, sharding: leaf.update(sharding=sharding), shapes, shardings)
-    options = compiler_options(shapes.params, mesh.devices.flat[0].platform)
+    platform = mesh.devices.flat[0].platform
+    options = compiler_options(shapes.params, platform)
     step = jax.jit(
         step,
         in_shardings=(shardings, batch_sharding(mesh)),
@@ -61,7 +63,8 @@ def make_program(
     )
     fill = jax.jit(fill, out_shardings=shardings, donate_argnums=0, compiler_options=options)
     gauges = jax.jit(gauges, out_shardings=replicated(mesh), compiler_options=options)
-    return Program(jax.jit(init, out_shardings=shardings), fill, step, gauges, like, partial(make_views, augment))
+    begin = jax.jit(init, out_shardings=shardings, compiler_options=for_one_call(platform))
+    return Program(begin, fill, step, gauges, like, partial(make_views, augment))
 
 
 def check_program(

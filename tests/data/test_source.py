@@ -24,20 +24,44 @@ def test_hold_is_the_source_in_order_and_remembered_as_long_as_the_source_lives(
     assert gone() is None
 
 
-def test_threads_that_hold_a_source_together_read_it_once():
-    class Counted(Synthetic):
-        def __getitem__(self, number):
-            read.append(number)
-            return super().__getitem__(number)
+class Counted(Synthetic):
+    """Remembers the numbers of the examples that were read."""
 
+    def __getitem__(self, number):
+        self.__dict__.setdefault("read", []).append(number)
+        return super().__getitem__(number)
+
+
+def test_threads_that_hold_a_source_together_read_it_once():
     def held(_):
         begin.wait()
         return load_into_memory(source)
 
-    read, begin, source = [], threading.Barrier(4), Counted(size=40, side=4)
+    begin, source = threading.Barrier(4), Counted(size=40, side=4)
     with ThreadPoolExecutor(4) as pool:
         wholes = list(pool.map(held, range(4)))
-    assert sorted(read) == list(range(40)) and all(whole is wholes[0] for whole in wholes)
+    assert sorted(source.read) == list(range(40)) and all(whole is wholes[0] for whole in wholes)
+
+
+def test_small_sources_are_read_in_order_once_and_large_ones_each_time(monkeypatch):
+    def examples_read(source):
+        for _ in range(3):
+            assert sum(len(part["label"]) for part in in_order(source, batch_size=16)) == 40
+        return len(source.read)
+
+    assert examples_read(Counted(size=40, side=4)) == 41  # The first also for its size.
+    monkeypatch.setattr("ssl_jax.data.source.SMALL", 0)
+    assert examples_read(Counted(size=40, side=4)) > 3 * 40
+
+
+def test_unreadable_examples_of_a_source_in_memory_are_left_out():
+    class Broken(Counted):
+        unreadable = frozenset({3})
+
+    source = Broken(size=10, side=4)
+    load_into_memory(source)
+    (part,) = in_order(source, batch_size=16)
+    assert part["index"].tolist() == [0, 1, 2, 4, 5, 6, 7, 8, 9]
 
 
 def test_in_order_goes_through_once_with_a_short_last_batch():

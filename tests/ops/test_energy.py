@@ -137,6 +137,16 @@ def test_of_equal_scores_the_lower_number_is_nearer():
     np.testing.assert_allclose(read, [[0.5]])
 
 
+@pytest.mark.parametrize("block_size", [None, 1000])
+def test_on_cpu_the_nearest_are_found_without_sorting_all(block_size):
+    query, keys, labels = (
+        jax.ShapeDtypeStruct(*each) for each in (((64, D), "f4"), ((5000, D), "f4"), ((5000,), "i4"))
+    )
+    read = functools.partial(key_value_lookup, top=5, num_classes=7, block_size=block_size)
+    program = jax.jit(read).lower(query, keys, labels).compile().as_text()
+    assert '"TopK"' in program and " sort(" not in program
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
 def test_sums_of_narrow_arrays_are_wide(dtype):

@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 
+from ssl_jax.recipes import find
 from ssl_jax.train import compilation
-from ssl_jax.train.compilation import keep_programs, programs_folder
+from ssl_jax.train.compilation import LEVEL, for_one_call, keep_programs, programs_folder
 
 SCRIPT = """
 import jax
@@ -83,3 +85,25 @@ def test_a_damaged_program_is_compiled_again_without_a_word(tmp_path):
     for program in kept:
         program.write_bytes(program.read_bytes()[: program.stat().st_size // 2])
     assert run() == first
+
+
+# What the options of XLA are without the flags of the tests.
+USUAL = {LEVEL: 3, "xla_llvm_disable_expensive_passes": False, "xla_cpu_use_fusion_emitters": True}
+
+
+@pytest.mark.parametrize("method", ["simclr", pytest.param("dino", marks=pytest.mark.slow)])
+def test_weights_of_a_program_for_one_call_are_the_same(monkeypatch, method):
+    monkeypatch.delenv("XLA_FLAGS")
+    recipe = find(method, "demo")()
+
+    def init():
+        return recipe.method.init(jax.random.key(3))
+
+    quick, usual = (jax.jit(init, compiler_options=USUAL | options)() for options in (for_one_call(), {}))
+    assert all(map(np.array_equal, jax.tree.leaves(quick), jax.tree.leaves(usual)))
+
+
+def test_a_program_for_one_call_is_compiled_as_usual_on_accelerators_and_where_the_user_decides(monkeypatch):
+    assert not for_one_call("cpu")  # XLA_FLAGS of the tests name the option.
+    monkeypatch.delenv("XLA_FLAGS")
+    assert for_one_call("cpu") == {LEVEL: 1} and not for_one_call("tpu") and not for_one_call("gpu")
