@@ -10,10 +10,12 @@ import pytest
 from PIL import Image
 
 from ssl_jax.cli import main
+from ssl_jax.commands.first_weights import fitted
 from ssl_jax.commands.saved_run import make_again
 from ssl_jax.composition.images import Images
 from ssl_jax.data import Data, as_source, open_data
 from ssl_jax.errors import UsageError
+from ssl_jax.networks.vit import vit
 from ssl_jax.options import parse
 from ssl_jax.recipes import find
 
@@ -168,6 +170,21 @@ def test_methods_that_need_no_squares_take_both_sides(method):
     assert whole is None or whole.shape[:3] == (2, 28, 56)
     if method in ("mae", "ijepa"):
         assert recipe.method.encoder.module.grid == {"mae": (7, 14), "ijepa": (4, 8)}[method]
+
+
+def test_chance_counts_the_patches_of_both_sides():
+    recipe = find("cpc", "demo")(data=given(28, 56), image_size=(28, 56), batch_size=2, epochs=1)
+    assert np.isclose(recipe.method.chance_loss(2), np.log(2 * 3 * 7))  # Patches of 14 pixels, 7 apart.
+
+
+def test_positions_for_another_grid_start_a_run():
+    """The class token's stays, the others are interpolated as the network of the first run does it."""
+    options = {"patch_size": 7, "dim": 8, "depth": 1, "heads": 2}
+    theirs, ours = vit(image_size=(14, 21), **options), vit(image_size=(28, 14), **options)
+    params, stats = theirs.init(jax.random.key(0))
+    found = fitted(np.asarray(params["positions"]), np.zeros((9, 8), np.float32), "positions", theirs=theirs, ours=ours)
+    expected, _ = theirs.apply(params, stats, (4, 2), train=False, method="positions_of")
+    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def as_dict(views):
