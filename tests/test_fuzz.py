@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from data.stored_files import examples, shard, tiff, write_tar, write_tfrecord
+from data.stored_files import deep_png, examples, shard, tiff, write_tar, write_tfrecord
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -128,7 +128,8 @@ def samples() -> dict[str, bytes]:
                 except (OSError, ValueError, KeyError):  # The format has no such mode.
                     continue
                 found[f"{kind} {mode} {number}"] = file.getvalue()
-    return found
+    deep = np.random.default_rng(1).integers(0, 2**16, (12, 10, 4)).astype(np.uint16)
+    return found | {f"PNG deep {channels}": deep_png(deep[..., :channels]) for channels in (2, 3, 4)}
 
 
 IMAGES = samples()

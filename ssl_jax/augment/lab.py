@@ -39,6 +39,22 @@ def rgb_to_lab(image: Array) -> Array:
     return jnp.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
 
 
+def lab_to_rgb(image: Array) -> Array:
+    """Lab `[..., 3]` to sRGB `[..., 3]`, clipped to [0, 1]: the inverse of `rgb_to_lab` of the colours that sRGB has."""
+    lightness, a, b = (image[..., part] for part in range(3))
+    y = (lightness + 16) / 116
+    roots = jnp.stack([y + a / 500, y, y - b / 200], axis=-1)
+    ratio = jnp.where(roots > 0.206893, roots**3, (roots - 16 / 116) / 7.787)
+    matrix = jnp.asarray(np.linalg.inv(TO_XYZ / WHITE[:, None]).T, jnp.float32)
+    linear = jnp.clip(jnp.matmul(ratio, matrix, precision="highest"), 0, 1)
+    return jnp.where(linear > 0.0031308, 1.055 * jnp.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055, 12.92 * linear)
+
+
+def with_color(light: Array, color: Array) -> Array:
+    """Standardised lightness `[..., 1]`, as `lightness` makes it, and a and b `[..., 2]` -> sRGB in [0, 1] `[..., 3]`."""
+    return lab_to_rgb(jnp.concatenate([light * SPREAD + MIDDLE, color], axis=-1))
+
+
 def color_bins(size: float = 10.0) -> NDArray[np.float32]:
     """Centres (a, b) of the squares of a grid that contain an sRGB colour, `[Q, 2]`: 260 squares of 10 units.
 

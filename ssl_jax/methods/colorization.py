@@ -15,12 +15,14 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from ssl_jax.augment.lab import color_bins
+from ssl_jax.augment.lab import color_bins, with_color
 from ssl_jax.errors import UsageError
 from ssl_jax.losses.pretext import weighted_cross_entropy
 from ssl_jax.methods.joint_embedding import JointEmbedding, on_views
 from ssl_jax.methods.method import Embeddings, Facts, Layouts, Metrics, Params, State, ViewBatch
 from ssl_jax.ops.collectives import mean_over_shards
+
+SHARPENED = 0.38  # The paper's: between the mean of all plausible colours, which is grey, and the likeliest one.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +80,7 @@ class Colorization(JointEmbedding):
         size, height, width, channels = feature_map.shape
         rows = feature_map.reshape(size, height * width, channels)
         predictions, head = on_views(self.head, params["head"], state["head"], rows, rng=rng)
-        logits = predictions.reshape(size, height, width, self.cells, self.cells, -1).swapaxes(2, 3)
-        logits = logits.reshape(size, height * self.cells, width * self.cells, -1)
+        logits = self.on_cells(predictions.reshape(size, height, width, -1))
         embeddings = {
             "embedding": layers["features"][:, None],
             "logits": logits,
@@ -87,13 +88,30 @@ class Colorization(JointEmbedding):
         }
         return embeddings, {**state, "encoder": encoder, "head": head}
 
-    def nearest(self, color: Array, shape: tuple[int, int]) -> Array:
+    def on_cells(self, outputs: Array) -> Array:
+        """The head's outputs at each position, `[B, h, w, cells * cells * Q]` -> `[B, h * cells, w * cells, Q]`."""
+        size, height, width, _ = outputs.shape
+        parts = outputs.reshape(size, height, width, self.cells, self.cells, -1).swapaxes(2, 3)
+        return parts.reshape(size, height * self.cells, width * self.cells, -1)
+
+    def nearest(self, color: Array, shape: tuple[int, ...]) -> Array:
         """Index of the colour nearest to the mean of a and b `[B, H, W, 2]` over each cell: int32 `[B, h, w]`."""
         color = jax.image.resize(color, (len(color), *shape, 2), "linear", antialias=True)
         colors = jnp.asarray(self.colors)
         closeness = jnp.einsum("bhwc,qc->bhwq", color, colors, precision="highest")
         closeness = closeness - jnp.sum(colors**2, axis=1)[None, None, None] / 2
         return jnp.argmax(closeness, axis=-1).astype(jnp.int32)
+
+    def colorize(self, params: Params, state: State, views: ViewBatch) -> tuple[Array, Array]:
+        """By the mean of the colours after softmax of temperature `SHARPENED`, as in section 2.3 of the paper."""
+        images, true = views["views"][:, 0], views["color"]
+        layers, _ = self.encoder.apply(params["encoder"], state["encoder"], images, train=False)
+        rows = layers[self.layer].reshape(-1, layers[self.layer].shape[-1])
+        outputs, _ = self.head.apply(params["head"], state["head"], rows, train=False)
+        logits = self.on_cells(outputs.reshape(*layers[self.layer].shape[:3], -1))
+        colors = jnp.matmul(jax.nn.softmax(logits / SHARPENED), jnp.asarray(self.colors), precision="highest")
+        predicted = jax.image.resize(colors, true.shape, "linear")
+        return with_color(images, predicted), with_color(images, true)
 
     def chance_loss(self, batch_size: int) -> float | None:
         return math.log(len(self.colors))

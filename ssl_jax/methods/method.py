@@ -183,6 +183,11 @@ class Method(Protocol):
         evaluation; None where the method predicts no pixels."""
         return None
 
+    def colorize(self, params: Params, state: State, views: ViewBatch) -> tuple[Array, Array] | None:
+        """The first view of each example in predicted and in true colours, sRGB in [0, 1] `[B, H, W, 3]` each, in evaluation;
+        None where the method predicts no colours."""
+        return None
+
     def backbone(self, params: Params, state: State) -> Backbone | None:
         """The network that is kept after pre-training, with the weights to evaluate; None where none takes whole images."""
         return None

@@ -17,6 +17,10 @@ TILES = (
     "edges nor brightness "
     "reveal where a tile was."
 )
+MASKED_SHARE = (
+    "There is no line at chance: the loss of the patches is multiplied by the share of crops that are masked, which changes "
+    "from batch to batch."
+)
 LABELLED = "; labels decide what is learned, so that these features are an upper bound."
 
 
@@ -29,6 +33,7 @@ class Caption(NamedTuple):
     rows: names of the views of an image, as many as it has; "View 1" and so on where empty.
     tiles: whether the nine views of an image are its tiles, in three rows.
     labels: whether training uses labels.
+    no_chance: why the loss has no line at its chance level, where that is not plain; a sentence.
     clips: whether examples are clips.
     """
 
@@ -39,6 +44,7 @@ class Caption(NamedTuple):
     tiles: bool = False
     labels: bool = False
     clips: bool = False
+    no_chance: str = ""
 
     def words(self, text: str) -> str:
         """A text about images: about clips, where the method learns from clips."""
@@ -77,12 +83,14 @@ CAPTIONS = {
         "clip are its own sound, and clips that are similar in both; other clips in the bank are negatives.",
         "Clips: frames and sound",
         clips=True,
+        no_chance="There is no line at chance: once similar clips are mined, the loss within video and within sound is added, "
+        "and chance is another value.",
     ),
     "colorization": Caption(
         "Colorization",
-        "Each column has one image and the lightness of its view, which is all that the network sees of it; it predicts the "
-        "colours.",
-        "Lightness",
+        "Each column has one image: the lightness of its view, which is all that the network sees of it, the colours that it "
+        "predicts from it, and the true ones. Where several colours are plausible, the prediction is pale.",
+        "Lightness and colours",
         rows=("Lightness",),
     ),
     "cpc": Caption(
@@ -95,14 +103,14 @@ CAPTIONS = {
     "dcl": Caption("DCL", PAIR),
     "deepcluster": Caption("DeepCluster-v2", CLUSTERED),
     "dino": Caption("DINO", CROPS, "Large and small crops"),
-    "dinov2": Caption("DINOv2", MASKED, "Large and small crops, masked patches"),
+    "dinov2": Caption("DINOv2", MASKED, "Large and small crops, masked patches", no_chance=MASKED_SHARE),
     "frames": Caption(
         "SimCLR on frames",
         "Each clip and two of its frames, near in time, which are positives; frames of other clips are negatives.",
         "Frames of clips",
         clips=True,
     ),
-    "ibot": Caption("iBOT", MASKED, "Large and small crops, masked patches"),
+    "ibot": Caption("iBOT", MASKED, "Large and small crops, masked patches", no_chance=MASKED_SHARE),
     "ijepa": Caption(
         "I-JEPA",
         "Each column has one image: its view, the patches of it that are the context, and blocks, the targets. "

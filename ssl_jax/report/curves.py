@@ -75,10 +75,13 @@ def _figure(run: Run, name: str) -> Html | None:
     series = read_series(run, name)
     if not series:
         return None
-    words = caption_of(run.request.get("method")).words
-    title, see = map(words, CURVES.get(name, (name, "A metric of the method.")))
+    caption = caption_of(run.request.get("method"))
+    title, see = map(caption.words, CURVES.get(name, (name, "A metric of the method.")))
+    references = _references(run, name)
+    if name == "loss" and not references and caption.no_chance:
+        see = f"{see} {caption.no_chance}"
     last, write = (percent, percent) if name in ONLINE else (partial(short, digits=3), short)
-    chart = line_chart(series, title=title, references=_references(run, name), write=write)
+    chart = line_chart(series, title=title, references=references, write=write)
     return tag("figure", tag("h3", title, tag("span", last(series[-1][1]))), chart, tag("figcaption", see))
 
 

@@ -56,6 +56,9 @@ def input_pictures(
         arrays |= masked_pictures(arrays["views"], seen, getattr(trained.method, "encoder", None))
         whole = jax.jit(trained.method.reconstruct)(trained.params, trained.state, seen)
         arrays |= {} if whole is None else {"reconstructed": as_pixels(whole, prepare, examples)}
+        colored = jax.jit(trained.method.colorize)(trained.params, trained.state, seen) or ()
+        for name, images in zip(("predicted_colors", "true_colors"), colored, strict=False):
+            arrays[name] = np.asarray(jnp.round(255 * images), np.uint8)
     return arrays
 
 

@@ -2,7 +2,8 @@
 
 pictures.npz, every array optional (n images, V views, q test images, k neighbours, m embeddings of size D):
   views_original uint8 [n, H, W, C]; views, small_views, transformed, masked and frames uint8 [n, V, H, W, C], each with a V
-  of its own; reconstructed and sound uint8 [n, H, W, C]; query uint8 [q, H, W, C] and query_label [q];
+  of its own; reconstructed, predicted_colors, true_colors and sound uint8 [n, H, W, C];
+  query uint8 [q, H, W, C] and query_label [q];
   prototype_image uint8 [x, y, H, W, C] and prototype_share [x], of x prototypes with y images each;
   neighbors_before and neighbors_after uint8 [q, k, H, W, C], each with its *_label [q, k];
   embedding and embedding_before [m, D] and embedding_label [m]; class_names, strings. A label of -1 means unlabelled;
@@ -31,6 +32,8 @@ LAYOUT = {
     "transformed": (IMAGE, "nVHWC"),
     "masked": (IMAGE, "nVHWC"),
     "reconstructed": (IMAGE, "nHWC"),
+    "predicted_colors": (IMAGE, "nHWC"),
+    "true_colors": (IMAGE, "nHWC"),
     "frames": (IMAGE, "nVHWC"),
     "sound": (IMAGE, "nHWC"),
     "prototype_image": (IMAGE, "xyHWC"),

@@ -68,6 +68,9 @@ def rows(pictures: Pictures, caption: Caption) -> Iterator[tuple[str, np.ndarray
     yield from masked_rows(pictures)
     if "reconstructed" in pictures:
         yield "Reconstructed", pictures["reconstructed"]
+    for name, title in (("predicted_colors", "Predicted colours"), ("true_colors", "True colours")):
+        if name in pictures:
+            yield title, pictures[name]
 
 
 def masked_rows(pictures: Pictures) -> Iterator[tuple[str, np.ndarray]]:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssl_jax.augment.lab import color_bins, grayscale_and_color, lightness, rgb_to_lab
+from ssl_jax.augment.lab import color_bins, grayscale_and_color, lab_to_rgb, lightness, rgb_to_lab, with_color
 from ssl_jax.errors import UsageError
 
 # sRGB and its Lab under D65, as colour calculators have them.
@@ -23,6 +23,14 @@ KNOWN = {
 @pytest.mark.parametrize(("rgb", "lab"), KNOWN.items())
 def test_known_colours(rgb, lab):
     np.testing.assert_allclose(rgb_to_lab(jnp.array(rgb)), lab, atol=0.1)
+
+
+def test_colours_and_back():
+    drawn = jnp.asarray(np.random.default_rng(0).random((200, 3)) ** 3, jnp.float32)  # Many dark ones.
+    np.testing.assert_allclose(lab_to_rgb(rgb_to_lab(drawn)), drawn, atol=2e-4)
+    np.testing.assert_allclose(with_color(lightness(drawn), rgb_to_lab(drawn)[:, 1:]), drawn, atol=2e-4)
+    outside = lab_to_rgb(jnp.array([[50.0, 120.0, -120.0], [100.0, 90.0, 90.0]]))
+    assert outside.min() >= 0 and outside.max() <= 1
 
 
 def test_the_gradient_is_finite_at_black():

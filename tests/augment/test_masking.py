@@ -56,7 +56,7 @@ def test_blocks_of_a_rectangle_have_its_shape_and_lie_everywhere():
         height, width = block.any(axis=1).sum(), block.any(axis=0).sum()
         assert block.sum() == height * width and height == 2 and 3 <= width <= 5
     assert blocks.any(axis=0).all()
-    masked = block_masking(whole, grid=(rows, columns))(KEYS[0], IMAGE)
+    masked = jax.jit(block_masking(whole, grid=(rows, columns)))(KEYS[0], IMAGE)
     assert masked["seen"].shape == (11,) and masked["wanted"].max() < 32
 
 

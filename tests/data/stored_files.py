@@ -166,3 +166,32 @@ def tiff(array, *, order="<", compression=1, planes=False, side=None, rows=4, pr
         values += packed
     version = struct.pack(f"{order}HHHQ", 43, 8, 0, begin) if big else struct.pack(f"{order}HI", 42, begin)
     return {"<": b"II", ">": b"MM"}[order] + version + directory + bytes(size) + values + b"".join(parts)
+
+
+COLOR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # Channels -> type of colour in the header.
+
+
+def chunk(name, content):
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def deep_png(pixels, *, filters=(0, 1, 2, 3, 4), more=b""):
+    """uint16 `[H, W, C]` as a PNG whose rows have these filters in turn, after the definition in the PNG specification."""
+    height, width, channels = pixels.shape
+    rows = pixels.astype(">u2").tobytes()
+    wide, step = 2 * channels * width, 2 * channels
+    before, lines = bytes(wide), []
+    for number in range(height):
+        row, kind = rows[number * wide : (number + 1) * wide], filters[number % len(filters)]
+        left, corner = bytes(step) + row[:-step], bytes(step) + before[:-step]
+        guesses = (bytes(wide), left, before, [(a + b) // 2 for a, b in zip(left, before, strict=True)],
+                   [paeth(*near) for near in zip(left, before, corner, strict=True)])  # fmt: skip
+        lines.append(bytes([kind, *((value - guess) % 256 for value, guess in zip(row, guesses[kind], strict=True))]))
+        before = row
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, COLOR_TYPES[channels], 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + more + chunk(b"IDAT", zlib.compress(b"".join(lines))) + chunk(b"IEND", b"")
+
+
+def paeth(a, b, c):
+    distances = [abs(a + b - c - each) for each in (a, b, c)]
+    return (a, b, c)[distances.index(min(distances))]

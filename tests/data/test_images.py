@@ -232,8 +232,17 @@ def test_depth_is_measured_over_the_data_set_so_that_dark_stays_darker_than_brig
     assert source([encode(Image.fromarray(picture()))]).levels is None
 
 
-def test_colour_of_16_bits_is_mentioned_once(capsys):
-    images = source([deep_colour_png(4)] * 3)
+def test_colour_of_16_bits_that_is_cut_is_mentioned_once(capsys):
+    """Pillow compares a colour that is marked as transparent with pixels of 8 bits."""
+    whole, head = deep_colour_png(4), 33  # Bytes of signature and header.
+    mark = b"tRNS" + bytes(6)
+    marked = whole[:head] + struct.pack(">I", 6) + mark + struct.pack(">I", zlib.crc32(mark)) + whole[head:]
+    images = source([marked] * 3)
     assert (images[0]["image"] == 1).all()  # Of 0x0102.
-    said = "data: list has colour of 16 bits a channel, of which the upper 8 are read: convert images that use fewer than 16.\n"
-    assert capsys.readouterr().err == said
+    cut, transparent = capsys.readouterr().err.splitlines()
+    assert (
+        cut
+        == "data: list has channels of 16 bits, of which the upper 8 are read: convert images that use fewer than 16."
+    )
+    assert transparent == "data: list has images with transparency: what is transparent becomes white."
+    assert (source([whole])[0]["image"] == 64).all()  # Of 0x0102 in 10 bits.

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ssl_jax.augment.lab import with_color
 from ssl_jax.augment.masking import block_masking, hole_masking, random_masking
 from ssl_jax.errors import UsageError
 from ssl_jax.methods.colorization import Colorization
@@ -245,6 +246,18 @@ def test_colorizations_cells_lie_where_they_are_told():
             cell = 3 * (2 * row + column)
             expected = jnp.broadcast_to(jnp.arange(cell, cell + 3.0), (4, 8, 8, 3))
             np.testing.assert_array_equal(logits[:, row::2, column::2], expected)
+
+
+def test_colorization_shows_the_colours_that_its_head_prefers():
+    method = colorization()
+    params, state = jax.jit(method.init)(jax.random.key(0))
+    preferred = jnp.tile(jnp.array([0.0, 20.0, 0.0]), 4)  # The second colour, in each of four cells.
+    params["head"] = {"layer1": {"kernel": jnp.zeros((4, 12)), "bias": preferred}}
+    views = {"views": IMAGES[:, None], "color": jnp.full((4, 16, 16, 2), 10.0)}
+    predicted, true = jax.jit(method.colorize)(params, state, views)
+    np.testing.assert_allclose(true, with_color(IMAGES, views["color"]), atol=1e-5)
+    expected = jnp.broadcast_to(jnp.array([50.0, 0.0]), (4, 16, 16, 2))
+    np.testing.assert_allclose(predicted, with_color(IMAGES, expected), atol=1e-4)
 
 
 def test_colorization_counts_rare_colours_more_as_it_learns_how_rare_they_are():

@@ -49,7 +49,8 @@ def test_a_name_makes_the_network_of_that_name(name, width):
     [
         ("resnet81", (32, 32, 3), "unknown encoder 'resnet81': did you mean 'resnet18'"),
         ("vit_tiny/16", (28, 28, 1), "patch_size 16 must divide image_size 28"),
-        ("vit_tiny", (32, 48, 3), "square images, got 32 x 48"),
+        ("vit_tiny/16", (32, 40, 3), "patch_size 16 must divide image_size 32 x 40"),
+        ("vit_tiny", (32, 45, 3), "no patch of 2 to 16 pixels cuts 32 x 45 pixels"),
         ("vit_tiny", (29, 29, 3), "no patch of 2 to 16 pixels cuts 29 pixels"),
     ],
 )

@@ -226,6 +226,15 @@ def test_a_run_on_clips_is_about_clips(run):
     assert "image" not in words.lower()
 
 
+def test_a_loss_without_a_line_at_chance_has_the_reason(run):
+    request = json.loads((run / "run.json").read_text())
+    for method in ("ibot", "dinov2", "cma", "byol"):
+        for chance in ({}, {"chance_loss": 2.0}):
+            (run / "run.json").write_text(json.dumps(request | chance | {"method": method}))
+            stated = "There is no line at chance" in page_of(run)
+            assert stated == (method != "byol" and not chance)
+
+
 def test_with_more_classes_than_colours_the_second_ten_are_squares():
     assert [color(label) for label in (-1, 3, 13, 23)] == ["unlabelled", "c3", "c3 square", "c3"]
 

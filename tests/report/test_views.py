@@ -46,6 +46,11 @@ def test_a_method_from_outside_is_shown_under_its_own_name_and_nothing_is_said_o
         ("dino", {"views": 2, "small_views": 2}, ["Large crop 1", "Large crop 2", "Small crop 1", "Small crop 2"]),
         ("ibot", {"views": 2, "masked": 2}, ["View 1", "View 2", "Masked crop 1", "Masked crop 2"]),
         ("mae", {"views": 1, "masked": 1, "reconstructed": None}, ["View", "Visible patches", "Reconstructed"]),
+        (
+            "colorization",
+            {"views": 1, "predicted_colors": None, "true_colors": None},
+            ["Lightness", "Predicted colours", "True colours"],
+        ),
         ("ijepa", {"views": 1, "masked": 3}, ["View", "Context", "Target 1", "Target 2"]),
         ("jigsaw", {"views": 9}, ["Tiles, as shown"]),
         ("jigsaw", {"views": 4}, ["View 1", "View 2", "View 3", "View 4"]),

@@ -6,8 +6,9 @@ smallest pixel rounded down in the same way where there are negative ones. Of fl
 all lie between, else the smallest and the largest. They are measured over a sample of a whole data set, so that a dark image
 stays darker than a bright one; values outside are clipped, and what is not a number is black.
 
-Coloured pixels of 16 bits a channel in a PNG are read by Pillow as their upper 8 bits: correct where all 16 are used, nearly
-black where 12 are. So a line on standard error reports them.
+Coloured pixels of 16 bits a channel are read by Pillow as their upper 8 bits: correct where all 16 are used, nearly black where
+12 are. Of PNGs and TIFFs all are read (`ssl_jax.data.pixels.deep_png`, `tiff`); of the rest, such as PNGs with a transparent
+colour and TIFFs with transparency, a line on standard error reports it.
 """
 
 import math
@@ -38,8 +39,20 @@ def is_deep(image: Image.Image) -> bool:
 
 def is_deep_colour(image: Image.Image) -> bool:
     """Whether Pillow reads the upper 8 of 16 bits a channel; for an image that is not decoded yet."""
-    formats = [tile[3] if isinstance(tile[3], str) else tile[3][0] for tile in getattr(image, "tile", ()) if tile[3]]
-    return not is_deep(image) and any(";16" in str(form) for form in formats)
+    return not is_deep(image) and ";16" in stored_as(image)
+
+
+def is_deep_png(image: Image.Image) -> bool:
+    """Whether `ssl_jax.data.pixels.deep_png` reads all bits of it; for an image that is not decoded yet."""
+    return image.format == "PNG" and is_deep_colour(image) and "transparency" not in image.info
+
+
+def stored_as(image: Image.Image) -> str:
+    """Pillow's name of the pixels in the file, such as "RGB;16B", of an image that is not decoded yet; empty where unknown."""
+    for tile in getattr(image, "tile", ()):
+        if tile[3]:
+            return str(tile[3] if isinstance(tile[3], str) else tile[3][0])
+    return ""
 
 
 def stated_levels(text: str) -> Levels:

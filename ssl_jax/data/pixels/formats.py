@@ -24,7 +24,7 @@ from typing import BinaryIO, NamedTuple
 from PIL import Image, UnidentifiedImageError
 
 from ssl_jax.data.pixels.arrays import MAGIC, shape_of
-from ssl_jax.data.pixels.depth import is_deep, is_deep_colour
+from ssl_jax.data.pixels.depth import is_deep, is_deep_colour, is_deep_png, stored_as
 from ssl_jax.data.pixels.tiff import FORMS
 from ssl_jax.data.skipping import Unreadable
 from ssl_jax.files import open_regular, read_regular
@@ -72,7 +72,7 @@ class Header(NamedTuple):
     size: width and height, upright.
     channels: 1, 3, or another number; without transparency.
     deep: whether its pixels have more than 8 bits, or are floating-point numbers.
-    cut: whether it has colour of 16 bits, of which the upper 8 are read.
+    cut: whether it has channels of 16 bits, of which the upper 8 are read.
     transparent: whether some pixels may be.
     """
 
@@ -99,8 +99,10 @@ def header(file: Path | BinaryIO) -> Header | None:
             file.seek(0)
             image = opened.enter_context(Image.open(file, formats=_openable()))
             size = _swapped(image.size) if orientation(image) >= 5 else image.size
-            cut, transparent = is_deep_colour(image), image.has_transparency_data
-            return Header(size, 1 if is_grayscale(image) else 3, is_deep(image), cut, transparent)
+            deep_colour, whole = is_deep_colour(image), is_deep_png(image)
+            channels = 1 if is_grayscale(image) else 3
+            transparent = image.has_transparency_data
+            return Header(size, channels, is_deep(image) or whole, deep_colour and not whole, transparent)
     except Exception:  # Reported when the image itself is read.
         return None
 
@@ -111,7 +113,7 @@ def _swapped(size: tuple[int, int]) -> tuple[int, int]:
 
 def is_grayscale(image: Image.Image) -> bool:
     """Whether an image has one channel, beside transparency."""
-    return image.mode in ("1", "L", "LA", "La") or is_deep(image)
+    return image.mode in ("1", "L", "LA", "La") or is_deep(image) or stored_as(image).startswith("LA")
 
 
 def orientation(image: Image.Image) -> int:
@@ -135,12 +137,13 @@ def load(encoded: bytes, *, near: tuple[int, int] | None = None) -> Image.Image:
 
 
 @contextlib.contextmanager
-def loaded(encoded: bytes, *, near: tuple[int, int] | None = None) -> Iterator[Image.Image]:
+def loaded(encoded: bytes, *, near: tuple[int, int] | None = None, pixels: str | None = None) -> Iterator[Image.Image]:
     """`load` for as long as the pixels are used: of large images, one at a time.
 
     Args:
       near: width and height; a JPEG of at least twice this size is decoded at 1/2, 1/4 or 1/8 of its own, but not below
         this.
+      pixels: Pillow's name of the pixels in the file, such as "RGB;16B", in place of the one that it would choose.
 
     Raises:
       Unreadable: truncated, damaged, too large, or of an unknown format.
@@ -151,6 +154,8 @@ def loaded(encoded: bytes, *, near: tuple[int, int] | None = None) -> Iterator[I
             if near:
                 image.draft(image.mode, _swapped(near) if orientation(image) >= 5 else near)
             _check_pixels(image)
+            if pixels:
+                image.tile = [(*tile[:3], pixels) for tile in image.tile]  # type: ignore[misc]
             if image.width * image.height > LARGE_PIXELS:
                 turn.enter_context(_turn)
             image.load()

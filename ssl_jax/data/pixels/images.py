@@ -20,6 +20,7 @@ from PIL import Image
 
 from ssl_jax.data import fingerprint
 from ssl_jax.data.pixels.arrays import read_array
+from ssl_jax.data.pixels.deep_png import read_deep_png
 from ssl_jax.data.pixels.depth import BAND, Levels, is_deep, levels_of, to_eight_bits
 from ssl_jax.data.pixels.formats import Header, header, load, loaded, orientation
 from ssl_jax.data.skipping import Skipping, Unreadable
@@ -119,7 +120,7 @@ def _deep(records: Records, name: str, indices: list[int]) -> Iterator[Any]:
             encoded, _ = records[number]
             about = header(io.BytesIO(encoded))
             if about and about.deep:
-                array = read_array(encoded)
+                array = _array(encoded)
                 yield np.asarray(load(encoded)) if array is None else array
             for note in _notes(about) if about else ():
                 if note not in said:
@@ -129,9 +130,15 @@ def _deep(records: Records, name: str, indices: list[int]) -> Iterator[Any]:
             pass
 
 
+def _array(encoded: bytes) -> NDArray[Any] | None:
+    """The pixels `[H, W, C]` of a file that Pillow does not read, or not in full; None for others."""
+    array = read_array(encoded)
+    return read_deep_png(encoded) if array is None else array
+
+
 def _notes(about: Header) -> Iterator[str]:
     if about.cut:
-        yield "colour of 16 bits a channel, of which the upper 8 are read: convert images that use fewer than 16."
+        yield "channels of 16 bits, of which the upper 8 are read: convert images that use fewer than 16."
     if about.transparent:
         yield "images with transparency: what is transparent becomes white."
 
@@ -146,7 +153,7 @@ def decode(encoded: bytes, *, shape: tuple[int, int, int], levels: Levels | None
       Unreadable: truncated, damaged, too large, of an unknown format, or of other than C channels, where C or they are
         neither 1 nor 3.
     """
-    array = read_array(encoded)
+    array = _array(encoded)
     if array is not None:
         return from_array(array, shape=shape, levels=levels)
     height, width, channels = shape
@@ -188,7 +195,7 @@ def central_part(
     Args:
       shape: height and width, whose ratio alone counts: that of the squares or rectangles that the encoder takes.
     """
-    array = read_array(encoded)
+    array = _array(encoded)
     if array is not None:
         height, width = _inside(array.shape[:2], shape, most)
         planes = _planes(array[..., : 3 if array.shape[-1] >= 3 else 1], levels)

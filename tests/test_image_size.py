@@ -10,10 +10,12 @@ import pytest
 from PIL import Image
 
 from ssl_jax.cli import main
+from ssl_jax.commands.first_weights import fitted
 from ssl_jax.commands.saved_run import make_again
 from ssl_jax.composition.images import Images
 from ssl_jax.data import Data, as_source, open_data
 from ssl_jax.errors import UsageError
+from ssl_jax.networks.vit import vit
 from ssl_jax.options import parse
 from ssl_jax.recipes import find
 
@@ -45,20 +47,8 @@ def album(tmp_path):
 def test_all_commands_take_the_shape_of_a_run(album, tmp_path, capsys):
     """A ViT, whose positions and attention maps have a grid of 2 x 3 patches."""
     run, near, features = tmp_path / "run", tmp_path / "near.png", tmp_path / "features.csv"
-    words = [
-        "pretrain",
-        "simclr",
-        "--data",
-        album,
-        "--image-size",
-        14,
-        21,
-        "--encoder",
-        "vit_micro/7",
-        "--batch-size",
-        8,
-    ]
-    words += ["--epochs", 1, "--devices", 1, "--run", run]
+    words = f"pretrain simclr --data {album} --image-size 14 21 --encoder vit_micro/7 --batch-size 8 --epochs 1".split()
+    words += ["--devices", "1", "--run", str(run)]
     code, out, err = command(capsys, *words)
     request = json.loads((run / "run.json").read_text())
     assert code == 0 and "24 images of 14 x 21 x 3" in err and 0 <= json.loads(out)["knn"] <= 1
@@ -68,7 +58,7 @@ def test_all_commands_take_the_shape_of_a_run(album, tmp_path, capsys):
     page = (run / "report.html").read_text()
     assert "Attention maps" in page and 'class="notice"' not in page
     assert "resuming from step 2 of 2" in command(capsys, *words)[2]
-    code, _, err = command(capsys, *words[:5], 14, *words[7:])
+    code, _, err = command(capsys, *words[:5], "14", *words[7:])
     assert code == 2 and "image_size" in err
     assert command(capsys, "embed", run, album, "--output", features)[0] == 0
     assert len(features.read_text().splitlines()) == 25
@@ -165,21 +155,36 @@ def given(height, width):
 
 @pytest.mark.parametrize("method", ["mae", "ijepa", "ibot", "swav", "cpc", "inpainting", "colorization"])
 def test_methods_that_need_no_squares_take_both_sides(method):
-    recipe = find(method, "demo")(data=given(28, 35), image_size=(28, 35), batch_size=2, epochs=1)
+    recipe = find(method, "demo")(data=given(28, 56), image_size=(28, 56), batch_size=2, epochs=1)
 
     def encode(rng):
         params, state = recipe.method.init(rng)
-        views = jax.vmap(recipe.augment)(jax.random.split(rng, 2), jnp.zeros((2, 28, 35, 3), jnp.uint8))
+        views = jax.vmap(recipe.augment)(jax.random.split(rng, 2), jnp.zeros((2, 28, 56, 3), jnp.uint8))
         embeddings, _ = recipe.method.encode(
             params, state, {**as_dict(views), "index": jnp.arange(2)}, rng, jnp.int32(0)
         )
         return views, embeddings, recipe.method.reconstruct(params, state, as_dict(views))
 
     views, embeddings, whole = jax.eval_shape(encode, jax.random.key(0))
-    assert as_dict(views)["views"].shape[2:4] == (28, 35) and embeddings["embedding"].shape[0] == 2
-    assert whole is None or whole.shape[:3] == (2, 28, 35)
+    assert as_dict(views)["views"].shape[2:4] == (28, 56) and embeddings["embedding"].shape[0] == 2
+    assert whole is None or whole.shape[:3] == (2, 28, 56)
     if method in ("mae", "ijepa"):
-        assert recipe.method.encoder.module.grid == (4, 5)
+        assert recipe.method.encoder.module.grid == {"mae": (7, 14), "ijepa": (4, 8)}[method]
+
+
+def test_chance_counts_the_patches_of_both_sides():
+    recipe = find("cpc", "demo")(data=given(28, 56), image_size=(28, 56), batch_size=2, epochs=1)
+    assert np.isclose(recipe.method.chance_loss(2), np.log(2 * 3 * 7))  # Patches of 14 pixels, 7 apart.
+
+
+def test_positions_for_another_grid_start_a_run():
+    """The class token's stays, the others are interpolated as the network of the first run does it."""
+    options = {"patch_size": 7, "dim": 8, "depth": 1, "heads": 2}
+    theirs, ours = vit(image_size=(14, 21), **options), vit(image_size=(28, 14), **options)
+    params, stats = theirs.init(jax.random.key(0))
+    found = fitted(np.asarray(params["positions"]), np.zeros((9, 8), np.float32), "positions", theirs=theirs, ours=ours)
+    expected, _ = theirs.apply(params, stats, (4, 2), train=False, method="positions_of")
+    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def as_dict(views):
