@@ -12,6 +12,7 @@ import sys
 
 import numpy as np
 import pytest
+from event_files import pictures
 from PIL import Image
 from watch import watched
 
@@ -101,7 +102,8 @@ def test_a_run_leaves_its_request_metrics_pictures_and_report(finished):
     assert {"versions", "commit", "device", "devices", "started"} <= set(request)
     page = (run / "report.html").read_text()
     assert "No results yet" not in page and page.count("<img") > 20
-    assert (run / "checkpoints/16").is_dir() and list(run.glob("events.out.tfevents.*"))
+    assert (run / "checkpoints/16").is_dir()
+    assert sorted(pictures(run, "neighbors")) == [8, 16] and sorted(pictures(run, "neighbors_after")) == [16]
 
 
 @pytest.mark.slow
