@@ -15,6 +15,7 @@ from ssl_jax.evaluate.online import online_probes
 from ssl_jax.ops.comparison import Comparison
 from ssl_jax.options import DEFAULTS, Options
 from ssl_jax.recipes import Recipe
+from ssl_jax.report.sheets import grid
 from ssl_jax.train.execution import COMPARISON, Execution
 from ssl_jax.train.loop import Hook
 from ssl_jax.train.mesh import batch_sharding, check_batch_size, make_mesh
@@ -28,12 +29,12 @@ EXECUTION = (*COMPARISON, "shard_parameters", "microbatches", "rematerialize", "
 
 
 class Prepared(NamedTuple):
-    """A run that is ready to start. program: traced, not yet compiled. hook: None without test images."""
+    """A run that is ready to start. program: traced, not yet compiled."""
 
     recipe: Recipe
     mesh: Mesh
     batches: Batches
-    hook: Hook | None
+    hook: Hook
     program: Program
 
 
@@ -58,7 +59,7 @@ def prepare(make: MakeRecipe, options: Options) -> Prepared:
         )
         extract = feature_extractor(recipe.method, recipe.prepare)
         check_extractor(extract, program.like, data.train)
-        hook = online_probes(extract, data, mesh=mesh) if data.test else None
+        hook = online_probes(extract, data, mesh=mesh, draw=grid)
     return Prepared(recipe, mesh, batches, hook, program)
 
 

@@ -12,10 +12,12 @@ import sys
 
 import numpy as np
 import pytest
+from event_files import pictures
 from PIL import Image
 from watch import watched
 
 from ssl_jax.cli import main
+from ssl_jax.commands.pretraining import _for_trackers
 from ssl_jax.data import Batches
 from ssl_jax.evaluate.invariance import view_diagnostics
 from ssl_jax.evaluate.results import digest
@@ -101,7 +103,14 @@ def test_a_run_leaves_its_request_metrics_pictures_and_report(finished):
     assert {"versions", "commit", "device", "devices", "started"} <= set(request)
     page = (run / "report.html").read_text()
     assert "No results yet" not in page and page.count("<img") > 20
-    assert (run / "checkpoints/16").is_dir() and list(run.glob("events.out.tfevents.*"))
+    assert (run / "checkpoints/16").is_dir()
+    assert sorted(pictures(run, "neighbors")) == [8, 16] and sorted(pictures(run, "neighbors_after")) == [16]
+
+
+def test_trackers_get_the_numbers_of_the_results():
+    of = {"knn": {"accuracy": 0.5, "interval": [0.4, 0.6]}, "linear": {"accuracy": None, "interval": None}}
+    results = {"method": "simclr", "steps": 16, "seconds": 1.5, "features": {"pretrained": of}, "run": "runs/simclr"}
+    assert _for_trackers(results) == {"results/seconds": 1.5, "results/knn": 0.5}
 
 
 @pytest.mark.slow

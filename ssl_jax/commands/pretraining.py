@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import math
 import os
 import sys
 import time
@@ -23,6 +24,7 @@ from ssl_jax.data.source import unreadable_in
 from ssl_jax.data.statistics import measured_statistics
 from ssl_jax.errors import RunError, UsageError, memory_errors, reason_of
 from ssl_jax.evaluate.label_free import in_words, label_free
+from ssl_jax.evaluate.results import digest
 from ssl_jax.evaluate.tables import sources_table
 from ssl_jax.options import Options
 from ssl_jax.prepare import MakeRecipe, execution_of, prepare
@@ -73,7 +75,8 @@ def pretrain(make: MakeRecipe, options: Options, *, repeats: Path | None = None)
                 opened.enter_context(
                     open_run(run, request, resume=options.resume, update=update, about=about_training(recipe))
                 )
-                trackers = open_trackers(modules, run, request["arguments"] | {"seed": options.seed})
+                about = {name: request[name] for name in ("method", "recipe", "seed")}
+                trackers = open_trackers(modules, run, about | request["arguments"])
                 for tracker in trackers:
                     opened.callback(tracker.close)
                 log_line("\n".join(filter(None, (changed, introduction(recipe, mesh, seed=options.seed), begins))))
@@ -237,6 +240,8 @@ def _finish(
         write_results(run, results)
         pictures = read_run(run).pictures
         log_pictures(run, sheets(pictures), histograms(pictures), step=results["steps"], trackers=trackers)
+        for tracker in trackers:
+            tracker.log(_for_trackers(results), results["steps"])
     write_report(run)
     if features:
         log_line(sources_table(features, chance=chance_level(recipe.data)))
@@ -246,3 +251,9 @@ def _finish(
         log_line(f"training {words} of its time")
     log_line(f"report: {run / REPORT}")
     return results
+
+
+def _for_trackers(results: dict[str, Any]) -> dict[str, float]:
+    """The numbers among the results, apart from the metrics of training, which have some of their names."""
+    numbers = {name: value for name, value in digest(results).items() if isinstance(value, int | float)}
+    return {f"results/{name}": value for name, value in numbers.items() if name != "steps" and math.isfinite(value)}

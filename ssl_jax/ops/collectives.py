@@ -125,14 +125,17 @@ def devices_under(array: Array) -> int:
 
 
 def platform_of(array: Array) -> str:
-    """The platform of the computation, as far as tracing determines it.
+    """The platform of the computation, as far as tracing determines it: "cpu", "tpu" or "gpu".
 
     Example:
       >>> print(platform_of(jax.device_put(jnp.zeros(3), jax.devices("cpu")[0])))
       cpu
     """
     device = jax.typeof(array).sharding.mesh.abstract_device
-    return jax.default_backend() if device is None else device.platform
+    if device is None:
+        return jax.default_backend()
+    kind = device.device_kind.lower()  # The device has no `platform` in jax 0.10.0.
+    return kind if kind == "cpu" else "tpu" if kind.startswith("tpu") else "gpu"
 
 
 def spread(rows: Array, axis_name: str = "data") -> Array:

@@ -37,12 +37,17 @@ def log_pictures(
 ) -> None:
     """Adds images, uint8 [H, W, 3], and histograms of finite values to TensorBoard's events; the images to trackers, too."""
     with SummaryWriter(str(run)) as events:
-        for name, image in images.items():
-            events.add_image(name, image, step, dataformats="HWC")
+        _add_images(events, trackers, images, step)
         for name, values in histograms.items():
             events.add_histogram(name, values, step)
-    for tracker in trackers:
-        for name, image in images.items():
+
+
+def _add_images(
+    events: SummaryWriter, trackers: Sequence[Tracker], images: Mapping[str, np.ndarray], step: int
+) -> None:
+    for name, image in images.items():
+        events.add_image(name, image, step, dataformats="HWC")
+        for tracker in trackers:
             tracker.show(name, image, step)
 
 
@@ -101,6 +106,12 @@ class Log:
                 self.events.add_scalar(name, value, step)
             for tracker in self.trackers:
                 tracker.log(finite, step)
+
+    def show(self, step: int, images: Mapping[str, np.ndarray]) -> None:
+        """Adds images, uint8 [H, W, 3], to TensorBoard's events and the trackers."""
+        if self.events:
+            with self.waits.on("writing"):
+                _add_images(self.events, self.trackers, images, step)
 
     def reset_clock(self) -> None:
         """Excludes the time since the last record, spent on evaluation or writing, from images per second."""

@@ -72,7 +72,8 @@ def fit(
       run: folder for metrics and checkpoints; training resumes from the last checkpoint in it. None writes nothing.
       execution: what trades time, memory and communication.
       hook: `state -> metrics`, called every `hook_every` steps and after the last; its "knn", where finite, is the
-        score of the checkpoint; otherwise `_score` takes another.
+        score of the checkpoint; otherwise `_score` takes another. Entries that are uint8 `[H, W, 3]` are pictures, for
+        TensorBoard's events and the trackers.
       save_minutes: time after which a checkpoint is written between those of `save_every`, too; never when None.
       keep: number of last checkpoints to keep, beside the best one.
       profile: number of steps whose trace is written to the folder `profile` of the run.
@@ -142,9 +143,10 @@ def fit(
                 with waits.on("device"):
                     guard.check(state, number)
             with waits.on("evaluation"):
-                measured = _floats(hook(state)) if hook and call else {}
+                measured, pictures = _measured(hook(state)) if hook and call else ({}, {})
             if measured:
                 log.write(number, measured)
+            log.show(number, pictures)
             if checkpoints and save:
                 score = _score({**means, **gauges, **measured}) if scheduled else None
                 pending = [_floats(metrics) for metrics in recent]
@@ -194,6 +196,12 @@ def _score(metrics: Mapping[str, float]) -> float:
     """
     scores = metrics.get("knn", math.nan), metrics.get("view_correlation", math.nan) - 2
     return next((score for score in scores if math.isfinite(score)), -metrics["loss"])
+
+
+def _measured(found: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """The metrics among the results of a hook, and the pictures."""
+    pictures = {name: value for name, value in found.items() if np.ndim(value) == 3}
+    return _floats({name: value for name, value in found.items() if name not in pictures}), pictures
 
 
 def _floats(metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -62,7 +62,7 @@ class MLflow:
         self.module.log_metrics(dict(metrics), step=step)
 
     def show(self, name: str, image: np.ndarray, step: int) -> None:
-        self.module.log_image(image, f"{name}-{step}.png")
+        self.module.log_image(image, key=name, step=step)
 
     def close(self) -> None:
         self.module.end_run()

@@ -12,7 +12,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from ssl_jax.data import ArraySource, Data, Synthetic
 from ssl_jax.evaluate import knn_accuracy, ridge_accuracy
 from ssl_jax.evaluate.features import compute_features, pixels
-from ssl_jax.evaluate.online import _labelled_part, online_probes
+from ssl_jax.evaluate.online import _labelled_part, _shown, online_probes
 
 MESH = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
 
@@ -24,11 +24,26 @@ def online(data, **options):
 
 def both(data, **options):
     """The accuracies of both probes."""
+    return {name: float(value) for name, value in measured(data, **options).items()}
+
+
+def measured(data, **options):
+    """All that the trainer's hook returns with pixels for features."""
     nothing = jax.device_put(np.float32(0), NamedSharding(MESH, PartitionSpec()))
     hook = online_probes(pixels, data, mesh=MESH, **options)
     with jax.transfer_guard("disallow"):
-        found = jax.device_get(hook(SimpleNamespace(params=nothing, method_state=nothing)))
-    return {name: float(value) for name, value in found.items()}
+        return jax.device_get(hook(SimpleNamespace(params=nothing, method_state=nothing)))
+
+
+def as_they_are(images):
+    return images
+
+
+def nearest_by_pixels(queries, keys):
+    """Each query before the eight keys of the highest cosine similarity, in float64."""
+    flat = [images.reshape(len(images), -1).astype(float) for images in (queries, keys)]
+    first, second = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in flat)
+    return np.concatenate([queries[:, None], keys[np.argsort(-first @ second.T, axis=1)[:, :8]]], axis=1)
 
 
 def images_of(labels):
@@ -97,3 +112,35 @@ def test_online_probes_finds_the_few_images_with_a_label():
     test = ArraySource("test", classes, images[-48::2], labels[-48::2])
     few = Data("few", ArraySource("train", classes, images[-48:], labels[-48:]), test)
     assert online(Data("all", ArraySource("train", classes, images, labels), test)) == online(few) > 1 / CLASSES
+
+
+def test_queries_are_shown_before_their_nearest_training_images():
+    labels = np.arange(48, dtype=np.int32) % CLASSES
+    train = ArraySource("train", ("a", "b", "c"), images_of(labels), labels)
+    test = ArraySource("test", train.classes, images_of(labels)[::-1][:22], labels[::-1][:22])
+    found = measured(Data("test", train, test), chunk=16, draw=as_they_are)
+    assert list(found) == ["knn", "linear", "neighbors"]
+    np.testing.assert_array_equal(found["neighbors"], nearest_by_pixels(test.images[::3], train.images))
+
+
+def test_without_labels_some_training_images_are_the_queries():
+    images = images_of(np.zeros(48, np.int32))
+    unlabelled = Data("test", ArraySource("train", (), images, np.full(48, -1, np.int32)), None)
+    assert measured(unlabelled) == {}
+    found = measured(unlabelled, draw=as_they_are)
+    assert list(found) == ["neighbors"]
+    others = np.delete(images, np.s_[::6], axis=0)
+    np.testing.assert_array_equal(found["neighbors"], nearest_by_pixels(images[::6], others))
+
+
+def test_a_single_image_has_no_neighbours():
+    alone = ArraySource("train", (), images_of(np.zeros(1, np.int32)), np.full(1, -1, np.int32))
+    assert measured(Data("test", alone, None), draw=as_they_are) == {}
+
+
+def test_large_images_are_shown_smaller_and_clips_by_their_middle_frame():
+    clips = np.zeros((2, 4, 3, 96, 128, 2), np.uint8)
+    clips[1, 3, 1] = 200
+    found = jax.jit(_shown)({"image": clips, "audio": np.zeros((2, 4, 8))}, np.array([[7, 6]]))
+    assert found.shape == (1, 2, 48, 64, 2) and found.dtype == np.uint8
+    assert (found[0, 0] == 200).all() and not found[0, 1].any()

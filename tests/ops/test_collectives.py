@@ -1,5 +1,7 @@
 """Collectives over shards that are given by name, and the sentence where nothing has that name."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +14,7 @@ from ssl_jax.ops.collectives import (
     max_over_shards,
     mean_over_shards,
     pass_on,
+    platform_of,
     replicate_rows,
     return_to_owners,
     row_numbers,
@@ -90,3 +93,13 @@ def test_without_a_name_nothing_is_moved():
 def test_a_name_that_is_not_bound_is_one_sentence(call):
     with pytest.raises(ValueError, match=r"^axis_name: 'nowhere' is not bound: call inside shard_map, pmap or vmap"):
         call()
+
+
+@pytest.mark.parametrize(
+    ("kind", "platform"), [("cpu", "cpu"), ("TPU v5 lite", "tpu"), ("NVIDIA H100 80GB HBM3", "gpu"), (None, "cpu")]
+)
+def test_the_platform_is_known_by_the_kind_of_the_device(monkeypatch, kind, platform):
+    """Also where the device of a mesh has no `platform`, as in jax 0.10.0."""
+    mesh = SimpleNamespace(abstract_device=kind and SimpleNamespace(device_kind=kind))
+    monkeypatch.setattr(jax, "typeof", lambda _: SimpleNamespace(sharding=SimpleNamespace(mesh=mesh)))
+    assert platform_of(jnp.zeros(1)) == platform

@@ -1,10 +1,7 @@
 """The pictures of a run as single images, and as TensorBoard's events."""
 
-import io
-
 import numpy as np
-from PIL import Image
-from tensorboardX.proto.event_pb2 import Event
+from event_files import pixels, values
 
 from ssl_jax.report.sheets import COLORS, SIDE, embeddings_map, grid, histograms, sheets
 from ssl_jax.train.log import log_pictures
@@ -60,25 +57,14 @@ def test_features_that_are_not_finite_have_no_map():
     assert "map" not in sheets(given) and not histograms(given)
 
 
-def records(file):
-    """The events of a file: each a length of 8 bytes, a checksum of 4, the event, a checksum of 4."""
-    content = file.read_bytes()
-    while content:
-        length = int.from_bytes(content[:8], "little")
-        yield Event.FromString(content[12 : 12 + length])
-        content = content[16 + length :]
-
-
 def test_tensorboard_reads_the_same_pixels(tmp_path):
     given = pictures()
     shown = sheets(given)
     log_pictures(tmp_path, shown, histograms(given), step=7)
-    (file,) = tmp_path.glob("events.out.tfevents.*")
-    found = [(event.step, value) for event in records(file) for value in event.summary.value]
+    found = values(tmp_path)
     assert {step for step, _ in found} == {7} and {value.tag for _, value in found} == {*shown, "embedding"}
     for _, value in found:
         if value.tag in shown:
-            pixels = np.asarray(Image.open(io.BytesIO(value.image.encoded_image_string)))
-            np.testing.assert_array_equal(pixels, shown[value.tag])
+            np.testing.assert_array_equal(pixels(value), shown[value.tag])
         else:
             assert value.histo.num == given["embedding"].size

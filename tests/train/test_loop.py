@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from event_files import pictures
 from toy import IMAGES, METHOD, OPTIMIZER, Batches, augment
 
 from ssl_jax.errors import RunError, Stopped, UsageError
@@ -300,6 +301,15 @@ def test_records_hold_loss_speed_rate_and_gauges(tmp_path):
     assert set(last) - {"alarm"} == expected and last["learning_rate"] == pytest.approx(0.1)
     assert hooked == {"step": 4, "knn": 0.5}
     assert list(tmp_path.glob("events.out.tfevents.*"))
+
+
+def test_pictures_of_the_hook_are_in_the_events_at_its_steps(tmp_path):
+    shown = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
+    train(tmp_path, steps=6, hook=lambda state: {"knn": 0.5, "neighbors": shown + np.uint8(state.step)}, hook_every=4)
+    found = pictures(tmp_path, "neighbors")
+    assert sorted(found) == [4, 6] and all("neighbors" not in record for record in read_metrics(tmp_path))
+    for step, image in found.items():
+        np.testing.assert_array_equal(image, shown + step)
 
 
 class Slow(Batches):

@@ -45,7 +45,7 @@ def test_both_get_the_finite_metrics_and_are_closed(tmp_path, monkeypatch):
     assert calls["mlflow"][2:] == [
         ("log_params", ({"temperature": "0.1"},), {}),
         ("log_metrics", ({"loss": 2.0},), {"step": 1}),
-        ("log_image", (image, "map-2.png"), {}),
+        ("log_image", (image,), {"key": "map", "step": 2}),
         ("end_run", (), {}),
     ]
 
