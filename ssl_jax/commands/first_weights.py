@@ -187,7 +187,7 @@ def _remedy(theirs: Backbone | None, ours: Backbone | None) -> str:
 
 def _heads(net: Net) -> int | None:
     """Attention heads of a ViT, which no shape shows."""
-    return net.module.block1.attention.heads if isinstance(net.module, ViT) else None
+    return net.module.blocks()["block1"].attention.heads if isinstance(net.module, ViT) else None
 
 
 def _of_run(path: Path) -> Source:
