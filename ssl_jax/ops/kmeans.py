@@ -31,8 +31,8 @@ from ssl_jax.ops.normalize import power_of_two, unit_length
 CANDIDATES = 4  # centroids with exact distances from a point where products do not resolve which is nearest
 ROUNDING = 8  # units of it in the lengths of a point and a centroid: nearer ones than that are not resolved
 
-# Points of a block; on a CPU these and their scores fit into the caches: on two cores 512 of 512 numbers are compared with 64 to
-# 2,000 centroids 1.5 to 1.8 times as fast as 4,096.
+# Points of a block; on a CPU these and their scores fit into the caches: on two cores 512 of 512 numbers are compared with 64
+# to 2,000 centroids 1.5 to 1.8 times as fast as 4,096.
 BLOCK, CACHED_BLOCK = 4096, 512
 
 # Clusters up to which seeds are drawn one by one unless the caller says otherwise, and how many at once of more.
