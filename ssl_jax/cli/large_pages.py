@@ -1,8 +1,9 @@
-"""Large pages of memory: with 2 MiB instead of 4 KiB a page, a training step on CPUs takes a tenth to a fifth less time.
+"""Large pages of memory: with 2 MiB instead of 4 KiB a page, a training step on CPUs takes a sixth to a quarter less time.
 
 XLA allocates the memory of a step anew at each step, and Linux provides it page by page, filled with zeros. The C library can
-request large pages, but reads this setting before Python runs: the command starts once more, in the same process. SimCLR on
-digits: 750 steps in 72 s instead of 80 on two cores; results are equal to the bit.
+request large pages, but reads this setting before Python runs: the command starts once more, in the same process. Results are
+equal to the bit. Milliseconds a step on two cores: SimCLR on digits 114 -> 83, MAE's ViT-Tiny at 48 pixels 546 -> 410, SimCLR's
+ResNet-18 at 64 pixels 1,082 -> 908, in less memory.
 """
 
 import os
