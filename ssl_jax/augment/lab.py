@@ -40,7 +40,12 @@ def rgb_to_lab(image: Array) -> Array:
 
 
 def lab_to_rgb(image: Array) -> Array:
-    """Lab `[..., 3]` to sRGB `[..., 3]`, clipped to [0, 1]: the inverse of `rgb_to_lab` of the colours that sRGB has."""
+    """Lab `[..., 3]` to sRGB `[..., 3]`, clipped to [0, 1]: the inverse of `rgb_to_lab` of the colours that sRGB has.
+
+    Example:
+      >>> print(lab_to_rgb(rgb_to_lab(jnp.array([1.0, 0.5, 0.0]))).round(3))
+      [1.  0.5 0. ]
+    """
     lightness, a, b = (image[..., part] for part in range(3))
     y = (lightness + 16) / 116
     roots = jnp.stack([y + a / 500, y, y - b / 200], axis=-1)
@@ -51,7 +56,13 @@ def lab_to_rgb(image: Array) -> Array:
 
 
 def with_color(light: Array, color: Array) -> Array:
-    """Standardised lightness `[..., 1]`, as `lightness` makes it, and a and b `[..., 2]` -> sRGB in [0, 1] `[..., 3]`."""
+    """Standardised lightness `[..., 1]`, as `lightness` makes it, and a and b `[..., 2]` -> sRGB in [0, 1] `[..., 3]`.
+
+    Example:
+      >>> image = jnp.array([1.0, 0.5, 0.0])
+      >>> print(with_color(lightness(image), rgb_to_lab(image)[1:]).round(3))
+      [1.  0.5 0. ]
+    """
     return lab_to_rgb(jnp.concatenate([light * SPREAD + MIDDLE, color], axis=-1))
 
 

@@ -23,7 +23,6 @@ from ssl_jax.methods.method import Backbone, Method
 from ssl_jax.networks.functional import Net
 from ssl_jax.networks.regnet import RegNetY
 from ssl_jax.networks.resnet import ResNet
-from ssl_jax.networks.vit import ViT
 from ssl_jax.ops.positions import resize_positions
 from ssl_jax.recipes import Recipe
 from ssl_jax.runs import CHECKPOINTS, read_record
@@ -187,7 +186,7 @@ def _remedy(theirs: Backbone | None, ours: Backbone | None) -> str:
 
 def _heads(net: Net) -> int | None:
     """Attention heads of a ViT, which no shape shows."""
-    return net.module.blocks()["block1"].attention.heads if isinstance(net.module, ViT) else None
+    return net.module.block1.attention.heads if net.patch_size else None  # ViTs alone have patches.
 
 
 def _of_run(path: Path) -> Source:

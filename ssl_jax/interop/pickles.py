@@ -7,7 +7,9 @@ from pathlib import Path
 from ssl_jax.errors import UsageError
 
 ENDINGS = {".pth", ".pt", ".th", ".bin", ".ckpt", ".pkl", ".tar"}
-STARTS = (b"PK\x03\x04", b"\x80\x02")  # What `torch.save` writes: a zip, a pickle before PyTorch 1.6.
+# What `torch.save` writes: a zip, a pickle with a magic number before PyTorch 1.6. Two bytes of it would not do: a safetensors
+# file begins with the size of its header, and one of 640 bytes so.
+STARTS = (b"PK\x03\x04", b"\x80\x02\x8a\n")
 # A checkpoint of a program holds arrays in parts, "state_dict" or "student" and "teacher", beside an optimizer and the
 # arguments of the program, most often a Namespace, which holds values alone. The part becomes the first part of an array's
 # name. Copies, because two names may share an array, which safetensors does not write.

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import safetensors
 
+from ssl_jax.errors import UsageError
+from ssl_jax.interop import arrays_in
 from ssl_jax.interop.pickles import LINE, conversion_of
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +70,20 @@ def test_the_parts_of_a_checkpoint_are_before_the_names(converted):
         "teacher.backbone.norm.bias": 3,
         "student.module.norm.bias": 4,
     }
+
+
+def test_files_are_known_by_their_first_bytes(tmp_path):
+    header = b'{"a": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}}'.ljust(640)
+    for start, kind in {
+        b"PK\x03\x04": "is a pickle",
+        b"\x80\x02\x8a\nl\xfc": "is a pickle",
+        b"\x80\x02.": "is no whole",
+    }.items():
+        (tmp_path / "x").write_bytes(start)
+        with pytest.raises(UsageError, match=kind):
+            arrays_in(tmp_path / "x", at_most=2**20)
+    (tmp_path / "x").write_bytes(len(header).to_bytes(8, "little") + header + b"7")
+    assert (tmp_path / "x").read_bytes().startswith(b"\x80\x02") and arrays_in(tmp_path / "x", at_most=2**20)["a"] == 55
 
 
 def test_the_page_shows_the_line():
