@@ -2,7 +2,7 @@
 PYTHON ?= python3
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test test-all lint site clean
+.PHONY: demo test test-all lint site matrix clean
 
 demo: .venv/installed
 	.venv/bin/ssl-jax pretrain simclr
@@ -21,6 +21,12 @@ lint: .venv/installed
 # The guide as a site: build/site/index.html, which needs no server.
 site: .venv/documented
 	.venv/bin/sphinx-build --fail-on-warning --quiet -c docs/site . build/site
+
+# The lowest and the newest versions with each Python that is found, outside of .venv; the table of docs/install.md.
+PYTHONS ?= python3.11 python3.12 python3.13
+matrix:
+	@for python in $(PYTHONS); do command -v $$python >/dev/null || { echo "no $$python"; continue; }; \
+	  for end in lowest newest; do echo "== $$python $$end"; .ci/corner $$end $$python || exit 1; done; done
 
 .venv/documented: .venv/installed
 	.venv/bin/pip install --quiet --disable-pip-version-check -e '.[docs]' >&2

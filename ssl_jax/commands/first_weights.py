@@ -155,8 +155,10 @@ def _check_encoder(source: Source, method: Method, like: TrainState, found: Name
     ours = by_name(tuple(backbone[1:])) if backbone else {}
     theirs = by_name(tuple(source.backbone[1:])) if source.backbone else {}
     # Their network would be another one without arrays of its own that ours has no place for, such as gains of its branches.
-    unfit = [name for name, leaf in ours.items() if names[id(leaf)] not in found] + [*theirs.keys() - ours.keys()]
-    unfit = sorted(name for name in unfit if name.rpartition(".")[2] not in OPTIONAL)
+    missing = sorted(name for name, leaf in ours.items() if names[id(leaf)] not in found)
+    unfit = [
+        name for name in (*missing, *sorted(theirs.keys() - ours.keys())) if name.rpartition(".")[2] not in OPTIONAL
+    ]
     shown = [
         f"{name.partition('.')[2]} is {_shape(theirs.get(name))}, expected {_shape(ours.get(name))}" for name in unfit
     ]
