@@ -156,15 +156,17 @@ def _check_encoder(source: Source, method: Method, like: TrainState, found: Name
     theirs = by_name(tuple(source.backbone[1:])) if source.backbone else {}
     # Their network would be another one without arrays of its own that ours has no place for, such as gains of its branches.
     missing = sorted(name for name, leaf in ours.items() if names[id(leaf)] not in found)
-    unfit = [
-        name for name in (*missing, *sorted(theirs.keys() - ours.keys())) if name.rpartition(".")[2] not in OPTIONAL
-    ]
+    unfit, extra = (
+        [name for name in each if name.rpartition(".")[2] not in OPTIONAL]
+        for each in (missing, sorted(theirs.keys() - ours.keys()))
+    )
     shown = [
-        f"{name.partition('.')[2]} is {_shape(theirs.get(name))}, expected {_shape(ours.get(name))}" for name in unfit
+        f"{name.partition('.')[2]} is {_shape(theirs.get(name))}, expected {_shape(ours.get(name))}"
+        for name in unfit or extra
     ]
-    if backbone and source.backbone:
+    if not shown and backbone and source.backbone:
         heads = [_heads(each.net) for each in (source.backbone, backbone)]
-        shown += [f"its {heads[0]} attention heads, expected {heads[1]}"] if heads[0] != heads[1] else []
+        shown = [f"its {heads[0]} attention heads, expected {heads[1]}"] if heads[0] != heads[1] else []
     if shown or not found:
         why = f" ({shown[0]}{f', and {len(shown) - 1} more' if len(shown) > 1 else ''})" if shown else ""
         raise UsageError(
