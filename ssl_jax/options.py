@@ -5,6 +5,7 @@ import functools
 import io
 import os
 import re
+import shlex
 import shutil
 import textwrap
 from collections.abc import Callable, Iterator
@@ -187,5 +188,6 @@ def _sentence(box: str) -> str:
 def _unfitting(found: re.Match[str]) -> str:
     """A value that fits none of several types: "--image-size: got 96 128 3, expected INT or INT INT"."""
     option, kinds, values = found.groups()
-    got, expected = re.sub("[',]", "", values), re.sub("[{}]", "", kinds).replace("|", " or ")
+    words = re.findall(r"'(.*?)'(?:, |$)", values)  # '96 128' is one word, and 96 128 are two.
+    got, expected = shlex.join(words) or "no value", re.sub("[{}]", "", kinds).replace("|", " or ")
     return f"{option}: got {got}, expected {expected}"

@@ -97,6 +97,10 @@ def test_what_needs_squares_refuses_in_a_sentence(words, tmp_path, monkeypatch, 
 def test_sizes_are_two_numbers_of_pixels_at_most(capsys):
     _, _, err = command(capsys, "pretrain", "simclr", "--image-size", "1", "2", "3")
     assert "--image-size: got 1 2 3, expected INT or INT INT (all options:" in err
+    _, _, err = command(capsys, "pretrain", "simclr", "--image-size", "48,64")
+    assert "--image-size: got 48,64, expected" in err  # As it was typed.
+    _, _, err = command(capsys, "pretrain", "simclr", "--image-size", "48 64")
+    assert "--image-size: got '48 64', expected" in err
     assert (
         "image_size: got 9000, expected 1 to 8,192"
         in command(capsys, "pretrain", "simclr", "--image-size", "8", "9000")[2]
