@@ -408,6 +408,7 @@ MISTAKES = {
     "": "",
     "pretrian": "unknown command 'pretrian': did you mean 'pretrain'?",
     "pretrain": "method: none was given, choose one of: ",
+    "pretrain --seed 1 simclr": "method: simclr comes after options: put it first, as in `ssl-jax pretrain simclr --seed 1`.",
     "pretrain simcrl": "unknown method 'simcrl': did you mean 'simclr'?",
     "pretrain simclr --recipe imagnet": "unknown recipe of simclr 'imagnet': did you mean 'imagenet'?",
     "pretrain simclr --recipe": "--recipe needs a value after it.",
@@ -453,6 +454,20 @@ MISTAKES = {
     "pretrain simclr --processes 2": "--coordinator and --process is not given",
     "evaluate . --seed -1": "seed: got -1, expected 0 to 4,294,967,295.",
 }
+
+
+@pytest.mark.parametrize(
+    "words", [["simclr"], ["--temperature", "0.2"], ["--image-size=32"], ["--seed", "1", "--epochs", "2"]]
+)
+def test_a_repeated_run_takes_no_method_and_no_options_of_its_recipe(words, tmp_path, capsys):
+    file = tmp_path / "run.json"
+    file.write_text(json.dumps({"method": "simclr", "recipe": "demo", "arguments": {}, "seed": 0}))
+    code, _, err = command(capsys, "pretrain", *words, "--from", file)
+    taken = next(word.partition("=")[0] for word in words if word not in ("--seed", "1"))
+    assert (
+        code == 2
+        and f"from: a repeated run has the method and the recipe's options of {file}, got {taken}: leave" in err
+    )
 
 
 @pytest.mark.parametrize("words", [["--run", " "], ["--run= "], ["--data", "\t"], ["--data", ""]])

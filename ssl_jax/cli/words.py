@@ -93,6 +93,10 @@ def _recipe(words: list[str], *, looking: bool = True) -> tuple[Callable[..., An
     from ssl_jax import commands, recipes
 
     if not words or words[0].startswith("-"):
+        if later := next((word for word in words if word in recipes.methods()), None):
+            raise UsageError(
+                f"method: {later} comes after options: put it first, as in `ssl-jax pretrain {later} --seed 1`."
+            )
         raise UsageError(f"method: none was given, choose one of: {', '.join(recipes.methods())}.")
     method = words.pop(0)
     if recipes.is_file_recipe(method):

@@ -102,6 +102,7 @@ def repeat(path: Path, words: list[str]) -> tuple[MakeRecipe, Options]:
     """
     request = read_request(path)
     make = make_again(request)
+    _check_repeat(words, inspect.signature(make.func).parameters, path)
     again = Options(
         run=Path("runs") / f"{request['method']}-{request['recipe']}-again",
         init=Path(init) if isinstance(init := request.get("init", {}).get("path"), str) else None,
@@ -115,3 +116,15 @@ def repeat(path: Path, words: list[str]) -> tuple[MakeRecipe, Options]:
         return run_options
 
     return make, parse(options, words, prog=f"ssl-jax pretrain --from {path}")
+
+
+def _check_repeat(words: list[str], names: Container[str], path: Path) -> None:
+    """A `UsageError` where the words name a method, or options of the recipe, which a repeated run takes from its run.json."""
+    method = [word for word in words[:1] if not word.startswith("-")]
+    options = [word.partition("=")[0] for word in words if word.startswith("--")]
+    taken = method or [option for option in options if option[2:].replace("-", "_") in names]
+    if taken:
+        raise UsageError(
+            f"from: a repeated run has the method and the recipe's options of {path}, got {taken[0]}: leave it out, or start a "
+            "run of its own with `ssl-jax pretrain METHOD`."
+        )
