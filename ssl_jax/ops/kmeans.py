@@ -224,9 +224,8 @@ def _comparison(centroids: Array) -> Callable[[Array], tuple[Array, Array]]:
         closeness = jnp.dot(away, shifted.T, precision="highest") - squares[None] / 2
         best = closeness.max(axis=1)
         index = lax.broadcasted_iota(jnp.int32, closeness.shape, 1)
-        label = jnp.where(closeness == best[:, None], index, last).min(
-            axis=1
-        )  # argmax, which takes ten times as long on CPUs
+        # The first of the best, as by argmax, which takes ten times as long on CPUs.
+        label = jnp.where(closeness == best[:, None], index, last).min(axis=1)
         second = jnp.where(index == label[:, None], -jnp.inf, closeness).max(axis=1)
         rounding = ROUNDING * jnp.finfo(closeness.dtype).eps * longest * (longest + jnp.sqrt(jnp.sum(away**2, axis=1)))
 

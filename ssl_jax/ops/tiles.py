@@ -21,9 +21,7 @@ from ssl_jax.ops.streaming import most_scores
 # Measured on two cores, forward and backward (benchmarks/attention.py): scores of a tile, and queries of a long sequence.
 CACHED_SCORES, ROWS = 2**20, 1024
 FEWEST_KEYS = 64  # in a block
-SHORT = (
-    128  # Keys up to which a CPU holds all scores: about as many numbers as the queries, keys and values themselves.
-)
+SHORT = 128  # keys up to which a CPU holds all scores, about as many numbers as the queries, keys and values are
 
 
 class Tile(NamedTuple):
