@@ -74,7 +74,7 @@ def test_an_outline_of_clips_and_of_other_channels():
     assert data.train[0]["image"].shape == (8, 16, 16, 3) == data.train.image_shape and "audio" in data.train[7]
     assert is_outline(data.train) and not is_outline(recipes.find("simclr", "demo")().data.train)
     with pytest.raises(IndexError):
-        Outline("x", data.train._size, size=8)[240_000]
+        Outline("x", data.train._size, image_size=8)[240_000]
     assert outline("nobodys_data", size=8) is None and len(outline("nobodys_data", size=8, examples=5).train) == 5
 
 
