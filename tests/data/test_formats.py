@@ -35,6 +35,9 @@ def test_suffixes_are_those_of_the_formats_that_pillow_can_read():
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "PPM", "TGA", "PCX", "SGI", "QOI"])
 def test_each_format_is_decoded(kind):
+    Image.init()
+    if kind not in Image.SAVE:
+        pytest.skip("this Pillow does not write it")  # Older ones read QOI only.
     image = load(encode(Image.new("RGB", (6, 5), (200, 200, 200)), kind))
     assert image.size == (6, 5) and image.convert("L").getpixel((3, 2)) == 200
 
