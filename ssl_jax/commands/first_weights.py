@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ssl_jax.commands.importing import encoder_in, network_of, source_of
+from ssl_jax.commands.importing import encoder_in, heads_of, network_of, source_of
 from ssl_jax.commands.saved_run import restore
 from ssl_jax.errors import UsageError
 from ssl_jax.interop import read_located
@@ -165,7 +165,7 @@ def _check_encoder(source: Source, method: Method, like: TrainState, found: Name
         for name in unfit or extra
     ]
     if not shown and backbone and source.backbone:
-        heads = [_heads(each.net) for each in (source.backbone, backbone)]
+        heads = [heads_of(each.net) for each in (source.backbone, backbone)]
         shown = [f"its {heads[0]} attention heads, expected {heads[1]}"] if heads[0] != heads[1] else []
     if shown or not found:
         why = f" ({shown[0]}{f', and {len(shown) - 1} more' if len(shown) > 1 else ''})" if shown else ""
@@ -183,14 +183,9 @@ def _remedy(theirs: Backbone | None, ours: Backbone | None) -> str:
     stems = [net.module.stem_kind for net in nets if isinstance(net.module, ResNet | RegNetY)]
     if len(stems) == 2 and stems[0] != stems[1]:
         return f"its stem is for images {STEMS[stems[0]]} pixels, choose such an --image-size"
-    if len(patches) == 2 and _heads(nets[0]) != _heads(nets[1]):
+    if len(patches) == 2 and heads_of(nets[0]) != heads_of(nets[1]):
         return "recipes have the heads of an encoder's name, but finetune, embed and evaluate take it as it is"
     return "choose its --encoder"
-
-
-def _heads(net: Net) -> int | None:
-    """Attention heads of a ViT, which no shape shows."""
-    return net.module.block1.attention.heads if net.patch_size else None  # ViTs alone have patches.
 
 
 def _of_run(path: Path) -> Source:

@@ -81,8 +81,10 @@ def import_weights(
     state = state._replace(step=jnp.zeros((), jnp.int32), params={"encoder": params}, method_state={"encoder": stats})
     _save(run, recipe, state, source_of(file, located))
     unused = [printable(name) for name in read.unused]
+    heads = heads_of(backbone.net)
+    with_heads = f", with {heads} attention heads, which no file shows" if heads else ""
     under = f" under {located.prefix!r}" if located.prefix else ""
-    log_line(f"{encoder} in the names of {located.layout}{under}{_heads(backbone.net)}")
+    log_line(f"{encoder} in the names of {located.layout}{under}{with_heads}")
     log_line(f"not used: {_summary(unused)}" if unused else "every array of the file is used")
     log_line(f"next: ssl-jax evaluate {printable(str(run))} --data NAME")
     about = {"run": str(run), "encoder": encoder, "image_size": arguments["image_size"], "layout": located.layout}
@@ -121,9 +123,9 @@ def source_of(file: Path, located: Located) -> dict[str, str]:
     return about | {"checksum": digest.hexdigest()}
 
 
-def _heads(net: Net) -> str:
-    """With other heads a ViT is another function of the same arrays, and neither gives an error."""
-    return f", with {net.module.block1.attention.heads} attention heads, which no file shows" if net.patch_size else ""
+def heads_of(net: Net) -> int | None:
+    """Attention heads of a ViT, which no file shows: with others it is another function of the same arrays."""
+    return net.module.block1.attention.heads if net.patch_size else None  # ViTs alone have patches.
 
 
 def _summary(names: Sequence[str]) -> str:

@@ -49,9 +49,9 @@ def online_probes(
       `[q, 1 + k, h, w, C]`; the hook returns it as "neighbors". Where there are no labels, training images take the place of
       the test images.
     """
-    train, test, judged = _parts(data, train_images, test_images)
-    unknown = UNKNOWN if data.test and not judged else {}
-    if not judged and (draw is None or not len(train["label"])):
+    train, test, evaluated = _parts(data, train_images, test_images)
+    unknown = UNKNOWN if data.test and not evaluated else {}
+    if not evaluated and (draw is None or not len(train["label"])):
         return lambda state: dict(unknown)
     spread, copied = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((None, "data"), ()))
 
@@ -71,7 +71,7 @@ def online_probes(
     def measured(params: Any, state: Any, train: tuple[Any, Array], test: tuple[Any, Array]) -> dict[str, Array]:
         keys, queries = features(params, state, *train), features(params, state, *test)
         given, classes, found = (keys, train[1], queries, test[1]), len(data.classes), {}
-        if judged:
+        if evaluated:
             found["knn"] = knn_accuracy(*given, num_classes=classes)
             found["linear"] = ridge_accuracy(*given, num_classes=classes)
         if draw:

@@ -146,7 +146,8 @@ def fit(
                 measured, pictures = _measured(hook(state)) if hook and call else ({}, {})
             if measured:
                 log.write(number, measured)
-            log.show(number, pictures)
+            if pictures:
+                log.show(number, pictures)
             if checkpoints and save:
                 score = _score({**means, **gauges, **measured}) if scheduled else None
                 pending = [_floats(metrics) for metrics in recent]

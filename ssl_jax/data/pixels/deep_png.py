@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ssl_jax.data.pixels.formats import loaded, orientation
+from ssl_jax.data.pixels.formats import TURNS, loaded, orientation
 from ssl_jax.data.skipping import Unreadable
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -18,11 +18,6 @@ KIND = slice(24, 26)  # Bit depth and type of colour in the header of a PNG.
 MODES = {b"\x10\x02": ("RGB;16B", "RGB;16L"), b"\x10\x06": ("RGBA;16B", "RGBA;16L"), b"\x10\x04": ("RGBA",)}
 LARGEST_ARRAY = 2**28  # Bytes of all pixels.
 WHITE = 2**16 - 1
-# By EXIF's number, see `ssl_jax.data.pixels.formats.orientation`: axes exchanged, rows and columns reversed.
-TURNS = {
-    1: (False, 1, 1), 2: (False, 1, -1), 3: (False, -1, -1), 4: (False, -1, 1),
-    5: (True, 1, 1), 6: (True, 1, -1), 7: (True, -1, -1), 8: (True, -1, 1),
-}  # fmt: skip
 
 
 def read_deep_png(encoded: bytes) -> NDArray[np.uint16] | None:
@@ -40,15 +35,13 @@ def read_deep_png(encoded: bytes) -> NDArray[np.uint16] | None:
     for mode in modes:
         with loaded(encoded, pixels=mode) as image:
             _check_size(image)
-            parts.append(np.asarray(image))
-            exchanged, rows, columns = TURNS[orientation(image)]
+            turned = orientation(image)
+            parts.append(np.asarray(image.transpose(TURNS[turned]) if turned in TURNS else image))
     if len(modes) == 1:
         (each,) = parts
         parts = [each[..., 0::2], each[..., 1::2]]
     upper, lower = parts
-    pixels = _on_white((upper.astype(np.uint16) << 8) | lower)
-    turned = pixels.swapaxes(0, 1) if exchanged else pixels
-    return np.ascontiguousarray(turned[::rows, ::columns])
+    return _on_white((upper.astype(np.uint16) << 8) | lower)
 
 
 def _check_size(image: Image.Image) -> None:

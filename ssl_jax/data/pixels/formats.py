@@ -42,6 +42,11 @@ COPIES = {"JPEG2000": 4, "WEBP": 3, "AVIF": 2}
 MOST_WORK = 2**31  # Pixels times scans of a progressive JPEG, each of which is a pass over all pixels: some seconds.
 OWN = (MAGIC, *FORMS)  # Starts of files that `ssl_jax.data.pixels.arrays` may read.
 ORIENTATION = 0x0112  # EXIF's tag.
+# What makes an image upright, by its `orientation`.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
 OF_THE_COMPUTER = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # Faults of the computer, not of a file.
 _turn = threading.Lock()  # In the module, since sources are sent to worker processes, and locks cannot be.
 

@@ -22,15 +22,11 @@ from ssl_jax.data import fingerprint
 from ssl_jax.data.pixels.arrays import read_array
 from ssl_jax.data.pixels.deep_png import read_deep_png
 from ssl_jax.data.pixels.depth import BAND, Levels, is_deep, levels_of, to_eight_bits
-from ssl_jax.data.pixels.formats import Header, header, load, loaded, orientation
+from ssl_jax.data.pixels.formats import TURNS, Header, header, load, loaded, orientation
 from ssl_jax.data.skipping import Skipping, Unreadable
 from ssl_jax.data.source import Example, path_of
 
 SAMPLE = 32  # Images whose depth is checked.
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
-}  # fmt: skip
 DIRECT = {"LAB": "RGB", "La": "LA"}  # Modes that Pillow converts to few others, with an intermediate mode.
 
 
