@@ -7,6 +7,7 @@ import dataclasses
 import importlib
 import inspect
 import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -65,19 +66,24 @@ def fashion() -> str:
 
 def on_fashion(found: dict[str, Any]) -> list[tuple[str, list[str]]]:
     """Methods by the size of the images and the encoder that their demos have on Fashion-MNIST."""
-    together: dict[str, list[str]] = {}
-    for name in found:
+
+    def title(name: str) -> str:
         size = inspect.signature(recipes.find(name, "demo")).parameters["image_size"].default
-        together.setdefault(f"Fashion-MNIST, {size} pixels, encoder {demo_of(name)[1]}", []).append(name)
-    return sorted(together.items(), key=lambda item: -len(item[1]))
+        return f"Fashion-MNIST, {size} pixels, encoder {demo_of(name)[1]}"
+
+    return grouped(found, title)
 
 
 def groups(found: dict[str, Any]) -> list[tuple[str, list[str]]]:
     """Methods by the images and the encoder of their demo: accuracies are comparable only within a group."""
+    return grouped(found, lambda name: "{}, encoder {}".format(*demo_of(name)))
+
+
+def grouped(names: Iterable[str], title: Callable[[str], str]) -> list[tuple[str, list[str]]]:
+    """The names by their titles, the largest group first."""
     together: dict[str, list[str]] = {}
-    for name in found:
-        data, encoder = demo_of(name)
-        together.setdefault(f"{data}, encoder {encoder}", []).append(name)
+    for name in names:
+        together.setdefault(title(name), []).append(name)
     return sorted(together.items(), key=lambda item: -len(item[1]))
 
 

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # As standard error: a name that a terminal lacks is no fault.
         sys.stdout.reconfigure(errors="backslashreplace")
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if arguments is None and words[:1] and words[0] in COMPUTE and not is_keepable(words):
+    if arguments is None and words and words[0] in COMPUTE and not is_keepable(words):
         use_large_pages()
     try:
         try:

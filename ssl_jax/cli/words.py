@@ -85,6 +85,14 @@ def plan(words: list[str]) -> None:
     print(to_json(commands.plan(make, options, planned)))
 
 
+def _parsed(words: list[str], command: str, *, signature: str = "") -> Any:
+    """The arguments of a command, as its function in signatures.py, of the same name where none is given, declares them."""
+    from ssl_jax.cli import signatures
+    from ssl_jax.options import parse
+
+    return parse(getattr(signatures, signature or command), words, prog=f"ssl-jax {command}")
+
+
 def _recipe(words: list[str], *, looking: bool = True) -> tuple[Callable[..., Any], list[str]]:
     """The function of the recipe that the words begin with, and its name in words; both are taken out of the words.
 
@@ -108,10 +116,8 @@ def _recipe(words: list[str], *, looking: bool = True) -> tuple[Callable[..., An
 def evaluate(words: list[str]) -> None:
     """`ssl-jax evaluate RUN [options]`"""
     from ssl_jax import commands
-    from ssl_jax.cli import signatures
-    from ssl_jax.options import parse
 
-    arguments = parse(signatures.evaluate, words, prog="ssl-jax evaluate")
+    arguments = _parsed(words, "evaluate")
     names = arguments.pop("data")
     if len(names) < 2:
         _print(commands.evaluate(data=names[0] if names else None, **arguments))
@@ -124,29 +130,23 @@ def evaluate(words: list[str]) -> None:
 def finetune(words: list[str]) -> None:
     """`ssl-jax finetune RUN [options]`"""
     from ssl_jax import commands
-    from ssl_jax.cli import signatures
-    from ssl_jax.options import parse
 
-    _print(commands.finetune(**parse(signatures.finetune, words, prog="ssl-jax finetune")))
+    _print(commands.finetune(**_parsed(words, "finetune")))
 
 
 def classify(words: list[str]) -> None:
     """`ssl-jax classify RUN IMAGES... [options]`"""
     from ssl_jax import commands
-    from ssl_jax.cli import signatures
-    from ssl_jax.options import parse
 
-    for found in commands.classify(**parse(signatures.classify, words, prog="ssl-jax classify")):
+    for found in commands.classify(**_parsed(words, "classify")):
         print(to_json(found), flush=True)
 
 
 def embed(words: list[str]) -> None:
     """`ssl-jax embed RUN [DATA] --output FILE [options]`"""
     from ssl_jax import commands
-    from ssl_jax.cli import signatures
-    from ssl_jax.options import parse
 
-    arguments = parse(signatures.embed, words, prog="ssl-jax embed")
+    arguments = _parsed(words, "embed")
     commands.embed(**arguments)
     print(printable(str(arguments["output"])))
 
@@ -154,19 +154,15 @@ def embed(words: list[str]) -> None:
 def neighbors(words: list[str]) -> None:
     """`ssl-jax neighbors RUN QUERY [DATA] [options]`"""
     from ssl_jax import commands
-    from ssl_jax.cli import signatures
-    from ssl_jax.options import parse
 
-    print(to_json(commands.neighbors(**parse(signatures.neighbors, words, prog="ssl-jax neighbors"))))
+    print(to_json(commands.neighbors(**_parsed(words, "neighbors"))))
 
 
 def export(words: list[str]) -> None:
     """`ssl-jax export RUN --layout LAYOUT --output FILE.safetensors [options]`"""
     from ssl_jax import commands
-    from ssl_jax.cli import signatures
-    from ssl_jax.options import parse
 
-    arguments = parse(signatures.export, words, prog="ssl-jax export")
+    arguments = _parsed(words, "export")
     commands.export(**arguments)
     print(printable(str(arguments["output"])))
 
@@ -174,59 +170,47 @@ def export(words: list[str]) -> None:
 def import_weights(words: list[str]) -> None:
     """`ssl-jax import FILE.safetensors --encoder NAME [options]`"""
     from ssl_jax import commands
-    from ssl_jax.cli import signatures
-    from ssl_jax.options import parse
 
-    print(to_json(commands.import_weights(**parse(signatures.import_weights, words, prog="ssl-jax import"))))
+    print(to_json(commands.import_weights(**_parsed(words, "import", signature="import_weights"))))
 
 
 def report(words: list[str]) -> None:
     """`ssl-jax report RUN`"""
-    from ssl_jax.cli import signatures
-    from ssl_jax.options import parse
     from ssl_jax.report import write_report
 
-    print(printable(str(write_report(parse(signatures.report, words, prog="ssl-jax report")))))
+    print(printable(str(write_report(_parsed(words, "report")))))
 
 
 def compare(words: list[str]) -> None:
     """`ssl-jax compare RUN... [--output FILE.html]`"""
     from ssl_jax import commands
-    from ssl_jax.cli import signatures
-    from ssl_jax.options import parse
 
-    print(to_json(commands.compare(**parse(signatures.compare, words, prog="ssl-jax compare"))))
+    print(to_json(commands.compare(**_parsed(words, "compare"))))
 
 
 def watch(words: list[str]) -> None:
     """`ssl-jax watch RUN`"""
-    from ssl_jax.cli import signatures, watching
-    from ssl_jax.options import parse
+    from ssl_jax.cli import watching
 
     with contextlib.suppress(KeyboardInterrupt):  # Of the watching, and not of the run.
-        watching.watch(**parse(signatures.watch, words, prog="ssl-jax watch"))
+        watching.watch(**_parsed(words, "watch"))
 
 
 def data(words: list[str]) -> None:
     """`ssl-jax data prepare NAME [options]`"""
-    from ssl_jax.cli import signatures
-    from ssl_jax.options import parse
-
     words = list(words)
     if words and words[0] not in ("-h", "--help"):
         pick("command of data", words.pop(0), ["prepare"])
     from ssl_jax.data.preparation.known import prepare
 
-    print(prepare(**parse(signatures.prepare_data, words, prog="ssl-jax data prepare")))
+    print(prepare(**_parsed(words, "data prepare", signature="prepare_data")))
 
 
 def doctor(words: list[str]) -> None:
     """`ssl-jax doctor [RUN]`"""
     from ssl_jax import commands
-    from ssl_jax.cli import signatures
-    from ssl_jax.options import parse
 
-    commands.doctor(parse(signatures.doctor, words, prog="ssl-jax doctor"))
+    commands.doctor(_parsed(words, "doctor"))
 
 
 def show(words: list[str]) -> None:
