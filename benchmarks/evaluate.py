@@ -17,8 +17,8 @@ from ssl_jax.data import open_data
 from ssl_jax.evaluate import diagnostics, few_label_probe, knn_accuracy, linear_probe, uniformity
 from ssl_jax.evaluate.features import compute_features, pixels
 from ssl_jax.evaluate.few_labels import balanced_draw
-from ssl_jax.evaluate.linear import moments, standardized
 from ssl_jax.evaluate.logistic import logistic_regression, no_opinion
+from ssl_jax.evaluate.standardization import moments, standardized
 
 try:
     from sklearn.linear_model import LogisticRegression

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ssl_jax.evaluate.linear import moments
+from ssl_jax.evaluate.standardization import moments
 from ssl_jax.ops.checks import check_arrays, check_counts, check_integers, check_one_shape
 from ssl_jax.ops.normalize import norm_of, unit_length
 

@@ -8,6 +8,8 @@ import numpy as np
 from ssl_jax.ops.checks import check_arrays, check_count
 from ssl_jax.ops.normalize import Rows
 
+READ_AT_ONCE = 2**24  # Values.
+
 
 def check_features(
     train_features: Rows,
@@ -75,9 +77,12 @@ def _check_part(what: str, features: Rows, labels: Rows | None, num_classes: int
 
 
 def _is_finite(features: Rows) -> bool:
-    """Whether all values are finite, also in float32, the type of all evaluations."""
+    """Whether all values are finite, also in float32, the type of all evaluations. Features of a file are read in parts."""
+    host = jax.device_get(features)
+    size = max(1, READ_AT_ONCE // host.shape[1])
     with np.errstate(over="ignore"):
-        return bool(np.isfinite(np.asarray(jax.device_get(features), np.float32)).all())
+        parts = (np.asarray(host[first : first + size], np.float32) for first in range(0, len(host), size))
+        return all(bool(np.isfinite(part).all()) for part in parts)
 
 
 def is_concrete(array: Rows) -> bool:

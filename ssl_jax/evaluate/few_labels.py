@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_jax.evaluate.checks import check_features, labelled_rows
-from ssl_jax.evaluate.linear import accuracy, moments, standardized
+from ssl_jax.evaluate.feature_blocks import placed, standardized_by, statistics_of
+from ssl_jax.evaluate.linear import accuracy
 from ssl_jax.evaluate.logistic import logistic_regression, no_opinion
+from ssl_jax.evaluate.standardization import standardized
 from ssl_jax.ops.checks import check_count, check_positive
 from ssl_jax.ops.normalize import Rows
 
@@ -65,15 +67,15 @@ def few_label_probe(
     check_count("few_label_probe", per_class=per_class, draws=draws)
     check_count("few_label_probe", least=0, seed=seed)
     check_positive("few_label_probe", strength=strength)
-    mean, scale = moments(jax.device_put(train_features))
+    statistics = statistics_of(placed(train_features))
     features, labels = jax.device_get(labelled_rows("training", train_features, labels=train_labels))
     test_features, test_labels = labelled_rows("test", test_features, labels=test_labels)
-    tests, answers = standardized(jax.device_put(test_features), mean, scale), jax.device_put(test_labels)
+    tests, answers = standardized_by(placed(test_features), statistics), jax.device_put(test_labels)
     accuracies = []
     for draw in range(draws):
         rows = balanced_draw(labels, per_class, seed=(seed, draw))
         few, few_labels = jax.device_put((features[rows], labels[rows]))
-        few, start = standardized(few, mean, scale), no_opinion(num_classes, tests)
+        few, start = standardized(few, *statistics), no_opinion(num_classes, tests)
         solution = logistic_regression(few, few_labels, np.ones(len(rows), bool), strength=strength, start=start)
         accuracies.append(accuracy(solution, tests, answers))
     return FewLabels(float(np.mean(accuracies)), float(np.std(accuracies, ddof=min(1, draws - 1))), tuple(accuracies))

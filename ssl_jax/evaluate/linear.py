@@ -10,21 +10,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 from numpy.typing import NDArray
 
-from ssl_jax.evaluate.checks import check_features, labelled_rows
+from ssl_jax.evaluate.checks import check_features
+from ssl_jax.evaluate.feature_blocks import Blocks, labelled_blocks, over_blocks, standardized_by, statistics_of
 from ssl_jax.evaluate.intervals import wilson_interval
-from ssl_jax.evaluate.logistic import (
-    block_start,
-    blocks,
-    logistic_regression,
-    no_opinion,
-    rotated,
-    uncorrelated,
-)
-from ssl_jax.ops.checks import check_all_positive, check_count, check_range
-from ssl_jax.ops.normalize import Rows, power_of_two
+from ssl_jax.evaluate.logistic import block_size, logistic_regression, no_opinion, principal_axes, rows_at
+from ssl_jax.ops.checks import check_all_positive, check_count, check_range, given
+from ssl_jax.ops.normalize import Rows
 
 STRENGTHS = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 # Regression is on the axes of the features' covariance, where it needs a quarter of the steps: pixels of 20,000 images of
@@ -54,6 +48,7 @@ def linear_probe(
     strengths: Sequence[float] = STRENGTHS,
     held_out: float = 0.2,
     seed: int = 0,
+    memory_budget: int | None = None,
 ) -> ProbeResult:
     """Accuracy of a linear classifier of frozen features. Chance level: 1/K.
 
@@ -67,6 +62,9 @@ def linear_probe(
       held_out: fraction of each class that is held out to choose the strength.
       seed: seed of the choice of held-out examples.
       num_classes: K.
+      memory_budget: bytes of the device that the features of a part may take, in float32. Larger ones stay where they are, in
+        memory or in a file that `numpy.load(file, mmap_mode="r")` has opened, and each step sends them in blocks; the
+        result is the same up to rounding. None: a quarter of the device's memory, 4 GiB where the device does not state it.
 
     Raises:
       ValueError: shapes that do not fit, labels out of range, features that are not finite, a strength that is not
@@ -81,18 +79,16 @@ def linear_probe(
     check_all_positive("linear_probe", strengths=strengths)
     check_range("linear_probe", 0, 1, held_out=held_out)
     check_count("linear_probe", least=0, seed=seed)
-    train_features, train_labels = labelled_rows("training", train_features, labels=train_labels)
-    test_features, test_labels = labelled_rows("test", test_features, labels=test_labels)
-    held = held_out_rows(jax.device_get(train_labels), share=held_out, seed=seed)
-    features, labels, tests, answers = jax.device_put((train_features, train_labels, test_features, test_labels))
-    mean, scale = moments(features)
-    features, tests = standardized(features, mean, scale), standardized(tests, mean, scale)
+    check_count("linear_probe", **given(memory_budget=memory_budget))
+    features, classes = labelled_blocks("training", train_features, train_labels, budget=memory_budget)
+    tests, answers = labelled_blocks("test", test_features, test_labels, budget=memory_budget)
+    held = held_out_rows(classes, share=held_out, seed=seed)
+    mean, scale = statistics = statistics_of(features)
+    features, tests = standardized_by(features, statistics), standardized_by(tests, statistics)
+    labels, answers = jax.device_put((classes, answers))
 
-    axes = variances = None
-    if features.shape[1] - 1 <= MOST_TURNED:
-        features, axes, variances = uncorrelated(features)
-        tests = rotated(tests, axes)
-    fit = partial(logistic_regression, features, labels, variances=variances)
+    axes = principal_axes(features) if features.shape[1] - 1 <= MOST_TURNED else None
+    fit = partial(logistic_regression, features, labels, axes=axes)
     solution, solutions, accuracies = no_opinion(num_classes, features), {}, {}
     for strength in sorted(strengths, reverse=True):  # Each starts from the solution of the next stronger one.
         solution = fit(~held, strength=strength, start=solution, tolerance=1e-3)
@@ -100,55 +96,30 @@ def linear_probe(
     chosen = max(accuracies, key=accuracies.__getitem__)
     solution = fit(np.ones(len(held), bool), strength=chosen, start=solutions[chosen])
     share = accuracy(solution, tests, answers)
-    weights, bias = jax.device_get(_unstandardized(solution, mean, scale, axes))
+    weights, bias = jax.device_get(_unstandardized(solution, mean, scale))
     return ProbeResult(share, wilson_interval(share, len(answers)), chosen, accuracies, weights, bias)
 
 
 @jax.jit
-def moments(features: Array) -> tuple[Array, Array]:
-    """Mean `[D]`, and the inverse of the deviation `[D]`: 0 for a feature that is constant up to rounding."""
-    features = features.astype(jnp.float32)
-    size = power_of_two(
-        jnp.abs(features).max(axis=0)
-    )  # Values are divided by it before squaring, which might overflow or underflow.
-    size = jnp.where(size > 0, size, 1)
-    scaled = features / size[None]
-    mean = scaled.mean(axis=0)
-    deviation = jnp.sqrt(jnp.mean((scaled - mean[None]) ** 2, axis=0))
-    varies = deviation > 1e-5 * jnp.abs(mean)
-    return mean * size, jnp.where(varies, 1 / jnp.where(varies, deviation, 1), 0) / size
-
-
-@jax.jit
-def standardized(features: Array, mean: Array, scale: Array) -> Array:
-    """`[N, D]` -> `[N, D + 1]`, the last column 1."""
-    features = (features.astype(jnp.float32) - mean[None]) * scale[None]
-    return jnp.pad(features, ((0, 0), (0, 1)), constant_values=1)
-
-
-@jax.jit
-def _unstandardized(solution: Array, mean: Array, scale: Array, axes: Array | None) -> tuple[Array, Array]:
-    solution = solution if axes is None else rotated(solution, axes.T)
+def _unstandardized(solution: Array, mean: Array, scale: Array) -> tuple[Array, Array]:
     weights = (solution[:, :-1] * scale[None]).T
     return weights, solution[:, -1] - jnp.matmul(mean, weights, precision="highest")
 
 
-def accuracy(solution: Array, features: Array, labels: Array, *, rows: Any = slice(None)) -> float:
+def accuracy(solution: Array, features: Blocks, labels: Array, *, rows: NDArray[np.bool_] | None = None) -> float:
     """Fraction of correct predictions, over all examples or over those in the mask `rows`."""
-    return float(jax.device_get(_right(solution, features, labels))[rows].mean())
+    rows = np.ones(len(features), bool) if rows is None else rows
+    nothing, counted = jax.device_put((np.int32(0), rows))
+    visit = partial(_add_right, solution, labels, counted)
+    right = over_blocks(visit, nothing, features, size=block_size(solution))
+    return int(jax.device_get(right)) / int(rows.sum())
 
 
 @jax.jit
-def _right(solution: Array, features: Array, labels: Array) -> Array:
-    size, count = blocks(len(solution), len(features))
-
-    def visit(number: Array, right: Array) -> Array:
-        first, _ = block_start(number, size, len(features))
-        rows, answers = (lax.dynamic_slice_in_dim(all, first, size) for all in (features, labels))
-        chosen = jnp.matmul(solution, rows.T, precision="highest").argmax(axis=0)
-        return lax.dynamic_update_slice_in_dim(right, chosen == answers, first, axis=0)
-
-    return lax.fori_loop(0, count, visit, jnp.zeros(len(features), bool))
+def _add_right(solution: Array, labels: Array, counted: Array, right: Array, rows: Array, place: Array) -> Array:
+    is_new, answers, counts = rows_at(place, len(rows), labels, counted)
+    chosen = jnp.matmul(solution, rows.T, precision="highest").argmax(axis=0)
+    return right + jnp.sum((chosen == answers) & counts & is_new, dtype=right.dtype)
 
 
 def held_out_rows(labels: NDArray[Any], *, share: float, seed: int) -> NDArray[np.bool_]:

@@ -12,8 +12,10 @@ import numpy as np
 from jax import Array
 from numpy.typing import ArrayLike, NDArray
 
-from ssl_jax.evaluate.linear import STRENGTHS, moments, standardized
-from ssl_jax.evaluate.logistic import minimized, no_opinion
+from ssl_jax.evaluate.lbfgs import minimized
+from ssl_jax.evaluate.linear import STRENGTHS
+from ssl_jax.evaluate.logistic import no_opinion
+from ssl_jax.evaluate.standardization import moments, standardized
 from ssl_jax.ops.checks import check_all_positive, check_arrays, check_count, check_mask, check_range
 from ssl_jax.ops.normalize import Rows
 
@@ -72,8 +74,12 @@ def multi_label_probe(
     targets = jax.device_put(np.asarray(train_targets, np.float32))
 
     def fit(rows: NDArray[np.bool_], strength: float) -> Array:
-        numbers = jax.device_put((rows.astype(np.float32), np.float32(strength)))
-        return _descend(train, targets, *numbers, no_opinion(targets.shape[1], train))
+        numbers = jax.device_put(((rows / rows.sum()).astype(np.float32), np.float32(strength)))
+
+        def objective(weights: Array) -> tuple[Array, Array]:
+            return _objective(weights, train, targets, *numbers)
+
+        return minimized(objective, no_opinion(targets.shape[1], train), 1e-4)
 
     def scores(solution: Array, features: Array) -> NDArray[np.float32]:
         return np.asarray(jax.device_get(_logits(solution, features)))
@@ -117,15 +123,11 @@ def average_precision(scores: ArrayLike, targets: ArrayLike) -> float:
 
 
 @jax.jit
-def _descend(features: Array, targets: Array, rows: Array, strength: Array, start: Array) -> Array:
-    share = rows / rows.sum()
-
-    def objective(weights: Array) -> Array:
-        logits = _logits(weights, features)
-        losses = jnp.sum(jax.nn.softplus(logits) - targets * logits, axis=1)
-        return jnp.vdot(share, losses) + strength / 2 * jnp.sum(weights[:, :-1] ** 2)
-
-    return minimized(objective, start, jnp.float32(1e-4))
+@jax.value_and_grad
+def _objective(weights: Array, features: Array, targets: Array, share: Array, strength: Array) -> Array:
+    logits = _logits(weights, features)
+    losses = jnp.sum(jax.nn.softplus(logits) - targets * logits, axis=1)
+    return jnp.vdot(share, losses) + strength / 2 * jnp.sum(weights[:, :-1] ** 2)
 
 
 @jax.jit

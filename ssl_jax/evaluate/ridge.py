@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from ssl_jax.evaluate.checks import check_features
-from ssl_jax.evaluate.linear import moments, standardized
+from ssl_jax.evaluate.standardization import moments, standardized
 from ssl_jax.ops.checks import check_positive
 
 

@@ -16,9 +16,9 @@ from jax import Array
 from numpy.typing import NDArray
 
 from ssl_jax.evaluate.knn import knn
-from ssl_jax.evaluate.linear import moments, standardized
 from ssl_jax.evaluate.logistic import logistic_regression, no_opinion
 from ssl_jax.evaluate.patches import cell_labels, check_patches
+from ssl_jax.evaluate.standardization import moments, standardized
 from ssl_jax.ops.checks import check_all_positive, check_count, check_range, given
 
 STRENGTHS = (1e-1, 1e-2, 1e-3, 1e-4)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from blobs import CLASSES, problem
 
-from ssl_jax.evaluate import linear, logistic
+from ssl_jax.evaluate import lbfgs, linear
 from ssl_jax.evaluate.linear import STRENGTHS, held_out_rows, linear_probe, wilson_interval
-from ssl_jax.evaluate.logistic import logistic_regression, no_opinion, rotated, uncorrelated
+from ssl_jax.evaluate.logistic import logistic_regression, no_opinion, principal_axes, rotated
 
 TRAIN, LABELS, TEST, ANSWERS = problem()
 TARGET = np.eye(CLASSES)[LABELS]
@@ -114,17 +114,18 @@ def test_the_axes_of_the_features_change_the_way_and_not_the_result(monkeypatch)
     np.testing.assert_allclose(turned.weights, plain.weights, atol=0.01 * np.abs(plain.weights).max())
 
 
-def test_uncorrelated_features_are_the_features_on_other_axes():
+def test_features_are_uncorrelated_on_their_principal_axes():
     rows = jnp.asarray(standardized_64()[0], jnp.float32)
-    turned, axes, variances = uncorrelated(rows)
+    axes = principal_axes(rows)
+    turned = rotated(rows, axes.directions)
     covariance = np.asarray(turned[:, :-1].T @ turned[:, :-1]) / len(rows)
-    np.testing.assert_allclose(covariance, np.diag(variances), atol=1e-5)
-    np.testing.assert_allclose(rotated(turned, axes.T), rows, atol=1e-5)
+    np.testing.assert_allclose(covariance, np.diag(axes.variances), atol=1e-5)
+    np.testing.assert_allclose(rotated(turned, axes.directions.T), rows, atol=1e-5)
 
 
 def test_nearly_dependent_features_take_fewer_steps_on_the_axes(monkeypatch):
     """40 features that are nearly those of 2: after 30 steps on their own axes the gradient is still far from 0."""
-    monkeypatch.setattr(logistic, "MOST_STEPS", 30)
+    monkeypatch.setattr(lbfgs, "MOST_STEPS", 30)
     rng = np.random.default_rng(0)
     rows = rng.standard_normal((400, 2)) @ rng.standard_normal((2, 40)) + 0.01 * rng.standard_normal((400, 40))
     rows = np.column_stack([(rows - rows.mean(axis=0)) / rows.std(axis=0), np.ones(400)])
@@ -136,12 +137,11 @@ def test_nearly_dependent_features_take_fewer_steps_on_the_axes(monkeypatch):
         return np.linalg.norm(rows.T @ error + penalty)
 
     features = jnp.asarray(rows, jnp.float32)
-    turned, axes, variances = uncorrelated(features)
     fit = functools.partial(
-        logistic_regression, labels=jnp.asarray(labels, jnp.int32), rows=np.ones(400, bool), strength=1e-4,
+        logistic_regression, features, labels=jnp.asarray(labels, jnp.int32), rows=np.ones(400, bool), strength=1e-4,
         start=no_opinion(3, features), tolerance=1e-6,
     )  # fmt: skip
-    assert length(rotated(fit(turned, variances=variances), axes.T)) < 1e-4 < 0.1 * length(fit(features))
+    assert length(fit(axes=principal_axes(features))) < 1e-4 < 0.1 * length(fit())
 
 
 def test_weights_and_bias_are_for_features_as_they_come():
