@@ -126,6 +126,7 @@ RANGES = {
     "keep": COUNT,
     "every": Range(0.05, 3600.0),
     "count": Range(1, 1000),  # Images in a page.
+    "train_images": COUNT,
     "skip_nonfinite": COUNT_OR_NONE,
     "profile": COUNT_OR_NONE,
     "save_minutes": Range(0.0, 1e6),

@@ -147,6 +147,14 @@ def test_evaluate_a_layer_on_held_out_training_images(finished, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("layers", [[], ["--layers", "layer1"]])
+def test_evaluate_features_of_a_few_training_images(finished, layers, capsys):
+    run, _ = finished
+    code, _, err = command(capsys, "evaluate", run, "--protocols", "knn", "--train-images", 20, *layers)
+    assert code == 0 and "features of 20 of " in err
+
+
+@pytest.mark.slow
 def test_diagnostics_on_request_are_in_results_line_and_report(finished, capsys, monkeypatch):
     monkeypatch.setattr(view_diagnostics, "__kwdefaults__", {"images": 24, "views": 3, "seed": 0})
     run, _ = finished
@@ -200,6 +208,7 @@ def test_evaluate_every_layer_in_one_command(finished, capsys):
             "protocols: robustness encodes further images, which layers cannot",
         ),
         ("--min-scale 0", "min_scale: got 0.0, expected a part of the area above 0"),
+        ("--train-images 0", "train_images: got 0"),
         ("--protocols lineer", "unknown protocol 'lineer': did you mean 'linear'?"),
         (
             "--save --held-out",

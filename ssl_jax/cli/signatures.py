@@ -27,6 +27,7 @@ def evaluate(
     min_scale: float = 0.08,
     flip: bool = True,
     save: bool = False,
+    train_images: int = 60_000,
 ) -> dict[str, Any]:
     """Evaluates the frozen features of a run: k-NN, linear probe, few labels; beside those of untrained weights and pixels.
 
@@ -47,6 +48,8 @@ def evaluate(
       min_scale: linear_sgd crops at least this part of an image's area; higher where a small part does not show the class.
       flip: linear_sgd flips half the images; --no-flip where a flip changes the class, as for digits.
       save: add the results to results.json, write report.html again, and layers.svg where layers were evaluated.
+      train_images: the largest number of training images whose features are evaluated, 4 bytes of memory for each of their
+        values. The linear probe sends features that do not fit the device to it in parts.
     """
     return locals()
 

@@ -12,7 +12,7 @@ from ssl_jax.commands.patch_pictures import save_patch_pictures
 from ssl_jax.commands.saved_run import open_for, restore
 from ssl_jax.data import Data, split_training
 from ssl_jax.errors import UsageError, writing
-from ssl_jax.evaluate.features import Encode, compute_layers, few_of, layer_extractor
+from ssl_jax.evaluate.features import MOST_TRAINING_IMAGES, Encode, compute_layers, few_of, layer_extractor
 from ssl_jax.evaluate.label_lists import check_share, with_share_of_labels
 from ssl_jax.evaluate.layers import LAYER_PROTOCOLS
 from ssl_jax.evaluate.protocols import PROTOCOLS, chosen_protocols
@@ -43,6 +43,7 @@ def evaluate(
     min_scale: float = 0.08,
     flip: bool = True,
     save: bool = False,
+    train_images: int = MOST_TRAINING_IMAGES,
 ) -> dict[str, Any]:
     """Evaluates the features of a run again: at its last checkpoint or at a given step, on its own or on other data.
 
@@ -51,7 +52,7 @@ def evaluate(
       >>> print(list(results["features"]))
       ['pretrained', 'untrained', 'pixels']
     """
-    check_ranges(seed=seed, epochs=epochs)
+    check_ranges(seed=seed, epochs=epochs, train_images=train_images)
     chosen_protocols(protocols)
     _check_evaluation(layer=layer, layers=layers, protocols=protocols, held_out=held_out, step=step, save=save)
     request, recipe, state, mesh = restore(run, step)
@@ -64,6 +65,7 @@ def evaluate(
         of_layers = _evaluate_layers(
             recipe, opened, state, mesh,
             layers=names, protocols=protocols, seed=seed, init_seed=request["seed"], encode=encode,
+            train_images=train_images,
         )  # fmt: skip
         found: dict[str, Any] = {"layers": of_layers}
     else:
@@ -71,6 +73,7 @@ def evaluate(
             recipe, opened, state, mesh,
             layer=layer, protocols=protocols, seed=seed, init_seed=request["seed"], epochs=epochs,
             augment=augmentation_for(opened, min_scale=min_scale, flip=flip), encode=encode,
+            train_images=train_images,
         )  # fmt: skip
         found = {"layer": layer, "features": features}
         if features:
@@ -152,18 +155,22 @@ def _evaluate_layers(
     seed: int,
     init_seed: int,
     encode: Encode,
+    train_images: int,
 ) -> dict[str, Any]:
     """Layer -> source -> protocol -> fields, of trained and of untrained weights; all layers when none is named."""
     if data.test is None:
         log_line(f"{data.name} has no labelled test images: the layers are not evaluated")
         return {}
-    if sentence := few_of(data):
+    if sentence := few_of(data, train_images):
         log_line(sentence)
     extract = layer_extractor(recipe.method, recipe.prepare, layers=layers)
     results: dict[str, Any] = {}
     for source, (params, method_state) in weights_of(recipe, state, mesh, init_seed).items():
         log_line(f"computing the layers of {source} weights")
-        for name, features in compute_layers(extract, params, method_state, data, mesh=mesh, encode=encode).items():
+        of_layers = compute_layers(
+            extract, params, method_state, data, mesh=mesh, encode=encode, train_images=train_images
+        )
+        for name, features in of_layers.items():
             found = evaluate_sources({source: features}, protocols=protocols or LAYER_PROTOCOLS, seed=seed)
             results.setdefault(name, {}).update(found)
     log_line(results_table("layer", results, chance=1 / len(data.classes)))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax
@@ -10,6 +11,7 @@ from jax.sharding import Mesh
 from ssl_jax.data import Data, subsample
 from ssl_jax.evaluate.crops import Augmentation, crop_and_flip
 from ssl_jax.evaluate.features import (
+    MOST_TRAINING_IMAGES,
     Encode,
     Features,
     Network,
@@ -45,12 +47,14 @@ def evaluate_trained(
     epochs: float = 100,
     augment: Augmentation | None = None,
     encode: Encode = encode,
+    train_images: int = MOST_TRAINING_IMAGES,
 ) -> tuple[dict[str, Any], Features | None, Features | None]:
     """The results of trained weights, untrained weights and pixels; and the features before and after training.
 
     Without labels, the results are those of the protocols that need none, empty if there are none.
 
     encode: as `ssl_jax.evaluate.features.encode`; `KeptFeatures` has one that reads what earlier commands computed.
+    train_images: as in `compute_features`.
     """
     if data.test is None:
         log_line(f"{data.name} has no labelled test images: the features are not evaluated")
@@ -65,9 +69,9 @@ def evaluate_trained(
     if any(PROTOCOLS[name].needs_masks for name in protocols):
         grid = checked_maps(networks["pretrained"], prepare=recipe.prepare)
         networks["pixels"] = networks["pixels"]._replace(maps=pixel_maps(grid))
+    features = partial(compute_features, data=data, mesh=mesh, encode=encode, train_images=train_images)
     after, before = (
-        compute_features(embed, networks[source].params, networks[source].state, data, mesh=mesh, encode=encode)
-        for source in ("pretrained", "untrained")
+        features(embed, networks[source].params, networks[source].state) for source in ("pretrained", "untrained")
     )
     label_free = [name for name in chosen_protocols(protocols) if not PROTOCOLS[name].needs_labels]
     if unlabelled := without_labels(after):
@@ -75,9 +79,9 @@ def evaluate_trained(
         log_line(f"{missing}: {' and '.join(label_free) + ' only' if label_free else 'the features are not evaluated'}")
         if not label_free:
             return {}, before, after
-    if sentence := few_of(data):
+    if sentence := few_of(data, train_images):
         log_line(sentence)
-    raw = compute_features(pixels, None, None, data, mesh=mesh, encode=encode)
+    raw = features(pixels, None, None)
     sources = {"pretrained": after, "untrained": before, "pixels": raw}
     return evaluate_sources(sources, protocols=protocols, networks=networks, seed=seed), before, after
 

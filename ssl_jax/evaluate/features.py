@@ -176,23 +176,27 @@ def compute_features(
     mesh: Mesh | None = None,
     batch_size: int = 512,
     encode: Encode = encode,
+    train_images: int = MOST_TRAINING_IMAGES,
 ) -> Features:
     """Features of the training images and of the test images; without these, those of the training images are both.
 
-    At most 60,000 training images are used, labelled ones only where any has a label.
+    Host memory: 4 bytes for each value of each image.
 
     Args:
       extract: pure; jitted by this function. params, state: the first arguments of `extract`, on the devices of `mesh`.
       data: the images.
       mesh: the images of a batch are spread over its axis "data"; on the default device when None.
       encode: as the function of this name; one that keeps what it computed may take its place.
+      train_images: the largest number of training images that are used. Of more, labelled ones only where any has a label,
+        in proportion to the classes.
 
     Example:
       >>> data = open_data("synthetic", image_size=8)
       >>> print(compute_features(pixels, None, None, data).train.shape)
       (512, 192)
     """
-    parts = [encode(extract, params, state, part, mesh=mesh, batch_size=batch_size) for part in _evaluated(data)]
+    sources = _evaluated(data, train_images)
+    parts = [encode(extract, params, state, part, mesh=mesh, batch_size=batch_size) for part in sources]
     (train, train_labels), (test, test_labels) = parts[0], parts[-1]
     return Features(train, train_labels, test, test_labels, len(data.classes))
 
@@ -206,6 +210,7 @@ def compute_layers(
     mesh: Mesh | None = None,
     batch_size: int = 512,
     encode: Encode = encode,
+    train_images: int = MOST_TRAINING_IMAGES,
 ) -> dict[str, Features]:
     """The features of each layer that `extract` returns, in one pass over the images; otherwise as `compute_features`.
 
@@ -217,20 +222,21 @@ def compute_layers(
       >>> print(layers["pixels"].test.shape)
       (256, 192)
     """
-    parts = [encode(extract, params, state, part, mesh=mesh, batch_size=batch_size) for part in _evaluated(data)]
+    sources = _evaluated(data, train_images)
+    parts = [encode(extract, params, state, part, mesh=mesh, batch_size=batch_size) for part in sources]
     (of_train, train_labels), (of_test, test_labels) = parts[0], parts[-1]
     classes = len(data.classes)
     return {name: Features(of_train[name], train_labels, of_test[name], test_labels, classes) for name in of_train}
 
 
-def few_of(data: Data) -> str | None:
+def few_of(data: Data, train_images: int = MOST_TRAINING_IMAGES) -> str | None:
     """A sentence where the features of only a part of the training images are computed; None where it is all of them.
 
     Example:
       >>> print(few_of(open_data("synthetic", image_size=8)))
       None
     """
-    used = len(_evaluated(data)[0])
+    used = len(_evaluated(data, train_images)[0])
     if used == len(data.train):
         return None
     return (
@@ -238,10 +244,10 @@ def few_of(data: Data) -> str | None:
     )
 
 
-def _evaluated(data: Data) -> list[Source]:
+def _evaluated(data: Data, train_images: int) -> list[Source]:
     """The training images and the test images, if there are any, whose features are computed."""
-    train = data.train if len(data.train) <= MOST_TRAINING_IMAGES else labelled(data.train)
-    return [subsample(train, MOST_TRAINING_IMAGES), *([data.test] if data.test else [])]
+    train = data.train if len(data.train) <= train_images else labelled(data.train)
+    return [subsample(train, train_images), *([data.test] if data.test else [])]
 
 
 def compiled(extract: Callable[[Any, Any, Any], Any], params: Any, state: Any) -> Callable[[Any], Any]:

@@ -16,12 +16,9 @@ from jax import Array
 
 MOST_STEPS = 1000
 MOST_LENGTHS = 30  # Of a line search.
-DECREASE, STEEPER, LESS_STEEP = (
-    1e-4,
-    0.9,
-    0.5,
-)  # Of Wolfe's conditions: of the value, and of the slope before and after 0.
-ROUNDING = 1e-6  # Of a value, relative.
+# A length is taken where the value has fallen by this part of what the slope promised, and the slope has become less: at most
+# 0.9 of it where it still falls, 0.5 where it rises. Values are the same up to rounding, relative.
+DECREASE, FALLING, RISING, ROUNDING = 1e-4, 0.9, 0.5, 1e-6
 SOLVER = optax.scale_by_lbfgs()
 
 Function = Callable[[Array], tuple[Array, Array]]
@@ -71,9 +68,9 @@ def _searched(function: Function, start: Point, direction: Array, slope: float, 
         weights = _moved(start.weights, direction, jax.device_put(np.float32(length)))
         found = _evaluated(function, weights, direction, scales)
         most = start.value + DECREASE * length * slope + ROUNDING * abs(start.value)
-        if not (found.value <= most and found.slope <= -LESS_STEEP * slope):
+        if not (found.value <= most and found.slope <= -RISING * slope):
             high = length
-        elif found.slope < STEEPER * slope:
+        elif found.slope < FALLING * slope:
             low = length
         else:
             return found

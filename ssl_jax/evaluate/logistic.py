@@ -67,8 +67,9 @@ def logistic_regression(
 def principal_axes(features: Blocks) -> Axes:
     """Axes on which the features, standardised, `[N, D + 1]`, are uncorrelated: their last column, 1, has none."""
     width = features.shape[1] - 1
-    products = jax.device_put(np.zeros((width, width), np.float32))
-    return Axes(*_eigenvectors(over_blocks(_add_products, products, features, size=len(features)), len(features)))
+    nothing = jax.device_put(np.zeros((width, width), np.float32))
+    products = over_blocks(_add_products, nothing, features, size=max(1, MOST_LOGITS // width))
+    return Axes(*_eigenvectors(products, len(features)))
 
 
 @jax.jit

@@ -16,7 +16,7 @@ ROWS = 7  # Of a block: 60 training features are eight blocks and a part.
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(feature_blocks, "BLOCK_BYTES", ROWS * 4 * TRAIN.shape[1])
+    monkeypatch.setattr(feature_blocks, "CACHED_BLOCK_BYTES", ROWS * 4 * TRAIN.shape[1])
 
 
 def in_file(folder, features):
@@ -77,7 +77,7 @@ def test_the_device_holds_two_blocks(small_blocks):
 @pytest.mark.parametrize("size", [1, 7, 60, 100])
 def test_each_row_is_new_once(monkeypatch, size):
     """On the device and from the host, rows and their places are the same."""
-    monkeypatch.setattr(feature_blocks, "BLOCK_BYTES", size * 4 * TRAIN.shape[1])
+    monkeypatch.setattr(feature_blocks, "CACHED_BLOCK_BYTES", size * 4 * TRAIN.shape[1])
     statistics = moments(jnp.asarray(TRAIN))
     expected = np.asarray(standardized(jnp.asarray(TRAIN), *statistics))
     for features in (placed(TRAIN), placed(TRAIN, budget=1)):

@@ -67,16 +67,15 @@ def test_both_parts_of_a_data_set():
     assert features.num_classes == 3
 
 
-def test_of_many_images_those_with_a_label_are_taken(monkeypatch):
-    monkeypatch.setattr("ssl_jax.evaluate.features.MOST_TRAINING_IMAGES", 10)
+def test_of_many_images_those_with_a_label_are_taken():
     labels = np.where(np.arange(21) % 4 == 1, LABELS, -1)
     data = Data("test", ArraySource("test", SOURCE.classes, IMAGES, labels), SOURCE)
-    features = compute_features(lambda params, state, images: flat(images), None, None, data)
+    features = compute_features(lambda params, state, images: flat(images), None, None, data, train_images=10)
     np.testing.assert_array_equal(features.train, EXPECTED[1::4])
     np.testing.assert_array_equal(features.train_labels, LABELS[1::4])
-    assert few_of(data) == "test: features of 5 of 21 training images are evaluated; linear_sgd uses all"
-    monkeypatch.setattr("ssl_jax.evaluate.features.MOST_TRAINING_IMAGES", 21)
-    assert few_of(data) is None
+    sentence = "test: features of 5 of 21 training images are evaluated; linear_sgd uses all"
+    assert few_of(data, train_images=10) == sentence
+    assert few_of(data, train_images=21) is None is few_of(data)
 
 
 class Doubles:
