@@ -10,6 +10,7 @@ import importlib.util
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -46,11 +47,10 @@ def compare(
     array = centers[rng.integers(0, GROUPS, points)] + rng.normal(size=(points, dim)).astype(np.float32)
     rows = jnp.asarray(array)
     given = {"clusters": clusters, "iterations": iterations}
+    kinds: dict[str, dict[str, Any]] = {f"k-means++, {count} at once": {"seeds_at_once": count} for count in (1, 32)}
     ours = {
-        f"ours, k-means++, {count} at once": jax.jit(partial(kmeans, seeds_at_once=count, **given))
-        .lower(jax.random.key(1), rows)
-        .compile()
-        for count in (1, 32)
+        f"ours, {name}": jax.jit(partial(kmeans, **seeds, **given)).lower(jax.random.key(1), rows).compile()
+        for name, seeds in (kinds | {"random": {"seeds": "random"}}).items()
     }
     calls: dict[str, Callable[[], float]] = {
         name: lambda run=run: float(run(jax.random.key(1), rows).inertia) for name, run in ours.items()

@@ -1,4 +1,4 @@
-"""k-means with k-means++ seeds, on points that may be sharded.
+"""k-means from k-means++ or random seeds, on points that may be sharded.
 
 B: points of this shard; N: points of the whole set; D: their dimension; K: clusters. With `axis_name=None` the points are
 the whole set; with a name they are one shard of it under that mapped axis. Points are compared in blocks, so
@@ -7,7 +7,8 @@ are made: besides the products, a round then takes a tenth of their time.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,7 @@ from jax import Array, lax
 from ssl_jax.ops.blocks import floats
 from ssl_jax.ops.checks import (
     check_arrays,
+    check_choice,
     check_count,
     check_finite,
     check_flags,
@@ -25,7 +27,7 @@ from ssl_jax.ops.checks import (
 )
 from ssl_jax.ops.collectives import max_over_shards, mean_over_shards, platform_of, shards, varying_together
 from ssl_jax.ops.explicit_axes import on_explicit_axes
-from ssl_jax.ops.kmeans_seeds import draw_seeds
+from ssl_jax.ops.kmeans_seeds import draw_any, draw_seeds
 from ssl_jax.ops.normalize import power_of_two, unit_length
 
 CANDIDATES = 4  # centroids with exact distances from a point where products do not resolve which is nearest
@@ -37,6 +39,9 @@ BLOCK, CACHED_BLOCK = 4096, 512
 
 # Clusters up to which seeds are drawn one by one unless the caller says otherwise, and how many at once of more.
 ONE_BY_ONE, TOGETHER = 256, 32
+
+
+Seeds = Literal["k-means++", "random"]
 
 
 class Clusters(NamedTuple):
@@ -56,11 +61,12 @@ def kmeans(
     iterations: int = 20,
     spherical: bool = False,
     weights: Array | None = None,
+    seeds: Seeds = "k-means++",
     seeds_at_once: int | None = None,
     block_size: int | None = None,
     axis_name: str | None = None,
 ) -> Clusters:
-    """Lloyd's k-means from k-means++ seeds.
+    """Lloyd's k-means, from seeds of k-means++ or from random ones.
 
     An empty cluster moves next to a full one, the largest first, and takes about half of it in the next round; this
     needs no communication and keeps clusters even. Fewer distinct points than clusters leave some clusters empty. Rounds end
@@ -74,8 +80,10 @@ def kmeans(
       spherical: compare directions: points and centroids are scaled to unit length (DeepCluster-v2).
       weights: `[B]`, of 0 or more: points count in this proportion. A point of weight 0, such as padding, has a label and
         changes nothing else. None: all are 1.
-      seeds_at_once: seeds drawn together. Those too near to one another are rejected at random, such that any number draws
-        from the same distribution, by the same key other seeds. None: 1 up to 256 clusters, 32 for more.
+      seeds: "k-means++" draws points far from one another; "random" takes any, which needs no pass over the points, as
+        faiss, DeepCluster and DeepCluster-v2 do.
+      seeds_at_once: seeds of k-means++ drawn together. Those too near to one another are rejected at random, such that any
+        number draws from the same distribution, by the same key other seeds. None: 1 up to 256 clusters, 32 for more.
       block_size: points compared with all centroids at a time; None chooses by platform.
       axis_name: mapped axis over which the points are sharded, B on each and N on all; None: the points are the whole set.
 
@@ -96,6 +104,7 @@ def kmeans(
     check_count("kmeans", iterations=iterations, least=0)
     check_key("kmeans", rng=rng)
     check_flags("kmeans", spherical=spherical)
+    check_choice("kmeans", get_args(Seeds), seeds=seeds)
     check_finite("kmeans", points=points)
     if points.ndim != 2 or 0 in points.shape:
         raise ValueError(f"kmeans: points must be [B, D] with at least one row and column, got {points.shape}")
@@ -133,8 +142,8 @@ def kmeans(
         means = unit_length(means) if spherical else means
         return number + 1, means, jnp.any(means != before)
 
-    seeds = draw_seeds(rng, points, weights, clusters, at_once=seeds_at_once, axis_name=axis_name)
-    start = jnp.int32(0), seeds, jnp.bool_(True)
+    drawn = draw_any if seeds == "random" else partial(draw_seeds, at_once=seeds_at_once)
+    start = jnp.int32(0), drawn(rng, points, weights, clusters, axis_name=axis_name), jnp.bool_(True)
     _, centroids, _ = lax.while_loop(lambda carry: (carry[0] < iterations) & carry[2], lloyd, start)
     labels, distance = nearest_centroid(points, centroids, block_size=block_size)
     inertia = mean_over_shards((weights * distance).mean(), axis_name) / heaviness

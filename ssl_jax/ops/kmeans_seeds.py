@@ -1,4 +1,4 @@
-"""Seeds of k-means: k-means++, one by one or several at once, on points that may be sharded.
+"""Seeds of k-means: k-means++, one by one or several at once, or any points, of points that may be sharded.
 
 B: points of this shard; N: points of the whole set; D: their dimension; K: clusters; b: seeds that are drawn at once.
 """
@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.ops.collectives import mean_over_shards, replicate_rows
+from ssl_jax.ops.collectives import max_over_shards, mean_over_shards, replicate_rows, row_numbers
 
 # Mean distance from the seeds, as a part of that from the mean, above which float32 products resolve it.
 RESOLVED = 1e-3
@@ -78,6 +78,24 @@ def draw_seeds(
     return lax.while_loop(
         lambda carry: carry[0] < clusters, partial(draw, 1, from_differences), (number, seeds, nearest)
     )[1]
+
+
+def draw_any(rng: Array, points: Array, weights: Array, clusters: int, *, axis_name: str | None) -> Array:
+    """`[K, D]`: K different points in proportion to their weights; of fewer than K with a weight, one several times.
+
+    One random number a point decides, which is the same for any number of shards.
+
+    Args:
+      rng, points, weights, clusters, axis_name: as in `draw_seeds`.
+
+    Source: Efraimidis and Spirakis 2006, https://doi.org/10.1016/j.ipl.2005.11.003.
+    """
+    weights = replicate_rows(weights, axis_name)
+    ranks, rows = lax.top_k(jnp.log(weights) + jax.random.gumbel(rng, weights.shape, weights.dtype), clusters)
+    rows = jnp.where(ranks > -jnp.inf, rows, rows[0])
+    here = rows - row_numbers(len(points), axis_name)[0]
+    is_here = (here >= 0) & (here < len(points))
+    return max_over_shards(jnp.where(is_here[:, None], points[here], -jnp.inf), axis_name)
 
 
 def _kept(rng: Array, found: Array, before: Array) -> Array:

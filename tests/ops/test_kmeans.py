@@ -12,9 +12,9 @@ from sharding import WITHOUT_GRADIENT, in_pieces
 
 from ssl_jax.ops.kmeans import Clusters, _fill_empty, _sums, nearest_centroid
 from ssl_jax.ops.kmeans import kmeans as eager
-from ssl_jax.ops.kmeans_seeds import _draw_rows, _kept
+from ssl_jax.ops.kmeans_seeds import _draw_rows, _kept, draw_any
 
-kmeans = jax.jit(eager, static_argnames=("clusters", "iterations", "spherical", "seeds_at_once", "block_size"))
+kmeans = jax.jit(eager, static_argnames=("clusters", "iterations", "spherical", "seeds", "seeds_at_once", "block_size"))
 KEY = jax.random.key(7)
 
 
@@ -110,6 +110,27 @@ def test_a_candidate_is_kept_by_what_those_before_it_leave():
     assert abs(float(half(jax.random.split(KEY, 4000)).mean()) - 0.5) < 0.03
 
 
+def random_seeds(keys, points, weights, clusters):
+    return np.asarray(jax.jit(jax.vmap(lambda key: draw_any(key, points, weights, clusters, axis_name=None)))(keys))
+
+
+def test_random_seeds_are_different_points():
+    points = jnp.arange(6.0)[:, None]
+    found = random_seeds(jax.random.split(KEY, 500), points, jnp.ones(6), 3)[..., 0]
+    assert all(len(set(seeds)) == 3 for seeds in found.tolist())
+    np.testing.assert_allclose(np.bincount(found.ravel().astype(int)) / 500, 0.5, atol=0.08)
+    direct = kmeans(KEY, points, clusters=3, iterations=0, seeds="random").centroids
+    np.testing.assert_array_equal(direct, random_seeds(KEY[None], points, jnp.ones(6), 3)[0])
+
+
+def test_random_seeds_are_drawn_in_proportion_to_their_weight():
+    """Never padding; of fewer points than seeds, one is there again."""
+    points, weights = jnp.arange(4.0)[:, None], jnp.array([0.0, 1.0, 3.0, 0.0])
+    first = random_seeds(jax.random.split(KEY, 4000), points, weights, 1).ravel()
+    assert set(first.tolist()) == {1.0, 2.0} and abs((first == 2).mean() - 0.75) < 0.03
+    assert {*random_seeds(KEY[None], points, weights, 4).ravel().tolist()} == {1.0, 2.0}
+
+
 def test_rounds_end_where_nothing_changes():
     points, _ = blobs()
     found, longer = (kmeans(KEY, points, clusters=4, iterations=rounds) for rounds in (10, 2_000_000_000))
@@ -187,10 +208,11 @@ def test_block_size_changes_nothing():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("seeds", ["k-means++", "random"])
 @pytest.mark.parametrize(("way", "shards"), WITHOUT_GRADIENT)
-def test_shards_find_what_the_whole_set_finds(way, shards):
+def test_shards_find_what_the_whole_set_finds(way, shards, seeds):
     points = jax.random.normal(jax.random.key(3), (32, 3))
-    options = {"clusters": 4, "iterations": 4, "spherical": True}
+    options = {"clusters": 4, "iterations": 4, "spherical": True, "seeds": seeds}
     pieces = in_pieces(
         functools.partial(eager, axis_name="data", **options),
         way,
@@ -218,6 +240,7 @@ def test_half_precision_points():
         ((0, 4), {"clusters": 2}, r"got \(0, 4\)"),
         ((4, 2), {"clusters": 5}, "clusters must be between 1 and the 4 points, got 5"),
         ((4, 2), {"clusters": 0}, "clusters must be a whole number of at least 1, got 0"),
+        ((4, 2), {"clusters": 2, "seeds": "far"}, "seeds must be one of k-means.., random, got 'far'"),
         ((4, 2), {"clusters": 2, "block_size": 0}, "block_size must be a whole number of at least 1, got 0"),
     ],
 )
