@@ -52,7 +52,9 @@ def compare(
             options = json.dumps({"num_classes": classes, "strengths": strengths, "memory_budget": budget})
             command = [sys.executable, __file__, "measure", folder, options]
             found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-            size = f"{examples:,} x {dim:,}, {classes} classes, {len(strengths)} strengths"
+            size = (
+                f"{examples:,} x {dim:,}, {classes} classes, strengths {', '.join(f'{each:g}' for each in strengths)}"
+            )
             rows.append("| " + " | ".join([size, kind, *found]) + " |")
             print(rows[-1], flush=True)
     if results:
