@@ -76,7 +76,8 @@ def labelled_blocks(what: str, features: Rows, labels: Rows, *, budget: int | No
     Raises:
       ValueError: no row has a label. `what` names the part in the sentence: "training" or "test".
     """
-    chosen, found = labelled_rows(what, np.arange(len(features)), labels=jax.device_get(labels))
+    rows = labelled_rows(what, np.arange(len(features)), labels=jax.device_get(labels))
+    chosen, found = (np.asarray(each) for each in rows)
     return placed(features, chosen=None if len(found) == len(features) else chosen, budget=budget), found
 
 

@@ -48,7 +48,8 @@ def minimized(function: Function, start: Array, tolerance: float, *, scale: Arra
     Source: Liu and Nocedal 1989, https://doi.org/10.1007/BF01589116.
     """
     scales = _row(start, scale)
-    point = _evaluated(function, *_scaled(start, scales), scales)
+    weights, nowhere = _scaled(start, scales)
+    point = _evaluated(function, weights, nowhere, scales)
     state = fresh = _initial(point.weights)
     for _ in range(MOST_STEPS):
         if point.length <= tolerance:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from numpy.typing import NDArray
 
 from ssl_jax.ops.normalize import power_of_two
 
@@ -28,17 +29,18 @@ def moments_of_parts(parts: Iterable[Array]) -> tuple[Array, Array]:
 
     Means and variances of the parts are added up in float64, which has room for the squares of all of float32.
     """
-    counts, means, variances = [], [], []
+    counts, means, variances = list[int](), list[NDArray[np.float64]](), list[NDArray[np.float64]]()
     for part in parts:
-        mean, deviation, size = (np.float64(each) for each in jax.device_get(_mean_and_deviation(part)))
+        mean, deviation, size = (each.astype(np.float64) for each in jax.device_get(_mean_and_deviation(part)))
         counts.append(len(part))
         means.append(mean * size)
         variances.append((deviation * size) ** 2)
-    mean = np.average(means, axis=0, weights=counts)
-    deviation = np.sqrt(np.average(variances + (means - mean) ** 2, axis=0, weights=counts))
-    varies = deviation > VARIES * np.abs(mean)
+    whole = np.average(means, axis=0, weights=counts)
+    between = (np.stack(means) - whole) ** 2
+    deviation = np.sqrt(np.average(np.stack(variances) + between, axis=0, weights=counts))
+    varies = deviation > VARIES * np.abs(whole)
     scale = np.where(varies, 1 / np.where(varies, deviation, 1), 0)
-    return jax.device_put((mean.astype(np.float32), scale.astype(np.float32)))
+    return jax.device_put((whole.astype(np.float32), scale.astype(np.float32)))
 
 
 @jax.jit

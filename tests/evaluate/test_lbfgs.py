@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ssl_jax.evaluate import lbfgs
 from ssl_jax.evaluate.lbfgs import minimized
 
 MINIMUM = jnp.asarray([[1.0, -2.0, 3.0], [0.5, 0.25, -4.0]])
@@ -50,9 +51,23 @@ def test_a_tolerance_below_rounding_ends_the_search():
     assert len(passes) < 500
 
 
-def test_lengths_at_which_there_is_no_value_are_too_far():
+def test_lengths_at_which_there_is_no_value_are_too_far(monkeypatch):
     """100 (x - 0.95)^2 - log(1 - x), which ends at 1: from 0.5, the first length, 1, is beyond."""
     run, passes = counted(lambda weights: jnp.sum(100 * (weights - 0.95) ** 2 - jnp.log(1 - weights)))
     found = minimized(run, jnp.full((1, 1), 0.5), 1e-3)
     np.testing.assert_allclose(found, 0.9, atol=1e-4)
-    assert max(float(weights[0, 0]) for weights in passes) > 1
+    assert float(passes[1][0, 0]) > 1
+    monkeypatch.setattr(lbfgs, "MOST_STEPS", 1)
+    assert float(minimized(run, jnp.full((1, 1), 0.5), 1e-3)[0, 0]) < 1
+
+
+def test_a_step_never_raises_the_value(monkeypatch):
+    """A valley with an edge, behind which the slope is small enough at once: the first length, 1, is high up there."""
+
+    def valley(weights):
+        return jnp.sum(1.3 * jax.nn.softplus(50 * weights - 2.5) / 50 - weights)
+
+    run, passes = counted(valley)
+    monkeypatch.setattr(lbfgs, "MOST_STEPS", 1)
+    start = jnp.zeros((1, 1))
+    assert valley(minimized(run, start, 1e-6)) < valley(start) < valley(passes[1])
