@@ -59,7 +59,11 @@ def equal_blocks(count: int, most: int) -> int:
 
 
 def sum_over_blocks(term: Callable[..., Array], arrays: tuple[Array, ...], block: int) -> Array:
-    """The sum of `term(*blocks)` over the blocks of the rows, one after the other; zeros fill up the last block."""
+    """The sum of `term(*blocks)` over the blocks of the rows, one after the other; zeros fill up the last block.
+
+    For its derivatives no values within a term are kept, but computed again.
+    """
     cut = tuple(cut_rows(array, block) for array in arrays)
     like = jax.eval_shape(term, *(array[0] for array in cut))
+    term = jax.checkpoint(term, prevent_cse=False)
     return lax.scan(lambda total, blocks: (total + term(*blocks), None), jnp.zeros(like.shape, like.dtype), cut)[0]

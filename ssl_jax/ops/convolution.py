@@ -6,7 +6,7 @@ JAX writes the gradients of a convolution as convolutions with permuted axes: in
 channels. For the usual order, `[B, H, W, C]` and `[H, W, I, O]`, the compiler has a fast implementation; for others it has none
 in loops, such as those over microbatches, where the kernel's gradient takes 25 to 300 times as long. Here axes are transposed,
 and the same convolution is computed in the usual order. Where there is one device, wide kernels are `winograd`'s or `shifts`'s,
-which take less: 0.6 of the time for a training step of ResNet-18.
+which take less: half of the time for a training step of ResNet-18.
 
 On accelerators, to which the order makes no difference, a convolution is JAX's own.
 """

@@ -14,7 +14,9 @@ Source: Lavin and Gray 2015, https://arxiv.org/abs/1509.09308, section 4.1.
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
@@ -27,7 +29,7 @@ OF_KERNELS = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 OF_RESULTS = np.array([[1, 1, 1, 0], [0, 1, -1, -1]])  # A'
 CHANNELS = 64  # With fewer, the additions cost more than the multiplications that they save.
 SIDE = 4  # With fewer positions, more tiles lie over the edge.
-VALUES = 2**16  # Of a block's tiles in one of the 16 products: 4 MiB in all.
+VALUES = 2**15  # Of a block's tiles in one of the 16 products: 2 MiB in all.
 ROWS = 512  # Of a product at least, for its speed.
 
 
@@ -53,6 +55,8 @@ def convolve(images: Array, kernel: Array, padding: Padding) -> Array:
     by_position = jnp.einsum("xi,yj,ijco->xyco", OF_KERNELS, OF_KERNELS, kernel, precision="highest")
     sides = _sides(images, padding)
 
+    # For derivatives only the images are kept, without their transforms.
+    @partial(jax.checkpoint, prevent_cse=False)
     def of_block(images: Array) -> Array:
         products = jnp.einsum("xytc,xyco->xyto", _tiles(images, padding), by_position)
         return _positions(products, (len(images), *sides))

@@ -108,6 +108,20 @@ def test_the_gradients_of_one_device_are_those_of_several(
         np.testing.assert_allclose(once[0], right, rtol=0, atol=1e-5 * abs(right).max())
 
 
+def test_gradients_keep_the_images_without_their_transforms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four times the images for each convolution, otherwise: JAX splits loops into what can be computed before and the rest."""
+    monkeypatch.setattr(module, "_permits_blocks", lambda groups: groups == 1)
+    images, kernels = drawn(64, 16, 16, 64), [drawn(3, 3, 64, 64)] * 4
+
+    def loss(kernels: list[Array], images: Array) -> Array:
+        for kernel in kernels:
+            images = jax.nn.relu(convolution(images, kernel, (1, 1), SAME))
+        return images.sum()
+
+    memory = jax.jit(jax.grad(loss)).lower(kernels, images).compile().memory_analysis()
+    assert memory.temp_size_in_bytes < 16 * images.nbytes  # 12; 28 with the transforms.
+
+
 def convolutions(images: np.ndarray, kernel: np.ndarray, strides: tuple[int, int] = (1, 1)) -> int:
     traced = jax.jit(lambda images, kernel: step(images, kernel, strides))  # Anew: JAX remembers what it has traced.
     return traced.lower(images, kernel).as_text().count("stablehlo.convolution")
