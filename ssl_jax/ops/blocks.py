@@ -3,10 +3,12 @@
 K: rows; b: rows in a block.
 """
 
+from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 
 def floats(*arrays: Array) -> tuple[Array, ...]:
@@ -49,3 +51,19 @@ def cut_rows(rows: Array, block: int) -> Array:
     count = -(-len(rows) // block)
     padding = ((0, count * block - len(rows)), *((0, 0),) * (rows.ndim - 1))
     return jnp.pad(rows, padding).reshape(count, block, *rows.shape[1:])
+
+
+def equal_blocks(count: int, most: int) -> int:
+    """Rows in a block when so many rows are cut into equal blocks of at most `most`, or of one row."""
+    return -(-count // -(-count // max(1, most)))
+
+
+def sum_over_blocks(term: Callable[..., Array], arrays: tuple[Array, ...], block: int) -> Array:
+    """The sum of `term(*blocks)` over the blocks of the rows, one after the other; zeros fill up the last block.
+
+    For its derivatives no values within a term are kept, but computed again.
+    """
+    cut = tuple(cut_rows(array, block) for array in arrays)
+    like = jax.eval_shape(term, *(array[0] for array in cut))
+    term = jax.checkpoint(term, prevent_cse=False)
+    return lax.scan(lambda total, blocks: (total + term(*blocks), None), jnp.zeros(like.shape, like.dtype), cut)[0]

@@ -64,8 +64,11 @@ def not_kept() -> Iterator[None]:
 
 
 def programs_folder() -> Path:
-    """A folder for each kind of processor, since a home may be shared by machines, and programs use all its instructions."""
-    return cache_folder() / f"{platform.machine()}-{zlib.crc32(_instructions().encode()):08x}"
+    """A folder for each kind of processor and number of cores, since a home may be shared by machines.
+
+    Programs use all instructions of a processor, and are divided over the cores of the process that has compiled them.
+    """
+    return cache_folder() / f"{platform.machine()}-{zlib.crc32(_instructions().encode()):08x}-{_cores()}"
 
 
 def _instructions() -> str:
@@ -73,6 +76,11 @@ def _instructions() -> str:
     with suppress(OSError), open("/proc/cpuinfo") as lines:
         return next((line for line in lines if line.startswith(("flags", "Features"))), "")
     return ""
+
+
+def _cores() -> int:
+    """Of this process, to which the system may leave a part of the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _trim(folder: Path) -> None:

@@ -40,6 +40,12 @@ def test_programs_lie_in_the_cache_of_the_user_alone(unset):
     assert unset.parent.parent == Path(os.environ["XDG_CACHE_HOME"]) and unset.stat().st_mode & 0o77 == 0
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system has no sets of cores")
+def test_programs_of_another_number_of_cores_lie_elsewhere(unset, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(1000)))
+    assert programs_folder() != unset and programs_folder().parent == unset.parent
+
+
 def test_a_folder_that_was_named_stays(unset):
     jax.config.update("jax_compilation_cache_dir", "elsewhere")
     keep_programs()
