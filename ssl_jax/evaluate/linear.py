@@ -64,7 +64,7 @@ def linear_probe(
       num_classes: K.
       memory_budget: bytes of the device that the features of a part may take, in float32. Larger ones stay where they are, in
         memory or in a file that `numpy.load(file, mmap_mode="r")` has opened, and each step sends them in blocks; the
-        result is the same up to rounding. None: a quarter of the device's memory, 4 GiB where the device does not state it.
+        result is the same within the tolerance of the fit. None: a quarter of the device's memory, 4 GiB where it states none.
 
     Raises:
       ValueError: shapes that do not fit, labels out of range, features that are not finite, a strength that is not
