@@ -148,7 +148,7 @@ def parse(function: Callable[..., Any], words: list[str], *, prog: str) -> Any:
     except SystemExit as stop:
         if not stop.code:
             raise
-        raise UsageError(f"{_sentence(output.getvalue())} (all options: {prog} --help)") from None
+        raise UsageError(f"{_sentence(output.getvalue(), words)} (all options: {prog} --help)") from None
 
 
 def _wrapped(text: str) -> str:
@@ -171,7 +171,7 @@ def _columns(width: str) -> Iterator[None]:
             os.environ["COLUMNS"] = before
 
 
-def _sentence(box: str) -> str:
+def _sentence(box: str, words: list[str]) -> str:
     """The gist of tyro's framed message: its first paragraph, and the most similar option where it names one."""
     lines = [line.strip("\u2502 ") for line in box.splitlines() if not line.startswith(("\u256d", "\u2570"))]
     paragraphs = re.split(r"\n[\u2500-]{4,}\n", "\n".join(lines))
@@ -181,6 +181,8 @@ def _sentence(box: str) -> str:
     gist = re.sub(
         r"^Error parsing (--[\w-]+): no type matching (.+?) could be instantiated from \[(.*?)\]\..*", _unfitting, gist
     )
+    if second := _second_value(gist, words):
+        return second
     near = re.search(r"(?:Perhaps you meant:|Arguments similar to \S+:)\s+(--[\w-]+)", "\n".join(paragraphs))
     return f"{gist}: did you mean {near[1]}?" if near else gist
 
@@ -190,4 +192,16 @@ def _unfitting(found: re.Match[str]) -> str:
     option, kinds, values = found.groups()
     words = re.findall(r"'(.*?)'(?:, |$)", values)  # '96 128' is one word, and 96 128 are two.
     got, expected = shlex.join(words) or "no value", re.sub("[{}]", "", kinds).replace("|", " or ")
-    return f"{option}: got {got}, expected {expected}"
+    both = re.fullmatch(r"(\d+)[xX\xd7*, ]+(\d+)", words[0]) if len(words) == 1 and "INT INT" in expected else None
+    remedy = f": write {option} {both[1]} {both[2]}" if both else ""
+    return f"{option}: got {got}, expected {expected}{remedy}"
+
+
+def _second_value(gist: str, words: list[str]) -> str | None:
+    """Of a word that follows the value of an option, as in `--data my photos`, which tyro calls an unknown option."""
+    apart = [part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    for option, value, extra in zip(apart, apart[1:], apart[2:], strict=False):
+        is_second = option.startswith("--") and not value.startswith("-") and not extra.startswith("-")
+        if is_second and gist.startswith(f"Unrecognized options: {extra}"):
+            return f"{option}: got a second value, {extra}, and takes one: leave it out; one with spaces needs quotes"
+    return None

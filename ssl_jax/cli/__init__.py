@@ -96,10 +96,8 @@ def _run(words: list[str]) -> int:
         what = f"{type(fault).__name__}: {reason_of(fault)}"
         print(f"ssl-jax: {printable(f'{place}: {what}')} ({TRACEBACK}=1 shows the traceback)", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print(
-            "ssl-jax: stopped; pretrain resumes from its last checkpoint when the command is repeated", file=sys.stderr
-        )
+    except KeyboardInterrupt as stop:
+        print(f"ssl-jax: {printable(str(stop)) or 'stopped'}", file=sys.stderr)
         return 130
     return 0
 

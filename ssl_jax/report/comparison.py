@@ -89,7 +89,9 @@ def different_data(first: Run, second: Run) -> list[str]:
 
 
 def shown(value: Any) -> str:
-    """A value of an option with at most six digits."""
+    """A value of an option with at most six digits; several, such as the sides of images, as the command line has them."""
+    if isinstance(value, list | tuple):
+        return " ".join(map(shown, value))
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

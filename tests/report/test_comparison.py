@@ -99,6 +99,13 @@ def test_alarms_and_other_circumstances_are_reported(make):
     assert circumstances == "not the same in all runs: device is cpu (2 cores) and H100"
 
 
+def test_sides_of_images_are_shown_as_they_are_typed(make, tmp_path, capsys):
+    folders = [make(name, 0.5, arguments={"image_size": size}) for name, size in (("a", 32), ("b", [48, 64]))]
+    assert main(["compare", *map(str, folders), "--output", str(tmp_path / "page.html")]) == 0
+    table, page = capsys.readouterr().err, (tmp_path / "page.html").read_text()
+    assert "48 64" in table and "image_size 48 64" in page and "[48, 64]" not in table + page
+
+
 def test_the_mean_of_curves_is_taken_where_all_have_values():
     assert mean_series([[(1, 1.0), (2, 2.0), (3, 3.0)], [(1, 3.0), (3, 5.0)]]) == [(1, 2.0), (3, 4.0)]
 
