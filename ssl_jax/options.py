@@ -181,6 +181,10 @@ def _sentence(box: str, words: list[str]) -> str:
     gist = re.sub(
         r"^Error parsing (--[\w-]+): no type matching (.+?) could be instantiated from \[(.*?)\]\..*", _unfitting, gist
     )
+    gist = re.sub(r"^Missing value for argument '(.+)'\. Expected 1 values\.", r"\1: got no value, expected one", gist)
+    if gist.startswith("Missing from "):  # Without the help of what is missing, which is indented by four more spaces.
+        names = re.findall(r"^[\u2502 ] {5}(\S.*?)[ \u2502]*$", box.partition("For full")[0], re.MULTILINE)
+        gist = f"missing: {' and '.join(names)}"
     if second := _second_value(gist, words):
         return second
     near = re.search(r"(?:Perhaps you meant:|Arguments similar to \S+:)\s+(--[\w-]+)", "\n".join(paragraphs))

@@ -374,7 +374,7 @@ def test_list_names_methods_recipes_encoders_and_data(capsys):
         assert name in out
 
 
-@pytest.mark.parametrize("words", [["--help"], ["pretrain", "--help"]])
+@pytest.mark.parametrize("words", [["--help"], ["pretrain", "--help"], ["help"], ["help", "pretrain"]])
 def test_help(words, capsys):
     code, out, _ = command(capsys, *words)
     assert code == 0 and "ssl-jax pretrain METHOD" in out
@@ -410,6 +410,12 @@ MISTAKES = {
     "pretrain": "method: none was given, choose one of: ",
     "pretrain --seed 1 simclr": "method: simclr comes after options: put it first, as in `ssl-jax pretrain simclr --seed 1`.",
     "pretrain simcrl": "unknown method 'simcrl': did you mean 'simclr'?",
+    "pretrain SimCLR": "unknown method 'SimCLR': did you mean 'simclr'?",
+    "list simclr": "list: got simclr, and it takes no words: leave it out.",
+    "embed": "missing: RUN and --output FILE (all options: ssl-jax embed --help)",
+    "export run": "missing: --layout {timm,torchvision,transformers} and --output PATH (all",
+    "evaluate --halp": "run: got no value, expected one (all",
+    "finetune run --learning-rates": "learning_rates: none was given: give one or more, such as 0.001 0.003",
     "pretrain simclr --recipe imagnet": "unknown recipe of simclr 'imagnet': did you mean 'imagenet'?",
     "pretrain simclr --recipe": "--recipe needs a value after it.",
     "pretrain simclr --temprature 0.1": "Unrecognized options: --temprature, 0.1: did you mean --temperature?",
@@ -490,6 +496,11 @@ def test_mistakes_are_one_sentence_and_exit_code_2(words, tmp_path, monkeypatch,
     if words:
         assert err.startswith("ssl-jax: ") and err.count("\n") == 1
     assert not list(tmp_path.iterdir()), "something was left behind"
+
+
+def test_what_is_missing_is_named_in_a_terminal_without_unicode(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    assert main(["embed"]) == 2 and "missing: RUN and --output FILE (all" in capsys.readouterr().err
 
 
 def test_a_network_that_no_library_has_is_not_exported(finished, tmp_path, capsys):

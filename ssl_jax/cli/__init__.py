@@ -67,6 +67,8 @@ def _on_several_hosts() -> bool:
 
 
 def _run(words: list[str]) -> int:
+    if words[:1] == ["help"]:
+        words = [*words[1:], "--help"]
     if not words or words[0] in ("-h", "--help", "--version"):
         print(__version__ if words == ["--version"] else USAGE, file=sys.stdout if words else sys.stderr)
         return 0 if words else 2

@@ -45,7 +45,11 @@ def finetune(
     """
     given = {} if epochs is None else {"epochs": epochs}
     check_ranges(seed=seed, batch_size=batch_size, layer_decay=layer_decay, **given)
-    for rate in [] if learning_rates is None else learning_rates or [0.0]:
+    if learning_rates is not None and not learning_rates:
+        raise UsageError(
+            "learning_rates: none was given: give one or more, such as 0.001 0.003, or leave the option out."
+        )
+    for rate in learning_rates or ():
         check_ranges(learning_rate=rate)
     save = save and step is None and not held_out
     request, recipe, state, mesh = restore(run, step)
