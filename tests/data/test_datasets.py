@@ -101,7 +101,7 @@ def test_a_folder_that_is_mistyped_is_named(tmp_path, monkeypatch):
     """Once `--data plian` was answered with a data set of tfds, 'piqa', beside a folder of this name."""
     (tmp_path / "plain").mkdir()
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match="^unknown data set 'plian': did you mean 'plain'?"):
+    with pytest.raises(UsageError, match=r"^unknown data set 'plian': did you mean 'plain'\?$"):
         open_data("plian")
 
 
