@@ -9,6 +9,7 @@ import pytest
 
 from ssl_jax.cli import main
 from ssl_jax.errors import UsageError
+from ssl_jax.report import write_report
 from ssl_jax.report.comparison import notes_of, read_numbers, tables_of
 from ssl_jax.report.comparison_page import comparison_page, mean_series
 
@@ -103,7 +104,10 @@ def test_sides_of_images_are_shown_as_they_are_typed(make, tmp_path, capsys):
     folders = [make(name, 0.5, arguments={"image_size": size}) for name, size in (("a", 32), ("b", [48, 64]))]
     assert main(["compare", *map(str, folders), "--output", str(tmp_path / "page.html")]) == 0
     table, page = capsys.readouterr().err, (tmp_path / "page.html").read_text()
-    assert "48 64" in table and "image_size 48 64" in page and "[48, 64]" not in table + page
+    assert "48 64" in table and "image_size 48 64" in page
+    assert main(["compare", str(folders[1]), "--output", str(tmp_path / "one.html")]) == 0
+    pages = [page, (tmp_path / "one.html").read_text(), write_report(folders[1]).read_text()]
+    assert all("48 64" in each and "[48, 64]" not in each for each in [table, *pages])
 
 
 def test_the_mean_of_curves_is_taken_where_all_have_values():
