@@ -1,6 +1,7 @@
 """The commands as a person uses them, on the synthetic images and a schedule of seconds."""
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -211,6 +212,24 @@ def test_mistaken_options_of_evaluate(finished, words, sentence, capsys):
     run, _ = finished
     code, out, err = command(capsys, "evaluate", run, *words.split())
     assert code == 2 and out == "" and sentence in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words", ["finetune RUN", "evaluate RUN --save --protocols knn", "evaluate RUN --save --data digits shapes"]
+)
+def test_a_run_that_cannot_be_written_is_refused_before_the_computation(finished, words, monkeypatch, capsys):
+    """Once the sentence came after minutes of fine-tuning, whose results were lost."""
+
+    def refuse(**_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    run, _ = finished
+    monkeypatch.setattr("ssl_jax.commands.fine_tuning.fine_tune", None)
+    monkeypatch.setattr("ssl_jax.commands.evaluation.evaluate_trained", None)
+    monkeypatch.setattr("ssl_jax.commands.output.tempfile.TemporaryFile", refuse)
+    code, out, err = command(capsys, *words.replace("RUN", str(run)).split())
+    assert code == 2 and not out and err.count("\n") == 1
+    assert f"run: cannot write {run} (Read-only file system): free disk space, permit access, or " in err
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from ssl_jax.commands.classifiers import save_fine_tuned
 from ssl_jax.commands.evaluation import save_results
 from ssl_jax.commands.judging import augmentation_for, described, weights_of
+from ssl_jax.commands.output import check_saves
 from ssl_jax.commands.saved_run import open_for, restore
 from ssl_jax.data import split_training
 from ssl_jax.errors import UsageError
@@ -53,6 +54,8 @@ def finetune(
         check_ranges(learning_rate=rate)
     save = save and step is None and not held_out
     request, recipe, state, mesh = restore(run, step)
+    if save:
+        check_saves(run, "give --no-save")
     opened = open_for(data, recipe, state, layer="features")
     opened = split_training(opened) if held_out else opened
     if opened.test is None:
