@@ -102,6 +102,12 @@ def state(run: Run) -> str:
     return f"no results yet{at}{f' of {steps:,.0f}' if steps and run.metrics else ''}"
 
 
+def without_figures(table: Table) -> str:
+    """Why a table has no accuracies: its runs go on, or have no labels."""
+    finished = not any(state(run) for row in table.rows for run in row.runs)
+    return "no accuracies: no labelled test images" if finished else "no accuracies yet"
+
+
 def notes_of(table: Table) -> list[str]:
     """Sentences on what a reader of the table has to know: unfinished runs, alarms, and versions or devices that differ."""
     runs = [run for row in table.rows for run in row.runs]

@@ -144,7 +144,11 @@ def test_the_command_writes_a_page_a_table_and_a_line(make, tmp_path, capsys):
     assert row["unfinished"] == {str(folders[2]): "no results yet, no records"}
     assert "2 of 3" in printed.err and "55.0 ± 7.1" in printed.err
     assert main(["compare", str(folders[2]), "--output", str(tmp_path / "x.html")]) == 0
-    assert "no accuracies yet" in capsys.readouterr().err and "No accuracies yet" in (tmp_path / "x.html").read_text()
+    assert "no accuracies yet" in capsys.readouterr().err and "No accuracies yet." in (tmp_path / "x.html").read_text()
+    unlabelled = make("d", 0.5, results={"features": {}})
+    assert main(["compare", str(unlabelled), "--output", str(tmp_path / "x.html")]) == 0
+    assert "\nno accuracies: no labelled test images\n" in capsys.readouterr().err
+    assert "No accuracies: no labelled test images." in (tmp_path / "x.html").read_text()
 
 
 def test_mistakes_are_a_sentence(make, tmp_path, capsys):
