@@ -35,7 +35,7 @@ def pick(what: str, name: str, options: Iterable[str]) -> str:
     options = sorted(options)
     if name in options:
         return name
-    near = difflib.get_close_matches(name, options, n=1)
+    near = difflib.get_close_matches(name.lower(), options, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"choose one of: {', '.join(options)}."
     raise UsageError(f"unknown {what} {name!r}: {hint}")
 

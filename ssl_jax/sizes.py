@@ -36,13 +36,11 @@ def with_shorter(size: ImageSize, side: int) -> ImageSize:
     return size_of(round(height * side / min(height, width)), round(width * side / min(height, width)))
 
 
-def side_of_square(name: str, size: ImageSize | None) -> int | None:
-    """The side of the squares that data or clips of this name are; a `UsageError` where `size` is another shape."""
-    if size is None:
-        return None
+def side_of_square(what: str, size: ImageSize) -> int:
+    """The side of what is always square, such as "clips"; a `UsageError` where `size` is another shape."""
     height, width = sides_of(size)
     if height != width:
         raise UsageError(
-            f"image_size: {name} is of squares, got {in_words(size)}: give one side, such as {min(height, width)}."
+            f"image_size: {what} are square, got {in_words(size)}: give one side, such as {min(height, width)}."
         )
     return height

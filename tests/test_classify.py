@@ -1,5 +1,6 @@
 """`ssl-jax classify`: the classifier of a run, fitted once, saved, and that of a fine-tuned run."""
 
+import errno
 import json
 import shutil
 
@@ -54,6 +55,16 @@ def mine(tmp_path):
         draw(tmp_path / f"mine/{name}.png", light, 90 + light)
     (tmp_path / "mine/broken.png").write_text("no image")
     return tmp_path / "mine"
+
+
+@pytest.mark.slow
+def test_a_probe_that_cannot_be_kept_is_used(run, mine, monkeypatch, capsys):
+    def refuse(*_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(classifiers, "write_arrays", refuse)
+    code, found, err = command(capsys, "classify", run, mine)
+    assert code == 0 and len(found) == 2 and "(Read-only file system): the probe is not kept" in err
 
 
 @pytest.mark.slow

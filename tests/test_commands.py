@@ -1,6 +1,7 @@
 """The commands as a person uses them, on the synthetic images and a schedule of seconds."""
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -222,6 +223,24 @@ def test_mistaken_options_of_evaluate(finished, words, sentence, capsys):
     assert code == 2 and out == "" and sentence in err and err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "words", ["finetune RUN", "evaluate RUN --save --protocols knn", "evaluate RUN --save --data digits shapes"]
+)
+def test_a_run_that_cannot_be_written_is_refused_before_the_computation(finished, words, monkeypatch, capsys):
+    """Once the sentence came after minutes of fine-tuning, whose results were lost."""
+
+    def refuse(**_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    run, _ = finished
+    monkeypatch.setattr("ssl_jax.commands.fine_tuning.fine_tune", None)
+    monkeypatch.setattr("ssl_jax.commands.evaluation.evaluate_trained", None)
+    monkeypatch.setattr("ssl_jax.commands.output.tempfile.TemporaryFile", refuse)
+    code, out, err = command(capsys, *words.replace("RUN", str(run)).split())
+    assert code == 2 and not out and err.count("\n") == 1
+    assert f"run: cannot write {run} (Read-only file system): free disk space, permit access, or " in err
+
+
 @pytest.mark.slow
 def test_transfer_to_several_data_sets_is_one_table(finished, capsys):
     run, _ = finished
@@ -383,7 +402,7 @@ def test_list_names_methods_recipes_encoders_and_data(capsys):
         assert name in out
 
 
-@pytest.mark.parametrize("words", [["--help"], ["pretrain", "--help"]])
+@pytest.mark.parametrize("words", [["--help"], ["pretrain", "--help"], ["help"], ["help", "pretrain"]])
 def test_help(words, capsys):
     code, out, _ = command(capsys, *words)
     assert code == 0 and "ssl-jax pretrain METHOD" in out
@@ -419,9 +438,18 @@ MISTAKES = {
     "pretrain": "method: none was given, choose one of: ",
     "pretrain --seed 1 simclr": "method: simclr comes after options: put it first, as in `ssl-jax pretrain simclr --seed 1`.",
     "pretrain simcrl": "unknown method 'simcrl': did you mean 'simclr'?",
+    "pretrain SimCLR": "unknown method 'SimCLR': did you mean 'simclr'?",
+    "list simclr": "list: got simclr, and it takes no words: leave it out.",
+    "embed": "missing: RUN and --output FILE (all options: ssl-jax embed --help)",
+    "export run": "missing: --layout {timm,torchvision,transformers} and --output PATH (all",
+    "evaluate --halp": "run: got no value, expected one (all",
+    "finetune run --learning-rates": "learning_rates: none was given: give one or more, such as 0.001 0.003",
     "pretrain simclr --recipe imagnet": "unknown recipe of simclr 'imagnet': did you mean 'imagenet'?",
     "pretrain simclr --recipe": "--recipe needs a value after it.",
     "pretrain simclr --temprature 0.1": "Unrecognized options: --temprature, 0.1: did you mean --temperature?",
+    "pretrain simclr --data my photos": "--data: got a second value, photos, and takes one: leave it out; one with spaces",
+    "pretrain simclr --epochs=1 2 --seed 0": "--epochs: got a second value, 2, and takes one: leave it out",
+    "pretrain simclr --strict yes": "Unrecognized options: yes",
     "pretrain simclr --epochs many": "Error parsing --epochs: could not convert string to float: 'many'",
     "pretrain simclr --seed 4294967296": "ssl-jax: seed: got 4294967296, expected 0 to 4,294,967,295.",
     "pretrain simclr --encoder resnet19": "unknown encoder 'resnet19': did you mean 'resnet18'?",
@@ -496,6 +524,11 @@ def test_mistakes_are_one_sentence_and_exit_code_2(words, tmp_path, monkeypatch,
     if words:
         assert err.startswith("ssl-jax: ") and err.count("\n") == 1
     assert not list(tmp_path.iterdir()), "something was left behind"
+
+
+def test_what_is_missing_is_named_in_a_terminal_without_unicode(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    assert main(["embed"]) == 2 and "missing: RUN and --output FILE (all" in capsys.readouterr().err
 
 
 def test_a_network_that_no_library_has_is_not_exported(finished, tmp_path, capsys):

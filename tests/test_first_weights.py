@@ -204,6 +204,14 @@ def test_an_encoder_that_would_be_another_one_in_the_recipe_is_one_sentence(opti
         first_arrays(Source({}, Backbone(net, params, stats), {}, None), recipe.method, like, Path("x"))
 
 
+@pytest.mark.parametrize(("name", "words"), [("nowhere", "there is no"), ("photo.jpg", "is no whole safetensors file")])
+def test_what_is_neither_a_run_nor_weights_is_refused_by_the_name_of_the_option(name, words, tmp_path):
+    """Once the sentence began with "run: " or "file: ", and the command had a --run, too."""
+    (tmp_path / "photo.jpg").write_text("no weights")
+    with pytest.raises(UsageError, match=f"^init: .*{words}"):
+        starting_from(tmp_path / name, made("simclr")(), None, run=tmp_path / "new")
+
+
 def test_the_remedy_names_patches_or_the_sizes_of_a_stem():
     def backbone(name, side, **options):
         return Backbone(encoder(name, image_shape=(side, side, 3), **options), {}, {})

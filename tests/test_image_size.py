@@ -81,8 +81,11 @@ MISTAKES = {
     "relative_position": "relative_position needs square images, got 96 x 128",
     "simclr --encoder vit_micro/7": "patch_size 7 must divide image_size 96 x 128: choose another, or resize",
     "simclr --stored-size 90": "stored_size: got 90, expected at least the shorter side of the image_size, 96 x 128",
-    "simclr --data objects": "image_size: objects is of squares, got 96 x 128: give one side, such as 96.",
-    "avid": "128",
+    "simclr --data objects": "image_size: the images of objects are square, got 96 x 128: give one side, such as 96.",
+    **dict.fromkeys(
+        ["avid", "avc --recipe kinetics", "frames", "tracks", "cma"],
+        "image_size: clips are square, got 96 x 128: give one side, such as 96.",
+    ),
 }
 
 
@@ -99,6 +102,9 @@ def test_sizes_are_two_numbers_of_pixels_at_most(capsys):
     assert "--image-size: got 1 2 3, expected INT or INT INT (all options:" in err
     _, _, err = command(capsys, "pretrain", "simclr", "--image-size", "48,64")
     assert "--image-size: got 48,64, expected" in err  # As it was typed.
+    for typed in ("64x48", "64X48", "64,48", "64 48", "64 x 48"):
+        _, _, err = command(capsys, "pretrain", "simclr", "--image-size", typed)
+        assert "expected INT or INT INT: write --image-size 64 48 (all options:" in err
     _, _, err = command(capsys, "pretrain", "simclr", "--image-size", "48 64")
     assert "--image-size: got '48 64', expected" in err
     assert (

@@ -107,6 +107,10 @@ def test_names_of_values_with_odd_characters_are_of_one_folder_and_differ():
         (["--temprature", "1", "2"], "did you mean --temperature?"),
         (["--temperature", "0.1", "1e9"], "temperature: got 1000000000.0, expected 0.001 to 1000"),
         (["--seed", "0,1", "2"], "--seed"),
+        (
+            ["--image-size", "64x48", "--seed", "0", "1"],
+            "expected INT or INT INT: write --image-size 64,48 (all options",
+        ),
     ],
 )
 def test_mistakes_are_a_sentence_before_any_run(words, sentence):

@@ -67,6 +67,8 @@ def _on_several_hosts() -> bool:
 
 
 def _run(words: list[str]) -> int:
+    if words[:1] == ["help"]:
+        words = [*words[1:], "--help"]
     if not words or words[0] in ("-h", "--help", "--version"):
         print(__version__ if words == ["--version"] else USAGE, file=sys.stdout if words else sys.stderr)
         return 0 if words else 2
@@ -96,10 +98,8 @@ def _run(words: list[str]) -> int:
         what = f"{type(fault).__name__}: {reason_of(fault)}"
         print(f"ssl-jax: {printable(f'{place}: {what}')} ({TRACEBACK}=1 shows the traceback)", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print(
-            "ssl-jax: stopped; pretrain resumes from its last checkpoint when the command is repeated", file=sys.stderr
-        )
+    except KeyboardInterrupt as stop:
+        print(f"ssl-jax: {printable(str(stop)) or 'stopped'}", file=sys.stderr)
         return 130
     return 0
 

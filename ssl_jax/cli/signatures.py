@@ -13,7 +13,7 @@ SomeData = Annotated[Positional[str | None], arg(metavar="[DATA]")]
 
 
 def evaluate(
-    run: Positional[Path],
+    run: Run,
     *,
     data: tuple[str, ...] = (),
     layer: str = "features",
@@ -55,7 +55,7 @@ def evaluate(
 
 
 def finetune(
-    run: Positional[Path],
+    run: Run,
     *,
     data: str | None = None,
     labels: float = 1.0,
@@ -169,7 +169,7 @@ def neighbors(
 
 
 def export(
-    run: Positional[Path],
+    run: Run,
     *,
     layout: Literal["timm", "torchvision", "transformers"],
     output: Path,
@@ -224,7 +224,7 @@ def import_weights(
     return locals()
 
 
-def report(run: Positional[Path]) -> Path:
+def report(run: Run) -> Path:
     """Writes report.html of a run again, from the files in its folder; also of a run that is still training.
 
     Args:
@@ -272,7 +272,7 @@ def doctor(run: Positional[Path | None] = None) -> Path | None:
 
 
 def prepare_data(
-    name: Positional[str],
+    name: Annotated[Positional[str], arg(metavar="NAME")],
     *,
     folder: Path | None = None,
     packages: Path | None = None,

@@ -215,6 +215,8 @@ def doctor(words: list[str]) -> None:
 
 def show(words: list[str]) -> None:
     """`ssl-jax list`"""
+    if words and not {"-h", "--help"} & set(words):
+        raise UsageError(f"list: got {words[0]}, and it takes no words: leave it out.")
     from ssl_jax import recipes
     from ssl_jax.data import NAMES
     from ssl_jax.networks import ENCODERS

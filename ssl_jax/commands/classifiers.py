@@ -21,10 +21,12 @@ from ssl_jax.evaluate.features import MOST_TRAINING_IMAGES
 from ssl_jax.evaluate.fine_tune import Classifier as FineTunedNetwork
 from ssl_jax.evaluate.fine_tune import FineTuned
 from ssl_jax.evaluate.linear import linear_probe
+from ssl_jax.files import printable
 from ssl_jax.interop import read_arrays, write_arrays
 from ssl_jax.networks import linear_head
 from ssl_jax.runs import CLASSIFIER, FINE_TUNED
 from ssl_jax.train.integrity import by_name
+from ssl_jax.train.log import log_line
 
 LARGEST = 2**34  # Bytes of a fine-tuned network.
 REMEDY = "free disk space, or permit access to the folder of the run"
@@ -41,8 +43,10 @@ class Classifier(NamedTuple):
 def fitted_probe(run: Path, trained: TrainedRun, data: Data, *, seed: int = 0) -> Classifier:
     """The linear probe of `ssl-jax evaluate`, fitted on the labelled training images, saved as `CLASSIFIER`.
 
+    Where the run cannot be written, a line says so.
+
     Raises:
-      UsageError: no training image has a label, or no class has two; the run cannot be written.
+      UsageError: no training image has a label, or no class has two.
     """
     train = subsample(labelled(data.train), MOST_TRAINING_IMAGES)
     if not data.classes or not _has_labels(train):
@@ -60,8 +64,10 @@ def fitted_probe(run: Path, trained: TrainedRun, data: Data, *, seed: int = 0) -
         "images": len(features),
     }
     about |= accuracy | {"strength": probe.strength}
-    with writing("run", run, REMEDY):
+    try:
         write_arrays(run / CLASSIFIER, {"weights": probe.weights, "bias": probe.bias}, about)
+    except OSError as fault:
+        log_line(f"{printable(str(run))} cannot be written ({fault.strerror}): the probe is not kept")
     return _linear(trained, probe.weights, probe.bias, about)
 
 

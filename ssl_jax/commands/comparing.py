@@ -9,7 +9,7 @@ from ssl_jax.commands.output import check_ending, check_writable
 from ssl_jax.errors import UsageError
 from ssl_jax.evaluate.tables import aligned
 from ssl_jax.files import printable, write_atomically
-from ssl_jax.report.comparison import Figure, Table, notes_of, read_numbers, shown, state, tables_of
+from ssl_jax.report.comparison import Figure, Table, notes_of, read_numbers, shown, state, tables_of, without_figures
 from ssl_jax.report.comparison_page import comparison_page
 from ssl_jax.runs import REQUEST
 from ssl_jax.train.log import log_line
@@ -77,7 +77,7 @@ def _text(table: Table) -> str:
         ]
         for row in table.rows
     ]
-    foot = "percent, mean ± standard deviation over the runs of a row" if table.columns else "no accuracies yet"
+    foot = "percent, mean ± standard deviation over the runs of a row" if table.columns else without_figures(table)
     apart = [f"not in one table with the first runs: {table.apart}"] if table.apart else []
     lines = aligned([[printable(cell) for cell in row] for row in [head, *rows]])
     above, below = [f"{_what(table)}, data {table.data}", *apart], [foot, *notes_of(table)]

@@ -8,6 +8,7 @@ from jax.sharding import Mesh
 
 from ssl_jax.commands.judging import augmentation_for, described, evaluate_trained, weights_of
 from ssl_jax.commands.kept_features import KeptFeatures
+from ssl_jax.commands.output import check_saves
 from ssl_jax.commands.patch_pictures import save_patch_pictures
 from ssl_jax.commands.saved_run import open_for, restore
 from ssl_jax.data import Data, split_training
@@ -26,6 +27,8 @@ from ssl_jax.report.layers import layers_picture
 from ssl_jax.runs import LAYERS, add_results
 from ssl_jax.train.log import log_line
 from ssl_jax.train.state import TrainState
+
+LEAVE_OUT = "leave out --save"
 
 
 def evaluate(
@@ -56,6 +59,8 @@ def evaluate(
     chosen_protocols(protocols)
     _check_evaluation(layer=layer, layers=layers, protocols=protocols, held_out=held_out, step=step, save=save)
     request, recipe, state, mesh = restore(run, step)
+    if save:
+        check_saves(run, LEAVE_OUT)
     names = () if "all" in layers else layers
     opened = open_for(data, recipe, state, layer=layer, layers=names if layers else None)
     opened = split_training(opened) if held_out else opened
@@ -98,6 +103,8 @@ def transfer(
     results: dict[str, Any] = {}
     about: dict[str, Any] = {}
     check_share(options.get("labels", 1.0))
+    if save:
+        check_saves(run, LEAVE_OUT)
     for name in data:
         log_line(f"evaluating on {name}")
         about = evaluate(run, data=name, protocols=protocols, seed=seed, **options)
@@ -106,7 +113,7 @@ def transfer(
     if results:
         log_line(results_table("data", results))
     if save:
-        with writing("run", run, "free disk space, or leave out --save"):
+        with writing("run", run, f"free disk space, or {LEAVE_OUT}"):
             add_results(run if run.is_dir() else run.parent, {"datasets": results})
     kept = {name: value for name, value in about.items() if name not in ("data", "chance", "features", "layer", "run")}
     return kept | {"datasets": results, "run": str(run)}
@@ -134,7 +141,7 @@ def _check_evaluation(
 def save_results(run: Path, results: dict[str, Any], data: Data, recipe: Recipe) -> None:
     """Adds results to results.json, on other data than the run's own under their name, and writes the pages that show them."""
     run = run if run.is_dir() else run.parent
-    with writing("run", run, "free disk space, or leave out --save"):
+    with writing("run", run, f"free disk space, or {LEAVE_OUT}"):
         if data.name == recipe.data.name:
             add_results(run, results)
             if picture := layers_picture(results.get("layers", {})):

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from ssl_jax.commands.classifiers import save_fine_tuned
 from ssl_jax.commands.evaluation import save_results
 from ssl_jax.commands.judging import augmentation_for, described, weights_of
+from ssl_jax.commands.output import check_saves
 from ssl_jax.commands.saved_run import open_for, restore
 from ssl_jax.data import split_training
 from ssl_jax.errors import UsageError
@@ -45,10 +46,16 @@ def finetune(
     """
     given = {} if epochs is None else {"epochs": epochs}
     check_ranges(seed=seed, batch_size=batch_size, layer_decay=layer_decay, **given)
-    for rate in [] if learning_rates is None else learning_rates or [0.0]:
+    if learning_rates is not None and not learning_rates:
+        raise UsageError(
+            "learning_rates: none was given: give one or more, such as 0.001 0.003, or leave the option out."
+        )
+    for rate in learning_rates or ():
         check_ranges(learning_rate=rate)
     save = save and step is None and not held_out
     request, recipe, state, mesh = restore(run, step)
+    if save:
+        check_saves(run, "give --no-save")
     opened = open_for(data, recipe, state, layer="features")
     opened = split_training(opened) if held_out else opened
     if opened.test is None:

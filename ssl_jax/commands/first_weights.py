@@ -6,6 +6,7 @@ The optimizer, the schedule and the step start anew: a run from the weights of a
 import hashlib
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -61,7 +62,10 @@ def starting_from(path: Path, recipe: Recipe, program: Program, *, run: Path) ->
     if recorded := _recorded(path, run):
         return recorded, program, f"started from {path}"
     is_file = path.suffix not in ("", ".json") and not path.is_dir()
-    source = _of_file(path, recipe) if is_file else _of_run(path)
+    try:
+        source = _of_file(path, recipe) if is_file else _of_run(path)
+    except UsageError as fault:  # Of a run or of a file, which other commands name so.
+        raise UsageError(re.sub(r"^(run|file): ", "init: ", str(fault))) from fault
     shapes = _named(program.like)
     found = first_arrays(source, recipe.method, program.like, path)
 

@@ -1,4 +1,4 @@
-"""The file that a command is asked to write."""
+"""What a command is asked to write: a file, or results beside a run."""
 
 import errno
 import tempfile
@@ -24,3 +24,13 @@ def check_writable(output: Path) -> None:
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=output.parent):
             pass
+
+
+def check_saves(run: Path, option: str) -> None:
+    """A `UsageError` where nothing can be added to the folder of a run, before minutes of computation.
+
+    option: leaves out the saving.
+    """
+    folder = run if run.is_dir() else run.parent
+    with writing("run", folder, f"free disk space, permit access, or {option}"), tempfile.TemporaryFile(dir=folder):
+        pass

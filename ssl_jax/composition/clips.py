@@ -15,6 +15,7 @@ from ssl_jax.data import open_data
 from ssl_jax.errors import UsageError
 from ssl_jax.networks import Net
 from ssl_jax.networks import encoder as make_encoder
+from ssl_jax.sizes import ImageSize, side_of_square
 
 CLIP_STATISTICS: Statistics = (0.34,), (0.23,)  # Of the drawn clips, which are grayscale.
 
@@ -25,25 +26,31 @@ class Clips:
 
     Attributes:
       data: clips with sound, such as the drawn "clips".
-      image_size: side of the views in pixels; frames of other sizes are resized.
+      image_size: side of the views in pixels, which are squares; frames of other sizes are resized.
       stored_size: shorter side to which frames are resized on the host; image_size by default.
       precision: type of activations; auto is bfloat16 on accelerators, float32 on CPU.
       strict: refuse unreadable clips instead of skipping them.
     """
 
     data: str
-    image_size: int
+    image_size: ImageSize
     stored_size: int | None = None
     precision: Precision = "auto"
     strict: bool = False
+
+    @property
+    def side(self) -> int:
+        """The side of the views in pixels; a `UsageError` where `image_size` is no square."""
+        return side_of_square("clips", self.image_size)
 
     def open(self, make: Callable[..., Net], *, sound: bool = True) -> Opened:
         """Opens the clips, with `make(channels=, dtype=)` as the encoder of their frames.
 
         Raises:
-          UsageError: the data hold images, or clips without sound where it is needed.
+          UsageError: the data hold images, or clips without sound where it is needed; or `image_size` is no square.
         """
-        size = self.stored_size or self.image_size
+        side, dtype = self.side, compute_dtype(self.precision)
+        size = self.stored_size or side
         clips = open_data(self.data, image_size=size, strict=self.strict)
         moving = len(clips.train.image_shape) == 4
         if sound and not (moving and "audio" in clips.train[0]):
@@ -51,7 +58,6 @@ class Clips:
         if not moving:
             raise UsageError(f"data: {clips.name} holds no clips but still images: choose silent-clips.")
         mean, std = CLIP_STATISTICS if clips.train.image_shape[-1] == 1 else IMAGENET_STATISTICS
-        side, dtype = self.image_size, compute_dtype(self.precision)
         prepare = evaluation_view(size=side, crop_fraction=crop_fraction(side, self.stored_size), mean=mean, std=std)
         return Opened(clips, make(channels=len(mean), dtype=dtype), side, mean, std, prepare, dtype)
 
@@ -71,7 +77,7 @@ class Frames(Clips):
         """`open` with the encoder of one frame; sound is not needed."""
 
         def make(channels: int, **options: Any) -> Net:
-            return make_encoder(self.encoder, image_shape=(self.image_size, self.image_size, channels), **options)
+            return make_encoder(self.encoder, image_shape=(self.side, self.side, channels), **options)
 
         return self.open(make, sound=False)
 

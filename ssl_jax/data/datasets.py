@@ -183,7 +183,9 @@ def fashion_or_drawn(name: str, *, size: ImageSize | None) -> Data | None:
     """
     if name == "fashion-mnist":
         return open_fashion_mnist(image_size=size)
-    return _drawn(name, side=side_of_square(name, size)) if name in DRAWN else None
+    if name not in DRAWN:
+        return None
+    return _drawn(name, side=None if size is None else side_of_square(f"the images of {name}", size))
 
 
 def _drawn(name: str, *, side: int | None) -> Data:

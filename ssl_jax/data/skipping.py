@@ -51,9 +51,11 @@ class Skipping:
                 return self._example(neighbour % len(self))
             except Unreadable as fault:
                 self._report(neighbour % len(self), fault)
+        where, others = self._where(number), patience - 1
+        if not others:
+            raise UsageError(f"data: {where} cannot be read: repair it, or give others.")
         raise UsageError(
-            f"data: {self._where(number)} cannot be read, nor any of the next {patience} {self.examples}: "
-            "repair or remove them."
+            f"data: {where} cannot be read, nor any of the {others} {self.examples} after it: repair or remove them."
         )
 
     def _check_all(self) -> None:

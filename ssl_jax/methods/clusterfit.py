@@ -64,7 +64,9 @@ def cluster(features: NDArray[np.floating], count: int, *, seed: int = 0) -> NDA
       True False
     """
     if not 1 < count <= len(features):
-        raise UsageError(f"clusters: must be from 2 to the {len(features)} images, got {count}.")
+        raise UsageError(
+            f"clusters: got {count}, expected 2 to {len(features)}, the number of images: lower --clusters."
+        )
     broken = np.flatnonzero(~np.isfinite(features).all(axis=1))
     if len(broken):
         raise UsageError(

@@ -58,7 +58,9 @@ class DeepCluster(JointEmbedding):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.clusters > self.examples:
-            raise UsageError(f"clusters: must be at most the {self.examples} images, got {self.clusters}.")
+            raise UsageError(
+                f"clusters: got {self.clusters}, expected at most {self.examples}, the number of images: lower --clusters."
+            )
         if self.rows < self.examples:
             raise UsageError(f"entries: must be at least the {self.examples} examples, got {self.entries}.")
 

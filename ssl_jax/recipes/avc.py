@@ -56,7 +56,7 @@ def kinetics(clips: Clips = KINETICS, training: Constant = Constant(150, 256, 1e
     """
 
     def make(channels: int, **options: Any) -> Net:
-        return make_encoder("resnet18", image_shape=(clips.image_size, clips.image_size, channels), **options)
+        return make_encoder("resnet18", image_shape=(clips.side, clips.side, channels), **options)
 
     opened = clips.open(make)
     view = opened.views(crop_views, scale=(0.7, 1.0), jitter=(0.4, 0.0, 0.4, 0.0), jitter_probability=1.0)

@@ -32,8 +32,8 @@ def demo(frames: Frames = DRAWN, training: Laptop = Laptop(), *, reach: int = 3,
     """
     opened = frames.open_frames()
     method = Tracks(opened.encoder, opened.head(256, 64), **options)
-    views = track_views(opened.views(frame_view), size=frames.image_size, reach=reach)
-    return opened.recipe(training, method, views, training.adamw, prepare=followed(opened, size=frames.image_size))
+    views = track_views(opened.views(frame_view), size=frames.side, reach=reach)
+    return opened.recipe(training, method, views, training.adamw, prepare=followed(opened, size=frames.side))
 
 
 @recipe(Tracks, temperature=0.1)
@@ -49,7 +49,5 @@ def kinetics(
     """
     opened = frames.open_frames()
     method = Tracks(opened.encoder, opened.head(2048, 128, last_norm=True), **options)
-    views = track_views(opened.views(simclr_views, views=1), size=frames.image_size, reach=reach)
-    return opened.recipe(
-        training, method, views, training.optimizer(lars), prepare=followed(opened, size=frames.image_size)
-    )
+    views = track_views(opened.views(simclr_views, views=1), size=frames.side, reach=reach)
+    return opened.recipe(training, method, views, training.optimizer(lars), prepare=followed(opened, size=frames.side))

@@ -14,7 +14,7 @@ from ssl_jax.evaluate.protocols import PROTOCOLS
 from ssl_jax.evaluate.results import NAMES
 from ssl_jax.files import to_json
 from ssl_jax.report.probes import number
-from ssl_jax.report.reading import Run, existing_record, flat
+from ssl_jax.report.reading import Run, as_typed, existing_record, flat
 from ssl_jax.runs import read_metrics, read_results
 
 # Entries of the request beside the arguments that say what was learned; and what else may move a figure.
@@ -89,8 +89,8 @@ def different_data(first: Run, second: Run) -> list[str]:
 
 
 def shown(value: Any) -> str:
-    """A value of an option with at most six digits."""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    """A value of an option as it is typed, with at most six digits."""
+    return f"{value:.6g}" if isinstance(value, float) else as_typed(value)
 
 
 def state(run: Run) -> str:
@@ -100,6 +100,12 @@ def state(run: Run) -> str:
     steps = number(run.request, "steps")
     at = f", step {run.metrics[-1]['step']:,}" if run.metrics else ", no records"
     return f"no results yet{at}{f' of {steps:,.0f}' if steps and run.metrics else ''}"
+
+
+def without_figures(table: Table) -> str:
+    """Why a table has no accuracies: its runs go on, or have no labels."""
+    finished = not any(state(run) for row in table.rows for run in row.runs)
+    return "no accuracies: no labelled test images" if finished else "no accuracies yet"
 
 
 def notes_of(table: Table) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ssl_jax.report.captions import name_of
 from ssl_jax.report.charts import Line, Series, lines_chart, short, ticks
-from ssl_jax.report.comparison import Column, Figure, Row, Table, notes_of, shown, state
+from ssl_jax.report.comparison import Column, Figure, Row, Table, notes_of, shown, state, without_figures
 from ssl_jax.report.curves import CURVES, NOT_SHOWN, ONLINE, read_series
 from ssl_jax.report.html import Html, document, tag
 from ssl_jax.report.page import listed
@@ -63,7 +63,7 @@ def _figures(table: Table) -> Html:
     return tag(
         "section",
         tag("h2", f"Evaluation of the features: {table.data}"),
-        tag("p", see if groups else "No accuracies yet.", class_="see"),
+        tag("p", see if groups else f"{without_figures(table).capitalize()}.", class_="see"),
         *(tag("p", sentence, class_="notice") for sentence in sentences),
         tag("table", *groups, class_="probes compared") if groups else None,
     )

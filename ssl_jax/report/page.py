@@ -14,7 +14,7 @@ from ssl_jax.report.curves import curves
 from ssl_jax.report.diagnostics import diagnostics
 from ssl_jax.report.html import Html, document, tag
 from ssl_jax.report.probes import headline, number, probe_table
-from ssl_jax.report.reading import Run, flat, read_run
+from ssl_jax.report.reading import Run, as_typed, flat, read_run
 from ssl_jax.report.style import STYLE
 from ssl_jax.report.unlabelled import unlabelled
 from ssl_jax.runs import REPORT, REQUEST, waiting
@@ -128,14 +128,11 @@ def _details(run: Run) -> Html:
 def _configuration(arguments: Mapping[str, Any]) -> Html | None:
     """The arguments of the recipe, aligned, to be copied; None where there are none."""
     width = max(map(len, arguments), default=0)
-    lines = (f"{name:<{width}}  {'none' if value is None else value}" for name, value in arguments.items())
+    lines = (f"{name:<{width}}  {as_typed(value)}" for name, value in arguments.items())
     return tag("details", tag("summary", "Configuration"), copied("\n".join(lines))) if arguments else None
 
 
 def listed(title: str, values: Mapping[Any, Any]) -> Html | None:
     """Names and values behind a title that opens them; None where there are none."""
-    rows = [
-        tag("tr", tag("th", name, scope="row"), tag("td", "none" if value is None else value))
-        for name, value in values.items()
-    ]
+    rows = [tag("tr", tag("th", name, scope="row"), tag("td", as_typed(value))) for name, value in values.items()]
     return tag("details", tag("summary", title), tag("table", *rows, class_="list")) if rows else None

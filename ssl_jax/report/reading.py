@@ -167,6 +167,13 @@ def _no_run(folder: Path) -> str:
     return f"run: {folder} {what}: {hint}"
 
 
+def as_typed(value: Any) -> str:
+    """A value of an option as it is typed: "none", and several, such as the sides of images, with spaces between them."""
+    if isinstance(value, list | tuple):
+        return " ".join(map(as_typed, value))
+    return "none" if value is None else str(value)
+
+
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested dicts as one, names joined by dots."""
     out: dict[str, Any] = {}

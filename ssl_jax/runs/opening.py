@@ -49,6 +49,7 @@ def open_run(
     Raises:
       UsageError: the folder holds something else, or cannot be written.
       RunError: another process is training in it.
+      KeyboardInterrupt: it was raised inside the context; the message says what the same command will do.
     """
     with writing("run", run, REMEDY):
         _check(run, request, resume=resume, update=update)
@@ -59,7 +60,10 @@ def open_run(
             _clear(run)
             if _check(run, request, resume=resume, update=update):  # Again: another process may have written meanwhile.
                 write_json(run / REQUEST, {"layout": LAYOUT} | request | (about or {}) | circumstances())
-        yield
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(_what_is_left(run)) from None
 
 
 def _check(run: Path, request: dict[str, Any], *, resume: bool, update: Callable[[Arguments], Arguments]) -> bool:
@@ -104,6 +108,13 @@ def _clear(run: Path) -> None:
         path.unlink()
     for path in (run / CHECKPOINTS).glob(f"*{UNFINISHED}*"):
         shutil.rmtree(path)
+
+
+def _what_is_left(run: Path) -> str:
+    """A sentence for the user who has stopped a run."""
+    if _is_empty(run):
+        return f"stopped before the first checkpoint of {run}: the same command starts it again"
+    return f"stopped: the same command resumes {run} from its last checkpoint"
 
 
 def _is_empty(run: Path) -> bool:

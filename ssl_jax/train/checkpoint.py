@@ -43,6 +43,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path, *, keep: int = 2):
         self.folder = folder.absolute()
+        logging.getLogger("absl").addFilter(_is_news)  # Once, however often it is added.
         best = BestN(get_metric_fn=_score, n=1, keep_checkpoints_without_metrics=False)
         options = ocp.CheckpointManagerOptions(
             best_fn=_score, preservation_policy=AnyPreservationPolicy([LatestN(keep), best]), create=True,
@@ -206,6 +207,11 @@ class _Manager(ocp.CheckpointManager):
             return {"score": float(read_manifest(Path(self.directory) / str(step))["score"])}
         except Exception:  # Of any type; `Checkpoints.restore` reports it.
             return None
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """False of the tracebacks that Orbax logs for each of its threads after a failed write, which it also raises."""
+    return record.levelno != logging.ERROR or "orbax" not in Path(record.pathname).parts
 
 
 @contextmanager

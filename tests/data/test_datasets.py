@@ -97,6 +97,14 @@ def test_mistakes_are_said_in_a_sentence(name, options, sentence):
     assert str(refused.value) == sentence
 
 
+def test_a_folder_that_is_mistyped_is_named(tmp_path, monkeypatch):
+    """Once `--data plian` was answered with a data set of tfds, 'piqa', beside a folder of this name."""
+    (tmp_path / "plain").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"^unknown data set 'plian': did you mean 'plain'\?$"):
+        open_data("plian")
+
+
 def test_fashion_mnist_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setattr("ssl_jax.data.named.fashion_mnist.FOLDER", tmp_path)
     with pytest.raises(UsageError, match="apt-get install dataset-fashion-mnist"):

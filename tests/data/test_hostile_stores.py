@@ -272,5 +272,5 @@ def test_a_store_that_vanishes_is_skipped_in_a_sentence(tmp_path, name, write, m
     tables._kept.clear()
     (tmp_path / name).unlink()
     make(tmp_path / name)
-    with pytest.raises(UsageError, match="cannot be read, nor any of the next"):
+    with pytest.raises(UsageError, match="cannot be read, nor any of the"):
         source[0]

@@ -148,7 +148,12 @@ def test_strict_refuses_it_before_anything_begins():
 def test_a_source_without_readable_images_is_given_up(capsys):
     with pytest.raises(UsageError) as refused:
         source([b"broken"] * 3)[1]
-    assert str(refused.value) == ("data: image 1 cannot be read, nor any of the next 3 images: repair or remove them.")
+    assert (
+        str(refused.value) == "data: image 1 cannot be read, nor any of the 2 images after it: repair or remove them."
+    )
+    with pytest.raises(UsageError) as refused:
+        source([b"broken"])[0]
+    assert str(refused.value) == "data: image 0 cannot be read: repair it, or give others."
 
 
 def test_numbers_outside_are_refused():

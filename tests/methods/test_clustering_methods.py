@@ -149,9 +149,11 @@ def test_clusters_of_sharded_banks_are_those_of_whole_ones(method):
 def test_more_clusters_than_images_are_refused():
     with pytest.raises(UsageError, match="entries: must be at least the 12 examples, got 8"):
         DeepCluster(ENCODER, HEAD, **OPTIONS | {"entries": 8})
-    with pytest.raises(UsageError, match="clusters: must be at most the 12 images, got 13"):
+    with pytest.raises(
+        UsageError, match="clusters: got 13, expected at most 12, the number of images: lower --clusters"
+    ):
         DeepCluster(ENCODER, HEAD, **OPTIONS | {"clusters": 13})
-    with pytest.raises(UsageError, match="clusters: must be from 2 to the 3 images, got 4"):
+    with pytest.raises(UsageError, match="clusters: got 4, expected 2 to 3, the number of images: lower"):
         cluster(np.zeros((3, 2)), 4)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from ssl_jax.cli import main
 from ssl_jax.errors import UsageError
+from ssl_jax.report import write_report
 from ssl_jax.report.comparison import notes_of, read_numbers, tables_of
 from ssl_jax.report.comparison_page import comparison_page, mean_series
 
@@ -99,6 +100,16 @@ def test_alarms_and_other_circumstances_are_reported(make):
     assert circumstances == "not the same in all runs: device is cpu (2 cores) and H100"
 
 
+def test_sides_of_images_are_shown_as_they_are_typed(make, tmp_path, capsys):
+    folders = [make(name, 0.5, arguments={"image_size": size}) for name, size in (("a", 32), ("b", [48, 64]))]
+    assert main(["compare", *map(str, folders), "--output", str(tmp_path / "page.html")]) == 0
+    table, page = capsys.readouterr().err, (tmp_path / "page.html").read_text()
+    assert "48 64" in table and "image_size 48 64" in page
+    assert main(["compare", str(folders[1]), "--output", str(tmp_path / "one.html")]) == 0
+    pages = [page, (tmp_path / "one.html").read_text(), write_report(folders[1]).read_text()]
+    assert all("48 64" in each and "[48, 64]" not in each for each in [table, *pages])
+
+
 def test_the_mean_of_curves_is_taken_where_all_have_values():
     assert mean_series([[(1, 1.0), (2, 2.0), (3, 3.0)], [(1, 3.0), (3, 5.0)]]) == [(1, 2.0), (3, 4.0)]
 
@@ -133,7 +144,11 @@ def test_the_command_writes_a_page_a_table_and_a_line(make, tmp_path, capsys):
     assert row["unfinished"] == {str(folders[2]): "no results yet, no records"}
     assert "2 of 3" in printed.err and "55.0 ± 7.1" in printed.err
     assert main(["compare", str(folders[2]), "--output", str(tmp_path / "x.html")]) == 0
-    assert "no accuracies yet" in capsys.readouterr().err and "No accuracies yet" in (tmp_path / "x.html").read_text()
+    assert "no accuracies yet" in capsys.readouterr().err and "No accuracies yet." in (tmp_path / "x.html").read_text()
+    unlabelled = make("d", 0.5, results={"features": {}})
+    assert main(["compare", str(unlabelled), "--output", str(tmp_path / "x.html")]) == 0
+    assert "\nno accuracies: no labelled test images\n" in capsys.readouterr().err
+    assert "No accuracies: no labelled test images." in (tmp_path / "x.html").read_text()
 
 
 def test_mistakes_are_a_sentence(make, tmp_path, capsys):

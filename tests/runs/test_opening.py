@@ -233,7 +233,19 @@ def test_stopping_with_control_c_is_one_sentence(monkeypatch, capsys):
     monkeypatch.setattr("ssl_jax.commands.pretraining.prepare", stop)
     with contextlib.suppress(KeyboardInterrupt):
         assert main(["pretrain", "simclr"]) == 130
-    assert capsys.readouterr().err.startswith("ssl-jax: stopped; ")
+    assert capsys.readouterr().err == "ssl-jax: stopped\n"
+
+
+def test_a_user_who_stops_a_run_reads_whether_there_is_a_checkpoint(tmp_path):
+    """Once the sentence promised to resume from a checkpoint that did not exist."""
+    stopped = []
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt) as stop, open_run(tmp_path, REQUEST, resume=True):
+            raise KeyboardInterrupt
+        stopped.append(str(stop.value))
+        (tmp_path / "checkpoints/8").mkdir(parents=True, exist_ok=True)
+    assert stopped[0] == f"stopped before the first checkpoint of {tmp_path}: the same command starts it again"
+    assert stopped[1] == f"stopped: the same command resumes {tmp_path} from its last checkpoint"
 
 
 def test_a_run_json_of_another_program_is_not_replaced(tmp_path):

@@ -1,6 +1,7 @@
 """A checkpoint is restored as it was saved or refused in a sentence, whatever happened to its files."""
 
 import os
+import resource
 import shutil
 from functools import partial
 from pathlib import Path
@@ -185,6 +186,19 @@ def test_a_failed_write_is_one_sentence(tmp_path, monkeypatch, at):
         f"run: a checkpoint cannot be written in {tmp_path} (RESOURCE_EXHAUSTED: Error writing local file): make room or "
         "access there and start the same command again; finished checkpoints are kept."
     )
+
+
+def test_a_full_disk_is_one_sentence_without_the_tracebacks_of_threads(tmp_path, capfd, caplog):
+    """A limit of the size of files, in place of a full disk; once 350 lines came before the sentence."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**11, before[1]))
+    try:
+        with pytest.raises(RunError, match="a checkpoint cannot be written in"):
+            save(tmp_path, 4)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "Traceback" not in capfd.readouterr().err
+    assert not [record for record in caplog.records if "orbax" in record.pathname and record.levelname == "ERROR"]
 
 
 def test_a_step_that_is_not_there(saved):

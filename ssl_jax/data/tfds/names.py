@@ -83,6 +83,7 @@ def _check_known(name: str, own_names: Iterable[str]) -> None:
         return
     if "/" in name:
         raise UsageError(f"data: {name} is neither an existing folder nor a data set of tfds: name one of these.")
-    near = difflib.get_close_matches(name, [*own_names, *builders], n=1)
+    folders = [path.name for path in Path.cwd().iterdir() if path.is_dir()]
+    near = difflib.get_close_matches(name, [*own_names, *folders, *builders], n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"choose {', '.join(own_names)}, a folder, or a tfds name."
     raise UsageError(f"unknown data set {name!r}: {hint}")
