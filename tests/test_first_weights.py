@@ -211,7 +211,7 @@ def test_the_remedy_names_patches_or_the_sizes_of_a_stem():
     found = _remedy(backbone("vit_micro", 32, patch_size=16), backbone("vit_micro", 32))
     assert found == "choose its --encoder with patches of 16 pixels, as in vit_small/16"
     found = _remedy(backbone("vit_micro", 28, heads=8), backbone("vit_micro", 28))
-    assert found.startswith("recipes have the heads of an encoder's name")
+    assert found.startswith("recipes have those of an encoder's name")
     found = _remedy(backbone("resnet18", 64), backbone("resnet18", 32))
     assert found == "its stem is for images of more than 32 pixels, choose such an --image-size"
     assert _remedy(backbone("resnet18", 64), backbone("vit_micro", 32)) == "choose its --encoder"

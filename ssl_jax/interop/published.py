@@ -23,7 +23,7 @@ decoders, queues and classifiers are not of the encoder. The names, each from th
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +34,7 @@ from ssl_jax.interop.arrays import COUNT, Flat
 from ssl_jax.interop.names import NAMES, Named, Names, block_prefix, their_names
 from ssl_jax.networks.resnet import ResNet
 from ssl_jax.networks.vit import ViT
+from ssl_jax.sizes import ImageSize, sides_of, size_of
 
 # Words in the prefix of those of several encoders in a file that the authors evaluate, and of their copies: `encoder_q`,
 # `base_encoder`, `online_network`; `momentum_encoder`, `backbone_momentum`.
@@ -73,8 +74,17 @@ class Located(NamedTuple):
     others: list[str]
 
 
-def locate(file: Path, arrays: Mapping[str, np.ndarray], kind: type, *, prefix: str | None = None) -> Located:
+def locate(
+    file: Path,
+    arrays: Mapping[str, np.ndarray],
+    kind: type,
+    *,
+    prefix: str | None = None,
+    size: ImageSize | None = None,
+) -> Located:
     """The encoder of a module's kind in the arrays of a file: that under `prefix`; by default the one its authors evaluate.
+
+    size: of the images whose positions a ViT's file holds, where they are no squares; see `described`.
 
     Raises:
       UsageError: there is none, none under this prefix, or several of equal rank.
@@ -96,12 +106,18 @@ def locate(file: Path, arrays: Mapping[str, np.ndarray], kind: type, *, prefix: 
     under = {ours: theirs for ours, theirs in named[found[chosen]].items() if ours.startswith(chosen)}
     inside = {ours.removeprefix(chosen): arrays[theirs] for ours, theirs in under.items()}
     if kind is ViT and found[chosen] == "timm":
-        inside = _with_all_positions(inside)
+        inside = _with_all_positions(inside, size)
     return Located(found[chosen], chosen, inside, sorted(arrays.keys() - under.values()))
 
 
-def described(file: Path, located: Located, kind: type) -> dict[str, Any]:
+def described(file: Path, located: Located, kind: type, *, size: ImageSize | None = None) -> dict[str, Any]:
     """The sizes that the arrays of an encoder show, as arguments of the recipe `imported.encoder`, and "channels".
+
+    No file shows the rows and columns of a ViT's positions: they are those of images of `size`, in pixels, where the file has as
+    many, else those of a square.
+
+    Raises:
+      UsageError: no such encoder, or positions neither of a square nor of images of this size.
 
     Example:
       >>> names = {"conv1.weight": np.zeros((64, 3, 7, 7)), "layer1.0.conv1.weight": np.zeros((64, 64, 1, 1))}
@@ -126,18 +142,20 @@ def described(file: Path, located: Located, kind: type) -> dict[str, Any]:
     has_token = names.outside["token"] in located.arrays
     registers = located.arrays.get(str(names.outside.get("registers")), np.zeros((1, 0, 1))).shape[1]
     others = has_token + (registers if names.gaps else 0)
-    side = math.isqrt(max(0, positions.shape[1] - others))
-    if side**2 + others != positions.shape[1]:
+    patch = stem.shape[-1]
+    grid = _grid([positions.shape[1] - others], patch, size)
+    if grid is None:
         raise UsageError(
             f"file: {file} has {positions.shape[1]} positions, expected those of a square{' and the class token' * has_token}"
-            f"{f' and {registers} registers' if registers else ''}: square images only can be imported."
+            f"{f' and {registers} registers' if registers else ''}: name the height and width of the images it was trained on, "
+            f"in patches of {patch} pixels, by --image-size."
         )
     scale = names.inside.get("attention_scale")
     expand, contract = (_array(file, located, f"block1/{part}/kernel", names) for part in ("expand", "contract"))
     return {
         "channels": stem.shape[1],
-        "trained_size": side * stem.shape[-1],
-        "patch_size": stem.shape[-1],
+        "trained_size": size_of(grid[0] * patch, grid[1] * patch),
+        "patch_size": patch,
         "pool": "token" if has_token else "mean",
         "registers": registers,
         "layer_scale": scale is not None and f"{block_prefix(names, 1, 1)}{scale}" in located.arrays,
@@ -191,14 +209,29 @@ def _array(file: Path, located: Located, path: str, names: Names) -> np.ndarray:
     return located.arrays[name]
 
 
-def _with_all_positions(arrays: Flat) -> Flat:
+def _grid(counts: Sequence[int], patch: int, size: ImageSize | None) -> tuple[int, int] | None:
+    """Rows and columns of one of these numbers of patches: those of images of this size, else those of a square."""
+    rows, columns = (side // patch for side in sides_of(size or 0))
+    if rows * columns in counts and size:
+        return rows, columns
+    sides = [math.isqrt(count) for count in counts if count > 0 and math.isqrt(count) ** 2 == count]
+    return (sides[0], sides[0]) if sides else None
+
+
+def _with_all_positions(arrays: Flat, size: ImageSize | None) -> Flat:
     """With rows of zeros in the positions, where a file has none for registers (DINOv2) or for the class token (no_embed_class
     of timm): in timm's names every token has a row."""
-    token, registers, positions = (arrays.get(name) for name in ("cls_token", "reg_token", "pos_embed"))
-    if token is None or positions is None or positions.ndim != 3 or (registers is not None and registers.ndim != 3):
+    token, positions, patches = (arrays.get(name) for name in ("cls_token", "pos_embed", "patch_embed.proj.weight"))
+    registers = arrays.get("reg_token", np.zeros((1, 0, 1)))
+    if (
+        token is None
+        or positions is None
+        or patches is None
+        or (positions.ndim, registers.ndim, patches.ndim) != (3, 3, 4)
+    ):
         return arrays
-    rows, count = positions.shape[1], 0 if registers is None else registers.shape[1]
-    for patches, zeros in ((rows - 1, [1] * count), (rows, [0] * (1 + count))):
-        if math.isqrt(patches) ** 2 == patches:
-            return arrays | {"pos_embed": np.insert(positions, zeros, 0, axis=1)}
-    return arrays
+    rows, count = positions.shape[1], registers.shape[1]
+    missing = {rows - 1: [1] * count, rows: [0] * (1 + count), rows - 1 - count: []}
+    grid = _grid(list(missing), patches.shape[-1], size)
+    zeros = missing[math.prod(grid)] if grid else []
+    return arrays | {"pos_embed": np.insert(positions, zeros, 0, axis=1)} if zeros else arrays
