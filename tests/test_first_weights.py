@@ -233,4 +233,4 @@ def test_the_command_records_it_resumes_without_it_and_repeats_it(tmp_path, caps
     assert "holds another run (init is {" in capsys.readouterr().err
     assert main(command[:-2]) == 2
     assert main(["pretrain", "--from", f"{tmp_path}/new/run.json", "--run", f"{tmp_path}/again"]) == 2
-    assert f"there is no {tmp_path}/old/run.json" in capsys.readouterr().err
+    assert f"init: there is no {tmp_path}/old: " in capsys.readouterr().err

@@ -120,7 +120,7 @@ def test_what_cannot_be_imported_is_one_sentence_and_nothing_is_written(folder, 
     (tmp_path / "x.pth").write_bytes(b"\x80\x04")
     (tmp_path / "x.weights").write_bytes(b"PK\x03\x04")
     for words, sentence in {
-        "x.pth --encoder resnet18": "is a pickle, which can run any program when it is read: convert it where PyTorch 2.10 or newer is, by",
+        "x.pth --encoder resnet18": "is a pickle, which can run any program when it is read: convert it where PyTorch 2.10",
         "x.weights --encoder resnet18": "x.weights is a pickle",  # By its first bytes.
         "nothing.safetensors --encoder resnet18": "nothing.safetensors cannot be read",
         f"{file} --encoder resnet18": "has no ResNet by the names of timm",

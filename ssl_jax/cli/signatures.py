@@ -200,8 +200,9 @@ def import_weights(
 ) -> dict[str, Any]:
     """Makes a run of an encoder's weights in a file, which evaluate, finetune, embed, neighbors and export then take.
 
-    The file has the names of timm, torchvision or transformers, or those of the authors of MoCo, MoCo v3, SwAV, Barlow Twins,
-    VICReg, BYOL (byol-pytorch), DINO, iBOT, DINOv2, MAE or solo-learn. Prints one line of JSON, with the names that are not used.
+    The file has the names of timm, torchvision or transformers, of solo-learn, or those of the authors of MoCo, MoCo v3, SwAV,
+    Barlow Twins, VICReg, BYOL (byol-pytorch), DINO, iBOT, DINOv2 or MAE. Prints one line of JSON, with the names that are not
+    used.
 
     Args:
       file: safetensors file; a .pth file is refused with the line that converts it.

@@ -19,8 +19,8 @@ from ssl_jax.runs import CHECKPOINTS, read_record, read_request
 def check_init(path: Path, make: MakeRecipe, *, run: Path | None) -> None:
     """Refuses what cannot be the first weights of a recipe that is not made yet; `starting_from` checks the rest.
 
-    A file has to hold an encoder of the recipe's name, whole, and a run a checkpoint of one. A run that is resumed has weights of
-    its own, and does not need them.
+    A file has to hold an encoder of the recipe's name, whole, and a run a checkpoint of one. A run that is resumed has weights
+    of its own, and does not need them.
 
     Raises:
       UsageError: no run and no file of weights, or one of another encoder.
@@ -72,7 +72,8 @@ def _check_run(path: Path, arguments: Mapping[str, Any]) -> None:
         raise UsageError(f"init: {path} holds no checkpoint yet: run its command until it writes the first one.")
     if {theirs, ours} <= ENCODERS.keys() and ENCODERS[theirs].make is not ENCODERS[ours].make:
         raise UsageError(
-            f"init: the encoder of {path} is {theirs}, but that of the recipe {ours}: choose --encoder {theirs}, or another run."
+            f"init: the encoder of {path} is {theirs}, but that of the recipe {ours}: choose --encoder {theirs}, or another "
+            "run."
         )
 
 

@@ -13,8 +13,8 @@ STARTS = (b"PK\x03\x04", b"\x80\x02\x8a\n")
 # A checkpoint of a program holds arrays in parts, "state_dict" or "student" and "teacher", beside an optimizer and the
 # arguments of the program. The part becomes the first part of an array's name. Copies, because two names may share an array,
 # which safetensors does not write. Classes and functions that the file names, such as a Namespace of arguments, a scalar of
-# NumPy, or `__main__.exclude_bias_and_norm` in the optimizers of Barlow Twins and VICReg, become an empty list in their place:
-# none is imported, and none is called. A list, because weights_only fills those of a subclass, and of no other class.
+# NumPy, or `__main__.exclude_bias_and_norm` in the optimizer of VICReg, become an empty list in their place: none is imported,
+# and none is called. A list, because weights_only appends to those of a subclass, too.
 LINE = (
     "import safetensors.torch, torch, zipfile; file = {file}; nothing = lambda *_, **__: None; "
     'ignored = type("ignored", (list,), {{"__init__": nothing, "__setstate__": nothing, "__hash__": object.__hash__}}); '

@@ -11,19 +11,22 @@ decoders, queues and classifiers are not of the encoder. The names, each from th
                 separate padding and its convolution's (1 and 2) are together torchvision's 3
   Barlow Twins  none, or module.backbone. with projector and bn: main.py of facebookresearch/barlowtwins
   VICReg        none, or module.backbone. with projector: main_vicreg.py, evaluate.py of facebookresearch/vicreg
-  BYOL          online_encoder.net., net. and target_encoder.net. with projector, online_predictor: byol_pytorch.py of
-                lucidrains/byol-pytorch, a port; the authors' own weights are not of PyTorch
+  BYOL          none, or online_encoder.net., net. and target_encoder.net. with projector, online_predictor: byol_pytorch.py,
+                trainer.py of lucidrains/byol-pytorch, a port; the authors' own weights are not of PyTorch
+  solo-learn    backbone. and momentum_backbone. with classifier, projector, predictor: methods/base.py of
+                vturrisi/solo-learn; its ResNets for CIFAR have a 3x3 stem with a padding of 2, its ViTs for MoCo v3 and MAE 12
+                heads
   DINO          none, or teacher.backbone. and student.module.backbone. with head: utils.py, main_dino.py of
                 facebookresearch/dino
   iBOT          as DINO; gamma_1, gamma_2: models/vision_transformer.py, main_ibot.py of bytedance/ibot
   DINOv2        none, or teacher.backbone. with dino_head, ibot_head; register_tokens, blocks in chunks, positions without the
-                registers': models/vision_transformer.py, train/ssl_meta_arch.py, train/train.py of facebookresearch/dinov2
+                registers': models/vision_transformer.py, train/ssl_meta_arch.py, train/train.py of facebookresearch/dinov2,
+                whose teacher_checkpoint.pth it is; model_*.rank_*.pth are shards
   MAE           none, with decoder_: models_mae.py, util/misc.py of facebookresearch/mae
 """
 
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,9 +35,10 @@ import numpy as np
 from ssl_jax.errors import UsageError
 from ssl_jax.interop.arrays import COUNT, Flat
 from ssl_jax.interop.names import NAMES, Named, Names, block_prefix, their_names
+from ssl_jax.interop.positions import grid_of, with_all_positions
 from ssl_jax.networks.resnet import ResNet
 from ssl_jax.networks.vit import ViT
-from ssl_jax.sizes import ImageSize, sides_of, size_of
+from ssl_jax.sizes import ImageSize, size_of
 
 # Words in the prefix of those of several encoders in a file that the authors evaluate, and of their copies: `encoder_q`,
 # `base_encoder`, `online_network`; `momentum_encoder`, `backbone_momentum`.
@@ -106,15 +110,15 @@ def locate(
     under = {ours: theirs for ours, theirs in named[found[chosen]].items() if ours.startswith(chosen)}
     inside = {ours.removeprefix(chosen): arrays[theirs] for ours, theirs in under.items()}
     if kind is ViT and found[chosen] == "timm":
-        inside = _with_all_positions(inside, size)
+        inside = with_all_positions(inside, size)
     return Located(found[chosen], chosen, inside, sorted(arrays.keys() - under.values()))
 
 
 def described(file: Path, located: Located, kind: type, *, size: ImageSize | None = None) -> dict[str, Any]:
     """The sizes that the arrays of an encoder show, as arguments of the recipe `imported.encoder`, and "channels".
 
-    No file shows the rows and columns of a ViT's positions: they are those of images of `size`, in pixels, where the file has as
-    many, else those of a square.
+    No file shows the rows and columns of a ViT's positions: they are those of images of `size`, in pixels, where the file has
+    as many, else those of a square.
 
     Raises:
       UsageError: no such encoder, or positions neither of a square nor of images of this size.
@@ -143,7 +147,7 @@ def described(file: Path, located: Located, kind: type, *, size: ImageSize | Non
     registers = located.arrays.get(str(names.outside.get("registers")), np.zeros((1, 0, 1))).shape[1]
     others = has_token + (registers if names.gaps else 0)
     patch = stem.shape[-1]
-    grid = _grid([positions.shape[1] - others], patch, size)
+    grid = grid_of([positions.shape[1] - others], patch, size)
     if grid is None:
         raise UsageError(
             f"file: {file} has {positions.shape[1]} positions, expected those of a square{' and the class token' * has_token}"
@@ -207,31 +211,3 @@ def _array(file: Path, located: Located, path: str, names: Names) -> np.ndarray:
     if name not in located.arrays:
         raise UsageError(f"file: {file} has no {located.prefix}{name}: choose the --encoder it was written for.")
     return located.arrays[name]
-
-
-def _grid(counts: Sequence[int], patch: int, size: ImageSize | None) -> tuple[int, int] | None:
-    """Rows and columns of one of these numbers of patches: those of images of this size, else those of a square."""
-    rows, columns = (side // patch for side in sides_of(size or 0))
-    if rows * columns in counts and size:
-        return rows, columns
-    sides = [math.isqrt(count) for count in counts if count > 0 and math.isqrt(count) ** 2 == count]
-    return (sides[0], sides[0]) if sides else None
-
-
-def _with_all_positions(arrays: Flat, size: ImageSize | None) -> Flat:
-    """With rows of zeros in the positions, where a file has none for registers (DINOv2) or for the class token (no_embed_class
-    of timm): in timm's names every token has a row."""
-    token, positions, patches = (arrays.get(name) for name in ("cls_token", "pos_embed", "patch_embed.proj.weight"))
-    registers = arrays.get("reg_token", np.zeros((1, 0, 1)))
-    if (
-        token is None
-        or positions is None
-        or patches is None
-        or (positions.ndim, registers.ndim, patches.ndim) != (3, 3, 4)
-    ):
-        return arrays
-    rows, count = positions.shape[1], registers.shape[1]
-    missing = {rows - 1: [1] * count, rows: [0] * (1 + count), rows - 1 - count: []}
-    grid = _grid(list(missing), patches.shape[-1], size)
-    zeros = missing[math.prod(grid)] if grid else []
-    return arrays | {"pos_embed": np.insert(positions, zeros, 0, axis=1)} if zeros else arrays

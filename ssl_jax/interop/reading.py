@@ -48,7 +48,7 @@ def outlines_in(file: Path, *, at_most: int) -> dict[str, np.ndarray]:
     with _faults(file):
         _check_start(file, at_most=at_most)
         with safe_open(file, framework="numpy") as opened:
-            slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118  # No mapping.
+            slices = {name: opened.get_slice(name) for name in opened.keys()}  # It is no mapping.
             return {
                 name: np.broadcast_to(np.zeros((), TYPES[of.get_dtype()]), of.get_shape())
                 for name, of in slices.items()

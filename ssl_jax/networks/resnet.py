@@ -61,8 +61,8 @@ class ResNet(nnx.Module):
       depths: blocks of each stage.
       bottleneck: whether a block is a bottleneck, with four times as many outputs.
       stem: the stem for images of about 224 pixels ("imagenet"), 32 ("cifar") or 28 ("mnist"); see the top of the file.
-      stem_padding: rows of zeros on every side of the images for the stem's convolution; half of its size, rounded down, when None.
-        solo-learn's networks for CIFAR have 2.
+      stem_padding: rows of zeros on every side of the images for the stem's convolution; half of its size, rounded down, when
+        None. solo-learn's networks for CIFAR have 2.
       channels: channels of the images.
       width: channels of the first stage before the bottleneck's factor of four; 64 is the published network.
       dtype: of the activations; parameters, statistics and "features" are float32.
