@@ -51,16 +51,16 @@ def test_a_file_has_to_hold_the_encoder(file, tmp_path):
     (tmp_path / "y.safetensors").write_bytes(file.read_bytes()[:5000])
     refused(tmp_path / "y.safetensors", made(), "is no whole safetensors file")
     refused(file, made(encoder="resnet18"), "has no ResNet by the names of timm")
-    refused(file, made(encoder="vit_tiny"), "has no blocks.10.attn")
-    with pytest.raises(UsageError, match="encoder: .* has patches of 7 pixels, got vit_tiny/4"):
+    refused(file, made(encoder="vit_tiny"), r"has no blocks\.10\.attn")
+    with pytest.raises(UsageError, match=r"encoder: .* has patches of 7 pixels, got vit_tiny/4"):
         check_init(file, made(encoder="vit_tiny/4"), run=None)
     save_file(load_file(file) | {"norm.weight": np.zeros(9, np.float32)}, tmp_path / "y.safetensors")
-    refused(tmp_path / "y.safetensors", made(), r"has norm.weight of shape \(9,\), expected \(64,\)")
+    refused(tmp_path / "y.safetensors", made(), r"has norm\.weight of shape \(9,\), expected \(64,\)")
 
 
 def test_a_run_has_to_hold_a_checkpoint_of_the_encoder(tmp_path):
     run = tmp_path / "run"
-    refused(tmp_path, made(), "there is no .*run.json")
+    refused(tmp_path, made(), r"there is no .*run\.json")
     run.mkdir()
     record = {"method": "simclr", "recipe": "demo", "seed": 0, "arguments": {"encoder": "vit_micro"}}
     (run / "run.json").write_text(json.dumps(record))
