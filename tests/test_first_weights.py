@@ -189,7 +189,7 @@ def test_another_encoder_is_one_sentence(make, words, tmp_path):
     ("options", "words"),
     [
         ({"layer_scale": 1.0}, r"\(block1\.attention_scale is 64, expected absent, and 7 more\)"),
-        ({"heads": 8}, r"\(its 8 attention heads, expected 4\)"),
+        ({"heads": 8}, r"\(its 8 attention heads, expected 4 attention heads\)"),
     ],
 )
 def test_an_encoder_that_would_be_another_one_in_the_recipe_is_one_sentence(options, words, tmp_path):

@@ -43,7 +43,14 @@ def refused(path, make, sentence, run=None):
 
 def test_a_file_has_to_hold_the_encoder(file, tmp_path):
     check_init(file, made(), run=None)
-    check_init(file, made(encoder="vit_micro", image_size=21), run=None)
+    for size in (
+        21,
+        [14, 21],
+        (14, 21),
+        "21",
+        [21],
+    ):  # As in run.json, on the command line, and what the recipe refuses.
+        check_init(file, made(encoder="vit_micro", image_size=size), run=None)
     refused(tmp_path / "missing", made(), "there is no .*missing: name the folder of a run, or a safetensors file")
     refused(tmp_path / "missing.pth", made(), "there is no")
     (tmp_path / "x.pth").write_bytes(b"")

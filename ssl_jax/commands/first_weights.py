@@ -176,11 +176,8 @@ def _check_encoder(source: Source, method: Method, like: TrainState, found: Name
 def _unseen(theirs: Net, ours: Net) -> list[str]:
     """In what two networks differ that may have the same arrays."""
     found, expected = unseen_in(theirs), unseen_in(ours)
-    return [
-        f"its {found[what]} {what}, expected {expected[what]}"
-        for what in found.keys() & expected.keys()
-        if found[what] != expected[what]
-    ]
+    both = found.keys() & expected.keys()
+    return [f"its {found[name]}, expected {expected[name]}" for name in both if found[name] != expected[name]]
 
 
 def _remedy(theirs: Backbone | None, ours: Backbone | None) -> str:

@@ -91,7 +91,7 @@ def import_weights(
     state = state._replace(step=jnp.zeros((), jnp.int32), params={"encoder": params}, method_state={"encoder": stats})
     _save(run, recipe, state, source_of(file, located))
     unused = [printable(name) for name in read.unused]
-    unseen = "".join(f", with {count} {what}, which no file shows" for what, count in unseen_in(backbone.net).items())
+    unseen = "".join(f", with {words}, which no file shows" for words in unseen_in(backbone.net).values())
     under = f" under {located.prefix!r}" if located.prefix else ""
     log_line(f"{encoder} in the names of {located.layout}{under}{unseen}")
     log_line(f"not used: {_summary(unused)}" if unused else "every array of the file is used")
@@ -165,12 +165,12 @@ def source_of(file: Path, located: Located) -> dict[str, str]:
     return about | {"checksum": digest.hexdigest()}
 
 
-def unseen_in(net: Net) -> dict[str, int]:
-    """What no file shows of a network, in words, and its number: with another it is another function of the same arrays."""
+def unseen_in(net: Net) -> dict[str, str]:
+    """What no file shows of a network, and in words: with another value it is another function of the same arrays."""
     if net.patch_size:  # ViTs alone have patches.
-        return {"attention heads": net.module.block1.attention.heads}
+        return {"heads": f"{net.module.block1.attention.heads} attention heads"}
     if isinstance(net.module, ResNet) and net.module.stem_kind != "imagenet":
-        return {"pixels of padding before its first convolution": net.module.stem_padding}
+        return {"stem_padding": f"padding of {net.module.stem_padding} before the first convolution"}
     return {}
 
 

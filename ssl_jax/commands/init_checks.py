@@ -14,6 +14,7 @@ from ssl_jax.interop import check_located, outlines_in
 from ssl_jax.networks import ENCODERS
 from ssl_jax.prepare import MakeRecipe
 from ssl_jax.runs import CHECKPOINTS, read_record, read_request
+from ssl_jax.sizes import ImageSize, size_of
 
 
 def check_init(path: Path, make: MakeRecipe, *, run: Path | None) -> None:
@@ -80,5 +81,13 @@ def _check_run(path: Path, arguments: Mapping[str, Any]) -> None:
 def _check_file(path: Path, arguments: Mapping[str, Any]) -> None:
     outlines, name = outlines_in(path, at_most=LARGEST), arguments.get("encoder")
     if isinstance(name, str):
-        located, sizes = encoder_in(path, name, arrays=outlines, image_size=arguments.get("image_size"))
+        located, sizes = encoder_in(path, name, arrays=outlines, image_size=_image_size(arguments))
         check_located(path, located, network_of(name, sizes))
+
+
+def _image_size(arguments: Mapping[str, Any]) -> ImageSize | None:
+    """None where a recipe has none, or one that it refuses."""
+    given = arguments.get("image_size")
+    sides = given if isinstance(given, list | tuple) else (given, given)  # run.json has lists.
+    whole = len(sides) == 2 and all(isinstance(side, int) and side > 0 for side in sides)
+    return size_of(*sides) if whole else None
