@@ -88,9 +88,8 @@ CASES = {
     "vit_tiny/8, 64 x 96 pixels, fixed positions, mean": of(
         "vit_tiny/8", 64, NOT_TORCHVISION, width=96, positions="sincos", pool="mean"
     ),
-    "vit_tiny/8, 64 x 96 pixels, layer scale": of("vit_tiny/8", 64, NOT_TORCHVISION, width=96, layer_scale=1.0),
     "vit_tiny/8, 64 x 96 pixels, layer scale, registers": of(
-        "vit_tiny/8", 64, NOT_TORCHVISION, width=96, layer_scale=1.0, registers=4
+        "vit_tiny/8", 64, TIMM, width=96, layer_scale=1.0, registers=4
     ),
     "vit_small/16, fixed positions": of("vit_small/16", 224, ALL, positions="sincos"),
     "vit_small/16 at 192 pixels": of("vit_small/16", 224, ALL)._replace(sides=(192, 192)),

@@ -187,6 +187,8 @@ def _check_vit(module: Any, layout: Layout, *, channels: int, whole: bool, squar
         (not scaled and module.registers is not None, "registers without layer scale"),
         (not scaled and gated, "gated hidden units (swiglu) without layer scale"),
         (scaled and module.token is None, "layer scale without a class token"),
+        # Its DINOv2 takes the positions in a file to be of a square, whatever the configuration says, and resizes them.
+        (scaled and not square, "layer scale with images that are no squares"),
         (scaled and not gated and not whole, "layer scale with such a number of hidden units"),
         (torchvision and not square, "vision transformer of images that are no squares"),
         (torchvision and channels != 3, f"vision transformer of {channels} channels"),
