@@ -214,6 +214,6 @@ def test_wrong_files_are_one_sentence_and_other_names_are_listed(tmp_path):
 def test_a_pickle_is_refused_with_the_line_that_converts_it(tmp_path, ending):
     with pytest.raises(
         UsageError,
-        match=r'torch\.load\(".*x\.\w+", .*weights_only=True\); .*save_file\(.*, ".*x\.safetensors"\)',
+        match=r'file = ".*x\.\w+"; .*torch\.load\(file, .*weights_only=True\); .*save_file\(.*, ".*x\.safetensors"\)',
     ):
         read_weights(tmp_path / f"x.{ending}", "timm", SMALL())
