@@ -15,7 +15,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +29,7 @@ from ssl_jax.interop import LAYOUTS, read_weights, write_weights
 from ssl_jax.interop.loading import FILE
 from ssl_jax.methods.method import Backbone
 from ssl_jax.networks import Net, encoder, resnet, vit
+from ssl_jax.sizes import size_of
 
 ROOT = Path(__file__).parents[1]
 PAGE, RESULTS = ROOT / "docs/weights.md", ROOT / "experiments/results/weights.json"
@@ -38,19 +39,22 @@ ALL, NOT_TORCHVISION, TIMM = LAYOUTS, ("timm", "transformers"), ("timm",)
 
 
 class Case(NamedTuple):
-    """make: the network. sides: height and width of the images. layouts: that have it. name: of the encoder, for import."""
+    """make: the network. sides: height and width of the images. layouts: that have it. name: of the encoder, for import, and
+    its options."""
 
     make: Callable[[], Net]
     sides: tuple[int, int]
     channels: int
     layouts: tuple[str, ...]
     name: str | None
+    options: Mapping[str, Any] = {}
 
 
 def of(name: str, side: int, layouts: tuple[str, ...], *, channels: int = 3, width: int = 0, **options: Any) -> Case:
     """An encoder by its name; images of `side` rows and of `width` columns, of `side` where it is not given."""
-    make = functools.partial(encoder, name, image_shape=(side, side, channels), **options)
-    return Case(make, (side, width or side), channels, layouts, name)
+    sides = (side, width or side)
+    make = functools.partial(encoder, name, image_shape=(*sides, channels), **options)
+    return Case(make, sides, channels, layouts, name, options)
 
 
 def small_vit(layouts: tuple[str, ...], **options: Any) -> Case:
@@ -65,6 +69,7 @@ CASES = {
     "ResNet-101": Case(functools.partial(resnet, (3, 4, 23, 3), bottleneck=True), (96, 96), 3, ALL, None),
     "resnet18, 96 x 160 pixels": of("resnet18", 96, ALL, width=160),
     "resnet18, 32 pixels": of("resnet18", 32, ALL),
+    "resnet18, 32 pixels, padding of 2": of("resnet18", 32, ALL, stem_padding=2),
     "resnet50, 32 pixels": of("resnet50", 32, ALL),
     "resnet18, 1 channel": of("resnet18", 64, ALL, channels=1),
     "regnety_400mf": of("regnety_400mf", 96, ALL),
@@ -79,6 +84,13 @@ CASES = {
     "vit_large/14": of("vit_large/14", 224, ALL),
     "vit_micro/7, 28 pixels, 1 channel": of("vit_micro/7", 28, NOT_TORCHVISION, channels=1),
     "vit_tiny/4, 32 pixels": of("vit_tiny/4", 32, ALL),
+    "vit_tiny/8, 64 x 96 pixels": of("vit_tiny/8", 64, NOT_TORCHVISION, width=96),
+    "vit_tiny/8, 64 x 96 pixels, fixed positions, mean": of(
+        "vit_tiny/8", 64, NOT_TORCHVISION, width=96, positions="sincos", pool="mean"
+    ),
+    "vit_tiny/8, 64 x 96 pixels, layer scale, registers": of(
+        "vit_tiny/8", 64, TIMM, width=96, layer_scale=1.0, registers=4
+    ),
     "vit_small/16, fixed positions": of("vit_small/16", 224, ALL, positions="sincos"),
     "vit_small/16 at 192 pixels": of("vit_small/16", 224, ALL)._replace(sides=(192, 192)),
     "vit_base/16, mean of patches, fixed positions": of(
@@ -175,7 +187,10 @@ def imported(case: Case, layout: str, file: Path, folder: Path) -> Backbone:
     if case.name is None:
         backbone, unused = read_weights(file, layout, case.make())
     else:
-        unused = import_weights(file, encoder=case.name, run=folder / "run")["unused"]
+        size = size_of(*case.sides)
+        unseen: dict[str, Any] = {} if isinstance(size, int) else {"image_size": size}  # That of squares follows.
+        unseen |= {key: kept for key, kept in case.options.items() if key == "stem_padding"}
+        unused = import_weights(file, encoder=case.name, run=folder / "run", **unseen)["unused"]
         _, recipe, state, _ = restore(folder / "run", None)
         backbone = recipe.method.backbone(*jax.device_get((state.params, state.method_state)))
     assert not [each for each in unused if not each.endswith("mask_token")], unused
@@ -189,7 +204,7 @@ def differences(name: str, layout: str) -> tuple[float, float]:
     backbone, images, expected = ours(name)
     with tempfile.TemporaryDirectory() as temporary:
         folder, file = Path(temporary), Path(temporary) / "x.safetensors"
-        lines = write_weights(file, layout, backbone, image_size=images.shape[1])
+        lines = write_weights(file, layout, backbone, image_size=size_of(*images.shape[1:3]))
         model, found = theirs(lines, file, images)
         out = difference(found, expected)
         redrawn(model)

@@ -48,6 +48,7 @@ RANGES = {
     # Images and views.
     "image_size": PIXELS,
     "stored_size": PIXELS,
+    "trained_size": PIXELS,
     "small_size": PIXELS,
     "large_size": PIXELS,
     "tile_size": PIXELS,
@@ -72,6 +73,7 @@ RANGES = {
     # Networks.
     "head_layers": FEW,
     "heads": FEW,
+    "stem_padding": Range(0, 64),
     "drop_path": Range(0.0, 0.999),
     "norm_groups": Range(1, 2**16),
     "registers": Range(0, 64),

@@ -189,7 +189,7 @@ def test_another_encoder_is_one_sentence(make, words, tmp_path):
     ("options", "words"),
     [
         ({"layer_scale": 1.0}, r"\(block1\.attention_scale is 64, expected absent, and 7 more\)"),
-        ({"heads": 8}, r"\(its 8 attention heads, expected 4\)"),
+        ({"heads": 8}, r"\(its 8 attention heads, expected 4 attention heads\)"),
     ],
 )
 def test_an_encoder_that_would_be_another_one_in_the_recipe_is_one_sentence(options, words, tmp_path):
@@ -219,7 +219,7 @@ def test_the_remedy_names_patches_or_the_sizes_of_a_stem():
     found = _remedy(backbone("vit_micro", 32, patch_size=16), backbone("vit_micro", 32))
     assert found == "choose its --encoder with patches of 16 pixels, as in vit_small/16"
     found = _remedy(backbone("vit_micro", 28, heads=8), backbone("vit_micro", 28))
-    assert found.startswith("recipes have the heads of an encoder's name")
+    assert found.startswith("recipes have those of an encoder's name")
     found = _remedy(backbone("resnet18", 64), backbone("resnet18", 32))
     assert found == "its stem is for images of more than 32 pixels, choose such an --image-size"
     assert _remedy(backbone("resnet18", 64), backbone("vit_micro", 32)) == "choose its --encoder"
@@ -241,4 +241,4 @@ def test_the_command_records_it_resumes_without_it_and_repeats_it(tmp_path, caps
     assert "holds another run (init is {" in capsys.readouterr().err
     assert main(command[:-2]) == 2
     assert main(["pretrain", "--from", f"{tmp_path}/new/run.json", "--run", f"{tmp_path}/again"]) == 2
-    assert f"there is no {tmp_path}/old/run.json" in capsys.readouterr().err
+    assert f"init: there is no {tmp_path}/old: " in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,6 +11,9 @@ from safetensors.numpy import load_file, save_file
 import ssl_jax
 from ssl_jax.cli import main
 from ssl_jax.commands.importing import _summary
+from ssl_jax.interop import write_weights
+from ssl_jax.methods.method import Backbone
+from ssl_jax.networks import encoder
 
 SMALL = "--data synthetic --image-size 14 --epochs 1 --batch-size 64 --devices 1".split()
 
@@ -74,6 +78,41 @@ def test_it_says_what_it_found(folder, tmp_path, capsys):
     assert code == 2 and "holds another run (pixels is 'imagenet' in its run.json and 'half' in this command)" in err
 
 
+@pytest.mark.slow
+def test_images_that_are_no_squares_come_back_bit_by_bit(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    net = encoder("vit_micro/7", image_shape=(14, 21, 3))
+    write_weights("x.safetensors", "timm", Backbone(net, *net.init(jax.random.key(0))), image_size=(14, 21))
+    words = "import x.safetensors --encoder vit_micro --run run".split()
+    code, _, err = command(capsys, *words)
+    assert code == 2 and "has 7 positions, expected those of a square and the class token: name the height and" in err
+    code, out, _ = command(capsys, *words, "--image-size", 14, 21)
+    assert code == 0 and json.loads(out)["image_size"] == [14, 21] and not json.loads(out)["unused"]
+    assert command(capsys, *"export run --layout timm --output y.safetensors".split())[0] == 0
+    before, after = load_file("x.safetensors"), load_file("y.safetensors")
+    assert before.keys() == after.keys() and all((after[name] == array).all() for name, array in before.items())
+    assert "img_size=(14, 21)" in (tmp_path / "y.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_padding_of_a_small_stem_is_stated(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    net = encoder("resnet18", image_shape=(32, 32, 3), stem_padding=2)
+    zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), jax.eval_shape(net.init, jax.random.key(0)))
+    write_weights("x.safetensors", "timm", Backbone(net, *zeros), image_size=32)
+    words = "import x.safetensors --encoder resnet18 --run".split()
+    for options, padding in (([], 1), (["--stem-padding", 2], 2)):
+        run = f"run{padding}"
+        code, _, err = command(capsys, *words, run, *options)
+        assert code == 0 and f"with padding of {padding} before the first convolution, which no file shows" in err
+        assert command(capsys, "export", run, "--layout", "timm", "--output", "y.safetensors")[0] == 0
+        assert f"torch.nn.Conv2d(3, 64, 3, padding={padding}, bias=False)" in (tmp_path / "y.md").read_text()
+    arrays = load_file("x.safetensors") | {"conv1.weight": np.zeros((64, 3, 7, 7), np.float32)}
+    save_file(arrays, "z.safetensors")
+    code, _, err = command(capsys, "import", "z.safetensors", "--encoder", "resnet18", "--stem-padding", 2)
+    assert code == 2 and "stem_padding: z.safetensors has no ResNet with a stem for 32 pixels" in err
+
+
 def test_names_that_are_not_used_are_summed_up():
     names = [
         "module.encoder_k.bn1.bias",
@@ -120,7 +159,7 @@ def test_what_cannot_be_imported_is_one_sentence_and_nothing_is_written(folder, 
     (tmp_path / "x.pth").write_bytes(b"\x80\x04")
     (tmp_path / "x.weights").write_bytes(b"PK\x03\x04")
     for words, sentence in {
-        "x.pth --encoder resnet18": "is a pickle, which can run any program when it is read: convert it where PyTorch is, by",
+        "x.pth --encoder resnet18": "is a pickle, which can run any program when it is read: convert it where PyTorch 2.10",
         "x.weights --encoder resnet18": "x.weights is a pickle",  # By its first bytes.
         "nothing.safetensors --encoder resnet18": "nothing.safetensors cannot be read",
         f"{file} --encoder resnet18": "has no ResNet by the names of timm",

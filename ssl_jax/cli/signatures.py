@@ -194,15 +194,18 @@ def import_weights(
     data: str | None = None,
     prefix: str | None = None,
     image_size: int | tuple[int, int] | None = None,
+    trained_size: int | tuple[int, int] | None = None,
     stored_size: int | None = None,
     pixels: Literal["imagenet", "cifar10", "digits", "half"] | None = None,
     heads: int | None = None,
     position_offset: float = 0.0,
+    stem_padding: int | None = None,
 ) -> dict[str, Any]:
     """Makes a run of an encoder's weights in a file, which evaluate, finetune, embed, neighbors and export then take.
 
-    The file has the names of timm, torchvision or transformers, or those of the authors of MoCo, MoCo v3, SwAV, Barlow Twins,
-    VICReg, BYOL (byol-pytorch), DINO, iBOT, DINOv2 or MAE. Prints one line of JSON, with the names that are not used.
+    The file has the names of timm, torchvision or transformers, of solo-learn, or those of the authors of MoCo, MoCo v3, SwAV,
+    Barlow Twins, VICReg, BYOL (byol-pytorch), DINO, iBOT, DINOv2 or MAE. Prints one line of JSON, with the names that are not
+    used.
 
     Args:
       file: safetensors file; a .pth file is refused with the line that converts it.
@@ -213,13 +216,17 @@ def import_weights(
       prefix: what the names of the encoder begin with, such as module.encoder_k. for the teacher of MoCo; when not given,
         that of the network that its authors evaluate.
       image_size: side in pixels of the images that the encoder gets, or height and width; that of the file when not given.
-        Positions of a vision transformer are interpolated.
+        Positions of a vision transformer are interpolated; those that are of no square are taken to be of this size.
+      trained_size: side in pixels of the images that a vision transformer's positions in the file are of, or height and width,
+        which no file shows: a square's when not given, else those of image_size.
       stored_size: shorter side to which images are resized before their central part of image_size is taken; image_size
         when not given, 256 with 224 in most papers.
       pixels: statistics that pixels are standardised with; half is 0.5 and 0.5; when not given, imagenet for 3 channels and
         digits for 1.
       heads: attention heads of a vision transformer, which no file shows: 12 in MoCo v3's vit_small.
       position_offset: of interpolated positions; 0.1 for DINO, iBOT and DINOv2.
+      stem_padding: pixels of padding before the first convolution of a ResNet for 32 pixels, which no file shows: 1 when not
+        given, as in most; 2 in solo-learn's for CIFAR.
     """
     return locals()
 

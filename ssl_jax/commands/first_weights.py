@@ -6,7 +6,6 @@ The optimizer, the schedule and the step start anew: a run from the weights of a
 import hashlib
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,7 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ssl_jax.commands.importing import encoder_in, heads_of, network_of, source_of
+from ssl_jax.commands.importing import encoder_in, network_of, source_of, unseen_in
+from ssl_jax.commands.init_checks import is_run, naming_init, recorded_init
 from ssl_jax.commands.saved_run import restore
 from ssl_jax.errors import UsageError
 from ssl_jax.interop import read_located
@@ -26,7 +26,6 @@ from ssl_jax.networks.regnet import RegNetY
 from ssl_jax.networks.resnet import ResNet
 from ssl_jax.ops.positions import resize_positions
 from ssl_jax.recipes import Recipe
-from ssl_jax.runs import CHECKPOINTS, read_record
 from ssl_jax.train.integrity import by_name, checksums
 from ssl_jax.train.program import Program
 from ssl_jax.train.state import TrainState
@@ -59,13 +58,10 @@ def starting_from(path: Path, recipe: Recipe, program: Program, *, run: Path) ->
     Raises:
       UsageError: no run and no file of weights, or an encoder that does not fit the recipe's.
     """
-    if recorded := _recorded(path, run):
+    if recorded := recorded_init(path, run):
         return recorded, program, f"started from {path}"
-    is_file = path.suffix not in ("", ".json") and not path.is_dir()
-    try:
-        source = _of_file(path, recipe) if is_file else _of_run(path)
-    except UsageError as fault:  # Of a run or of a file, which other commands name so.
-        raise UsageError(re.sub(r"^(run|file): ", "init: ", str(fault))) from fault
+    with naming_init():
+        source = _of_run(path) if is_run(path) else _of_file(path, recipe)
     shapes = _named(program.like)
     found = first_arrays(source, recipe.method, program.like, path)
 
@@ -169,13 +165,19 @@ def _check_encoder(source: Source, method: Method, like: TrainState, found: Name
         for name in unfit or extra
     ]
     if not shown and backbone and source.backbone:
-        heads = [heads_of(each.net) for each in (source.backbone, backbone)]
-        shown = [f"its {heads[0]} attention heads, expected {heads[1]}"] if heads[0] != heads[1] else []
+        shown = _unseen(source.backbone.net, backbone.net)
     if shown or not found:
         why = f" ({shown[0]}{f', and {len(shown) - 1} more' if len(shown) > 1 else ''})" if shown else ""
         raise UsageError(
             f"init: the encoder of {path} does not fit that of the recipe{why}: {_remedy(source.backbone, backbone)}."
         )
+
+
+def _unseen(theirs: Net, ours: Net) -> list[str]:
+    """In what two networks differ that may have the same arrays."""
+    found, expected = unseen_in(theirs), unseen_in(ours)
+    both = found.keys() & expected.keys()
+    return [f"its {found[name]}, expected {expected[name]}" for name in both if found[name] != expected[name]]
 
 
 def _remedy(theirs: Backbone | None, ours: Backbone | None) -> str:
@@ -187,8 +189,8 @@ def _remedy(theirs: Backbone | None, ours: Backbone | None) -> str:
     stems = [net.module.stem_kind for net in nets if isinstance(net.module, ResNet | RegNetY)]
     if len(stems) == 2 and stems[0] != stems[1]:
         return f"its stem is for images {STEMS[stems[0]]} pixels, choose such an --image-size"
-    if len(patches) == 2 and heads_of(nets[0]) != heads_of(nets[1]):
-        return "recipes have the heads of an encoder's name, but finetune, embed and evaluate take it as it is"
+    if theirs and ours and theirs.net.layers == ours.net.layers and _unseen(theirs.net, ours.net):
+        return "recipes have those of an encoder's name, but finetune, embed and evaluate take it as it is"
     return "choose its --encoder"
 
 
@@ -206,15 +208,8 @@ def _of_file(path: Path, recipe: Recipe) -> Source:
     name = recipe.arguments.get("encoder")
     if not isinstance(name, str):
         raise UsageError(f"init: {recipe.name} names no encoder to read {path} into: start from a run instead.")
-    located, sizes = encoder_in(path, name)
+    located, sizes = encoder_in(path, name, image_size=recipe.arguments.get("image_size"))
     return Source(source_of(path, located), read_located(path, located, network_of(name, sizes)).backbone, {}, None)
-
-
-def _recorded(path: Path, run: Path) -> dict[str, Any] | None:
-    """What the run.json of a run that has checkpoints says about its first weights, if they came from this path."""
-    about = (read_record(run) or {}).get("init")
-    began = any(each.name.isdigit() for each in (run / CHECKPOINTS).glob("*"))
-    return about if began and isinstance(about, dict) and about.get("path") == str(path.absolute()) else None
 
 
 def _net_of(method: Method, like: TrainState) -> Net | None:

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from ssl_jax.files import printable
 from ssl_jax.interop import Located, arrays_in, described, locate, read_located
 from ssl_jax.networks import ENCODERS, Net
 from ssl_jax.networks import encoder as make_encoder
+from ssl_jax.networks.resnet import ResNet
 from ssl_jax.prepare import check_extractor, chosen_arguments
 from ssl_jax.ranges import check_ranges
 from ssl_jax.recipes import IMPORTED, Recipe, find
 from ssl_jax.runs import CHECKPOINTS, open_run
-from ssl_jax.sizes import ImageSize
+from ssl_jax.sizes import ImageSize, in_words, sides_of
 from ssl_jax.train.checkpoint import Checkpoints
 from ssl_jax.train.log import log_line
 from ssl_jax.train.state import TrainState, init_state
@@ -39,10 +41,12 @@ def import_weights(
     data: str | None = None,
     prefix: str | None = None,
     image_size: ImageSize | None = None,
+    trained_size: ImageSize | None = None,
     stored_size: int | None = None,
     pixels: str | None = None,
     heads: int | None = None,
     position_offset: float = 0.0,
+    stem_padding: int | None = None,
 ) -> dict[str, Any]:
     """Makes a run of one checkpoint, at step 0, of the weights of an encoder; what the file has beside it is listed.
 
@@ -52,9 +56,14 @@ def import_weights(
       >>> print(found["image_size"], found["unused"])
       14 []
     """
-    check_ranges(**{name: size for name, size in (("image_size", image_size), ("stored_size", stored_size)) if size})
+    pixels_of_sides = {"image_size": image_size, "trained_size": trained_size, "stored_size": stored_size}
+    check_ranges(**{name: size for name, size in pixels_of_sides.items() if size})
     run = run or Path("runs") / f"{IMPORTED}-{file.stem}"
-    located, sizes = encoder_in(file, encoder, prefix=prefix)
+    located, sizes = encoder_in(file, encoder, prefix=prefix, image_size=image_size, trained_size=trained_size)
+    if stem_padding is not None and sizes.get("stem") != "cifar":
+        raise UsageError(
+            f"stem_padding: {file} has no ResNet with a stem for 32 pixels, others have one padding: leave it out."
+        )
     channels = sizes.pop("channels")
     if channels not in (1, 3):
         raise UsageError(f"file: {file} takes images of {channels} channels, expected 1 or 3.")
@@ -66,6 +75,7 @@ def import_weights(
         "pixels": pixels or ("imagenet" if channels == 3 else "digits"),
         "heads": heads,
         "position_offset": position_offset,
+        "stem_padding": stem_padding,
     }
     make = functools.partial(find(IMPORTED, "encoder"), **arguments | sizes)
     with usage_errors(chosen_arguments(make)):
@@ -81,10 +91,9 @@ def import_weights(
     state = state._replace(step=jnp.zeros((), jnp.int32), params={"encoder": params}, method_state={"encoder": stats})
     _save(run, recipe, state, source_of(file, located))
     unused = [printable(name) for name in read.unused]
-    heads = heads_of(backbone.net)
-    with_heads = f", with {heads} attention heads, which no file shows" if heads else ""
+    unseen = "".join(f", with {words}, which no file shows" for words in unseen_in(backbone.net).values())
     under = f" under {located.prefix!r}" if located.prefix else ""
-    log_line(f"{encoder} in the names of {located.layout}{under}{with_heads}")
+    log_line(f"{encoder} in the names of {located.layout}{under}{unseen}")
     log_line(f"not used: {_summary(unused)}" if unused else "every array of the file is used")
     log_line(f"next: ssl-jax evaluate {printable(str(run))} --data NAME")
     about = {"run": str(run), "encoder": encoder, "image_size": arguments["image_size"], "layout": located.layout}
@@ -92,26 +101,59 @@ def import_weights(
     return about | {"prefix": located.prefix, "parameters": parameters, "unused": unused}
 
 
-def encoder_in(file: Path, encoder: str, *, prefix: str | None = None) -> tuple[Located, dict[str, Any]]:
-    """The arrays of an encoder in a file, and the sizes that they show, see `described`."""
+def encoder_in(
+    file: Path,
+    encoder: str,
+    *,
+    arrays: Mapping[str, np.ndarray] | None = None,
+    prefix: str | None = None,
+    image_size: ImageSize | None = None,
+    trained_size: ImageSize | None = None,
+) -> tuple[Located, dict[str, Any]]:
+    """The arrays of an encoder in a file, and the sizes that they show, see `described`.
+
+    arrays: of the file, which is read where they are not given.
+    image_size: of the images that the encoder gets; positions that are not those of a square are theirs.
+    trained_size: of the images whose positions the file holds, where they are known.
+    """
     pick("encoder", encoder, ENCODERS)
     kind = type(make_encoder(encoder, image_shape=(224, 224, 3)).module)
-    located = locate(file, arrays_in(file, at_most=LARGEST), kind, prefix=prefix)
-    sizes = described(file, located, kind)
+    size = trained_size or image_size
+    arrays = arrays_in(file, at_most=LARGEST) if arrays is None else arrays
+    located = locate(file, arrays, kind, prefix=prefix, size=size)
+    sizes = described(file, located, kind, size=size)
+    if trained_size and trained_size != sizes["trained_size"]:
+        has = f"those of {in_words(sizes['trained_size'])} pixels" if "patch_size" in sizes else "none"
+        raise UsageError(
+            f"trained_size: got {in_words(trained_size)}, but the positions in {file} are {has}: leave it out."
+        )
+    if not trained_size:
+        _check_unambiguous(file, sizes)
     named = encoder.partition("/")[2]
     if named and int(named) != sizes["patch_size"]:
         raise UsageError(f"encoder: {file} has patches of {sizes['patch_size']} pixels, got {encoder}: choose another.")
     return located, sizes
 
 
+def _check_unambiguous(file: Path, sizes: Mapping[str, Any]) -> None:
+    """Refuses positions that may be those of a square as well as those of the images that the encoder gets."""
+    size, patch = sizes["trained_size"], sizes.get("patch_size", 1)
+    side = math.isqrt(math.prod(sides_of(size)))
+    if side**2 == math.prod(sides_of(size)) and not isinstance(size, int):
+        raise UsageError(
+            f"image_size: {file} has {(side // patch) ** 2} positions of patches, as many as images of {in_words(side)} and of "
+            f"{in_words(size)} pixels have: say whose they are by `ssl-jax import --trained-size`."
+        )
+
+
 def network_of(encoder: str, sizes: Mapping[str, Any]) -> Net:
     """The network of these sizes, see `described`."""
-    side, channels = sizes["trained_size"], sizes["channels"]
+    channels = sizes["channels"]
     options = {name: size for name, size in sizes.items() if name not in ("trained_size", "channels")}
     if "layer_scale" in options:
         options["layer_scale"] = 1.0 if options["layer_scale"] else None
         options |= {"activation": "swiglu"} if options.pop("gated") else {}
-    return make_encoder(encoder, image_shape=(side, side, channels), **options)
+    return make_encoder(encoder, image_shape=(*sides_of(sizes["trained_size"]), channels), **options)
 
 
 def source_of(file: Path, located: Located) -> dict[str, str]:
@@ -123,9 +165,13 @@ def source_of(file: Path, located: Located) -> dict[str, str]:
     return about | {"checksum": digest.hexdigest()}
 
 
-def heads_of(net: Net) -> int | None:
-    """Attention heads of a ViT, which no file shows: with others it is another function of the same arrays."""
-    return net.module.block1.attention.heads if net.patch_size else None  # ViTs alone have patches.
+def unseen_in(net: Net) -> dict[str, str]:
+    """What no file shows of a network, and in words: with another value it is another function of the same arrays."""
+    if net.patch_size:  # ViTs alone have patches.
+        return {"heads": f"{net.module.block1.attention.heads} attention heads"}
+    if isinstance(net.module, ResNet) and net.module.stem_kind != "imagenet":
+        return {"stem_padding": f"padding of {net.module.stem_padding} before the first convolution"}
+    return {}
 
 
 def _summary(names: Sequence[str]) -> str:

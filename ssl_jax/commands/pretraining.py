@@ -15,6 +15,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from ssl_jax.commands.first_weights import starting_from
+from ssl_jax.commands.init_checks import check_init
 from ssl_jax.commands.judging import chance_level, evaluate_trained, shown_without_labels
 from ssl_jax.commands.kept_features import KeptFeatures
 from ssl_jax.commands.saved_run import as_recorded_today
@@ -62,6 +63,8 @@ def pretrain(make: MakeRecipe, options: Options, *, repeats: Path | None = None)
     modules, trackers = import_trackers(options.log_to), list[Tracker]()
     with contextlib.ExitStack() as opened, lost_processes(), memory_errors():
         with together():
+            if options.init:
+                check_init(options.init, make, run=options.run)
             recipe, mesh, batches, hook, program = prepare(make, options)
             run, first = options.run or Path("runs") / recipe.name.replace("/", "-"), jax.process_index() == 0
             request, begins = _request(recipe, options), ""

@@ -90,7 +90,7 @@ class Images:
             return measured_statistics(train)
         return self.statistics or (DIGIT_STATISTICS if channels == 1 else IMAGENET_STATISTICS)
 
-    def open(self, *, view_size: int | None = None, **options: Any) -> Opened:
+    def open(self, *, view_size: ImageSize | None = None, **options: Any) -> Opened:
         """Opens the data and makes the encoder for it.
 
         Args:

@@ -4,8 +4,9 @@ from ssl_jax.interop.card import model_card
 from ssl_jax.interop.loading import LAYOUTS, loading_lines
 from ssl_jax.interop.names import Layout
 from ssl_jax.interop.published import Located, described, locate
+from ssl_jax.interop.reading import arrays_in, outlines_in
 from ssl_jax.interop.stored import read_arrays, write_arrays
-from ssl_jax.interop.weights import Read, arrays_in, read_located, read_weights, write_weights
+from ssl_jax.interop.weights import Read, check_located, read_located, read_weights, write_weights
 
 __all__ = [
     "LAYOUTS",
@@ -13,10 +14,12 @@ __all__ = [
     "Located",
     "Read",
     "arrays_in",
+    "check_located",
     "described",
     "loading_lines",
     "locate",
     "model_card",
+    "outlines_in",
     "read_arrays",
     "read_located",
     "read_weights",

@@ -69,12 +69,14 @@ def _resnet(module: Any, layout: Layout, image_size: ImageSize) -> list[str]:
     if module.stem_kind == "mnist":
         raise _refusal(layout, "stem for 28 pixels: pre-train at 32 pixels or more")
     channels, width, cifar = _channels(module), module.stem_width, module.stem_kind == "cifar"
+    stem = f"torch.nn.Conv2d({channels}, {width}, 3, padding={module.stem_padding}, bias=False)"
+    if not cifar and module.stem_padding != 3:
+        raise _refusal(layout, f"ResNet with {module.stem_padding} rows of padding before its first convolution")
     name = RESNETS.get((depths, bottleneck)) if width == 64 else None
     if layout == "transformers":
         sizes = tuple(layer for stage, layer in module.layers.items() if stage.startswith("stage"))
         made = {"embedding_size": width, "hidden_sizes": sizes, "depths": depths, "num_channels": channels}
         kind = "bottleneck" if bottleneck else "basic"
-        stem = f"torch.nn.Conv2d({channels}, {width}, 3, padding=1, bias=False)"
         small = [f"model.embedder.embedder.convolution = {stem}", "model.embedder.pooler = torch.nn.Identity()"]
         return _of_transformers("ResNet", made | {"layer_type": kind}, small if cifar else [])
     if name is None:
@@ -84,7 +86,7 @@ def _resnet(module: Any, layout: Layout, image_size: ImageSize) -> list[str]:
     lines = ["import safetensors.torch", "import torch", f"import {layout}", ""]
     lines += _headless(layout, name)
     if cifar:
-        lines += [f"model.conv1 = torch.nn.Conv2d({channels}, 64, 3, padding=1, bias=False)"]
+        lines += [f"model.conv1 = {stem}"]
         lines += ["model.maxpool = torch.nn.Identity()"]
     elif channels != 3:
         lines += [f"model.conv1 = torch.nn.Conv2d({channels}, 64, 7, stride=2, padding=3, bias=False)"]
@@ -185,6 +187,8 @@ def _check_vit(module: Any, layout: Layout, *, channels: int, whole: bool, squar
         (not scaled and module.registers is not None, "registers without layer scale"),
         (not scaled and gated, "gated hidden units (swiglu) without layer scale"),
         (scaled and module.token is None, "layer scale without a class token"),
+        # Its DINOv2 takes the positions in a file to be of a square, whatever the configuration says, and resizes them.
+        (scaled and not square, "layer scale with images that are no squares"),
         (scaled and not gated and not whole, "layer scale with such a number of hidden units"),
         (torchvision and not square, "vision transformer of images that are no squares"),
         (torchvision and channels != 3, f"vision transformer of {channels} channels"),

@@ -11,11 +11,17 @@ ENDINGS = {".pth", ".pt", ".th", ".bin", ".ckpt", ".pkl", ".tar"}
 # file begins with the size of its header, and one of 640 bytes so.
 STARTS = (b"PK\x03\x04", b"\x80\x02\x8a\n")
 # A checkpoint of a program holds arrays in parts, "state_dict" or "student" and "teacher", beside an optimizer and the
-# arguments of the program, most often a Namespace, which holds values alone. The part becomes the first part of an array's
-# name. Copies, because two names may share an array, which safetensors does not write.
+# arguments of the program. The part becomes the first part of an array's name. Copies, because two names may share an array,
+# which safetensors does not write. Classes and functions that the file names, such as a Namespace of arguments, a scalar of
+# NumPy, or `__main__.exclude_bias_and_norm` in the optimizer of VICReg, become an empty list in their place: none is imported,
+# and none is called. A list, because weights_only appends to those of a subclass, too.
 LINE = (
-    "import argparse, safetensors.torch, torch; torch.serialization.add_safe_globals([argparse.Namespace]); "
-    'c = torch.load({file}, map_location="cpu", weights_only=True); '
+    "import safetensors.torch, torch, zipfile; file = {file}; nothing = lambda *_, **__: None; "
+    'ignored = type("ignored", (list,), {{"__init__": nothing, "__setstate__": nothing, "__hash__": object.__hash__}}); '
+    "named = torch.serialization.get_unsafe_globals_in_checkpoint(file) if zipfile.is_zipfile(file) "
+    'else ["argparse.Namespace"]; '
+    "torch.serialization.add_safe_globals([(ignored, name) for name in named]); "
+    'c = torch.load(file, map_location="cpu", weights_only=True); '
     'safetensors.torch.save_file({{f"{{part}}.{{name}}".strip("."): array.clone().contiguous() '
     'for part, of in {{**c, "": c}}.items() if isinstance(of, dict) '
     "for name, array in of.items() if torch.is_tensor(array)}}, "
@@ -28,6 +34,6 @@ def conversion_of(file: Path) -> UsageError:
     output = file.with_name(file.name.removesuffix(".tar")).with_suffix(".safetensors")
     code = LINE.format(file=json.dumps(str(file)), output=json.dumps(str(output)))
     return UsageError(
-        f"file: {file} is a pickle, which can run any program when it is read: convert it where PyTorch is, by "
+        f"file: {file} is a pickle, which can run any program when it is read: convert it where PyTorch 2.10 or newer is, by "
         f"python -c {shlex.quote(code)} (see docs/weights.md), and name {output}."
     )

@@ -11,17 +11,20 @@ decoders, queues and classifiers are not of the encoder. The names, each from th
                 separate padding and its convolution's (1 and 2) are together torchvision's 3
   Barlow Twins  none, or module.backbone. with projector and bn: main.py of facebookresearch/barlowtwins
   VICReg        none, or module.backbone. with projector: main_vicreg.py, evaluate.py of facebookresearch/vicreg
-  BYOL          online_encoder.net., net. and target_encoder.net. with projector, online_predictor: byol_pytorch.py of
-                lucidrains/byol-pytorch, a port; the authors' own weights are not of PyTorch
+  BYOL          none, or online_encoder.net., net. and target_encoder.net. with projector, online_predictor: byol_pytorch.py,
+                trainer.py of lucidrains/byol-pytorch, a port; the authors' own weights are not of PyTorch
+  solo-learn    backbone. and momentum_backbone. with classifier, projector, predictor: methods/base.py of
+                vturrisi/solo-learn; its ResNets for CIFAR have a 3x3 stem with a padding of 2, its ViTs for MoCo v3 and MAE 12
+                heads
   DINO          none, or teacher.backbone. and student.module.backbone. with head: utils.py, main_dino.py of
                 facebookresearch/dino
   iBOT          as DINO; gamma_1, gamma_2: models/vision_transformer.py, main_ibot.py of bytedance/ibot
   DINOv2        none, or teacher.backbone. with dino_head, ibot_head; register_tokens, blocks in chunks, positions without the
-                registers': models/vision_transformer.py, train/ssl_meta_arch.py, train/train.py of facebookresearch/dinov2
+                registers': models/vision_transformer.py, train/ssl_meta_arch.py, train/train.py of facebookresearch/dinov2,
+                whose teacher_checkpoint.pth it is; model_*.rank_*.pth are shards
   MAE           none, with decoder_: models_mae.py, util/misc.py of facebookresearch/mae
 """
 
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,8 +35,10 @@ import numpy as np
 from ssl_jax.errors import UsageError
 from ssl_jax.interop.arrays import COUNT, Flat
 from ssl_jax.interop.names import NAMES, Named, Names, block_prefix, their_names
+from ssl_jax.interop.positions import grid_of, with_all_positions
 from ssl_jax.networks.resnet import ResNet
 from ssl_jax.networks.vit import ViT
+from ssl_jax.sizes import ImageSize, size_of
 
 # Words in the prefix of those of several encoders in a file that the authors evaluate, and of their copies: `encoder_q`,
 # `base_encoder`, `online_network`; `momentum_encoder`, `backbone_momentum`.
@@ -73,8 +78,17 @@ class Located(NamedTuple):
     others: list[str]
 
 
-def locate(file: Path, arrays: Mapping[str, np.ndarray], kind: type, *, prefix: str | None = None) -> Located:
+def locate(
+    file: Path,
+    arrays: Mapping[str, np.ndarray],
+    kind: type,
+    *,
+    prefix: str | None = None,
+    size: ImageSize | None = None,
+) -> Located:
     """The encoder of a module's kind in the arrays of a file: that under `prefix`; by default the one its authors evaluate.
+
+    size: of the images whose positions a ViT's file holds, where they are no squares; see `described`.
 
     Raises:
       UsageError: there is none, none under this prefix, or several of equal rank.
@@ -96,12 +110,18 @@ def locate(file: Path, arrays: Mapping[str, np.ndarray], kind: type, *, prefix: 
     under = {ours: theirs for ours, theirs in named[found[chosen]].items() if ours.startswith(chosen)}
     inside = {ours.removeprefix(chosen): arrays[theirs] for ours, theirs in under.items()}
     if kind is ViT and found[chosen] == "timm":
-        inside = _with_all_positions(inside)
+        inside = with_all_positions(inside, size)
     return Located(found[chosen], chosen, inside, sorted(arrays.keys() - under.values()))
 
 
-def described(file: Path, located: Located, kind: type) -> dict[str, Any]:
+def described(file: Path, located: Located, kind: type, *, size: ImageSize | None = None) -> dict[str, Any]:
     """The sizes that the arrays of an encoder show, as arguments of the recipe `imported.encoder`, and "channels".
+
+    No file shows the rows and columns of a ViT's positions: they are those of images of `size`, in pixels, where the file has
+    as many, else those of a square.
+
+    Raises:
+      UsageError: no such encoder, or positions neither of a square nor of images of this size.
 
     Example:
       >>> names = {"conv1.weight": np.zeros((64, 3, 7, 7)), "layer1.0.conv1.weight": np.zeros((64, 64, 1, 1))}
@@ -126,18 +146,20 @@ def described(file: Path, located: Located, kind: type) -> dict[str, Any]:
     has_token = names.outside["token"] in located.arrays
     registers = located.arrays.get(str(names.outside.get("registers")), np.zeros((1, 0, 1))).shape[1]
     others = has_token + (registers if names.gaps else 0)
-    side = math.isqrt(max(0, positions.shape[1] - others))
-    if side**2 + others != positions.shape[1]:
+    patch = stem.shape[-1]
+    grid = grid_of([positions.shape[1] - others], patch, size)
+    if grid is None:
         raise UsageError(
             f"file: {file} has {positions.shape[1]} positions, expected those of a square{' and the class token' * has_token}"
-            f"{f' and {registers} registers' if registers else ''}: square images only can be imported."
+            f"{f' and {registers} registers' if registers else ''}: name the height and width of the images it was trained on, "
+            f"in patches of {patch} pixels, by --image-size."
         )
     scale = names.inside.get("attention_scale")
     expand, contract = (_array(file, located, f"block1/{part}/kernel", names) for part in ("expand", "contract"))
     return {
         "channels": stem.shape[1],
-        "trained_size": side * stem.shape[-1],
-        "patch_size": stem.shape[-1],
+        "trained_size": size_of(grid[0] * patch, grid[1] * patch),
+        "patch_size": patch,
         "pool": "token" if has_token else "mean",
         "registers": registers,
         "layer_scale": scale is not None and f"{block_prefix(names, 1, 1)}{scale}" in located.arrays,
@@ -189,16 +211,3 @@ def _array(file: Path, located: Located, path: str, names: Names) -> np.ndarray:
     if name not in located.arrays:
         raise UsageError(f"file: {file} has no {located.prefix}{name}: choose the --encoder it was written for.")
     return located.arrays[name]
-
-
-def _with_all_positions(arrays: Flat) -> Flat:
-    """With rows of zeros in the positions, where a file has none for registers (DINOv2) or for the class token (no_embed_class
-    of timm): in timm's names every token has a row."""
-    token, registers, positions = (arrays.get(name) for name in ("cls_token", "reg_token", "pos_embed"))
-    if token is None or positions is None or positions.ndim != 3 or (registers is not None and registers.ndim != 3):
-        return arrays
-    rows, count = positions.shape[1], 0 if registers is None else registers.shape[1]
-    for patches, zeros in ((rows - 1, [1] * count), (rows, [0] * (1 + count))):
-        if math.isqrt(patches) ** 2 == patches:
-            return arrays | {"pos_embed": np.insert(positions, zeros, 0, axis=1)}
-    return arrays

@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 from ssl_jax.errors import UsageError
 from ssl_jax.files import open_regular, parse, replacing
 from ssl_jax.interop.arrays import Flat
-from ssl_jax.interop.weights import arrays_in
+from ssl_jax.interop.reading import arrays_in
 
 ABOUT = "ssl_jax"  # The entry of a file's metadata that holds the object.
 

@@ -8,30 +8,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save_file
 
 from ssl_jax.errors import UsageError
-from ssl_jax.files import read_regular, replacing
+from ssl_jax.files import replacing
 from ssl_jax.interop.arrays import COUNT, Entry, entries_of, filled_like, flatten, from_layout, to_layout
 from ssl_jax.interop.loading import LAYOUTS, loading_lines
 from ssl_jax.interop.names import NAMES, Names, in_block, names_for
-from ssl_jax.interop.pickles import ENDINGS, STARTS, conversion_of
 from ssl_jax.interop.published import Located, unused_of
+from ssl_jax.interop.reading import arrays_in
 from ssl_jax.methods.method import Backbone
 from ssl_jax.networks.functional import Net
 from ssl_jax.sizes import ImageSize, sides_of, size_of
 
 LARGEST_REST = 2**28  # Bytes of a file beside the network's own, for a classifier.
 SHOWN = 5  # Names in a sentence.
-# By their names in a file; the reader of safetensors for numpy has no bfloat16.
-TYPES = {
-    "F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": jnp.bfloat16, "BOOL": np.bool_,
-    "I64": np.int64, "I32": np.int32, "I16": np.int16, "I8": np.int8,
-    "U64": np.uint64, "U32": np.uint32, "U16": np.uint16, "U8": np.uint8,
-}  # fmt: skip
 
 
 class Read(NamedTuple):
@@ -120,6 +112,20 @@ def read_located(file: Path, located: Located, net: Net) -> Read:
     return Read(backbone, unused_of(located, dict.fromkeys(used)))
 
 
+def check_located(file: Path, located: Located, net: Net) -> None:
+    """Raises as `read_located`, of names and shapes alone: the arrays may be those of `outlines_in`.
+
+    Example:
+      >>> net = encoder("vit_micro", image_shape=(28, 28, 3))
+      >>> backbone = Backbone(net, *net.init(jax.random.key(0)))
+      >>> file = folder / "encoder.safetensors"
+      >>> lines = write_weights(file, "timm", backbone, image_size=28)
+      >>> check_located(file, interop.locate(file, interop.outlines_in(file, at_most=2**30), ViT), net)
+    """
+    names = NAMES[type(net.module), located.layout]
+    _check_arrays(file, located.arrays, entries_of(net, names), names)
+
+
 def filled_network(file: Path, theirs: Mapping[str, np.ndarray], names: Names, net: Net) -> tuple[Backbone, set[str]]:
     """The network with arrays by their names in a layout, and the names that it has a place for."""
     entries = entries_of(net, names)
@@ -160,31 +166,6 @@ def _names(net: Net, layout: str) -> Names:
     names = names_for(net, next(each for each in LAYOUTS if each == layout))
     assert names is not None  # `loading_lines` has refused it.
     return names
-
-
-def arrays_in(file: Path, *, at_most: int) -> dict[str, np.ndarray]:
-    """The arrays of a safetensors file by name; a `UsageError` for a pickle, with the line that converts it, and others.
-
-    Example:
-      >>> interop.write_arrays(folder / "x.safetensors", {"a": np.zeros((2, 3))}, {})
-      >>> print(arrays_in(folder / "x.safetensors", at_most=2**20)["a"].shape)
-      (2, 3)
-    """
-    if file.suffix in ENDINGS:
-        raise conversion_of(file)
-    try:
-        content = read_regular(file, at_most=at_most)
-    except OSError as fault:
-        raise UsageError(f"file: {file} cannot be read ({fault.strerror}): name a .safetensors file.") from fault
-    if content.startswith(STARTS):
-        raise conversion_of(file)
-    try:
-        return {
-            name: np.frombuffer(at["data"], np.dtype(TYPES[at["dtype"]])).reshape(at["shape"])
-            for name, at in deserialize(content)
-        }
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as fault:
-        raise UsageError(f"file: {file} is no whole safetensors file of numbers: name another one.") from fault
 
 
 def _check_fixed(file: Path, backbone: Backbone, found: np.ndarray) -> None:

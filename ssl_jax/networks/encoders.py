@@ -54,7 +54,11 @@ def encoder(name: str, *, image_shape: Shape, dtype: DTypeLike = jnp.float32, **
       {'layer1': (2, 14, 14, 32), 'layer2': (2, 7, 7, 64), 'layer3': (2, 4, 4, 128), 'features': (2, 256)}
     """
     chosen = ENCODERS[pick("encoder", name, ENCODERS)]
-    return chosen.make(**(chosen.of_shape(image_shape) | options), dtype=dtype)
+    # Patches that are given need not be those that would be chosen for the size: it may have none.
+    sized = (
+        partial(patched, options["patch_size"]) if "patch_size" in options and chosen.family is vit else chosen.of_shape
+    )
+    return chosen.make(**(sized(image_shape) | options), dtype=dtype)
 
 
 def encoders_with(option: str) -> list[str]:

@@ -53,7 +53,7 @@ def max_pool(x: Array) -> Array:
 
 
 class ConvNorm(nnx.Module):
-    """Convolution without bias, then a norm; `size // 2` rows of zeros on every side.
+    """Convolution without bias, then a norm; `padding` rows of zeros on every side, `size // 2` when None.
 
     norm: "batch", over the batch and all positions, or "layer", over positions and channels of each example; the gain and the
     offset are of each channel.
@@ -71,6 +71,7 @@ class ConvNorm(nnx.Module):
         *,
         size: int = 3,
         stride: int = 1,
+        padding: int | None = None,
         scale: float = 1.0,
         feature_groups: int = 1,
         norm: Norm = "batch",
@@ -84,7 +85,7 @@ class ConvNorm(nnx.Module):
             outputs,
             (size, size),
             strides=stride,
-            padding=size // 2,
+            padding=size // 2 if padding is None else padding,
             feature_group_count=feature_groups,
             use_bias=False,
             conv_general_dilated=convolution,

@@ -61,6 +61,8 @@ class ResNet(nnx.Module):
       depths: blocks of each stage.
       bottleneck: whether a block is a bottleneck, with four times as many outputs.
       stem: the stem for images of about 224 pixels ("imagenet"), 32 ("cifar") or 28 ("mnist"); see the top of the file.
+      stem_padding: rows of zeros on every side of the images for the stem's convolution; half of its size, rounded down, when
+        None. solo-learn's networks for CIFAR have 2.
       channels: channels of the images.
       width: channels of the first stage before the bottleneck's factor of four; 64 is the published network.
       dtype: of the activations; parameters, statistics and "features" are float32.
@@ -84,6 +86,7 @@ class ResNet(nnx.Module):
         *,
         bottleneck: bool,
         stem: Stem = "imagenet",
+        stem_padding: int | None = None,
         channels: int = 3,
         width: int = 64,
         dtype: DTypeLike = jnp.float32,
@@ -93,7 +96,8 @@ class ResNet(nnx.Module):
         pick("stem", stem, STEMS)
         options: Any = {"norm": norm, "groups": groups, "dtype": dtype, "rngs": rngs}
         size, stride = (7, 2) if stem == "imagenet" else (3, 1)
-        self.stem = ConvNorm(channels, width, size=size, stride=stride, **options)
+        self.stem_padding = size // 2 if stem_padding is None else stem_padding
+        self.stem = ConvNorm(channels, width, size=size, stride=stride, padding=self.stem_padding, **options)
         self.stem_kind, self.pool = stem, stem == "imagenet"
         self.depths, self.dtype, self.norm_kind = depths, dtype, norm
         self.stem_width, inputs = width, width

@@ -12,6 +12,7 @@ from ssl_jax.networks.resnet import Stem
 from ssl_jax.networks.vit import Pool
 from ssl_jax.optimizers import frozen
 from ssl_jax.ranges import Range
+from ssl_jax.sizes import ImageSize
 
 Pixels = Literal["imagenet", "cifar10", "digits", "half"]
 Offset = Annotated[float, Range(0.0, 1.0)]
@@ -29,8 +30,9 @@ def encoder(
     images: Images = SHOWN,
     *,
     pixels: Pixels = "imagenet",
-    trained_size: int = 224,
+    trained_size: ImageSize = 224,
     stem: Stem = "imagenet",
+    stem_padding: int | None = None,
     patch_size: int = 16,
     heads: int | None = None,
     pool: Pool = "token",
@@ -43,8 +45,9 @@ def encoder(
 
     Args:
       pixels: statistics that pixels are standardised with; half is 0.5 and 0.5, digits those of grayscale digits.
-      trained_size: side in pixels of the images whose positions the file holds; others are interpolated.
+      trained_size: side in pixels of the images whose positions the file holds, or height and width; others are interpolated.
       stem: of a ResNet or RegNetY.
+      stem_padding: of the stem of a ResNet; half of the size of its convolution, rounded down, when not given.
       patch_size: of a ViT.
       heads: attention heads of a ViT; as its name says when not given.
       pool: features of a ViT: its class token, or the mean of the patches.
@@ -57,6 +60,7 @@ def encoder(
     options |= {"position_offset": position_offset, "layer_scale": 1.0 if layer_scale else None}
     options |= {"activation": "swiglu"} if gated else {}
     options |= {} if heads is None else {"heads": heads}
+    options |= {} if stem_padding is None else {"stem_padding": stem_padding}
     opened = replace(images, statistics=STATISTICS[pixels]).open(view_size=trained_size, **options)
     return Recipe(
         data=opened.data,

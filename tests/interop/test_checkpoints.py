@@ -11,6 +11,7 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -117,6 +118,43 @@ def byol_sequential():
     return parts | {"optimizer_state_dict": optimizer(online)}, online
 
 
+def decorrelated(**parts):
+    """main_vicreg.py, and main.py of Barlow Twins at 046eec3: the groups of parameters name a function of the program."""
+    model, encoder = parallel(module(backbone=resnet(), projector=mlp(512, 8), **parts)), resnet()
+    groups = optimizer(model)
+    groups["param_groups"][0] |= {
+        "weight_decay_filter": exclude_bias_and_norm,
+        "lars_adaptation_filter": exclude_bias_and_norm,
+    }
+    return {"epoch": 100, "model": model.state_dict(), "optimizer": groups}, encoder
+
+
+def exclude_bias_and_norm(p):
+    raise AssertionError("the line that converts called it")
+
+
+def solo_learn():
+    """methods/base.py and byol.py: the ResNet for CIFAR, channels last, and what Lightning has beside it in a checkpoint."""
+
+    def backbone():
+        model = resnet()
+        model.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=2, bias=False)
+        model.maxpool = nn.Identity()
+        return model
+
+    online, momentum = backbone(), backbone()
+    nn.init.normal_(momentum.conv1.weight)
+    parts = {"classifier": nn.Linear(512, 10), "projector": mlp(512, 8), "predictor": mlp(8, 8)}
+    parts |= {"momentum_classifier": nn.Linear(512, 10), "momentum_projector": mlp(512, 8)}
+    model = module(backbone=online, momentum_backbone=momentum, **parts).to(memory_format=torch.channels_last)
+    checkpoint = {"epoch": 1, "global_step": 3, "pytorch-lightning_version": "2.1.2", "state_dict": model.state_dict()}
+    checkpoint |= {
+        "loops": {"fit_loop": {"state_dict": {}}},
+        "callbacks": {"Best": {"score": np.float64(0.5), "path": Path("x")}},
+    }
+    return checkpoint | {"optimizer_states": [optimizer(model)], "lr_schedulers": [], "hparams_name": "cfg"}, online
+
+
 def dino():
     backbone, teacher = vit(), vit()
     nn.init.normal_(backbone.cls_token)
@@ -137,8 +175,16 @@ def dinov2():
     positions = state["pos_embed"]
     state["pos_embed"] = torch.cat([positions[:, :1], positions[:, 4:]], dim=1)
     return {
-        "teacher": {f"backbone.{name}": array for name, array in state.items()} | {"dino_head.x": torch.ones(2)}
+        "teacher": {f"backbone.{name}": array for name, array in state.items()}
+        | module(dino_head=dino_head(), ibot_head=dino_head()).state_dict()
     }, model
+
+
+def dino_head():
+    """layers/dino_head.py: a normed last layer, whose weight is a direction and a length."""
+    head = module(mlp=nn.Sequential(nn.Linear(64, 8), nn.GELU(), nn.Linear(8, 4)))
+    head.last_layer = torch.nn.utils.weight_norm(nn.Linear(4, 6, bias=False))
+    return head
 
 
 def mae():
@@ -167,14 +213,10 @@ CHECKPOINTS = {
     "swav, weights": (lambda: (swav()[0].state_dict(), swav()[1]), "resnet18", "module."),
     "barlow twins": (lambda: (resnet().state_dict(), resnet()), "resnet18", ""),
     "barlow twins, checkpoint": (
-        lambda: whole(lambda: (parallel(module(backbone=resnet(), projector=mlp(512, 8), bn=nn.BatchNorm1d(8))), resnet()),
-                      "model"),
-        "resnet18", "model.module.backbone.",
+        lambda: decorrelated(bn=nn.BatchNorm1d(8, affine=False)), "resnet18", "model.module.backbone.",
     ),
-    "vicreg": (
-        lambda: whole(lambda: (parallel(module(backbone=resnet(), projector=mlp(512, 8))), resnet()), "model"),
-        "resnet18", "model.module.backbone.",
-    ),
+    "vicreg": (decorrelated, "resnet18", "model.module.backbone."),
+    "solo-learn": (solo_learn, "resnet18 --stem-padding 2", "state_dict.backbone."),
     "byol": (lambda: (byol()[0].state_dict(), byol()[1]), "resnet18", "online_encoder.net."),
     "byol, sequential": (byol_sequential, "resnet18", "online_network_state_dict.encoder."),
     "dino": (dino, "vit_micro --position-offset 0.1", "teacher.backbone."),
@@ -197,7 +239,7 @@ def test_a_checkpoint_is_refused_converted_by_the_line_and_read(publisher, tmp_p
     about = json.loads(capsys.readouterr().out)
     assert about["prefix"] == prefix
     assert bool(about["unused"]) == (publisher not in ("barlow twins", "dino, weights"))  # Heads, queues, predictors.
-    images = np.random.default_rng(0).standard_normal((2, 28, 28, 3)).astype(np.float32)
+    images = np.random.default_rng(0).standard_normal((2, 28, 28, 3)).astype(np.float32)  # In patches of 7 pixels.
     _, recipe, state, _ = restore(tmp_path / "run", None)
     backbone = recipe.method.backbone(*jax.device_get((state.params, state.method_state)))
     with torch.no_grad():

@@ -167,6 +167,15 @@ def test_a_network_that_a_library_does_not_have_is_one_sentence(case):
     assert "\n" not in str(reason.value)
 
 
+def test_images_that_are_no_squares():
+    size = (16, 24)
+    assert "img_size=(16, 24)" in "".join(loading_lines(SMALL(layer_scale=0.1), "timm", image_size=size))
+    assert "image_size=(16, 24)" in "".join(loading_lines(SMALL(), "transformers", image_size=size))
+    for layout, options in (("transformers", {"layer_scale": 0.1}), ("torchvision", {})):
+        with pytest.raises(UsageError, match=f"layout: {layout} has no .* images that are no squares: timm has"):
+            loading_lines(SMALL(**options), layout, image_size=size)
+
+
 def test_unknown_layout():
     with pytest.raises(UsageError, match="unknown layout 'tim': did you mean 'timm'"):
         loading_lines(SMALL(), "tim", image_size=16)
@@ -205,6 +214,6 @@ def test_wrong_files_are_one_sentence_and_other_names_are_listed(tmp_path):
 def test_a_pickle_is_refused_with_the_line_that_converts_it(tmp_path, ending):
     with pytest.raises(
         UsageError,
-        match=r'torch\.load\(".*x\.\w+", .*weights_only=True\); .*save_file\(.*, ".*x\.safetensors"\)',
+        match=r'file = ".*x\.\w+"; .*torch\.load\(file, .*weights_only=True\); .*save_file\(.*, ".*x\.safetensors"\)',
     ):
         read_weights(tmp_path / f"x.{ending}", "timm", SMALL())

@@ -3,6 +3,7 @@
 import re
 import shlex
 import sys
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,15 +31,25 @@ def tensor(number):
 
 
 @pytest.fixture
-def converted(monkeypatch):
+def allowed():
+    """What stands for each class or function that a file names."""
+    return {}
+
+
+@pytest.fixture
+def converted(monkeypatch, allowed):
     """What the command of a refused file writes, by its name, from what `torch.load` gives."""
 
     def convert(file, loaded):
         written = {}
+        serialization = SimpleNamespace(
+            add_safe_globals=lambda pairs: allowed.update({name: made for made, name in pairs}),
+            get_unsafe_globals_in_checkpoint=lambda path: ["__main__.exclude_bias_and_norm", "numpy.dtype"],
+        )
         torch = SimpleNamespace(
             load=lambda path, **options: loaded if (path, options) == (str(file), OPTIONS) else None,
             is_tensor=lambda value: isinstance(value, Tensor),
-            serialization=SimpleNamespace(add_safe_globals=lambda classes: None),
+            serialization=serialization,
         )
         saver = SimpleNamespace(save_file=lambda arrays, path: written.update({path: arrays}))
         monkeypatch.setitem(sys.modules, "torch", torch)
@@ -70,6 +81,20 @@ def test_the_parts_of_a_checkpoint_are_before_the_names(converted):
         "teacher.backbone.norm.bias": 3,
         "student.module.norm.bias": 4,
     }
+
+
+def test_what_a_file_names_is_neither_imported_nor_called(converted, allowed, tmp_path):
+    """In its place is an empty list, whatever it is called with and whatever its state is; others could run a program."""
+    with zipfile.ZipFile(tmp_path / "x.pth", "w") as archive:
+        archive.writestr("x/data.pkl", b"")
+    converted(tmp_path / "x.pth", {"a": tensor(1)})
+    assert allowed.keys() == {"__main__.exclude_bias_and_norm", "numpy.dtype"}
+    (ignored,) = set(allowed.values())
+    made = ignored("f8", False, align=True)
+    made.__setstate__((3, "<", None))
+    assert isinstance(made, list) and made == [] == ignored.__new__(ignored, 1, 2) and len({made, ignored()}) == 2
+    converted(Path("of an older form.pth"), {"a": tensor(1)})
+    assert "argparse.Namespace" in allowed
 
 
 def test_files_are_known_by_their_first_bytes(tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save, save_file
 
+from ssl_jax.commands.importing import encoder_in
 from ssl_jax.errors import UsageError
 from ssl_jax.interop import arrays_in, described, locate, read_located, write_weights
 from ssl_jax.interop.arrays import to_layout
@@ -282,6 +283,41 @@ def test_where_the_class_token_or_the_registers_have_no_position_it_is_zero(tmp_
         found = locate(tmp_path / "x", arrays, ViT).arrays["pos_embed"]
         assert found.shape == (1, 13, 16) and not found[0, missing].any()
         np.testing.assert_array_equal(np.delete(found, missing, axis=1), arrays["pos_embed"])
+
+
+NOT_SQUARE = {"pos_embed": (1, 7, 16)}  # Those of 2 x 3 patches and the class token.
+
+
+def test_positions_are_of_the_size_that_is_stated(tmp_path):
+    file, shapes = tmp_path / "x", vit_shapes() | NOT_SQUARE
+    arrays = drawn(shapes)
+    for size in ((8, 12), (12, 8)):
+        located = locate(file, arrays, ViT, size=size)
+        assert described(file, located, ViT, size=size)["trained_size"] == size
+        read = read_located(file, located, VIT(image_size=size))
+        np.testing.assert_array_equal(read.backbone.params["positions"], arrays["pos_embed"][0])
+    with pytest.raises(
+        UsageError, match=r"has 7 positions, .* of the images it was trained on, in patches of 4 pixels"
+    ):
+        described(file, locate(file, arrays, ViT, size=(8, 16)), ViT, size=(8, 16))
+    registers = drawn(shapes | {"reg_token": (1, 3, 16)})  # Without positions.
+    found = locate(file, registers, ViT, size=(8, 12)).arrays["pos_embed"]
+    assert found.shape == (1, 10, 16) and not found[0, 1:4].any()
+    square = drawn(vit_shapes())
+    assert described(file, locate(file, square, ViT, size=(8, 12)), ViT, size=(8, 12))["trained_size"] == 12
+
+
+def test_as_many_positions_as_a_square_has_are_not_guessed(tmp_path):
+    arrays = drawn(vit_shapes() | {"pos_embed": (1, 17, 16)})
+    options = {"arrays": arrays, "image_size": (8, 32)}
+    with pytest.raises(
+        UsageError, match=r"has 16 positions of patches, as many as images of 16 and of 8 x 32 pixels have"
+    ):
+        encoder_in(tmp_path / "x", "vit_micro", **options)
+    for size in (16, (8, 32), (32, 8)):
+        assert encoder_in(tmp_path / "x", "vit_micro", trained_size=size, **options)[1]["trained_size"] == size
+    with pytest.raises(UsageError, match=r"trained_size: got 8 x 16, but the positions in .* are those of 16 pixels"):
+        encoder_in(tmp_path / "x", "vit_micro", trained_size=(8, 16), **options)
 
 
 def refused(tmp_path, make, shapes, sentence):
