@@ -19,13 +19,17 @@ from ssl_jax.augment.geometry import Kernel, keys_cubic, sample_crop_box
 
 FLIP = 0.5  # The probability of `random_flip`.
 
-CACHE_LINE = (
-    16  # Floats. Rows that are an even number of lines apart share a half, a quarter, ... of the sets of the cache.
-)
+BLOCK = 32  # Rows that are transposed at once.
 
 
 def crop_by_columns(
-    image: Array, box: Array, mirrored: Array, *, size: Size, kernel: Kernel = "linear", antialias: bool = True
+    image: Array,
+    box: Array,
+    mirrored: Array,
+    *,
+    size: Size,
+    kernel: Kernel = "linear",
+    antialias: bool = True,
 ) -> Array:
     """`crop_and_resize`, flipped horizontally where `mirrored`, as `[width, C, height]`: columns of channels.
 
@@ -39,17 +43,16 @@ def crop_by_columns(
 
     Example:
       >>> image = jnp.arange(16.0).reshape(4, 4, 1)
-      >>> columns = crop_by_columns(image, jnp.array([0.0, 0.0, 2.0, 2.0]), jnp.array(True), size=(2, 2))
+      >>> box, mirrored = jnp.array([0.0, 0.0, 2.0, 2.0]), jnp.array(True)
+      >>> columns = crop_by_columns(image, box, mirrored, size=(2, 2))
       >>> print(columns.transpose(2, 0, 1)[..., 0])
       [[1. 0.]
        [5. 4.]]
     """
     height, width, channels = image.shape
-    rows = image.reshape(height, width * channels)
-    rows = jnp.pad(rows, ((0, 0), (0, _odd_lines(width * channels))))
     down, across = (_centers(box[axis], box[axis + 2], size[axis]) for axis in range(2))
-    rows = _resample(rows, down, box[0], box[2], kernel=kernel, antialias=antialias)
-    columns = rows[:, : width * channels].T.reshape(width, channels * size[0])
+    rows = _resample(image.reshape(height, -1), down, box[0], box[2], kernel=kernel, antialias=antialias)
+    columns = _transposed(rows).reshape(width, channels * size[0])
     across = jnp.where(mirrored, across[::-1], across)
     columns = _resample(columns, across, box[1], box[3], kernel=kernel, antialias=antialias)
     return columns.reshape(size[1], channels, size[0])
@@ -74,14 +77,18 @@ def column_view(
 ) -> Array:
     """A view of `photo_views`, before its standardisation, with the same draws.
 
-    The arguments are those of `photo_views`; strengths are those of `random_color_jitter`, and kernel_size is that of the blur.
+    Args:
+      image: float32 `[H, W, C]`.
+      strengths: those of `random_color_jitter`.
+      kernel_size: of the blur.
+      size, scale, ratio, jitter_probability, grayscale, blur, solarize, flip, resampling, antialias: as in `photo_views`.
 
     Example:
       >>> strengths = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}
       >>> options = {"jitter_probability": 0.8, "grayscale": 0.2, "blur": 0.5, "kernel_size": 3, "solarize": 0.0}
       >>> crop = {"size": (32, 32), "scale": (0.2, 1.0), "ratio": (0.75, 1.33), "resampling": "linear", "antialias": True}
-      >>> image = jnp.ones((48, 48, 3))
-      >>> print(column_view(jax.random.key(0), image, strengths=strengths, flip=True, **options, **crop).shape)
+      >>> view = partial(column_view, strengths=strengths, flip=True, **options, **crop)
+      >>> print(view(jax.random.key(0), jnp.ones((48, 48, 3))).shape)
       (32, 32, 3)
     """
     crop_rng, flip_rng, jitter_rng, grayscale_rng, blur_rng, solarize_rng = jax.random.split(rng, 6)
@@ -90,23 +97,30 @@ def column_view(
     image = crop_by_columns(image, box, mirrored, size=size, kernel=resampling, antialias=antialias)
     image = jnp.clip(image, 0, 1) if resampling == "cubic" else image
     image = random_color_jitter(jitter_rng, image, **strengths, probability=jitter_probability, axis=1, branches=True)
+    blurred = partial(random_blur_of_rows, blur_rng, kernel_size=kernel_size, probability=blur)
     if grayscale:
         image = random_grayscale(grayscale_rng, image, probability=grayscale, axis=1, branches=True)
-    blurred = partial(random_blur_of_rows, blur_rng, kernel_size=kernel_size, probability=blur)
     image = blurred(image) if blur else image
-    image = image.transpose(2, 0, 1)
+    width, channels, height = image.shape
+    image = _transposed(image.reshape(-1, height)).reshape(height, width, channels)
     image = blurred(image) if blur else image
     return random_solarize(solarize_rng, image, probability=solarize, branches=True) if solarize else image
 
 
+def _transposed(rows: Array) -> Array:
+    """`[A, B]` -> `[B, A]`, some rows at a time, whose lines stay in the cache until all of their numbers are read."""
+    block = min(BLOCK, len(rows))
+
+    def place(number: Array, columns: Array) -> Array:
+        start = jnp.minimum(number * block, len(rows) - block)
+        part = lax.dynamic_slice_in_dim(rows, start, block)
+        return lax.dynamic_update_slice_in_dim(columns, part.T, start, axis=1)
+
+    return lax.fori_loop(0, -(-len(rows) // block), place, jnp.zeros(rows.shape[::-1], rows.dtype))
+
+
 def _centers(start: Array, length: Array, outputs: int) -> Array:
     return start + (jnp.arange(outputs, dtype=jnp.float32) + 0.5) * (length / outputs)
-
-
-def _odd_lines(numbers: int) -> int:
-    """Numbers to add to a row, so that a column of the image, which is read for the transpose, is spread over the cache."""
-    lines = -(-numbers // CACHE_LINE)
-    return (lines + 1 - lines % 2) * CACHE_LINE - numbers
 
 
 def _resample(rows: Array, centers: Array, start: Array, length: Array, *, kernel: Kernel, antialias: bool) -> Array:
@@ -114,7 +128,6 @@ def _resample(rows: Array, centers: Array, start: Array, length: Array, *, kerne
     step, reach = length / len(centers), 1 if kernel == "linear" else 2
     wide = jnp.maximum(step, 1) if antialias else jnp.float32(1)
     first = jnp.floor(centers - reach * wide + 0.5)
-    taps = jnp.ceil(2 * reach * wide).astype(jnp.int32)
 
     def weights(tap: Array) -> tuple[Array, Array]:
         row = first + tap.astype(jnp.float32)
@@ -122,11 +135,12 @@ def _resample(rows: Array, centers: Array, start: Array, length: Array, *, kerne
         weight = jnp.maximum(0, 1 - distance) if kernel == "linear" else keys_cubic(distance)
         return row, jnp.where((row >= start) & (row < start + length), weight, 0)
 
-    total = lax.fori_loop(0, taps, lambda tap, total: total + weights(tap)[1], jnp.zeros_like(centers))
-
-    def add(tap: Array, total_rows: Array) -> Array:
+    def weighed(tap: Array) -> Array:
         row, weight = weights(tap)
         taken = rows.at[jnp.clip(row, 0, len(rows) - 1).astype(jnp.int32)].get(mode="promise_in_bounds")
-        return total_rows + (weight / total)[:, None] * taken
+        return (weight / total)[:, None] * taken
 
-    return lax.fori_loop(0, taps, add, jnp.zeros((len(centers), rows.shape[1]), jnp.float32))
+    pairs = jnp.ceil(reach * wide).astype(jnp.int32)
+    total = lax.fori_loop(0, 2 * pairs, lambda tap, total: total + weights(tap)[1], jnp.zeros_like(centers))
+    sums = jnp.zeros((len(centers), rows.shape[1]), jnp.float32)
+    return lax.fori_loop(0, pairs, lambda number, sums: sums + weighed(2 * number) + weighed(2 * number + 1), sums)

@@ -15,6 +15,9 @@ from ssl_jax.augment.geometry import crop_and_resize, flip
 from ssl_jax.augment.views import photo_views
 from ssl_jax.errors import UsageError
 
+ROUNDING = (
+    3e-4  # Positions of about 80 pixels are rounded by 4e-6; of noise, contrast and the deviation make 50 times that.
+)
 COLOUR = {"mean": (0.2, 0.4, 0.6), "std": (0.5, 0.25, 0.2)}
 
 
@@ -40,13 +43,13 @@ def test_they_are_the_views_of_a_batch(options):
     """Images in [0, 1] are computed as a batch, uint8 ones in turn."""
     images, keys = pictures(12, 72, 80, 3), jax.random.split(jax.random.key(1), 12)
     augment = jax.jit(jax.vmap(photo_views(**COLOUR, **options)))
-    np.testing.assert_allclose(augment(keys, images), augment(keys, images.astype(jnp.float32) / 255), atol=3e-5)
+    np.testing.assert_allclose(augment(keys, images), augment(keys, images.astype(jnp.float32) / 255), atol=ROUNDING)
 
 
 def test_they_take_images_of_other_channels():
     images, keys = pictures(4, 72, 80, 2), jax.random.split(jax.random.key(1), 4)
     augment = jax.jit(jax.vmap(photo_views(size=66, mean=(0.5,) * 2, std=(0.2,) * 2)))
-    np.testing.assert_allclose(augment(keys, images), augment(keys, images.astype(jnp.float32) / 255), atol=3e-5)
+    np.testing.assert_allclose(augment(keys, images), augment(keys, images.astype(jnp.float32) / 255), atol=ROUNDING)
 
 
 def test_only_views_of_more_than_64_pixels_branch():
