@@ -34,7 +34,7 @@ def crop_by_columns(
     """`crop_and_resize`, flipped horizontally where `mirrored`, as `[width, C, height]`: columns of channels.
 
     The axes are in the order in which the last pass makes them. It suits colour operations, whose channels are then vectors;
-    `transpose(2, 0, 1)` makes it an image again.
+    `to_image` makes it an image again.
 
     Args:
       image: float32 `[H, W, C]`.
@@ -45,7 +45,7 @@ def crop_by_columns(
       >>> image = jnp.arange(16.0).reshape(4, 4, 1)
       >>> box, mirrored = jnp.array([0.0, 0.0, 2.0, 2.0]), jnp.array(True)
       >>> columns = crop_by_columns(image, box, mirrored, size=(2, 2))
-      >>> print(columns.transpose(2, 0, 1)[..., 0])
+      >>> print(to_image(columns)[..., 0])
       [[1. 0.]
        [5. 4.]]
     """
@@ -101,10 +101,20 @@ def column_view(
     if grayscale:
         image = random_grayscale(grayscale_rng, image, probability=grayscale, axis=1, branches=True)
     image = blurred(image) if blur else image
-    width, channels, height = image.shape
-    image = _transposed(image.reshape(-1, height)).reshape(height, width, channels)
+    image = to_image(image)
     image = blurred(image) if blur else image
     return random_solarize(solarize_rng, image, probability=solarize, branches=True) if solarize else image
+
+
+def to_image(columns: Array) -> Array:
+    """`[width, C, height]` -> `[height, width, C]`.
+
+    Example:
+      >>> print(to_image(jnp.zeros((8, 3, 6))).shape)
+      (6, 8, 3)
+    """
+    width, channels, height = columns.shape
+    return _transposed(columns.reshape(-1, height)).reshape(height, width, channels)
 
 
 def _transposed(rows: Array) -> Array:
