@@ -60,8 +60,8 @@ def views_benchmark(*, images: int = 16, rounds: int = 15, files: int = 128, res
         f"{about('jax', 'jaxlib', 'albumentations', 'opencv-python-headless', 'lightly', 'torch', 'torchvision')};",
         f"`taskset -c 1 python benchmarks/views.py`{'' if single else ', on several cores'}.",
         "",
-        f"Processor milliseconds an image, median of {rounds} turns, {images} images a call. SimCLR is two views, SwAV two large",
-        f"and six small ones; each operation of colour and blur is applied {TIMES} times. Above 1, ours takes less.",
+        f"Processor milliseconds an image, median of {rounds} turns, {images} images a call. SimCLR is two views, SwAV two",
+        f"large and six small ones; each operation of colour and blur is applied {TIMES} times. Above 1, ours takes less.",
         "",
         "| what | ours | albumentations | ratio |",
         "|---|---|---|---|",
@@ -133,7 +133,7 @@ def made(augment: Callable[..., Any], images: list[Any]) -> Callable[[], Any]:
 def operations(count: int) -> dict[str, tuple[Callable[[], Any], Callable[[], Any]]]:
     """Single operations to and at 224 x 224, always applied, with an amount of each image.
 
-    Those of colour and blur are applied `TIMES` times, one after another, since within a view they find their image in the cache.
+    Those of colour and blur are applied `TIMES` times in a row, since within a view their image is in the cache.
     """
     images, stored = photographs(count, (224, 224)), photographs(count, (256, 256))
     columns = jnp.asarray(np.stack(images), jnp.float32).transpose(0, 2, 3, 1) / 255
