@@ -7,6 +7,7 @@ Loops separate the passes over the image, which XLA would otherwise fuse, and co
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -65,7 +66,7 @@ def column_view(
     size: Size,
     scale: Range,
     ratio: Range,
-    strengths: Mapping[str, float],
+    strengths: Mapping[str, Any],
     jitter_probability: float,
     grayscale: float,
     blur: float,

@@ -9,7 +9,7 @@ the batch, nor on its sharding. Values are standardised: `(image - mean) / std` 
 import functools
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -77,7 +77,7 @@ def photo_views(
       (2, 32, 32, 3)
     """
     names = ("brightness", "contrast", "saturation", "hue")
-    strengths = dict(zip(names, jitter, strict=True))
+    strengths: dict[str, Any] = dict(zip(names, jitter, strict=True))
     sides = sides_of(size)
     kernel_size = BLUR_KERNELS[blur_kernel](min(sides))
 
@@ -329,7 +329,7 @@ def _several(
 
     def separately(rng: Array, image: Array) -> Array:
         image = _unit_range(image)
-        return lax.map(lambda key: standardized(alone, key, image), jax.random.split(rng, views))
+        return lax.map(lambda key: standardized(alone or view, key, image), jax.random.split(rng, views))
 
     def augment(rng: Array, image: Array) -> Array:
         if image.shape[0] < sides[0] or image.shape[1] < sides[1]:
