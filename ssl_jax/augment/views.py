@@ -96,11 +96,13 @@ def photo_views(
             image = random_gaussian_blur(blur_rng, image, kernel_size=kernel_size, probability=blur)
         return random_solarize(solarize_rng, image, probability=solarize) if solarize else image
 
-    alone = partial(
-        column_view, size=sides, scale=scale, ratio=ratio_of(size), strengths=strengths, jitter_probability=jitter_probability,
-        grayscale=grayscale, blur=blur, kernel_size=kernel_size, solarize=solarize, flip=flip, resampling=resampling,
-        antialias=antialias,
-    )  # fmt: skip
+    def alone(rng: Array, image: Array) -> Array:
+        return column_view(
+            rng, image, size=sides, scale=scale, ratio=ratio_of(size), strengths=strengths, grayscale=grayscale,
+            jitter_probability=jitter_probability, blur=blur, kernel_size=kernel_size, solarize=solarize, flip=flip,
+            resampling=resampling, antialias=antialias,
+        )  # fmt: skip
+
     together_only = photometric or min(sides) <= CACHED
     return _several("photo_views", view, None if together_only else alone, views=views, size=size, mean=mean, std=std)
 
