@@ -178,7 +178,12 @@ def _resize_matrix(inputs: int, outputs: int, start: Array, length: Array, kerne
 
 
 def keys_cubic(distance: Array) -> Array:
-    """Keys 1981, equation 4 with a = -0.5, which is Pillow's BICUBIC."""
+    """The weight of a pixel at this distance, 0 or more: Keys 1981, equation 4 with a = -0.5, which is Pillow's BICUBIC.
+
+    Example:
+      >>> print(keys_cubic(jnp.array([0.0, 0.5, 1.0, 1.5, 2.0])))
+      [ 1.      0.5625  0.     -0.0625  0.    ]
+    """
     near = (1.5 * distance - 2.5) * distance**2 + 1
     far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
     return jnp.where(distance < 1, near, jnp.where(distance < 2, far, 0))
