@@ -47,5 +47,10 @@ def in_turn(one: ViewMaker, many: ViewMaker) -> ViewMaker:
 
 
 def one_cpu(image: Array) -> bool:
-    """Whether the computation is on a CPU, and not spread over several devices."""
+    """Whether the computation is on a CPU, and not spread over several devices.
+
+    Example:
+      >>> print(one_cpu(jax.device_put(jnp.zeros(3), jax.devices("cpu")[0])))
+      True
+    """
     return platform_of(image) == "cpu" and devices_under(image) == 1
