@@ -1,7 +1,9 @@
 """Functions of uniform draws from [0, 1) for random augmentations, and the types that they share."""
 
+from collections.abc import Callable
+
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from ssl_jax.errors import UsageError
 
@@ -20,17 +22,30 @@ def between(limits: Range, uniform: Array) -> Array:
     return low + (high - low) * uniform
 
 
-def chosen(name: str, uniform: Array, *, probability: float, changed: Array, image: Array) -> Array:
-    """`changed` with `probability`, else `image`. `name` is the augmentation in the `UsageError`.
+def chosen(
+    name: str,
+    uniform: Array,
+    change: Callable[[Array], Array],
+    image: Array,
+    *,
+    probability: float,
+    branches: bool = False,
+) -> Array:
+    """`change(image)` with `probability`, else `image`. `name` is the augmentation in the `UsageError`.
+
+    Args:
+      branches: whether the program branches, and computes only what is chosen. This saves time where images are computed one at
+        a time; else both are computed, and one is chosen for each image.
 
     Example:
-      >>> image = jnp.zeros(2)
-      >>> print(chosen("flip", jnp.array(0.3), probability=0.5, changed=image + 1, image=image))
+      >>> print(chosen("flip", jnp.array(0.3), lambda image: image + 1, jnp.zeros(2), probability=0.5))
       [1. 1.]
     """
     if not 0 <= probability <= 1:
         raise UsageError(f"{name}: probability must be in [0, 1], got {probability}.")
     if probability == 1:
         # `image` is then used once, so that XLA fuses its computation: digit_views take a third of the time.
-        return changed
-    return jnp.where(uniform < probability, changed, image)
+        return change(image)
+    if branches:
+        return lax.cond(uniform < probability, change, lambda image: image, image)
+    return jnp.where(uniform < probability, change(image), image)

@@ -2,14 +2,14 @@
 
 Images are float32 `[H, W, C]` in [0, 1], and results are clipped to that range. C = 3 is red, green, blue; other numbers of
 channels, such as grey or the bands of a satellite, have no saturation, hue and luma, and are left as they are by these. An
-amount is a scalar of Python or an array.
+amount is a scalar of Python or an array. Where channels are on another axis than the last, `axis` is its number.
 
 The convention is torchvision's, which is that of Pillow's ImageEnhance: brightness, contrast and saturation blend the
 image with a degenerate one (black, its mean grey, its grayscale version). Amount 0 gives the degenerate image, 1 the
 image, more exaggerates. TensorFlow and dm_pix differ: brightness adds, contrast works channel by channel, saturation in HSV.
 """
 
-from functools import partial
+from functools import partial, reduce
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +32,7 @@ def adjust_brightness(image: Array, amount: Amount) -> Array:
     return _blend(image, 0.0, amount)
 
 
-def adjust_contrast(image: Array, amount: Amount) -> Array:
+def adjust_contrast(image: Array, amount: Amount, *, axis: int = -1) -> Array:
     """Blend with the mean of `to_grayscale(image)`, channel by channel without colour. A constant grayscale image is
     unchanged.
 
@@ -40,10 +40,11 @@ def adjust_contrast(image: Array, amount: Amount) -> Array:
       >>> print(adjust_contrast(jnp.array([[[0.2], [0.6]]]), 0.5)[0, :, 0])
       [0.3 0.5]
     """
-    return _blend(image, to_grayscale(jnp.mean(image, axis=(0, 1), keepdims=True)), amount)
+    places = (0, 1) if axis == -1 else tuple(other for other in range(3) if other != axis)
+    return _blend(image, to_grayscale(jnp.mean(image, axis=places, keepdims=True), axis=axis), amount)
 
 
-def adjust_saturation(image: Array, amount: Amount) -> Array:
+def adjust_saturation(image: Array, amount: Amount, *, axis: int = -1) -> Array:
     """Blend with `to_grayscale(image)`. Without colour: the image.
 
     Example:
@@ -51,10 +52,10 @@ def adjust_saturation(image: Array, amount: Amount) -> Array:
       >>> print(np.asarray(adjust_saturation(image, 0.0)[0, 0]).round(2))
       [0.36 0.36 0.36]
     """
-    return _blend(image, to_grayscale(image), amount)
+    return _blend(image, to_grayscale(image, axis=axis), amount)
 
 
-def adjust_hue(image: Array, amount: Amount) -> Array:
+def adjust_hue(image: Array, amount: Amount, *, axis: int = -1) -> Array:
     """Shift the hue of HSV by `amount` turns: 1/3 makes red green, 1 changes nothing. Without colour: the image.
 
     Example:
@@ -62,9 +63,9 @@ def adjust_hue(image: Array, amount: Amount) -> Array:
       >>> print(np.asarray(adjust_hue(image, 0.5)[0, 0]).round(2))
       [0.6 0.4 0.2]
     """
-    if not _has_color(image):
+    if not _has_color(image, axis):
         return image
-    red, green, blue = jnp.split(image, 3, axis=-1)  # [H, W, 1] each
+    red, green, blue = jnp.split(image, 3, axis=axis)  # [H, W, 1] each
     brightest = jnp.maximum(jnp.maximum(red, green), blue)
     chroma = brightest - jnp.minimum(jnp.minimum(red, green), blue)
     per_chroma = jnp.where(chroma > 0, 1 / jnp.where(chroma > 0, chroma, 1), 0)
@@ -75,12 +76,13 @@ def adjust_hue(image: Array, amount: Amount) -> Array:
     )
     # A channel is maximal within a sixth of a turn of its own hue, and minimal beyond a third. With broadcasts instead of
     # three stacked channels, and round instead of a modulo, XLA's CPU code is 10 times faster.
-    away = sixths / 6 + amount - jnp.arange(3, dtype=jnp.float32).reshape(1, 1, 3) / 3
+    channels = jnp.arange(3, dtype=jnp.float32).reshape([3 if other == axis % 3 else 1 for other in range(3)])
+    away = sixths / 6 + amount - channels / 3
     away = jnp.abs(away - jnp.round(away))
     return brightest - chroma * jnp.clip(6 * away - 1, 0, 1)
 
 
-def to_grayscale(image: Array) -> Array:
+def to_grayscale(image: Array, *, axis: int = -1) -> Array:
     """Luma (0.299 red, 0.587 green, 0.114 blue: ITU-R BT.601) in every channel. Without colour: the image.
 
     Example:
@@ -88,10 +90,11 @@ def to_grayscale(image: Array) -> Array:
       >>> print(np.asarray(to_grayscale(image)[0, 0]).round(2))
       [0.36 0.36 0.36]
     """
-    if not _has_color(image):
+    if not _has_color(image, axis):
         return image
-    luma = 0.299 * image[..., 0] + 0.587 * image[..., 1] + 0.114 * image[..., 2]
-    return jnp.broadcast_to(luma[..., None], image.shape)
+    red, green, blue = (jax.lax.index_in_dim(image, channel, axis, keepdims=False) for channel in range(3))
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    return jnp.broadcast_to(jnp.expand_dims(luma, axis), image.shape)
 
 
 def solarize(image: Array, amount: Amount = 0.5) -> Array:
@@ -114,12 +117,16 @@ def random_color_jitter(
     saturation: float,
     hue: float,
     probability: float = 0.8,
+    axis: int = -1,
+    branches: bool = False,
 ) -> Array:
     """With `probability`, the four adjustments in a random order for each image.
 
     Args:
       brightness, contrast, saturation: x draws the amount from [max(0, 1 - x), 1 + x]; 0 leaves that adjustment out.
       hue: draws from [-hue, hue] turns; at most 0.5.
+      axis: of the channels.
+      branches: as in `chosen`.
 
     Raises:
       UsageError: a negative strength, a hue above 0.5, or a probability outside [0, 1].
@@ -134,13 +141,13 @@ def random_color_jitter(
     if min(brightness, contrast, saturation, hue) < 0 or hue > 0.5:
         got = f"{brightness=}, {contrast=}, {saturation=}, {hue=}"
         raise UsageError(f"random_color_jitter: strengths must be 0 or more, hue at most 0.5 turns, got {got}.")
-    if not _has_color(image):
+    if not _has_color(image, axis):
         saturation = hue = 0.0
     ranges = (
         (adjust_brightness, (max(0.0, 1 - brightness), 1 + brightness)),
-        (adjust_contrast, (max(0.0, 1 - contrast), 1 + contrast)),
-        (adjust_saturation, (max(0.0, 1 - saturation), 1 + saturation)),
-        (adjust_hue, (-hue, hue)),
+        (partial(adjust_contrast, axis=axis), (max(0.0, 1 - contrast), 1 + contrast)),
+        (partial(adjust_saturation, axis=axis), (max(0.0, 1 - saturation), 1 + saturation)),
+        (partial(adjust_hue, axis=axis), (-hue, hue)),
     )
     used = [(adjust, limits) for adjust, limits in ranges if limits[0] < limits[1]]
     count = len(used)
@@ -150,38 +157,49 @@ def random_color_jitter(
     uniform = jax.random.uniform(rng, (2 * count + 1,))
     steps = [partial(adjust, amount=between(limits, uniform[i])) for i, (adjust, limits) in enumerate(used)]
     order = jnp.argsort(uniform[count:-1])
-    jittered = jax.lax.fori_loop(0, count, lambda i, image: jax.lax.switch(order[i], steps, image), image)
-    return chosen("random_color_jitter", uniform[-1], probability=probability, changed=jittered, image=image)
+
+    def jitter(image: Array) -> Array:
+        if branches:  # Without a loop, each of whose rounds copies the image.
+            return reduce(lambda image, step: jax.lax.switch(order[step], steps, image), range(count), image)
+        return jax.lax.fori_loop(0, count, lambda i, image: jax.lax.switch(order[i], steps, image), image)
+
+    return chosen("random_color_jitter", uniform[-1], jitter, image, probability=probability, branches=branches)
 
 
-def random_grayscale(rng: Array, image: Array, *, probability: float = 0.2) -> Array:
-    """`to_grayscale(image)` with `probability`.
+def random_grayscale(
+    rng: Array, image: Array, *, probability: float = 0.2, axis: int = -1, branches: bool = False
+) -> Array:
+    """`to_grayscale(image)` with `probability`; `branches` as in `chosen`.
 
     Example:
       >>> gray = random_grayscale(jax.random.key(0), jnp.array([[[1.0, 0.0, 0.0]]]), probability=1.0)
       >>> print(np.asarray(gray).round(3))
       [[[0.299 0.299 0.299]]]
     """
-    uniform, grey = jax.random.uniform(rng), to_grayscale(image)
-    return chosen("random_grayscale", uniform, probability=probability, changed=grey, image=image)
+    change = partial(to_grayscale, axis=axis)
+    return chosen(
+        "random_grayscale", jax.random.uniform(rng), change, image, probability=probability, branches=branches
+    )
 
 
-def random_solarize(rng: Array, image: Array, *, probability: float = 0.2, threshold: float = 0.5) -> Array:
-    """`solarize(image, threshold)` with `probability`; 0.2 is that of BYOL's second view.
+def random_solarize(
+    rng: Array, image: Array, *, probability: float = 0.2, threshold: float = 0.5, branches: bool = False
+) -> Array:
+    """`solarize(image, threshold)` with `probability`, 0.2 for BYOL's second view; `branches` as in `chosen`.
 
     Example:
       >>> print(random_solarize(jax.random.key(0), jnp.array([[[0.25, 0.75]]]), probability=1.0))
       [[[0.25 0.25]]]
     """
-    uniform, inverted = jax.random.uniform(rng), solarize(image, threshold)
-    return chosen("random_solarize", uniform, probability=probability, changed=inverted, image=image)
+    change = partial(solarize, amount=threshold)
+    return chosen("random_solarize", jax.random.uniform(rng), change, image, probability=probability, branches=branches)
 
 
 def _blend(image: Array, dull: Amount, amount: Amount) -> Array:
     return jnp.clip(amount * image + (1 - amount) * dull, 0, 1)  # in this form, amount 1 is the image, bit for bit
 
 
-def _has_color(image: Array) -> bool:
+def _has_color(image: Array, axis: int) -> bool:
     if image.ndim != 3:
         raise UsageError(f"colour needs an image [H, W, C], got {image.shape}: leave it out.")
-    return image.shape[-1] == 3
+    return image.shape[axis] == 3

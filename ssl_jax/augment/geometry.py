@@ -145,8 +145,7 @@ def random_flip(rng: Array, image: Array, *, probability: float = 0.5) -> Array:
       >>> print(random_flip(jax.random.key(0), jnp.arange(3.0).reshape(1, 3, 1), probability=1.0)[0, :, 0])
       [2. 1. 0.]
     """
-    uniform = jax.random.uniform(rng)
-    return chosen("random_flip", uniform, probability=probability, changed=flip(image), image=image)
+    return chosen("random_flip", jax.random.uniform(rng), flip, image, probability=probability)
 
 
 def rotate90(image: Array, quarters: Array | int) -> Array:
@@ -172,14 +171,19 @@ def _resize_matrix(inputs: int, outputs: int, start: Array, length: Array, kerne
     centres = start + (jnp.arange(outputs, dtype=jnp.float32) + 0.5) * step
     pixels = jnp.arange(inputs, dtype=jnp.float32) + 0.5
     distance = jnp.abs(pixels[None] - centres[:, None]) / (jnp.maximum(step, 1) if antialias else 1)
-    weights = jnp.maximum(0, 1 - distance) if kernel == "linear" else _keys_cubic(distance)
+    weights = jnp.maximum(0, 1 - distance) if kernel == "linear" else keys_cubic(distance)
     inside = (pixels > start) & (pixels < start + length)
     weights = jnp.where(inside[None], weights, 0)
     return weights / jnp.sum(weights, axis=1, keepdims=True)
 
 
-def _keys_cubic(distance: Array) -> Array:
-    """Keys 1981, equation 4 with a = -0.5, which is Pillow's BICUBIC."""
+def keys_cubic(distance: Array) -> Array:
+    """The weight of a pixel at this distance, 0 or more: Keys 1981, equation 4 with a = -0.5, which is Pillow's BICUBIC.
+
+    Example:
+      >>> print(keys_cubic(jnp.array([0.0, 0.5, 1.0, 1.5, 2.0])))
+      [ 1.      0.5625  0.     -0.0625  0.    ]
+    """
     near = (1.5 * distance - 2.5) * distance**2 + 1
     far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
     return jnp.where(distance < 1, near, jnp.where(distance < 2, far, 0))

@@ -66,8 +66,11 @@ def random_photometric(rng: Array, image: Array, *, probability: float = 0.66) -
     Source: ImgPilRandomPhotometric and pil_photometric_transforms_lib.py of facebookresearch/vissl, for PIRL.
     """
     bits_rng, sharpness_rng, threshold_rng, chance_rng = jax.random.split(rng, 4)
-    changed = posterize(image, jax.random.randint(bits_rng, (), 4, 9))
-    changed = adjust_sharpness(changed, between((0.1, 1.9), jax.random.uniform(sharpness_rng)))
-    changed = solarize(changed, jax.random.randint(threshold_rng, (), 0, LEVELS + 2).astype(jnp.float32) / LEVELS)
-    uniform = jax.random.uniform(chance_rng)
-    return chosen("random_photometric", uniform, probability=probability, changed=autocontrast(changed), image=image)
+
+    def change(image: Array) -> Array:
+        changed = posterize(image, jax.random.randint(bits_rng, (), 4, 9))
+        changed = adjust_sharpness(changed, between((0.1, 1.9), jax.random.uniform(sharpness_rng)))
+        changed = solarize(changed, jax.random.randint(threshold_rng, (), 0, LEVELS + 2).astype(jnp.float32) / LEVELS)
+        return autocontrast(changed)
+
+    return chosen("random_photometric", jax.random.uniform(chance_rng), change, image, probability=probability)

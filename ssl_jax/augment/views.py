@@ -8,22 +8,26 @@ the batch, nor on its sharding. Values are standardised: `(image - mean) / std` 
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from ssl_jax.augment.affine import affine, crop_matrix, sample_affine_matrix
 from ssl_jax.augment.blur import pillow_kernel, random_gaussian_blur, simclr_kernel
 from ssl_jax.augment.chance import Range
 from ssl_jax.augment.color import random_color_jitter, random_grayscale, random_solarize
+from ssl_jax.augment.columns import column_view
 from ssl_jax.augment.geometry import Kernel, center_crop, random_flip, random_resized_crop, resize, sample_crop_box
+from ssl_jax.augment.in_turn import in_turn, one_cpu
 from ssl_jax.augment.photometric import random_photometric
 from ssl_jax.errors import UsageError
 from ssl_jax.settings import configured
 from ssl_jax.sizes import ImageSize, sides_of
 
+CACHED = 64  # Pixels. Views of this side and smaller ones are made of a whole batch at once, on a CPU too.
 ViewMaker = Callable[[Array, Array], Array]
 BlurKernel = Literal["tenth", "pillow"]
 BLUR_KERNELS: dict[str, Callable[[int], int]] = {"tenth": simclr_kernel, "pillow": pillow_kernel}
@@ -73,8 +77,9 @@ def photo_views(
       (2, 32, 32, 3)
     """
     names = ("brightness", "contrast", "saturation", "hue")
-    strengths = dict(zip(names, jitter, strict=True))
+    strengths: dict[str, Any] = dict(zip(names, jitter, strict=True))
     sides = sides_of(size)
+    kernel_size = BLUR_KERNELS[blur_kernel](min(sides))
 
     def view(rng: Array, image: Array) -> Array:
         crop_rng, flip_rng, jitter_rng, grayscale_rng, blur_rng, solarize_rng = jax.random.split(rng, 6)
@@ -88,11 +93,18 @@ def photo_views(
             image = random_photometric(jax.random.fold_in(jitter_rng, 1), image, probability=photometric)
         image = random_grayscale(grayscale_rng, image, probability=grayscale) if grayscale else image
         if blur:
-            kernel_size = BLUR_KERNELS[blur_kernel](min(sides))
             image = random_gaussian_blur(blur_rng, image, kernel_size=kernel_size, probability=blur)
         return random_solarize(solarize_rng, image, probability=solarize) if solarize else image
 
-    return _several("photo_views", view, views=views, size=size, mean=mean, std=std)
+    def alone(rng: Array, image: Array) -> Array:
+        return column_view(
+            rng, image, size=sides, scale=scale, ratio=ratio_of(size), strengths=strengths, grayscale=grayscale,
+            jitter_probability=jitter_probability, blur=blur, kernel_size=kernel_size, solarize=solarize, flip=flip,
+            resampling=resampling, antialias=antialias,
+        )  # fmt: skip
+
+    together_only = photometric or min(sides) <= CACHED
+    return _several("photo_views", view, None if together_only else alone, views=views, size=size, mean=mean, std=std)
 
 
 def simclr_views(
@@ -292,20 +304,41 @@ def standardize(image: Array, *, mean: Sequence[float], std: Sequence[float]) ->
 
 
 def _several(
-    name: str, view: ViewMaker, *, views: int, size: ImageSize, mean: Sequence[float], std: Sequence[float]
+    name: str,
+    view: ViewMaker,
+    alone: ViewMaker | None = None,
+    *,
+    views: int,
+    size: ImageSize,
+    mean: Sequence[float],
+    std: Sequence[float],
 ) -> ViewMaker:
-    """A function that makes `views` of `view`, standardised, after checks of the image."""
+    """A function that makes `views` of `view`, standardised, after checks of the image.
+
+    alone: the same views by a program for one image at a time, for the pixels of files on a CPU.
+    """
     sides = sides_of(size)
     if min(sides) < 1 or views < 1:
         raise UsageError(f"{name}: size and views must be 1 or more, got {size=}, {views=}.")
 
-    def one(rng: Array, image: Array) -> Array:
+    def standardized(view: ViewMaker, rng: Array, image: Array) -> Array:
         return standardize(view(rng, image), mean=mean, std=std)
+
+    def together(rng: Array, image: Array) -> Array:
+        return jax.vmap(partial(standardized, view), in_axes=(0, None))(
+            jax.random.split(rng, views), _unit_range(image)
+        )
+
+    def separately(rng: Array, image: Array) -> Array:
+        image = _unit_range(image)
+        return lax.map(lambda key: standardized(alone or view, key, image), jax.random.split(rng, views))
 
     def augment(rng: Array, image: Array) -> Array:
         if image.shape[0] < sides[0] or image.shape[1] < sides[1]:
             raise UsageError(f"{name}: size {size} is larger than the image {image.shape}: resize it, or lower size.")
-        return jax.vmap(one, in_axes=(0, None))(jax.random.split(rng, views), _unit_range(image))
+        if alone and image.dtype == jnp.uint8 and one_cpu(image):
+            return in_turn(separately, together)(rng, image)
+        return together(rng, image)
 
     return augment
 

@@ -136,11 +136,12 @@ def test_jitter_of_no_strength_is_the_image():
     np.testing.assert_array_equal(jittered(image, count=1, brightness=0)[0], image)
 
 
-def test_jitter_takes_all_orders_equally(monkeypatch):
+@pytest.mark.parametrize("branches", [False, True])
+def test_jitter_takes_all_orders_equally(monkeypatch, branches):
     names = ("brightness", "contrast", "saturation", "hue")
     for digit, name in enumerate(names, start=1):  # each writes its digit behind those of the ones before it
-        monkeypatch.setattr(color, f"adjust_{name}", lambda image, amount, digit=digit: 10 * image + digit)
-    written = jittered(jnp.zeros((1, 1, 3)), probability=1, **dict.fromkeys(names, 0.5))[:, 0, 0, 0]
+        monkeypatch.setattr(color, f"adjust_{name}", lambda image, amount, axis=-1, digit=digit: 10 * image + digit)
+    written = jittered(jnp.zeros((1, 1, 3)), probability=1, branches=branches, **dict.fromkeys(names, 0.5))[:, 0, 0, 0]
     orders = Counter(written.astype(int).tolist())
     assert len(orders) == 24 and all(sorted(str(order)) == list("1234") for order in orders)
     assert 60 < min(orders.values()) and max(orders.values()) < 145  # 100 each, four standard deviations

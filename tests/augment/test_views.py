@@ -149,7 +149,7 @@ def test_strengths_are_the_papers(monkeypatch):
     jax.eval_shape(
         photo_views(size=96, jitter_probability=1.0, blur_kernel="pillow", **COLOUR),
         jax.random.key(0),
-        pictures(96, 96, 3),
+        pictures(96, 96, 3) / 255,  # As floats: made as a batch is.
     )
     assert told["random_color_jitter"]["probability"] == 1.0 and told["random_gaussian_blur"]["kernel_size"] == 13
 
