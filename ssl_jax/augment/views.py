@@ -8,12 +8,11 @@ the batch, nor on its sharding. Values are standardised: `(image - mean) / std` 
 
 import functools
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
 from ssl_jax.augment.affine import affine, crop_matrix, sample_affine_matrix
 from ssl_jax.augment.blur import pillow_kernel, random_gaussian_blur, simclr_kernel
@@ -21,14 +20,14 @@ from ssl_jax.augment.chance import Range
 from ssl_jax.augment.color import random_color_jitter, random_grayscale, random_solarize
 from ssl_jax.augment.columns import column_view
 from ssl_jax.augment.geometry import Kernel, center_crop, random_flip, random_resized_crop, resize, sample_crop_box
-from ssl_jax.augment.in_turn import in_turn, one_cpu
+from ssl_jax.augment.in_turn import ViewMaker
 from ssl_jax.augment.photometric import random_photometric
+from ssl_jax.augment.several import several, standardize, unit_range
 from ssl_jax.errors import UsageError
 from ssl_jax.settings import configured
 from ssl_jax.sizes import ImageSize, sides_of
 
 CACHED = 64  # Pixels. Views of this side and smaller ones are made of a whole batch at once, on a CPU too.
-ViewMaker = Callable[[Array, Array], Array]
 BlurKernel = Literal["tenth", "pillow"]
 BLUR_KERNELS: dict[str, Callable[[int], int]] = {"tenth": simclr_kernel, "pillow": pillow_kernel}
 
@@ -104,7 +103,7 @@ def photo_views(
         )  # fmt: skip
 
     together_only = photometric or min(sides) <= CACHED
-    return _several("photo_views", view, None if together_only else alone, views=views, size=size, mean=mean, std=std)
+    return several("photo_views", view, None if together_only else alone, views=views, size=size, mean=mean, std=std)
 
 
 def simclr_views(
@@ -212,7 +211,7 @@ def digit_views(
             jitter_rng, image, brightness=brightness, contrast=contrast, saturation=0, hue=0, probability=1
         )
 
-    return _several("digit_views", view, views=views, size=size, mean=mean, std=std)
+    return several("digit_views", view, views=views, size=size, mean=mean, std=std)
 
 
 @configured
@@ -275,7 +274,7 @@ def evaluation_view(
     down, across = (round(side / crop_fraction) for side in sides)
 
     def view(image: Array) -> Array:
-        image = _unit_range(image)
+        image = unit_range(image)
         height, width = image.shape[:2]
         by_height = down * width >= across * height
         covering = (down, width * down // height) if by_height else (height * across // width, across)
@@ -284,63 +283,6 @@ def evaluation_view(
         return standardize(center_crop(image, size=sides), mean=mean, std=std)
 
     return view
-
-
-def standardize(image: Array, *, mean: Sequence[float], std: Sequence[float]) -> Array:
-    """`(image - mean) / std` by channel.
-
-    Raises:
-      UsageError: `mean` or `std` has another number of channels than the image.
-
-    Example:
-      >>> print(standardize(jnp.array([[[0.2, 0.8]]]), mean=(0.5, 0.5), std=(0.3, 0.3))[0, 0].round(2))
-      [-1.  1.]
-    """
-    channels = image.shape[-1]
-    if len(mean) != channels or len(std) != channels:
-        raise UsageError(f"mean and std need a value for each channel of images {image.shape}, got {mean=}, {std=}.")
-    centre, spread = (jnp.array(values, jnp.float32).reshape(1, 1, channels) for values in (mean, std))
-    return (image - centre) / spread
-
-
-def _several(
-    name: str,
-    view: ViewMaker,
-    alone: ViewMaker | None = None,
-    *,
-    views: int,
-    size: ImageSize,
-    mean: Sequence[float],
-    std: Sequence[float],
-) -> ViewMaker:
-    """A function that makes `views` of `view`, standardised, after checks of the image.
-
-    alone: the same views by a program for one image at a time, for the pixels of files on a CPU.
-    """
-    sides = sides_of(size)
-    if min(sides) < 1 or views < 1:
-        raise UsageError(f"{name}: size and views must be 1 or more, got {size=}, {views=}.")
-
-    def standardized(view: ViewMaker, rng: Array, image: Array) -> Array:
-        return standardize(view(rng, image), mean=mean, std=std)
-
-    def together(rng: Array, image: Array) -> Array:
-        return jax.vmap(partial(standardized, view), in_axes=(0, None))(
-            jax.random.split(rng, views), _unit_range(image)
-        )
-
-    def separately(rng: Array, image: Array) -> Array:
-        image = _unit_range(image)
-        return lax.map(lambda key: standardized(alone or view, key, image), jax.random.split(rng, views))
-
-    def augment(rng: Array, image: Array) -> Array:
-        if image.shape[0] < sides[0] or image.shape[1] < sides[1]:
-            raise UsageError(f"{name}: size {size} is larger than the image {image.shape}: resize it, or lower size.")
-        if alone and image.dtype == jnp.uint8 and one_cpu(image):
-            return in_turn(separately, together)(rng, image)
-        return together(rng, image)
-
-    return augment
 
 
 def ratio_of(size: ImageSize) -> Range:
@@ -352,11 +294,3 @@ def ratio_of(size: ImageSize) -> Range:
     """
     height, width = sides_of(size)
     return 3 / 4 * (width / height), 4 / 3 * (width / height)
-
-
-def _unit_range(image: Array) -> Array:
-    if image.dtype == jnp.uint8:
-        return image.astype(jnp.float32) / 255
-    if not jnp.issubdtype(image.dtype, jnp.floating):
-        raise UsageError(f"views need images of uint8, or of floats in [0, 1], got {image.dtype}: convert them first.")
-    return image.astype(jnp.float32)
