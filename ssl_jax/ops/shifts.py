@@ -52,15 +52,10 @@ def kernel_gradient(
     return sum_over_blocks(of_block, (images, cotangent), block).reshape(shape)
 
 
-def shifts(
-    images: Array, sizes: Sequence[int], padding: Padding, strides: Sequence[int], *, fill: float = 0.0
-) -> list[Array]:
-    """For each position of a window of these sizes, the values that lie there: `[B, H', ..., I]` each.
-
-    fill: value of the rows before and after each spatial axis, of which `padding` has the numbers.
-    """
+def shifts(images: Array, sizes: Sequence[int], padding: Padding, strides: Sequence[int]) -> list[Array]:
+    """For each position of a kernel of these sizes, the values that lie there: `[B, H', ..., I]` each."""
     edges = [(low, high, 0) for low, high in padding]
-    padded = lax.pad(images, jnp.asarray(fill, images.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
+    padded = lax.pad(images, jnp.zeros((), images.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
     batch, *sides, channels = padded.shape
     reach = [side - size + 1 for side, size in zip(sides, sizes, strict=True)]
     found = []

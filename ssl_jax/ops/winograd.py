@@ -25,7 +25,7 @@ from ssl_jax.ops.blocks import cut_rows, equal_blocks, sum_over_blocks
 
 Padding = Sequence[tuple[int, int]]
 OF_IMAGES = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]])  # B'
-OF_KERNELS = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])  # G
+OF_KERNELS = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], np.float32)  # G
 OF_RESULTS = np.array([[1, 1, 1, 0], [0, 1, -1, -1]])  # A'
 CHANNELS = 64  # With fewer, the additions cost more than the multiplications that they save.
 SIDE = 4  # With fewer positions, more tiles lie over the edge.

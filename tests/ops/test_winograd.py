@@ -122,6 +122,13 @@ def test_gradients_keep_the_images_without_their_transforms(monkeypatch: pytest.
     assert memory.temp_size_in_bytes < 16 * images.nbytes  # 12; 28 with the transforms.
 
 
+def test_where_float64_is_on_float32_stays_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_permits_blocks", lambda groups: groups == 1)
+    with jax.enable_x64(True):
+        found = step(jnp.asarray(drawn(2, 8, 8, 64)), jnp.asarray(drawn(3, 3, 64, 64)))
+    assert [gradient.dtype for gradient in found] == [jnp.float32] * 2
+
+
 def convolutions(images: np.ndarray, kernel: np.ndarray, strides: tuple[int, int] = (1, 1)) -> int:
     traced = jax.jit(lambda images, kernel: step(images, kernel, strides))  # Anew: JAX remembers what it has traced.
     return traced.lower(images, kernel).as_text().count("stablehlo.convolution")
