@@ -59,6 +59,7 @@ from ssl_jax.ops.patches import patchify
 from ssl_jax.optimizers import sgd
 from ssl_jax.train import Execution
 from ssl_jax.train.checkpoint import Checkpoints
+from ssl_jax.train.compilation import not_kept
 from ssl_jax.train.gradient import loss_and_gradient, sharded_objective
 from ssl_jax.train.mesh import batch_sharding, make_mesh, replicated, rows_shardings
 from ssl_jax.train.program import batch_shapes, make_program
@@ -543,10 +544,13 @@ def test_objective_sharded_equals_whole(method, start, embeddings):
         loss, state, metrics = sharded_objective(method, mesh, embeddings, start.method_state, rng=rng, step=start.step)
         return loss, (state, metrics)
 
-    both = [
-        jax.jit(jax.value_and_grad(functools.partial(objective, mesh=mesh), has_aux=True))(real, others)
-        for mesh in (None, make_mesh(4))
-    ]
+    with (
+        not_kept()
+    ):  # LeJEPA's on four devices, kept and read again, ends the process in half of the cases (jaxlib 0.10.2).
+        both = [
+            jax.jit(jax.value_and_grad(functools.partial(objective, mesh=mesh), has_aux=True))(real, others)
+            for mesh in (None, make_mesh(4))
+        ]
     for a, b in zip(*map(jax.tree.leaves, both), strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-6)
 
