@@ -18,6 +18,7 @@ from PIL import Image
 from watch import watched
 
 from ssl_jax.cli import main
+from ssl_jax.cli.words import COMMANDS
 from ssl_jax.commands.pretraining import _for_trackers
 from ssl_jax.data import Batches
 from ssl_jax.evaluate.invariance import view_diagnostics
@@ -213,8 +214,9 @@ def test_evaluate_every_layer_in_one_command(finished, capsys):
         ("--protocols lineer", "unknown protocol 'lineer': did you mean 'linear'?"),
         (
             "--save --held-out",
-            "save: results.json holds results on test images at the last step, got held_out",
+            "save: results.json holds results of all training images, on test images, at the last step, got held_out",
         ),
+        ("--save --train-images 5", "at the last step, got train_images: leave out --save, or train_images."),
     ],
 )
 def test_mistaken_options_of_evaluate(finished, words, sentence, capsys):
@@ -386,6 +388,19 @@ def test_changed_examples_stop_a_resumed_run_and_are_said_of_a_repeated_one(fini
     monkeypatch.setattr("ssl_jax.commands.pretraining.fit", lambda *_, **__: exec("raise KeyboardInterrupt"))
     code, _, err = command(capsys, "pretrain", "--from", tmp_path / "run.json", "--run", tmp_path / "again")
     assert code == 130 and "results may differ: " in err and "jax is '0.0.1'" in err and "test_checksum is '0'" in err
+
+
+def test_an_interrupt_behind_the_error_of_an_import_is_said_as_one(capsys, monkeypatch):
+    """While a library is imported, as of jaxlib, Ctrl-C comes as an ImportError."""
+
+    def importing(words):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as interrupt:
+            raise ImportError("Encountered an error while initializing the extension.") from interrupt
+
+    monkeypatch.setitem(COMMANDS, "embed", importing)
+    assert main(["embed", "run"]) == 130 and capsys.readouterr().err == "ssl-jax: stopped\n"
 
 
 def test_report_can_be_made_anew(finished, capsys):

@@ -92,6 +92,9 @@ def _run(words: list[str]) -> int:
         )
         return 1
     except Exception as fault:
+        if _is_interrupt(fault):
+            print("ssl-jax: stopped", file=sys.stderr)
+            return 130
         place = own_place(fault)
         if place is None or os.environ.get(TRACEBACK):
             raise
@@ -102,6 +105,13 @@ def _run(words: list[str]) -> int:
         print(f"ssl-jax: {printable(str(stop)) or 'stopped'}", file=sys.stderr)
         return 130
     return 0
+
+
+def _is_interrupt(fault: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind a fault: where it comes while a library is imported, this raises an ImportError of its own."""
+    while fault is not None and not isinstance(fault, KeyboardInterrupt):
+        fault = fault.__cause__ or fault.__context__
+    return fault is not None
 
 
 def _obey(words: list[str]) -> None:

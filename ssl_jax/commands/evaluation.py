@@ -57,7 +57,8 @@ def evaluate(
     """
     check_ranges(seed=seed, epochs=epochs, train_images=train_images)
     chosen_protocols(protocols)
-    _check_evaluation(layer=layer, layers=layers, protocols=protocols, held_out=held_out, step=step, save=save)
+    few = train_images < MOST_TRAINING_IMAGES
+    _check_evaluation(layer=layer, layers=layers, protocols=protocols, held_out=held_out, step=step, few=few, save=save)
     request, recipe, state, mesh = restore(run, step)
     if save:
         check_saves(run, LEAVE_OUT)
@@ -120,9 +121,16 @@ def transfer(
 
 
 def _check_evaluation(
-    *, layer: str, layers: Sequence[str], protocols: Sequence[str], held_out: bool, step: int | None, save: bool
+    *,
+    layer: str,
+    layers: Sequence[str],
+    protocols: Sequence[str],
+    held_out: bool,
+    step: int | None,
+    few: bool,
+    save: bool,
 ) -> None:
-    """Refuses options that exclude each other."""
+    """Refuses options that exclude each other. few: whether fewer training images than usual are asked for."""
     encoding = [name for name in protocols if PROTOCOLS[name].needs_network]
     if layers and encoding:
         raise UsageError(
@@ -130,11 +138,12 @@ def _check_evaluation(
         )
     if layers and layer != "features":
         raise UsageError(f"layer: got {layer} beside layers: name it in --layers, or leave --layers out.")
-    given = {"layer": layer != "features", "held_out": held_out, "step": step is not None}
+    given = {"layer": layer != "features", "held_out": held_out, "step": step is not None, "train_images": few}
     others = " and ".join(name for name, is_given in given.items() if is_given)
     if save and others:
         raise UsageError(
-            f"save: results.json holds results on test images at the last step, got {others}: leave out --save, or {others}."
+            "save: results.json holds results of all training images, on test images, at the last step, "
+            f"got {others}: leave out --save, or {others}."
         )
 
 

@@ -95,7 +95,7 @@ def import_weights(
     under = f" under {located.prefix!r}" if located.prefix else ""
     log_line(f"{encoder} in the names of {located.layout}{under}{unseen}")
     log_line(f"not used: {_summary(unused)}" if unused else "every array of the file is used")
-    log_line(f"next: ssl-jax evaluate {printable(str(run))} --data NAME")
+    log_line(f"next: ssl-jax evaluate {printable(str(run))}" + ("" if data else " --data NAME"))
     about = {"run": str(run), "encoder": encoder, "image_size": arguments["image_size"], "layout": located.layout}
     parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
     return about | {"prefix": located.prefix, "parameters": parameters, "unused": unused}

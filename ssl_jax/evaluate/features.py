@@ -239,9 +239,8 @@ def few_of(data: Data, train_images: int = MOST_TRAINING_IMAGES) -> str | None:
     used = len(_evaluated(data, train_images)[0])
     if used == len(data.train):
         return None
-    return (
-        f"{data.name}: features of {used:,} of {len(data.train):,} training images are evaluated; linear_sgd uses all"
-    )
+    count = f"{used:,} of {len(data.train):,}"
+    return f"{data.name}: features of {count} training images are evaluated; the protocol linear_sgd takes all"
 
 
 def _evaluated(data: Data, train_images: int) -> list[Source]:

@@ -31,7 +31,13 @@ LINE = (
 
 def conversion_of(file: Path) -> UsageError:
     """Why a pickle is not read, with the line that converts it."""
+    if file.suffix == ".safetensors":  # PyTorch, too, goes by the ending.
+        return UsageError(
+            f"file: {file} is a pickle in spite of its ending: rename it to {file.with_suffix('.pt')}, and name that."
+        )
     output = file.with_name(file.name.removesuffix(".tar")).with_suffix(".safetensors")
+    if output.exists():  # Weights that were converted before, perhaps of another file.
+        output = file.with_name(f"{file.name}.safetensors")
     code = LINE.format(file=json.dumps(str(file)), output=json.dumps(str(output)))
     return UsageError(
         f"file: {file} is a pickle, which can run any program when it is read: convert it where PyTorch 2.10 or newer is, by "

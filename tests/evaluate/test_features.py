@@ -73,7 +73,7 @@ def test_of_many_images_those_with_a_label_are_taken():
     features = compute_features(lambda params, state, images: flat(images), None, None, data, train_images=10)
     np.testing.assert_array_equal(features.train, EXPECTED[1::4])
     np.testing.assert_array_equal(features.train_labels, LABELS[1::4])
-    sentence = "test: features of 5 of 21 training images are evaluated; linear_sgd uses all"
+    sentence = "test: features of 5 of 21 training images are evaluated; the protocol linear_sgd takes all"
     assert few_of(data, train_images=10) == sentence
     assert few_of(data, train_images=21) is None is few_of(data)
 

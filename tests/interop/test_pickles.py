@@ -114,3 +114,12 @@ def test_files_are_known_by_their_first_bytes(tmp_path):
 def test_the_page_shows_the_line():
     page = (ROOT / "docs/weights.md").read_text()
     assert "".join(LINE.format(file='"x.pth"', output='"x.safetensors"').split()) in "".join(page.split())
+
+
+def test_the_line_writes_over_nothing(tmp_path):
+    (tmp_path / "model.safetensors").touch()
+    assert str(tmp_path / "model.v1.safetensors") in str(conversion_of(tmp_path / "model.v1"))
+
+
+def test_a_pickle_with_the_ending_of_safetensors_is_to_be_renamed(tmp_path):
+    assert "rename it to" in str(conversion_of(tmp_path / "x.safetensors"))
