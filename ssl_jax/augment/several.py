@@ -82,8 +82,8 @@ def unit_range(image: Array) -> Array:
     """Pixels as float32 in [0, 1], of uint8 or of floats that are; a `UsageError` for other types.
 
     Example:
-      >>> print(unit_range(jnp.array([[[51, 255]]], jnp.uint8))[0, 0].round(2))
-      [0.2 1. ]
+      >>> print(unit_range(jnp.array([[[0, 255]]], jnp.uint8))[0, 0])
+      [0. 1.]
     """
     if image.dtype == jnp.uint8:
         return image.astype(jnp.float32) / 255
