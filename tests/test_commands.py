@@ -216,6 +216,7 @@ def test_evaluate_every_layer_in_one_command(finished, capsys):
             "--save --held-out",
             "save: results.json holds results of all training images, on test images, at the last step, got held_out",
         ),
+        ("--save --train-images 5 --data digits shapes", "at the last step, got train_images: leave out --save"),
         ("--save --train-images 5", "at the last step, got train_images: leave out --save, or train_images."),
     ],
 )

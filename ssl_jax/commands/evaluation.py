@@ -57,8 +57,9 @@ def evaluate(
     """
     check_ranges(seed=seed, epochs=epochs, train_images=train_images)
     chosen_protocols(protocols)
-    few = train_images < MOST_TRAINING_IMAGES
-    _check_evaluation(layer=layer, layers=layers, protocols=protocols, held_out=held_out, step=step, few=few, save=save)
+    _check_evaluation(layer=layer, layers=layers, protocols=protocols)
+    if save:
+        _check_saved(layer=layer, held_out=held_out, step=step, train_images=train_images)
     request, recipe, state, mesh = restore(run, step)
     if save:
         check_saves(run, LEAVE_OUT)
@@ -105,6 +106,7 @@ def transfer(
     about: dict[str, Any] = {}
     check_share(options.get("labels", 1.0))
     if save:
+        _check_saved(**options)
         check_saves(run, LEAVE_OUT)
     for name in data:
         log_line(f"evaluating on {name}")
@@ -120,17 +122,8 @@ def transfer(
     return kept | {"datasets": results, "run": str(run)}
 
 
-def _check_evaluation(
-    *,
-    layer: str,
-    layers: Sequence[str],
-    protocols: Sequence[str],
-    held_out: bool,
-    step: int | None,
-    few: bool,
-    save: bool,
-) -> None:
-    """Refuses options that exclude each other. few: whether fewer training images than usual are asked for."""
+def _check_evaluation(*, layer: str, layers: Sequence[str], protocols: Sequence[str]) -> None:
+    """Refuses options that exclude each other."""
     encoding = [name for name in protocols if PROTOCOLS[name].needs_network]
     if layers and encoding:
         raise UsageError(
@@ -138,9 +131,21 @@ def _check_evaluation(
         )
     if layers and layer != "features":
         raise UsageError(f"layer: got {layer} beside layers: name it in --layers, or leave --layers out.")
+
+
+def _check_saved(
+    *,
+    layer: str = "features",
+    held_out: bool = False,
+    step: int | None = None,
+    train_images: int = MOST_TRAINING_IMAGES,
+    **_: Any,
+) -> None:
+    """Refuses to save results that cannot stand beside those of `results.json`."""
+    few = train_images < MOST_TRAINING_IMAGES
     given = {"layer": layer != "features", "held_out": held_out, "step": step is not None, "train_images": few}
     others = " and ".join(name for name, is_given in given.items() if is_given)
-    if save and others:
+    if others:
         raise UsageError(
             "save: results.json holds results of all training images, on test images, at the last step, "
             f"got {others}: leave out --save, or {others}."
