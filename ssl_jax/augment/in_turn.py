@@ -10,7 +10,7 @@ import jax
 from jax import Array, lax
 from jax.custom_batching import custom_vmap
 
-from ssl_jax.ops.collectives import devices_under, platform_of
+from ssl_jax.ops.collectives import devices_under
 
 ViewMaker = Callable[[Array, Array], Array]
 
@@ -44,13 +44,3 @@ def in_turn(one: ViewMaker, many: ViewMaker) -> ViewMaker:
         return lax.map(of_row, rows), True
 
     return run
-
-
-def one_cpu(image: Array) -> bool:
-    """Whether the computation is on a CPU, and not spread over several devices.
-
-    Example:
-      >>> print(one_cpu(jax.device_put(jnp.zeros(3), jax.devices("cpu")[0])))
-      True
-    """
-    return platform_of(image) == "cpu" and devices_under(image) == 1

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.augment.in_turn import ViewMaker, in_turn, one_cpu
+from ssl_jax.augment.in_turn import ViewMaker, in_turn
 from ssl_jax.errors import UsageError
+from ssl_jax.ops.collectives import on_one_cpu
 from ssl_jax.sizes import ImageSize, sides_of
 
 
@@ -54,7 +55,7 @@ def several(
     def augment(rng: Array, image: Array) -> Array:
         if image.shape[0] < sides[0] or image.shape[1] < sides[1]:
             raise UsageError(f"{name}: size {size} is larger than the image {image.shape}: resize it, or lower size.")
-        if alone and image.dtype == jnp.uint8 and one_cpu(image):
+        if alone and image.dtype == jnp.uint8 and on_one_cpu(image):
             return in_turn(separately, together)(rng, image)
         return together(rng, image)
 

@@ -138,6 +138,16 @@ def platform_of(array: Array) -> str:
     return kind if kind == "cpu" else "tpu" if kind.startswith("tpu") else "gpu"
 
 
+def on_one_cpu(array: Array) -> bool:
+    """Whether the computation is on a CPU, and not spread over several devices.
+
+    Example:
+      >>> print(on_one_cpu(jax.device_put(jnp.zeros(3), jax.devices("cpu")[0])))
+      True
+    """
+    return platform_of(array) == "cpu" and devices_under(array) == 1
+
+
 def spread(rows: Array, axis_name: str = "data") -> Array:
     """The same global array, with the constraint that its rows stay sharded over the devices of an axis, if there is one.
 

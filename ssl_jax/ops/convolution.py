@@ -24,8 +24,8 @@ from jax import Array, lax
 
 from ssl_jax.ops import shifts, winograd
 from ssl_jax.ops.collectives import platform_of
+from ssl_jax.ops.shifts import Padding
 
-Padding = Sequence[tuple[int, int]]
 FUSION = "xla_cpu_experimental_ynn_fusion_type"
 CONVOLUTION_AXES = 4  # At least, of a kernel `[h, w, I, O]`.
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ssl_jax.ops.blocks import cut_rows
-from ssl_jax.ops.collectives import devices_under, platform_of, row_numbers, shards
+from ssl_jax.ops.collectives import devices_under, on_one_cpu, row_numbers, shards
 from ssl_jax.ops.streaming import most_scores
 
 # Measured on two cores, forward and backward (benchmarks/attention.py): scores of a tile, and queries of a long sequence.
@@ -49,7 +49,7 @@ def choose_tile(
         many = pairs * queries * keys * shards(axis_name) > most_scores(query)
         blocks = max(FEWEST_KEYS, most_scores(query) // (pairs * queries)) if many else None
         return Tile(pairs, queries, block_size or blocks, recompute=False)
-    one_cpu = devices_under(query) == 1 and platform_of(query) == "cpu"
+    one_cpu = on_one_cpu(query)
     most = CACHED_SCORES if one_cpu else most_scores(query) * devices_under(query)
     few = (pairs * queries * keys <= most or (one_cpu and keys <= SHORT)) and block_size is None
     if dense or few:

@@ -22,8 +22,8 @@ import numpy as np
 from jax import Array, lax
 
 from ssl_jax.ops.blocks import cut_rows, equal_blocks, sum_over_blocks
+from ssl_jax.ops.shifts import Padding
 
-Padding = Sequence[tuple[int, int]]
 OF_IMAGES = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]])  # B'
 OF_KERNELS = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], np.float32)  # G
 OF_RESULTS = np.array([[1, 1, 1, 0], [0, 1, -1, -1]])  # A'
