@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from ssl_jax.ops.collectives import varying_together
+
 
 def floats(*arrays: Array) -> tuple[Array, ...]:
     """The arrays in floating-point types that can be summed together: the promotion rule of the project.
@@ -58,6 +60,17 @@ def equal_blocks(count: int, most: int) -> int:
     return -(-count // -(-count // max(1, most)))
 
 
+def map_blocks(function: Callable[[Array], Array], rows: Array, block: int) -> Array:
+    """`function(rows)` by blocks of the rows, one after the other; zeros fill up the last block.
+
+    For its derivatives only the rows are kept, without values within the function.
+    """
+    blocks = cut_rows(rows, block)
+    function = jax.checkpoint(function, prevent_cse=False)
+    results = lax.map(function, blocks) if len(blocks) > 1 else function(blocks[0])[None]
+    return results.reshape(-1, *results.shape[2:])[: len(rows)]
+
+
 def sum_over_blocks(term: Callable[..., Array], arrays: tuple[Array, ...], block: int) -> Array:
     """The sum of `term(*blocks)` over the blocks of the rows, one after the other; zeros fill up the last block.
 
@@ -66,4 +79,5 @@ def sum_over_blocks(term: Callable[..., Array], arrays: tuple[Array, ...], block
     cut = tuple(cut_rows(array, block) for array in arrays)
     like = jax.eval_shape(term, *(array[0] for array in cut))
     term = jax.checkpoint(term, prevent_cse=False)
-    return lax.scan(lambda total, blocks: (total + term(*blocks), None), jnp.zeros(like.shape, like.dtype), cut)[0]
+    zeros, *cut = varying_together((jnp.zeros(like.shape, like.dtype), *cut))
+    return lax.scan(lambda total, blocks: (total + term(*blocks), None), zeros, tuple(cut))[0]

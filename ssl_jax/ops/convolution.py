@@ -5,8 +5,8 @@ B: examples; H: a spatial axis, of which there may be several; I, O: channels in
 JAX writes the gradients of a convolution as convolutions with permuted axes: in the kernel's, the batch takes the place of the
 channels. For the usual order, `[B, H, W, C]` and `[H, W, I, O]`, the compiler has a fast implementation; for others it has none
 in loops, such as those over microbatches, where the kernel's gradient takes 25 to 300 times as long. Here axes are transposed,
-and the same convolution is computed in the usual order. Where there is one device, wide kernels are `winograd`'s or `shifts`'s,
-which take less: half of the time for a training step of ResNet-18.
+and the same convolution is computed in the usual order. Wide kernels are `winograd`'s or `shifts`'s, which take less: half of
+the time for a training step of ResNet-18. Each of several devices convolves its own examples.
 
 On accelerators, to which the order makes no difference, a convolution is JAX's own.
 """
@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ssl_jax.ops import shifts, winograd
-from ssl_jax.ops.collectives import platform_of
+from ssl_jax.ops.collectives import devices_under, over_shards, platform_of, varying_together
 from ssl_jax.ops.shifts import Padding
 
 FUSION = "xla_cpu_experimental_ynn_fusion_type"
@@ -90,7 +90,10 @@ def convolution(
         return lax.conv_general_dilated(
             images, kernel, strides, padding, feature_group_count=feature_group_count, **others
         )
-    return _on_cpu(images, kernel, tuple(strides), tuple(map(tuple, padding)), feature_group_count)
+    form = tuple(strides), tuple(map(tuple, padding)), feature_group_count
+    if len(images) % devices_under(images):
+        return _on_cpu(images, kernel, *form)
+    return over_shards(lambda *parts: (_on_cpu(*varying_together(parts[:2]), *form), None), images, kernel)[0]
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(2, 3, 4))
@@ -118,11 +121,9 @@ def _images_gradient(
     kernel: Array, shape: tuple[int, ...], strides: tuple[int, ...], padding: Padding, groups: int, cotangent: Array
 ) -> Array:
     """The cotangent, with zeros between its positions for strides, convolved with the reversed kernel of O to I channels."""
-    if _has_few_positions(
-        cotangent, kernel, groups
-    ):  # The transposed product, in which there are no zeros to multiply.
-        product = partial(shifts.convolve, kernel=kernel, padding=padding, window_strides=strides)
-        return jax.linear_transpose(product, jax.ShapeDtypeStruct(shape, cotangent.dtype))(cotangent)[0]
+    strided = math.prod(strides) > 1 and _permits_blocks(cotangent, groups) and shifts.suit(cotangent, kernel.shape)
+    if strided or _has_few_positions(cotangent, kernel, groups):
+        return shifts.images_gradient(shape, kernel, strides, padding, cotangent)
     *sizes, per_group, outputs = kernel.shape
     spatial = tuple(range(len(sizes)))
     exchanged = kernel.reshape(*sizes, per_group, groups, outputs // groups).swapaxes(-1, -3)
@@ -140,7 +141,7 @@ def _kernel_gradient(
     images: Array, shape: tuple[int, ...], strides: tuple[int, ...], padding: Padding, groups: int, cotangent: Array
 ) -> Array:
     """The images convolved with the cotangent as a kernel, with the batch as channels and channels as the batch."""
-    if _permits_blocks(groups):
+    if _permits_blocks(images, groups):
         if math.prod(strides) == 1 and winograd.suits(images, shape, padding):
             return winograd.kernel_gradient(images, cotangent, padding)
         if math.prod(strides) > 1 and shifts.suit(cotangent, shape):
@@ -165,7 +166,7 @@ def _plain(images: Array, kernel: Array, padding: Padding, groups: int, **option
     if _has_few_positions(images, kernel, groups) and "window_strides" in options:
         return shifts.convolve(images, kernel, padding, **options)
     dense = all(math.prod(factors) == 1 for factors in options.values())
-    if dense and _permits_blocks(groups) and winograd.suits(images, kernel.shape, padding):
+    if dense and _permits_blocks(images, groups) and winograd.suits(images, kernel.shape, padding):
         return winograd.convolve(images, kernel, padding)
     space = "".join("DHW"[-(images.ndim - 2) :])
     options = {"window_strides": (1,) * len(space), **options}
@@ -183,6 +184,6 @@ def _has_few_positions(images: Array, kernel: Array, groups: int) -> bool:
     return groups == 1 and math.prod(images.shape[1:-1]) < math.prod(kernel.shape[:-2])
 
 
-def _permits_blocks(groups: int) -> bool:
-    """Over several devices the batch is sharded, and a loop over its blocks would gather it."""
-    return groups == 1 and jax.device_count("cpu") == 1
+def _permits_blocks(images: Array, groups: int) -> bool:
+    """A loop over blocks of a batch that is sharded over several devices would gather it."""
+    return groups == 1 and devices_under(images) == 1

@@ -14,14 +14,12 @@ Source: Lavin and Gray 2015, https://arxiv.org/abs/1509.09308, section 4.1.
 
 import math
 from collections.abc import Sequence
-from functools import partial
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from ssl_jax.ops.blocks import cut_rows, equal_blocks, sum_over_blocks
+from ssl_jax.ops.blocks import equal_blocks, map_blocks, sum_over_blocks
 from ssl_jax.ops.shifts import Padding
 
 OF_IMAGES = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]])  # B'
@@ -55,15 +53,11 @@ def convolve(images: Array, kernel: Array, padding: Padding) -> Array:
     by_position = jnp.einsum("xi,yj,ijco->xyco", OF_KERNELS, OF_KERNELS, kernel, precision="highest")
     sides = _sides(images, padding)
 
-    # For derivatives only the images are kept, without their transforms.
-    @partial(jax.checkpoint, prevent_cse=False)
     def of_block(images: Array) -> Array:
         products = jnp.einsum("xytc,xyco->xyto", _tiles(images, padding), by_position)
         return _positions(products, (len(images), *sides))
 
-    blocks = cut_rows(images, _block(images, sides))
-    results = lax.map(of_block, blocks) if len(blocks) > 1 else of_block(blocks[0])[None]
-    return results.reshape(-1, *results.shape[2:])[: len(images)]
+    return map_blocks(of_block, images, _block(images, sides))
 
 
 def kernel_gradient(images: Array, cotangent: Array, padding: Padding) -> Array:

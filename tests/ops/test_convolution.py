@@ -1,13 +1,17 @@
 """Convolutions on CPUs: the values and gradients of JAX's own, in loops, too, and the compiler's option."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import Array, lax
+from jax.sharding import PartitionSpec
 
 from ssl_jax.ops import convolution as module
 from ssl_jax.ops.convolution import FUSION, compiler_options, convolution
+from ssl_jax.train.mesh import batch_sharding, make_mesh, replicated
 
 # Shape of the images, sides of the kernel, strides, padding, groups, channels out.
 CASES = {
@@ -59,6 +63,49 @@ def test_values_and_derivatives_are_those_of_jax(case: str) -> None:
         np.testing.assert_allclose(gradient, right, rtol=1e-4, atol=1e-4)
     forward, right = (jax.jvp(function, (images, kernel), (images, kernel))[1] for function in (ours, theirs))
     np.testing.assert_allclose(forward, right, rtol=1e-4, atol=1e-4)
+
+
+# Images, kernel, strides: narrow, Winograd's, by shifts, and fewer positions than the kernel has.
+SHARDED = {
+    "narrow": ((8, 6, 6, 4), (3, 3, 4, 8), (2, 2)),
+    "wide": ((8, 6, 6, 64), (3, 3, 64, 64), (1, 1)),
+    "wide, strided": ((8, 16, 16, 64), (3, 3, 64, 64), (2, 2)),
+    "2x2": ((8, 2, 2, 64), (3, 3, 64, 64), (1, 1)),
+}
+
+
+@pytest.mark.parametrize("case", SHARDED)
+def test_each_of_several_devices_convolves_its_rows(case: str) -> None:
+    """By the forms of one device; only the kernel's gradient is summed over them."""
+    shape, sizes, strides = SHARDED[case]
+    rng = np.random.default_rng(0)
+    images = jnp.asarray(rng.normal(size=shape), jnp.float32)
+    kernel = jnp.asarray(rng.normal(size=sizes), jnp.float32) / 24
+
+    def loss(images: Array, kernel: Array) -> Array:
+        return jnp.sum(convolution(images, kernel, strides, ((1, 1), (1, 1))) ** 2)
+
+    step = jax.jit(jax.grad(loss, (0, 1)))
+    mesh = make_mesh(4)
+    placed = jax.device_put(images, batch_sharding(mesh)), jax.device_put(kernel, replicated(mesh))
+    compiled = step.lower(*placed).compile()
+    text = compiled.as_text()
+    assert text.count(" all-reduce(") == 1
+    assert not re.search(r" (all-gather|all-to-all|collective-permute)\(", text)
+    found = compiled(*placed)
+    assert found[0].sharding.is_equivalent_to(batch_sharding(mesh), 4)
+    specs = PartitionSpec("data"), PartitionSpec()
+    mapped = jax.shard_map(jax.grad(loss, (0, 1)), mesh=mesh, in_specs=specs, out_specs=specs)(*placed)
+    for gradient, of_shards, right in zip(found, mapped, step(images, kernel), strict=True):
+        np.testing.assert_allclose(gradient, right, rtol=0, atol=1e-5 * abs(right).max())
+        np.testing.assert_allclose(of_shards, right, rtol=0, atol=1e-5 * abs(right).max())
+
+
+def test_rows_that_devices_cannot_share_equally() -> None:
+    images, kernel = jnp.ones((8, 6, 6, 64)), jnp.ones((3, 3, 64, 64))
+    placed = jax.device_put(images, batch_sharding(make_mesh(4)))
+    some = jax.jit(lambda images: convolution(images[:3], kernel, (1, 1), ((1, 1), (1, 1))))
+    np.testing.assert_array_equal(some(placed), some(images))
 
 
 def test_gradients_have_the_usual_order_of_axes() -> None:
