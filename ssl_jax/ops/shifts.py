@@ -64,7 +64,9 @@ def images_gradient(
     product = partial(convolve, kernel=kernel, padding=padding, window_strides=strides)
 
     def of_block(cotangent: Array) -> Array:
-        images = jnp.zeros((len(cotangent), *shape[1:]), cotangent.dtype)  # Not computed with, but of the same type on shards.
+        images = jnp.zeros(
+            (len(cotangent), *shape[1:]), cotangent.dtype
+        )  # Not computed with, but of the same type on shards.
         images, cotangent = varying_together((images, cotangent))
         return jax.vjp(product, images)[1](cotangent)[0]
 
