@@ -31,6 +31,10 @@ from ssl_jax.ops.kmeans_seeds import draw_any, draw_seeds
 from ssl_jax.ops.normalize import power_of_two, unit_length
 
 CANDIDATES = 4  # centroids with exact distances from a point where products do not resolve which is nearest
+ROUNDED = (
+    1e-5  # of the variance: less is left within clusters by rounding, where the variance between them is subtracted
+)
+MARK = 2.0**23  # Added to indices below it, which float32 then holds exactly.
 ROUNDING = 8  # units of it in the lengths of a point and a centroid: nearer ones than that are not resolved
 
 # Points of a block; on a CPU these and their scores fit into the caches: on two cores 512 of 512 numbers are compared with 64
@@ -111,6 +115,7 @@ def kmeans(
     total = len(points) * shards(axis_name)
     if clusters > total:
         raise ValueError(f"kmeans: clusters must be between 1 and the {total} points, got {clusters}")
+    equal = weights is None
     if weights is None:
         weights = jnp.ones(len(points), jnp.float32)
     check_arrays("kmeans", weights=weights)
@@ -133,11 +138,13 @@ def kmeans(
     if seeds_at_once is None:
         seeds_at_once = 1 if clusters <= ONE_BY_ONE else TOGETHER
 
+    middle, variance = _moments(points, weights / heaviness, axis_name)
+
     def lloyd(carry):
         number, before, _ = carry
-        sums, counts, inertia = mean_over_shards(_sums(points, weights, before, block_size), axis_name)
-        spread = jnp.sqrt(inertia / (len(points) * heaviness * points.shape[1]))
+        sums, counts = mean_over_shards(_sums(points, None if equal else weights, before, block_size), axis_name)
         means = sums / jnp.where(counts > 0, counts, 1)[:, None]
+        spread = _spread(means, counts, middle, variance)
         means = _fill_empty(jax.random.fold_in(rng, clusters + number), means, counts, spread)
         means = unit_length(means) if spherical else means
         return number + 1, means, jnp.any(means != before)
@@ -168,12 +175,14 @@ def nearest_centroid(points: Array, centroids: Array, *, block_size: int | None 
             f"nearest_centroid: needs points [B, D] and centroids [K, D], not empty, got {points.shape}, {centroids.shape}"
         )
     points, centroids = floats(jnp.asarray(points), jnp.asarray(centroids))
-    compare = _comparison(centroids)
+    nearest = _nearest(centroids)
 
     def visit(found, rows, start, new):
+        labels = nearest(rows)
+        distances = jnp.sum((rows - centroids[labels]) ** 2, axis=1)
         return tuple(
             lax.dynamic_update_slice(whole, part.astype(whole.dtype), (start,))
-            for whole, part in zip(found, compare(rows), strict=True)
+            for whole, part in zip(found, (labels, distances), strict=True)
         )
 
     kind = jnp.result_type(points, centroids)
@@ -181,18 +190,36 @@ def nearest_centroid(points: Array, centroids: Array, *, block_size: int | None 
     return _over_blocks(visit, nothing, points, _block(points, block_size))
 
 
-def _sums(points: Array, weights: Array, centroids: Array, block_size: int | None) -> tuple[Array, Array, Array]:
-    """Of each cluster, the weighted sum of its points `[K, D]` and of their weights `[K]`; and that of all distances."""
-    compare = _comparison(centroids)
+def _moments(points: Array, weights: Array, axis_name: str | None) -> tuple[Array, Array]:
+    """The mean of all points, `[1, D]`, and of their squared distances to it, in proportion to weights whose mean is 1."""
+
+    def average(values):
+        return mean_over_shards((weights[:, None] * values).mean(axis=0, keepdims=True), axis_name)
+
+    middle = average(points)
+    return middle, average((points - middle) ** 2).sum()
+
+
+def _spread(means: Array, counts: Array, middle: Array, variance: Array) -> Array:
+    """The deviation of points from the means of their clusters, a number: of all variance, what is not between the means."""
+    between = jnp.sum(counts[:, None] * (means - middle) ** 2) / counts.sum()
+    within = jnp.where(variance - between > ROUNDED * variance, variance - between, 0)
+    return jnp.sqrt(within / means.shape[1])
+
+
+def _sums(points: Array, weights: Array | None, centroids: Array, block_size: int | None) -> tuple[Array, Array]:
+    """Of each cluster, the weighted sum of its points `[K, D]` and the sum of their weights `[K]`."""
+    nearest = _nearest(centroids)
 
     def visit(carry, rows, start, new):
-        sums, counts, inertia = carry
-        labels, distances = compare(rows)
-        parts = jnp.where(new, lax.dynamic_slice_in_dim(weights, start, len(rows)), 0)
-        sums, counts = sums.at[labels].add(parts[:, None] * rows), counts.at[labels].add(parts)
-        return sums, counts, inertia + jnp.sum(parts * distances)
+        sums, counts = carry
+        labels = jnp.where(new, nearest(rows), len(centroids))  # Those out of bounds are not added.
+        if weights is None:
+            return sums.at[labels].add(rows, mode="drop"), counts.at[labels].add(1, mode="drop")
+        parts = lax.dynamic_slice_in_dim(weights, start, len(rows))
+        return sums.at[labels].add(parts[:, None] * rows, mode="drop"), counts.at[labels].add(parts, mode="drop")
 
-    nothing = jnp.zeros_like(centroids), jnp.zeros(len(centroids), points.dtype), jnp.zeros((), points.dtype)
+    nothing = jnp.zeros_like(centroids), jnp.zeros(len(centroids), points.dtype)
     return _over_blocks(visit, nothing, points, _block(points, block_size))
 
 
@@ -217,8 +244,8 @@ def _over_blocks(visit: Callable[..., Any], carry: Any, points: Array, block: in
     return lax.fori_loop(0, -(-len(points) // block), step, tuple(carry))
 
 
-def _comparison(centroids: Array) -> Callable[[Array], tuple[Array, Array]]:
-    """The function of points `[b, D]` that finds the nearest centroid of each, `[b]`, and the squared distance `[b]`.
+def _nearest(centroids: Array) -> Callable[[Array], Array]:
+    """The function of points `[b, D]` that finds the nearest centroid of each, `[b]`.
 
     Products decide, where the best is further ahead of the second than their rounding; in a block where one is not, exact
     distances of the best few.
@@ -226,30 +253,27 @@ def _comparison(centroids: Array) -> Callable[[Array], tuple[Array, Array]]:
     middle = centroids.mean(axis=0)  # far from the origin, the products below would cancel
     shifted = centroids - middle[None]
     squares = jnp.sum(shifted**2, axis=1)
-    longest, last = jnp.sqrt(squares.max()), len(centroids) - 1
+    longest = jnp.sqrt(squares.max())
 
-    def compare(rows):
+    def nearest(rows):
         away = rows - middle[None]
         closeness = jnp.dot(away, shifted.T, precision="highest") - squares[None] / 2
         best = closeness.max(axis=1)
-        index = lax.broadcasted_iota(jnp.int32, closeness.shape, 1)
-        # The first of the best, as by argmax, which takes ten times as long on CPUs.
-        label = jnp.where(closeness == best[:, None], index, last).min(axis=1)
-        second = jnp.where(index == label[:, None], -jnp.inf, closeness).max(axis=1)
         rounding = ROUNDING * jnp.finfo(closeness.dtype).eps * longest * (longest + jnp.sqrt(jnp.sum(away**2, axis=1)))
+        # One sum in place of an argmax, which takes ten times as long on CPUs, and a second maximum: where only one centroid is
+        # as near as the best, up to rounding, its index above MARK.
+        numbers = MARK + lax.broadcasted_iota(jnp.float32, closeness.shape, 1)
+        found = jnp.where(closeness >= (best - rounding)[:, None], numbers, 0).sum(axis=1)
+        alone = jnp.all((found >= MARK) & (found < 2 * MARK))
 
         def exactly():
             near = lax.top_k(closeness, min(CANDIDATES, len(centroids)))[1].astype(jnp.int32)
             distances = jnp.sum((rows[:, None] - centroids[near]) ** 2, axis=2)
-            nearest = jnp.argmin(distances, axis=1, keepdims=True)
-            return tuple(jnp.take_along_axis(each, nearest, axis=1)[:, 0] for each in (near, distances))
+            return jnp.take_along_axis(near, jnp.argmin(distances, axis=1, keepdims=True), axis=1)[:, 0]
 
-        def at_once():
-            return label, jnp.sum((rows - centroids[label]) ** 2, axis=1)
+        return lax.cond(alone, lambda: (found - MARK).astype(jnp.int32), exactly)
 
-        return lax.cond(jnp.all(best - second > rounding), at_once, exactly)
-
-    return compare
+    return nearest
 
 
 def _fill_empty(rng: Array, means: Array, counts: Array, spread: Array) -> Array:

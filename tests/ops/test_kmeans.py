@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sharding import WITHOUT_GRADIENT, in_pieces
 
-from ssl_jax.ops.kmeans import Clusters, _fill_empty, _sums, nearest_centroid
+from ssl_jax.ops.kmeans import Clusters, _fill_empty, _moments, _spread, _sums, nearest_centroid
 from ssl_jax.ops.kmeans import kmeans as eager
 from ssl_jax.ops.kmeans_seeds import _draw_rows, _kept, draw_any
 
@@ -145,12 +145,23 @@ def test_rows_are_drawn_in_proportion_to_their_weight():
 
 
 @pytest.mark.slow
+def test_the_spread_within_clusters():
+    rng = np.random.default_rng(0)
+    label, weights = rng.integers(0, 3, 200), rng.uniform(0, 2, 200)
+    points = rng.normal(size=(3, 5))[label] + 0.1 * rng.normal(size=(200, 5)) + 7
+    counts = np.array([weights[label == k].sum() for k in range(3)])
+    means = np.array([np.average(points[label == k], axis=0, weights=weights[label == k]) for k in range(3)])
+    expected = np.sqrt(np.average((points - means[label]) ** 2, axis=0, weights=weights).mean())
+    single = [jnp.asarray(array, jnp.float32) for array in (points, weights / weights.mean(), means, counts)]
+    np.testing.assert_allclose(_spread(*single[2:], *_moments(*single[:2], None)), expected, rtol=1e-3)
+
+
 def test_an_empty_cluster_takes_part_of_the_largest():
     points, _ = blobs()
     centroids = jnp.array([[100.0, 0, 0], [0, 0, 0], [0, 200.0, 0]])  # everything is nearest to the middle one
     labels, distance = nearest_centroid(points, centroids)
     assert set(np.asarray(labels)) == {1}
-    sums, counts, _ = _sums(points, jnp.ones(len(points)), centroids, 5)
+    sums, counts = _sums(points, jnp.ones(len(points)), centroids, 5)
     means = sums / jnp.maximum(counts, 1)[:, None]
     np.testing.assert_allclose(means[1], points.mean(axis=0), atol=1e-6)
     filled = _fill_empty(KEY, means, counts, jnp.sqrt(distance.mean()))
