@@ -17,9 +17,9 @@ from ssl_jax.options import DEFAULTS, Options
 from ssl_jax.recipes import Recipe
 from ssl_jax.report.sheets import grid
 from ssl_jax.train.execution import COMPARISON, Execution
-from ssl_jax.train.loop import Hook
 from ssl_jax.train.mesh import batch_sharding, check_batch_size, make_mesh
 from ssl_jax.train.program import Program, batch_shapes, check_program, make_program
+from ssl_jax.train.records import Hook
 
 MakeRecipe = Callable[[], Recipe]
 

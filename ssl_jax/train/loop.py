@@ -1,7 +1,6 @@
 """The trainer: runs the jitted step over the mesh, monitors it, and can be killed at any time."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,11 +22,10 @@ from ssl_jax.train.log import Log, log_line
 from ssl_jax.train.mesh import check_batch_size, make_mesh
 from ssl_jax.train.profile import Profile
 from ssl_jax.train.program import Program, make_program
+from ssl_jax.train.records import Hook, Intervals, Records
 from ssl_jax.train.state import TrainState
 from ssl_jax.train.step import Augment, Batch
 from ssl_jax.train.trackers import Tracker
-
-Hook = Callable[[TrainState], Mapping[str, Any]]
 
 
 class Input(Protocol):
@@ -102,11 +100,10 @@ def fit(
     say = _say_nothing if quiet else log_line
     state, recent = _resume(checkpoints, program, batches) or (_begin(method, program, batches, say), [])
     start = int(jax.device_get(state.step))
-    guard = FiniteGuard(run, checkpoints, getattr(batches, "indices", None), state, execution, say)
     if start:
         say(f"resuming from step {start} of {steps} in {run}")
-
-    interrupts = Interrupts(save_minutes=save_minutes)
+    guard = FiniteGuard(run, checkpoints, getattr(batches, "indices", None), state, execution, say)
+    intervals, interrupts = Intervals(steps, log_every, hook_every, save_every), Interrupts(save_minutes=save_minutes)
     with (
         interrupts if checkpoints else nullcontext(),
         Log(run if jax.process_index() == 0 else None, steps=steps, start=start, quiet=quiet, trackers=trackers) as log,
@@ -114,47 +111,42 @@ def fit(
         Profile(run / PROFILE if run else None, steps=profile, start=start, last=steps) as trace,
         jax.transfer_guard("disallow"),
     ):
-        facts = getattr(method, "facts", None)
-        alarm = CollapseAlarm(type(method).__name__, facts, examples=batches.batch_size)
+        alarm = CollapseAlarm(type(method).__name__, getattr(method, "facts", None), examples=batches.batch_size)
         alarm.check_log(read_metrics(run) if run and start else [])
+        records = Records(
+            log,
+            guard,
+            alarm,
+            hook=hook,
+            checkpoints=checkpoints,
+            batch_size=batches.batch_size,
+            recent=recent,
+            start=start,
+            say=say,
+        )
         waits = log.waits
         for number in range(start + 1, steps + 1):
             with waits.on("input"):
                 batch = next(batches)
             stop, late = interrupts.due(number, last=number == steps)
-            scheduled, call = (number == steps or number % every == 0 for every in (save_every, hook_every))
-            record, save = number % log_every == 0 or scheduled, scheduled or stop or late
-            with waits.on_program("gauges") if record else nullcontext():
-                measuring = program.gauges(state, batch) if record else {}
+            due = intervals.due(number, save=stop or late)
+            with waits.on_program("gauges") if due.record else nullcontext():
+                gauges = program.gauges(state, batch) if due.record else {}
             with trace.before(number), waits.on_program("step"), guard.searching(number):
                 state, metrics = program.step(state, batch)
             trace.after(number, metrics)
-            recent.append(metrics)
-            log.advance(number)
-            if record:
-                with waits.on("device"):
-                    means, gauges = guard.means(recent, number), _floats(measuring)
-                images, sentence = min(len(recent), number - start) * batches.batch_size, alarm.check(number, gauges)
-                log.write(number, {**means, **gauges}, images=images, alarm=sentence)
-                recent = []
-                if sentence:
-                    say(sentence)
-            if save:
+            records.add(number, metrics)
+            if due.record:
+                records.record(number, gauges)
+            if due.checkpoint:
                 with waits.on("device"):
                     guard.check(state, number)
-            with waits.on("evaluation"):
-                measured, pictures = _measured(hook(state)) if hook and call else ({}, {})
-            if measured:
-                log.write(number, measured)
-            if pictures:
-                log.show(number, pictures)
-            if checkpoints and save:
-                score = _score({**means, **gauges, **measured}) if scheduled else None
-                pending = [_floats(metrics) for metrics in recent]
-                with waits.on("writing"):
-                    checkpoints.save(state, input_state=batches.state(), score=score, recent=pending)
+            if due.evaluation:
+                records.evaluate(number, state)
+            if due.checkpoint:
+                records.save(state, batches.state(), scored=due.scored)
                 interrupts.saved()
-            if save or call:
+            if due.checkpoint or due.evaluation:
                 log.reset_clock()
             # During the last step, a signal also stops what would come after training.
             if stop or (number == steps and interrupts.received and jax.process_count() == 1):
@@ -188,22 +180,3 @@ def _resume(checkpoints: Checkpoints | None, program: Program, batches: Input) -
         return None
     batches.restore(restored.input_state)
     return restored.state, list(restored.recent)
-
-
-def _score(metrics: Mapping[str, float]) -> float:
-    """Of a checkpoint, higher is better: k-NN with labels; below all of these the correlation of two views; or minus the loss.
-
-    A loss may be lowest at a trivial solution. docs/evaluation.md has the measurements.
-    """
-    scores = metrics.get("knn", math.nan), metrics.get("view_correlation", math.nan) - 2
-    return next((score for score in scores if math.isfinite(score)), -metrics["loss"])
-
-
-def _measured(found: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """The metrics among the results of a hook, and the pictures."""
-    pictures = {name: value for name, value in found.items() if np.ndim(value) == 3}
-    return _floats({name: value for name, value in found.items() if name not in pictures}), pictures
-
-
-def _floats(metrics: Mapping[str, Any]) -> dict[str, float]:
-    return {name: float(value) for name, value in jax.device_get(dict(metrics)).items()}

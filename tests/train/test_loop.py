@@ -24,9 +24,9 @@ from ssl_jax.runs import read_metrics
 from ssl_jax.runs.waiting import WAITS, waited
 from ssl_jax.train import Execution, fit
 from ssl_jax.train.checkpoint import Checkpoints
-from ssl_jax.train.loop import _score
 from ssl_jax.train.mesh import make_mesh
 from ssl_jax.train.program import make_program
+from ssl_jax.train.records import _score
 from ssl_jax.train.state import init_state
 
 CLOCK = {"images_per_second", "seconds", *WAITS}  # Of a record: different in each run.
