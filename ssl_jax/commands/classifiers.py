@@ -17,8 +17,8 @@ from ssl_jax.data import Data, Source, subsample
 from ssl_jax.data.source import labels_of
 from ssl_jax.data.subsets import labelled
 from ssl_jax.errors import UsageError, usage_errors, writing
+from ssl_jax.evaluate.classifier_training import Classifier as FineTunedNetwork
 from ssl_jax.evaluate.features import MOST_TRAINING_IMAGES
-from ssl_jax.evaluate.fine_tune import Classifier as FineTunedNetwork
 from ssl_jax.evaluate.fine_tune import FineTuned
 from ssl_jax.evaluate.linear import linear_probe
 from ssl_jax.files import printable

@@ -11,35 +11,25 @@ decay of 0.75 (util/lr_decay.py of facebookresearch/mae). Of few labels an epoch
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cache, partial
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
-import jax
-import numpy as np
-from jax import Array
 from jax.sharding import Mesh
 
-from ssl_jax.data import Batches, Data, Source, in_order, split_training
+from ssl_jax.data import Data, split_training
 from ssl_jax.data.subsets import labelled
 from ssl_jax.errors import UsageError, pick
+from ssl_jax.evaluate.classifier_training import ClassifierTraining
 from ssl_jax.evaluate.crops import Augmentation
-from ssl_jax.evaluate.features import features_of
 from ssl_jax.evaluate.intervals import wilson_interval
 from ssl_jax.methods.method import Backbone, Params, State
-from ssl_jax.methods.supervised import Supervised
-from ssl_jax.networks import linear_head
 from ssl_jax.ops.checks import check_all_positive, check_count, check_positive, check_range
-from ssl_jax.optimizers import Optimizer, adamw, at_rate, sgd, warmup_cosine, with_layer_decay, with_variable_rate
-from ssl_jax.train import fit
-from ssl_jax.train.mesh import batch_sharding, make_mesh
-from ssl_jax.train.program import Program, make_program
-from ssl_jax.train.state import TrainState, init_state
+from ssl_jax.optimizers import Optimizer, adamw, sgd
+from ssl_jax.train.mesh import make_mesh
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": sgd, "adamw": adamw}
 FEW_IMAGES = 20_000  # Below so many labelled images several rates are tried, since a run is short.
 RATES, UNTRIED, RATE = (0.003, 0.01, 0.03, 0.1), 0.03, 0.001  # Few images, so few that none is held out, and many.
-EPOCHS, LEAST_STEPS, WARMUP = 50, 500, 0.1
 
 
 class FineTuned(NamedTuple):
@@ -52,16 +42,6 @@ class FineTuned(NamedTuple):
     epochs: float  # passes over the labelled training images
     params: Params  # {"encoder": ..., "head": ...}
     state: State  # batch statistics, by the same names
-
-
-@dataclass(frozen=True)
-class Classifier(Supervised):
-    """Supervised training, and its predictions."""
-
-    def logits(self, params: Params, state: State, images: Array) -> Array:
-        """`[B, K]`, in evaluation."""
-        features = self.features(params, state, images)["features"]
-        return self.head.apply(params["head"], state["head"], features, train=False)[0]
 
 
 def fine_tune(
@@ -122,66 +102,34 @@ def fine_tune(
 
     Sources: above, at the top of the file.
     """
-    make, mesh = OPTIMIZERS[pick("optimizer", optimizer, OPTIMIZERS)], mesh or make_mesh()
     data = replace(data, train=labelled(data.train))
     learning_rates = default_rates(data) if learning_rates is None else learning_rates
     _check(learning_rates, epochs=epochs, batch_size=batch_size, weight_decay=weight_decay, layer_decay=layer_decay)
-    method = Classifier(backbone.net, linear_head(inputs=backbone.net.width, outputs=len(data.classes)))
-
-    def views(rng: Array, image: Array) -> Array:
-        return prepare(image if augment is None else augment(rng, image))[None]
-
-    @cache
-    def program_of(size: int, steps: int, warmup: int) -> tuple[Optimizer, Program, Callable[..., TrainState]]:
-        """For every rate, since compiling may take longer than the few steps of a run; and what makes its first state."""
-        schedule = warmup_cosine(size / 256, steps=steps, warmup=warmup)
-        decayed = with_layer_decay(make(schedule, weight_decay=weight_decay), network="encoder", decay=layer_decay)
-        chosen = with_variable_rate(decayed)
-        program = make_program(method, views, chosen, seed=seed, mesh=mesh)
-
-        def start(params: Params, stats: State, rate: Array) -> TrainState:
-            state = init_state(method, chosen.transformation, seed=seed)
-            return state._replace(
-                params={**state.params, "encoder": params},
-                method_state={**state.method_state, "encoder": stats},
-                optimizer=at_rate(state.optimizer, rate),
-            )
-
-        return chosen, program, jax.jit(start, out_shardings=jax.tree.map(lambda leaf: leaf.sharding, program.like))
-
-    def train(source: Source, rate: float) -> tuple[TrainState, float]:
-        """The trained state, and the epochs of the training."""
-        size = max(1, min(batch_size, len(source)) // mesh.size) * mesh.size
-        batches = Batches(source, size, seed=seed, sharding=batch_sharding(mesh))
-        passes = epochs or max(EPOCHS, LEAST_STEPS / batches.steps_per_epoch)
-        steps = max(1, round(passes * batches.steps_per_epoch))
-        warmup = round((passes * WARMUP if warmup_epochs is None else warmup_epochs) * batches.steps_per_epoch)
-        chosen, program, start = program_of(size, steps, warmup)
-        program = program._replace(init=partial(start, backbone.params, backbone.stats, np.float32(rate)))
-        with batches:
-            state = fit(
-                method, views, chosen, batches,
-                steps=steps, seed=seed, mesh=mesh, quiet=True, log_every=steps, program=program,
-            )  # fmt: skip
-        return state, passes
-
-    predict = jax.jit(lambda params, state, images: method.logits(params, state, jax.vmap(prepare)(images)))
-
-    def right(state: TrainState, source: Source) -> Any:
-        """Which labelled images are predicted correctly."""
-        extract = partial(predict, state.params, state.method_state)
-        logits, labels = features_of(extract, in_order(source, batch_size=512), sharding=batch_sharding(mesh))
-        return (logits.argmax(axis=1) == labels)[labels >= 0]
-
-    rates, held_out = sorted(map(float, learning_rates)), {}
+    training = ClassifierTraining(
+        backbone,
+        prepare,
+        len(data.classes),
+        OPTIMIZERS[pick("optimizer", optimizer, OPTIMIZERS)],
+        epochs=epochs,
+        batch_size=batch_size,
+        weight_decay=weight_decay,
+        warmup_epochs=warmup_epochs,
+        layer_decay=layer_decay,
+        augment=augment,
+        mesh=mesh or make_mesh(),
+        seed=seed,
+    )
+    rates, held_out = sorted(map(float, learning_rates)), dict[float, float]()
     if len(rates) > 1:
         split = split_training(data)
         assert split.test is not None
-        held_out = {rate: float(right(train(split.train, rate)[0], split.test).mean()) for rate in rates}
+        for rate in rates:
+            state, _ = training.train(split.train, rate)
+            held_out[rate] = float(training.correct(state, split.test).mean())
     rate = max(held_out, key=held_out.__getitem__, default=rates[0])
-    state, passes = train(data.train, rate)
+    state, passes = training.train(data.train, rate)
     assert data.test is not None
-    correct = right(state, data.test)
+    correct = training.correct(state, data.test)
     share = float(correct.mean())
     interval = wilson_interval(share, len(correct))
     return FineTuned(share, interval, rate, held_out, passes, state.params, state.method_state)

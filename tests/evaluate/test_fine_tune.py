@@ -85,8 +85,9 @@ def test_few_images_are_shown_more_often_and_choose_a_rate(monkeypatch):
         made.append(steps)
         return fit(*words, steps=steps, **options)
 
-    for name, value in {"fit": counted, "EPOCHS": 2, "LEAST_STEPS": 12, "RATES": (0.01, 0.02)}.items():
-        monkeypatch.setattr(f"ssl_jax.evaluate.fine_tune.{name}", value)
+    for name, value in {"fit": counted, "EPOCHS": 2, "LEAST_STEPS": 12}.items():
+        monkeypatch.setattr(f"ssl_jax.evaluate.classifier_training.{name}", value)
+    monkeypatch.setattr("ssl_jax.evaluate.fine_tune.RATES", (0.01, 0.02))
     default = {"epochs": None, "warmup_epochs": None}
     few = tuned(**default)
     assert made == [12, 12, 12] and few.epochs == 4 and list(few.held_out) == [0.01, 0.02]
@@ -104,7 +105,7 @@ def test_all_rates_are_trained_by_one_program(monkeypatch):
         made.append(make_program(*words, **options))
         return made[-1]
 
-    monkeypatch.setattr("ssl_jax.evaluate.fine_tune.make_program", counted)
+    monkeypatch.setattr("ssl_jax.evaluate.classifier_training.make_program", counted)
     tuned(learning_rates=(0.01, 0.02, 0.04), epochs=4)
     assert len(made) == 2  # 38 images, then 48: more steps.
     assert made[0].step._cache_size() == made[1].step._cache_size() == 1
