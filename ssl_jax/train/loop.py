@@ -117,9 +117,10 @@ def fit(
         facts = getattr(method, "facts", None)
         alarm = CollapseAlarm(type(method).__name__, facts, examples=batches.batch_size)
         alarm.check_log(read_metrics(run) if run and start else [])
-        waits = log.waits
+        waits, held = log.waits, getattr(batches, "held", False)
         for number in range(start + 1, steps + 1):
-            with waits.on("input"):
+            # Examples that the devices hold are read once. Then a program takes the batch, whose call may wait for a step.
+            with waits.on_program("batch", first="input") if held else waits.on("input"):
                 batch = next(batches)
             stop, late = interrupts.due(number, last=number == steps)
             scheduled, call = (number == steps or number % every == 0 for every in (save_every, hook_every))

@@ -30,7 +30,8 @@ def unset(monkeypatch, tmp_path):
     names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
     before = {name: getattr(jax.config, name) for name in names}
     jax.config.update("jax_compilation_cache_dir", None)
-    monkeypatch.setattr(jax, "devices", lambda found=jax.devices()[:1]: found)
+    alone = jax.devices()[:1]
+    monkeypatch.setattr(jax, "devices", lambda: alone)
     yield programs_folder()
     for name, value in before.items():
         jax.config.update(name, value)
