@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-# input: the next batch. compilation: the first call of a program. device: later calls, which wait where the device is behind,
-# and their results. evaluation: online k-NN and linear probe. writing: records, pictures and checkpoints.
+# input: the next batch; where the devices hold the examples, the first one. compilation: the first call of a program. device:
+# later calls, which wait where the device is behind, and their results. evaluation: online k-NN and linear probe. writing:
+# records, pictures and checkpoints.
 KINDS = ("input", "device", "compilation", "evaluation", "writing")
 WAITS = tuple(f"waits_{kind}" for kind in KINDS)
 

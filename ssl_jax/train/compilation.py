@@ -4,7 +4,7 @@ import os
 import platform
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ def keep_programs() -> None:
     """Sets JAX's compilation cache to a folder of the user's cache, where neither the user nor the program has set it.
 
     `JAX_COMPILATION_CACHE_DIR` names another folder, `JAX_ENABLE_COMPILATION_CACHE=0` keeps nothing. Programs are what JAX
-    would compile again, to the bit. Above 1 GiB those that were written first are removed.
+    would compile again, to the bit. Above 1 GiB those that were written first are removed. Those of several CPU devices are not
+    kept, see `_lose_order`.
     """
     # Such as of a program whose writing a kill has interrupted: it is compiled again.
     warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache entry")
@@ -31,11 +32,24 @@ def keep_programs() -> None:
     if config.jax_compilation_cache_dir or not config.jax_enable_compilation_cache:
         return
     with suppress(OSError, RuntimeError):  # Without a home, or where it is read-only, nothing is kept.
+        if _lose_order(jax.devices()):
+            return
         folder = programs_folder()
         make_own(folder)  # Programs of others are not run.
         _trim(folder)
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", SHORTEST)
+
+
+def _lose_order(devices: Sequence[jax.Device]) -> bool:
+    """Whether a program that is read again may end the process, or hang: one of several CPU devices (jaxlib 0.10.2).
+
+    All collectives of a `shard_map` have one number, by which those of CPUs meet: they must run one after the other. XLA orders
+    them by a resource that they share, of which each loop and each condition of a program that is read gets one of its own
+    (`ThunkSequenceSerDesProtobuf::FromProto` in xla/backends/cpu/runtime). A sum over devices in a loop then runs beside one
+    outside of it, and takes its numbers.
+    """
+    return len(devices) > 1 and devices[0].platform == "cpu"
 
 
 def for_one_call(platform: str | None = None) -> dict[str, int]:

@@ -124,9 +124,10 @@ def fit(
             start=start,
             say=say,
         )
-        waits = log.waits
+        waits, held = log.waits, getattr(batches, "held", False)
         for number in range(start + 1, steps + 1):
-            with waits.on("input"):
+            # Examples that the devices hold are read once. Then a program takes the batch, whose call may wait for a step.
+            with waits.on_program("batch", first="input") if held else waits.on("input"):
                 batch = next(batches)
             stop, late = interrupts.due(number, last=number == steps)
             due = intervals.due(number, save=stop or late)

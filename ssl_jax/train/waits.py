@@ -27,9 +27,9 @@ class Waits:
             self._seconds[kind] += time.perf_counter() - began
 
     @contextmanager
-    def on_program(self, name: str) -> Iterator[None]:
-        """Counts the time of a call of this program: as compilation the first time, then as waiting for the device."""
-        with self.on("device" if name in self._compiled else "compilation"):
+    def on_program(self, name: str, *, first: str = "compilation") -> Iterator[None]:
+        """Counts the time of a call of this program: as `first` the first time, then as waiting for the device."""
+        with self.on("device" if name in self._compiled else first):
             yield
         self._compiled.add(name)
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -29,6 +30,8 @@ def unset(monkeypatch, tmp_path):
     names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
     before = {name: getattr(jax.config, name) for name in names}
     jax.config.update("jax_compilation_cache_dir", None)
+    alone = jax.devices()[:1]
+    monkeypatch.setattr(jax, "devices", lambda: alone)
     yield programs_folder()
     for name, value in before.items():
         jax.config.update(name, value)
@@ -38,6 +41,17 @@ def test_programs_lie_in_the_cache_of_the_user_alone(unset):
     keep_programs()
     assert jax.config.jax_compilation_cache_dir == str(unset) and unset.is_dir()
     assert unset.parent.parent == Path(os.environ["XDG_CACHE_HOME"]) and unset.stat().st_mode & 0o77 == 0
+
+
+def test_programs_of_several_cpu_devices_are_not_kept(unset, monkeypatch):
+    """Read again, those with a collective in a loop and one beside it end the process (jaxlib 0.10.2)."""
+    several = [SimpleNamespace(platform="cpu")] * 2
+    monkeypatch.setattr(jax, "devices", lambda: several)
+    keep_programs()
+    assert jax.config.jax_compilation_cache_dir is None and not unset.exists()
+    several[:] = [SimpleNamespace(platform="gpu")] * 2
+    keep_programs()
+    assert jax.config.jax_compilation_cache_dir == str(unset)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system has no sets of cores")

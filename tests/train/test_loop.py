@@ -336,6 +336,17 @@ def test_records_say_what_the_loop_waited_for(tmp_path):
     assert 0 < waited(read_metrics(tmp_path))["input"] < 1
 
 
+def test_a_batch_that_the_devices_hold_is_no_input_to_wait_for(tmp_path):
+    """The call of the program that takes it waits for the step before, where devices are several of a processor."""
+    slow = Slow()
+    slow.held = True
+    train(tmp_path, steps=8, batches=slow)
+    first, *others = (record for record in read_metrics(tmp_path) if "loss" in record)
+    assert 0 < first["waits_input"]
+    for record in others:
+        assert record["waits_input"] == 0 < record["waits_device"] * record["seconds"]
+
+
 @pytest.mark.slow
 def test_records_change_nothing_in_training(tmp_path):
     """Gauges read the state before a step, whose buffers the step takes over."""
