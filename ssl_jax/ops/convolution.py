@@ -91,9 +91,13 @@ def convolution(
             images, kernel, strides, padding, feature_group_count=feature_group_count, **others
         )
     form = tuple(strides), tuple(map(tuple, padding)), feature_group_count
-    if len(images) % devices_under(images):
-        return _on_cpu(images, kernel, *form)
-    return over_shards(lambda *parts: (_on_cpu(*varying_together(parts[:2]), *form), None), images, kernel)[0]
+    devices = devices_under(images)
+    if devices == 1 or len(images) % devices:
+        return _on_cpu(*varying_together((images, kernel)), *form)
+    # A copy of the kernel for each device, whose gradients the compiler sums. Sums within a `shard_map` would all have one number,
+    # by which those of CPUs meet, and programs that are read again lose their order (`train.compilation`).
+    copies = jnp.broadcast_to(kernel, (devices, *kernel.shape))
+    return over_shards(lambda rows, *_: (_on_cpu(rows[0], rows[1][0], *form), None), (images, copies), None)[0]
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(2, 3, 4))
