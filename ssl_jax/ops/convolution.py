@@ -94,8 +94,8 @@ def convolution(
     devices = devices_under(images)
     if devices == 1 or len(images) % devices:
         return _on_cpu(*varying_together((images, kernel)), *form)
-    # A copy of the kernel for each device, whose gradients the compiler sums. Sums within a `shard_map` would all have one number,
-    # by which those of CPUs meet, and programs that are read again lose their order (`train.compilation`).
+    # A copy of the kernel for each device, whose gradients the compiler sums. Sums within a `shard_map` would have one number by
+    # which CPUs meet, and programs that are read again lose their order (`train.compilation`).
     copies = jnp.broadcast_to(kernel, (devices, *kernel.shape))
     return over_shards(lambda rows, *_: (_on_cpu(rows[0], rows[1][0], *form), None), (images, copies), None)[0]
 
