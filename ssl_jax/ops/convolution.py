@@ -94,8 +94,8 @@ def convolution(
     devices = devices_under(images)
     if devices == 1 or len(images) % devices:
         return _on_cpu(*varying_together((images, kernel)), *form)
-    # A copy of the kernel for each device, whose gradients the compiler sums. Sums within a `shard_map` would have one number by
-    # which CPUs meet, and programs that are read again lose their order (`train.compilation`).
+    # A copy of the kernel for each device, whose gradients the compiler sums. Sums within a `shard_map` would have one number,
+    # and kept programs lose the order of these (`train.compilation`).
     copies = jnp.broadcast_to(kernel, (devices, *kernel.shape))
     return over_shards(lambda rows, *_: (_on_cpu(rows[0], rows[1][0], *form), None), (images, copies), None)[0]
 
@@ -125,8 +125,7 @@ def _images_gradient(
     kernel: Array, shape: tuple[int, ...], strides: tuple[int, ...], padding: Padding, groups: int, cotangent: Array
 ) -> Array:
     """The cotangent, with zeros between its positions for strides, convolved with the reversed kernel of O to I channels."""
-    strided = math.prod(strides) > 1 and _permits_blocks(cotangent, groups) and shifts.suit(cotangent, kernel.shape)
-    if strided or _has_few_positions(cotangent, kernel, groups):
+    if _has_few_positions(cotangent, kernel, groups):
         return shifts.images_gradient(shape, kernel, strides, padding, cotangent)
     *sizes, per_group, outputs = kernel.shape
     spatial = tuple(range(len(sizes)))

@@ -12,17 +12,17 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.ops.blocks import equal_blocks, map_blocks, sum_over_blocks
+from ssl_jax.ops.blocks import equal_blocks, sum_over_blocks
 from ssl_jax.ops.collectives import varying_together
 
 Padding = Sequence[tuple[int, int]]
 ROWS = 2048  # Of a block of shifted images, which then stays in the processor's cache.
-CHANNELS = 64  # From which on strided gradients are faster in this form, of results of at least 8 x 8 positions.
+CHANNELS = 64  # From which on the gradient of a kernel is faster in this form, of results of at least 8 x 8 positions.
 SIDE = 8
 
 
 def suit(cotangent: Array, shape: Sequence[int]) -> bool:
-    """Whether gradients in this form are faster on a CPU than convolutions of permuted arrays, for strides above 1."""
+    """Whether `kernel_gradient` is faster on a CPU than a convolution of transposed arrays, for strides above 1."""
     return min(shape[-2:]) >= CHANNELS and min(cotangent.shape[1:-1]) >= SIDE
 
 
@@ -51,30 +51,21 @@ def kernel_gradient(
         rows, columns = (array.reshape(-1, array.shape[-1]) for array in (shifted, cotangent))
         return jnp.einsum("ni,no->io", rows, columns)
 
-    return sum_over_blocks(of_block, (images, cotangent), _block(cotangent)).reshape(shape)
+    block = equal_blocks(len(images), ROWS // math.prod(cotangent.shape[1:-1]))
+    return sum_over_blocks(of_block, (images, cotangent), block).reshape(shape)
 
 
 def images_gradient(
     shape: Sequence[int], kernel: Array, strides: Sequence[int], padding: Padding, cotangent: Array
 ) -> Array:
-    """The gradient of images of this shape, block by block: `convolve` transposed.
+    """The gradient of images of this shape, by the transposed product of `convolve`.
 
     As a convolution, the cotangent has zeros between its positions for strides, which are multiplied.
     """
     product = partial(convolve, kernel=kernel, padding=padding, window_strides=strides)
-
-    def of_block(cotangent: Array) -> Array:
-        images = jnp.zeros(
-            (len(cotangent), *shape[1:]), cotangent.dtype
-        )  # Not computed with, but of the same type on shards.
-        images, cotangent = varying_together((images, cotangent))
-        return jax.vjp(product, images)[1](cotangent)[0]
-
-    return map_blocks(of_block, cotangent, _block(cotangent))
-
-
-def _block(cotangent: Array) -> int:
-    return equal_blocks(len(cotangent), ROWS // math.prod(cotangent.shape[1:-1]))
+    # Not computed with, but of the same type on shards.
+    images, cotangent = varying_together((jnp.zeros(shape, cotangent.dtype), cotangent))
+    return jax.vjp(product, images)[1](cotangent)[0]
 
 
 def shifts(images: Array, sizes: Sequence[int], padding: Padding, strides: Sequence[int]) -> list[Array]:
