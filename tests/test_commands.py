@@ -211,6 +211,11 @@ def test_evaluate_every_layer_in_one_command(finished, capsys):
         ),
         ("--min-scale 0", "min_scale: got 0.0, expected a part of the area above 0"),
         ("--train-images 0", "train_images: got 0"),
+        ("--protocols", "--protocols: got no value, expected one or more: name them, or leave --protocols out"),
+        ("--layers --seed 1", "--layers: got no value, expected one or more"),
+        ("--data /nowhere --labels 0", "labels: got 0.0, expected a share"),
+        ("--data /nowhere --min-scale 2", "min_scale: got 2.0, expected a part"),
+        ("--data /nowhere --layer leyer1", "unknown layer 'leyer1': did you mean 'layer1'?"),
         ("--protocols lineer", "unknown protocol 'lineer': did you mean 'linear'?"),
         (
             "--save --held-out",
