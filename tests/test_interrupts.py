@@ -1,9 +1,15 @@
 """Ctrl-C in processes of the command's own, at moments at which Python or a library would lose it or show a traceback."""
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from ssl_jax.cli import main
+
+GOLDEN = Path(__file__).parent / "golden/run"
 
 # Of a command that needs no jax; what comes before it and what it does differ.
 PROGRAM = """
@@ -73,3 +79,16 @@ def test_an_interrupt_at_the_exit_of_python_leaves_the_exit_code():
 def test_a_process_that_ignores_interrupts_goes_on():
     done = run("interrupt(); print('done')", "signal.signal(signal.SIGINT, signal.SIG_IGN)", "watch")
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
+def test_an_interrupt_while_the_report_is_written_leaves_the_old_one_whole(tmp_path, monkeypatch, capsys):
+    def half(path, text, **_):
+        path.write_bytes(text[: len(text) // 2].encode())
+        raise KeyboardInterrupt
+
+    run = shutil.copytree(GOLDEN, tmp_path / "run")
+    (run / "report.html").write_text("old")
+    before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    monkeypatch.setattr(Path, "write_text", half)
+    assert main(["report", str(run)]) == 130 and capsys.readouterr().err == "ssl-jax: stopped\n"
+    assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before

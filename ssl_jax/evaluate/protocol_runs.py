@@ -71,7 +71,7 @@ def run_clustering(features: Features, seed: int) -> dict[str, Any]:
     """No figures with fewer training images than classes."""
     *arrays, num_classes = features
     if len(features.train) < num_classes:
-        reason = f"{len(features.train)} training images are fewer than the {num_classes} classes"
+        reason = f"there are fewer training images, {len(features.train)}, than classes, {num_classes}"
         return {"accuracy": None, "interval": None, "reason": reason}
     found = cluster_scores(*arrays, num_classes=num_classes, seed=seed)
     scores = {"mutual_information": found.mutual_information, "rand_index": found.rand_index}

@@ -125,6 +125,6 @@ def test_where_a_protocol_cannot_measure_it_has_no_figure(name):
     found = PROTOCOLS[name].run(Features(train[:1], labels[:1], test[answers == 1], answers[answers == 1], CLASSES), 0)
     reasons = {
         "retrieval": "no training image is of a test image's class",
-        "clustering": f"1 training images are fewer than the {CLASSES} classes",
+        "clustering": f"there are fewer training images, 1, than classes, {CLASSES}",
     }
     assert found.pop("reason") == reasons[name] and set(found.values()) == {None}
