@@ -464,7 +464,7 @@ MISTAKES = {
     "embed": "missing: RUN and --output FILE (all options: ssl-jax embed --help)",
     "export run": "missing: --layout {timm,torchvision,transformers} and --output PATH (all",
     "evaluate --halp": "run: got no value, expected one (all",
-    "finetune run --learning-rates": "learning_rates: none was given: give one or more, such as 0.001 0.003",
+    "finetune run --learning-rates": "--learning-rates: got no value, expected one or more: name them, or leave",
     "pretrain simclr --recipe imagnet": "unknown recipe of simclr 'imagnet': did you mean 'imagenet'?",
     "pretrain simclr --recipe": "--recipe needs a value after it.",
     "pretrain simclr --temprature 0.1": "Unrecognized options: --temprature, 0.1: did you mean --temperature?",
