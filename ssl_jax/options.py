@@ -8,10 +8,10 @@ import re
 import shlex
 import shutil
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -136,6 +136,7 @@ def parse(function: Callable[..., Any], words: list[str], *, prog: str) -> Any:
         raise UsageError(
             f"{empty[0].split('=')[0] or 'the first argument'}: the value is empty: give one, or leave the option out."
         )
+    check_values(words, get_type_hints(function))
     output, config = io.StringIO(), (tyro.conf.OmitArgPrefixes,)
     read = functools.partial(tyro.cli, function, args=words, prog=prog, config=config)
     try:
@@ -149,6 +150,21 @@ def parse(function: Callable[..., Any], words: list[str], *, prog: str) -> Any:
         if not stop.code:
             raise
         raise UsageError(f"{_sentence(output.getvalue(), words, prog)} (all options: {prog} --help)") from None
+
+
+def check_values(words: list[str], kinds: Mapping[str, Any]) -> None:
+    """A `UsageError` where an option of any number of values has none: tyro takes it as if it had not been given.
+
+    kinds: option -> type.
+    """
+    for word, following in zip(words, [*words[1:], "--"], strict=False):
+        name = word[2:].replace("-", "_")
+        if word.startswith("--") and following.startswith("--") and _takes_several(kinds.get(name)):
+            raise UsageError(f"{word}: got no value, expected one or more: name them, or leave {word} out.")
+
+
+def _takes_several(kind: Any) -> bool:
+    return any(get_origin(part) is tuple and ... in get_args(part) for part in (kind, *get_args(kind)))
 
 
 def _wrapped(text: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ssl_jax.cli import RESUMABLE
+from ssl_jax.cli.running import RESUMABLE
 from ssl_jax.cli.taking import take
 from ssl_jax.commands import read_options
 from ssl_jax.recipes import find

@@ -5,7 +5,8 @@ import inspect
 import pytest
 
 from ssl_jax import recipes
-from ssl_jax.cli import USAGE, main, signatures
+from ssl_jax.cli import main, signatures
+from ssl_jax.cli.usage import USAGE
 
 PAGES = [
     "--help", "pretrain --help", "plan --help", "sweep --help", "evaluate --help", "finetune --help", "classify --help",

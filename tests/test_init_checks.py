@@ -2,6 +2,8 @@
 
 import functools
 import json
+import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -14,8 +16,8 @@ from ssl_jax.errors import UsageError
 from ssl_jax.interop import write_weights
 from ssl_jax.methods.method import Backbone
 from ssl_jax.networks import encoder
-from ssl_jax.recipes import find
-from ssl_jax.runs import CHECKPOINTS
+from ssl_jax.recipes import find, load
+from ssl_jax.runs import CHECKPOINTS, default_folder
 
 NOWHERE = {"data": "/nowhere", "image_size": 14, "encoder": "vit_micro/7"}  # To open it would be another sentence.
 
@@ -90,6 +92,29 @@ def test_a_run_that_is_resumed_does_not_need_them(tmp_path):
     (tmp_path / "run" / "run.json").write_text(json.dumps(record))
     check_init(tmp_path / "gone", made(), run=tmp_path / "run")
     refused(tmp_path / "gone", made(), "there is no", run=tmp_path / "other")
+
+
+def test_the_default_folder_is_that_of_the_run_also_of_a_recipe_in_a_file(tmp_path, monkeypatch):
+    """A recipe that a file makes of another has the name that the file gives it, and the module of the other."""
+    monkeypatch.chdir(tmp_path)
+    imports = "from ssl_jax.composition import variant\nfrom ssl_jax.recipes import simclr\n"
+    (tmp_path / "my_recipes.py").write_text(f"{imports}mine = variant(simclr.demo, epochs=1)\n")
+    monkeypatch.delitem(sys.modules, "my_recipes", raising=False)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    for make, folder in ((load("my_recipes.py:mine"), "my_recipes-mine"), (find("simclr", "demo"), "simclr-demo")):
+        name = make(data="synthetic", image_size=8, encoder="small").name
+        assert default_folder(name) == default_folder(make.recipe_name) == Path("runs") / folder
+    run = tmp_path / "runs" / "my_recipes-mine"
+    (run / CHECKPOINTS / "250").mkdir(parents=True)
+    record = {
+        "method": "my_recipes",
+        "recipe": "mine",
+        "seed": 0,
+        "arguments": {},
+        "init": {"path": str(tmp_path / "gone")},
+    }
+    (run / "run.json").write_text(json.dumps(record))
+    check_init(tmp_path / "gone", functools.partial(load("my_recipes.py:mine")), run=None)
 
 
 def test_the_command_says_it_first(file, tmp_path, monkeypatch, capsys):

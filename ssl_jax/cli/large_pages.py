@@ -11,6 +11,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from ssl_jax.cli.interrupts import held_back
+
 TUNABLES, SETTING = "GLIBC_TUNABLES", "glibc.malloc.hugetlb"
 SINCE = (2, 35)  # Of glibc: older ones ignore the setting.
 CHOICE = Path("/sys/kernel/mm/transparent_hugepage/enabled")
@@ -25,7 +27,7 @@ def use_large_pages() -> None:
     if SETTING in given or not sys.executable or not _on_request():
         return
     os.environ[TUNABLES] = ":".join(filter(None, (given, f"{SETTING}=1")))
-    with suppress(OSError):  # The command goes on with small pages.
+    with suppress(OSError), held_back():  # The command goes on with small pages.
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 

@@ -12,7 +12,7 @@ import tyro
 from ssl_jax.commands.saved_run import make_again
 from ssl_jax.composition.recipe import in_words
 from ssl_jax.errors import UsageError
-from ssl_jax.options import DEFAULTS, PLANNED, Options, parse
+from ssl_jax.options import DEFAULTS, PLANNED, Options, check_values, parse
 from ssl_jax.prepare import MakeRecipe
 from ssl_jax.recipes import Recipe, explained
 from ssl_jax.runs import read_request
@@ -67,6 +67,7 @@ def read_options(
     parsed.__doc__ = explained(make)
     # What the recipe is stands above all options; without a sentence of its own, no option would be explained.
     arguments.__doc__ = "What is learned.\n\n" + parsed.__doc__[parsed.__doc__.index("Args:") :]
+    check_values(words, arguments.__annotations__ | get_type_hints(Options))
     given, *options = parse(parsed, words, prog=prog)
     objects = {each.name for each in shown if each.default is not names[each.name].default}
     chosen = {

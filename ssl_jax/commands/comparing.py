@@ -9,7 +9,8 @@ from ssl_jax.commands.output import check_ending, check_writable
 from ssl_jax.errors import UsageError
 from ssl_jax.evaluate.tables import aligned
 from ssl_jax.files import printable, write_atomically
-from ssl_jax.report.comparison import Figure, Table, notes_of, read_numbers, shown, state, tables_of, without_figures
+from ssl_jax.report.charts import short
+from ssl_jax.report.comparison import Figure, Table, footnote, notes_of, read_numbers, shown, state, tables_of
 from ssl_jax.report.comparison_page import comparison_page
 from ssl_jax.runs import REQUEST
 from ssl_jax.train.log import log_line
@@ -73,14 +74,13 @@ def _text(table: Table) -> str:
         [
             *(shown(row.options.get(name, "all")) for name in options),
             _count(row.runs),
-            *(_figure(row.figures.get(column.name)) for column in table.columns),
+            *(_figure(row.figures.get(column.name), share=column.field is None) for column in table.columns),
         ]
         for row in table.rows
     ]
-    foot = "percent, mean ± standard deviation over the runs of a row" if table.columns else without_figures(table)
     apart = [f"not in one table with the first runs: {table.apart}"] if table.apart else []
     lines = aligned([[printable(cell) for cell in row] for row in [head, *rows]])
-    above, below = [f"{_what(table)}, data {table.data}", *apart], [foot, *notes_of(table)]
+    above, below = [f"{_what(table)}, data {table.data}", *apart], [footnote(table), *notes_of(table)]
     return "\n".join([*map(printable, above), lines, *map(printable, below)])
 
 
@@ -89,11 +89,15 @@ def _count(runs: Sequence[Any]) -> str:
     return str(finished) if finished == len(runs) else f"{finished} of {len(runs)}"
 
 
-def _figure(figure: Figure | None) -> str:
+def _figure(figure: Figure | None, *, share: bool) -> str:
     if figure is None:
         return "-"
-    around = "" if figure.deviation is None else f" ± {100 * figure.deviation:.1f}"
-    return f"{100 * figure.mean:.1f}{around}"
+    mean, *deviation = (
+        f"{100 * value:.1f}" if share else short(value, digits=3)
+        for value in (figure.mean, figure.deviation)
+        if value is not None
+    )
+    return " ± ".join([mean, *deviation])
 
 
 def _json(table: Table) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from ssl_jax.commands.patch_pictures import save_patch_pictures
 from ssl_jax.commands.saved_run import open_for, restore
 from ssl_jax.data import Data, split_training
 from ssl_jax.errors import UsageError, writing
+from ssl_jax.evaluate.crops import crop_and_flip
 from ssl_jax.evaluate.features import MOST_TRAINING_IMAGES, Encode, compute_layers, few_of, layer_extractor
 from ssl_jax.evaluate.label_lists import check_share, with_share_of_labels
 from ssl_jax.evaluate.layers import LAYER_PROTOCOLS
@@ -24,7 +25,7 @@ from ssl_jax.recipes import Recipe
 from ssl_jax.report import write_report
 from ssl_jax.report.figures import write_svg
 from ssl_jax.report.layers import layers_picture
-from ssl_jax.runs import LAYERS, add_results
+from ssl_jax.runs import LAYERS, add_results, read_request
 from ssl_jax.train.log import log_line
 from ssl_jax.train.state import TrainState
 
@@ -56,13 +57,15 @@ def evaluate(
       ['pretrained', 'untrained', 'pixels']
     """
     check_ranges(seed=seed, epochs=epochs, train_images=train_images)
+    check_share(labels)
+    crop_and_flip(min_scale=min_scale, flip=flip)
     chosen_protocols(protocols)
     _check_evaluation(layer=layer, layers=layers, protocols=protocols)
     if save:
         _check_saved(layer=layer, held_out=held_out, step=step, train_images=train_images)
-    request, recipe, state, mesh = restore(run, step)
-    if save:
+        read_request(run)
         check_saves(run, LEAVE_OUT)
+    request, recipe, state, mesh = restore(run, step)
     names = () if "all" in layers else layers
     opened = open_for(data, recipe, state, layer=layer, layers=names if layers else None)
     opened = split_training(opened) if held_out else opened
@@ -107,6 +110,7 @@ def transfer(
     check_share(options.get("labels", 1.0))
     if save:
         _check_saved(**options)
+        read_request(run)
         check_saves(run, LEAVE_OUT)
     for name in data:
         log_line(f"evaluating on {name}")

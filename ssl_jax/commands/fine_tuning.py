@@ -11,12 +11,14 @@ from ssl_jax.commands.output import check_saves
 from ssl_jax.commands.saved_run import open_for, restore
 from ssl_jax.data import split_training
 from ssl_jax.errors import UsageError
+from ssl_jax.evaluate.crops import crop_and_flip
 from ssl_jax.evaluate.fine_tune import fine_tune
-from ssl_jax.evaluate.label_lists import with_share_of_labels
+from ssl_jax.evaluate.label_lists import check_share, with_share_of_labels
 from ssl_jax.evaluate.protocols import FINE_TUNED
 from ssl_jax.evaluate.results import rounded
 from ssl_jax.evaluate.tables import results_table
 from ssl_jax.ranges import check_ranges
+from ssl_jax.runs import read_request
 from ssl_jax.train.log import log_line
 
 
@@ -46,6 +48,8 @@ def finetune(
     """
     given = {} if epochs is None else {"epochs": epochs}
     check_ranges(seed=seed, batch_size=batch_size, layer_decay=layer_decay, **given)
+    check_share(labels)
+    crop_and_flip(min_scale=min_scale, flip=flip)
     if learning_rates is not None and not learning_rates:
         raise UsageError(
             "learning_rates: none was given: give one or more, such as 0.001 0.003, or leave the option out."
@@ -53,9 +57,10 @@ def finetune(
     for rate in learning_rates or ():
         check_ranges(learning_rate=rate)
     save = save and step is None and not held_out
-    request, recipe, state, mesh = restore(run, step)
     if save:
+        read_request(run)
         check_saves(run, "give --no-save")
+    request, recipe, state, mesh = restore(run, step)
     opened = open_for(data, recipe, state, layer="features")
     opened = split_training(opened) if held_out else opened
     if opened.test is None:

@@ -13,7 +13,7 @@ from ssl_jax.errors import UsageError
 from ssl_jax.interop import check_located, outlines_in
 from ssl_jax.networks import ENCODERS
 from ssl_jax.prepare import MakeRecipe
-from ssl_jax.runs import CHECKPOINTS, read_record, read_request
+from ssl_jax.runs import CHECKPOINTS, default_folder, read_record, read_request
 from ssl_jax.sizes import ImageSize, size_of
 
 
@@ -31,7 +31,7 @@ def check_init(path: Path, make: MakeRecipe, *, run: Path | None) -> None:
     if isinstance(make, functools.partial):
         parameters = inspect.signature(make.func).parameters
         arguments = {name: each.default for name, each in parameters.items()} | make.keywords
-        folder = run or Path("runs") / f"{make.func.__module__.rpartition('.')[2]}-{make.func.__name__}"
+        folder = run or default_folder(make.func.recipe_name)  # type: ignore[attr-defined]
     if folder and recorded_init(path, folder):
         return
     with naming_init():

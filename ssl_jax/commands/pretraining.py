@@ -34,7 +34,17 @@ from ssl_jax.report import save_album, write_report
 from ssl_jax.report.inputs import Trained
 from ssl_jax.report.reading import read_run
 from ssl_jax.report.sheets import histograms, sheets
-from ssl_jax.runs import REPORT, add_results, open_run, read_metrics, read_record, read_results, waiting, write_results
+from ssl_jax.runs import (
+    REPORT,
+    add_results,
+    default_folder,
+    open_run,
+    read_metrics,
+    read_record,
+    read_results,
+    waiting,
+    write_results,
+)
 from ssl_jax.runs.circumstances import changed_file, changes, different_examples, versions
 from ssl_jax.train import fit
 from ssl_jax.train.compilation import keep_programs
@@ -66,7 +76,7 @@ def pretrain(make: MakeRecipe, options: Options, *, repeats: Path | None = None)
             if options.init:
                 check_init(options.init, make, run=options.run)
             recipe, mesh, batches, hook, program = prepare(make, options)
-            run, first = options.run or Path("runs") / recipe.name.replace("/", "-"), jax.process_index() == 0
+            run, first = options.run or default_folder(recipe.name), jax.process_index() == 0
             request, begins = _request(recipe, options), ""
             if options.init:
                 request["init"], program, begins = starting_from(options.init, recipe, program, run=run)

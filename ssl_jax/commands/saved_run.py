@@ -38,12 +38,13 @@ def restore(run: Path, step: int | None) -> tuple[dict[str, Any], Recipe, TrainS
     request = read_request(run)
     run = run if run.is_dir() else run.parent  # `read_request` takes a run.json, too.
     make = make_again(request)
-    with usage_errors(chosen_arguments(make)):
-        recipe = make()
-    like = jax.eval_shape(lambda: init_state(recipe.method, recipe.optimizer(recipe.steps).transformation, seed=0))
-    mesh = make_mesh()
-    like = jax.tree.map(lambda leaf: leaf.update(sharding=replicated(mesh)), like)
     with Checkpoints(run / CHECKPOINTS) as checkpoints:
+        checkpoints.check_step(step)  # Before the data are opened.
+        with usage_errors(chosen_arguments(make)):
+            recipe = make()
+        like = jax.eval_shape(lambda: init_state(recipe.method, recipe.optimizer(recipe.steps).transformation, seed=0))
+        mesh = make_mesh()
+        like = jax.tree.map(lambda leaf: leaf.update(sharding=replicated(mesh)), like)
         restored = checkpoints.restore(like, step=step)
     if restored is None:
         raise RunError(f"run: {run} holds no checkpoint yet: run `ssl-jax pretrain` until it writes the first one.")
@@ -123,12 +124,23 @@ def open_for(
     """
     own = recipe.data
     with usage_errors({"data": data or own.name, "layer": layer}):
-        opened = open_data(data, **_form(own.train)) if data is not None else own
+        _check_layers(
+            recipe, state, own.train, layer=layer, layers=layers
+        )  # A mistyped layer is said before data are opened.
+        if data is None:
+            return own
+        opened = open_data(data, **_form(own.train))
         _check_kind(data, opened.train, own.train)
-        check_extractor(feature_extractor(recipe.method, recipe.prepare, layer=layer), state, opened.train)
-        if layers is not None:
-            check_extractor(layer_extractor(recipe.method, recipe.prepare, layers=layers), state, opened.train)
+        _check_layers(recipe, state, opened.train, layer=layer, layers=layers)
     return opened
+
+
+def _check_layers(
+    recipe: Recipe, state: TrainState, source: Source, *, layer: str, layers: Sequence[str] | None
+) -> None:
+    check_extractor(feature_extractor(recipe.method, recipe.prepare, layer=layer), state, source)
+    if layers is not None:
+        check_extractor(layer_extractor(recipe.method, recipe.prepare, layers=layers), state, source)
 
 
 def open_parts_for(data: str | None, recipe: Recipe, state: TrainState, *, layer: str) -> dict[str, Source]:

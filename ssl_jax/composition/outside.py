@@ -47,8 +47,9 @@ def load(location: str) -> Callable[..., Recipe]:
 
     @functools.wraps(make)
     def with_place(**named: object) -> Recipe:
-        return replace(make(**named), name=f"{path.stem}/{name}", file=str(path), file_checksum=checksum)
+        return replace(make(**named), name=with_place.recipe_name, file=str(path), file_checksum=checksum)  # type: ignore[attr-defined]
 
+    with_place.recipe_name = f"{path.stem}/{name}"  # type: ignore[attr-defined]
     return with_place
 
 

@@ -151,11 +151,11 @@ def recorded(
                 f"{make.__name__}: it returned {name_of(type(made))}, expected a Recipe: end it with return, such as return "
                 "images.open().recipe(...)."
             )
-        name = f"{make.__module__.rpartition('.')[2]}/{make.__name__}"
-        return replace(made, name=name, arguments=absolute(arguments))
+        return replace(made, name=flattened.recipe_name, arguments=absolute(arguments))  # type: ignore[attr-defined]
 
     flattened.__signature__ = inspect.Signature(flat, return_annotation=Recipe)  # type: ignore[attr-defined]
     flattened.__annotations__ = kinds | {"return": Recipe}
+    flattened.recipe_name = f"{make.__module__.rpartition('.')[2]}/{make.__name__}"  # type: ignore[attr-defined]
     flattened.parts = make, of_method, explanations, method  # type: ignore[attr-defined]
     texts = [explanations, *(explanations_of(type(group)) for group in groups.values())]
     flattened.explanations = {name: text for each in texts for name, text in each.items()}  # type: ignore[attr-defined]

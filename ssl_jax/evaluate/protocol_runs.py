@@ -22,6 +22,7 @@ from ssl_jax.evaluate.robustness import robustness
 from ssl_jax.evaluate.segmentation import patch_knn, segmentation_probe
 
 PER_CLASS = 10
+NONE_TO_CHOOSE = "no class has two labelled training images, of which one chooses the strength of the L2 penalty"
 MOST_RANKED = 25_600  # RankMe's number of images.
 
 
@@ -36,7 +37,7 @@ def run_linear(features: Features, seed: int) -> dict[str, Any]:
     """No accuracy where no class has two training images: one of them chooses the L2 strength."""
     *arrays, num_classes = features
     if _examples(features).max() < 2:
-        return {"accuracy": None, "interval": None}
+        return {"accuracy": None, "interval": None, "reason": NONE_TO_CHOOSE}
     probe = linear_probe(*arrays, num_classes=num_classes, seed=seed)
     return {"accuracy": probe.accuracy, "interval": list(probe.interval), "chosen": {"strength": probe.strength}}
 
@@ -52,7 +53,7 @@ def run_retrieval(features: Features, seed: int) -> dict[str, Any]:
     *arrays, num_classes = features
     labelled = features.train_labels[features.train_labels >= 0]
     if not np.isin(features.test_labels[features.test_labels >= 0], labelled).any():
-        return {"average_precision": None, "interval": None}
+        return {"average_precision": None, "interval": None, "reason": "no training image is of a test image's class"}
     found = retrieval(*arrays, num_classes=num_classes)
     recall = {
         f"recall_{rank}": {
@@ -70,7 +71,8 @@ def run_clustering(features: Features, seed: int) -> dict[str, Any]:
     """No figures with fewer training images than classes."""
     *arrays, num_classes = features
     if len(features.train) < num_classes:
-        return {"accuracy": None, "interval": None}
+        reason = f"there are fewer training images, {len(features.train)}, than classes, {num_classes}"
+        return {"accuracy": None, "interval": None, "reason": reason}
     found = cluster_scores(*arrays, num_classes=num_classes, seed=seed)
     scores = {"mutual_information": found.mutual_information, "rand_index": found.rand_index}
     return {"accuracy": found.accuracy, "interval": list(found.interval)} | scores
@@ -78,7 +80,7 @@ def run_clustering(features: Features, seed: int) -> dict[str, Any]:
 
 def run_robustness(features: Features, seed: int, network: Network) -> dict[str, Any]:
     if _examples(features).max() < 2:
-        return {"accuracy": None, "interval": None}
+        return {"accuracy": None, "interval": None, "reason": NONE_TO_CHOOSE}
     found = robustness(network, features, seed=seed)
     figures = {"clean": found.clean, "corruptions": found.corruptions, "chosen": {"strength": found.strength}}
     return {"accuracy": found.accuracy, "interval": list(found.interval)} | figures
@@ -113,8 +115,8 @@ def run_few_labels(features: Features, seed: int) -> dict[str, Any]:
     """The mean accuracy over five draws; none where a class has fewer than 10 training images."""
     *arrays, num_classes = features
     fields = {"accuracy": None, "deviation": None, "labels_per_class": PER_CLASS}
-    if _examples(features).min() < PER_CLASS:
-        return fields
+    if (fewest := _examples(features).min()) < PER_CLASS:
+        return fields | {"reason": f"a class has {fewest} labelled training images, and {PER_CLASS} of each are drawn"}
     probe = few_label_probe(*arrays, num_classes=num_classes, per_class=PER_CLASS, seed=seed)
     return fields | {"accuracy": probe.accuracy, "deviation": probe.deviation}
 

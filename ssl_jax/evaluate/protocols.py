@@ -43,9 +43,9 @@ class Protocol(NamedTuple):
     """One way to evaluate frozen features.
 
     run: `(features, seed) -> fields`, for features with a labelled training image and a labelled test image. "accuracy" is in
-      [0, 1], chance level 1/K, and None where these labels do not suffice; beside it "interval", 95 % as [low, high], or
-      "deviation", the standard deviation over draws of labels; "chosen", what training images decided, by name; other
-      fields are recorded as they are.
+      [0, 1], chance level 1/K, and None where these labels do not suffice, with the "reason"; beside it "interval", 95 % as
+      [low, high], or "deviation", the standard deviation over draws of labels; "chosen", what training images decided, by
+      name; other fields are recorded as they are.
     words: description for the report.
     optional: whether it runs on request only.
     needs_network: whether `run` is `(features, seed, network) -> fields`, since it encodes further images.

@@ -1,6 +1,6 @@
 """Results as lines of text, for the terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ssl_jax.evaluate.protocols import FINE_TUNED, PROTOCOLS
@@ -37,7 +37,7 @@ def results_table(
     ]
     random = "1 / classes" if chance is None else f"{100 * chance:.1f}"
     foot = f"in percent, with half the 95 % interval; accuracies of random predictions: {random}"
-    return f"{aligned([head, *rows])}\n{foot}"
+    return "\n".join([aligned([head, *rows]), foot, *_reasons(results, lambda name: name)])
 
 
 def sources_table(features: Mapping[str, Mapping[str, Any]], *, chance: float | None) -> str:
@@ -46,7 +46,20 @@ def sources_table(features: Mapping[str, Mapping[str, Any]], *, chance: float | 
     titles = [PROTOCOLS[name].words.title if name in PROTOCOLS else name for name in protocols]
     random = "" if chance is None else f"; by chance {100 * chance:.1f}"
     lines = aligned([["features", *titles], *rows])
-    return f"{lines}\npercent, ± half the 95 % interval (few labels: the deviation){random}"
+    foot = f"percent, ± half the 95 % interval (few labels: the deviation){random}"
+    return "\n".join([lines, foot, *_reasons({"": features}, lambda name: PROTOCOLS[name].words.title)])
+
+
+def _reasons(results: Mapping[str, Mapping[str, Mapping[str, Any]]], title: Callable[[str], str]) -> list[str]:
+    """Why some figures are "-": a line for each reason, since the sources mostly share theirs."""
+    found = {
+        f"- {title(protocol)}{name and f' on {name}'}: {fields['reason']}": None
+        for name, of in results.items()
+        for protocols in of.values()
+        for protocol, fields in protocols.items()
+        if "reason" in fields
+    }
+    return list(found)
 
 
 def sources_rows(results: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ssl_jax.errors import differences
+from ssl_jax.evaluate.label_free import GAUGES
 from ssl_jax.evaluate.protocols import PROTOCOLS
 from ssl_jax.evaluate.results import NAMES
 from ssl_jax.files import to_json
@@ -20,6 +21,11 @@ from ssl_jax.runs import read_metrics, read_results
 # Entries of the request beside the arguments that say what was learned; and what else may move a figure.
 REQUESTED = ("method", "recipe", "file", "microbatches", "init")
 CIRCUMSTANCES = ("commit", "device", "devices", "processes", "versions")
+# Figures that need no labels, by their place in results.json: what they are of, and their names.
+WITHOUT_LABELS = {
+    "label_free": ("embeddings", tuple(GAUGES)),
+    "diagnostics": ("features", PROTOCOLS["diagnostics"].figures),
+}
 OF_SHAPE = ("shape", "checksum")  # Ends of the names in a fingerprint that differ with the size of the images.
 
 
@@ -32,12 +38,14 @@ class Figure(NamedTuple):
 
 
 class Column(NamedTuple):
-    """name: in JSON. protocol and labels: in results.json, the latter only where labels are drawn."""
+    """name: in JSON. protocol and labels: in results.json, the latter only where labels are drawn. field: of a figure that
+    needs no labels, in a unit of its own; None for shares in [0, 1]."""
 
     name: str
     title: str
     protocol: str
     labels: int | None = None
+    field: str | None = None
 
 
 class Row(NamedTuple):
@@ -100,6 +108,20 @@ def state(run: Run) -> str:
     steps = number(run.request, "steps")
     at = f", step {run.metrics[-1]['step']:,}" if run.metrics else ", no records"
     return f"no results yet{at}{f' of {steps:,.0f}' if steps and run.metrics else ''}"
+
+
+def footnote(table: Table) -> str:
+    """What the figures of a table are: shares, others, or why there are none."""
+    around, shares = (
+        "mean ± standard deviation over the runs of a row",
+        [column.field is None for column in table.columns],
+    )
+    own = "figures of embeddings and features in units of their own"
+    if not shares:
+        return without_figures(table)
+    if all(shares):
+        return f"percent, {around}"
+    return f"{'accuracies in percent' if any(shares) else without_figures(table)}, {own}; {around}"
 
 
 def without_figures(table: Table) -> str:
@@ -165,13 +187,20 @@ def _values(of_runs: Sequence[dict[str, Any]], *, differ: bool) -> dict[str, lis
 
 
 def _columns(runs: Sequence[Run]) -> list[Column]:
-    """Protocols that measured the pre-trained features of a run: those of this version first, in their order."""
+    """Protocols that measured the pre-trained features of a run: those of this version first, in their order; then what needs
+    no labels."""
     found: dict[tuple[str, int | None], None] = {}
     for run in runs:
         for protocol, fields in _pretrained(run).items():
             if _accuracy(fields) is not None:
                 found[protocol, int(labels) if (labels := number(fields, "labels_per_class")) else None] = None
     order = [*PROTOCOLS, *(protocol for protocol, _ in found)]
+    own = [
+        Column(f"{protocol}_{field}", f"{field.replace('_', ' ')} of {what}", protocol, field=field)
+        for protocol, (what, names) in WITHOUT_LABELS.items()
+        for field in names
+        if any(number(_pretrained(run).get(protocol, {}), field) is not None for run in runs)
+    ]
     several = {protocol for protocol, labels in found if len([of for of, _ in found if of == protocol]) > 1}
     return [
         Column(
@@ -185,16 +214,17 @@ def _columns(runs: Sequence[Run]) -> list[Column]:
             labels,
         )
         for protocol, labels in sorted(found, key=lambda column: (order.index(column[0]), column[1] or 0))
-    ]
+    ] + own
 
 
 def _figure(runs: Sequence[Run], column: Column) -> Figure | None:
     of_column = [_pretrained(run).get(column.protocol, {}) for run in runs]
-    values = [
-        value
+    found = [
+        number(fields, column.field) if column.field else _accuracy(fields)
         for fields in of_column
-        if number(fields, "labels_per_class") == column.labels and (value := _accuracy(fields)) is not None
+        if number(fields, "labels_per_class") == column.labels
     ]
+    values = [value for value in found if value is not None]
     if not values:
         return None
     deviation = round(statistics.stdev(values), 5) if len(values) > 1 else None
@@ -202,7 +232,9 @@ def _figure(runs: Sequence[Run], column: Column) -> Figure | None:
 
 
 def _pretrained(run: Run) -> dict[str, Any]:
-    return run.results.get("features", {}).get("pretrained", {})
+    label_free = run.results.get("label_free")
+    found = {"label_free": label_free} if isinstance(label_free, dict) else {}
+    return run.results.get("features", {}).get("pretrained", {}) | found
 
 
 def _accuracy(fields: dict[str, Any]) -> float | None:

@@ -54,9 +54,11 @@ def _parts(table: Table) -> list[Html | None]:
 
 def _figures(table: Table) -> Html:
     """The table: a group of rows for each protocol, each with a scale of its own."""
+    shares = any(column.field is None for column in table.columns)
+    what = "Accuracy on test images" if shares else "Figures that need no labels"
     see = (
-        "Accuracy on test images: every run (circle), their mean (bar) and one standard deviation around it (line). Each "
-        "protocol has a scale of its own, which does not begin at zero."
+        f"{what}: every run (circle), their mean (bar) and one standard deviation around it (line). Each has a scale of its "
+        "own, which does not begin at zero."
     )
     groups = [tag("tbody", *_group(table.rows, column)) for column in table.columns]
     sentences = [*([f"Not in one table with the first runs: {table.apart}."] if table.apart else []), *notes_of(table)]
@@ -72,19 +74,20 @@ def _figures(table: Table) -> Html:
 def _group(rows: Sequence[Row], column: Column) -> list[Html | None]:
     values = [value for row in rows if column.name in row.figures for value in row.figures[column.name].values]
     marks = ticks(min(values), max(values), about=6)
-    low, high = max(marks[0], 0.0), min(marks[-1], 1.0)
-    scale = tag(
-        "tr", tag("td"), tag("td", tag("div", tag("span", percent(low)), tag("span", percent(high)), class_="scale"))
-    )
+    share = column.field is None
+    low, high = (max(marks[0], 0.0), min(marks[-1], 1.0)) if share else (marks[0], marks[-1])
+    ends = (tag("span", percent(end) if share else short(end)) for end in (low, high))
+    scale = tag("tr", tag("td"), tag("td", tag("div", *ends, class_="scale")))
     head = tag("tr", tag("th", column.title, colspan=3, scope="colgroup"), class_="group")
 
     def place(value: float) -> float:
         return 100 * (min(max(value, low), high) - low) / ((high - low) or 1)
 
-    return [head, *(_row(number, row, row.figures.get(column.name), place) for number, row in enumerate(rows)), scale]
+    figures = [(number, row, row.figures.get(column.name)) for number, row in enumerate(rows)]
+    return [head, *(_row(*of_row, place, share=share) for of_row in figures), scale]
 
 
-def _row(number: int, row: Row, figure: Figure | None, place: Callable[[float], float]) -> Html:
+def _row(number: int, row: Row, figure: Figure | None, place: Callable[[float], float], *, share: bool) -> Html:
     style, name = _style(number), tag("th", _swatch(number), label(row.options), scope="row")
     if figure is None:
         return tag("tr", name, tag("td"), tag("td", "\N{EN DASH}", class_="value"))
@@ -97,8 +100,10 @@ def _row(number: int, row: Row, figure: Figure | None, place: Callable[[float], 
         tag("b", style=f"left: {place(mean):.2f}%"),
         class_=f"bar {style}",
     )
-    around = "" if figure.deviation is None else f"± {100 * deviation:.1f}"
-    return tag("tr", name, tag("td", track), tag("td", percent(mean), tag("small", around), class_="value"))
+    spread = f"{100 * deviation:.1f}" if share else short(deviation)
+    around = "" if figure.deviation is None else f"± {spread}"
+    value = percent(mean) if share else short(mean, digits=3)
+    return tag("tr", name, tag("td", track), tag("td", value, tag("small", around), class_="value"))
 
 
 def _curves(table: Table) -> Html | None:

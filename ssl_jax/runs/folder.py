@@ -48,6 +48,11 @@ AND_PERHAPS = {
 LAYOUT = 1  # Of the files of a run. A change that older versions could not read raises it.
 
 
+def default_folder(recipe: str) -> Path:
+    """Where a run of a recipe, "method/recipe", is written when no folder is given."""
+    return Path("runs") / recipe.replace("/", "-")
+
+
 def nearest_run(folder: Path) -> Path | None:
     """A folder that holds a run: the parent, else a subfolder or sibling with the most similar name."""
     if os.path.isfile(folder.parent / REQUEST):

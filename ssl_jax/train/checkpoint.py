@@ -102,9 +102,8 @@ class Checkpoints:
           UsageError: there are checkpoints, but none of `step`.
           RunError: none is intact, or that of `step` is not.
         """
+        self.check_step(step)
         steps = self.steps[::-1]
-        if steps and step not in (None, *steps):
-            raise UsageError(f"step: got {step}, but {self.folder} has {_list(steps)}: choose one of these.")
         candidates = steps if step is None else [step] * bool(steps)
         with _quietly():
             number, found = self._first_whole(candidates, like)
@@ -120,6 +119,11 @@ class Checkpoints:
                 f"run: none of the checkpoints in {self.folder} can be read: start again with another --run folder."
             )
         return None
+
+    def check_step(self, step: int | None) -> None:
+        """A `UsageError` where there are checkpoints, but none of this step."""
+        if (steps := self.steps[::-1]) and step not in (None, *steps):
+            raise UsageError(f"step: got {step}, but {self.folder} has {_list(steps)}: choose one of these.")
 
     def examine(self) -> dict[int, str | None]:
         """Of each checkpoint, what is wrong with it; None where all of it is what was saved. Needs no recipe."""

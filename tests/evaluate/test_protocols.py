@@ -33,7 +33,9 @@ def test_the_results_are_those_of_each_probe():
 def test_without_ten_examples_of_each_class_there_is_no_few_label_probe():
     train, labels, *test = PROBLEM
     found = evaluate_features(Features(train[:-11], labels[:-11], *test, CLASSES))
+    reason = found["few_labels"].pop("reason")
     assert found["few_labels"] == {"accuracy": None, "deviation": None, "labels_per_class": 10}
+    assert reason == f"a class has {np.bincount(labels[:-11]).min()} labelled training images, and 10 of each are drawn"
     assert found["linear"]["accuracy"] > 1 / CLASSES
 
 
@@ -121,4 +123,8 @@ def test_a_protocol_that_encodes_images_needs_the_network():
 def test_where_a_protocol_cannot_measure_it_has_no_figure(name):
     train, labels, test, answers = PROBLEM
     found = PROTOCOLS[name].run(Features(train[:1], labels[:1], test[answers == 1], answers[answers == 1], CLASSES), 0)
-    assert set(found.values()) == {None}
+    reasons = {
+        "retrieval": "no training image is of a test image's class",
+        "clustering": f"there are fewer training images, 1, than classes, {CLASSES}",
+    }
+    assert found.pop("reason") == reasons[name] and set(found.values()) == {None}

@@ -39,3 +39,13 @@ def test_what_could_not_be_measured_is_a_dash():
     unmeasured = {"accuracy": None, "deviation": None, "labels_per_class": 10}
     lines = sources_table({"pretrained": {"few_labels": unmeasured}}, chance=0.5).splitlines()
     assert lines[1].split() == ["pretrained", "-"]
+
+
+def test_the_reason_of_a_dash_stands_once_below_the_table():
+    few = {"few_labels": {"accuracy": None, "reason": "a class has 3 images"}}
+    table = sources_table({"pretrained": few, "untrained": few}, chance=0.5)
+    assert table.splitlines()[-2:] == [
+        "percent, ± half the 95 % interval (few labels: the deviation); by chance 50.0",
+        "- Few-label probe: a class has 3 images",
+    ]
+    assert results_table("data", {"mine": {"pretrained": few}}).endswith("\n- few_labels on mine: a class has 3 images")

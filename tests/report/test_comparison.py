@@ -91,6 +91,30 @@ def test_numbers_of_labels_are_different_protocols(make):
     assert table.rows[0].figures["few_label_probe_1"].values == [0.25]
 
 
+def test_figures_without_labels_are_columns_in_their_own_units(make, tmp_path, capsys):
+    gauges = [{"view_correlation": 0.5, "effective_rank": 1234.5, "collapse": None}, {"view_correlation": 0.75}]
+    folders = [make(str(i), results={"features": {}, "label_free": gauges[i]}, seed=i) for i in range(2)]
+    (table,) = tables(*folders)
+    assert [column.name for column in table.columns] == ["label_free_view_correlation", "label_free_effective_rank"]
+    assert table.rows[0].figures["label_free_view_correlation"] == (0.625, 0.17678, [0.5, 0.75])
+    page = tmp_path / "page.html"
+    assert main(["compare", *map(str, folders), "--output", str(page)]) == 0
+    err = capsys.readouterr().err
+    assert (
+        "view correlation of embeddings" in err and "0.625 ± 0.177" in err and "1.23e+03" not in err and "1,234" in err
+    )
+    assert (
+        "\nno accuracies: no labelled test images, figures of embeddings and features in units of their own; mean"
+        in err
+    )
+    assert "Figures that need no labels: every run" in page.read_text() and "1,234" in page.read_text()
+    diagnosed = {"features": {"pretrained": {"knn": {"accuracy": 0.5}, "diagnostics": {"lidar": 3.25, "std": 0.5}}}}
+    (table,) = tables(make("c", None), make("d", results=diagnosed))
+    assert [column.title for column in table.columns[-2:]] == ["std of features", "lidar of features"]
+    assert main(["compare", str(tmp_path / "d"), "--output", str(page)]) == 0
+    assert "\naccuracies in percent, figures of embeddings and features in units" in capsys.readouterr().err
+
+
 def test_alarms_and_other_circumstances_are_reported(make):
     first, second = make("a"), make("b", device="H100", seed=1)
     with open(second / "metrics.jsonl", "a") as file:
