@@ -196,7 +196,7 @@ def _columns(runs: Sequence[Run]) -> list[Column]:
                 found[protocol, int(labels) if (labels := number(fields, "labels_per_class")) else None] = None
     order = [*PROTOCOLS, *(protocol for protocol, _ in found)]
     own = [
-        Column(f"{protocol}_{field}", f"{field.replace('_', ' ')} of {what}", protocol, field=field)
+        Column(f"{protocol}_{field}", f"{field.replace('_', ' ')} of {what}".capitalize(), protocol, field=field)
         for protocol, (what, names) in WITHOUT_LABELS.items()
         for field in names
         if any(number(_pretrained(run).get(protocol, {}), field) is not None for run in runs)

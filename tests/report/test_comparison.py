@@ -101,7 +101,7 @@ def test_figures_without_labels_are_columns_in_their_own_units(make, tmp_path, c
     assert main(["compare", *map(str, folders), "--output", str(page)]) == 0
     err = capsys.readouterr().err
     assert (
-        "view correlation of embeddings" in err and "0.625 ± 0.177" in err and "1.23e+03" not in err and "1,234" in err
+        "View correlation of embeddings" in err and "0.625 ± 0.177" in err and "1.23e+03" not in err and "1,234" in err
     )
     assert (
         "\nno accuracies: no labelled test images, figures of embeddings and features in units of their own; mean"
@@ -110,7 +110,7 @@ def test_figures_without_labels_are_columns_in_their_own_units(make, tmp_path, c
     assert "Figures that need no labels: every run" in page.read_text() and "1,234" in page.read_text()
     diagnosed = {"features": {"pretrained": {"knn": {"accuracy": 0.5}, "diagnostics": {"lidar": 3.25, "std": 0.5}}}}
     (table,) = tables(make("c", None), make("d", results=diagnosed))
-    assert [column.title for column in table.columns[-2:]] == ["std of features", "lidar of features"]
+    assert [column.title for column in table.columns[-2:]] == ["Std of features", "Lidar of features"]
     assert main(["compare", str(tmp_path / "d"), "--output", str(page)]) == 0
     assert "\naccuracies in percent, figures of embeddings and features in units" in capsys.readouterr().err
 
