@@ -114,16 +114,9 @@ def fit(
         alarm = CollapseAlarm(type(method).__name__, getattr(method, "facts", None), examples=batches.batch_size)
         alarm.check_log(read_metrics(run) if run and start else [])
         records = Records(
-            log,
-            guard,
-            alarm,
-            hook=hook,
-            checkpoints=checkpoints,
-            batch_size=batches.batch_size,
-            recent=recent,
-            start=start,
-            say=say,
-        )
+            log, guard, alarm,
+            hook=hook, checkpoints=checkpoints, batch_size=batches.batch_size, recent=recent, start=start, say=say,
+        )  # fmt: skip
         waits, held = log.waits, getattr(batches, "held", False)
         for number in range(start + 1, steps + 1):
             # Examples that the devices hold are read once. Then a program takes the batch, whose call may wait for a step.
@@ -137,24 +130,14 @@ def fit(
                 state, metrics = program.step(state, batch)
             trace.after(number, metrics)
             records.add(number, metrics)
-            if due.record:
-                records.record(number, gauges)
+            records.write(number, state, due, gauges=gauges, input_state=batches.state)
             if due.checkpoint:
-                with waits.on("device"):
-                    guard.check(state, number)
-            if due.evaluation:
-                records.evaluate(number, state)
-            if due.checkpoint:
-                records.save(state, batches.state(), scored=due.scored)
                 interrupts.saved()
-            if due.checkpoint or due.evaluation:
-                log.reset_clock()
             # During the last step, a signal also stops what would come after training.
             if stop or (number == steps and interrupts.received and jax.process_count() == 1):
-                cause = interrupts.received or "a signal to another process"
                 raise Stopped(
-                    f"stopped by {cause} after step {number} of {steps}: the state is saved in {run}, and the same command "
-                    "resumes from it."
+                    f"stopped by {interrupts.received or 'a signal to another process'} after step {number} of {steps}: the "
+                    f"state is saved in {run}, and the same command resumes from it."
                 )
     return state
 

@@ -76,7 +76,34 @@ class Records:
         self._recent.append(metrics)
         self._log.advance(number)
 
-    def record(self, number: int, gauges: Mapping[str, Any]) -> None:
+    def write(
+        self,
+        number: int,
+        state: TrainState,
+        due: Due,
+        *,
+        gauges: Mapping[str, Any],
+        input_state: Callable[[], dict[str, Any]],
+    ) -> None:
+        """What is due after step `number`, whose state this is.
+
+        gauges: of this step, where a record is due. input_state: gives the place in the input.
+        """
+        if due.record:
+            self._record(number, gauges)
+        if due.checkpoint:
+            with self._log.waits.on("device"):
+                self._guard.check(state, number)
+        if due.evaluation:
+            self._evaluate(number, state)
+        if due.checkpoint and self._checkpoints:
+            score, recent = _score(self._values) if due.scored else None, [_floats(metrics) for metrics in self._recent]
+            with self._log.waits.on("writing"):
+                self._checkpoints.save(state, input_state=input_state(), score=score, recent=recent)
+        if due.checkpoint or due.evaluation:
+            self._log.reset_clock()
+
+    def _record(self, number: int, gauges: Mapping[str, Any]) -> None:
         """The means of the metrics since the last record, and the gauges of this step."""
         with self._log.waits.on("device"):
             means, measured = self._guard.means(self._recent, number), _floats(gauges)
@@ -87,7 +114,7 @@ class Records:
         if sentence:
             self._say(sentence)
 
-    def evaluate(self, number: int, state: TrainState) -> None:
+    def _evaluate(self, number: int, state: TrainState) -> None:
         """The results of the hook: metrics, and pictures."""
         with self._log.waits.on("evaluation"):
             found = self._hook(state) if self._hook else {}
@@ -98,13 +125,6 @@ class Records:
             self._log.write(number, measured)
         if pictures:
             self._log.show(number, pictures)
-
-    def save(self, state: TrainState, input_state: dict[str, Any], *, scored: bool) -> None:
-        """A checkpoint, with what the next record needs of the steps before it."""
-        if self._checkpoints:
-            score, recent = _score(self._values) if scored else None, [_floats(metrics) for metrics in self._recent]
-            with self._log.waits.on("writing"):
-                self._checkpoints.save(state, input_state=input_state, score=score, recent=recent)
 
 
 def _score(metrics: Mapping[str, float]) -> float:
