@@ -5,8 +5,8 @@ B: examples; H: a spatial axis, of which there may be several; I, O: channels in
 JAX writes the gradients of a convolution as convolutions with permuted axes: in the kernel's, the batch takes the place of the
 channels. For the usual order, `[B, H, W, C]` and `[H, W, I, O]`, the compiler has a fast implementation; for others it has none
 in loops, such as those over microbatches, where the kernel's gradient takes 25 to 300 times as long. Here axes are transposed,
-and the same convolution is computed in the usual order. Wide kernels are `winograd`'s or `shifts`'s, which take less: half of
-the time for a training step of ResNet-18. Each of several devices convolves its own examples.
+and the same convolution is computed in the usual order. Where the batch is on one device, wide kernels are `winograd`'s or
+`shifts`'s, which take less: half of the time for a training step of ResNet-18.
 
 On accelerators, to which the order makes no difference, a convolution is JAX's own.
 """
@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from ssl_jax.ops import shifts, winograd
-from ssl_jax.ops.collectives import devices_under, over_shards, platform_of, varying_together
+from ssl_jax.ops.collectives import devices_under, platform_of, varying_together
 from ssl_jax.ops.shifts import Padding
 
 FUSION = "xla_cpu_experimental_ynn_fusion_type"
@@ -91,13 +91,7 @@ def convolution(
             images, kernel, strides, padding, feature_group_count=feature_group_count, **others
         )
     form = tuple(strides), tuple(map(tuple, padding)), feature_group_count
-    devices = devices_under(images)
-    if devices == 1 or len(images) % devices:
-        return _on_cpu(*varying_together((images, kernel)), *form)
-    # A copy of the kernel for each device, whose gradients the compiler sums. Sums within a `shard_map` would have one number,
-    # and kept programs lose the order of these (`train.compilation`).
-    copies = jnp.broadcast_to(kernel, (devices, *kernel.shape))
-    return over_shards(lambda rows, *_: (_on_cpu(rows[0], rows[1][0], *form), None), (images, copies), None)[0]
+    return _on_cpu(*varying_together((images, kernel)), *form)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(2, 3, 4))

@@ -76,7 +76,7 @@ SHARDED = {
 
 @pytest.mark.parametrize("case", SHARDED)
 def test_each_of_several_devices_convolves_its_rows(case: str) -> None:
-    """By the forms of one device; only the kernel's gradient is summed over them."""
+    """Only the kernel's gradient is summed over them. Within a `shard_map`, by the forms of one device."""
     shape, sizes, strides = SHARDED[case]
     rng = np.random.default_rng(0)
     images = jnp.asarray(rng.normal(size=shape), jnp.float32)
@@ -101,11 +101,15 @@ def test_each_of_several_devices_convolves_its_rows(case: str) -> None:
         np.testing.assert_allclose(of_shards, right, rtol=0, atol=1e-5 * abs(right).max())
 
 
-def test_rows_that_devices_cannot_share_equally() -> None:
+def test_weights_on_several_devices_in_a_program_of_one() -> None:
+    """Those that a function closes over give its arrays a mesh, which the program has not."""
     images, kernel = jnp.ones((8, 6, 6, 64)), jnp.ones((3, 3, 64, 64))
-    placed = jax.device_put(images, batch_sharding(make_mesh(4)))
-    some = jax.jit(lambda images: convolution(images[:3], kernel, (1, 1), ((1, 1), (1, 1))))
-    np.testing.assert_array_equal(some(placed), some(images))
+    placed = jax.device_put(kernel, replicated(make_mesh(4)))
+
+    def twice(images: Array, kernel: Array) -> Array:
+        return convolution(convolution(images, kernel, (1, 1), ((1, 1), (1, 1))), kernel, (1, 1), ((1, 1), (1, 1)))
+
+    np.testing.assert_allclose(jax.jit(lambda images: twice(images, placed))(images), twice(images, kernel), rtol=1e-5)
 
 
 def test_gradients_have_the_usual_order_of_axes() -> None:
