@@ -153,7 +153,7 @@ def parse(function: Callable[..., Any], words: list[str], *, prog: str) -> Any:
 
 
 def check_values(words: list[str], kinds: Mapping[str, Any]) -> None:
-    """A `UsageError` where an option of any number of values has none: tyro takes it as if it had not been given.
+    """A `UsageError` where an option of any number of values has none: tyro treats it as absent.
 
     kinds: option -> type.
     """

@@ -66,7 +66,7 @@ def stop(sentence: str) -> int:
 
 
 def leave(code: int) -> None:
-    """From here on an interrupt ends the exit of Python and leaves the command its exit code: all has been said."""
+    """From here on an interrupt ends the process with the exit code of the command, which is done."""
     if signal.getsignal(signal.SIGINT) in OURS:
         signal.signal(signal.SIGINT, lambda *_: os._exit(code))
 

@@ -124,9 +124,8 @@ def open_for(
     """
     own = recipe.data
     with usage_errors({"data": data or own.name, "layer": layer}):
-        _check_layers(
-            recipe, state, own.train, layer=layer, layers=layers
-        )  # A mistyped layer is said before data are opened.
+        # Before other data are opened: a layer may be mistyped.
+        _check_layers(recipe, state, own.train, layer=layer, layers=layers)
         if data is None:
             return own
         opened = open_data(data, **_form(own.train))

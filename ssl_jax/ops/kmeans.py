@@ -208,7 +208,7 @@ def _spread(means: Array, counts: Array, middle: Array, variance: Array) -> Arra
 
 
 def _sums(points: Array, weights: Array | None, centroids: Array, block_size: int | None) -> tuple[Array, Array]:
-    """Of each cluster, the weighted sum of its points `[K, D]` and the sum of their weights `[K]`."""
+    """Of each cluster, the weighted sum of its points `[K, D]` and the sum of their weights `[K]`; None: all weights are 1."""
     nearest = _nearest(centroids)
 
     def visit(carry, rows, start, new):

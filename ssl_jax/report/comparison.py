@@ -112,10 +112,8 @@ def state(run: Run) -> str:
 
 def footnote(table: Table) -> str:
     """What the figures of a table are: shares, others, or why there are none."""
-    around, shares = (
-        "mean ± standard deviation over the runs of a row",
-        [column.field is None for column in table.columns],
-    )
+    around = "mean ± standard deviation over the runs of a row"
+    shares = [column.field is None for column in table.columns]
     own = "figures of embeddings and features in units of their own"
     if not shares:
         return without_figures(table)

@@ -46,7 +46,7 @@ class Records:
     Args:
       log: of metrics.
       guard: refuses steps and states that are not finite.
-      alarm: tells from the gauges when a method collapses.
+      alarm: checks the gauges for a collapse.
       hook: the evaluation, see `fit`.
       checkpoints: where states are kept; None for nowhere.
       batch_size: images of a step.
