@@ -14,12 +14,13 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ssl_jax.ops.blocks import cut_rows
+from ssl_jax.ops.blocks import cut_rows, equal_blocks
 from ssl_jax.ops.collectives import devices_under, on_one_cpu, row_numbers, shards
 from ssl_jax.ops.streaming import most_scores
 
 # Measured on two cores, forward and backward (benchmarks/attention.py): scores of a tile, and queries of a long sequence.
 CACHED_SCORES, ROWS = 2**20, 1024
+ALIGNED = 512  # keys, of which rows of scores have 2 KiB or a multiple
 FEWEST_KEYS = 64  # in a block
 SHORT = 128  # keys up to which a CPU holds all scores, about as many numbers as the queries, keys and values are
 
@@ -57,10 +58,25 @@ def choose_tile(
     heads = 1 if one_cpu else pairs
     if rows_only:
         queries = min(queries, max(1, most // (heads * keys)))
+    elif one_cpu and block_size is None:
+        queries, keys = _in_cache(queries, keys)
     else:
-        queries = min(queries, ROWS) if one_cpu else queries
+        queries = equal_blocks(queries, ROWS) if one_cpu else queries
         keys = min(keys, block_size or max(FEWEST_KEYS, most // (heads * queries)))
     return Tile(max(heads, most // (queries * keys)), queries, keys, recompute=keys == key.shape[1])
+
+
+def _in_cache(queries: int, keys: int) -> tuple[int, int]:
+    """Queries and keys of a tile of one head, for one CPU, in equal parts of all: all keys where enough queries fit beside them.
+
+    But not 512 keys or a multiple. For all keys at once JAX derives the gradient, with products of transposed scores, which
+    take three times as long where rows lie that far apart. The gradient of `softmax_sum` for blocks of keys has none.
+    """
+    rows = CACHED_SCORES // keys
+    if keys % ALIGNED and rows >= min(queries, ALIGNED):
+        return equal_blocks(queries, min(rows, ROWS)), keys
+    queries = equal_blocks(queries, ROWS)
+    return queries, equal_blocks(keys, min(CACHED_SCORES // queries, keys // 2))
 
 
 def over_heads(

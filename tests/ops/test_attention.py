@@ -105,7 +105,8 @@ def test_it_is_jaxs(causal, groups, block_size=5):
 
 def cut_small(monkeypatch, scores, rows):
     """As if a cache held so many scores, and a long sequence had more than so many rows."""
-    for name, value in {"CACHED_SCORES": scores, "ROWS": rows, "FEWEST_KEYS": 1, "SHORT": 0}.items():
+    small = {"CACHED_SCORES": scores, "ROWS": rows, "ALIGNED": 3, "FEWEST_KEYS": 1, "SHORT": 0}
+    for name, value in small.items():
         monkeypatch.setattr(tiles, name, value)
 
 
@@ -132,6 +133,17 @@ def test_a_cpu_holds_the_scores_of_short_sequences(length, held):
     rows = jax.ShapeDtypeStruct((64, length, 4, 2), jnp.float32)
     tile = tiles.choose_tile(rows, rows, axis_name=None, block_size=None, dense=False, rows_only=False)
     assert (tile.heads == 256) == (not tile.recompute) == held
+
+
+@pytest.mark.parametrize(
+    ("length", "queries", "keys"),
+    [(197, 197, 197), (512, 512, 256), (1024, 1024, 512), (1025, 513, 1025), (4096, 1024, 1024), (4097, 820, 1025)],
+)
+def test_a_cpu_takes_equal_parts_of_long_sequences(length, queries, keys):
+    """All keys where their scores fit into the cache, but for lengths at which transposed products are slow."""
+    rows = jax.ShapeDtypeStruct((64, length, 4, 2), jnp.float32)
+    tile = tiles.choose_tile(rows, rows, axis_name=None, block_size=None, dense=False, rows_only=False)
+    assert tile[1:] == (queries, keys, keys == length)
 
 
 @pytest.mark.slow
