@@ -41,8 +41,6 @@ def everything(*, only: tuple[str, ...] = (), quick: bool = False) -> None:
     print("\n".join(plan(chosen, missing, {} if only else left_out, quick=quick)), flush=True)
     if not chosen:
         sys.exit("benchmarks: nothing to run.")
-    for each in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, signal.default_int_handler)  # Ends the running benchmark, too.
     if not quick:
         sys.exit(run_all(chosen, RESULTS, after=partial(write_page, PAGE, RESULTS)))
     with tempfile.TemporaryDirectory() as scratch:
@@ -64,7 +62,9 @@ def plan(
 ) -> list[str]:
     """What is run and what is not, a line each."""
     lines = ["Runs, with minutes:" if not quick else "Runs, in small sizes:"]
-    lines += [f"  {name:<16}{'' if quick else f'about {benchmark.minutes:g}'}" for name, benchmark in chosen.items()]
+    lines += [
+        f"  {name}" if quick else f"  {name:<16}about {benchmark.minutes:g}" for name, benchmark in chosen.items()
+    ]
     without = {
         name: f"its peer is not installed: {', '.join(packages)}" for name, packages in missing.items() if packages
     }
@@ -77,4 +77,6 @@ def plan(
 
 
 if __name__ == "__main__":
+    for number in (signal.SIGTERM, signal.SIGHUP):  # End the running benchmark, too.
+        signal.signal(number, signal.default_int_handler)
     tyro.cli(everything)
