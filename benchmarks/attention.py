@@ -1,7 +1,7 @@
 """Attention forward, and forward and backward, against jax.nn.dot_product_attention and PyTorch's, in one run.
 
-    python benchmarks/attention.py --markdown benchmarks/results/attention-cpu.md
-    python benchmarks/attention.py --quick
+    python -m benchmarks attention --results benchmarks/results/attention-cpu.md
+    python -m benchmarks attention --quick
 
 Float32, 8 heads of 64. "jax.nn" is `jax.nn.dot_product_attention`, whose only implementation on a CPU is "xla"; on an
 NVIDIA GPU, arrays are bfloat16 and its kernel is a further column. PyTorch's column needs torch. Times
@@ -24,9 +24,9 @@ import numpy as np
 import tyro
 from jax.sharding import Mesh, PartitionSpec
 from machine import about, version
+from summary import Row, compared, keep
 from timing import best_times, high_water_mark, matmul_peak
 
-from ssl_jax.files import write_atomically
 from ssl_jax.ops.attention import attention
 
 HEADS, DIM, MIB = 8, 64, 2**20
@@ -41,7 +41,7 @@ def benchmark(
     sizes: tuple[tuple[int, int], ...] = ((32, 197), (8, 1024), (1, 4096)),
     lengths: tuple[int, ...] = (1024, 2048, 4096, 8192),
     rounds: int = 8,
-    markdown: Path | None = None,
+    results: Path | None = None,
     only: str | None = None,
 ) -> None:
     """Prints the tables.
@@ -51,22 +51,22 @@ def benchmark(
       sizes: pairs of a number of examples and their length.
       lengths: lengths of one example, for the memory.
       rounds: number of rounds of each measurement.
-      markdown: file for the tables.
+      results: file of the tables.
       only: measures the memory of one entry in this process: NAME:LENGTH.
     """
     if only:
         return print(memory_of_process(*only.rsplit(":", 1)))
     if quick:
         sizes, lengths, rounds = ((2, 256),), (512, 1024), 2
-    head = f"# Attention\n\n{about('jax', 'torch')}. {HEADS} heads of {DIM}, {DTYPE.dtype}.\n"
-    text = "\n".join([head, speed(sizes, rounds), memory(lengths), ring(lengths)])
+    machine, rows = about("jax", "torch"), []
+    head = f"# Attention\n\n{machine}. {HEADS} heads of {DIM}, {DTYPE.dtype}.\n"
+    text = "\n".join([head, speed(sizes, rounds, rows), memory(lengths, rows), ring(lengths, rows)])
     print(text)
-    if markdown:
-        markdown.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(markdown, text + "\n")
+    keep(results, text + "\n", rows, name="attention", about=machine)
 
 
-def speed(sizes: tuple[tuple[int, int], ...], rounds: int) -> str:
+def speed(sizes: tuple[tuple[int, int], ...], rounds: int, rows: list[Row]) -> str:
+    """The table of times; adds to the rows of the summary, as the other tables do."""
     peak = max(matmul_peak() for _ in range(3))
     lines = [
         f"Best matrix product in float32: {peak / 1e9:,.0f} GFLOP/s.",
@@ -89,6 +89,9 @@ def speed(sizes: tuple[tuple[int, int], ...], rounds: int) -> str:
                 of_peak = f"{needed / times['ours'] / peak:.0%}"
                 lines.append(f"| {row} | {' | '.join(cells)} | {of_peak} | {', '.join(ratios)} |")
                 print(lines[-1], file=sys.stderr)
+                named = f"{size} x {length:,}{', causal' * causal}, {'both passes' if backward else 'forward'}"
+                taken = {name: 1e3 * seconds for name, seconds in times.items()}
+                rows += [compared(named, peer, taken["ours"], taken[peer], unit="ms") for peer in list(taken)[1:]]
     return "\n".join([*lines, ""])
 
 
@@ -131,7 +134,7 @@ def make_torch(arrays: list[np.ndarray], *, causal: bool, backward: bool) -> Cal
     return call
 
 
-def memory(lengths: tuple[int, ...]) -> str:
+def memory(lengths: tuple[int, ...], rows: list[Row]) -> str:
     lines = [
         "MiB of one example, forward and backward, by its length.",
         "",
@@ -142,10 +145,17 @@ def memory(lengths: tuple[int, ...]) -> str:
         cells = [elsewhere(f"{name}:{length}") for name in NAMES[:2]]
         lines.append(f"| {length:,} | {' | '.join(cells)} |")
         print(lines[-1], file=sys.stderr)
+        rows.append(in_memory(f"1 x {length:,}, both passes", NAMES[1], cells))
     return "\n".join([*lines, ""])
 
 
-def ring(lengths: tuple[int, ...]) -> str:
+def in_memory(what: str, peer: str, cells: list[str]) -> Row:
+    """A row of the summary from our cell and the peer's."""
+    ours, theirs = (float(cell.replace(",", "")) for cell in cells)
+    return compared(what, peer, ours, theirs, unit="MiB", digits=".0f")
+
+
+def ring(lengths: tuple[int, ...], rows: list[Row]) -> str:
     """Temporary memory of the compiled program on each of 8 devices: from the compiler, without a run."""
     lines = [
         "Temporary MiB on each of 8 devices over which one causal sequence is cut, forward and backward: keys and values",
@@ -154,7 +164,10 @@ def ring(lengths: tuple[int, ...]) -> str:
         "| length | ring | gathered |",
         "|---|---|---|",
     ]
-    lines += [f"| {length:,} | {elsewhere(f'ring:{length}', devices=8)} |" for length in lengths]
+    for length in lengths:
+        cells = elsewhere(f"ring:{length}", devices=8)
+        lines.append(f"| {length:,} | {cells} |")
+        rows.append(in_memory(f"{length:,} over 8 devices, causal", "jax.nn, gathered", cells.split(" | ")))
     return "\n".join(lines)
 
 

@@ -1,20 +1,24 @@
 """The cost of views, and a comparison with dm_pix for colour and blur: speed, and distance from the definitions.
 
-    python benchmarks/augment.py            # the dm_pix columns need: pip install dm-pix
+    pip install dm-pix
+    python -m benchmarks augment --results benchmarks/results/augment-cpu.md
 
 Milliseconds are the best of interleaved repeats of one jitted program over a batch. Errors are the largest differences
 from torchvision's definitions, written below in float64, on images in [0, 1]; "clipped" brings dm_pix back into [0, 1]
 first. "strict" states whether dm_pix runs without implicit promotion of ranks and types.
 """
 
-import argparse
 import colorsys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import tyro
+from machine import about
+from summary import Row, compared, keep
 from timing import best_times
 
 from ssl_jax.augment.blur import gaussian_blur, simclr_kernel
@@ -30,10 +34,10 @@ SHAPES = ((256, 28, 28, 1), (256, 32, 32, 3), (16, 224, 224, 3))
 GREY = {"mean": (0.5,), "std": (0.25,)}
 COLOUR = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
 VIEWS = (
-    ("digit_views 28", digit_views(size=28, **GREY), SHAPES[0]),
-    ("simclr_views 32", simclr_views(size=32, **COLOUR), SHAPES[1]),
-    ("simclr_views 32, strength 0.5, no blur", simclr_views(size=32, strength=0.5, blur=False, **COLOUR), SHAPES[1]),
-    ("simclr_views 224", simclr_views(size=224, **COLOUR), SHAPES[2]),
+    ("digit_views 28", digit_views(size=28, **GREY), 0),
+    ("simclr_views 32", simclr_views(size=32, **COLOUR), 1),
+    ("simclr_views 32, strength 0.5, no blur", simclr_views(size=32, strength=0.5, blur=False, **COLOUR), 1),
+    ("simclr_views 224", simclr_views(size=224, **COLOUR), 2),
 )
 
 
@@ -108,10 +112,28 @@ def strict(function: Callable, image: jax.Array, amount: jax.Array) -> str:
     return "yes"
 
 
-def compare_operations(repeats: int) -> None:
-    print("| operation | batch | ours ms | dm_pix ms | ours error | dm_pix error | dm_pix clipped error | strict |")
-    print("|---|---|---|---|---|---|---|---|")
-    for shape in SHAPES:
+def compare(*, repeats: int = 20, images: tuple[int, ...] = (256, 256, 16), results: Path | None = None) -> None:
+    """Prints a table of single operations, and one of whole views.
+
+    Args:
+      repeats: turns of each.
+      images: of a batch of 28, of 32 and of 224 pixels.
+      results: file of the tables.
+    """
+    machine, rows = about("jax", "jaxlib", "dm-pix"), []
+    shapes = [(count, *shape[1:]) for count, shape in zip(images, SHAPES, strict=True)]
+    head = ["# Colour, blur and views, on CPU", "", f"{machine}; `python -m benchmarks augment`", ""]
+    text = "\n".join([*head, *operations(shapes, repeats, rows), "", *views(shapes, repeats), ""])
+    keep(results, text, rows, name="augment", about=machine)
+
+
+def operations(shapes: list[tuple[int, ...]], repeats: int, rows: list[Row]) -> list[str]:
+    """The table of operations; adds to the rows of the summary."""
+    lines = [
+        "| operation | batch | ours ms | dm_pix ms | ours error | dm_pix error | dm_pix clipped error | strict |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for shape in shapes:
         images = jnp.asarray(np.random.default_rng(0).random(shape, np.float32))
         for name, amount, definition, ours, pix in OPERATIONS:
             if shape[-1] == 1 and name in ("saturation", "hue"):
@@ -129,23 +151,24 @@ def compare_operations(repeats: int) -> None:
             if dm_pix is None:
                 cells = [*cells[0], "-"], [*cells[1], "-", "-"]
             kept = strict(pix, images[0], amounts[0]) if dm_pix else "-"
-            print("|", " | ".join([name, str(shape), *cells[0], *cells[1], kept]), "|", flush=True)
+            lines.append(f"| {' | '.join([name, str(shape), *cells[0], *cells[1], kept])} |")
+            print(lines[-1], flush=True)
+            for theirs in taken[1:]:
+                rows.append(compared(f"{name}, {' x '.join(map(str, shape))}", "dm_pix", taken[0], theirs, unit="ms"))
+    return lines
 
 
-def measure_views(repeats: int) -> None:
-    print("\n| two views of each image | batch | ms | views/s |\n|---|---|---|---|")
-    for name, augment, shape in VIEWS:
+def views(shapes: list[tuple[int, ...]], repeats: int) -> list[str]:
+    lines = ["| two views of each image | batch | ms | views/s |", "|---|---|---|---|"]
+    for name, augment, number in VIEWS:
+        shape = shapes[number]
         images = jnp.asarray(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
         keys = jax.random.split(jax.random.key(0), shape[0])
         [taken] = milliseconds([jax.jit(jax.vmap(augment))], keys, images, repeats=repeats)
-        print(f"| {name} | {shape} | {taken:.1f} | {2e3 * shape[0] / taken:,.0f} |", flush=True)
+        lines.append(f"| {name} | {shape} | {taken:.1f} | {2e3 * shape[0] / taken:,.0f} |")
+        print(lines[-1], flush=True)
+    return lines
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=20)
-    repeats = parser.parse_args().repeats
-    if dm_pix is None:
-        print("dm_pix is not installed: its columns stay empty (pip install dm-pix).\n")
-    compare_operations(repeats)
-    measure_views(repeats)
+    tyro.cli(compare)

@@ -16,9 +16,9 @@ import numpy as np
 import tyro
 from jax import Array, lax
 from machine import about
+from summary import compared, keep
 from timing import best_times
 
-from ssl_jax.files import write_atomically
 from ssl_jax.ops.convolution import compiler_options, convolution
 
 # Side of the images, channels in, channels out, stride.
@@ -35,6 +35,7 @@ def compare(*, images: int = 128, rounds: int = 7, results: Path | None = None) 
       rounds: turns of each.
       results: file of the table.
     """
+    rows = []
     makers = {"ours": partial(of_jax, convolution), "JAX": partial(of_jax, jax_own)}
     if importlib.util.find_spec("torch"):
         makers["PyTorch, channels last"] = of_torch
@@ -56,10 +57,14 @@ def compare(*, images: int = 128, rounds: int = 7, results: Path | None = None) 
             fewer = "16/36" if stride == 1 else ""
             lines.append(f"| {what} | {part} | {' | '.join(cells)} | {fewer} |")
             print(lines[-1], flush=True)
-    heading = f"{about('jax', 'jaxlib', 'torch')}; `python -m benchmarks convolution`; ms of {images} images"
+            named = f"{side}², {inputs} to {outputs}, stride {stride}: {part}"
+            times = {name: 1000 * found[name, part] for name in makers}
+            peers = list(makers)[1:]
+            rows += [compared(named, peer, times["ours"], times[peer], unit="ms", digits=".0f") for peer in peers]
+    machine = about("jax", "jaxlib", "torch")
+    heading = f"{machine}; `python -m benchmarks convolution`; ms of {images} images"
     table = "\n".join([heading, "", *lines])
-    if results:
-        write_atomically(results, f"# Convolutions on CPU\n\n{table}\n")
+    keep(results, f"# Convolutions on CPU\n\n{table}\n", rows, name="convolution", about=machine)
 
 
 def jax_own(images: Array, kernel: Array, strides: tuple[int, int], padding: Any) -> Array:

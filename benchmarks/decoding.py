@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import tyro
 from jax import lax
 from machine import about
+from summary import compared, keep
 from timing import best_times
 
-from ssl_jax.files import write_atomically
 from ssl_jax.networks.functional import Net, Tree
 from ssl_jax.sequences.decoding import beam, greedy
 from ssl_jax.sequences.recurrent import recurrent
@@ -55,10 +55,11 @@ def decoding(
         "GRU without": recurrent(**size, attention=False),
         "LSTM with attention": recurrent(**size, cell="lstm"),
     }
+    machine, rows = about("jax", "flax"), []
     lines = [
         "# Writing with and without a cache",
         "",
-        f"{about('jax', 'flax')}; `python benchmarks/decoding.py`.",
+        f"{machine}; `python benchmarks/decoding.py`.",
         f"{batch_size} words at once; {depth} layers of {dim} features to read and as many to write, float32.",
         "",
         "Symbols a second: greedily with a cache, greedily with the whole network run again for each position, and the best",
@@ -76,9 +77,15 @@ def decoding(
             ratio = f"{rates['cached'] / rates['anew']:.1f}"
             lines.append(f"| {name} | {length} | {' | '.join(cells)} | {ratio} | {rates['beam']:,.0f} |")
             print(lines[-1], flush=True)
-    if results:
-        results.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(results, "\n".join(lines) + "\n")
+            both = {
+                "ours": rates["cached"],
+                "theirs": rates["anew"],
+                "unit": "symbols/s",
+                "digits": ".0f",
+                "more": True,
+            }
+            rows.append(compared(f"{name}, {length} symbols, with a cache", "the whole network again", **both))
+    keep(results, "\n".join(lines) + "\n", rows, name="decoding", about=machine)
 
 
 def writers(net: Net, *, length: int, batch_size: int, width: int) -> dict[str, Callable[[], object]]:

@@ -1,7 +1,7 @@
 """SimCLR on the cores of this machine, from images to updated weights, beside lightly (optional), in turn.
 
     pip install lightly timm torch torchvision
-    python benchmarks/end_to_end.py --results benchmarks/results/end-to-end-cpu.md
+    python -m benchmarks end_to_end --results benchmarks/results/end-to-end-cpu.md
 
 Every step takes its batch from the data set, makes two views of each image, and updates the weights. Each turn starts anew, so
 that no worker of one makes views in the turn of another. Also one batch of 1,024 images at once and in four microbatches.
@@ -21,9 +21,9 @@ import numpy as np
 import tyro
 from lightly_steps import steps as lightly_steps
 from machine import about
+from summary import compared, keep
 
 from ssl_jax.data import Batches, in_order
-from ssl_jax.files import write_atomically
 from ssl_jax.recipes import Recipe, simclr
 from ssl_jax.train.execution import Execution
 from ssl_jax.train.mesh import batch_sharding, make_mesh
@@ -54,15 +54,18 @@ CASES = {
 }
 
 
-def end_to_end(*, only: tuple[str, ...] = (), rounds: int = 5, results: Path | None = None) -> None:
+def end_to_end(
+    *, only: tuple[str, ...] = (), rounds: int = 5, steps: int | None = None, results: Path | None = None
+) -> None:
     """Prints images a second of each, medians over the rounds, and ratios.
 
     Args:
       only: encoders, "small", "resnet18" or "vit_tiny/4"; all, and the microbatches, when none is named.
       rounds: turns of each.
+      steps: of a turn; as many as each case has when it is None.
       results: file of the table.
     """
-    peer = importlib.util.find_spec("lightly") is not None
+    peer, rows = importlib.util.find_spec("lightly") is not None, []
     lines = ["| step | ours, img/s | lightly, img/s | lightly, channels last | ratio to the faster |", "|---" * 5 + "|"]
     for name, case in CASES.items():
         if only and case.encoder not in only:
@@ -74,19 +77,20 @@ def end_to_end(*, only: tuple[str, ...] = (), rounds: int = 5, results: Path | N
             for channels_last in (False, True):
                 given: dict[str, Any] = {"batch": recipe.batch_size, "channels_last": channels_last}
                 rivals[f"lightly, {channels_last}"] = partial(lightly_steps, case.encoder, images, **given)
-        speeds = [speed * recipe.batch_size for speed in in_turn(rivals, steps=case.steps, rounds=rounds)]
+        speeds = [speed * recipe.batch_size for speed in in_turn(rivals, steps=steps or case.steps, rounds=rounds)]
         ratio = f"{speeds[0] / max(speeds[1:]):.2f}" if peer else "-"
         cells = [f"{speed:,.0f}" for speed in speeds] + ["-"] * (3 - len(speeds))
         lines.append(f"| {' | '.join([name, *cells, ratio])} |")
         print(lines[-1], flush=True)
+        for other, speed in zip(("lightly", "lightly, channels last"), speeds[1:], strict=False):
+            rows.append(compared(name, other, speeds[0], speed, unit="img/s", digits=".0f", more=True))
     if not only:
         lines += ["", *microbatches(rounds=rounds)]
-    table = "\n".join(
-        [f"{about('jax', 'jaxlib', 'torch', 'lightly', 'timm')}; `python benchmarks/end_to_end.py`", "", *lines]
-    )
+    machine = about("jax", "jaxlib", "torch", "lightly", "timm")
+    table = "\n".join([f"{machine}; `python -m benchmarks end_to_end`; {rounds} rounds", "", *lines])
     print(table)
-    if results:
-        write_atomically(results, f"# SimCLR from images to updated weights, on CPU\n\n{table}\n")
+    title = "# SimCLR from images to updated weights, on CPU"
+    keep(results, f"{title}\n\n{table}\n", rows, name="end_to_end", about=machine)
 
 
 def ours(recipe: Recipe, *, microbatches: int = 1) -> Steps:

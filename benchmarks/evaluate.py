@@ -1,16 +1,21 @@
 """The cost and the results of the evaluation protocols on the embedded digits, against scikit-learn, in one run.
 
-    python benchmarks/evaluate.py                  # pixels of the digits; scikit-learn's columns where it can be imported
-    python benchmarks/evaluate.py --data fashion-mnist
-    python benchmarks/evaluate.py --neighbors      # the best number of neighbours, by the size of the training set
+    pip install scikit-learn
+    python -m benchmarks evaluate --results benchmarks/results/evaluate-cpu.md
+    python -m benchmarks evaluate --data fashion-mnist
+    python -m benchmarks evaluate --neighbors      # the best number of neighbours, by the size of the training set
 
 "first" includes compilation, "again" is the best of the repeats. Times on a loaded machine are too high.
 """
 
-import argparse
+from functools import partial
+from pathlib import Path
 
 import jax
 import numpy as np
+import tyro
+from machine import about
+from summary import compared, keep
 from timing import timed
 
 from ssl_jax.data import open_data
@@ -28,9 +33,10 @@ except ImportError:
 
 
 def report(name, run, *, repeats):
-    """Prints what `run` returns, its first time and its best time after that."""
+    """The cells of a row: the first time of `run`, its best time after that, and the text that it returns."""
     times, (text, *_) = zip(*(timed(run) for _ in range(repeats + 1)), strict=True)
     print(f"{name:36}{times[0]:9.2f} s first{min(times[1:]):9.3f} s again   {text}", flush=True)
+    return name, times[0], min(times[1:]), text
 
 
 def accuracies(features, classes, repeats):
@@ -43,9 +49,18 @@ def accuracies(features, classes, repeats):
         probe = few_label_probe(*features, num_classes=classes)
         return f"{probe.accuracy:.1%} ± {probe.deviation:.1%}, 10 labels a class"
 
-    report("k-NN", lambda: f"{float(knn_accuracy(*features, num_classes=classes)):.1%}", repeats=repeats)
-    report("linear probe, 7 strengths", linear, repeats=repeats)
-    report("few-label probe, 5 draws", few, repeats=repeats)
+    def nearest():
+        return f"{float(knn_accuracy(*features, num_classes=classes)):.1%}"
+
+    def theirs():
+        vote = KNeighborsClassifier(6, weights=lambda d: np.exp((1 - d) / 0.07), metric="cosine")
+        return f"{vote.fit(*features[:2]).score(*features[2:]):.1%}"
+
+    yield report("k-NN", nearest, repeats=repeats)
+    yield report("linear probe, 7 strengths", linear, repeats=repeats)
+    yield report("few-label probe, 5 draws", few, repeats=repeats)
+    if KNeighborsClassifier:
+        yield report("k-NN, scikit-learn", theirs, repeats=repeats)
 
 
 def one_fit(features, classes, repeats, *, strength=1e-2):
@@ -64,25 +79,22 @@ def one_fit(features, classes, repeats, *, strength=1e-2):
         model = LogisticRegression(C=1 / (strength * len(host[0])), tol=1e-3, max_iter=1000)
         return f"{model.fit(host[0][:, :-1], host[1]).score(host[2][:, :-1], host[3]):.1%}"
 
-    report(f"one fit, strength {strength:g}", ours, repeats=repeats)
+    yield report(f"one fit, strength {strength:g}", ours, repeats=repeats)
     if LogisticRegression:
-        report("  scikit-learn LogisticRegression", theirs, repeats=repeats)
-        vote = KNeighborsClassifier(6, weights=lambda d: np.exp((1 - d) / 0.07), metric="cosine")
-        report("k-NN, scikit-learn", lambda: f"{vote.fit(*features[:2]).score(*features[2:]):.1%}", repeats=repeats)
+        yield report(f"one fit, strength {strength:g}, scikit-learn", theirs, repeats=repeats)
 
 
 def gauges(repeats):
+    def described(run, rows):
+        return ", ".join(f"{name} {float(value):.2f}" for name, value in run(rows).items())
+
+    run = jax.jit(lambda rows: {**diagnostics(rows), "uniformity": uniformity(rows)})
     for batch, dim in [(256, 128), (1024, 256), (4096, 2048)]:
         rows = jax.random.normal(jax.random.key(0), (batch, dim))
-        run = jax.jit(lambda rows: {**diagnostics(rows), "uniformity": uniformity(rows)})
-        report(
-            f"gauges of [{batch}, {dim}]",
-            lambda run=run, rows=rows: {name: round(float(value), 2) for name, value in run(rows).items()},
-            repeats=repeats,
-        )
+        yield report(f"gauges of [{batch}, {dim}]", partial(described, run, rows), repeats=repeats)
 
 
-def neighbors(features, classes):
+def by_neighbors(features, classes):
     """Accuracy for each k, over training sets of growing size: mean of 4 balanced draws."""
     train, labels, test, answers = features
     counts = [1, 3, 5, 7, 10, 20, 40, 80, 200]
@@ -96,20 +108,38 @@ def neighbors(features, classes):
         print(f"{per_class:7}" + "".join(f"{share:8.1%}" for share in np.mean(table, axis=0)), flush=True)
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--data", default="digits")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--neighbors", action="store_true")
-    options = parser.parse_args()
-    *features, classes = compute_features(pixels, None, None, open_data(options.data))
-    if options.neighbors:
-        return neighbors(features, classes)
-    print(f"pixels of {options.data}: {features[0].shape} and {features[2].shape}, {jax.devices()[0].device_kind}")
-    accuracies(features, classes, options.repeats)
-    one_fit(features, classes, options.repeats)
-    gauges(options.repeats)
+def evaluate(*, data: str = "digits", repeats: int = 3, neighbors: bool = False, results: Path | None = None) -> None:
+    """Prints the times and the results of each protocol.
+
+    Args:
+      data: as of `ssl-jax evaluate --data`; its pixels are the features.
+      repeats: calls after the first.
+      neighbors: accuracy by the number of neighbours instead; nothing is kept.
+      results: file of the table.
+    """
+    *features, classes = compute_features(pixels, None, None, open_data(data))
+    if neighbors:
+        return by_neighbors(features, classes)
+    machine, sizes = about("jax", "jaxlib", "scikit-learn"), " and ".join(f"{len(features[n]):,}" for n in (0, 2))
+    heading = f"{machine}; `python -m benchmarks evaluate`; pixels of {data}, {sizes} of {features[0].shape[1]}"
+    found = [*accuracies(features, classes, repeats), *one_fit(features, classes, repeats), *gauges(repeats)]
+    lines = [
+        "# Evaluation protocols, on CPU",
+        "",
+        heading,
+        "",
+        "| what | first, s | again, s | result |",
+        "|---" * 4 + "|",
+    ]
+    lines += [f"| {name} | {first:.2f} | {again:.3f} | {text} |" for name, first, again, text in found]
+    times = {name: again for name, _, again, _ in found}
+    rows = [
+        compared(name, "scikit-learn", seconds, times[f"{name}, scikit-learn"], unit="s", digits=".3f")
+        for name, seconds in times.items()
+        if f"{name}, scikit-learn" in times
+    ]
+    keep(results, "\n".join([*lines, ""]), rows, name="evaluate", about=machine)
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(evaluate)

@@ -18,9 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 from machine import about
+from summary import compared, keep
 from timing import timed
 
-from ssl_jax.files import write_atomically
 from ssl_jax.ops import kmeans
 
 GROUPS = 1000  # of points: more than there are clusters, so that rounds do not come to an end
@@ -46,15 +46,15 @@ def compare(
     rng = np.random.default_rng(0)
     centers = rng.normal(size=(GROUPS, dim)).astype(np.float32) / 2
     array = centers[rng.integers(0, GROUPS, points)] + rng.normal(size=(points, dim)).astype(np.float32)
-    rows = jnp.asarray(array)
+    on_device = jnp.asarray(array)
     given = {"clusters": clusters, "iterations": iterations}
     kinds: dict[str, dict[str, Any]] = {f"k-means++, {count} at once": {"seeds_at_once": count} for count in (1, 32)}
     ours = {
-        f"ours, {name}": jax.jit(partial(kmeans, **seeds, **given)).lower(jax.random.key(1), rows).compile()
+        f"ours, {name}": jax.jit(partial(kmeans, **seeds, **given)).lower(jax.random.key(1), on_device).compile()
         for name, seeds in (kinds | {"random": {"seeds": "random"}}).items()
     }
     calls: dict[str, Callable[[], float]] = {
-        name: lambda run=run: float(run(jax.random.key(1), rows).inertia) for name, run in ours.items()
+        name: lambda run=run: float(run(jax.random.key(1), on_device).inertia) for name, run in ours.items()
     }
     if importlib.util.find_spec("faiss"):
         calls |= {
@@ -64,16 +64,21 @@ def compare(
     for _ in range(rounds):
         for name, call in calls.items():
             found[name].append(measured(call))
+    best = {name: tuple(map(min, zip(*times, strict=True))) for name, times in found.items()}
     lines = ["| k-means | s | s of the processor | inertia | MiB beside the points |", "|---" * 5 + "|"]
-    for name, times in found.items():
-        seconds, processor, inertia = map(min, zip(*times, strict=True))
+    for name, (seconds, processor, inertia) in best.items():
         memory = f"{ours[name].memory_analysis().temp_size_in_bytes / 2**20:,.0f}" if name in ours else "-"
         lines.append(f"| {name} | {seconds:.2f} | {processor:.2f} | {inertia:.2f} | {memory} |")
     size = f"{points:,} x {dim}, {clusters:,} clusters, {iterations} rounds"
-    table = "\n".join([f"{about('jax', 'jaxlib', 'faiss-cpu')}; `python -m benchmarks kmeans`; {size}", "", *lines])
+    machine = about("jax", "jaxlib", "faiss-cpu")
+    table = "\n".join([f"{machine}; `python -m benchmarks kmeans`; {size}; best of {rounds}", "", *lines])
     print(table)
-    if results:
-        write_atomically(results, f"# k-means on CPU\n\n{table}\n")
+    rows = [
+        compared(f"{size}: {name}", "faiss", best[f"ours, {name}"][0], best[peer][0], unit="s", digits=".2f")
+        for name, peer in ((name, f"faiss, {name.split(',')[0]}") for name in (*kinds, "random"))
+        if peer in best
+    ]
+    keep(results, f"# k-means on CPU\n\n{table}\n", rows, name="kmeans", about=machine)
 
 
 def measured(call: Callable[[], float]) -> tuple[float, float, float]:

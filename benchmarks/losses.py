@@ -1,17 +1,20 @@
 """Time and memory of Sinkhorn, Barlow Twins and VICReg against the plain formulas, in one run.
 
-    python benchmarks/losses.py            # PyTorch's columns need torch
-    python benchmarks/losses.py --repeats 20
+    pip install torch
+    python -m benchmarks losses --results benchmarks/results/losses-cpu.md
 
 Each figure is the best of the repeats, in milliseconds, after one call that compiles. Ratios are to ours, of the same
 run: above 1 means that ours is faster. Temporary memory is the compiled program's own figure.
 """
 
-import argparse
+from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import tyro
 from machine import about
+from summary import Row, compared, keep
 from timing import best_times
 
 from ssl_jax.losses.decorrelation import barlow_twins, vicreg
@@ -22,16 +25,18 @@ try:
 except ImportError:
     torch = None
 
+MATRIX = "jax, [D, D] matrix"
+
 
 def best_ms(run, repeats):
     return 1e3 * best_times({"run": run}, repeats)["run"]
 
 
 def jax_runner(function, *arrays):
-    """A call that waits for its result, and the compiled program's temporary memory in MiB."""
+    """A call that waits for its result, and the compiled program's temporary memory in MiB; None if it is not known."""
     compiled = jax.jit(function).lower(*arrays).compile()
     memory = compiled.memory_analysis()
-    temporary = float("nan") if memory is None else memory.temp_size_in_bytes / 2**20
+    temporary = None if memory is None else memory.temp_size_in_bytes / 2**20
     return lambda: jax.block_until_ready(compiled(*arrays)), temporary
 
 
@@ -106,11 +111,22 @@ def torch_barlow(first, second):
     return run
 
 
-def report(title, rows):
-    """rows: (name, milliseconds, MiB); the first is ours."""
-    print(f"\n{title}\n{'':24}{'ms':>10}{'ratio':>8}{'temp MiB':>10}")
-    for name, milliseconds, memory in rows:
-        print(f"{name:24}{milliseconds:10.1f}{milliseconds / rows[0][1]:8.2f}{memory:10.1f}", flush=True)
+def table(title, found):
+    """The lines of a table. found: (name, milliseconds, MiB or None); the first is ours."""
+    lines = ["", f"## {title[0].upper()}{title[1:]}", "", "| | ms | ratio | temp MiB |", "|---|---|---|---|"]
+    for name, milliseconds, memory in found:
+        held = "-" if memory is None else f"{memory:,.1f}"
+        lines.append(f"| {name} | {milliseconds:,.1f} | {milliseconds / found[0][1]:.2f} | {held} |")
+    print("\n".join(lines), flush=True)
+    return lines
+
+
+def compared_with(title, found) -> list[Row]:
+    """The rows of the summary: times, and memory where both programs are JAX's."""
+    (_, ours, memory), *others = found
+    rows = [compared(title, peer, ours, theirs, unit="ms") for peer, theirs, _ in others]
+    rows += [compared(title, peer, memory, held, unit="MiB") for peer, _, held in others if None not in (memory, held)]
+    return rows
 
 
 def measure(candidates, arrays, repeats):
@@ -121,28 +137,55 @@ def measure(candidates, arrays, repeats):
     return rows
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=10)
-    repeats = parser.parse_args().repeats
-    print(about("jax", "torch"))
+def losses(
+    *,
+    repeats: int = 10,
+    scores: tuple[int, int] = (4096, 3000),
+    batches: tuple[int, ...] = (256, 1024, 2048),
+    dim: int = 8192,
+    results: Path | None = None,
+) -> None:
+    """Prints a table for each loss and size.
 
-    scores = jax.random.uniform(jax.random.key(0), (4096, 3000), minval=-1.0, maxval=1.0)
+    Args:
+      repeats: turns of each.
+      scores: rows and columns of Sinkhorn's scores.
+      batches: examples of Barlow Twins and VICReg.
+      dim: their features.
+      results: file of the tables.
+    """
+    machine = about("jax", "torch")
+    lines = ["# Sinkhorn, Barlow Twins and VICReg, on CPU", "", f"{machine}; `python -m benchmarks losses`"]
+    print("\n".join(lines))
+    rows = []
+    measurements = [partial(of_sinkhorn, scores, repeats)]
+    measurements += [
+        partial(of_gradient, name, batch, dim, repeats) for batch in batches for name in ("barlow_twins", "vicreg")
+    ]
+    for measurement in measurements:
+        title, found = measurement()
+        lines += table(title, found)
+        rows += compared_with(title, found)
+    keep(results, "\n".join([*lines, ""]), rows, name="losses", about=machine)
+
+
+def of_sinkhorn(size, repeats):
+    scores = jax.random.uniform(jax.random.key(0), size, minval=-1.0, maxval=1.0)
     candidates = {"ours": sinkhorn, "jax, divisions": plain_sinkhorn, "jax, plan rewritten": log_sinkhorn_in_place}
-    rows = measure(candidates, (scores,), repeats)
+    found = measure(candidates, (scores,), repeats)
     if torch:
-        rows += [(name, best_ms(run, repeats), float("nan")) for name, run in torch_sinkhorns(scores).items()]
-    report("sinkhorn, 4096 x 3000, 3 rounds", rows)
+        found += [(name, best_ms(run, repeats), None) for name, run in torch_sinkhorns(scores).items()]
+    return f"sinkhorn, {size[0]} x {size[1]}, 3 rounds", found
 
-    for batch in (256, 1024, 2048):
-        pair = jax.random.normal(jax.random.key(1), (2, batch, 8192))
-        for name, ours, plain in (("barlow_twins", barlow_twins, plain_barlow), ("vicreg", vicreg, plain_vicreg)):
-            candidates = {"ours": jax.grad(ours, (0, 1)), "jax, [D, D] matrix": jax.grad(plain, (0, 1))}
-            rows = measure(candidates, tuple(pair), repeats)
-            if torch and name == "barlow_twins":
-                rows.append(("torch, [D, D] matrix", best_ms(torch_barlow(*pair), repeats), float("nan")))
-            report(f"gradient of {name}, N = {batch}, D = 8192", rows)
+
+def of_gradient(name, batch, dim, repeats):
+    pair = jax.random.normal(jax.random.key(1), (2, batch, dim))
+    ours, plain = {"barlow_twins": (barlow_twins, plain_barlow), "vicreg": (vicreg, plain_vicreg)}[name]
+    found = measure({"ours": jax.grad(ours, (0, 1)), MATRIX: jax.grad(plain, (0, 1))}, tuple(pair), repeats)
+    if torch and name == "barlow_twins":
+        found.append(("torch, [D, D] matrix", best_ms(torch_barlow(*pair), repeats), None))
+    return f"gradient of {name}, N = {batch}, D = {dim}", found
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(losses)

@@ -1,8 +1,8 @@
 """NT-Xent, forward and backward, against the dense formula in JAX and PyTorch and lightly's loss, in one run.
 
-    python benchmarks/ntxent.py --markdown benchmarks/results/ntxent.md
-    python benchmarks/ntxent.py --ring-only --markdown benchmarks/results/ntxent.md   # its last table alone
-    python benchmarks/ntxent.py --quick
+    python -m benchmarks ntxent --results benchmarks/results/ntxent-cpu.md
+    python -m benchmarks ntxent --ring-only --results benchmarks/results/ntxent-cpu.md   # its last table alone
+    python -m benchmarks ntxent --quick
 
 Float32, D = 128. Peers' columns need torch and lightly (`pip install torch lightly==1.6.0`).
 Times are the best of interleaved rounds after one call that compiles. "of peak" counts 4 M^2 D operations, M = 2N, which
@@ -26,6 +26,7 @@ import ntxent_ring
 import numpy as np
 import tyro
 from machine import about, version
+from summary import Row, compared, keep
 from timing import best_times, high_water_mark, matmul_peak
 
 from ssl_jax.files import filled, write_atomically
@@ -42,7 +43,7 @@ def benchmark(
     sizes: tuple[int, ...] = (1024, 2048, 4096, 8192, 16384, 32768, 65536),
     rounds: int = 3,
     memory_limit: float = 8.0,
-    markdown: Path | None = None,
+    results: Path | None = None,
     ring_only: bool = False,
     only: str | None = None,
 ) -> None:
@@ -53,8 +54,8 @@ def benchmark(
       sizes: values of M, the rows of both views.
       rounds: number of rounds of each measurement.
       memory_limit: GiB that a dense formula may need; the table names what others would need instead.
-      markdown: file for the tables.
-      ring_only: measures the ring against gathered keys alone, and fills this table of `markdown`.
+      results: file of the tables.
+      ring_only: measures the ring against gathered keys alone, and fills this table of `results`.
       only: measures the memory of one entry in this process: NAME:M.
     """
     if only:
@@ -63,22 +64,19 @@ def benchmark(
     over_devices = f"{about('jax')}. {ntxent_ring.table((512,) if quick else RING, rounds)}"
     if ring_only:
         print(over_devices)
-        if markdown:
-            write_atomically(markdown, filled(markdown.read_text(), {"ring": over_devices}))
+        if results:
+            write_atomically(results, filled(results.read_text(), {"ring": over_devices}))
         return
-    parts = [heading(), speed(sizes, rounds, memory_limit), blocks(sizes[len(sizes) // 2], rounds)]
+    machine, rows = about("jax", "torch", "lightly"), []
+    head = f"# NT-Xent, forward and backward\n\n{machine}. D = {DIM}, float32.\n"
+    parts = [head, speed(sizes, rounds, memory_limit, rows), blocks(sizes[len(sizes) // 2], rounds)]
     text = "\n".join([*parts, "<!-- ring -->", over_devices, "<!-- /ring -->"])
     print(text)
-    if markdown:
-        markdown.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(markdown, text + "\n")
+    keep(results, text + "\n", rows, name="ntxent", about=machine)
 
 
-def heading() -> str:
-    return f"# NT-Xent, forward and backward\n\n{about('jax', 'torch', 'lightly')}. D = {DIM}, float32.\n"
-
-
-def speed(sizes: tuple[int, ...], rounds: int, memory_limit: float) -> str:
+def speed(sizes: tuple[int, ...], rounds: int, memory_limit: float, rows: list[Row]) -> str:
+    """The table of times and memory; adds to the rows of the summary."""
     peak = max(matmul_peak() for _ in range(3))
     lines = [
         f"Best matrix product: {peak / 1e9:.0f} GFLOP/s.",
@@ -99,6 +97,11 @@ def speed(sizes: tuple[int, ...], rounds: int, memory_limit: float) -> str:
         held = [f"{memory[name]:,.0f}" if name in memory else "-" for name in NAMES]
         lines.append(f"| {size:,} | {' | '.join(cells)} | {of_peak:.0%} | {', '.join(ratios)} | {', '.join(held)} |")
         print(lines[-1], file=sys.stderr)
+        for unit, found in {"ms": {name: 1e3 * taken for name, taken in times.items()}, "MiB": memory}.items():
+            rows += [
+                compared(f"2N = {size:,}", peer, found["ours"], found[peer], unit=unit, digits=".0f")
+                for peer in list(found)[1:]
+            ]
     return "\n".join([*lines, ""])
 
 

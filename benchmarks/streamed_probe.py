@@ -22,9 +22,9 @@ import numpy as np
 import tyro
 from machine import about
 from processes import status
+from summary import compared, keep
 
 from ssl_jax.evaluate import linear_probe, logistic
-from ssl_jax.files import write_atomically
 
 KINDS = {"held by the device": 2**40, "in blocks": 1}  # Memory budgets in bytes.
 HEAD = ["features", "probe", "s of the processor", "passes", "MiB", "accuracy", "strength"]
@@ -43,25 +43,27 @@ def compare(
     Args:
       examples, dim, classes: of features that are not negative, of which a few directions have most of the variance.
       strengths: to choose from.
-      results: file to which the rows are added.
+      results: file of the table.
     """
-    rows = []
+    lines, measures = [], []
+    size = f"{examples:,} x {dim:,}, {classes} classes, strengths {', '.join(f'{each:g}' for each in strengths)}"
     with tempfile.TemporaryDirectory() as folder:
         write_features(Path(folder), examples, dim, classes)
         for kind, budget in KINDS.items():
             options = json.dumps({"num_classes": classes, "strengths": strengths, "memory_budget": budget})
             command = [sys.executable, __file__, "measure", folder, options]
             found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-            size = (
-                f"{examples:,} x {dim:,}, {classes} classes, strengths {', '.join(f'{each:g}' for each in strengths)}"
-            )
-            rows.append("| " + " | ".join([size, kind, *found]) + " |")
-            print(rows[-1], flush=True)
-    if results:
-        table = f"| {' | '.join(HEAD)} |\n{'|---' * len(HEAD)}|\n"
-        first = f"# The linear probe, held and in blocks\n\n{about('jax', 'jaxlib')}\n\n{table}"
-        before = results.read_text() if results.exists() else first
-        write_atomically(results, before + "\n".join(rows) + "\n")
+            measures.append([float(cell.replace(",", "")) for cell in (found[0], found[2])])
+            lines.append("| " + " | ".join([size, kind, *found]) + " |")
+            print(lines[-1], flush=True)
+    head = [f"| {' | '.join(HEAD)} |", f"{'|---' * len(HEAD)}|"]
+    machine, (held, blocks) = about("jax", "jaxlib"), measures
+    text = "\n".join(["# The linear probe, held and in blocks", "", machine, "", *head, *lines, ""])
+    rows = [
+        compared(f"{size}: in blocks", next(iter(KINDS)), ours, theirs, unit=unit, digits=digits)
+        for ours, theirs, unit, digits in zip(blocks, held, ("s of the processor", "MiB"), (".1f", ".0f"), strict=True)
+    ]
+    keep(results, text, rows, name="streamed_probe", about=machine)
 
 
 def write_features(folder: Path, examples: int, dim: int, classes: int) -> None:

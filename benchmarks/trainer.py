@@ -1,15 +1,18 @@
 """The overhead of the trainer over its jitted step: images per second of `fit`, over those of the bare step on one batch.
 
-    python benchmarks/trainer.py --steps 200
+    python -m benchmarks trainer --results benchmarks/results/trainer-cpu.md
 
 The same program, interleaved; the bare step repeats one batch, `fit` reads its input, logs and gauges. 1 is no overhead.
 """
 
 import functools
 import time
+from pathlib import Path
 
 import jax
 import tyro
+from machine import about
+from summary import compared, keep
 from timing import timed
 
 from ssl_jax.data import Batches
@@ -19,13 +22,14 @@ from ssl_jax.train.mesh import batch_sharding, make_mesh
 from ssl_jax.train.program import make_program
 
 
-def trainer(*, steps: int = 200, rounds: int = 3, log_every: int = 50) -> float:
+def trainer(*, steps: int = 200, rounds: int = 3, log_every: int = 50, results: Path | None = None) -> None:
     """Prints images a second of both and their ratio, best of the rounds.
 
     Args:
       steps: number of steps of each measurement.
       rounds: number of interleaved measurements of each.
       log_every: as on the command line.
+      results: file of the table.
     """
     recipe = simclr.demo()
     mesh = make_mesh()
@@ -45,11 +49,23 @@ def trainer(*, steps: int = 200, rounds: int = 3, log_every: int = 50) -> float:
             mesh=mesh, log_every=log_every, quiet=True,
         )  # fmt: skip
         best["fit"] = max(best["fit"], recipe.batch_size * steps / (time.perf_counter() - clock.began))
-    for name, speed in best.items():
-        print(f"{name:<10} {speed:8.0f} images/s")
-    ratio = best["fit"] / best["bare step"]
-    print(f"ratio      {ratio:8.3f}")
-    return ratio
+    machine, ratio = about("jax", "jaxlib", "flax"), best["fit"] / best["bare step"]
+    text = "\n".join(
+        [
+            "# The trainer and its step, on CPU",
+            "",
+            f"{machine}; `python -m benchmarks trainer`; SimCLR's demo, {steps} steps, a record every {log_every}",
+            "",
+            "| bare step, img/s | fit, img/s | ratio |",
+            "|---|---|---|",
+            f"| {best['bare step']:,.0f} | {best['fit']:,.0f} | {ratio:.3f} |",
+            "",
+        ]
+    )
+    print(text)
+    both = {"ours": best["fit"], "theirs": best["bare step"], "unit": "img/s", "digits": ".0f", "more": True}
+    rows = [compared("fit, demo of SimCLR", "its bare step on one batch", **both)]
+    keep(results, text, rows, name="trainer", about=machine)
 
 
 def repeat(step, state, batch, steps: int):

@@ -1,7 +1,7 @@
 """Views on one core of a CPU, beside albumentations (optional) and, from JPEG files, lightly's DataLoader (optional), in turn.
 
     pip install albumentations lightly torch torchvision
-    taskset -c 1 python benchmarks/views.py --results benchmarks/results/views-cpu.md
+    taskset -c 1 python -m benchmarks views --results benchmarks/results/views-cpu.md
 
 Times are seconds of the processor, of all threads of this process, so that others on the same core count little. Both sides
 take uint8 images from memory and give float32 views; an operation by itself takes what it gets within a view: uint8 images
@@ -26,6 +26,7 @@ import tyro
 from jax import lax
 from machine import about
 from PIL import Image
+from summary import Row, compared, keep
 
 from ssl_jax.augment.blur import blur_rows
 from ssl_jax.augment.color import adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, to_grayscale
@@ -33,7 +34,6 @@ from ssl_jax.augment.columns import crop_by_columns, to_image
 from ssl_jax.augment.geometry import sample_crop_box
 from ssl_jax.augment.views import multi_crop, photo_views, simclr_views, standardize
 from ssl_jax.data import Batches, open_data
-from ssl_jax.files import write_atomically
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 COLOUR = {"mean": MEAN, "std": STD}
@@ -54,11 +54,13 @@ def views_benchmark(*, images: int = 16, rounds: int = 15, files: int = 128, res
       results: file of the table.
     """
     single = len(os.sched_getaffinity(0)) == 1
+    machine = about("jax", "jaxlib", "albumentations", "opencv-python-headless", "lightly", "torch", "torchvision")
+    rows: list[Row] = []
     lines = [
         "# Views on one core of a CPU",
         "",
-        f"{about('jax', 'jaxlib', 'albumentations', 'opencv-python-headless', 'lightly', 'torch', 'torchvision')};",
-        f"`taskset -c 1 python benchmarks/views.py`{'' if single else ', on several cores'}.",
+        f"{machine};",
+        f"`taskset -c 1 python -m benchmarks views`{'' if single else ', on several cores'}.",
         "",
         f"Processor milliseconds an image, median of {rounds} turns, {images} images a call. SimCLR is two views, SwAV two",
         f"large and six small ones; each operation of colour and blur is applied {TIMES} times. Above 1, ours takes less.",
@@ -70,17 +72,25 @@ def views_benchmark(*, images: int = 16, rounds: int = 15, files: int = 128, res
     peers = importlib.util.find_spec("albumentations") is not None
     for name, (ours, peer) in cases(images).items():
         calls = {"ours": ours} | ({"albumentations": peer} if peers else {})
-        lines.append(row(name, in_turn(calls, rounds=rounds), count=images))
+        found = in_turn(calls, rounds=rounds)
+        lines.append(row(name, found, count=images))
+        rows += beside(name, found, count=images)
         print(lines[-1], flush=True)
     lines += ["", "| JPEG files | ours | lightly's DataLoader | ratio |", "|---|---|---|---|"]
     with tempfile.TemporaryDirectory() as folder:
         write_files(Path(folder), files)
-        lines.append(
-            row("two views of 224", in_turn(from_files(Path(folder)), rounds=max(3, rounds // 3)), count=files)
-        )
+        found = in_turn(from_files(Path(folder)), rounds=max(3, rounds // 3))
+        lines.append(row("two views of 224", found, count=files))
+        rows += beside("JPEG files to two views of 224", found, count=files)
     print("\n".join(lines[-3:]))
-    if results:
-        write_atomically(results, "\n".join(lines) + "\n")
+    keep(results, "\n".join(lines) + "\n", rows, name="views", about=machine)
+
+
+def beside(name: str, seconds: dict[str, float], *, count: int) -> list[Row]:
+    """The row of the summary; none without the peer."""
+    ours, *others = (1e3 * each / count for each in seconds.values())
+    peer = list(seconds)[-1]
+    return [compared(name, peer, ours, theirs, unit="ms an image", digits=".3f") for theirs in others]
 
 
 def row(name: str, seconds: dict[str, float], *, count: int) -> str:

@@ -94,6 +94,9 @@ def complete(app: Any, name: str, source: list[str]) -> None:
     source[0] = re.sub(r"\[[\w/-]+\.md\]\(", "[](", source[0])  # A link that is named by its file has the page's title.
     if name == "docs/index":
         source[0] = with_contents(source[0])
+    if name == "docs/performance":
+        tables = re.findall(r"\]\((\.\./benchmarks/results/[\w-]+)\.md\)", source[0])
+        source[0] += table_of_contents("Tables", list(dict.fromkeys(tables)))
     if name == "docs/api":
         pages = [f"api/{package}" for package in packages(source[0])]
         source[0] = re.sub(r"^- `(ssl_jax[\w.]*)`", r"- [`\1`](api/\1.rst)", source[0], flags=re.M)
