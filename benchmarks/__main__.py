@@ -4,14 +4,16 @@ import ast
 import importlib
 import runpy
 import sys
+import textwrap
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
 USAGE = """usage: python -m benchmarks [--only NAME ...] [--quick]
-         all that this machine permits, each beside its peer, with their tables in benchmarks/results and docs/performance.md;
-         --only some of them; --quick small sizes into a temporary folder, as a check of the scripts
+         all that this machine permits, each beside its peer; writes tables to
+         benchmarks/results and docs/performance.md. --only some of them;
+         --quick small sizes into a temporary folder, to check the scripts
        python -m benchmarks NAME [OPTIONS]
-         one of these, whose --help shows its options
+         one of these; its --help shows its options
 """
 
 
@@ -19,7 +21,7 @@ def main() -> None:
     sys.path.insert(0, str(FOLDER))  # As when the file itself is run: benchmarks import timing, machine and each other.
     names = sorted(importlib.import_module("catalogue").NAMES)
     name = sys.argv[1] if len(sys.argv) > 1 else ""
-    listed = USAGE + "".join(f"  {each:<16}{purpose(each)}\n" for each in names)
+    listed = USAGE + "".join(map(entry, names))
     if name in ("--help", "-h"):
         return print(listed, end="")
     if name and not name.startswith("-") and name not in names:
@@ -28,6 +30,11 @@ def main() -> None:
     script = FOLDER / f"{'everything' if all_of_them else name}.py"
     sys.argv = [str(script), *sys.argv[1 if all_of_them else 2 :]]
     runpy.run_path(str(script), run_name="__main__")
+
+
+def entry(name: str) -> str:
+    """A name with its purpose, in lines of 80 columns."""
+    return textwrap.fill(f"  {name:<16}{purpose(name)}", 80, subsequent_indent=" " * 18) + "\n"
 
 
 def purpose(name: str) -> str:

@@ -4,10 +4,11 @@
     python -m benchmarks attention --quick
 
 Float32, 8 heads of 64. "jax.nn" is `jax.nn.dot_product_attention`, whose only implementation on a CPU is "xla"; on an
-NVIDIA GPU, arrays are bfloat16 and its kernel is a further column. PyTorch's column needs torch. Times
-are the best of interleaved rounds. "of peak" counts the necessary operations, 4 T^2 D a head forward and 10 more
-backward, of which causal attention needs half, against the best matrix product of the same run. Memory is the increase in a
-separate process, gradients and inputs included.
+NVIDIA GPU, arrays are bfloat16 and its kernel is a further column. PyTorch's column needs torch. Times are the best of
+interleaved rounds. "products alone" are the two batched matrix products of the forward pass as XLA computes them, without the
+softmax between them: about the least that attention by XLA takes. "of peak" counts the necessary operations, 4 T^2 D a head
+forward and 10 more backward, of which causal attention needs half, against the best matrix product of the same run. Memory is
+the increase in a separate process, gradients and inputs included.
 """
 
 import importlib
@@ -33,12 +34,13 @@ HEADS, DIM, MIB = 8, 64, 2**20
 GPU = jax.default_backend() == "gpu"
 DTYPE = jnp.bfloat16 if GPU else jnp.float32
 NAMES = ("ours", "jax.nn", *(("cudnn",) if GPU else ()), "PyTorch")
+ALONE = "products alone"
 
 
 def benchmark(
     *,
     quick: bool = False,
-    sizes: tuple[tuple[int, int], ...] = ((32, 197), (8, 1024), (1, 4096)),
+    sizes: tuple[tuple[int, int], ...] = ((32, 197), (8, 1024), (4, 1025), (1, 4096)),
     lengths: tuple[int, ...] = (1024, 2048, 4096, 8192),
     rounds: int = 8,
     results: Path | None = None,
@@ -71,16 +73,21 @@ def speed(sizes: tuple[tuple[int, int], ...], rounds: int, rows: list[Row]) -> s
     lines = [
         f"Best matrix product in float32: {peak / 1e9:,.0f} GFLOP/s.",
         "",
-        "| examples x length | causal | pass | " + " | ".join(f"{name}, ms" for name in NAMES) + " | ours of peak | "
+        "| examples x length | causal | pass | "
+        + " | ".join(f"{name}, ms" for name in (*NAMES, ALONE))
+        + " | ours of peak | "
         "faster than jax.nn, PyTorch |",
-        "|" + "---|" * (len(NAMES) + 5),
+        "|" + "---|" * (len(NAMES) + 6),
     ]
     for size, length in sizes:
         for causal in (False, True):
             for backward in (False, True):
                 calls = {name: make(name, size, length, causal=causal, backward=backward) for name in NAMES}
                 times = best_times({name: call for name, call in calls.items() if call}, rounds)
-                cells = [f"{times[name] * 1e3:,.1f}" if name in times else "-" for name in NAMES]
+                if not (causal or backward):
+                    alone = best_times(products_alone(size, length), rounds)
+                    times[ALONE] = min(alone["all at once"], alone["one by one"])
+                cells = [f"{times[name] * 1e3:,.1f}" if name in times else "-" for name in (*NAMES, ALONE)]
                 ratios = [
                     f"{times[peer] / times['ours']:.1f}" if peer in times else "-" for peer in ("jax.nn", "PyTorch")
                 ]
@@ -91,7 +98,9 @@ def speed(sizes: tuple[tuple[int, int], ...], rounds: int, rows: list[Row]) -> s
                 print(lines[-1], file=sys.stderr)
                 named = f"{size} x {length:,}{', causal' * causal}, {'both passes' if backward else 'forward'}"
                 taken = {name: 1e3 * seconds for name, seconds in times.items()}
-                rows += [compared(named, peer, taken["ours"], taken[peer], unit="ms") for peer in list(taken)[1:]]
+                rows += [
+                    compared(named, peer, taken["ours"], taken[peer], unit="ms") for peer in NAMES[1:] if peer in taken
+                ]
     return "\n".join([*lines, ""])
 
 
@@ -113,6 +122,18 @@ def make(name: str, size: int, length: int, *, causal: bool, backward: bool) -> 
         return jax.vjp(ways[name], *rows)[1](cotangent)
 
     return partial(jax.jit(forward_and_backward), cotangent, *rows) if backward else partial(jax.jit(ways[name]), *rows)
+
+
+def products_alone(size: int, length: int) -> dict[str, Callable[[], object]]:
+    """Scores, and the sums of values with scores for weights: of all heads at once, and one head after the other."""
+    shape = size * HEADS, length, DIM
+    rows = [jnp.asarray(np.random.default_rng(seed).standard_normal(shape, np.float32), DTYPE) for seed in (0, 1, 2)]
+
+    def of_heads(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
+        return query @ key.mT @ value
+
+    ways = {"all at once": of_heads, "one by one": lambda *rows: jax.lax.map(lambda each: of_heads(*each), rows)}
+    return {name: partial(jax.jit(way), *rows) for name, way in ways.items()}
 
 
 def make_torch(arrays: list[np.ndarray], *, causal: bool, backward: bool) -> Callable[[], object]:

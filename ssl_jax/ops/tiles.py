@@ -67,7 +67,7 @@ def choose_tile(
 
 
 def _in_cache(queries: int, keys: int) -> tuple[int, int]:
-    """Queries and keys of a tile of one head, for one CPU, in equal parts of all: all keys where enough queries fit beside them.
+    """Queries and keys of a tile of one head, for one CPU, in equal parts: all keys, where enough queries fit beside them.
 
     But not 512 keys or a multiple. For all keys at once JAX derives the gradient, with products of transposed scores, which
     take three times as long where rows lie that far apart. The gradient of `softmax_sum` for blocks of keys has none.
