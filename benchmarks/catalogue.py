@@ -38,8 +38,8 @@ CPU = {
         needs=("lightly", "timm", "torch", "torchvision"),
         quick="--only small --rounds 1 --steps 1",
     ),
-    "trainer": Benchmark("Training", "trainer-cpu.md", 4, quick="--steps 4 --rounds 1 --log-every 2"),
-    "ntxent": Benchmark("Losses", "ntxent-cpu.md", 7, needs=("torch", "lightly"), quick="--quick"),
+    "trainer": Benchmark("Training", "trainer-cpu.md", 3, quick="--steps 4 --rounds 1 --log-every 2"),
+    "ntxent": Benchmark("Losses", "ntxent-cpu.md", 6, needs=("torch", "lightly"), quick="--quick"),
     "losses": Benchmark(
         "Losses",
         "losses-cpu.md",
@@ -57,7 +57,7 @@ CPU = {
         quick="--images 2 --files 16 --rounds 1",
         one_core=True,
     ),
-    "augment": Benchmark("Views and input", "augment-cpu.md", 4, needs=("dm-pix",), quick="--repeats 1 --images 2 2 2"),
+    "augment": Benchmark("Views and input", "augment-cpu.md", 1, needs=("dm-pix",), quick="--repeats 1 --images 2 2 2"),
     "kmeans": Benchmark(
         "Clusters, probes and neighbours",
         "kmeans-cpu.md",
@@ -67,7 +67,7 @@ CPU = {
         quick="--points 4000 --dim 32 --clusters 16 --iterations 2 --rounds 1",
     ),
     "evaluate": Benchmark(
-        "Clusters, probes and neighbours", "evaluate-cpu.md", 2, needs=("scikit-learn",), quick="--repeats 1"
+        "Clusters, probes and neighbours", "evaluate-cpu.md", 1, needs=("scikit-learn",), quick="--repeats 1"
     ),
     "streamed_probe": Benchmark(
         "Clusters, probes and neighbours",
@@ -79,7 +79,7 @@ CPU = {
     "decoding": Benchmark(
         "Decoding",
         "decoding-cpu.md",
-        4,
+        2,
         quick="--lengths 8 --batch-size 2 --dim 16 --depth 1 --width 2 --rounds 1",
     ),
     "methods": Benchmark(
