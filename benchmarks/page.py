@@ -40,18 +40,7 @@ def parts(results: Path) -> dict[str, str]:
 
 def overview(found: dict[str, Entry]) -> list[str]:
     """A row for each benchmark, peer and unit, with the range of the ratios."""
-    heads = (
-        "",
-        "beside",
-        "unit",
-        "comparisons",
-        "ours better in",
-        "least",
-        "median",
-        "most",
-        "all figures",
-        "measured",
-    )
+    heads = "benchmark", "beside", "unit", "ours better in", "least", "median", "most"
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for name, entry in found.items():
         ratios: dict[tuple[str, str], list[float]] = {}
@@ -60,8 +49,8 @@ def overview(found: dict[str, Entry]) -> list[str]:
         for (peer, unit), each in ratios.items():
             if each:
                 better, middle = sum(ratio > 1 for ratio in each), f"{statistics.median(each):.3g}"
-                cells = [CPU[name].kind, peer, unit, len(each), better, min(each), middle, max(each)]
-                cells += [LINK.format(entry["file"]), entry["about"].rsplit("; ")[-1]]
+                link = f"[{name}](../benchmarks/results/{entry['file']})"
+                cells = [link, peer, unit, f"{better} of {len(each)}", min(each), middle, max(each)]
                 lines.append(f"| {' | '.join(map(shown, cells))} |")
     return lines
 
