@@ -43,4 +43,8 @@ def purpose(name: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("\nbenchmarks: stopped.", file=sys.stderr)
+        sys.exit(130)

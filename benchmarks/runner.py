@@ -54,7 +54,8 @@ def run_all(
             if not failure:
                 after()
     except KeyboardInterrupt:
-        print(f"\nbenchmarks: stopped; {finished} of {len(chosen)} are finished, and their results are kept.")
+        kept = ", and their results are kept" if finished and not quick else ""
+        print(f"\nbenchmarks: stopped; {finished} of {len(chosen)} are finished{kept}.")
         return 130
     return 1 if failed else 0
 

@@ -96,13 +96,38 @@ def test_a_benchmark_without_its_peer_is_left_out(module, monkeypatch, capsys):
     assert capsys.readouterr().out.endswith("pip install faiss-cpu\n")
 
 
-@pytest.mark.parametrize(("name", "why"), [("soak", "kills training"), ("kmean", "no benchmark, expected")])
-def test_a_name_that_is_not_among_all_is_refused(module, monkeypatch, name, why):
+@pytest.mark.parametrize(
+    ("only", "why"),
+    [
+        (("kmeans", "soak"), "got soak, which kills training .*: run python -m benchmarks soak."),
+        (("kmeans", "kmean"), "got kmean: no benchmark, expected one or more of "),
+        (("accelerator",), "got accelerator: needs an accelerator."),
+        ((), "got no name, expected one or more of "),
+    ],
+)
+def test_names_that_are_not_among_all_are_refused(module, monkeypatch, only, why):
     everything = module("everything")
     monkeypatch.setattr(everything, "device", lambda: ("cpu", "cpu"))
     monkeypatch.setattr(everything, "run_all", lambda *_, **__: 0)
-    with pytest.raises(SystemExit, match=f"^benchmarks --only: got {name}: {why}"):
-        everything.everything(only=("kmeans", name))
+    with pytest.raises(SystemExit, match=f"^benchmarks --only: {why}"):
+        everything.everything(only=only)
+
+
+def test_results_that_cannot_be_written_are_said_before_measuring(module, monkeypatch):
+    everything = module("everything")
+    monkeypatch.setattr(everything, "device", lambda: ("cpu", "cpu"))
+    monkeypatch.setattr(everything, "run_all", lambda *_, **__: 0)
+    monkeypatch.setattr(everything.os, "access", lambda path, mode: False)
+    with pytest.raises(SystemExit, match=r"^benchmarks: .*results cannot be written: make it writable"):
+        everything.everything(only=("trainer",))
+    with pytest.raises(SystemExit, match=r"^0$"):
+        everything.everything(only=("trainer",), quick=True)
+
+
+def test_a_device_that_jax_does_not_have(module, monkeypatch):
+    monkeypatch.setenv("JAX_PLATFORMS", "nosuch")
+    with pytest.raises(SystemExit, match=r"^benchmarks: JAX has no device here: .*nosuch"):
+        module("everything").device()
 
 
 GOOD = """

@@ -50,6 +50,7 @@ from ssl_jax.train import fit
 from ssl_jax.train.compilation import keep_programs
 from ssl_jax.train.hosts import check_same, connect, lost_processes, on_this_process, part, together
 from ssl_jax.train.log import log_line, log_pictures
+from ssl_jax.train.profile import check_profile
 from ssl_jax.train.state import TrainState
 from ssl_jax.train.trackers import Tracker, import_trackers, open_trackers
 
@@ -76,6 +77,7 @@ def pretrain(make: MakeRecipe, options: Options, *, repeats: Path | None = None)
             if options.init:
                 check_init(options.init, make, run=options.run)
             recipe, mesh, batches, hook, program = prepare(make, options)
+            check_profile(options.profile, left=recipe.steps)  # At most, in a run that is resumed: `fit` asks again.
             run, first = options.run or default_folder(recipe.name), jax.process_index() == 0
             request, begins = _request(recipe, options), ""
             if options.init:

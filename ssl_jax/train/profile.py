@@ -10,6 +10,14 @@ from ssl_jax.errors import UsageError
 SETTLED = 10  # Steps before the trace: compilation, the first records, a full pipeline of input.
 
 
+def check_profile(steps: int, *, left: int) -> None:
+    """A `UsageError` where a run with so many steps left ends before the trace of `steps` does; a finished run has none."""
+    most = left - SETTLED
+    if steps and steps > most and left > 0:
+        advice = f"choose at most {most}, or 0" if most > 0 else f"train for more than {SETTLED} steps, or choose 0"
+        raise UsageError(f"profile: got {steps} steps, which follow {SETTLED} others, and {left} are left: {advice}.")
+
+
 class Profile:
     """Traces `steps` steps of a run after the first `SETTLED` of this start; leaving it ends a trace that is under way.
 
@@ -27,10 +35,7 @@ class Profile:
         self._active = False
         if steps and folder is None:
             raise UsageError("profile: a trace needs the folder of a run.")
-        if steps and self._end > last > start:
-            raise UsageError(
-                f"profile: got {steps} steps, which follow {SETTLED} others, and {last - start} are left: choose fewer, or 0."
-            )
+        check_profile(steps, left=last - start)
         self._steps = steps
 
     def __enter__(self) -> "Profile":

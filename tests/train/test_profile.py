@@ -10,7 +10,7 @@ from toy import METHOD, OPTIMIZER, Batches, augment
 from ssl_jax.errors import UsageError
 from ssl_jax.train import fit
 from ssl_jax.train.mesh import make_mesh
-from ssl_jax.train.profile import SETTLED, Profile
+from ssl_jax.train.profile import SETTLED, Profile, check_profile
 
 
 def train(run, *, steps, profile):
@@ -45,9 +45,13 @@ def test_the_steps_after_the_first_ones_of_this_start_are_traced(tmp_path):
 
 def test_a_trace_that_a_run_is_too_short_for_is_refused():
     with pytest.raises(
-        UsageError, match=r"^profile: got 3 steps, which follow 10 others, and 12 are left: choose fewer"
+        UsageError, match=r"^profile: got 3 steps, which follow 10 others, and 12 are left: choose at most 2, or 0\."
     ):
         Profile("runs/none/profile", steps=3, start=8, last=20)
+    with pytest.raises(UsageError, match=r"10 others, and 8 are left: train for more than 10 steps, or choose 0\."):
+        check_profile(1, left=8)
+    check_profile(0, left=8)
+    check_profile(3, left=0)
     with pytest.raises(UsageError, match=r"^profile: a trace needs the folder of a run"):
         Profile(None, steps=3, start=8, last=200)
 
