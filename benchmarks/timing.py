@@ -1,5 +1,6 @@
 """Measurements of seconds, operations and memory for all benchmarks."""
 
+import sys
 import time
 from collections.abc import Callable, Hashable
 from pathlib import Path
@@ -21,6 +22,8 @@ def timed(call: Callable[[], Result]) -> tuple[float, Result]:
 
 def best_times(calls: dict[Name, Callable[[], object]], rounds: int) -> dict[Name, float]:
     """Best seconds of each call after one that compiles, interleaved so that a busy machine hits all alike."""
+    if rounds < 1:
+        sys.exit(f"benchmark: got {rounds} rounds, expected 1 or more.")
     best = dict.fromkeys(calls, float("inf"))
     for call in calls.values():
         jax.block_until_ready(call())

@@ -185,6 +185,11 @@ def test_an_interrupt_ends_the_running_benchmark_and_keeps_the_finished(module, 
     assert (tmp_path / "good.md").exists() and not (tmp_path / "slow.py").exists()
 
 
+def test_a_measurement_has_rounds(module):
+    with pytest.raises(SystemExit, match=r"^benchmark: got 0 rounds, expected 1 or more\."):
+        module("timing").best_times({"one": lambda: 1}, 0)
+
+
 def test_a_comparison_is_above_one_where_ours_is_better(module):
     compared = module("summary").compared
     row = {"what": "a", "unit": "ms", "ours": 2.0, "peer": "them", "theirs": 5.1, "ratio": 2.5}

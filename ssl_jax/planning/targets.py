@@ -14,7 +14,7 @@ from ssl_jax.errors import UsageError, reason_of
 from ssl_jax.planning.chips import TPUS, Chip, chip_of
 from ssl_jax.train.mesh import make_mesh, mesh_over
 
-NAME = re.compile(r"(\w+):(\d+(?:x\d+)+?)(?:x([1-9]\d*)slices)?")
+NAME = re.compile(r"(\w+):([1-9]\d*(?:x[1-9]\d*)+?)(?:x([1-9]\d*)slices)?")
 # Nothing asks for a TPU: libtpu shall neither query a metadata server for one nor lock it against other processes.
 WITHOUT_TPU = {"TPU_SKIP_MDS_QUERY": "1", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1", "TPU_WORKER_HOSTNAMES": "localhost"}
 

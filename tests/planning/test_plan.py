@@ -253,6 +253,7 @@ def test_more_devices_take_less_of_a_sharded_state():
 MISTAKES = {
     "topology: got 'v9:4x4', expected one of v3, v4, v5e": ["--topology", "v9:4x4"],
     "topology: got 'v5e', expected": ["--topology", "v5e"],
+    "topology: got 'v5e:0x4', expected": ["--topology", "v5e:0x4"],
     "topology: got 'v5e:2x2x00slices', expected": ["--topology", "v5e:2x2x00slices"],
     "topology: got v3:2x2x2slices, but the bandwidth between slices of v3": ["--topology", "v3:2x2x2slices"],
     "batch_size: 6 examples cannot be shared equally by 4 devices": ["--devices", "4", "--global-batch", "6"],
