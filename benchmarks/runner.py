@@ -7,8 +7,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from catalogue import FOLDER, Benchmark
@@ -97,17 +97,16 @@ def started(command: list[str], *, one_core: bool) -> tuple[int, str]:
     environment = (
         LARGE_PAGES | os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     )
-    cores = {max(os.sched_getaffinity(0))} if one_core else os.sched_getaffinity(0)
     with tempfile.TemporaryFile("w+", errors="replace") as output:
-        process = subprocess.Popen(
-            [sys.executable, *command],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            preexec_fn=partial(os.sched_setaffinity, 0, cores),
-        )
+        with on_one_core() if one_core else nullcontext():
+            process = subprocess.Popen(
+                [sys.executable, *command],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
         try:
             status = process.wait()
         except KeyboardInterrupt:
@@ -115,6 +114,20 @@ def started(command: list[str], *, one_core: bool) -> tuple[int, str]:
             raise
         output.seek(0)
         return status, output.read()
+
+
+@contextmanager
+def on_one_core() -> Iterator[None]:
+    """Processes that are started in this context have the last core; where the system cannot say so, all of them."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def end(process: subprocess.Popen) -> None:
