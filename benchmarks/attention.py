@@ -86,7 +86,7 @@ def speed(sizes: tuple[tuple[int, int], ...], rounds: int, rows: list[Row]) -> s
                 times = best_times({name: call for name, call in calls.items() if call}, rounds)
                 if not (causal or backward):
                     alone = best_times(products_alone(size, length), rounds)
-                    times[ALONE] = min(alone["all at once"], alone["one by one"])
+                    times[ALONE] = min(alone.values())
                 cells = [f"{times[name] * 1e3:,.1f}" if name in times else "-" for name in (*NAMES, ALONE)]
                 ratios = [
                     f"{times[peer] / times['ours']:.1f}" if peer in times else "-" for peer in ("jax.nn", "PyTorch")

@@ -16,12 +16,10 @@ from functools import partial
 from pathlib import Path
 
 import tyro
-from catalogue import FOLDER, LEFT_OUT, Benchmark, permitted
+from catalogue import LEFT_OUT, Benchmark, permitted
 from machine import version
-from page import write_page
-from runner import ROOT, run_all
-
-RESULTS, PAGE = FOLDER / "results", ROOT / "docs/performance.md"
+from page import PAGE, RESULTS, write_page
+from runner import run_all
 
 
 def everything(*, only: tuple[str, ...] | None = None, quick: bool = False) -> None:
@@ -69,10 +67,10 @@ def among(
 def device() -> tuple[str, str]:
     """JAX's backend and the model of its first device, from another process: this one holds no accelerator."""
     code = "import jax, json; print(json.dumps([jax.default_backend(), jax.devices()[0].device_kind]))"
-    asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    if asked.returncode:
-        sys.exit(f"benchmarks: JAX has no device here: {asked.stderr.strip().splitlines()[-1]}")
-    backend, model = json.loads(asked.stdout.splitlines()[-1])
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    if result.returncode:
+        sys.exit(f"benchmarks: JAX has no device here: {result.stderr.strip().splitlines()[-1]}")
+    backend, model = json.loads(result.stdout.splitlines()[-1])
     return backend, model
 
 

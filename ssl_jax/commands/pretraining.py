@@ -77,7 +77,7 @@ def pretrain(make: MakeRecipe, options: Options, *, repeats: Path | None = None)
             if options.init:
                 check_init(options.init, make, run=options.run)
             recipe, mesh, batches, hook, program = prepare(make, options)
-            check_profile(options.profile, left=recipe.steps)  # At most, in a run that is resumed: `fit` asks again.
+            check_profile(options.profile, left=recipe.steps)  # At most, in a run that is resumed: `fit` checks again.
             run, first = options.run or default_folder(recipe.name), jax.process_index() == 0
             request, begins = _request(recipe, options), ""
             if options.init:

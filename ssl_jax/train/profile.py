@@ -13,7 +13,7 @@ SETTLED = 10  # Steps before the trace: compilation, the first records, a full p
 def check_profile(steps: int, *, left: int) -> None:
     """A `UsageError` where a run with so many steps left ends before the trace of `steps` does; a finished run has none."""
     most = left - SETTLED
-    if steps and steps > most and left > 0:
+    if steps and 0 < left < steps + SETTLED:
         advice = f"choose at most {most}, or 0" if most > 0 else f"train for more than {SETTLED} steps, or choose 0"
         raise UsageError(f"profile: got {steps} steps, which follow {SETTLED} others, and {left} are left: {advice}.")
 
